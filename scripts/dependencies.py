@@ -25,9 +25,9 @@ ALLOWED: Final = re.compile(
 
 
 def installed() -> dict[str, Distribution]:
-    """The program's dependencies, and theirs, with those of the sandbox."""
+    """The program's dependencies, and theirs, with those of its extras."""
     found: dict[str, Distribution] = {}
-    ahead = [("alb-reconcile", frozenset({"sandbox"}))]
+    ahead = [("alb-reconcile", frozenset({"fleet", "otel", "sandbox"}))]
     seen = set(ahead)
     while ahead:
         name, extras = ahead.pop()

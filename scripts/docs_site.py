@@ -25,6 +25,8 @@ LINK: Final = re.compile(r"(!?\[(?:[^\]`]|`[^`]*`)*\]\()([^)\s]+)(\))|`[^`]*`")
 """A link, or code, in which there is none."""
 FENCE: Final = re.compile(r"^(?: {0,8})(```|~~~)")
 GENERATED: Final = "docs/reference/"
+SHIM: Final = "https://unpkg.com/iframe-worker/shim"
+"""What Zensical's pages fetch so that the search works without a server; docs/assets/ has a copy."""
 
 
 class BrokenLinkError(Exception):
@@ -118,13 +120,18 @@ class _Page(HTMLParser):
         super().__init__()
         self.links: set[str] = set()
         self.anchors: set[str] = set()
+        self.fetched: set[str] = set()
+        """What a browser asks for by itself."""
         self.feed(file.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value for name, value in attrs if value}
         self.anchors |= {found[name] for name in ("id", "name") if name in found}
         if tag in ("a", "img", "link", "script", "source"):
-            self.links |= {found[name] for name in ("href", "src") if name in found}
+            links = {found[name] for name in ("href", "src") if name in found}
+            self.links |= links
+            if tag != "a" and found.get("rel") != "canonical":
+                self.fetched |= links
 
 
 def broken(site: Path) -> Iterator[str]:
@@ -136,6 +143,8 @@ def broken(site: Path) -> Iterator[str]:
         for link in sorted(page.links):
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
+                if parts.netloc and link in page.fetched:
+                    yield f"{file.relative_to(site)}: {link}: would be fetched from elsewhere"
                 continue
             target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
             target = target / "index.html" if target.is_dir() else target
@@ -168,6 +177,11 @@ def build() -> int:
     if ended.returncode:
         print(ended.stdout, ended.stderr, sep="\n", file=sys.stderr)
         return 1
+    for file in SITE.rglob("*.html"):
+        up = "../" * (len(file.relative_to(SITE).parts) - 1)
+        file.write_text(
+            file.read_text(encoding="utf-8").replace(SHIM, f"{up}assets/iframe-worker.js"), encoding="utf-8"
+        )
     if found := list(broken(SITE)):
         print("\n".join(found), file=sys.stderr)
         return 1

@@ -282,8 +282,8 @@ NUMBERS: Final = (
     Number(
         "root layers",
         root_layers,
-        8,
-        "the rooms in one order, with imports for types counted; what both users and the command line call is one",
+        9,
+        "the rooms in one order, with imports for types counted; what users call is one, and many accounts another (docs/adr/0016)",
     ),
     Number("circles between modules", module_circles, 0, "what knows each other is one module"),
     Number("circles between packages", package_circles, 0, "what knows each other is one package"),
@@ -300,11 +300,11 @@ NUMBERS: Final = (
         lines_of_the_core,
         10_200,
         "model, aws, spec, engine, what kinds share: read in a day",
-        15_200,
+        15_300,
     ),
     Number("lines of a kind's room", lines_of_the_kinds, 400, "on the average, with what only a few kinds share", 505),
     Number(
-        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 44_000
+        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 47_000
     ),
     Number("args.format ==", formats, 0, "render/ alone knows the formats"),
     Number("argparse.Namespace elsewhere", namespaces, 0, "behind the command line's parser options have types"),

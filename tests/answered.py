@@ -112,7 +112,9 @@ class _Reader:
         return read
 
     def _transform(self, path: str) -> Read | None:
-        return next((transform for end, transform in self._transforms.items() if path.endswith(end)), None)
+        """It is looked up when it is used: some answers have a member only if the request asks for it (`_include_in_response`)."""
+        found = next((end for end in self._transforms if path.endswith(end)), None)
+        return None if found is None else lambda value: self._transforms[found](value)
 
 
 def _look(value: Any) -> Callable[[str, Any], Any]:

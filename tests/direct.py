@@ -58,7 +58,15 @@ def _operation(service: str, operation: str) -> Any:
     return next(model.operation_model(name) for name in model.operation_names if xform_name(name) == operation)
 
 
-def call(service: str, operation: str, params: Mapping[str, Any], *, once: bool = False) -> dict[str, Any]:
+def call(
+    service: str,
+    operation: str,
+    params: Mapping[str, Any],
+    *,
+    account: str = DEFAULT_ACCOUNT_ID,
+    region: str = REGION,
+    once: bool = False,
+) -> dict[str, Any]:
     """One EC2 or ELBv2 call: validated, answered and parsed as boto3 would. Raises AwsError."""
     model = _operation(service, operation)
     given = copy.deepcopy(dict(params))  # moto writes into what it is given
@@ -67,7 +75,7 @@ def call(service: str, operation: str, params: Mapping[str, Any], *, once: bool 
     problems = ParamValidator().validate(given, model.input_shape)
     assert not problems.has_errors(), problems.generate_report()
     response = RESPONSES[service]()
-    response.params, response.region, response.current_account = given, REGION, DEFAULT_ACCOUNT_ID
+    response.params, response.region, response.current_account = given, region, account
     response.partition = "aws"
     response.querystring, response.headers = {"Action": [model.name]}, {}
     response.data, response.uri_match, response.response_headers = {}, {}, {}

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from tests.outputs import check
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.preloaded"])
@@ -41,6 +42,20 @@ def run_forked(
         return subprocess.CompletedProcess(list(arguments), process.exitcode or 0, *said)
 
 
+@contextmanager
+def begun(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], said: Path
+) -> Iterator[multiprocessing.process.BaseProcess]:
+    """`alb-reconcile` with these arguments under way, whose output goes to a file; killed if it hasn't ended by then."""
+    process = _CONTEXT.Process(target=_run, args=(tuple(arguments), str(folder), dict(environment), [said, said]))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
 def run_started(
     program: str, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
@@ -56,7 +71,7 @@ def _run(arguments: Sequence[str], folder: str, environment: Mapping[str, str], 
     from alb_reconcile.cli.main import run
 
     for number, file in enumerate(files, 1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), number)
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.chdir(folder)

@@ -23,6 +23,7 @@ import yaml
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.dry_run import Transport
 from alb_reconcile.aws.transport import BotoTransport, Response
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.lookups import resolve_lookups
@@ -61,6 +62,11 @@ def _transport() -> BotoTransport:
     transport.prepare()
     transport._attempts = 1  # botocore would wait on our own clock
     return transport
+
+
+@cache
+def _abroad(region: str) -> BotoTransport:
+    return _transport().in_region(region)
 
 
 @cache
@@ -156,8 +162,21 @@ class Result:
         return [f"{item.step.key}: {item.how}: {item.error or ''}" for item in self.outcomes if item.how != "done"]
 
 
+class _Wire:
+    """The transport into a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __call__(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
+        return self._world._ask(service, operation, params, once=once)
+
+    def in_region(self, region: str) -> Transport:
+        return self._world.in_region(region)
+
+
 class World:
-    """One account in one region."""
+    """One account, and one region in which everything is made."""
 
     def __init__(self, strict: StrictAws, clock: VirtualClock) -> None:
         self.strict = strict
@@ -165,6 +184,8 @@ class World:
         self.log: list[tuple[str, Mapping[str, Any]]] = []
         self.endpoint = ""
         """Where it isn't AWS's own."""
+        self.closed: dict[str, str] = {}
+        """Other regions that can't be read, each with the code that says so."""
         self.outside: Callable[..., str] | None = None
         """Asks addresses that AWS is going to ask."""
 
@@ -193,12 +214,22 @@ class World:
         """The transport: botocore's repetitions are no matter here."""
         return self._call(service, operation, params)
 
+    def in_region(self, region: str) -> Transport:
+        """The same account in another region, where only reads are to be made."""
+
+        def ask(service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
+            if code := self.closed.get(region):
+                raise AwsError(service, operation, code, "No.", "")
+            return _abroad(region)(service, operation, params)
+
+        return ask
+
     def _run(self, main: Any) -> Any:
         self.log = []
 
         async def session() -> Any:
             return await main(
-                Aws(self._ask, max_workers=0, endpoint=self.endpoint, region=REGION, outside=self.outside)
+                Aws(_Wire(self), max_workers=0, endpoint=self.endpoint, region=REGION, outside=self.outside)
             )
 
         return run_virtually(self.clock, session())

@@ -3,14 +3,16 @@
 import gc
 import importlib
 import pkgutil
+from importlib.util import find_spec
 
 import boto3
 
 import alb_reconcile
 import tests.conftest  # noqa: F401  # AWS's models are read once
 
+EXTRA = () if find_spec("celery") else ("fleet.beat", "fleet.broker", "fleet.celery_app", "fleet.worker")
 for module in pkgutil.walk_packages(alb_reconcile.__path__, "alb_reconcile."):
-    if ".sandbox." not in module.name and not module.name.endswith("__main__"):
+    if ".sandbox." not in module.name and not module.name.endswith(("__main__", *EXTRA)):
         importlib.import_module(module.name)
 session = boto3.Session("testing", "testing", region_name="us-east-1")
 for service in ("ec2", "elbv2", "sts", "ssm"):

@@ -254,7 +254,7 @@ def test_words_of_others_lead_to_keys_that_there_are() -> None:
                 count += 1
                 named = set(re.findall(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", advice)) & everywhere
                 # a new kind's section takes its word along
-                is_known = part is not content and word in part["properties"]
+                is_known = part is not content and word in part.get("properties", {})
                 if is_known or (advice.startswith("write ") and not named):
                     wrong.append(f"{file}: {word}: {advice}")
     assert wrong == []

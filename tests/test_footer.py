@@ -123,10 +123,10 @@ def test_lines_of_the_report_stand_above_it(
 
 
 def test_the_closing_line(plan: Plan) -> None:
-    assert render_closing(plan, 50.0, {}) == "16 created in 50s."
+    assert render_closing(plan, {"took": 50.0}) == "16 created in 50s."
     times = {"ready": 48.0, "converged": 92.0}
-    assert render_closing(plan, 99.0, times) == "16 created in 1m 32s, first healthy target after 48s."
-    assert render_closing(plan, 99.0, {**times, "answered": 55.0}) == "16 created in 1m 32s, first answer after 55s."
+    assert render_closing(plan, {"took": 99.0, **times}) == "16 created in 1m 32s, first healthy target after 48s."
+    assert render_closing(plan, {**times, "answered": 55.0}) == "16 created in 1m 32s, first answer after 55s."
 
 
 def luminance(red: int, green: int, blue: int) -> float:

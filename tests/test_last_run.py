@@ -76,7 +76,7 @@ def test_another(plan: Plan, tmp_path: Path, changes: dict[str, str], warning: s
 
 def test_a_run_that_failed_says_so(plan: Plan, tmp_path: Path) -> None:
     write_history(record(plan, result="failed"), tmp_path)
-    assert find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).told.endswith("; it ended as failed.")
+    assert find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).told.endswith("; that run failed.")
 
 
 def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def _valued(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iter
                 yield (*path, *before), str(action.metavar)
 
 
-ALL = list(_valued(make_parser()))
+PARSER = make_parser()
+"""One for all: to make it takes longer than to read with it."""
+ALL = list(_valued(PARSER))
 
 
 def test_the_walk_finds_options_and_arguments() -> None:
@@ -59,7 +61,7 @@ def test_an_empty_value_is_a_usage_error(
         spellings.append((*words[:-1], f"{words[-1]}={text}"))
     for spelling in spellings:
         with pytest.raises(SystemExit) as stop:
-            make_parser().parse_args(spelling)
+            PARSER.parse_args(spelling)
         assert stop.value.code == 64
         told = capsys.readouterr().err.splitlines()[-1]
         assert f"argument {name}: " in told
@@ -111,7 +113,7 @@ def test_an_absurd_number_is_a_usage_error(
 ) -> None:
     for text in ABSURD:
         with pytest.raises(SystemExit) as stop:
-            make_parser().parse_args([*words[:-1], f"{words[-1]}={text}"])
+            PARSER.parse_args([*words[:-1], f"{words[-1]}={text}"])
         assert stop.value.code == 64
         told = capsys.readouterr().err.splitlines()[-1]
         assert name in told
@@ -131,7 +133,7 @@ def test_an_absurd_number_is_a_usage_error(
     ids=lambda item: " ".join(item) if isinstance(item, tuple) else "",
 )
 def test_what_is_just_within(words: tuple[str, ...], taken: dict[str, float]) -> None:
-    assert vars(make_parser().parse_args(words)).items() >= taken.items()
+    assert vars(PARSER.parse_args(words)).items() >= taken.items()
 
 
 @pytest.mark.parametrize("told", ["0", "0.09", "1.1", "half", "50%"])

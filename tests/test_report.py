@@ -54,13 +54,29 @@ def test_each_stack_is_told_from_the_others() -> None:
     text = report_page("stacks", subjects(), "now")
     found = rows(text)
     assert found["fine"] == "in order none none left 2026-11-26 03:10:00Z, sync by @"
-    assert found["canary"] == "in order none 5 steps none recorded here"
+    assert found["canary"] == "in order none 4 resources none recorded here"
     assert found["ill"] == "not in order none none none recorded here"
     assert "1 of 2 targets of target_group.web isn&#x27;t healthy yet (unhealthy)" in text
     assert found["broken"] == "couldn't be read none recorded here"
     assert "1 of 5 stacks are as their specs say, and healthy." in text
     assert "<td>target_group.new</td><td>25%</td><td>2 to come</td>" in text
     assert not re.search(r"<(script|img)", text)
+
+
+def test_rules_that_dont_forward_are_told_too() -> None:
+    """Who looks for a path finds it, whoever answers."""
+    public = "load_balancers/public/listeners/http/rules"
+    redirect = {"redirect": {"host": "new.example.com", "status_code": "HTTP_301"}}
+    closed = {"fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": "closed"}}
+    rules = {
+        "moved": {"priority": 1, "conditions": [{"path_pattern": ["/old"]}], "action": redirect},
+        "closed": {"priority": 2, "conditions": [{"path_pattern": ["/shut"]}], "action": closed},
+    }
+    text = report_page("stacks", [Subject("s", "s.yaml", "us-east-1", planned(want={public: rules}))], "now")
+    body = re.sub(r"<[^>]*>", " ", text)
+    assert re.search(r"/old +redirect .*new\.example\.com.* 100% ", body)
+    assert re.search(r"/shut +fixed response 503 +100% ", body)
+    assert re.search(r"default +target_group.web +100% ", body)
 
 
 def test_the_command_reads_a_folder(
@@ -85,7 +101,7 @@ def test_the_command_reads_a_folder(
         said = capsys.readouterr()
         found = rows(said.out)
         assert found["demo"] == "in order none none none recorded here"
-        assert re.fullmatch(r"in order 1 step none corrected .* apply by \S+, 1 created", found["shop"])
+        assert re.fullmatch(r"in order 1 resource none done .* apply by \S+, 1 created", found["shop"])
         assert "<h3>Drift: the account was changed</h3><ul><li>update vpc.main</li>" in said.out
         assert said.err == ""
 

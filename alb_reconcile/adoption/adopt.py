@@ -24,7 +24,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import Desired, each_of
+from alb_reconcile.model.resource import Desired, Observed, each_of
 from alb_reconcile.model.text import camel, printable
 
 
@@ -41,6 +41,8 @@ class Adoption:
     taggings: tuple[Tagging, ...]
     preview: Preview
     notes: tuple[str, ...] = ()
+    knowing: tuple[Tagging, ...] = ()
+    """What the stack has already, and that says from now on in which zones its records are: else `destroy` wouldn't look there."""
     vpcs: frozenset[str] = frozenset()
     """Where it was looked: the stack's own, those that were matched, and those that the spec names or its subnets are in."""
 
@@ -107,7 +109,7 @@ async def _find(reader: HypotheticalReader, target: DesiredStack, given: Mapping
     for kind in order()[1:]:
         matcher.match(kind, found[kind])
     _refuse([*_misplaced(given, there), *matcher.problems], matcher.ambiguous)
-    return await _prepare(reader, target, matcher, tuple(there), keep)
+    return await _prepare(reader, target, matcher, there, keep)
 
 
 def _misplaced(given: Mapping[Address, str], there: Mapping[Address, Any]) -> list[str]:
@@ -125,11 +127,14 @@ def _refuse(problems: list[str], ambiguous: Iterable[Address] = ()) -> None:
 
 
 async def _prepare(
-    reader: HypotheticalReader, target: DesiredStack, matcher: Matcher, there: tuple[Address, ...], keep: Keep
+    reader: HypotheticalReader, target: DesiredStack, matcher: Matcher, there: Mapping[Address, Observed], keep: Keep
 ) -> Adoption:
     matches = tuple(matcher.matches[address] for address in target.desired if address in matcher.matches)
     notes: list[str] = []
     parts = await asyncio.gather(*(_tag(reader, target, match, matcher.scene.images, notes, keep) for match in matches))
+    if has_records := any(match.address.kind == "record" for match in matches):
+        told = {match.address: match.found.found for match in matches}
+        parts = [replace(item, write={**item.write, **_zones(reader, target, told[item.address])}) for item in parts]
     imagined = {item.id: {**reader.tags[item.id], **item.write} for item in parts}
     imagined |= {
         volume: {**reader.tags.get(volume, {}), **tags.identity(target.desired[item.address], target.stack)}
@@ -151,9 +156,21 @@ async def _prepare(
         for address, desired in target.desired.items()
         if desired.state.service and address not in matcher.matches and address not in there
     )
+    knowing = tuple(
+        Tagging(address, item.id, zones)
+        for address, item in there.items()
+        if has_records and (zones := _zones(reader, target, item))
+    )
     held = tuple(address for address in there if address in target.desired)
     vpcs = frozenset(reader.vpcs or ())
-    return Adoption(target, matches, held, missing, taggings, preview, tuple(notes), vpcs)
+    return Adoption(target, matches, held, missing, taggings, preview, tuple(notes), knowing, vpcs)
+
+
+def _zones(reader: HypotheticalReader, target: DesiredStack, found: Observed) -> dict[str, str]:
+    """The tag about the zones of records, where it belongs on a resource and doesn't say that yet."""
+    said = reader.tags.get(found.id, {}).get(tags.ZONES, "")
+    zones = tags.zones_tag(target.desired, said)
+    return {tags.ZONES: zones} if tags.tells_of_zones(found.state) and zones != said else {}
 
 
 async def _tag(
@@ -164,9 +181,10 @@ async def _tag(
     notes: list[str],
     keep: Keep,
 ) -> Tagging:
-    """The tags that creating it would have written, as far as they are true of it, and without the user's own."""
+    """The tags that creating it would have written, as far as they are true of it, and without the user's own where AWS keeps them."""
     desired, found = target.desired[match.address], match.found.found
-    bookkeeping = {**tags.tags_of(replace(desired, tags={}), target.stack), tags.NAME: tags.KEPT}
+    own = {} if desired.state.keeps_tags else {key: value for key, value in desired.tags.items() if key != "Name"}
+    bookkeeping = {**tags.tags_of(replace(desired, tags=own), target.stack), tags.NAME: tags.KEPT}
     secret = secret_of(action_of(desired.state))
     if keep.secrets and secret is not None:
         bookkeeping |= secret_tag(replace(secret, version=await current_version(reader.aws, secret)))

@@ -17,7 +17,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError, UsageError
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.model.text import printable
+from alb_reconcile.model.text import did_you_mean, printable
 
 _NAME: Final = r"[a-z][a-z0-9-]{0,62}"
 
@@ -110,7 +110,8 @@ def _refuse(
 ) -> None:
     movers = {item.id for item, _ in moving}
     if not any(is_meant(old, item.address) or is_meant(new, item.address) for item in own):
-        raise RefusedError(f"the stack {target.stack} has nothing at {old}; nothing was moved")
+        hint = did_you_mean(old, (str(item.address) for item in own))
+        raise RefusedError(f"nothing was moved: the stack {target.stack} has nothing at {old}{hint}")
     there = {item.address: item.id for item in own if item.id not in movers}
     taken = [f"{address} already exists ({there[address]})" for _, address in moving if address in there]
     if taken:

@@ -19,6 +19,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def _choose(
         if not found and any(is_meant(text, address) for address in entries_of(target.desired)):
             absent.append(f"nothing is at {text}: there is nothing to release")
         elif not found:
-            problems.append(f"{text}: the stack {target.stack} has nothing at this address")
+            hint = did_you_mean(text, (str(item.address) for item in own))
+            problems.append(f"{text}: the stack {target.stack} has nothing at this address{hint}")
     if problems:
         raise RefusedError("\n".join(["nothing was released:", *(f"  {item}" for item in problems)]))
     return list(chosen.values()), absent

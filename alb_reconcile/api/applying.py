@@ -18,8 +18,9 @@ from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.limits import check_windows
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Applied, Awaited, StackPlan, apply_stack, plan_stack
+from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.recorder import Recorder, recorded
-from alb_reconcile.journal.settings import read_settings
+from alb_reconcile.journal.settings import Settings, read_settings
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError
@@ -87,7 +88,7 @@ def apply(
     failed, something remains or doesn't get healthy; LeaseError, LeaseLostError, AwsError, UnreachableError, UsageError.
     Ctrl-C starts nothing new, lets calls in progress finish, and raises KeyboardInterrupt.
     """
-    return _run(stack, "apply", _Wishes(allow or {}, expected, confirm, on_event, timeout, lock_timeout))
+    return _run(stack, "apply", Wishes(allow or {}, expected, confirm, on_event, timeout, lock_timeout))
 
 
 def destroy(
@@ -100,62 +101,75 @@ def destroy(
     lock_timeout: float = 0,
 ) -> Result:
     """Delete the whole stack, and nothing else. Options, errors and AWS's actions are those of `apply`."""
-    return _run(stack, "destroy", _Wishes(allow or {}, expected, confirm, on_event, None, lock_timeout))
+    return _run(stack, "destroy", Wishes(allow or {}, expected, confirm, on_event, None, lock_timeout))
 
 
 @dataclass(frozen=True)
-class _Wishes:
+class Wishes:
     """What both are told."""
 
-    allow: Mapping[str, int]
-    expected: Plan | None
-    confirm: Callable[[Plan], bool] | None
-    on_event: Callable[[Event], None]
-    timeout: float | None
-    lock_timeout: float
+    allow: Mapping[str, int] = field(default_factory=dict)
+    expected: Plan | None = None
+    confirm: Callable[[Plan], bool] | None = None
+    on_event: Callable[[Event], None] = lambda _: None
+    timeout: float | None = 900
+    lock_timeout: float = 0
 
 
-def _run(stack: Stack, command: str, wishes: _Wishes) -> Result:
+def _run(stack: Stack, command: str, wishes: Wishes) -> Result:
     check_allowed(wishes.allow)
     settings, session = read_settings(os.environ), stack.session
 
     async def main(aws: Aws, target: DesiredStack) -> Result:
-        async with (
-            recorded(aws, target, command, settings, LOG.warning, sandbox=session.sandbox) as recorder,
-            holding(aws, target, command, wishes.allow, wishes.lock_timeout, LOG.warning) as planned,
-        ):
-            recorder.plan = planned.plan
-            recorder.causes = {} if target.destroy else find_causes(planned)
-            await _ask(aws, planned, wishes)
-            applied = await carry_out(
-                aws,
-                planned,
-                recorder,
-                on_event=wishes.on_event,
-                warn=LOG.warning,
-                on_wait=lambda item: LOG.info(item.text),
-                timeout=wishes.timeout,
-            )
-            result = _result(planned, applied, recorder, wishes, session)
-            if applied.found is None:
-                recorder.exit_code = code_of(aws, applied.outcomes)
-            elif not result.ok:
-                recorder.exit_code = ExitCode.FAILED
-        if recorder.exit_code is ExitCode.INTERRUPTED:
-            raise InterruptedRun("interrupted; run it again to continue")
-        if not result.ok:
-            raise UnfinishedError(result)
-        return result
+        return await run_over(aws, target, command, wishes, settings, session)
 
-    return on_stack(stack, main, destroy=command == "destroy")
+    with settings.traces_end(LOG.warning):
+        return on_stack(stack, main, destroy=command == "destroy")
 
 
-def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: _Wishes, session: Session) -> Result:
+async def run_over(
+    aws: Aws,
+    target: DesiredStack,
+    command: str,
+    wishes: Wishes,
+    settings: Settings,
+    session: Session,
+    keep: Callable[[Record], object] = lambda _: None,
+) -> Result:
+    """`apply` or `destroy` over a connection. `keep` is given the run's record, however it ends. Raises what they raise."""
+    async with (
+        recorded(aws, target, command, settings, LOG.warning, sandbox=session.sandbox, keep=keep) as recorder,
+        holding(aws, target, command, wishes.allow, wishes.lock_timeout, LOG.warning) as planned,
+    ):
+        recorder.plan = planned.plan
+        recorder.causes = {} if target.destroy else find_causes(planned)
+        await _ask(aws, planned, wishes)
+        applied = await carry_out(
+            aws,
+            planned,
+            recorder,
+            on_event=wishes.on_event,
+            warn=LOG.warning,
+            on_wait=lambda item: LOG.info(item.text),
+            timeout=wishes.timeout,
+        )
+        result = _result(planned, applied, recorder, wishes, session)
+        if applied.found is None:
+            recorder.exit_code = code_of(aws, applied.outcomes)
+        elif not result.ok:
+            recorder.exit_code = ExitCode.FAILED
+    if recorder.exit_code is ExitCode.INTERRUPTED:
+        raise InterruptedRun("interrupted; run it again to continue")
+    if not result.ok:
+        raise UnfinishedError(result)
+    return result
+
+
+def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: Wishes, session: Session) -> Result:
     """What a run came to; the recorder is told, too."""
     found = applied.found
     if found is None:
         return Result(planned.plan, applied.outcomes, run=recorder.run)
-    recorder.times = dict(applied.times)
     if wishes.timeout is None and not planned.target.destroy:
         recorder.not_ready = tuple(unready(found.discovery))
     return Result(
@@ -164,13 +178,13 @@ def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: _W
         rest=found.plan,
         problems=applied.problems,
         not_ready=recorder.not_ready,
-        times=recorder.times,
+        times=applied.times,
         urls=tuple(urls(found.discovery, local_urls(session))),
         run=recorder.run,
     )
 
 
-async def _ask(aws: Aws, planned: StackPlan, wishes: _Wishes) -> None:
+async def _ask(aws: Aws, planned: StackPlan, wishes: Wishes) -> None:
     """Refuse what isn't the plan that was expected, can't be destroyed, or isn't confirmed."""
     made = planned.plan
     if wishes.expected is not None and wishes.expected.to_json() != made.to_json():
@@ -230,6 +244,9 @@ async def carry_out(
     applied = await apply_stack(
         aws, planned, on_event=both, on_outcomes=on_outcomes, warn=warn, on_wait=on_wait, timeout=timeout
     )
+    recorder.times |= applied.times
+    if planned.plan.steps:
+        recorder.times["took"] = aws.now() - applied.began
     if applied.error is not None:
         raise applied.error
     return applied

@@ -9,6 +9,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.limits import ANY_TIME
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import StackPlan, plan_stack
+from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan
@@ -38,10 +39,13 @@ def plan(stack: Stack, *, allow: Mapping[str, int] | None = None, destroy: bool 
     return planned.plan
 
 
-async def make(aws: Aws, target: DesiredStack, allow: Mapping[str, int]) -> tuple[StackPlan, RefusedError | None]:
-    """The same over a connection: the plan, what was read for it, and why it would be refused."""
+async def make(
+    aws: Aws, target: DesiredStack, allow: Mapping[str, int], shared: Shared | None = None
+) -> tuple[StackPlan, RefusedError | None]:
+    """The same over a connection: the plan, what was read for it, and why it would be refused. `shared` has reads for several
+    stacks."""
     options = Options(allow={**allow, ANY_TIME: 1}, check=not target.destroy)  # looking is allowed outside of windows
     try:
-        return await plan_stack(aws, target, options), None
+        return await plan_stack(aws, target, options, shared=shared), None
     except RefusedError as error:  # what is refused without a plan is refused again
-        return await plan_stack(aws, target, Options(check=False)), error
+        return await plan_stack(aws, target, Options(check=False), shared=shared), error

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
 from alb_reconcile.aws.endpoint import endpoint_of
+from alb_reconcile.aws.role import Role
 from alb_reconcile.aws.throttle import Throttle
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -47,9 +48,10 @@ class Session:
 
 def connect(
     session: Session, region: str, *, usual_pace: float = 1, say: Callable[[str], None] = LOG.info,
-    on_call: Callable[[str], None] | None = None,
+    on_call: Callable[[str], None] | None = None, role: Role | None = None, assumed: dict[str, Any] | None = None,
 ) -> Connection:  # fmt: skip
-    """The way to AWS. `say` is told that a sandbox was started, `on_call` each call.
+    """The way to AWS. `say` is told that a sandbox was started, `on_call` each call. `role` is assumed, and `assumed` keeps its
+    credentials for other regions.
 
     Raises what `check_session` raises, SandboxError, UnreachableError.
     """
@@ -65,8 +67,9 @@ def connect(
             say(f"sandbox started at {endpoint}; it doesn't run user data, and lasts until: alb-reconcile sandbox stop")
     workers, sandbox = session.max_workers, session.sandbox
     transport = BotoTransport(
-        region=region, profile=session.profile, endpoint_url=endpoint, max_workers=workers, sandbox=sandbox
-    )
+        region=region, profile=session.profile, endpoint_url=endpoint, max_workers=workers, sandbox=sandbox,
+        role=role, assumed=assumed,
+    )  # fmt: skip
     transport.prepare()
     throttle = session.throttles.setdefault(region, Throttle(_pace_of(session, usual_pace)))
     return Connection(transport, workers, speed, on_call, sandbox, throttle)

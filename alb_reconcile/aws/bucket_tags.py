@@ -30,6 +30,13 @@ async def list_buckets(aws: Aws, stack: str) -> list[str]:
     return [item["Name"] for item in answer["Buckets"] if pattern.fullmatch(item["Name"])]
 
 
+async def list_every_bucket(aws: Aws) -> list[str]:
+    """The account's buckets in the region."""
+    params: dict[str, Any] = {"BucketRegion": aws.region} if aws.region else {}
+    answer = await aws.call("s3", "list_buckets", **params)
+    return [item["Name"] for item in answer["Buckets"]]
+
+
 async def change_bucket_tags(aws: Aws, name: str, write: Mapping[str, str], remove: Iterable[str] = ()) -> None:
     """Write and remove tags; the others stay as they are."""
     found = await read_bucket_tags(aws, name)

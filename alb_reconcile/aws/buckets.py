@@ -3,6 +3,7 @@
 EC2: "Request throttling for the Amazon EC2 API" (Amazon EC2 Developer Guide): one for each action, sized by its category.
 ELBv2: "Request throttling for the ELB API" (Elastic Load Balancing User Guide): one a category, one for the account.
 ACM: "API rate quotas" (AWS Certificate Manager User Guide, "Quotas"), one for each action, by the second.
+CloudTrail: "The rate of lookup requests is limited to two per second, per account, per region" (CloudTrail API Reference, LookupEvents).
 Route 53: "Five requests per second per AWS account" (Amazon Route 53 Developer Guide, "Quotas").
 """
 
@@ -31,8 +32,8 @@ def buckets_of(service: str, action: str, params: Callable[[], Mapping[str, Any]
     if service == "elbv2":
         yield *_TABLE["elbv2"].get(action, _TABLE["elbv2"][usual]), 1
         yield *_TABLE["elbv2"]["all"], 1
-    elif service == "route53":
-        yield *_TABLE["route53"]["all"], 1
+    elif service in ("cloudtrail", "route53"):
+        yield *_TABLE[service]["all"], 1
     elif service == "acm":
         category, bucket = _TABLE["acm"].get(action, _TABLE["acm"]["all"])
         yield f"{action} {category}", bucket, 1

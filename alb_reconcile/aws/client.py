@@ -13,7 +13,8 @@ from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws import timeouts
-from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Transport
+from alb_reconcile.aws.calls import Call, followed
+from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Regional, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
 from alb_reconcile.aws.throttle import ON_THROTTLING, Places, Throttle, Throttled
 from alb_reconcile.aws.transport import Response
@@ -74,6 +75,8 @@ class Aws:
         self._root = self
         self._identity: asyncio.Future[Response] | None = None
         self._on_call = on_call
+        self.on_answer: Callable[[Call], None] = lambda _: None
+        """Is told of each call when it has ended."""
         self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
         # lanes of their own, so that neither calls that hang nor others' turns keep a lease from being renewed
         self._aside = _Lane("aside", 4) if max_workers else None
@@ -101,9 +104,16 @@ class Aws:
         other = copy.copy(self)
         other.stopping, other.halted, other.guard = asyncio.Event(), None, None
         other.changed, other._changing, other._lock = False, 0, threading.Lock()
-        other.calls, other.throttled, other.requests = {}, {}, []
+        other.calls, other.throttled, other.requests, other.on_answer = {}, {}, [], lambda _: None
         if anew:
             other._root, other._identity = other, None
+        return other
+
+    def in_region(self, region: str) -> Aws:
+        """The same run, reading in another region at a pace of its own."""
+        assert isinstance(self._transport, Regional)  # noqa: S101 (for mypy: all but tests' are)
+        other = copy.copy(self)
+        other.region, other._transport, other._throttle = region, self._transport.in_region(region), Throttle()
         return other
 
     def dry_run(self, asked: set[str]) -> Aws:
@@ -176,11 +186,12 @@ class Aws:
             self._refuse_if_stopping(operation)
         self._count(service, operation)
         call = partial(self._send, guard, service, operation, params(), once=once)
-        send = partial(self._listen, places, operation, asyncio.get_running_loop(), call)
-        answer = send() if self._pool is None else await _in(self._pool, send)
+        with followed(self.on_answer, service, operation) as told:
+            send = partial(self._listen, places, told, asyncio.get_running_loop(), call)
+            answer = send() if self._pool is None else await _in(self._pool, send)
+            told.note(answer.get("ResponseMetadata", {}))
         if not operation.startswith(READS):
-            request = answer.get("ResponseMetadata", {}).get("RequestId", "")
-            self.requests.append(f"{operation} {request}".rstrip())
+            self.requests.append(f"{operation} {told.request_id}".rstrip())
         return answer
 
     def _refuse_if_stopping(self, operation: str) -> None:
@@ -188,7 +199,7 @@ class Aws:
             raise self._interruption()
 
     def _listen(
-        self, places: Places, operation: str, loop: asyncio.AbstractEventLoop, call: Callable[[], Response]
+        self, places: Places, told: Call, loop: asyncio.AbstractEventLoop, call: Callable[[], Response]
     ) -> Response:
         """Make a call, and slow down if AWS throttles it, be it one of botocore's attempts."""
         sent, heard = loop.time() * self.speed, list[str]()
@@ -196,9 +207,10 @@ class Aws:
         def hear() -> None:
             heard.append(iso(time.time()))
             self._throttle.slow_down(places, sent, loop.time() * self.speed)
+            told.throttled += 1
             with self._lock:
-                past = self.throttled.get(operation)
-                self.throttled[operation] = Throttled(past.count + 1 if past else 1, heard[-1])
+                past = self.throttled.get(told.operation)
+                self.throttled[told.operation] = Throttled(past.count + 1 if past else 1, heard[-1])
 
         token = ON_THROTTLING.set(hear)
         try:

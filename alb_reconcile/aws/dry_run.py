@@ -31,6 +31,14 @@ class MakesEarly(Protocol):
         """Do beforehand what the first calls would, beside others; of those that are sent `once` as well."""
 
 
+@runtime_checkable
+class Regional(Protocol):
+    """A transport that can ask other regions, too."""
+
+    def in_region(self, region: str) -> Transport:
+        """The same account in another region."""
+
+
 class DryRun:
     """A transport that changes nothing: of each action EC2 is asked once whether these credentials may call it.
 
@@ -58,6 +66,11 @@ class DryRun:
                 if error.code == "UnauthorizedOperation":
                     self.denied.append(error)
         return _NothingMade()
+
+    def in_region(self, region: str) -> Transport:
+        """The same account in another region."""
+        assert isinstance(self._send, Regional)  # noqa: S101 (for mypy: all but tests' are)
+        return DryRun(self._send.in_region(region), self._asked)
 
 
 class _NothingMade(dict[str, Any]):

@@ -6,6 +6,7 @@ of keys by `OrderedDict`, which Python's `dict` has kept for long.
 
 import gzip
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +50,11 @@ def make_session(*args: Any, **named: Any) -> Session:
     """A session, as `botocore.session.Session` makes it. Raises BotoCoreError, ValueError."""
     session = Session(*args, **named)
     usual = create_loader(session.get_config_variable("data_path"))
-    loader = _Loader(usual.search_paths, file_loader=_Files(), include_default_search_paths=False)
-    session.register_component("data_loader", loader)
+    session.register_component("data_loader", _loader(tuple(usual.search_paths)))
     return session
+
+
+@cache
+def _loader(search_paths: tuple[str, ...]) -> _Loader:
+    """One for all sessions: a model is read once, and is there once, however many accounts are asked."""
+    return _Loader(list(search_paths), file_loader=_Files(), include_default_search_paths=False)

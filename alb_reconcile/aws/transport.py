@@ -3,6 +3,8 @@
 They are made by botocore, as boto3 makes them; importing boto3 itself reads what it has for uploads to S3, a sixth of a plan's start.
 """
 
+import copy
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -14,13 +16,15 @@ from alb_reconcile.aws.answers import HINT, ForeignAnswerError, check_answer, fo
 from alb_reconcile.aws.endpoint import endpoint_of, is_address, without_passwords
 from alb_reconcile.aws.guard import ask_guard
 from alb_reconcile.aws.hints import explain_code, transport_error, unusable
+from alb_reconcile.aws.role import Role
 from alb_reconcile.aws.throttle import note_throttling
-from alb_reconcile.model.errors import AwsError, UnreachableError
+from alb_reconcile.model.errors import THROTTLED, AwsError, UnreachableError
+from alb_reconcile.model.text import printable
 
 Response = dict[str, Any]
 
-_LARGEST: Final = 65_536
-"""Bytes of an object that are read; what we keep in S3 is far smaller."""
+_LARGEST: Final = 2 * 1024 * 1024
+"""Bytes of an object that are read: of leases, specs and results, all of which are smaller."""
 
 
 class BotoTransport:
@@ -34,13 +38,18 @@ class BotoTransport:
         endpoint_url: str | None = None,
         max_workers: int = 8,
         sandbox: bool = False,
+        role: Role | None = None,
+        assumed: dict[str, Any] | None = None,
     ) -> None:
+        """With a `role` all calls are made as it; the other settings say who assumes it. `assumed` keeps the credentials of
+        roles for others that assume the same ones, in memory only."""
         self.region = region
         self.endpoint = endpoint_of(endpoint_url, os.environ)
         self.answered = False
         """Whether AWS has answered anything yet, be it with a refusal."""
         self._sandbox = sandbox
         self._profile = profile
+        self._role, self._assumed = role, {} if assumed is None else assumed
         self._endpoint_url = endpoint_url
         self._workers = max(max_workers, 1)
         self._attempts: int | None = None
@@ -62,10 +71,45 @@ class BotoTransport:
             self._session = _sandbox_session() if self._sandbox else make_session(profile=self._profile)
             self._session.set_config_variable("region", self.region)
             self._session.get_scoped_config()  # tells of an unknown profile
+            if self._role is not None:
+                self._session = self._assume(self._session, self._role)
         except (BotoCoreError, ValueError) as error:
             raise unusable(error) from None
         if not self._sandbox:
             self._attempts = _attempts_of(self._session)
+
+    def _assume(self, session: Any, role: Role) -> Any:
+        """A session of the role, whose credentials are fetched when they are needed first, and again before they expire."""
+        from botocore.config import Config
+        from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+        from alb_reconcile.aws.models import make_session
+
+        # it logs each refusal with a traceback; whoever makes the call is told in words
+        logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
+        source = session.get_credentials()
+        if source is None:
+            raise ValueError("there are no credentials to assume a role with")
+        limits = timeouts.timeouts_of("sts", once=False, attempts=None)
+        config = Config(
+            connect_timeout=limits.connect, read_timeout=limits.read,
+            retries={"mode": "standard", "total_max_attempts": limits.attempts},
+            **({"proxies": {}} if self._sandbox else {}),
+        )  # fmt: skip
+
+        def make_client(service: str, **named: Any) -> Any:
+            return session.create_client(service, config=config, endpoint_url=self._endpoint_url, **named)
+
+        wanted: dict[str, Any] = {"RoleSessionName": role.session_name}
+        if role.external_id:
+            wanted["ExternalId"] = role.external_id
+        if role.session_tags:
+            wanted["Tags"] = [{"Key": key, "Value": value} for key, value in sorted(role.session_tags.items())]
+        fetcher = AssumeRoleCredentialFetcher(make_client, source, role.arn, extra_args=wanted, cache=self._assumed)
+        assumed = _sandbox_session() if self._sandbox else make_session(profile=self._profile)
+        assumed.set_config_variable("region", self.region)
+        assumed._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+        return assumed
 
     def _make_client(self, service: str, *, once: bool) -> Any:
         from botocore.config import Config
@@ -82,7 +126,9 @@ class BotoTransport:
             s3={"addressing_style": "path" if self.endpoint else "auto"},
             **(direct if self._sandbox else {}),
         )
-        client = self._session.create_client(service, config=config, endpoint_url=self._endpoint_url)
+        client = self._session.create_client(
+            service, config=config, endpoint_url=self._endpoint_url, region_name=self.region
+        )
         if not is_address(
             url := client.meta.endpoint_url
         ):  # of the configuration; not all of that is botocore's to see
@@ -125,13 +171,15 @@ class BotoTransport:
                 answer["Body"] = answer["Body"].read(_LARGEST)
         except ClientError as error:
             self.answered = True
+            if error.operation_name == "AssumeRole" and self._role is not None:
+                raise _not_assumed(self._role, error.response.get("Error", {})) from None
             if said := foreign_answer():
                 raise _invalid(client, service, operation, said) from None
             details, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
             code, status = str(details.get("Code", "Unknown")), int(meta.get("HTTPStatusCode", 0))
             raise AwsError(
                 service, operation, code, str(details.get("Message", "")), str(meta.get("RequestId", "")),
-                hint=explain_code(service, operation, code), ambiguous=status >= 500,
+                hint=explain_code(service, operation, code), ambiguous=status >= 500, retries=int(meta.get("RetryAttempts", 0)),
             ) from None  # fmt: skip
         except (ForeignAnswerError, ResponseParserError):
             self.answered = True
@@ -140,6 +188,13 @@ class BotoTransport:
             raise transport_error(service, operation, error) from None
         self.answered = True
         return answer
+
+    def in_region(self, region: str) -> "BotoTransport":
+        """The same account in another region, with the same settings."""
+        other = copy.copy(self)
+        other.region = region
+        other._clients, other._making = {}, {}
+        return other
 
     def make_early(self, *needed: tuple[str, bool]) -> None:
         """Make clients that are going to be needed (as `_client` takes them) while the first calls are under way."""
@@ -164,6 +219,20 @@ class BotoTransport:
 def _invalid(client: Any, service: str, operation: str, said: str) -> AwsError:
     message = f"{without_passwords(client.meta.endpoint_url)} answered {said}"
     return AwsError(service, operation, "InvalidResponse", message, "", hint=HINT, ambiguous=True)
+
+
+def _not_assumed(role: Role, details: Mapping[str, Any]) -> AwsError:
+    """That the role's credentials can't be had, at first or again."""
+    code, said = str(details.get("Code", "Unknown")), str(details.get("Message", "")).rstrip(".")
+    if code in THROTTLED:
+        return AwsError("sts", "assume_role", code, said, "")
+    asked = " and this external id" * bool(role.external_id) + ", with sts:TagSession" * bool(role.session_tags)
+    return UnreachableError(
+        printable(
+            f"the role {role.arn} can't be assumed: {code}: {said}; see that it exists, that its trust policy allows this identity{asked}, "
+            "and that this identity may call sts:AssumeRole"
+        )
+    )
 
 
 def _attempts_of(session: Any) -> int | None:

@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Literal
 
+from alb_reconcile.aws.calls import MADE_FOR
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
 from alb_reconcile.kinds.context import NeverMadeError, Run
@@ -218,7 +219,8 @@ def _unexpected(error: Exception) -> ReconcileError:
 
 
 async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
-    """Carry out one step. Returns the id of what it made or changed."""
+    """Carry out one step. Returns the id of what it made or changed. It is a task of its own, whose calls are told as the step's."""
+    MADE_FOR.set(step.key)
     run = replace(run, details=step.details, beside=step.beside, lifts_protection=step.lifts_protection)
     seconds, settled = step.pause
     if seconds:

@@ -187,7 +187,7 @@ async def apply_stack(
     """
     goal, target = goal or Goal(), planned.target
     own = (item.id for item in planned.discovery.resources if item.owner == target.stack)
-    run = Run(aws, target.stack, own=frozenset(own))
+    run = Run(aws, target.stack, own=frozenset(own), warn=warn)
     applied = Applied(found=planned, is_reached=True, began=aws.now())
     if planned.plan.steps:
         if target.destroy:

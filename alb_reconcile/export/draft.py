@@ -1,8 +1,8 @@
 """A spec in the making: entries of what was chosen, their names, and what turned out to be better left unsaid."""
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from alb_reconcile.export.entries import entry_of, plain_fields
 from alb_reconcile.export.naming import name_of, unique
 from alb_reconcile.export.scope import Found
 from alb_reconcile.kinds import in_spec_order, load_kinds
-from alb_reconcile.kinds.base import AnyKind, Entry, Grouped, HasFile
+from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed, Properties, field_names
 from alb_reconcile.model.text import digest
@@ -83,6 +83,9 @@ class _Writer:
         found = self.draft.found.all.get(physical_id)
         return found.found.state if found else None
 
+    def id_of(self, kind: str, name: str) -> str:
+        return self.draft.found.id_of(kind, name)
+
     def remark(self, text: str) -> None:
         self.result.remarks.setdefault(self.here, []).append(text)
 
@@ -123,7 +126,7 @@ class _Writer:
         ]
 
     def _name_all(self, kind: AnyKind, items: Sequence[Observed], above: str) -> None:
-        taken: set[str] = set()
+        taken = self._names_outside(kind)
         for item in sorted(items, key=lambda item: (item.created, str(item.state), item.id)):
             own = self.draft.found.tags.get(item.id, {})
             before = (self.draft.stack, *above.strip("/").split("/"))
@@ -131,6 +134,13 @@ class _Writer:
             taken.add(name)
             self.called[item.id] = name
             self.result.ids[Address(kind.name, f"{above}{name}")] = item.id
+
+    def _names_outside(self, kind: AnyKind) -> set[str]:
+        """AWS's names of those that have no entry: who uses such a one says its name, which no entry may have then."""
+        if not isinstance(kind, FoundByUse):
+            return set()
+        others = (item.found for key, item in self.draft.found.all.items() if key not in self.own)
+        return {str(getattr(item.state, "name", "")) for item in others if item.state.kind == kind.name}
 
     def _write_one(self, kind: AnyKind, item: Observed, section: dict[str, Entry], above: Path, name: str) -> None:
         self.here = (*above, name)
@@ -141,6 +151,7 @@ class _Writer:
             **self._tags_of(item),
         }
         section[name] = entry
+        self._say_beside([item])
         address = "/".join(str(part) for part in self.here[1::2])
         for child in in_spec_order():
             if child.section and child.properties.parent == kind.name:
@@ -203,6 +214,11 @@ class _Writer:
         if given and len(items) > 1:
             given = self._common_name(items, given["name"])
         section[name] = {**given, **entry, **self._tags_of(items[0])}
+        self._say_beside(items)
+
+    def _say_beside(self, items: Iterable[Observed]) -> None:
+        for text in dict.fromkeys(text for item in items for text in self.draft.found.asides.get(item.id, ())):
+            self.remark(text)
 
     def _usual_name(self, items: Sequence[Observed], name: str) -> str:
         return f"{self.draft.stack}-{name}-1" if len(items) == 1 else ""
@@ -261,11 +277,14 @@ class _Writer:
     # -- tags
 
     def _common_tags(self) -> dict[str, str]:
-        every = [
-            _plain_tags(self.draft.found.tags.get(key, {})) for key, item in self.own.items() if item.state.service
-        ]
-        common = set.intersection(*(set(item.items()) for item in every)) if every else set()
-        return dict(sorted(common))
+        """The tags that most have; the others say what they have instead, or null."""
+        carriers = [key for key, item in self.own.items() if item.state.service and item.state.keeps_tags]
+        pairs = Counter(pair for key in carriers for pair in _plain_tags(self.draft.found.tags.get(key, {})).items())
+        return {
+            key: value
+            for (key, value), count in sorted(pairs.items())
+            if count > len(carriers) / 2 and _can_be_said(key, value)
+        }
 
     def _name_of(self, kind: AnyKind, item: Observed, usual: str) -> Entry:
         """Its Name tag, where an entry says that, and it isn't the usual one."""
@@ -277,8 +296,10 @@ class _Writer:
 
     def _tags_of(self, item: Observed) -> Entry:
         common = self.result.data.get("tags", {})
-        own = _plain_tags(self.draft.found.tags.get(item.id, {}))
-        further = {key: value for key, value in own.items() if key not in common}
+        if not item.state.keeps_tags:
+            return {}
+        own = {**dict.fromkeys(common), **_plain_tags(self.draft.found.tags.get(item.id, {}))}
+        further = {key: value for key, value in own.items() if key not in common or common[key] != value}
         return {"tags": further} if further else {}
 
     # -- members, and what is left out
@@ -312,6 +333,8 @@ class _Writer:
             try:
                 holder = self._at((*where, *path[:-1]))
                 del holder[path[-1]]
+                if path[0] == "tags" and path[-1] in self.result.data.get("tags", {}):
+                    holder[path[-1]] = None
             except (KeyError, IndexError, TypeError):
                 continue
             if holder == {} and len(path) > 1:
@@ -332,6 +355,14 @@ def _in_order(item: Observed) -> tuple[int, int, str]:
 
 def _plain_tags(own: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in sorted(own.items()) if key != "Name" and not key.lower().startswith(_OURS)}
+
+
+def _can_be_said(key: str, value: str) -> bool:
+    schema = resolved("stack")["properties"]["tags"]
+    return bool(
+        re.search(schema["propertyNames"]["pattern"], key)
+        and re.search(schema["additionalProperties"]["pattern"], value)
+    )
 
 
 def _stem(own: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -29,10 +29,11 @@ _ATTEMPTS: Final = 12
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user wants an export to be like. `names` are what other tools call resources, by id."""
+    """What the user wants an export to be like. `names` are what other tools call resources, by id, where
+    the user has given any."""
 
     stack: str = ""
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] | None = None
     file: str = ""
     """Where the spec goes; empty for standard output, beside which no files can be."""
     folder: str = ""
@@ -58,7 +59,11 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     """Write a spec of what is meant. Changes nothing. Raises RefusedError where nothing is, or it is another stack's."""
     found, account = await asyncio.gather(find(aws, scope), read_account(aws, ()))
     stack = wishes.stack or stack_name(_stack_names(found, scope))
-    draft = Draft(found, stack, region, account, wishes.names, await _read_files(aws, found), wishes.folder)
+    if wishes.names is not None and not wishes.names.keys() & found.chosen:
+        found.notes.append(
+            "none of the names from --from-state and --from-stack is that of something here; look whether it is the right state or stack"
+        )
+    draft = Draft(found, stack, region, account, wishes.names or {}, await _read_files(aws, found), wishes.folder)
     written, problems, adoption = await _try(aws, draft, wishes)
     lost = sorted(
         key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"

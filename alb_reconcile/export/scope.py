@@ -1,5 +1,6 @@
 """Which resources of an account an export is about."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,8 +11,11 @@ from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.decide import named_ids
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import FoundByUse, Used
 from alb_reconcile.kinds.identifiers import is_id_of
-from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Properties, field_names
 from alb_reconcile.model.text import printable
 
@@ -43,11 +47,18 @@ class Found:
     """What there is: all that was read by id, and the ids of what is meant."""
 
     all: dict[str, Candidate]
-    tags: Mapping[str, Mapping[str, str]]
+    tags: dict[str, dict[str, str]]
     chosen: set[str]
     seeds: set[str]
     """Those of `chosen` that the user has named, or that carry the tags."""
     notes: list[str]
+    asides: dict[str, list[str]] = field(default_factory=dict)
+    """What is said beside the entries of resources, by their ids."""
+
+    def id_of(self, kind: str, name: str) -> str:
+        """The id of what AWS calls by a name; the name where nothing of that kind is known by it."""
+        states = ((key, item.found.state) for key, item in self.all.items())
+        return next((key for key, it in states if it.kind == kind and getattr(it, "name", None) == name), name)
 
 
 async def read_around(aws: Aws, vpcs: set[str]) -> Found:
@@ -88,6 +99,7 @@ async def find(aws: Aws, scope: Scope) -> Found:
     _choose(found, scope, named)
     if not found.chosen:
         raise RefusedError(f"nothing that a spec could describe was found by {scope}")
+    await _add_used(reader, found)
     return found
 
 
@@ -183,7 +195,9 @@ def _leave_out(found: Found) -> None:
             )
         group = found.tags.get(key, {}).get(_SCALED, "")
         if group:
-            found.notes.append(f"{key} is of the Auto Scaling group {printable(group)}: it is left out")
+            found.notes.append(
+                f"{key} is left out: the Auto Scaling group {printable(group)} launches and terminates it as it needs"
+            )
         if item.owner or item.builtin or group:
             found.chosen.discard(key)
 
@@ -226,3 +240,32 @@ def _leave_to_others(found: Found) -> None:
                 break
         else:
             return
+
+
+async def _add_used(reader: HypotheticalReader, found: Found) -> None:
+    """Choose what only the chosen use, and say of everything else why it stays outside."""
+    kinds = [(kind.name, kind) for kind in load_kinds().values() if isinstance(kind, FoundByUse)]
+    parts = await asyncio.gather(*(_find(reader, name, kind, found) for name, kind in kinds))
+    for item in (item for part in parts for item in part):
+        owner = item.tags.get(tags.STACK) or (found.all[item.id].owner if item.id in found.all else "")
+        why = f"belongs to the stack {printable(owner)}" if owner else item.why
+        if not why and item.observed is not None:
+            found.all[item.id] = Candidate(item.observed)
+            found.tags.setdefault(item.id, dict(item.tags))
+            found.chosen.add(item.id)
+            continue
+        found.chosen.discard(item.id)
+        for user in item.users:
+            found.asides.setdefault(user, []).append(printable(f"{item.words} {why}"))
+        if not item.users:
+            found.notes.append(printable(f"{item.words} {why}"))
+
+
+async def _find(reader: HypotheticalReader, name: str, kind: FoundByUse, found: Found) -> list[Used]:
+    """What these credentials may not read stays outside."""
+    try:
+        return await kind.find_used(reader, [found.all[key].found for key in sorted(found.chosen)])
+    except AwsError as error:
+        what = name.replace("_", " ")
+        found.notes.append(f"no {what} is taken along, since {error.operation} is refused ({error.code})")
+        return []

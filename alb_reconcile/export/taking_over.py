@@ -58,6 +58,9 @@ class _Writer:
         found = self.found.all.get(physical_id)
         return found.found.state if found else None
 
+    def id_of(self, kind: str, name: str) -> str:
+        return self.found.id_of(kind, name)
+
     def remark(self, text: str) -> None:
         """What can't be said stays a difference, which is shown."""
 

@@ -43,7 +43,7 @@ def safe_name(text: str) -> str:
 
 
 @contextmanager
-def only_writer(file: Path, *, make_folder: bool = True) -> Iterator[None]:
+def only_writer(file: Path, *, make_folder: bool = True, timeout: float = _LOCK_TIMEOUT) -> Iterator[None]:
     """Be the only one to write a file. Raises RecordError if another writer doesn't end, or nobody can write there."""
     from filelock import FileLock, Timeout
 
@@ -51,11 +51,11 @@ def only_writer(file: Path, *, make_folder: bool = True) -> Iterator[None]:
         if make_folder:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.parent.stat()  # the lock would make it, for its user only
-        lock = FileLock(file.with_name(file.name + ".lock"), timeout=_LOCK_TIMEOUT)
+        lock = FileLock(file.with_name(file.name + ".lock"), timeout=timeout)
         lock.acquire()
     except Timeout:
         raise RecordError(
-            f"{file} has been locked by another process for {_LOCK_TIMEOUT:.0f} s; look for one that hangs"
+            f"{file} has been locked by another process for {timeout:.0f} s; look for one that hangs"
         ) from None
     except OSError as error:
         raise unwritable(file, error) from None

@@ -18,6 +18,8 @@ VARIABLES: Final = (
     "AWS_SECURITY_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "ALB_RECONCILE_WEBHOOK_SECRET",
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
 )
 """Environment variables whose values are secrets."""
 _SHORTEST: Final = 8

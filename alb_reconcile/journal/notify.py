@@ -14,6 +14,7 @@ import msgspec
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
 from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.webhook import Webhook, send
+from alb_reconcile.model.counting import total
 from alb_reconcile.model.files import read_file
 
 Verdict = Literal["in_sync", "drift", "failing"]
@@ -227,9 +228,11 @@ def _message(record: Record, event: Event) -> Message:
 
 def _summary(record: Record, event: Event) -> str:
     if event == "drift_detected":
-        return f"{len(record.withheld)} steps require manual action"
+        number = total(record.withheld)
+        return f"{number} {'resource requires' if number == 1 else 'resources require'} manual action"
     if event == "spec_unapplied":
-        return f"{len(record.withheld)} steps of a changed spec aren't applied"
+        number = total(record.withheld)
+        return f"the spec has changed, and {number} {'resource isn' if number == 1 else 'resources aren'}'t as it says"
     if event == "corrected":
         return f"{len(record.having(how='done', cause='drift'))} differences corrected"
     if event == "recovered":

@@ -27,7 +27,7 @@ class StepRecord:
 
     `how`: done, failed, skipped, interrupted, withheld, or planned where the run didn't get that far. `cause`: drift if
     the account had moved, spec if the spec had, empty where it wasn't told. `code` and `request_id` are AWS's.
-    `reason`: why it was withheld. `changes`: each property that differs, as `path: before → after`, of a list
+    `also_deletes`: what AWS deletes with it. `reason`: why it was withheld. `changes`: each property that differs, as `path: before → after`, of a list
     as `- path member` and `+ path member`, in a plan's words.
     """
 
@@ -42,6 +42,7 @@ class StepRecord:
     request_id: str = ""
     reason: str = ""
     changes: tuple[str, ...] = ()
+    also_deletes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,10 @@ class Record:
     """One run over one stack. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
 
     `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
-    `counts` are the plan's steps by action, and empty if there was no plan. `calls` and `throttled` are by operation.
+    `counts` are the plan's resources by action, and empty if there was no plan. `calls` and `throttled` are by operation.
     `requests`: the operation and AWS's request id of each call that changed something. `times`: seconds on AWS's clock until
-    a first healthy target was `ready`, all `converged`, a request of --verify was `answered`. `not_ready`: what wasn't in the
+    a first healthy target was `ready`, all `converged`, a request of --verify was `answered`, and what the steps `took`, with what
+    was waited for after them. `not_ready`: what wasn't in the
     end, where nobody waited for it. `certificates`: when those end that the stack had before, by address. `commit` was checked out where
     the spec is. `error` ended the run as a whole.
     """
@@ -98,6 +100,12 @@ class Record:
     def having(self, *, how: str | None = None, cause: str | None = None) -> tuple[StepRecord, ...]:
         """The steps that ended so, and that have that cause."""
         return tuple(step for step in self.steps if how in (None, step.how) and cause in (None, step.cause))
+
+    @property
+    def taken(self) -> float:
+        """For how long it worked, in seconds: by AWS's clock and from the first step on, as the terminal says, or else in all."""
+        is_told = self.times.keys() & {"took", "ready"}
+        return self.times.get("converged", self.times.get("took", self.seconds)) if is_told else self.seconds
 
     @property
     def withheld(self) -> tuple[StepRecord, ...]:

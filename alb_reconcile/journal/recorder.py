@@ -20,6 +20,7 @@ from alb_reconcile.journal.notify import notify
 from alb_reconcile.journal.record import Record, Result, StepRecord, place_name
 from alb_reconcile.journal.revision import commit_of
 from alb_reconcile.journal.settings import Settings
+from alb_reconcile.journal.tracing import RunTrace
 from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -74,6 +75,7 @@ class Recorder:
         """What is checked out where the spec is."""
         self.record: Record | None = None
         """What `close` has made."""
+        self.trace: RunTrace | None = None
         self._command, self._stack, self._region, self._place = command, stack, region, place
         self._spec_file, self._spec_digest = spec_file, tags.spec_digest_of(desired) if desired else ""
         self._mask, self._now = mask, now
@@ -83,6 +85,8 @@ class Recorder:
 
     def __call__(self, event: Event) -> None:
         """Note how long a step took, and the id of what it created."""
+        if self.trace is not None:
+            self.trace.step(event)
         if event.what in ("done", "failed", "interrupted"):
             self._seconds[event.step.key] = event.elapsed
         if event.what == "done" and event.step.action in ("create", "replace"):
@@ -157,6 +161,7 @@ class Recorder:
             id=self._line(self._created.get(step.key) or step.id or ""),
             reason=self._line(reason or ""),
             changes=tuple(islice(self._changes(step), _MOST)),
+            also_deletes=tuple(self._line(item) for item in step.also_deletes),
             **self._failure(outcome.error if outcome else None),
         )
 
@@ -218,6 +223,9 @@ async def recorded(
         desired=target.desired, place=place_name(aws.endpoint, sandbox=sandbox),
     )  # fmt: skip
     recorder.commit = commit_of(target.spec_file) if target.spec_file else ""
+    if settings.tracing is not None:
+        recorder.trace = settings.tracing.begin(recorder.run, command, target.stack, target.region)
+        aws.on_answer = recorder.trace.call
     error: BaseException | None = None
     try:
         yield recorder
@@ -228,7 +236,14 @@ async def recorded(
         recorder.throttled = aws.throttled
         record = recorder.close(account=aws.known_account, calls=aws.calls, requests=aws.requests, error=error)
         keep(record)
+        if recorder.trace is not None:
+            recorder.trace.end(record)
         await save_record(record, settings, say)
+        if settings.issues is not None:
+            try:
+                await settings.issues.update(record, aws)
+            except RecordError as raised:
+                say(settings.mask.line(raised))
 
 
 async def save_record(record: Record, settings: Settings, say: Callable[[str], None]) -> None:

@@ -14,6 +14,8 @@ _LONGEST: Final = 4 * 1024 * 1024
 
 def commit_of(file: str) -> str:
     """The commit's name; empty where there is none, or it can't be read."""
+    if "://" in file:  # it isn't on this machine
+        return ""
     with suppress(OSError, ValueError):
         folder = Path(file).resolve().parent
         for place in (folder, *folder.parents):

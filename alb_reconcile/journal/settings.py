@@ -1,16 +1,23 @@
 """Where runs are recorded and who is notified, from options and the environment."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import Retention
 from alb_reconcile.journal.mask import Mask
+from alb_reconcile.journal.tracing import Tracing, read_tracing, secrets_of
 from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.files import read_file
+
+if TYPE_CHECKING:
+    from alb_reconcile.journal.issues.keeping import Issues
 
 METRICS_VARIABLE: Final = "ALB_RECONCILE_METRICS_FILE"
 URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"
@@ -23,13 +30,24 @@ _LONGEST: Final = 4096
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the history is, what is kept of it, and who is notified. `mask` knows the secrets of this process."""
+    """Where the history is, what is kept of it, who is notified, and where traces and issues go. `mask` knows the secrets of this process."""
 
     folder: Path
     retention: Retention = field(default_factory=Retention)
     metrics_file: Path | None = None
     webhook: Webhook | None = None
     mask: Mask = field(default_factory=Mask)
+    tracing: Tracing | None = None
+    issues: Issues | None = None
+
+    @contextmanager
+    def traces_end(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Deliver the last spans behind the block; `say` is given one line if that can't be done."""
+        try:
+            yield
+        finally:
+            if self.tracing is not None and (text := self.tracing.end()):
+                say(text)
 
 
 def read_settings(
@@ -40,6 +58,8 @@ def read_settings(
     webhook_url_file: str | None = None,
     webhook_secret_file: str | None = None,
     webhook_allow: str | None = None,
+    trace: bool = False,
+    issue: str | None = None,
 ) -> Settings:
     """The settings; each option outranks its variables. Call it before a run: a mistake in them is told before anything
     is changed.
@@ -65,12 +85,21 @@ def read_settings(
     chosen = metrics_file or environ.get(METRICS_VARIABLE)
     if chosen and not chosen.endswith(".prom"):
         raise UsageError("the metrics file's name has to end with .prom: node-exporter reads no others")
+    mask = Mask.of(environ, url, secret, *secrets_of(environ))
     return Settings(
         folder=state_folder(state_dir, environ),
         metrics_file=Path(chosen) if chosen else None,
         webhook=webhook,
-        mask=Mask.of(environ, url, secret),
+        mask=mask,
+        tracing=read_tracing(environ, mask, asked=trace),
+        issues=_issues(issue, environ, mask) if issue else None,
     )
+
+
+def _issues(place: str, environ: Mapping[str, str], mask: Mask) -> Issues:
+    from alb_reconcile.journal.issues.keeping import read_issues  # most runs keep none
+
+    return read_issues(place, environ, mask)
 
 
 def _given(environ: Mapping[str, str], file: str | None, file_variable: str, variable: str, what: str) -> str:

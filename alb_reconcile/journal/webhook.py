@@ -107,7 +107,7 @@ async def send(webhook: Webhook, message: str, body: bytes) -> None:
     except TimeoutError:
         raise RecordError(f"it took more than {webhook.timeout:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise RecordError(_reason(error)) from None
+        raise RecordError(reason_of(error)) from None
 
 
 async def _send(webhook: Webhook, message: str, body: bytes) -> None:
@@ -151,7 +151,7 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
     raise RecordError("its name has no address")
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The system's own word for what went wrong, which has nothing of the URL in it."""
     import httpx
 

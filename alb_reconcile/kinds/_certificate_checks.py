@@ -21,19 +21,25 @@ async def check_certificate(aws: Aws, item: Intent) -> list[Finding]:
     try:
         zone = await find_zone(aws, wanted.zone)
     except ZoneError as error:
-        private = f"hosted zone {name_in(wanted.zone)} is private, and ACM looks at public ones; name a public zone, or leave zone out"
-        return [Finding(item.desired, "zone", private if "isn't public" in str(error) else str(error))]
+        name = name_in(wanted.zone)
+        return [Finding(item.desired, "zone", _private(name) if "isn't public" in str(error) else str(error))]
     except AwsError as error:
         if "AccessDenied" not in error.code:
             raise
         return []
     if zone.is_private:
-        text = f"hosted zone {zone.id} ({zone.name}) is private, and ACM looks at public ones; name a public zone, or leave zone out"
-        return [Finding(item.desired, "zone", text)]
+        return [Finding(item.desired, "zone", _private(f"{zone.id} ({zone.name})"))]
     outside = [name for name in wanted.names if not is_within(name.removeprefix("*."), zone.name)]
     path = "domain_name" if wanted.domain_name in outside else "subject_alternative_names"
     text = f"{', '.join(outside)}: not in zone {zone.name}; name the zone that it is in, or give it a certificate of its own"
     return [Finding(item.desired, path, text)] if outside else []
+
+
+def _private(zone: str) -> str:
+    return (
+        f"hosted zone {zone} is private, and ACM can't validate names there; name a public zone; or leave zone out, use a certificate that "
+        "exists (by its ARN, or {domain: …}), and write the names out under records"
+    )
 
 
 def _check_dates(item: Intent, wanted: Any) -> list[Finding]:

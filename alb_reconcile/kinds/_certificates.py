@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._validation import ISSUED, list_certificates, read_tags
+from alb_reconcile.kinds._certificate_lists import list_certificates, read_tags
+from alb_reconcile.kinds._validation import ISSUED
 from alb_reconcile.kinds.base import Intent
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address

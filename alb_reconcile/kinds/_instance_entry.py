@@ -54,6 +54,9 @@ class WritesInstances:
             entry["credit_specification"] = credit
         if profile := entry.pop("iam_instance_profile", None):
             entry["iam_instance_profile"] = profile.rpartition("/")[2]
+        if key := entry.get("key_name"):
+            name = named.name_of(physical_id := named.id_of("key_pair", key))
+            entry["key_name"] = key if name == physical_id else name
         entry.pop("associate_public_ip_address", None)
         usual = getattr(named.state_of(state.subnets[0]), "map_public_ip_on_launch", None) if state.subnets else None
         if state.associate_public_ip_address not in (None, usual):

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement
-from alb_reconcile.kinds.base import Intent
+from alb_reconcile.kinds.base import Entry, Intent, Named
+from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Properties
 
 _LOGS: Final = ("access_logs", "connection_logs", "health_check_logs")
@@ -45,6 +46,30 @@ def with_bucket_arns(
 def with_bucket_names(attributes: Mapping[str, str]) -> dict[str, str]:
     """Attributes as AWS wants them, with names instead of ARNs."""
     return {key: value.rpartition(":")[2] if _S3 in value else value for key, value in attributes.items()}
+
+
+def buckets_in(attributes: Mapping[str, str]) -> set[str]:
+    """The buckets that a load balancer with these attributes writes to."""
+    keys = [f"{logs}.s3." for logs in _LOGS if attributes.get(f"{logs}.s3.enabled") == "true"]
+    return {bucket for key in keys if (bucket := attributes.get(f"{key}bucket", ""))}
+
+
+async def read_attributes(aws: Aws, load_balancer: str) -> dict[str, str]:
+    """Those of any load balancer (DescribeLoadBalancerAttributes); none where it is gone."""
+    with ignoring("*NotFound"):
+        answer = await aws.call("elbv2", "describe_load_balancer_attributes", LoadBalancerArn=load_balancer)
+        return tags.from_list(answer["Attributes"])
+    return {}
+
+
+def name_buckets(attributes: Entry, named: Named) -> Entry:
+    """Attributes as an entry has them, with the names of entries instead of those of buckets that are described."""
+    found = dict(attributes)
+    for key, bucket in attributes.items():
+        arn = bucket_arn(str(bucket), named.region)
+        if key.endswith(".s3.bucket") and (name := named.name_of(arn)) != arn:
+            found[key] = name
+    return found
 
 
 async def check_logs(aws: Aws, item: Intent) -> list[Finding]:

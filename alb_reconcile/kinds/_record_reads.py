@@ -6,20 +6,32 @@ the stack's own resources, which names the zones (`model.tags.ZONES`). A destroy
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.aws.record_tags import REGION, RecordId, name_about, plain_name, read_about, registry_of, tags_in
 from alb_reconcile.kinds._rare import read_anyway
 from alb_reconcile.kinds._record_changes import PAGE, RecordSet, key_of, list_records, read_record
 from alb_reconcile.kinds._zones import Zone, every_zone, zones_meant
+from alb_reconcile.kinds.base import Used
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired, Observed
+
+_ROUTING: Final = (
+    "Region",
+    "GeoLocation",
+    "GeoProximityLocation",
+    "MultiValueAnswer",
+    "CidrRoutingConfig",
+    "TrafficPolicyInstanceId",
+)
+"""What says which of several record sets is the answer, but for weights and failover."""
 
 
 @dataclass(frozen=True)
@@ -130,3 +142,46 @@ async def read_owners(aws: Aws) -> list[str]:
         said for zone, part in zip(zones, parts, strict=True) for _, said, _ in _about(part, zone, aws.region).values()
     ]
     return [said[tags.STACK] for said in found if tags.STACK in said and REGION not in said]
+
+
+StateOf = Callable[[Mapping[str, Any], str, Mapping[str, Mapping[str, Any]]], Any]
+"""Makes properties of a record set, of what a spec says of its zone, and of load balancers by their DNS names."""
+
+
+async def find_used(reader: Reader, users: Sequence[Observed], state_of: StateOf) -> list[Used]:
+    """The record sets that lead to load balancers: Route 53 can't be asked for them, so every zone is read whole."""
+    arns = {item.id for item in users if item.state.kind == "load_balancer"}
+    every = await reader.load_balancers() if arns else []
+    balancers = {plain_name(item["DNSName"]): item for item in every if item["LoadBalancerArn"] in arns}
+    zones: list[Zone] = await reader.once(every_zone, reader.aws) if balancers else []
+    read = (list_records(reader.aws, zone.id) for zone in zones)
+    found: list[Used] = []
+    for zone, records in zip(zones, await asyncio.gather(*read), strict=True):
+        about = _about(records, zone, reader.aws.region)
+        is_one = sum((other.name, other.is_private) == (zone.name, zone.is_private) for other in zones) == 1
+        text = (f"{zone.name}/private" if zone.is_private else zone.name) if is_one else zone.id
+        for row in records:
+            balancer = balancers.get(_leads_to(row))
+            if balancer is not None:
+                _, said, beside = about.get(key_of(row), (None, {}, None))
+                rows = Rows(RecordId(zone.id, *key_of(row)), row, said, (text,), beside)
+                arn = rows.id.arn(partition_of(reader.aws.region))
+                address = tags.own_address(said, "record", arn)
+                observed = Observed(address, arn, state_of(row, text, balancers), said, reader.stack, details=rows)
+                words = f"DNS record {' '.join(filter(None, key_of(row)))}"
+                found.append(Used((balancer["LoadBalancerArn"],), words, arn, observed, said, _why_not(row)))
+    return found
+
+
+def _leads_to(row: RecordSet) -> str:
+    """The DNS name that a record set leads to; empty for values that are none."""
+    values = [str(item["Value"]) for item in row.get("ResourceRecords", ())] if row["Type"] == "CNAME" else []
+    return plain_name((row.get("AliasTarget") or {}).get("DNSName") or "".join(values[:1])).removeprefix("dualstack.")
+
+
+def _why_not(row: RecordSet) -> str:
+    """Why an entry wouldn't say all that matters of it."""
+    if row["Type"] == "CNAME":
+        return "leads here, and stays outside: it names the load balancer of today; an alias (type A) would go with its successor"
+    routed = [key for key in _ROUTING if row.get(key)]
+    return f"leads here, and stays outside: no entry can say its {routed[0]}" if routed else ""

@@ -5,7 +5,7 @@ came isn't its to delete: a tag says which records it has made.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._certificate_lists import Listed, bare_names, list_everywhere, read_tags
 from alb_reconcile.kinds._record_changes import Change, change_records, read_record
 from alb_reconcile.kinds._zones import Zone
 from alb_reconcile.kinds.context import Run
@@ -20,9 +21,6 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.text import digest
 
-KEY_ALGORITHMS: Final = (
-    "RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1",
-)  # fmt: skip
 PENDING, ISSUED = "PENDING_VALIDATION", "ISSUED"
 DEAD: Final = frozenset({"FAILED", "EXPIRED", "REVOKED", "VALIDATION_TIMED_OUT"})
 """Statuses out of which a certificate doesn't come."""
@@ -178,18 +176,16 @@ async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Record
 
 async def _made_for_others(run: Run, arn: str, zone: Zone, domains: Set[str]) -> set[str]:
     """The marks of records in a zone that this tool has made for other certificates of these names, whichever stack's."""
-    rows = [
-        row for row in await list_certificates(run.aws) if row["CertificateArn"] != arn and domains & _bare_names(row)
-    ]
-    found = await asyncio.gather(*(read_tags(run.aws, str(row["CertificateArn"])) for row in rows))
+    others = [item for item in (await list_everywhere(run.aws)).found if item.arn != arn and domains & item.names]
+    found = await asyncio.gather(*(_tags_of(item) for item in others))
     parts = (there.get(tags.VALIDATION, "").split() for there in found)
     return {mark for part in parts if part[:1] == [zone.id] for mark in part[1:]}
 
 
-def _bare_names(row: Mapping[str, Any]) -> set[str]:
-    """The names of a listed certificate, without wildcards."""
-    names = (row.get("DomainName", ""), *row.get("SubjectAlternativeNameSummaries", ()))
-    return {str(name).lower().removeprefix("*.") for name in names}
+async def _tags_of(item: Listed) -> dict[str, str]:
+    with ignoring("AccessDeniedException"):
+        return await read_tags(item.aws, item.arn)
+    return {}
 
 
 async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequence[Record]) -> None:
@@ -229,13 +225,22 @@ async def _why_pending(run: Run, zone: Zone | None, records: Sequence[Record]) -
 
 async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Record]) -> None:
     """Delete the records of a zone that this tool has made for a certificate, as its tag says, and that no other certificate of
-    the account and region needs."""
+    the account needs, in whichever region. Where a region can't be read, they stay, and the user is told."""
     zone, *marks = tag.split() or [""]
     own = [item for item in records if item.mark in marks]
     if not own:
         return
-    needed = await _needed(run, arn)
+    everywhere = await list_everywhere(run.aws)
+    needed = await _needed(run, arn, everywhere.found)
     own = [item for item in own if item.domain.lower() not in needed]
+    if own and everywhere.unread:
+        where = ", ".join(f"{name} ({why})" for name, why in sorted(everywhere.unread.items()))
+        kept = " and ".join(_plain(item.name) for item in own)
+        run.warn(
+            f"the validation record {kept} stays in zone {zone}: a certificate in another region may need it, and ACM can't be "
+            f"read in {where}; delete it by hand if none does"
+        )
+        return
     with ignoring("NoSuchHostedZone"):
         rows = await asyncio.gather(*(read_record(run.aws, zone, (_plain(item.name), "CNAME", "")) for item in own))
         there = [row for item, row in zip(own, rows, strict=True) if row is not None and _is_right(item, row)]
@@ -243,31 +248,14 @@ async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Record]
             await change_records(run, zone, [("DELETE", row) for row in there], wait=False)
 
 
-async def _needed(run: Run, arn: str) -> set[str]:
-    """The names that other certificates are validated for, without wildcards (ListCertificates)."""
+async def _needed(run: Run, arn: str, others: Iterable[Listed]) -> set[str]:
+    """The names that other certificates are validated for, without wildcards."""
     found: set[str] = set()
-    for row in await list_certificates(run.aws):
-        other = str(row["CertificateArn"])
-        if other == arn or other in run.departed or row.get("Type") == "IMPORTED" or row.get("Status") in DEAD:
+    for item in others:
+        row = item.row
+        if item.arn == arn or item.arn in run.departed or row.get("Type") == "IMPORTED" or row.get("Status") in DEAD:
             continue
-        found |= _bare_names(row)
+        found |= item.names
         if row.get("HasAdditionalSubjectAlternativeNames"):
-            every = (await describe(run.aws, other) or {}).get("SubjectAlternativeNames", ())
-            found |= _bare_names({"SubjectAlternativeNameSummaries": every})
+            found |= bare_names((await describe(item.aws, item.arn) or {}).get("SubjectAlternativeNames", ()))
     return found
-
-
-async def list_certificates(aws: Aws, *statuses: str) -> list[dict[str, Any]]:
-    """All of the account's in the region; ACM would list those with keys of RSA_2048 alone."""
-    told: dict[str, Any] = {"Includes": {"keyTypes": list(KEY_ALGORITHMS)}}
-    if statuses:
-        told["CertificateStatuses"] = list(statuses)
-    return await aws.pages("acm", "list_certificates", "CertificateSummaryList", **told)
-
-
-async def read_tags(aws: Aws, arn: str) -> dict[str, str]:
-    """Of one that is gone meanwhile, none."""
-    with ignoring("ResourceNotFoundException"):
-        answer = await aws.call("acm", "list_tags_for_certificate", CertificateArn=arn)
-        return tags.from_list(answer.get("Tags"))
-    return {}

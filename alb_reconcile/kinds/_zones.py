@@ -11,7 +11,7 @@ from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.model.errors import AwsError, RefusedError
 
 _ID: Final = re.compile(r"Z[A-Z0-9]{1,31}")
-_PRIVATE: Final = "/private"
+PRIVATE: Final = "/private"
 """What stands behind the name of a private zone, where a text stands for a zone."""
 
 
@@ -33,12 +33,12 @@ def zone_text(given: str | Mapping[str, Any]) -> str:
     """What a spec says of a zone, in one text: a name, a name behind which `/private` stands, or an id."""
     if isinstance(given, str):
         return given if _ID.fullmatch(given) else plain_name(given)
-    return plain_name(given["name"]) + (_PRIVATE if given.get("private") else "")
+    return plain_name(given["name"]) + (PRIVATE if given.get("private") else "")
 
 
 def name_in(zone: str) -> str:
     """The name in a zone's text; empty where that is an id."""
-    return "" if _ID.fullmatch(zone) else zone.removesuffix(_PRIVATE)
+    return "" if _ID.fullmatch(zone) else zone.removesuffix(PRIVATE)
 
 
 def is_within(name: str, zone: str) -> bool:
@@ -62,7 +62,7 @@ async def find_zone(aws: Aws, zone: str) -> Zone:
     name = name_in(zone)
     if not name:
         return await read_zone(aws, zone)
-    is_private = zone.endswith(_PRIVATE)
+    is_private = zone.endswith(PRIVATE)
     every = await _named(aws, name)
     found = _meant(every, zone)
     if len(found) == 1:
@@ -74,8 +74,9 @@ async def find_zone(aws: Aws, zone: str) -> Zone:
             "name the one that is meant by its id"
         )
     if every:
-        other = f"zone: {name}" if is_private else f"zone: {{name: {name}, private: true}}"
-        raise ZoneError(f"hosted zone {name} isn't {sort}; if it is meant, write {other}")
+        raise ZoneError(
+            f"hosted zone {name} isn't {sort}; if it is meant, write zone: {name if is_private else every[0].id}"
+        )
     raise ZoneError(f"there is no {sort} hosted zone {name} in this account; create it, or correct the name")
 
 
@@ -90,7 +91,7 @@ async def zones_meant(aws: Aws, zone: str) -> list[Zone]:
 
 
 def _meant(zones: list[Zone], text: str) -> list[Zone]:
-    return [item for item in zones if item.is_private == text.endswith(_PRIVATE)]
+    return [item for item in zones if item.is_private == text.endswith(PRIVATE)]
 
 
 async def read_zone(aws: Aws, physical_id: str) -> Zone:

@@ -97,6 +97,9 @@ class Named(Protocol):
     def state_of(self, physical_id: str) -> Properties | None:
         """What was observed of a resource, whether an entry describes it or not."""
 
+    def id_of(self, kind: str, name: str) -> str:
+        """The id of a resource that others know by AWS's name of it; that name where nothing is known of it."""
+
     def remark(self, text: str) -> None:
         """Say beside the entry what it can't say."""
 
@@ -252,6 +255,31 @@ class ListedApart(Protocol):
 
     async def owners(self, aws: Aws) -> list[str]:
         """The stack of each in the region, whatever stack that is. Raises AwsError."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """What others use, or what leads to them, though nothing around them leads to it."""
+
+    users: tuple[str, ...]
+    """The ids of those others."""
+    words: str
+    """What it is, for people: key pair ops."""
+    id: str = ""
+    """Its id; empty where nothing can be said of it."""
+    observed: Observed | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Those that it has."""
+    why: str = ""
+    """Why an entry can't describe it, or shouldn't; empty where one can."""
+
+
+@runtime_checkable
+class FoundByUse(Protocol):
+    """A kind of which no network leads to a resource: what uses it names it, or it names what it leads to."""
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        """What these use, or are led to by. Raises AwsError."""
 
 
 @runtime_checkable

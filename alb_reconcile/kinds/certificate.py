@@ -6,17 +6,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
+from uuid import uuid4
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import _validation, waits
 from alb_reconcile.kinds._certificate_checks import check_certificate
-from alb_reconcile.kinds._certificate_reads import observe_zone, once, seen_in, tell, used
+from alb_reconcile.kinds._certificate_lists import list_certificates, read_tags
+from alb_reconcile.kinds._certificate_reads import find_used, observe_zone, once, seen_in, tell, used
 from alb_reconcile.kinds._pem import PemError, PemFile, read_certificate
 from alb_reconcile.kinds._rare import is_applied
-from alb_reconcile.kinds._validation import DEAD, ISSUED, Seen, read_tags
+from alb_reconcile.kinds._validation import DEAD, ISSUED, Seen
 from alb_reconcile.kinds._zones import Zone, find_zone, zone_grants, zone_text
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
@@ -121,13 +123,13 @@ class CertificateKind(Kind[Certificate]):
         look=("servicequotas:GetServiceQuota",),
         create=(
             "acm:RequestCertificate", "acm:ImportCertificate", "acm:AddTagsToCertificate",
-            "route53:ChangeResourceRecordSets", "route53:GetChange",
+            "route53:ChangeResourceRecordSets", "route53:GetChange", "ec2:DescribeRegions",
         ),
         update=(
-            "acm:ImportCertificate", "acm:AddTagsToCertificate", "route53:ChangeResourceRecordSets",
-            "route53:GetChange",
+            "acm:ImportCertificate", "acm:AddTagsToCertificate", "route53:ChangeResourceRecordSets", "route53:GetChange",
+            "ec2:DescribeRegions",
         ),
-        delete=("acm:DeleteCertificate", "route53:ChangeResourceRecordSets"),
+        delete=("acm:DeleteCertificate", "route53:ChangeResourceRecordSets", "ec2:DescribeRegions"),
     )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Certificate:
@@ -180,8 +182,15 @@ class CertificateKind(Kind[Certificate]):
         observed = await asyncio.gather(*(self._observe(reader, arn, there) for arn, there in ours))
         return [item for item in observed if item is not None]
 
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        return await find_used(reader, users, _state)
+
+    def suggest_name(self, state: Certificate) -> str:
+        """The first label of its name, but for a wildcard's."""
+        return str(state.domain_name).removeprefix("*.").partition(".")[0]
+
     async def owners(self, aws: Aws) -> list[str]:
-        rows = await _validation.list_certificates(aws)
+        rows = await list_certificates(aws)
         found = await asyncio.gather(*(read_tags(aws, str(row["CertificateArn"])) for row in rows))
         return [there[tags.STACK] for there in found if tags.STACK in there]
 
@@ -197,7 +206,7 @@ class CertificateKind(Kind[Certificate]):
             return []
         near, every = set[str](), set(held)
         if declared or reader.everything:
-            rows = await once(reader, "certificates", _validation.list_certificates)
+            rows = await once(reader, "certificates", list_certificates)
             near = {str(row["CertificateArn"]) for row in rows if any(_looks_like(row, item) for item in declared)}
             if reader.everything or not await is_applied(reader):
                 every |= {str(row["CertificateArn"]) for row in rows}
@@ -237,17 +246,16 @@ class CertificateKind(Kind[Certificate]):
             told["SubjectAlternativeNames"] = list(wanted.subject_alternative_names)
         if wanted.key_algorithm:
             told["KeyAlgorithm"] = wanted.key_algorithm
-        before = ""
-        for _ in range(2):
-            token = digest([run.stack, str(desired.address), run.beside, before, {**told, "Tags": None}], 32)
+        asked = [run.stack, str(desired.address), run.beside, {**told, "Tags": None}]
+        for salt in ("", uuid4().hex):  # within the hour the same request may be answered with what is deleted
+            token = digest([*asked, salt], 32)
             answer = await run.aws.call("acm", "request_certificate", IdempotencyToken=token, **told)
             arn = str(answer["CertificateArn"])
             records = await _validation.wait_for_records(run, arn)
             if records is not None:
                 await self._validate(run, arn, zone, records, "")
                 return arn
-            before = arn  # within the hour the same request may be answered with what is deleted
-        raise WaitError(f"ACM doesn't show {before}, which it has just made; run again")
+        raise WaitError(f"ACM doesn't show {arn}, which it has just made; run again")
 
     async def _validate(
         self, run: Run, arn: str, zone: Zone | None, records: Sequence[_validation.Record], before: str
@@ -261,7 +269,7 @@ class CertificateKind(Kind[Certificate]):
     async def _import(self, run: Run, wanted: Certificate, desired: Desired) -> str:
         async def find() -> str | None:
             """What an earlier call has made, whose reply was lost."""
-            for row in await _validation.list_certificates(run.aws):
+            for row in await list_certificates(run.aws):
                 arn = str(row["CertificateArn"])
                 if row.get("Type") == IMPORTED and arn not in run.own and arn not in run.departed:
                     found = await read_tags(run.aws, arn)

@@ -63,6 +63,8 @@ class Run:
     """What the tag about hosted zones is to say."""
     say: Callable[[str], None] = lambda _: None
     """Reports what the step at hand waits for."""
+    warn: Callable[[str], None] = lambda _: None
+    """Tells the user what a step couldn't do, and what to do about it."""
     announce: Announce = lambda _, *, usable: None
     """Tells the others, by its id, that what the step at hand makes is there."""
     made: Callable[[Ref], Awaitable[str]] = _already_made
@@ -97,7 +99,7 @@ class Run:
         # a launch is repeated with the very same tags, so what other entries say stays out of it
         if self.applied and desired.state.carries_applied:
             made[tags.APPLIED] = self.applied
-        if self.zones and (desired.state.carries_applied or desired.state.kind == "load_balancer"):
+        if self.zones and tags.tells_of_zones(desired.state):
             made[tags.ZONES] = self.zones
         return tags.to_list(made)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.reader import Reader
@@ -138,6 +139,17 @@ class InstanceProfileKind(Kind[InstanceProfile]):
                 address = tags.own_address(there, self.name, row["Arn"])
                 found.append(Observed(address, row["Arn"], await self._read(reader, row), there, reader.stack))
         return found
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        """Those that instances have. No entry can describe one that somebody else has made."""
+        named: dict[str, list[str]] = defaultdict(list)
+        for item in users:
+            if arn := getattr(item.state, "iam_instance_profile", None):
+                named[str(arn)].append(item.id)
+        why = "stays outside: a stack's own has a path in IAM that says so, and IAM never changes a path"
+        return [
+            Used(tuple(ids), f"instance profile {arn.rpartition('/')[2]}", arn, why=why) for arn, ids in named.items()
+        ]
 
     async def owners(self, aws: Aws) -> list[str]:
         """The path says them (IAM ListInstanceProfiles)."""

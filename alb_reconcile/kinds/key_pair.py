@@ -1,11 +1,13 @@
 """Key pairs for SSH, imported by their public keys (EC2 ImportKeyPair, DeleteKeyPair)."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing, Used
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -16,6 +18,8 @@ from alb_reconcile.model.text import digest
 
 MAX_KEY: Final = 16_384
 """Bytes of a file with a public key, far beyond the longest that AWS takes (16,384 bits)."""
+_MOST: Final = 3
+"""Other users that are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +80,38 @@ class KeyPairKind(Ec2Kind[KeyPair]):
     def read_entry(self, name: str, entry: Entry, fields: Mapping[str, Any], around: Around) -> KeyPair:
         return KeyPair(name=key_name(name, around), public_key=public_key_of(entry, around))
 
+    def suggest_name(self, state: KeyPair) -> str:
+        return state.name or ""
+
     async def discover(self, reader: Reader) -> list[Observed]:
         if not await self._is_asked(reader):
             return []
         rows = await reader.looked_for(self.name, "key pairs", self.own_rows(reader))
-        return [self.observe(reader, row, KeyPair(name=row["KeyName"])) for row in rows]
+        return [self._observe(reader, row, {}) for row in rows]
+
+    def _observe(self, reader: Reader, row: Row, keys: Mapping[str, str]) -> Observed:
+        return self.observe(reader, row, KeyPair(name=row["KeyName"], public_key=keys.get(row["KeyName"])))
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        """Those that instances were launched with. One that others were launched with too isn't theirs alone (DescribeInstances)."""
+        named: dict[str, list[str]] = defaultdict(list)
+        for item in users:
+            if isinstance(item.state, KeyPair):  # it is meant, whoever uses it
+                named[str(item.state.name)] += []
+            if name := getattr(item.state, "key_name", None):
+                named[name].append(item.id)
+        if not named:
+            return []
+        rows, keys = await self.own_rows(reader), await _read_keys(reader.aws)
+        found = {row["KeyName"]: self._observe(reader, row, keys) for row in rows}
+        others = await _launched_with(reader.aws, named)
+        return [
+            Used(
+                tuple(ids), f"key pair {name}", getattr(found.get(name), "id", ""), found.get(name),
+                why=_why_not(found.get(name), others[name].difference(ids)),
+            )
+            for name, ids in named.items()
+        ]  # fmt: skip
 
     async def _is_asked(self, reader: Reader) -> bool:
         """Whether there may be any: nothing is read where the spec declares none, and no instance has one of that name."""
@@ -117,6 +148,30 @@ class KeyPairKind(Ec2Kind[KeyPair]):
 
     async def delete(self, run: Run, observed: Observed) -> None:
         await run.gone("ec2", "delete_key_pair", missing=self.missing, KeyName=self.of(observed).name)
+
+
+async def _read_keys(aws: Aws) -> dict[str, str]:
+    """The public keys of the region's key pairs, by their names."""
+    rows: list[Row] = await aws.pages("ec2", "describe_key_pairs", "KeyPairs", IncludePublicKey=True)
+    return {row["KeyName"]: str(row["PublicKey"]).strip() for row in rows if row.get("PublicKey")}
+
+
+async def _launched_with(aws: Aws, names: Collection[str]) -> dict[str, set[str]]:
+    """The ids of all instances in the region that were launched with these key pairs, by their names."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for reservation in await aws.pages("ec2", "describe_instances", "Reservations", where={"key-name": names}):
+        for row in reservation["Instances"]:
+            if row["State"]["Name"] not in ("shutting-down", "terminated"):
+                found[row["KeyName"]].add(row["InstanceId"])
+    return found
+
+
+def _why_not(found: Observed | None, others: Collection[str]) -> str:
+    if found is None:
+        return "is gone: nothing can be launched with it any more"
+    if others:
+        return f"is used by {', '.join(sorted(others)[:_MOST])}{' and others' * (len(others) > _MOST)} as well"
+    return "" if getattr(found.state, "public_key", None) else "has a public key that AWS doesn't show"
 
 
 KIND: Final = KeyPairKind()

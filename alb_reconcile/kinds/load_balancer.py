@@ -13,7 +13,14 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
 from alb_reconcile.kinds._elb import HasAttributes, NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds._logs import bucket_refs, check_logs, named_buckets, with_bucket_arns, with_bucket_names
+from alb_reconcile.kinds._logs import (
+    bucket_refs,
+    check_logs,
+    name_buckets,
+    named_buckets,
+    with_bucket_arns,
+    with_bucket_names,
+)
 from alb_reconcile.kinds._web_acls import check_web_acl
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
@@ -153,6 +160,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             entry["ipam_pools"] = {"ipv4_ipam_pool_id": pool}
         if units := entry.pop("minimum_load_balancer_capacity", None):
             entry["minimum_load_balancer_capacity"] = {"capacity_units": units}
+        if attributes := entry.get("attributes"):
+            entry["attributes"] = name_buckets(attributes, named)
         return entry
 
     async def check_preconditions(

@@ -5,15 +5,17 @@ S3 encrypts every new bucket with keys of its own (SSE-S3), which is all that lo
 
 import asyncio
 import re
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from alb_reconcile.aws.bucket_tags import change_bucket_tags, list_buckets, owned, read_bucket_tags
+from alb_reconcile.aws.bucket_tags import change_bucket_tags, list_buckets, list_every_bucket, owned, read_bucket_tags
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement, with_statement
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds._logs import buckets_in, read_attributes
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.reader import Reader
@@ -65,6 +67,7 @@ class LogBucketKind(Kind[LogBucket]):
     position = 76
     section = "log_buckets"
     missing = ("NoSuchBucket",)
+    usual: ClassVar[Mapping[str, Any]] = {"log_delivery": True, "block_public_access": True}
     is_always_read = False
     iam_actions = IamActions(
         read=(
@@ -99,12 +102,18 @@ class LogBucketKind(Kind[LogBucket]):
         """What makes it a bucket for logs, and a private one, is enforced unless the entry says otherwise."""
         return LogBucket(**{"log_delivery": True, "block_public_access": True, **fields})
 
+    def suggest_name(self, state: LogBucket) -> str:
+        return state.name or ""
+
     async def discover(self, reader: Reader) -> list[Observed]:
-        """Nothing is read where the spec declares none: what it no longer declares is found by `destroy`."""
+        """Nothing is read where the spec declares none: what it no longer declares is found by `destroy`, by its tags where the
+        spec gave it a name."""
         declared = [item for item in reader.desired.values() if isinstance(item.state, LogBucket)]
         if not declared and not reader.everything:
             return []
         named = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
+        if reader.everything and not reader.thorough:
+            named += await reader.looked_for(self.name, "buckets for logs", list_every_bucket(reader.aws))
         read = reader.once(_read_buckets, reader.aws, reader.stack, tuple(sorted(named)))
         rows = await reader.looked_for(self.name, "buckets for logs", read)
         seen = [(name, reader.seen(bucket_arn(name, reader.aws.region), {}, found)) for name, found in rows]
@@ -115,6 +124,30 @@ class LogBucketKind(Kind[LogBucket]):
         """Those of buckets whose names were derived (S3 ListBuckets, GetBucketTagging)."""
         rows = await _read_buckets(aws, "", ())
         return [found[tags.STACK] for _, found in rows if tags.STACK in found]
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        """Those that load balancers write their logs to. One that others of the region write to as well isn't theirs alone
+        (DescribeLoadBalancerAttributes)."""
+        named: dict[str, list[str]] = defaultdict(list)
+        for item in users:
+            for name in buckets_in(getattr(item.state, "attributes", None) or {}):
+                named[name].append(item.id)
+        if not named:
+            return []
+        arns = sorted({*await reader.load_balancer_arns()}.difference(item.id for item in users))
+        parts = await asyncio.gather(*(read_attributes(reader.aws, arn) for arn in arns))
+        others = {name: arn for arn, part in zip(arns, parts, strict=True) for name in buckets_in(part)}
+        return [await self._use(reader, name, tuple(ids), others.get(name, "")) for name, ids in named.items()]
+
+    async def _use(self, reader: Reader, name: str, users: tuple[str, ...], other: str) -> Used:
+        arn, words = bucket_arn(name, reader.aws.region), f"bucket {name}"
+        found = await read_bucket_tags(reader.aws, name)
+        if found is None:
+            return Used(users, words, arn, why="is another account's, or these credentials may not read it")
+        why = f"is used by {other} as well" if other else ""
+        address = tags.own_address(found, self.name, arn)
+        observed = Observed(address, arn, await self._read(reader, name), found, reader.stack)
+        return Used(users, words, arn, observed, found, why)
 
     async def _observe(self, reader: Reader, name: str, found: Mapping[str, str]) -> Observed:
         arn = bucket_arn(name, reader.aws.region)

@@ -1,9 +1,8 @@
 """DNS records (Route 53 ChangeResourceRecordSets). A TXT record beside each says whose it is (`aws.record_tags`)."""
 
 import asyncio
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.partitions import partition_of
@@ -12,7 +11,6 @@ from alb_reconcile.aws.record_tags import (
     name_about,
     normalized,
     plain_name,
-    quoted,
     read_about,
     record_about,
     registry_of,
@@ -26,11 +24,13 @@ from alb_reconcile.kinds._record_changes import (
     key_of,
     list_records,
     read_record,
-    records_at,
 )
-from alb_reconcile.kinds._record_reads import Rows, find_rows, read_owners
-from alb_reconcile.kinds._zones import Zone, ZoneError, find_zone, is_within, name_in, zone_grants, zone_text
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds._record_checks import check_record, owner_text
+from alb_reconcile.kinds._record_reads import Rows, find_rows, find_used, read_owners
+from alb_reconcile.kinds._record_values import DUALSTACK, AliasTarget, state_of, values_of
+from alb_reconcile.kinds._record_values import Record as Record  # a kind's value is found in the kind's file
+from alb_reconcile.kinds._zones import PRIVATE, Zone, find_zone, name_in, zone_grants, zone_text
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.load_balancer import wait_until_active
@@ -38,63 +38,9 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.steps import TakeOver
-
-_TEXTS: Final = ("TXT", "SPF")
-_NAMES: Final = ("CNAME", "MX", "PTR", "SRV")
-"""Types whose values end in a name, which may have a dot at its end or not."""
-_DUALSTACK: Final = "dualstack."
-
-
-class AliasTarget(NamedTuple):
-    """A target of an alias that isn't a load balancer of the account and region."""
-
-    dns_name: str
-    hosted_zone_id: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record(Properties):
-    """A record set."""
-
-    kind = "record"
-    service = "route53"
-    replaced_on = frozenset({"zone", "name", "type", "set_identifier"})
-    unique_names = False
-    missed = 3
-
-    zone: str
-    """As `kinds._zones.zone_text` has it."""
-    name: str
-    type: str
-    alias: Ref | AliasTarget | None = None
-    """A load balancer of the account and region by its ARN."""
-    evaluate_target_health: bool | None = None
-    ttl: int | None = None
-    resource_records: tuple[str, ...] | None = None
-    set_identifier: str = ""
-    """Empty where it has none."""
-    weight: int | None = None
-    failover: str | None = None
-    health_check_id: str | None = None
-    """Empty for none."""
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What tells it from all others of its zone."""
-        return self.name, self.type, self.set_identifier
-
-    def slots(self) -> Iterable[Hashable]:
-        return (("DNS name", self.name),)
-
-    def conflicts(self, other: Properties) -> bool:
-        """A CNAME stands beside nothing; of one type there is one, or several of one sort."""
-        if not isinstance(other, Record) or self.zone != other.zone:
-            return False
-        is_alone = self.type == other.type and "" in (self.set_identifier, other.set_identifier)
-        return is_alone or self.key == other.key or (self.type != other.type and "CNAME" in (self.type, other.type))
 
 
 class RecordKind(Kind[Record]):
@@ -126,10 +72,24 @@ class RecordKind(Kind[Record]):
         if isinstance(target := entry.get("alias"), Mapping):
             read["alias"] = AliasTarget(plain_name(target["dns_name"]), target["hosted_zone_id"])
         if "resource_records" in entry:
-            read["resource_records"] = _values(entry["type"], entry["resource_records"])
+            read["resource_records"] = values_of(entry["type"], entry["resource_records"])
         if entry.get("health_check_id") == "none":
             read["health_check_id"] = ""
         return Record(**read)
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        zone = self.of(observed).zone
+        return {**entry, "zone": {"name": name_in(zone), "private": True} if zone.endswith(PRIVATE) else zone}
+
+    def suggest_name(self, state: Record) -> str:
+        """The first label, which most zones have once; with what else tells it from others."""
+        kind = "" if state.type == "A" else state.type
+        first = state.name.partition(".")[0].replace("*", "wildcard")
+        apex = state.name == name_in(state.zone)
+        return " ".join(filter(None, (state.name if apex else first, kind, state.set_identifier)))
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        return await find_used(reader, users, lambda row, zone, balancers: state_of(row, zone, None, balancers))
 
     def defaults_for(self, wanted: Record, defaults: dict[str, Any]) -> dict[str, Any]:
         other = "ttl" if wanted.alias is not None else "evaluate_target_health"
@@ -173,7 +133,7 @@ class RecordKind(Kind[Record]):
             )
             return Observed(address, arn, state, found, reader.stack, details=rows)
         zone = wanted.zone if wanted and wanted.zone in rows.zone_texts else rows.zone_texts[0]
-        state = _state(rows.record, zone, wanted, balancers)
+        state = state_of(rows.record, zone, wanted, balancers)
         return Observed(address, arn, state, found, reader.stack, details=rows)
 
     async def owners(self, aws: Aws) -> list[str]:
@@ -183,7 +143,9 @@ class RecordKind(Kind[Record]):
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
         """The zone, what of that name is in it already, and the health check."""
-        found = await asyncio.gather(*(_check(aws, item) for item in intents))
+        states = [item.state for item in desired.values() if item.address.kind == "certificate"]
+        certified = {(getattr(state, "zone", None), name) for state in states for name in getattr(state, "names", ())}
+        found = await asyncio.gather(*(check_record(aws, item, certified) for item in intents))
         return [finding for part in found for finding in part]
 
     async def create(self, run: Run, wanted: Record, desired: Desired) -> str:
@@ -198,10 +160,15 @@ class RecordKind(Kind[Record]):
         if about is not None:
             said = (read_about(about, zone.id, run.aws.region) or (own, {}))[1]
             if said.get(tags.STACK) != run.stack:
-                raise RefusedError(f"{desired.address}: {_whose(own, said)}")
+                raise RefusedError(f"{desired.address}: {owner_text(own, said)}")
             changes.append(("DELETE", about))  # of one that somebody deleted
         changes.append(("CREATE", record_about(own, zone.name, tags.from_list(run.tag_list(desired)), run.aws.region)))
-        await change_records(run, zone.id, changes)
+        try:
+            await change_records(run, zone.id, changes)
+        except RefusedError:
+            if await read_record(run.aws, zone.id, wanted.key):
+                raise RefusedError(f"{desired.address}: {owner_text(own, {})}") from None
+            raise
         return own.arn(partition_of(run.aws.region))
 
     async def update(self, run: Run, wanted: Record, observed: Observed, fields: frozenset[str]) -> None:
@@ -239,44 +206,6 @@ def _entry_of(rows: Rows, desired: Mapping[Address, Desired], said: Address) -> 
     return said
 
 
-def _values(kind: str, given: Iterable[str]) -> tuple[str, ...]:
-    """Values as Route 53 has them, in an order of ours."""
-    if kind in _TEXTS:
-        given = [text if text.startswith('"') else quoted(text) for text in given]
-    elif kind in _NAMES:
-        given = [text.lower().removesuffix(".") for text in given]
-    elif kind == "AAAA":
-        given = [text.lower() for text in given]
-    return tuple(sorted(given))
-
-
-def _state(
-    row: Mapping[str, Any], zone: str, wanted: Record | None, balancers: Mapping[str, Mapping[str, Any]]
-) -> Record:
-    kind, alias = str(row["Type"]), row.get("AliasTarget")
-    told: dict[str, Any] = {}
-    if alias:
-        dns = plain_name(alias["DNSName"])
-        told = {"alias": AliasTarget(dns, alias["HostedZoneId"])}
-        balancer = balancers.get(dns.removeprefix(_DUALSTACK))
-        is_by_name = wanted is not None and isinstance(wanted.alias, AliasTarget)
-        if balancer and balancer.get("CanonicalHostedZoneId") == alias["HostedZoneId"] and not is_by_name:
-            told["alias"] = balancer["LoadBalancerArn"]
-        told["evaluate_target_health"] = alias["EvaluateTargetHealth"]
-    return Record(
-        zone=zone,
-        name=plain_name(row["Name"]),
-        type=kind,
-        ttl=row.get("TTL"),
-        resource_records=_values(kind, [item["Value"] for item in row.get("ResourceRecords", ())]) or None,
-        set_identifier=row.get("SetIdentifier", ""),
-        weight=row.get("Weight"),
-        failover=row.get("Failover"),
-        health_check_id=row.get("HealthCheckId", ""),
-        **told,
-    )
-
-
 async def _row(run: Run, wanted: Record, before: Mapping[str, Any] | None) -> dict[str, Any]:
     """A record set as Route 53 takes it; what isn't managed stays as it was before."""
     row: dict[str, Any] = {**(before or {}), "Name": f"{wanted.name}.", "Type": wanted.type}
@@ -312,7 +241,7 @@ async def _target(run: Run, target: Ref | AliasTarget) -> dict[str, str]:
         return {"DNSName": f"{target.dns_name}.", "HostedZoneId": target.hosted_zone_id}
     rows = await run.aws.pages("elbv2", "describe_load_balancers", "LoadBalancers", LoadBalancerArns=[str(target)])
     return {
-        "DNSName": f"{_DUALSTACK}{plain_name(rows[0]['DNSName'])}.",
+        "DNSName": f"{DUALSTACK}{plain_name(rows[0]['DNSName'])}.",
         "HostedZoneId": rows[0]["CanonicalHostedZoneId"],
     }
 
@@ -320,62 +249,6 @@ async def _target(run: Run, target: Ref | AliasTarget) -> dict[str, str]:
 async def _zone(run: Run, zone: str) -> Zone:
     found: Zone = await run.once(f"zone {zone}", lambda: find_zone(run.aws, zone))
     return found
-
-
-def _whose(record: RecordId, said: Mapping[str, str]) -> str:
-    told = f"record {record.name} ({' '.join(filter(None, record[2:]))})"
-    if stack := said.get(tags.STACK):
-        return f"{told} is stack {stack}'s; choose another name, or let {stack} release it"
-    return f"there is a {told} already, outside this stack; adopt it, choose another name, or delete it"
-
-
-async def _check(aws: Aws, item: Intent) -> list[Finding]:
-    wanted: Record = item.wanted
-    findings = []
-    if wanted.health_check_id and (item.fields is None or "health_check_id" in item.fields):
-        try:
-            await aws.call("route53", "get_health_check", HealthCheckId=wanted.health_check_id)
-        except AwsError as error:
-            if error.code == "NoSuchHealthCheck":
-                text = f"there is no health check {wanted.health_check_id} in this account; correct the id"
-                findings.append(Finding(item.desired, "health_check_id", text))
-    if item.fields is not None:
-        return findings
-    with ignoring("AccessDenied", "AccessDeniedException"):
-        try:
-            zone = await find_zone(aws, wanted.zone)
-        except ZoneError as error:
-            return [*findings, Finding(item.desired, "zone", str(error))]
-        if not is_within(wanted.name, zone.name):
-            text = f"{wanted.name} isn't in zone {zone.name}, nor is it that name itself; name the zone that it is in"
-            return [*findings, Finding(item.desired, "name", text)]
-        findings += await _check_taken(aws, item, wanted, zone)
-    return findings
-
-
-async def _check_taken(aws: Aws, item: Intent, wanted: Record, zone: Zone) -> list[Finding]:
-    own = RecordId(zone.id, *wanted.key)
-    there, about = await asyncio.gather(
-        records_at(aws, zone.id, wanted.name), read_record(aws, zone.id, (name_about(own, zone.name), "TXT", ""))
-    )
-    said = (read_about(about, zone.id, aws.region) or (own, {}))[1] if about else {}
-    if said.get(tags.STACK, item.stack) != item.stack:
-        return [Finding(item.desired, "name", _whose(own, said))]
-    for row in there:
-        beside = _state(row, wanted.zone, None, {})
-        if beside.key == wanted.key and not said:
-            return [Finding(item.desired, "name", _whose(own, said))]
-        if beside.key != wanted.key and wanted.conflicts(beside):
-            other = RecordId(zone.id, *beside.key)
-            about = await read_record(aws, zone.id, (name_about(other, zone.name), "TXT", ""))
-            said = (read_about(about, zone.id, aws.region) or (other, {}))[1] if about else {}
-            if said.get(tags.STACK) != item.stack:
-                whose = f"of stack {said[tags.STACK]} " if tags.STACK in said else ""
-                text = (
-                    f"there is a record {beside.name} ({beside.type}) {whose}already, which can't stand beside this one"
-                )
-                return [Finding(item.desired, "name", f"{text}; delete it, or choose another name")]
-    return []
 
 
 KIND: Final = RecordKind()

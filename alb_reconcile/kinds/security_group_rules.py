@@ -255,8 +255,8 @@ def _write(item: Permission, named: Named) -> Entry:
     found: Entry = {"protocol": "all" if protocol == "-1" else protocol}
     if first == last != -1 and protocol in ("tcp", "udp"):
         found["port"] = first
-    elif protocol != "-1":
-        found |= {key: port for key, port in (("from_port", first), ("to_port", last)) if port != -1}
+    elif (first, last) != (-1, -1):
+        found |= {"from_port": first, "to_port": last}
     found[_source_key(str(source))] = named.name_of(str(source))
     return {**found, "description": description} if description else found
 

@@ -5,6 +5,7 @@ AWS doesn't show from where in S3 it has read them, so tags say it.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,7 +14,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import NamedKind
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.reader import Reader
@@ -137,6 +138,17 @@ class TrustStoreKind(NamedKind[TrustStore]):
     async def owners(self, aws: Aws) -> list[str]:
         rows = await _read_stores(Reader(aws, "", {}))
         return [item["Tags"][tags.STACK] for item in rows if tags.STACK in item["Tags"]]
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        """Those by which listeners verify, and those among `users`. No entry can describe one."""
+        named: dict[str, list[str]] = defaultdict(list)
+        for item in users:
+            if isinstance(item.state, TrustStore):
+                named[item.id] += []
+            if arn := getattr(getattr(item.state, "mutual_authentication", None), "trust_store", ""):
+                named[str(arn)].append(item.id)
+        why = "stays outside, since AWS doesn't show which file in S3 it was made from"
+        return [Used(tuple(ids), f"trust store {arn}", arn, why=why) for arn, ids in named.items()]
 
     async def _read(self, reader: Reader) -> list[dict[str, Any]]:
         """All of the account's in the region, with their tags under `Tags`. Most stacks have none, and nothing is read unless the

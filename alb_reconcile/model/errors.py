@@ -79,7 +79,7 @@ _UNAVAILABLE: Final = frozenset(
 
 
 class AwsError(ReconcileError):
-    """A call that failed. `ambiguous` ones may have taken effect."""
+    """A call that failed. `ambiguous` ones may have taken effect. `retries`: how often it was repeated before."""
 
     def __init__(
         self,
@@ -91,9 +91,10 @@ class AwsError(ReconcileError):
         *,
         hint: str = "",
         ambiguous: bool = False,
+        retries: int = 0,
     ) -> None:
         self.service, self.operation, self.code, self.message = service, operation, code, message
-        self.request_id, self.hint = request_id, hint
+        self.request_id, self.hint, self.retries = request_id, hint, retries
         self.ambiguous = ambiguous and not self.is_throttled  # EC2's status for it is 503
         request = f" (request {request_id})" if request_id else ""
         text = f"{camel(operation)}: {code}: {message.rstrip('.')}{request}" + (f"; {hint}" if hint else "")

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from alb_reconcile.model.actions import Secret
 from alb_reconcile.model.address import Address, UserData
+from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.steps import Details, SetPriorities
@@ -46,6 +47,8 @@ class Step:
     """What the step waits for, in words."""
     effects: tuple[str, ...] = ()
     """What it does to those who are served, in words: stops, drains, keeps."""
+    also_deletes: tuple[Address, ...] = ()
+    """What AWS deletes with what it deletes, without a step of its own."""
     seconds: int = 0
     """For how long, by the spec's own numbers."""
     takes: tuple[int, int] = (0, 0)
@@ -119,12 +122,8 @@ class Plan:
         return not self.steps
 
     def count(self) -> dict[str, int]:
-        """Steps by action; the second half of a replacement isn't counted."""
-        counts = dict.fromkeys(("create", "update", "replace", "delete"), 0)
-        for step in self.steps:
-            if step.part_of is None:
-                counts[step.action] += 1
-        return counts
+        """Resources by what becomes of them (`model.counting`)."""
+        return count_resources(by_resource(self.steps))
 
     def to_json(self) -> str:
         """The documented form, in stable order, without secrets."""
@@ -155,6 +154,7 @@ def _step(step: Step) -> dict[str, Any]:
         "needs": sorted(step.needs),
         "waits": list(step.waits),
         "effects": list(step.effects),
+        "also_deletes": list(map(str, step.also_deletes)),
         "estimated_seconds": step.seconds,
     }
 

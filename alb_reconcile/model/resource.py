@@ -27,6 +27,8 @@ class Properties:
     """The kind's name; its module's, its schema's and its test's as well."""
     service: ClassVar[str]
     """The AWS service whose API tags it (`aws.tagging`); empty where it carries no tags."""
+    keeps_tags: ClassVar[bool] = True
+    """Whether AWS keeps its tags; those of others are written down beside them by this tool (`aws.record_tags`)."""
     replaced_on: ClassVar[frozenset[str]] = frozenset()
     """The fields (or paths below them) that AWS can't change in place."""
     unique_names: ClassVar[bool] = True

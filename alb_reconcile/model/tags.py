@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired, Properties
 from alb_reconcile.model.text import digest
 
 STACK: Final = "alb-reconcile:stack"
@@ -102,6 +102,11 @@ def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
     named = {str(getattr(state, "zone", "")) for state in records} - {""}
     found = " ".join(sorted(named.union(*(tag.split() for tag in before))))
     return found if len(found) <= 256 else EVERY_ZONE
+
+
+def tells_of_zones(state: Properties) -> bool:
+    """Whether a resource carries that tag."""
+    return state.carries_applied or state.kind == "load_balancer"
 
 
 def is_known_in(tag: str, wanted: Desired) -> bool:

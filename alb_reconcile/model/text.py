@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
 
 
@@ -38,3 +40,12 @@ def digest(value: object, length: int = 12) -> str:
 
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a word that isn't known; empty where no other one is like it."""
+    word = word[:80]
+    whole = {name: name for name in known}
+    names = {name[: len(word) + 1]: name for name in whole if name[:1] == word[:1]} | whole  # or only how it begins
+    found = get_close_matches(word, names, 1, 0.6)
+    return f"; did you mean {names[found[0]]}?" if found else ""

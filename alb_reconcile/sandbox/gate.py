@@ -14,6 +14,7 @@ SERVICES: Final = {
     "s3": "s3",
     "secretsmanager": "secretsmanager",
     "servicequotas": "servicequotas",
+    "sqs": "sqs",
     "ssm": "ssm",
     "sts": "sts",
     "wafv2": "wafv2",
@@ -45,6 +46,8 @@ def service_of(environ: Mapping[str, Any]) -> str | None:
     A page can't sign: its browser would have to ask first whether it may send the header.
     """
     signed = _SIGNED.match(environ.get("HTTP_AUTHORIZATION", ""))
+    if signed and signed[1] == "cloudtrail":  # nothing here is for trails
+        return "cloudtrail" if environ.get("HTTP_X_AMZ_TARGET", "").endswith(".LookupEvents") else None
     if signed and signed[1] == "lambda":
         path, is_read = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "GET") == "GET"
         is_served = _POLICIES.fullmatch(path) or (is_read and _CONFIGURATION.fullmatch(path))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
+from alb_reconcile.aws.role import Role
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.sandbox.client import HOST, PREPARATION, Sandbox, SandboxError
@@ -49,6 +50,15 @@ def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
         ],
     }
     return _send(sandbox, wanted)
+
+
+def prepare_roles(sandbox: Sandbox, roles: Iterable[Role]) -> list[str]:
+    """Have the roles of other accounts made, which the sandbox's own account may assume. Returns a line for each that is new.
+
+    Raises SandboxError.
+    """
+    named = [{"arn": role.arn, "external_id": role.external_id} for role in roles]
+    return _send(sandbox, {"roles": named}) if named else []
 
 
 def _send(sandbox: Sandbox, wanted: dict[str, Any]) -> list[str]:

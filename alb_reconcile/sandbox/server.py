@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -214,10 +214,21 @@ def _empty(strict: StrictAws) -> None:
         moto_api_backend.reset()
 
 
-def _prepare(strict: StrictAws, folder: Path, region: str, states: list[Any], lookups: list[Any]) -> list[str]:
+def _prepare(
+    strict: StrictAws,
+    folder: Path,
+    region: str = "",
+    states: Sequence[Any] = (),
+    lookups: Sequence[Any] = (),
+    roles: Sequence[dict[str, str]] = (),
+) -> list[str]:
     from alb_reconcile.sandbox.others import make_others
+    from alb_reconcile.sandbox.roles import make_roles
 
-    return make_others(strict, region, states, lookups, folder)
+    if roles:
+        with strict._lock:  # between two requests
+            return make_roles(list(roles))
+    return make_others(strict, region, list(states), list(lookups), folder)
 
 
 def _end(driver: Driver | None) -> None:

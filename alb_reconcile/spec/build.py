@@ -42,7 +42,8 @@ class _Builder:
         nested = {child.section for child in children}
         own = {key: value for key, value in entry.items() if key not in nested}
         if self.tags:
-            own["tags"] = {**self.tags, **entry.get("tags", {})}
+            every = {**self.tags, **entry.get("tags", {})}
+            own["tags"] = {key: value for key, value in every.items() if value is not None}
         if isinstance(kind, Grouped):
             self._add_group(kind, name, own, state, places)
         else:

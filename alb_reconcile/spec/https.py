@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from alb_reconcile.kinds._zones import is_within, name_in, zone_text
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.text import digest
+from alb_reconcile.spec.checks.certificates import LONGEST_FIRST
 from alb_reconcile.spec.document import Node, Path, Scalar, render_path
 
 _OWN: Final = frozenset({"names", "zone", "certificate", "redirect"})
@@ -17,10 +19,11 @@ def write_out(root: Node, invalid: Iterable[Path]) -> list[Problem]:
     """Put entries in the place of each `https` (in place), all of which stand where it does. Returns what is in their way."""
     refused = {path[:3] for path in invalid if path[2:3] == ("https",)}
     problems: list[Problem] = []
+    claimed: dict[tuple[str, str], str] = {}
     for name, balancer in list(_below(root, "load_balancers").items()):
         short = _below(balancer).get("https")
         if short is not None and ("load_balancers", name, "https") not in refused:
-            problems += _Form(root, name, short, balancer.keys["https"]).write_out()
+            problems += _Form(root, name, short, balancer.keys["https"], claimed).write_out()
     return problems
 
 
@@ -42,17 +45,20 @@ def _copied(parent: Node, key: str) -> Node:
 
 
 class _Form:
-    def __init__(self, root: Node, name: str, short: Node, place: tuple[int, int]) -> None:
-        self.root, self.name, self.short = root, name, short
+    def __init__(
+        self, root: Node, name: str, short: Node, place: tuple[int, int], claimed: dict[tuple[str, str], str]
+    ) -> None:
+        """`claimed` says which load balancer has a name already, by zone and name."""
+        self.root, self.name, self.short, self.claimed = root, name, short, claimed
         self.line, self.column = place
         self.given = _below(short)
         self.balancer = _copied(_copied(root, "load_balancers"), name)
         self.problems: list[Problem] = []
 
     def write_out(self) -> list[Problem]:
-        names = [item for item in self._names() if isinstance(item.value, str)]
+        names = list(self._names())
         if not names:
-            return []  # which the schema has refused
+            return self.problems  # beside what the schema has refused
         certificate = self.given.get("certificate")
         if certificate is None:
             certificate = self._node(self.name)
@@ -64,38 +70,71 @@ class _Form:
                 name = self._record_name(host, kind)
                 if named.get(name, host) != host:
                     name = self._record_name(host, kind, clear=False)
-                if name not in named:  # a name that is given twice is told of the certificate
-                    self._add((), "records", name, self._record(node, kind))
+                self._add((), "records", name, self._record(node, kind))
                 named[name] = host
         own = {key: node for key, node in self.given.items() if key not in _OWN}
         listener = {"protocol": self._node("HTTPS"), "port": self._node(443), "certificate_arn": certificate, **own}
-        where = ("load_balancers", self.name)
-        self._add(where, "listeners", "https", self._mapping(listener, keys=self.short.keys))
+        self._listen(
+            "https",
+            self._mapping(listener, keys=self.short.keys),
+            "listens at port 443",
+            "write it all out without https",
+        )
         if self.given.get("redirect", self._node(True)).value is not False:
             action = self._mapping(
                 {"redirect": self._mapping({key: self._node(value) for key, value in _REDIRECT.items()})}
             )
             redirect = {"protocol": self._node("HTTP"), "port": self._node(80), "default_action": action}
-            self._add(where, "listeners", "http", self._mapping(redirect))
+            self._listen("http", self._mapping(redirect), "redirects port 80", "give it redirect: false")
         del _below(self.balancer)["https"]
         return self.problems
 
     def _names(self) -> Iterator[Node]:
+        """The names that get entries. What is wrong with another one is told here, once for all entries that it would get."""
         names = self.given.get("names")
-        yield from names.value if names is not None and isinstance(names.value, list) else ()
+        given = names.value if names is not None and isinstance(names.value, list) else ()
+        seen = set[str]()
+        for index, node in enumerate(given):
+            if isinstance(node.value, str):
+                mistake = (
+                    "is given twice; keep one" if node.value.lower() in seen else self._mistake(node.value.lower())
+                )
+                seen.add(node.value.lower())
+                if not mistake:
+                    yield node
+                    continue
+                path = render_path(("load_balancers", self.name, "https", "names", index))
+                self.problems.append(Problem(node.line, node.column, path, mistake))
+
+    def _mistake(self, host: str) -> str:
+        """What is wrong with a name, in words; empty for nothing."""
+        given = self.given["zone"].value if "zone" in self.given else None
+        if not isinstance(given, str):
+            return ""
+        zone = zone_text(given)
+        name = name_in(zone)
+        if name and not is_within(host.removeprefix("*."), name):
+            return f"{host} isn't in zone {name}; name the zone that it is in, or give it entries of its own under certificates and records"
+        first = self.claimed.setdefault((zone, host), self.name)
+        if first != self.name:
+            return f"{host} leads to load_balancers.{first} already; keep it in one of them, or write out records with weight or failover"
+        return ""
 
     def _types(self) -> tuple[str, ...]:
         addresses = _below(self.balancer).get("ip_address_type", self._node("ipv4")).value
         return {"ipv4": ("A",), "dualstack-without-public-ipv4": ("AAAA",)}.get(str(addresses), ("A", "AAAA"))
 
     def _certificate(self, names: list[Node]) -> Node:
-        found = {"domain_name": names[0]}
-        if names[1:]:
-            found["subject_alternative_names"] = self._node(names[1:])
-        return self._mapping({**found, **self._zone()})
+        first = next((item for item in names if len(str(item.value)) <= LONGEST_FIRST), names[0])
+        # also where there are none: one that goes is to be gone from the certificate, whose renewal it could hinder
+        others = self._node([item for item in names if item is not first])
+        places = {"domain_name": (first.line, first.column), "subject_alternative_names": self.short.keys["names"]}
+        entry = {"domain_name": first, "subject_alternative_names": others, **self._zone()}
+        return self._mapping(entry, {**self.short.keys, **places})
 
     def _record(self, name: Node, kind: str) -> Node:
-        return self._mapping({**self._zone(), "name": name, "type": self._node(kind), "alias": self._node(self.name)})
+        entry = {**self._zone(), "name": name, "type": self._node(kind), "alias": self._node(self.name)}
+        return self._mapping(entry, {**self.short.keys, "name": (name.line, name.column)})
 
     def _record_name(self, name: str, kind: str, *, clear: bool = True) -> str:
         """A name of an entry: public-api-example-com, and with -aaaa for IPv6; with a digest where it isn't `clear`."""
@@ -106,6 +145,18 @@ class _Form:
 
     def _zone(self) -> dict[str, Node]:
         return {"zone": self.given["zone"]} if "zone" in self.given else {}
+
+    def _listen(self, name: str, entry: Node, what: str, way_out: str) -> None:
+        """Another listener, unless there is one at its port."""
+        port = _below(entry)["port"].value
+        for other, listener in _below(self.balancer, "listeners").items():
+            if getattr(_below(listener).get("port"), "value", None) == port:
+                place = _below(self.balancer)["listeners"].keys[other]
+                path = render_path(("load_balancers", self.name, "listeners", other))
+                text = f"https of load_balancers.{self.name} {what}; remove this listener, or {way_out}"
+                self.problems.append(Problem(*place, path, text))
+                return
+        self._add(("load_balancers", self.name), "listeners", name, entry)
 
     def _add(self, where: tuple[str, ...], section: str, name: str, entry: Node) -> None:
         """Another entry of a section, which is made where there is none."""

@@ -17,6 +17,8 @@ from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printabl
 
 SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
 """The kinds that have entries of their own, by section; what nests in another entry has a section there."""
+FLEET: Final = "fleet"
+"""Names the schema of fleets, which is in a folder of its own: it is no kind's."""
 _LONGEST_LIST: Final = 150
 """Characters of the keys that a message lists."""
 _Schema = dict[str, Any]
@@ -59,9 +61,18 @@ def load_schemas() -> Mapping[str, _Schema]:
 
 @cache
 def resolved(name: str) -> _Schema:
-    """A kind's schema with all its references put in place (none is recursive). Keys beside a $ref win."""
-    result: _Schema = _inline(load_schemas()[f"{name}.schema.json"], f"{name}.schema.json")
+    """A kind's schema, or `fleet`'s, with all its references put in place (none is recursive). Keys beside a $ref win."""
+    result: _Schema = _inline(_named(f"{name}.schema.json"), f"{name}.schema.json")
     return result
+
+
+@cache
+def _named(file: str) -> _Schema:
+    schemas = load_schemas()
+    if file in schemas:
+        return schemas[file]
+    found: _Schema = json.loads((schema_folder() / "fleet" / file).read_text(encoding="utf-8"))
+    return found
 
 
 def _inline(schema: Any, file: str) -> Any:
@@ -73,10 +84,19 @@ def _inline(schema: Any, file: str) -> Any:
     if "$ref" not in schema:
         return own
     target, _, pointer = schema["$ref"].partition("#")
-    found: Any = load_schemas()[target or file]
+    found: Any = _named((target or file).removeprefix("../"))
     for part in pointer.strip("/").split("/") if pointer else ():
         found = found[part]
     return {**_inline(found, target or file), **own}
+
+
+@cache
+def _wanted(section: str) -> _Schema:
+    """The schema of a whole document: a spec's, a fleet's, or that of a section in a file of its own."""
+    if section == FLEET:
+        return resolved(FLEET)
+    found: _Schema = resolved("stack")["properties"][section] if section else resolved("stack")
+    return found
 
 
 @cache
@@ -108,23 +128,20 @@ def _validator(section: str) -> Any:
     )
     extend: Any = validators.extend  # untyped in the stubs
     keywords = {"uniqueItems": unique, "pattern": pattern}
-    wanted = resolved("stack")
-    return extend(Draft202012Validator, keywords, type_checker=types)(
-        wanted["properties"][section] if section else wanted
-    )
+    return extend(Draft202012Validator, keywords, type_checker=types)(_wanted(section))
 
 
 def validate(root: Node, section: str = "") -> tuple[list[Path], list[Problem]]:
     """Everything in which the document departs from the schema, and the paths that are unusable for it.
 
-    The document is a spec, or one section of it in a file of its own.
+    The document is a spec, one section of it in a file of its own, or a fleet.
 
     Text that came from a variable becomes a number or a boolean where the schema wants one (in place).
     """
     errors, coerced = _errors(root, section)
     if coerced:
         errors, _ = _errors(root, section)
-    problems = (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path)))
+    problems = (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path), section))
     unusable = [
         tuple(error.absolute_path)
         for error in errors
@@ -164,7 +181,9 @@ def _is_meant_otherwise(error: Any, schema: _Schema) -> bool:
     wanted, known, instead = error.message.split("'")[1], schema.get("properties", {}), schema.get("x-instead", {})
     others = [key for key in islice(error.instance, 100) if isinstance(key, str) and key not in known]
     return any(
-        instead[key] == f"write {wanted}" if key in instead else get_close_matches(key[:80], known, 1, 0.6) == [wanted]
+        instead[key].partition(":")[0] == f"write {wanted}"
+        if key in instead
+        else get_close_matches(key[:80], known, 1, 0.6) == [wanted]
         for key in others
     )
 
@@ -185,7 +204,7 @@ def _coerce(root: Node, error: Any) -> bool:
     return node.value is not text
 
 
-def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
+def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Problem]:
     """One jsonschema error as problems: what is wrong; what to do."""
     node, place = find(root, path)
     value, schema, keyword = error.instance, error.schema, error.validator
@@ -200,7 +219,7 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         path, place = (*path, str(value)), node.keys.get(str(value), place)
         hint = _did_you_mean(value, schema.get("enum", ())) or f"; use {describe_type(schema)}"
         message = f"{shorten(value)} can't be a key here{hint}"
-    elif value is None and keyword in ("type", "enum"):
+    elif value is None and keyword in ("type", "enum", "oneOf"):
         empty = (
             "{}"
             if "object" in _types(schema) and "string" not in _types(schema)
@@ -208,8 +227,9 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
             if "array" in _types(schema)
             else None
         )
-        todo = f"give it {describe_type(schema)}" if empty is None or "minItems" in schema else f"write {empty}"
-        if not _is_required(path):
+        is_too_little = schema.keys() & {"minItems", "minProperties", "oneOf", "required"}
+        todo = f"give it {describe_type(schema)}" if empty is None or is_too_little else f"write {empty}"
+        if not _is_required(path, section):
             todo += ", or leave the key out" if isinstance(path[-1], str) else ", or remove it"
         message = f"is empty; {todo}"
     else:
@@ -221,7 +241,10 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
 
 
 _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
-    "type": lambda value, schema: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
+    "type": lambda value, schema: (
+        _meant_otherwise(value, schema)
+        or f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}"
+    ),
     "enum": lambda value, schema: (
         f"is {shorten(value)}; choose {describe_type(schema)}{_did_you_mean(value, schema['enum'])}"
     ),
@@ -250,8 +273,8 @@ _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
 """What to say of a value and the schema that it doesn't fit, by the keyword that refuses it."""
 
 
-def _is_required(path: Path) -> bool:
-    schema = resolved("stack")
+def _is_required(path: Path, section: str) -> bool:
+    schema = _wanted(section)
     for part in path[:-1]:
         below = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
         schema = below or schema.get("additionalProperties") or {}
@@ -292,6 +315,12 @@ def _kind_of(value: object) -> str:
     if isinstance(value, str):
         return f"the text {shorten(value)}"
     return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _meant_otherwise(value: object, schema: _Schema) -> str:
+    """What `schema` says to a key of a mapping, where it takes none."""
+    instead = schema.get("x-instead", {})
+    return next((str(instead[key]) for key in value if key in instead), "") if isinstance(value, dict) else ""
 
 
 def _quote_hint(value: object, schema: _Schema) -> str:

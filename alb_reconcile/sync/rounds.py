@@ -19,8 +19,8 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, ReconcileError, UnreachableError
-from alb_reconcile.sync.fleet import Broken, Fleet
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
+from alb_reconcile.sync.targets import Broken, Targets
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Report:
 
 
 class Rounds:
-    """Rounds over changing fleets; what can be kept from one to the next is kept: clients, threads (new ones each time
+    """Rounds over changing stacks; what can be kept from one to the next is kept: clients, threads (new ones each time
     would leave memory in pieces), and how far the pace is."""
 
     def __init__(
@@ -76,17 +76,17 @@ class Rounds:
         for aws in self._running:
             aws.stopping.set()
 
-    async def run(self, fleet: Fleet) -> Report:
+    async def run(self, found: Targets) -> Report:
         """One round. Never raises for what happens to a stack."""
         began = time.monotonic()
-        report = Report(broken=list(fleet.broken))
-        for item in fleet.broken:
+        report = Report(broken=list(found.broken))
+        for item in found.broken:
             tell("spec_unusable", level=40, spec_file=item.file, error=item.text)
         regions: dict[str, list[DesiredStack]] = defaultdict(list)
-        for target in fleet.targets:
+        for target in found.stacks:
             regions[target.region].append(target)
         await asyncio.gather(*(self._run_region(name, part, report) for name, part in regions.items()))
-        order = {target.spec_file: number for number, target in enumerate(fleet.targets)}
+        order = {target.spec_file: number for number, target in enumerate(found.stacks)}
         report.records.sort(key=lambda record: order.get(record.spec_file, 0))
         report.seconds = time.monotonic() - began
         return report

@@ -47,11 +47,7 @@ class Survey:
     def notes(self) -> tuple[str, ...]:
         """What is no difference, but worth a word."""
         plan = self.selection.plan
-        found = [
-            f"{item.address} is {item.status}"
-            for item in self.planned.discovery.resources
-            if _is_unhealthy(item) or (item.address.kind == "load_balancer" and item.status == "failed")
-        ]
+        found = list(unhealthy(self.planned))
         if plan.is_empty and plan.total and not self.is_applied:
             found.append(
                 "no tag says that this spec has been applied: run apply once, so that what is missing later counts as drift"
@@ -212,6 +208,15 @@ async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) 
     constant = set.intersection(*({(step.key, step.changes) for step in item.selection.steps} for item in seen))
     reason = "not every read showed it; the next round looks again"
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
+
+
+def unhealthy(planned: StackPlan) -> tuple[str, ...]:
+    """What doesn't serve as it should, in words."""
+    return tuple(
+        f"{item.address} is {item.status}"
+        for item in planned.discovery.resources
+        if _is_unhealthy(item) or (item.address.kind == "load_balancer" and item.status == "failed")
+    )
 
 
 def _is_unhealthy(item: Observed) -> bool:

@@ -47,6 +47,7 @@ class Keeper:
 
     def adopt(self, spec: Spec, *choices: str, keep_images: bool = False) -> Adoption:
         found = self.look(spec, *choices, keep_images=keep_images)
+        self.write(found.knowing)
         self.write(found.taggings)
         return found
 

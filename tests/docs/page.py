@@ -5,7 +5,13 @@ In a page's order:
 - a fence with a title (```` ```yaml title="shop.yaml" ````) is a file to write, or, as a ``diff``, a change of one;
 - a comment ``<!-- run: COMMAND -->`` is a command that isn't shown; ``export NAME=VALUE`` in it is for those that follow;
 - a fence with the word ``console`` has commands behind ``$`` and what they print. `…` on a line of its own stands for any
-  lines; a command without output may print anything. `[exit 4]` at the end is the exit code, else 0.
+  lines; a command without output may print anything. `[exit 4]` at the end is the exit code, else 0;
+- URLs and ids of VPCs in a command are those that were printed last.
+
+A page that begins with ``<!-- scene: running -->`` is read beside the stack of docs/start/five-minutes.md, and leaves it as it was. It
+speaks of an account, so its commands get their `--sandbox` from here.
+
+Commands and outputs that aren't followed stand behind ``<!-- not run: REASON -->``.
 
 With UPDATE_GOLDENS=1 the outputs in the page are rewritten: `…` stays where it is, with as many lines before and behind it.
 """
@@ -30,7 +36,12 @@ FENCE: Final = re.compile(r"^( *)```([a-z]*) *(.*)$")
 TITLE: Final = re.compile(r'title="([^"]+)"')
 HIDDEN: Final = re.compile(r"^<!-- run: (.*) -->$")
 EXPORT: Final = re.compile(r"export (\w+)=(.*)")
-URL: Final = re.compile(r"http://localhost:\d+/")
+SCENE: Final = "<!-- scene: running -->"
+HERE: Final = "<!-- here: the pages beside a running stack -->\n"
+"""Where in a page that makes a stack the others are read that need one."""
+PRINTED: Final = (re.compile(r"http://localhost:\d+/"), re.compile(r"\bvpc-[0-9a-f]{17}\b"))
+"""What a command takes from what was printed before it."""
+WITH_SANDBOX: Final = re.compile(r"^(alb-reconcile (?!validate|init|fmt|diff|explain|schema|sandbox)[^|>#]*[^|>#\s])")
 SHELL: Final = re.compile(r"[|&;<>$`]|^\w+=")
 ANY: Final = "…"
 
@@ -106,20 +117,21 @@ class Reader:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
         self.environment = dict(environment)
-        self.url = ""
+        self._printed: dict[re.Pattern[str], str] = {}
         self._behind: list[subprocess.Popen[str]] = []
 
     def follow(self, text: str) -> tuple[str, list[str]]:
         """Do what a page says. Returns the page with what was really printed, and where it says something else."""
         differences: list[str] = []
         lines = text.split("\n")
+        beside = SCENE in lines
         replaced: list[tuple[Block, list[str]]] = []
         try:
             for block in blocks(text):
                 if block.word == "run":
-                    self._console(block, differences)
+                    self._console(block, differences, beside=beside)
                 elif block.word == "console":
-                    replaced.append((block, self._console(block, differences)))
+                    replaced.append((block, self._console(block, differences, beside=beside)))
                 elif block.word == "diff":
                     file = self.folder / block.title
                     file.write_text(patched(file.read_text(encoding="utf-8"), block.lines), encoding="utf-8")
@@ -135,14 +147,20 @@ class Reader:
             lines[block.start : block.end] = [f"{block.indent}{line}".rstrip() for line in new]
         return "\n".join(lines), differences
 
-    def _console(self, block: Block, differences: list[str]) -> list[str]:
+    def _console(self, block: Block, differences: list[str], *, beside: bool) -> list[str]:
         shown: list[str] = []
         for command in commands(block.lines):
-            line = URL.sub(self.url, command.line) if self.url else command.line
-            actual = self._run(line)
-            urls = URL.findall("\n".join(actual))
-            if urls:
-                self.url = urls[-1]
+            line = command.line
+            for pattern, last in self._printed.items():
+                line = pattern.sub(last, line)
+            actual = self._run(WITH_SANDBOX.sub(r"\1 --sandbox", line) if beside else line)
+            if beside:  # as for an account, and at a terminal, which doesn't show log lines as JSON
+                actual = [
+                    re.sub(r" (?:--|· )sandbox\b", "", text) for text in actual if not text.startswith('{"time": ')
+                ]
+            for pattern in PRINTED:
+                if printed := pattern.findall("\n".join(actual)):
+                    self._printed[pattern] = printed[-1]
             shown += [*f"$ {line}".split("\n"), *like(command.expected, actual)]
             if command.expected and not fits(command.expected, actual):
                 differences.append(
@@ -166,11 +184,12 @@ class Reader:
             texts = [process.communicate(timeout=GUARD)[0] for process in self._behind]
             self._behind.clear()
             return _lines("".join(texts))
-        words = shlex.split(line, comments=True) if not SHELL.search(line) else []
+        first, pipe, rest = line.partition(" | ")
+        words = shlex.split(first, comments=True) if not SHELL.search(first) else []
         if words[:1] == ["alb-reconcile"]:
             ended = run_forked(words[1:], folder=self.folder, environment=self.environment, timeout=GUARD)
             parts = (ended.stdout, ended.stderr) if ended.returncode else (ended.stderr, ended.stdout)
-            return _with_code("".join(parts), ended.returncode)
+            return self._shell(rest, ended.stdout) if pipe else _with_code("".join(parts), ended.returncode)
         if line.endswith(" &"):
             process = subprocess.Popen(
                 ["bash", "-c", line.removesuffix(" &")], cwd=self.folder, env=self.environment,
@@ -178,8 +197,11 @@ class Reader:
             )  # fmt: skip
             self._behind.append(process)
             return []
+        return self._shell(line)
+
+    def _shell(self, line: str, given: str = "") -> list[str]:
         done = subprocess.run(
-            ["bash", "-c", line], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
+            ["bash", "-c", line], cwd=self.folder, env=self.environment, input=given,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=GUARD, check=False,
         )  # fmt: skip
         return _with_code(done.stdout, done.returncode)
@@ -199,7 +221,7 @@ def _indented(lines: list[str]) -> str:
 
 def like(expected: list[str], actual: list[str]) -> list[str]:
     """The output as a page shows it: with `…` where the page has it, and nothing where it has nothing."""
-    if not expected or expected == ["?"]:
+    if not expected or expected[:1] == ["?"]:
         return actual if expected else []
     if ANY not in expected:
         return actual
@@ -244,3 +266,32 @@ def steady(lines: list[str]) -> str:
     for pattern, word in _VARYING:
         text = pattern.sub(word, text)
     return numbered(ordered(text, set()))
+
+
+_FOLLOWED_WORDS: Final = frozenset({"console", "diff", "yaml", "python", "json", "ini", "text"})
+"""Of fences: those that are run, those that say nothing about what a command prints, and `text`, whose lines are looked for."""
+_EXCUSED: Final = re.compile(r"^ *<!-- not run: .+ -->$")
+_NOT_CODE: Final = re.compile(r"^(?:!!!|\?\?\?| *[-*] | *\d+\. )")
+
+
+def unfollowed(text: str) -> list[str]:
+    """The first line of each block that shows a command or an output, isn't followed, and has no reason before it."""
+    found: list[str] = []
+    inside, before, blank = False, "", True
+    for number, line in enumerate(text.split("\n"), 1):
+        fence = FENCE.match(line)
+        starts = fence or (line.startswith("    ") and blank and not before.startswith("    "))
+        if starts and not inside and not _EXCUSED.match(before):
+            followed = fence and (fence[2] in _FOLLOWED_WORDS or TITLE.search(fence[3]))
+            if not followed and not _NOT_CODE.match(before):
+                found.append(f"line {number}: {line.strip()}")
+        inside ^= bool(fence)
+        blank = not line.strip()
+        before = before if blank else line
+    return found
+
+
+def texts(text: str) -> list[str]:
+    """The lines that a page shows as text: what commands are known to print."""
+    shown = re.findall(r"^(<!-- not run: .+ -->\n)?```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [line for excuse, block in shown if not excuse for line in block.splitlines() if line.strip()]

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from alb_reconcile.cli.options.parser import make_parser
-from tests.docs.page import Reader, blocks, commands, fits, like, patched
+from tests.docs.page import HERE, SCENE, Reader, blocks, commands, fits, like, patched, unfollowed
 from tests.e2e.tool import empty
 from tests.test_examples import arguments_of, commands_of
 
@@ -28,22 +28,29 @@ ROOT = Path(__file__).parent.parent.parent
 UPDATE = bool(os.environ.get("UPDATE_GOLDENS"))
 ALL = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("README*.md"))]
 TRANSLATED = ROOT / "README.ja.md"
-FOLLOWED = [page for page in ALL if page != TRANSLATED and blocks(page.read_text(encoding="utf-8"))]
+TEXTS = {page: page.read_text(encoding="utf-8") for page in ALL if page != TRANSLATED}
+PLACES = {"sync.md": -1, "export.md": 1, "from-terraform.md": 2}
+"""The history shows what `sync` did; the last two let go of the stack, and bring it back by specs of their own."""
+BESIDE = sorted(
+    (page for page, text in TEXTS.items() if text.startswith(SCENE)), key=lambda page: PLACES.get(page.name, 0)
+)
+FIRST = ROOT / "docs" / "start" / "five-minutes.md"
+FOLLOWED = [page for page, text in TEXTS.items() if blocks(text) and page not in (FIRST, *BESIDE)]
 SPEED = "50"
 
 
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a reader whose sandbox runs, with traffic."""
-    home = tmp_path_factory.mktemp("reader")
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(home),
+        "HOME": str(tmp_path),
         "LOGNAME": "ann",
         "COLUMNS": "100",
         "PYTHONUTF8": "1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "ALB_RECONCILE_SANDBOX_DIR": str(home / "sandbox"),
+        "ALB_RECONCILE_SANDBOX_DIR": str(tmp_path / "sandbox"),
+        "TESTS": str(ROOT / "tests"),
     }
     command = [sys.executable, "-m", "alb_reconcile", "sandbox"]
     subprocess.run([*command, "start", "--speed", SPEED], env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -51,34 +58,56 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     subprocess.run([*command, "stop"], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_page_says_what_happens(page: Path, sandbox: dict[str, str], tmp_path: Path) -> None:
+def test_pages_say_what_happens(sandbox: dict[str, str], tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """One after the other in one sandbox, of which each test process would otherwise start its own. PAGES=recover reads some only."""
+    wanted = os.environ.get("PAGES", "")
+    for number, page in enumerate([FIRST, *FOLLOWED]):
+        name = page.relative_to(ROOT).as_posix()
+        if wanted not in name:
+            continue
+        with subtests.test(page=name):
+            reader = _reader(sandbox, tmp_path / str(number))
+            parts = _beside_the_first() if page == FIRST else [(page, TEXTS[page])]
+            wrong = []
+            told: dict[Path, str] = {}
+            for part, text in parts:
+                said, differences = reader.follow(text)
+                told[part] = f"{told[part]}{HERE}{said}" if part in told else said
+                wrong += [f"{part.relative_to(ROOT)}: {item}" for item in differences]
+            for part in told if UPDATE else ():
+                part.write_text(told[part], encoding="utf-8")
+            assert UPDATE or not wrong, "\n\n".join(wrong)
+
+
+def _beside_the_first() -> list[tuple[Path, str]]:
+    """The first steps, and beside their stack one page after the other: a stack for each would take most of the time."""
+    first, clean_up = TEXTS[FIRST].split(HERE)
+    return [(FIRST, first), *((page, TEXTS[page]) for page in BESIDE), (FIRST, clean_up)]
+
+
+def _reader(sandbox: dict[str, str], place: Path) -> Reader:
+    """Somebody with an empty account, the specs, and a folder after which `init` names the stack."""
     empty(Path(sandbox["ALB_RECONCILE_SANDBOX_DIR"]))
-    folder = tmp_path / "my-service"  # `init` names the stack after it
+    folder = place / "my-service"
     shutil.copytree(ROOT / "specs", folder / "specs")
-    text = page.read_text(encoding="utf-8")
-    told, differences = Reader(folder, sandbox | {"ALB_RECONCILE_STATE_DIR": str(tmp_path / "runs")}).follow(text)
-    if UPDATE:
-        page.write_text(told, encoding="utf-8")
-    else:
-        assert not differences, "\n\n".join(differences)
+    return Reader(folder, sandbox | {"ALB_RECONCILE_STATE_DIR": str(place / "runs")})
 
 
-MENTIONED = [
-    pytest.param(command, id=f"{page.relative_to(ROOT).as_posix()}: {command}")
-    for page in ALL
-    for command in commands_of(page)
-]
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_page_shows_is_followed_or_says_why_not(page: Path) -> None:
+    assert not unfollowed(TEXTS[page])
 
 
-@pytest.mark.parametrize("command", MENTIONED)
-def test_every_command_that_is_mentioned_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [word for word in arguments_of(command) if word != "--help"]  # it ends well, whatever stands before it
-    try:
-        make_parser().parse_args(words or ["schema"])
-    except SystemExit:
-        if "--help" not in command:
-            pytest.fail(f"{command}\n{capsys.readouterr().err}")
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_command_that_is_mentioned_parses(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = make_parser()
+    for command in commands_of(page):
+        words = [word for word in arguments_of(command) if word != "--help"]  # it ends well, whatever stands before it
+        try:
+            parser.parse_args(words or ["schema"])
+        except SystemExit:
+            if "--help" not in command:
+                pytest.fail(f"{command}\n{capsys.readouterr().err}")
 
 
 def test_the_translation_says_what_the_readme_says() -> None:
@@ -117,6 +146,17 @@ class TestAPage:
         told, differences = Reader(tmp_path, {"PATH": os.environ["PATH"]}).follow(page)
         assert [item.splitlines()[0] for item in differences] == ["line 6: $ grep -c shop a.yaml", "line 6: $ false"]
         assert "\n1\n" in told
+
+    def test_what_isnt_followed_is_seen(self) -> None:
+        page = "    alb-reconcile plan\n\n```sh\npip install .\n```\n\n!!! note\n\n    words\n\n```yaml\na: 1\n```\n"
+        assert unfollowed(page) == ["line 1: alb-reconcile plan", "line 3: ```sh"]
+        assert not unfollowed("<!-- not run: it installs -->\n```sh\npip install .\n```\n")
+
+    def test_an_id_is_the_one_that_was_printed(self, tmp_path: Path) -> None:
+        page = "```console\n$ echo vpc-0123456789abcdef0\n$ echo vpc-11111111111111111\nvpc-0123456789abcdef0\n```\n"
+        told, differences = Reader(tmp_path, {"PATH": os.environ["PATH"]}).follow(page)
+        assert not differences
+        assert told.count("vpc-0123456789abcdef0") == 3
 
     def test_a_change_has_to_fit(self) -> None:
         assert patched("a\nb\nc\n", [" b", "-c", "+d"]) == "a\nb\nd\n"

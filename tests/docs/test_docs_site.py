@@ -44,10 +44,13 @@ def test_links_of_the_built_site_are_followed(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '<h1 id="top"></h1><a href="b.html#part">b</a><img src="none.png"><a href="#top">x</a>'
     )
-    (tmp_path / "b.html").write_text('<a href="a.html">a</a><a href="https://example.com/">out</a>')
+    (tmp_path / "b.html").write_text(
+        '<a href="a.html">a</a><a href="https://example.com/">out</a><script src="https://example.com/x.js"></script>'
+    )
     assert list(broken(tmp_path)) == [
         "a.html: b.html#part: there is no such anchor",
         "a.html: none.png: there is no such file",
+        "b.html: https://example.com/x.js: would be fetched from elsewhere",
     ]
 
 

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.docs.page import blocks, texts
+
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "troubleshooting.md"
-SAID = [*(ROOT / "tests/golden/expected").glob("*.txt"), *(ROOT / "tests/spec/broken").glob("*"),
-        *(ROOT / "docs/how-to").glob("*.md")]  # fmt: skip
+PAGES = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
+SAID = [*(ROOT / "tests/golden/expected").glob("*.txt"), *(ROOT / "tests/spec/broken").glob("*")]
 MESSAGES = re.findall(r"^### `(.+)`$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("message", MESSAGES)
+SHOWN = [line for page in PAGES for line in texts(page)]
+
+
+@cache
+def said() -> str:
+    """All that commands are known to print."""
+    followed = [line for page in PAGES for block in blocks(page) for line in block.lines]
+    return "\n".join([*followed, *(file.read_text(encoding="utf-8") for file in SAID if file.is_file())])
+
+
+@pytest.mark.parametrize("message", [*MESSAGES, *SHOWN])
 def test_a_message_is_one_that_is_printed(message: str) -> None:
     """Its words stand in that order in one line of what commands are known to print."""
-    wanted = re.compile(".*".join(re.escape(part.strip()) for part in message.split("…")))
-    assert any(wanted.search(file.read_text(encoding="utf-8")) for file in SAID if file.is_file())
+    assert re.search(".*".join(re.escape(part.strip()) for part in message.split("…")), said())
 
 
 def test_there_are_messages() -> None:
     assert len(MESSAGES) > 20
+    assert SHOWN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -63,6 +64,15 @@ class Gate:
             handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
+class Change(NamedTuple):
+    """A call that changed something: when, what, how it was signed, and its answer."""
+
+    moment: float
+    operation: str
+    authorization: str
+    content: bytes
+
+
 class Proxy(ThreadingHTTPServer):
     """Changing calls are counted from 1. `kill_at` names the one before or after which the victim is killed."""
 
@@ -82,6 +92,9 @@ class Proxy(ThreadingHTTPServer):
         """By operation: what its next answer is replaced by, with status 200, once the call has taken effect."""
         self.age: float | None = None
         """How many seconds ago S3's objects were written, by its own answers; None for the truth."""
+        self.aged: set[int] | None = None
+        """The processes of whose leases that is said; None for all objects."""
+        self.log: list[Change] = []
 
     def hold(self, operation: str, calls: int = 1) -> Gate:
         """A gate for so many of the operation's next calls. It is opened at the end of the test at the latest."""
@@ -147,7 +160,9 @@ class _Handler(BaseHTTPRequestHandler):
             if at and at[1] == "before":
                 server.kill()
                 return None
+            moment = time.monotonic()
             answer = self._forward(operation, body)
+            server.log.append(Change(moment, operation, self.headers.get("Authorization", ""), answer.content))
             if at:
                 server.kill()
                 return None
@@ -168,7 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
         instead = self.server.replaced.pop(operation, None)
         if instead is not None:
             return _Answer(200, {"Content-Type": "text/html"}, instead)
-        if self.server.age is not None and operation == "GetObject" and "Last-Modified" in headers:
+        is_aged = self.server.aged is None or any(b'"pid":%d,' % pid in content for pid in self.server.aged)
+        if self.server.age is not None and is_aged and operation == "GetObject" and "Last-Modified" in headers:
             written = parsedate_to_datetime(headers["Last-Modified"])
             headers["Date"] = format_datetime(written + timedelta(seconds=self.server.age), usegmt=True)
         return _Answer(response.status, headers, content)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.cli.pictures.compose import make_scene
+from alb_reconcile.cli.pictures.fleet import fleet_page
 from alb_reconcile.cli.pictures.page import plan_page, scene_page
 from alb_reconcile.cli.pictures.report import report_page
 from alb_reconcile.cli.pictures.svg import scene_svg
 from tests.e2e.browser import BROWSER, browsing
+from tests.fleet.test_fleet_page import view
 from tests.plan.test_pictures import CANARY, EVIL, many, planned
 from tests.test_report import subjects
 
@@ -50,11 +52,12 @@ def pages() -> dict[str, str]:
         "large": scene_page(make_scene(planned({"instances/web/count": 60}))),
         "going": scene_page(make_scene(planned(destroy=True))),
         "report": report_page("stacks", subjects(), "now"),
+        "fleet": fleet_page(view(100, EVIL)),
         "hostile": plan_page(hostile.plan, make_scene(hostile), EVIL, EVIL),
     }
 
 
-@pytest.mark.parametrize("name", ["changed", "large", "going", "report", "hostile"])
+@pytest.mark.parametrize("name", ["changed", "large", "going", "report", "fleet", "hostile"])
 def test_it_is_for_everybody_and_nothing_in_it_runs(page: Page, tmp_path: Path, name: str) -> None:
     file = tmp_path / f"{name}.html"
     file.write_text(pages()[name], encoding="utf-8")

@@ -349,14 +349,27 @@ def test_it_can_be_left_out(fresh: Place) -> None:
     assert "leave --no-traffic out" in error
 
 
-def test_each_shipped_spec_applies_without_preparation(fresh: Place) -> None:
-    """What it names of others is made on the way, and told."""
+def test_each_shipped_spec_applies_without_preparation_and_counts_alike(fresh: Place) -> None:
+    """What it names of others is made on the way, and told. Plans, closing lines and the history have the same numbers and times."""
     fresh.tool.run("sandbox", "start", "--speed", "200", "--no-traffic")
     for spec in sorted(path.name for path in SPECS.glob("*.yaml")):
         ended = fresh.tool.run("apply", "--yes", "--set", "EC2_SSH_KEY_NAME=ops", spec)
         made = [line for line in ended.stderr.splitlines() if line.startswith("Made in the sandbox: ")]
         assert bool(made) == (spec not in ("demo.yaml", "private.yaml")), made
         assert "No changes" in fresh.tool.run("plan", "--set", "EC2_SSH_KEY_NAME=ops", spec).stdout
+        allowed = ("--allow", "lift-protection=1", "--set", "EC2_SSH_KEY_NAME=ops", spec)
+        planned = fresh.tool.run("plan", "--destroy", "--set", "EC2_SSH_KEY_NAME=ops", spec).stdout
+        destroyed = fresh.tool.run("destroy", "--yes", *allowed).stdout
+        (number,) = re.findall(r"^(\d+) created in ", ended.stdout, re.MULTILINE)
+        assert f"Plan: {number} to create, 0 to update, 0 to replace, 0 to delete." in ended.stdout
+        assert f"Plan: 0 to create, 0 to update, 0 to replace, {number} to delete." in planned
+        assert len(re.findall(r"^ +- [a-z_]+\.", planned, re.MULTILINE)) == int(number), "each has its line"
+        assert re.search(rf"^{number} deleted in ", destroyed, re.MULTILINE)
+        told = fresh.tool.run("history", "--set", "EC2_SSH_KEY_NAME=ops", spec).stdout
+        for closing in re.findall(
+            r"^(\d+ (?:created|deleted) in [\dhms ]+)[,.]", ended.stdout + destroyed, re.MULTILINE
+        ):
+            assert closing.replace(" in ", ", ") in told
 
 
 def test_key_pairs_server_certificates_and_groups_without_a_vpc_are_prepared(fresh: Place) -> None:

@@ -161,7 +161,7 @@ def by_cloudformation(world: World) -> str:
         ),
         "ServerTargets": (
             "ElasticLoadBalancingV2::TargetGroup",
-            {"VpcId": stack, "Protocol": "HTTP", "Port": 80, "Targets": [{"Id": {"Ref": "Server"}, "Port": 80}]},
+            {"VpcId": stack, "Protocol": "HTTP", "Port": 80},
         ),
         "LoadBalancer": (
             "ElasticLoadBalancingV2::LoadBalancer",
@@ -188,4 +188,12 @@ def by_cloudformation(world: World) -> str:
     ids = {row["LogicalResourceId"]: str(row["PhysicalResourceId"]) for row in rows}
     for name in ("PublicSubnetA", "PublicSubnetB"):  # moto makes no AWS::EC2::SubnetRouteTableAssociation
         world.client("ec2").associate_route_table(RouteTableId=ids["PublicRoutes"], SubnetId=ids[name])
+    world.client("ec2").modify_instance_attribute(
+        InstanceId=ids["Server"], Groups=[ids["FrontGroup"]]
+    )  # nor gives it this
+    elb, group = world.client("elbv2"), ids["ServerTargets"]
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": ids["Server"]}])  # nor this
+    forward = [{"Type": "forward", "TargetGroupArn": group}]  # nor in full
+    elb.modify_listener(ListenerArn=ids["HttpListener"], DefaultActions=forward)
+    world.clock.advance(300)
     return ids["Vpc"]

@@ -101,6 +101,11 @@ def test_cloudformations_stack_keeps_its_logical_names(tmp_path: Path) -> None:
         assert list(spec["target_groups"]) == ["server-targets"]
         assert list(spec["load_balancers"]["load-balancer"]["listeners"]) == ["http-listener"]
         assert steps(adopted(world, found, tmp_path)) == []
+        world.watch()
+        spec["instances"]["server"]["instance_type"] = "t3.small"
+        spec["target_groups"]["server-targets"]["health_check"] = {"interval_seconds": 15}
+        world.converge(spec, allow={"replace": 1})
+        assert {low.healthy for low in world.lows.values()} == {1}
 
 
 def test_subnets_on_the_main_route_table_stay_outside(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
 from alb_reconcile.cli.main import main
+from alb_reconcile.export.export import Wishes
 from alb_reconcile.export.foreign_names import names_in_state
 from alb_reconcile.export.scope import Scope
 from alb_reconcile.model.errors import RefusedError, UsageError
@@ -105,7 +106,9 @@ def test_what_is_registered_by_others_isnt_managed(tmp_path: Path) -> None:
         )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
         elb.register_targets(TargetGroupArn=tasks, Targets=[{"Id": "10.20.0.77", "Port": 80}])
         found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
-        assert set(found.notes) == {f"{item} is of the Auto Scaling group web: it is left out" for item in scaled}
+        assert set(found.notes) == {
+            f"{item} is left out: the Auto Scaling group web launches and terminates it as it needs" for item in scaled
+        }
         groups = plain(found)["target_groups"]
         assert (groups["web"]["targets"], groups["web"]["others"]) == (["web"], "keep")
         assert "targets" not in groups["tasks"]
@@ -127,7 +130,7 @@ def test_a_tag_takes_what_carries_it_and_what_is_in_that(tmp_path: Path) -> None
         found = exported(account, Scope(tags={"managed_by": "ansible"}), tmp_path)
         spec = plain(found)
         assert f"follow {made['table']}, which can't be in the spec" in found.notes[0]
-        assert spec.keys() - {"stack", "region", "account_ids"} == {"instances", "load_balancers"}
+        assert spec.keys() - {"stack", "region", "account_ids", "tags"} == {"instances", "load_balancers"}
         listener = spec["load_balancers"]["shop"]["listeners"]["http"]
         assert listener["default_action"] == {"forward": made["group"]}
         assert len(listener["rules"]) == 2
@@ -145,6 +148,30 @@ def test_what_no_spec_can_say_is_told_and_left(tmp_path: Path) -> None:
         found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
         routes = plain(found)["route_tables"]["route-table"]["routes"]
         assert {"destination_cidr_block": "10.99.0.0/16", "network_interface": target} in routes
+        assert steps(adopted(account, found, tmp_path)) == []
+
+
+def test_rules_of_a_security_group_are_all_there_or_none(tmp_path: Path) -> None:
+    """Ping, as the console makes it, has a type and any code. A protocol that no entry has leaves its whole list to others."""
+    with keeper() as (account, _):
+        made = network(account)
+        ec2 = account.client("ec2")
+        anywhere = {"IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "on"}]}
+        permissions = {
+            "ping": {"IpProtocol": "icmp", "FromPort": 8, "ToPort": -1, **anywhere},
+            "icmp": {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, **anywhere},
+            "esp": {"IpProtocol": "50", "FromPort": -1, "ToPort": -1, **anywhere},
+        }
+        for name, permission in permissions.items():
+            group = ec2.create_security_group(GroupName=name, Description=name, VpcId=made["vpc"])["GroupId"]
+            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+        found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+        groups = plain(found)["security_groups"]
+        anyone = {"cidr_block": "0.0.0.0/0", "description": "on"}
+        assert groups["ping"]["ingress"] == [{"protocol": "icmp", "from_port": 8, "to_port": -1, **anyone}]
+        assert groups["icmp"]["ingress"] == [{"protocol": "icmp", **anyone}]
+        assert "ingress" not in groups["esp"]
+        assert "# ingress is left out: " in found.text
         assert steps(adopted(account, found, tmp_path)) == []
 
 
@@ -185,6 +212,19 @@ def test_hostile_names_and_tags_are_data(tmp_path: Path) -> None:
         (b'{"version": 5, "resources": []}', "has version 5, and only"),
         (b'{"version": true}', "and only states of version 4"),
         (b'{"version": 4, "resources": {}}', "and only states of version 4"),
+        (
+            b'{"version": 4,\n "resources": [',
+            "it isn't JSON at line 2, column 16; write it with: terraform state pull > FILE",
+        ),
+        (
+            b'{"meta": {}, "encrypted_data": "x", "encryption_version": "v0"}',
+            "is encrypted; write it with: tofu state pull > FILE",
+        ),
+        (
+            b'{"version": 3, "backend": {"type": "s3"}}',
+            "says only where the state is; write it with: terraform state pull",
+        ),
+        (b'{"format_version": "1.0", "values": {}}', "is what terraform show -json has printed, and not the state"),
     ],
 )
 def test_a_state_file_of_another_sort_is_refused_in_one_line(tmp_path: Path, data: bytes, words: str) -> None:
@@ -210,6 +250,52 @@ def test_what_a_state_file_says_strangely_is_passed_over(tmp_path: Path, resourc
     assert names_in_state(str(tmp_path / "x.tfstate")) == {}
 
 
+def test_names_are_those_of_the_resources_in_modules_too(tmp_path: Path) -> None:
+    """`count` and `for_each` of resources and of modules; of an object only its ids are read, never what is sensitive."""
+
+    def managed(kind: str, name: str, *instances: Any, module: str = "") -> dict[str, Any]:
+        own = {"mode": "managed", "type": kind, "name": name, "instances": list(instances)}
+        return {**own, "module": module} if module else own
+
+    def one(physical_id: str, index: Any = None, **attributes: Any) -> dict[str, Any]:
+        found = {
+            "attributes": {"id": physical_id, **attributes},
+            "sensitive_attributes": [[{"type": "get_attr", "value": "id"}]],
+        }
+        return found if index is None else {**found, "index_key": index}
+
+    record = {"zone_id": "Z1", "fqdn": "Shop.example.com", "type": "A", "set_identifier": None}
+    resources = [
+        managed("aws_instance", "web", one("i-1", 0), one("i-2", 1)),
+        managed("aws_subnet", "public", one("subnet-1", "10"), one("subnet-2", "eu.west")),
+        managed("aws_lb", "this", one("arn:lb", password="hunter2"), module="module.edge.module.alb"),
+        managed("aws_vpc", "main", one("vpc-1"), module='module.net["module.eu"]'),
+        managed("aws_vpc", "this", one("vpc-2"), module="module.net[0]"),
+        managed("aws_key_pair", "ops", one("ops", key_pair_id="key-1")),
+        managed("aws_route53_record", "front", one("Z1_shop.example.com_A", **record)),
+        managed("aws_eip", "nat", {"deposed": "1234abcd", "attributes": None}),
+    ]
+    (tmp_path / "x.tfstate").write_text(json.dumps({"version": 4, "resources": resources}), encoding="utf-8")
+    names = names_in_state(str(tmp_path / "x.tfstate"))
+    assert "hunter2" not in str(names)
+    assert names == {
+        "i-1": "web-1", "i-2": "web-2", "subnet-1": "public-10", "subnet-2": "public-eu.west", "arn:lb": "alb",
+        "vpc-1": 'net-"module.eu"', "vpc-2": "net-1", "ops": "ops", "key-1": "ops", "Z1_shop.example.com_A": "front",
+        "arn:aws:route53:::hostedzone/Z1/recordset/shop.example.com/A": "front",
+    }  # fmt: skip
+
+
+def test_a_state_of_something_else_is_told(tmp_path: Path) -> None:
+    with keeper() as (account, _):
+        made = network(account)
+        found = exported(
+            account, Scope(vpcs=(made["vpc"],)), tmp_path, Wishes(names={"vpc-0123456789abcdef0": "other"})
+        )
+        assert found.notes == (
+            "none of the names from --from-state and --from-stack is that of something here; look whether it is the right state or stack",
+        )  # fmt: skip
+
+
 def test_a_state_file_that_is_too_large_or_missing_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "huge.tfstate").open("wb") as stream:
         stream.truncate(65 * 1024 * 1024)
@@ -224,7 +310,12 @@ def test_the_command_writes_a_spec_and_its_files_once(
     made = by_ansible(account)
     assert main(["export", "--load-balancer", "shop", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 0
     said = capsys.readouterr()
-    assert said.out == "Wrote stack.yaml: 15 resources. Next: alb-reconcile adopt stack.yaml\n"
+    assert said.out == (
+        "Wrote stack.yaml: 15 resources.\n"
+        "Wrote user data, which only you can read: user-data/web.\n"
+        "User data may hold secrets. Look through it before you commit or share it.\n"
+        "Next: alb-reconcile adopt stack.yaml\n"
+    )
     assert "hunter2" not in said.out + said.err + (tmp_path / "stack.yaml").read_text(encoding="utf-8")
     assert (tmp_path / "user-data" / "web").stat().st_mode & 0o777 == 0o600
     assert main(["export", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 4
@@ -273,6 +364,11 @@ def test_the_next_command_asks_the_same_aws(
         (["--vpc", "vpc-1", "--stack", "A b"], 64, "isn't a stack's name"),
         (["--vpc", "vpc-1", "--region", "here"], 64, "--region expects a region"),
         (["--vpc", "vpc-1", "--from-state", "none"], 64, "--from-state none: can't be read: No such file or directory"),
+        (
+            ["--vpc", "vpc-1", "--from-stack", "x", "--sandbox"],
+            64,
+            "the sandbox has no CloudFormation: leave out --from-stack",
+        ),
         (["--vpc", "vpc-1", "--from-stack", "none"], 4, "there is no CloudFormation stack none in this region"),
         (["--vpc", "vpc-1"], 4, "there is no VPC vpc-1 in this region and account"),
     ],

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 COMMANDS: Final = (
     (), ("validate",), ("schema",), ("init",), ("explain",), ("plan",), ("apply",), ("destroy",), ("sync",),
     ("status",), ("verify",), ("history",), ("adopt",), ("release",), ("move",), ("stacks",), ("lock",),
-    ("lock", "show"), ("lock", "break"), ("sandbox",), ("sandbox", "start"), ("sandbox", "stop"),
+    ("lock", "show"), ("lock", "break"), ("fleet",), ("fleet", "plan"), ("fleet", "sync"), ("fleet", "apply"), ("fleet", "status"),
+    ("sandbox",), ("sandbox", "start"), ("sandbox", "stop"),
     ("sandbox", "status"), ("sandbox", "reset"), ("help",), ("completion",), ("man",),
 )  # fmt: skip
 MISTAKES: Final = (
@@ -29,7 +30,7 @@ MISTAKES: Final = (
     "move", "move s.yaml old", "stacks extra", "lock", "lock nonsense", "lock show", "lock show --stack shop",
     "lock break", "lock break --stack BAD", "sandbox", "sandbox nonsense", "sandbox start --port 0",
     "sandbox start --speed 0", "sandbox start --serve x --no-traffic", "plan --sandbox --profile x demo.yaml",
-    "plan --out p demo.yaml https.yaml",
+    "plan --out p demo.yaml https.yaml", "fleet", "fleet nonsense", "fleet plan nothing.yaml",
 )  # fmt: skip
 KINDS: Final = (
     "stack", "vpc", "subnet", "internet_gateway", "route_table", "security_group", "security_group_rules",

@@ -27,7 +27,7 @@ RECORD = Record(
 )
 COUNTED = {"create": 0, "update": 1, "replace": 1, "delete": 0}
 UPDATE = StepRecord(
-    "update target_group.web",
+    "update:target_group.web",
     "update",
     "drift",
     "done",

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from alb_reconcile.journal.record import Record
 
 IN_SYNC, FAILING, DRIFT = State("in_sync"), State("failing"), State("drift", (REPLACE.key,))
-OTHER = replace(REPLACE, key="delete subnet.x")
-SPEC = replace(REPLACE, key="update vpc.main", cause="spec")
+OTHER = replace(REPLACE, key="delete:subnet.x")
+SPEC = replace(REPLACE, key="update:vpc.main", cause="spec")
 REFUSED = made(result="refused", exit_code=4)
 
 
@@ -119,7 +119,7 @@ def test_only_changes_are_told(post: Post) -> None:
 def test_a_message(post: Post) -> None:
     post.run(left(REPLACE, FAILED, UPDATE))
     (message,) = post.messages
-    assert message["text"] == "shop (eu-west-1): 1 steps require manual action"
+    assert message["text"] == "shop (eu-west-1): 1 resource requires manual action"
     names = ("version", "event", "run", "command", "region", "account", "started", "result", "host")
     assert [message[name] for name in names] == [
         1, "drift_detected", "0" * 32, "sync", "eu-west-1", "123456789012", "2026-11-24T03:00:00Z", "left", "ops-1",

@@ -259,19 +259,19 @@ class TestHistory:
         assert main(["history", "shop.yaml"]) == 0
         assert capsys.readouterr().out.splitlines() == [
             "shop · eu-west-1 · account unknown",
-            "  2026-11-24 03:20:00Z  sync     failed       12.5 s, cron@ops-1",
+            "  2026-11-24 03:20:00Z  sync     failed       12s, cron@ops-1",
             "      no usable AWS credentials",
             "",
             "shop · eu-west-1 · account 123456789012",
-            "  2026-11-24 03:15:00Z  sync     left         1 left, 12.5 s, cron@ops-1",
+            "  2026-11-24 03:15:00Z  sync     left         1 left, 12s, cron@ops-1",
             "      · replace instance.web-1 left (drift): replacements are for a person",
-            "  2026-11-24 03:10:00Z  apply    failed       1 updated, 1 failed, 1 h 2 min, ann@ops-1",
+            "  2026-11-24 03:10:00Z  apply    failed       1 updated, 1 failed, 1h 2m, ann@ops-1",
             "      ✗ update target_group.web (drift): it was denied",
             "      ✓ update target_group.web (drift); health_check.path: /x → /",
-            "  2026-11-24 03:05:00Z  sync     corrected    1 updated, 1 min 15 s, cron@ops-1",
+            "  2026-11-24 03:05:00Z  sync     corrected    1 updated, 1m 15s, cron@ops-1",
             "      AWS throttled describe_rules 3 ×, last at 2026-11-24T03:05:40Z; run_instances 1 ×, last at 2026-11-24T03:05:30Z",
             "      ✓ update target_group.web (drift); health_check.path: /x → /",
-            "  2026-11-24 03:00:00Z  sync     in sync      12.5 s, cron@ops-1",
+            "  2026-11-24 03:00:00Z  sync     in sync      12s, cron@ops-1",
         ]
 
     def test_json_and_limit(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,9 +19,9 @@ from alb_reconcile.journal.recorder import recorded
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.sync.fleet import Fleet
 from alb_reconcile.sync.rounds import Rounds
 from alb_reconcile.sync.stack import Ways
+from alb_reconcile.sync.targets import Targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,7 @@ def test_sync_logs_them_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             lambda _: Connection(Busy(), 2, speed=100.0),  # type: ignore[arg-type]
             settings, Ways(), parallel=1, lock_timeout=0,
         )  # fmt: skip
-        report = await rounds.run(Fleet((TARGET,)))
+        report = await rounds.run(Targets((TARGET,)))
         rounds.close()
         assert report.records
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from moto.acm.models import acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -12,6 +13,7 @@ from moto.route53.models import route53_backends
 
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import Spec, by_hand, demo, spec_folder
@@ -250,6 +252,59 @@ def test_one_that_takes_anothers_place_takes_its_record_along_in_the_end(hand: H
     assert cnames(home) == []
 
 
+def test_a_record_that_a_certificate_of_another_region_needs_stays_until_that_goes_too(hand: Hand) -> None:
+    zone_id = zone()
+    spec = {**BARE, "certificates": {"api": api()}}
+    hand.make(spec)
+    (row,) = cnames(zone_id)
+    abroad = boto3.client("acm", region_name="eu-west-1")
+    arn = abroad.request_certificate(DomainName="api.example.com", ValidationMethod="DNS")["CertificateArn"]
+    hand.wait(10)
+    hand.world.destroy(spec)
+    assert cnames(zone_id) == [row]
+    hand.make(spec)  # it finds the record, which nobody has made for a certificate that is there
+    abroad.delete_certificate(CertificateArn=arn)
+    hand.world.destroy(spec)
+    assert cnames(zone_id) == [row]
+
+
+def test_a_record_goes_with_the_last_certificate_whichever_region_it_is_in(hand: Hand) -> None:
+    zone_id = zone()
+    spec = {**BARE, "certificates": {"api": api()}}
+    hand.make(spec)
+    told = acm().list_tags_for_certificate(CertificateArn=hand[API])["Tags"]
+    told = [item for item in told if item["Key"] == tags.VALIDATION]  # as if this tool had found it there
+    abroad = boto3.client("acm", region_name="eu-west-1")
+    arn = abroad.request_certificate(DomainName="api.example.com", ValidationMethod="DNS", Tags=told)["CertificateArn"]
+    hand.wait(10)
+    hand.world.destroy(spec)
+    hand.make(spec)
+    abroad.delete_certificate(CertificateArn=arn)
+    hand.world.destroy(spec)
+    assert cnames(zone_id) == []
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "UnrecognizedClientException"])
+def test_where_another_region_cannot_be_read_the_record_stays(hand: Hand, code: str) -> None:
+    zone_id = zone()
+    spec = {**BARE, "certificates": {"api": api()}}
+    hand.make(spec)
+    hand.world.closed["eu-west-1"] = code
+    result = hand.world.destroy(spec)
+    assert len(cnames(zone_id)) == 1
+    (said,) = result.warnings
+    assert f"stays in zone {zone_id}" in said
+    assert f"eu-west-1 ({code})" in said
+
+
+def test_a_stack_is_made_and_destroyed_as_often_as_one_likes_within_an_hour(hand: Hand) -> None:
+    zone()
+    spec = {**BARE, "certificates": {"api": api()}}
+    for _ in range(4):
+        hand.make(spec)
+        hand.world.destroy(spec)
+
+
 def test_a_record_that_was_there_before_stays(hand: Hand) -> None:
     home = zone()
     theirs = requested(hand)
@@ -401,7 +456,7 @@ def test_its_own_certificate_is_named_not_looked_up(hand: Hand) -> None:
     [
         ([], "there is no public hosted zone example.com in this account"),
         ([("one", {}), ("two", {})], "there are 2 public hosted zones example.com"),
-        ([("one", PRIVATE)], "hosted zone example.com is private, and ACM looks at public ones"),
+        ([("one", PRIVATE)], "hosted zone example.com is private, and ACM can't validate names there"),
     ],
 )
 def test_a_zone_that_isnt_the_one(hand: Hand, made: list[tuple[str, Spec]], wanted: str) -> None:

@@ -242,6 +242,14 @@ def test_another_entry_name_keeps_the_bucket(hand: Hand) -> None:
     assert [step.action for step in hand.world.plan(spec).steps] == ["update"]
 
 
+def test_one_with_a_name_of_its_own_goes_with_the_stack(hand: Hand) -> None:
+    """Nothing in its name tells whose it is; its tags do."""
+    by_hand("s3").create_bucket(Bucket="somebodys-logs")
+    hand.make(logging(name="acme-logs"))
+    hand.world.destroy(hand.spec)
+    assert [item["Name"] for item in by_hand("s3").list_buckets()["Buckets"]] == ["somebodys-logs"]
+
+
 # -- buckets of others
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -226,6 +227,32 @@ def test_https_goes_when_nobody_is_redirected_there(hand: Hand, names: Names) ->
     assert names.rows() == {}
 
 
+def two_balancers(*names: str) -> Spec:
+    """The demo's load balancer with a name of its own, another one beside it, and these names for one of them."""
+    spec = https()
+    public = spec["load_balancers"]["public"]
+    public["https"]["names"] = ["www.example.com", *names[:1]]
+    spec["load_balancers"]["other"] = copy.deepcopy(public)
+    action = {"fixed_response": {"status_code": 200, "content_type": "text/plain", "message_body": "here"}}
+    names_there = ["other.example.com", *names[1:]]
+    spec["load_balancers"]["other"]["https"] = {"names": names_there, "zone": ZONE, "default_action": action}
+    return spec
+
+
+def test_a_name_moves_between_two_load_balancers_that_both_have_a_certificate_for_it(hand: Hand, names: Names) -> None:
+    hand.make(two_balancers("api.example.com"))
+    old = hand["load_balancer.public"]
+    spec = two_balancers()
+    spec["load_balancers"]["other"]["https"]["names"].append("api.example.com")
+    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(spec).steps}
+    moved, left = steps["update:record.other-api-example-com"], steps["update:listener.public/https"]
+    assert steps["update:listener.other/https"].key in moved.needs
+    assert moved.key in left.needs
+    assert left.pause == (60, "clients have forgotten where its names led")
+    assert hand.make(spec)
+    assert hand["load_balancer.public"] == old
+
+
 # -- whose it is
 
 
@@ -300,7 +327,9 @@ def test_who_is_faster_is_not_overwritten(hand: Hand, names: Names, faults: Faul
     hand.world._call = meanwhile  # type: ignore[method-assign]
     spec = only(**api("192.0.2.2")["records"], www=record("www", resource_records=["192.0.2.1"]))
     result = hand.world.apply(spec)
-    assert [text.count("somebody has changed this record meanwhile") for text in result.failures] == [1, 1]
+    changed, made = result.failures
+    assert "somebody has changed this record meanwhile" in changed
+    assert "there is a record www.example.com (A) already, outside this stack" in made
     values = {name: row["ResourceRecords"] for name, row in names.rows().items() if name.endswith(" A")}
     assert values == {f"{name}.example.com A": [{"Value": "192.0.2.9"}] for name in ("api", "www")}
 

@@ -36,6 +36,7 @@ STEP = {
         "needs",
         "waits",
         "effects",
+        "also_deletes",
         "estimated_seconds",
     ],
     "additionalProperties": False,
@@ -49,6 +50,7 @@ STEP = {
         "needs": {"type": "array", "uniqueItems": True, "items": {"type": "string"}},
         "waits": {"type": "array", "items": {"type": "string"}},
         "effects": {"type": "array", "items": {"type": "string"}},
+        "also_deletes": {"type": "array", "items": {"type": "string"}},
         "estimated_seconds": {"type": "integer", "minimum": 0},
     },
 }

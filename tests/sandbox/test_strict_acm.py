@@ -135,6 +135,12 @@ def test_eleven_names_and_keys_that_are_for_imported_ones(there: World) -> None:
     assert refused(acm().request_certificate, **told, KeyAlgorithm="RSA_4096") == "ValidationException"
 
 
+def test_a_long_name_that_is_the_first(there: World) -> None:
+    long = f"{'a' * 40}.{'b' * 30}.example.com"
+    assert refused(acm().request_certificate, DomainName=long, ValidationMethod="DNS") == "ValidationException"
+    assert request("api.example.com", SubjectAlternativeNames=[long])
+
+
 def test_a_list_has_keys_of_rsa_unless_others_are_asked_for(there: World) -> None:
     arn = request("api.example.com", KeyAlgorithm="EC_prime256v1")
     there.clock.advance(WAIT)

@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.harness import FAKE_ENVIRONMENT
@@ -46,6 +47,16 @@ def test_if_match_writes_over_what_was_read(put: Any) -> None:
 def test_the_bucket_is_the_expected_accounts(put: Any) -> None:
     assert put(b"1", ExpectedBucketOwner="123456789012").startswith('"')
     assert put(b"2", ExpectedBucketOwner="999999999999") == "AccessDenied"
+
+
+@pytest.mark.usefixtures("put")
+def test_a_bucket_belongs_to_the_account_that_made_it() -> None:
+    s3_backends["111111111111"]["aws"].create_bucket("their-leases", "us-east-1")
+    s3 = boto3.client("s3", region_name="us-east-1")
+    wanted = {"Bucket": "their-leases", "Key": "k", "Body": b"1"}
+    assert s3.put_object(**wanted, ExpectedBucketOwner="111111111111")["ETag"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.put_object(**wanted, ExpectedBucketOwner="123456789012")
 
 
 def test_if_none_match_takes_an_asterisk_only(put: Any) -> None:

@@ -165,24 +165,6 @@ def test_what_has_the_name_already_is_in_the_way(load: Any) -> None:
     assert all("https of load_balancers.public makes an entry of that name" in item for item in found)
 
 
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        ({"names": []}, "load_balancers.public.https.names"),
-        ({"names": ["no name"]}, "load_balancers.public.https.names[0]"),
-        ({"zone": {"name": "example.com", "private": True}}, "load_balancers.public.https.zone"),
-        ({"redirect": "yes"}, "load_balancers.public.https.redirect"),
-        ({"prot": 1}, "load_balancers.public.https.prot"),
-        ({"default_action": {"forward": "nothing"}}, "load_balancers.public.listeners.https.default_action.forward"),
-        ({"default_action": {"redirect": {"protocol": "HTTP", "status_code": "HTTP_301"}}}, "load_balancers.public.https.default_action.redirect.protocol"),
-        ({"names": ["api.example.org"]}, "certificates.public"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_is_told_where_it_stands(load: Any, change: Any, path: str, tmp_path: Path) -> None:
-    found = problems(load, short(**change))
-    assert any(item.startswith(path) for item in found), found
-
-
 def test_more_names_than_aws_takes_by_default_are_told(load: Any) -> None:
     stack = load(short(names=[f"n{number}.example.com" for number in range(11)]))
     assert any("has 11 names, and AWS takes 10" in item.message for item in stack.warnings)

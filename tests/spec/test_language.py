@@ -343,3 +343,9 @@ class TestEntries:
             "in-place",
         )
         assert lifecycle.rollout == Rollout(max_surge=2, max_unavailable=1, settle=120, health_timeout=3600)
+
+    def test_null_leaves_out_a_tag_of_the_stacks(self) -> None:
+        text = "tags: {team: web, cost: a}\n" + NETWORK.replace("16}", "16, tags: {team: null, cost: b}}")
+        stack = load(text)
+        assert get(stack, "vpc.main").tags == {"cost": "b", "Name": "shop-main"}
+        assert get(stack, "subnet.a").tags == {"team": "web", "cost": "a", "Name": "shop-a"}

@@ -110,6 +110,7 @@ def test_it_is_made_stable_and_destroyed_without_a_rest(file: Any) -> None:
         assert result.rest.is_empty
         assert [text for text in result.problems if not any(address in text for address in UNANSWERED)] == []
         guard.documents = policy_documents([load(spec).target()], "destroy")
-        there.destroy(spec)
+        destroyed = there.destroy(spec)
         assert {request.action for request in guard.denied} <= LOOKED_FOR
+        assert destroyed.plan.count()["delete"] == result.plan.count()["create"], "one way to count"
         assert there.strict.inventory().keys() == before

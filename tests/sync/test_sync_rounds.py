@@ -12,8 +12,8 @@ from alb_reconcile.journal.record import Record
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec.stack import load_stack
-from alb_reconcile.sync.fleet import find_specs, load_fleet
 from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.targets import find_specs, load_targets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,15 +45,15 @@ class TestSpecs:
     def test_what_cant_be_looked_into_is_told(self, folder: Path, place: str) -> None:
         """A circle of links and a file that isn't there are broken specs like others."""
         (folder / "loop.yaml").symlink_to("loop.yaml")
-        fleet = load_fleet(["one", place], load_stack, Policy)
-        assert [target.stack for target in fleet.targets] == ["stack-one"]
-        assert len(fleet.broken) == 1
+        found = load_targets(["one", place], load_stack, Policy)
+        assert [target.stack for target in found.stacks] == ["stack-one"]
+        assert len(found.broken) == 1
 
     def test_a_place_that_is_lost_keeps_none_of_the_others(self, folder: Path) -> None:
         (folder / "two" / "stack.yaml").unlink()
-        fleet = load_fleet(["one", "two/*.yaml"], load_stack, Policy)
-        assert [target.stack for target in fleet.targets] == ["stack-one"]
-        assert "no file matches" in fleet.broken[0].text
+        found = load_targets(["one", "two/*.yaml"], load_stack, Policy)
+        assert [target.stack for target in found.stacks] == ["stack-one"]
+        assert "no file matches" in found.broken[0].text
 
     def test_a_folder_without_specs_is_a_mistake(self, folder: Path) -> None:
         (folder / "empty").mkdir()
@@ -62,9 +62,9 @@ class TestSpecs:
 
     def test_two_specs_of_one_stack_are_both_left_alone(self, folder: Path) -> None:
         (folder / "two" / "stack.yaml").write_text(SPEC.format("stack-one"))
-        fleet = load_fleet(["one", "two"], load_stack, Policy)
-        assert fleet.targets == ()
-        assert ["one/stack.yaml" in item.text for item in fleet.broken] == [True, True]
+        found = load_targets(["one", "two"], load_stack, Policy)
+        assert found.stacks == ()
+        assert ["one/stack.yaml" in item.text for item in found.broken] == [True, True]
 
 
 def _record(result: str) -> Record:

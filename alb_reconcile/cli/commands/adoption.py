@@ -29,13 +29,15 @@ from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.files import replace_file
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.export.taking_over import changes_for
-from alb_reconcile.kinds.identifiers import is_aws_id
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.identifiers import describe_id, is_aws_id
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, InterruptedRun, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.resource import Change
+from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec.document import MAX_BYTES
 from alb_reconcile.spec.editing import edited
 from alb_reconcile.spec.stack import parse_stack
@@ -89,6 +91,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         )
         if rewritten.text:
             replace_file(Path(options.spec), rewritten.text)
+        await carry_out(aws, found.knowing, lambda _: None)
         await _write(aws, found.taggings, options.output, "adopted")
     return ExitCode.OK
 
@@ -203,14 +206,18 @@ def parse_choices(texts: Sequence[str], entries: Collection[Address]) -> dict[Ad
     chosen: dict[Address, str] = {}
     for text in texts:
         name, equals, physical_id = text.partition("=")
-        if not equals or not (physical_id == NEW or is_aws_id(physical_id)):
+        if not equals:
             raise UsageError(
                 f"{text!r} has no id; write ADDRESS=ID, such as vpc.main=vpc-0a1b2c3d4e5f60718, or ADDRESS={NEW}"
             )
         if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {close[0]}?" if close else "write the address as plans do, such as instance.web-1"
-            raise UsageError(f"the spec declares no {name!r}; {hint}")
+            hint = did_you_mean(name, names) or "; write the address as plans do, such as instance.web-1"
+            raise UsageError(f"the spec declares no {name!r}{hint}")
+        if physical_id != NEW and not is_aws_id(physical_id):
+            needed = describe_id(load_kinds()[names[name].kind])
+            raise UsageError(
+                f"{text!r}: {physical_id!r} is no id of AWS's; write {needed} after {name}=, or {name}={NEW}"
+            )
         if names[name] in chosen:
             raise UsageError(f"{name} is given twice")
         if physical_id != NEW and physical_id in chosen.values():

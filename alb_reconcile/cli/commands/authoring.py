@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from alb_reconcile.cli.render.schema import bundle, output_bundle, output_schema
 from alb_reconcile.cli.render.validate import ValidationView, validations_json, validations_text
 from alb_reconcile.cli.session.specs import chosen_specs, refuse_twins
 from alb_reconcile.model.errors import ExitCode, SpecError, UsageError
+from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.security.audit import audit
 from alb_reconcile.spec.stack import load_outline, stack_of
@@ -64,7 +64,7 @@ def print_schema(options: SchemaOptions) -> ExitCode:
         return ExitCode.OK
     known = output_schemas()
     if options.name not in known:
-        raise UsageError(f'there is no JSON of "{options.name}"; known: {", ".join(known)}')
+        raise UsageError(f'"{options.name}" has no JSON output; known: {", ".join(known)}')
     emit(json.dumps(output_bundle(options.name), indent=2, ensure_ascii=False))
     return ExitCode.OK
 
@@ -78,14 +78,14 @@ def explain(options: ExplainOptions) -> ExitCode:
     """Print what the schema says of a kind or of one of its properties."""
     if not options.topic:
         emit("alb-reconcile explain KIND[.KEY], where KIND is one of:\n")
-        width = max(map(len, _kinds())) + 2
-        for kind in _kinds():
+        width = max(map(len, kind_names())) + 2
+        for kind in kind_names():
             emit(f"  {kind:<{width}}{schema.resolved(kind)['description']}")
         return ExitCode.OK
     word, *keys = options.topic.split(".")
     name = schema.SECTIONS.get(word, word)
-    if name not in _kinds():
-        raise UsageError(f'there is no kind "{word}"; {_meant(word, _kinds())}')
+    if name not in kind_names():
+        raise UsageError(f'there is no kind "{word}"; {_meant(word, kind_names())}')
     found, done, is_required = schema.resolved(name), name, False
     while keys:
         properties = _properties(found)
@@ -101,11 +101,10 @@ def explain(options: ExplainOptions) -> ExitCode:
 
 def _meant(word: str, known: Collection[str]) -> str:
     """The nearest of them, or all."""
-    near = get_close_matches(word[:80], known, 1, 0.6)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+    return did_you_mean(word, known).removeprefix("; ") or f"known: {', '.join(known) or 'none'}"
 
 
-def _kinds() -> list[str]:
+def kind_names() -> list[str]:
     return ["stack", *schema.SECTIONS.values()]
 
 

@@ -1,6 +1,7 @@
 """`fmt` and `diff`: specs laid out in the usual way, and compared."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +56,14 @@ class DiffOptions:
     new: str
     detailed_exitcode: bool
     output: Output
-    loading: LoadingOptions
+    variables: Mapping[str, str]
+    region: str | None
 
 
 def diff(options: DiffOptions) -> ExitCode:
     """Show what a step from one spec to the other would be."""
-    old, new = (load_in_region(file, options.loading) for file in (options.old, options.new))
+    loading = LoadingOptions(options.variables, options.region, profile=None, sandbox=False)
+    old, new = (load_in_region(file, loading) for file in (options.old, options.new))
     if (old.name, old.region) != (new.name, new.region):
         complain(f"Note: they are different stacks: {old.name} in {old.region}, {new.name} in {new.region}")
     found = Comparison(options.old, options.new, compare(old, new))

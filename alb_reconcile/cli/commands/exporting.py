@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,8 @@ def export_spec(options: ExportOptions) -> ExitCode:
     scope = Scope(options.load_balancers, options.vpcs, options.tags)
     if not (scope.load_balancers or scope.vpcs or scope.tags):
         raise UsageError("say what to export: --load-balancer NAME, --vpc ID or --tag KEY=VALUE")
+    if options.stacks and options.connection.sandbox:
+        raise UsageError("the sandbox has no CloudFormation: leave out --from-stack")
     check_region(options.loading.region)
     region = options.loading.region or default_region(options.connection)
     if region is None:
@@ -52,7 +54,9 @@ def export_spec(options: ExportOptions) -> ExitCode:
         complain(f"Note: {printable(note)}")
     if options.out:
         _write(Path(options.out), found)
-        emit(f"Wrote {options.out}: {found.entries} resources. Next: {_next(options, found)}")
+        for line in _written(Path(options.out), found):
+            emit(line)
+        emit(f"Next: {_next(options, found)}")
     else:
         emit(found.text.rstrip("\n"))
     for problem in found.problems:
@@ -63,7 +67,8 @@ def export_spec(options: ExportOptions) -> ExitCode:
 async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str], options: ExportOptions) -> Export:
     for stack in options.stacks:
         names = {**names, **await names_in_stack(aws, stack)}
-    wishes = Wishes(options.stack or "", names, options.out or "", _folder(Path(options.out)) if options.out else "")
+    given = names if options.states or options.stacks else None
+    wishes = Wishes(options.stack or "", given, options.out or "", _folder(Path(options.out)) if options.out else "")
     return await export(aws, region, scope, wishes)
 
 
@@ -72,6 +77,14 @@ def _folder(file: Path) -> str:
     own = f"{file.stem}-{_FOLDER}"
     taken = (file.parent / _FOLDER).exists()
     return own if taken and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", own) else _FOLDER
+
+
+def _written(file: Path, found: Export) -> Iterator[str]:
+    yield f"Wrote {file}: {found.entries} resource{'s' * (found.entries != 1)}."
+    names = [str(file.parent / name) for name in sorted(found.files)]
+    if names:
+        yield f"Wrote user data, which only you can read: {', '.join(names)}."
+        yield "User data may hold secrets. Look through it before you commit or share it."
 
 
 def _next(options: ExportOptions, found: Export) -> str:

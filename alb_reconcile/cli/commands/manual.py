@@ -1,11 +1,16 @@
 """`help`, `completion` and `man`: the command line, told to people, shells and man."""
 
 import argparse
+import re
 from dataclasses import dataclass
+from typing import Final
 
+from alb_reconcile.cli.commands.authoring import kind_names
+from alb_reconcile.cli.commands.starting import templates
 from alb_reconcile.cli.options.forgiving import parser_of
 from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.console import emit
+from alb_reconcile.cli.render.schema import output_schemas
 from alb_reconcile.model.errors import ExitCode
 
 
@@ -30,14 +35,41 @@ def completion(options: CompletionOptions) -> ExitCode:
     import shtab
 
     parser = make_parser()
+    known = _names(parser)
     for command in _all_of(parser):
+        name = command.prog.partition(" ")[2]
         for action in command._actions:
-            if action.metavar in ("SPEC", "FILE", "SPEC|DIRECTORY|GLOB"):
+            if action.metavar in _FILES or (name == "diff" and action.metavar in ("OLD", "NEW")):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]  # what shtab looks for
-            elif action.metavar == "DIR":
+            elif action.metavar in _FOLDERS:
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]  # likewise
-    emit(str(shtab.complete(parser, options.shell)).rstrip("\n"))
+            elif (name, action.dest) in known:
+                action.choices = known[name, action.dest]
+    script = str(shtab.complete(parser, options.shell)).rstrip("\n")
+    emit(_mended(script) if options.shell == "zsh" else script)
     return ExitCode.OK
+
+
+def _mended(script: str) -> str:
+    """shtab's script for zsh: of several arguments each is completed, not only the first; and options where an argument is due
+    that nothing completes, for which zsh would only show what it is."""
+    every = script.replace('"(*)::', '"*:')
+    return re.sub(r'(?m)^( +"(?:\*|:)?:.*:)"$', r'\1()"', every)
+
+
+_FILES: Final = ("SPEC", "FILE", "SPEC|DIRECTORY|GLOB")
+_FOLDERS: Final = ("DIR", "DIRECTORY")
+
+
+def _names(parser: argparse.ArgumentParser) -> dict[tuple[str, str], list[str]]:
+    """By command and argument the names that it takes, where the parser leaves it to the command to know them."""
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return {
+        ("help", "words"): [*commands.choices],
+        ("explain", "topic"): kind_names(),
+        ("init", "template"): ["list", *sorted(templates())],
+        ("schema", "name"): [*output_schemas()],
+    }
 
 
 def man() -> ExitCode:

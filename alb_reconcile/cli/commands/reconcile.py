@@ -90,12 +90,12 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None if options.no_wait else options.timeout)
     if applied.found is None:
-        return _report(aws, applied.outcomes)
+        return _report(aws, applied.outcomes, style)
     if not applied.is_reached:
         notice = "All steps are done, but these changes remain; something else may be changing the stack. Run again."
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
-    problems, recorder.times = applied.problems, dict(applied.times)
+    problems = applied.problems
     recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else ()
     if problems:
         complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))
@@ -105,11 +105,11 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     else:
         emit("Converged.")
     if not options.verify:
-        _close(aws, made, applied, applied.times)
+        _close(made, applied, recorder)
     local = local_urls(options.connection)
     view.urls = urls(applied.found.discovery, local)
     for line in url_lines(applied.found.discovery, local):
-        emit(line)
+        emit(style.fit(line))
     balancers = (item.id for item in applied.found.discovery.resources if item.address.kind == "load_balancer")
     for line in unimitated(options.connection, balancers):
         emit(f"The sandbox doesn't imitate: {line}")
@@ -119,15 +119,15 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         report = await check_applied(aws, planned.target, style, sandbox=options.connection.sandbox)
         if report.answered is not None and made.steps:
             recorder.times["answered"] = report.answered * aws.speed - applied.began
-        _close(aws, made, applied, recorder.times)
+        _close(made, applied, recorder)
         return ExitCode.OK if report.ok and not problems else ExitCode.FAILED
     return ExitCode.FAILED if problems else ExitCode.OK
 
 
-def _close(aws: Aws, made: Plan, applied: Applied, times: Mapping[str, float]) -> None:
+def _close(made: Plan, applied: Applied, recorder: Recorder) -> None:
     """The closing line, where something was done or waited for."""
     if made.steps or applied.entrance:
-        emit(render_closing(made, aws.now() - applied.began, times))
+        emit(render_closing(made, recorder.times))
 
 
 @dataclass(frozen=True)
@@ -178,12 +178,12 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
     progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None)
     if applied.found is None:
-        return _report(aws, applied.outcomes)
+        return _report(aws, applied.outcomes, style)
     if not applied.is_reached:
         complain(render_plan(applied.found.plan, style, notice="These remain; run destroy again."))
         return ExitCode.FAILED
     emit(f"Destroyed: nothing of {stack} is left.")
-    emit(render_closing(made, aws.now() - applied.began, {}))
+    emit(render_closing(made, recorder.times))
     return ExitCode.OK
 
 
@@ -221,12 +221,13 @@ async def _running(
 ) -> AsyncIterator[tuple[Recorder, StackPlan]]:
     """A run that holds the stack and is recorded, with the plan that was made meanwhile."""
     settings, sandbox = settings_of(options.record), options.connection.sandbox
-    async with (
-        recorded(aws, target, command, settings, complain, sandbox=sandbox, keep=view.keep) as recorder,
-        holding(aws, target, command, options.allow, options.lock_timeout, complain) as planned,
-    ):
-        recorder.plan, view.warnings = planned.plan, planned.plan.warnings
-        yield recorder, planned
+    with settings.traces_end(complain):
+        async with (
+            recorded(aws, target, command, settings, complain, sandbox=sandbox, keep=view.keep) as recorder,
+            holding(aws, target, command, options.allow, options.lock_timeout, complain) as planned,
+        ):
+            recorder.plan, view.warnings = planned.plan, planned.plan.warnings
+            yield recorder, planned
 
 
 async def _carry_out(
@@ -252,8 +253,8 @@ async def _carry_out(
         progress.close()
 
 
-def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
-    complain(render_outcomes(outcomes))
+def _report(aws: Aws, outcomes: tuple[Outcome, ...], style: Style) -> ExitCode:
+    complain(style.fit(render_outcomes(outcomes)))
     return code_of(aws, outcomes)
 
 

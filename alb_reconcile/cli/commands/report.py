@@ -28,7 +28,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.sync.fleet import find_specs, load_fleet
+from alb_reconcile.sync.targets import find_specs, load_targets
 
 _RUNS = 5
 """Of each stack, that are shown."""
@@ -49,11 +49,11 @@ def report(options: ReportOptions) -> ExitCode:
     """Write the page. One stack that can't be read doesn't keep the others off it; then the exit code is 1."""
     check_session(options.connection)
     find_specs([options.place])  # a folder without specs is a mistake in the command line
-    fleet = load_fleet([options.place], partial(load_in_region, options=options.loading), Policy)
+    found = load_targets([options.place], partial(load_in_region, options=options.loading), Policy)
     regions: dict[str, list[DesiredStack]] = defaultdict(list)
-    for target in fleet.targets:
+    for target in found.stacks:
         regions[target.region].append(target)
-    subjects = [Subject(Path(item.file).name, item.file, error=item.text) for item in fleet.broken]
+    subjects = [Subject(Path(item.file).name, item.file, error=item.text) for item in found.broken]
     for region, targets in regions.items():
         try:
             subjects += with_aws(options.connection, region, _look, targets)

@@ -24,7 +24,7 @@ class InitOptions:
 def init(options: InitOptions) -> ExitCode:
     """Write a spec to start from, never over another file."""
     if options.template == "list":
-        emit("\n".join(f"{name:<24}{_title(file)}" for name, file in sorted(_templates().items())))
+        emit("\n".join(f"{name:<24}{_title(file)}" for name, file in sorted(templates().items())))
         return ExitCode.OK
     source = _chosen(options.template) if options.template else None
     text = _text(source) if source else _starter()
@@ -59,13 +59,13 @@ def _template_folder() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "specs"
 
 
-def _templates() -> dict[str, Path]:
+def templates() -> dict[str, Path]:
     folder = _template_folder()
     return {file.stem: file for file in (*folder.glob("*.yaml"), *(folder / "examples").glob("*.yaml"))}
 
 
 def _chosen(name: str) -> Path:
-    known = _templates()
+    known = templates()
     if name not in known:
         raise UsageError(f"there is no template {name!r}; known: {', '.join(sorted(known))}")
     return known[name]
@@ -89,6 +89,8 @@ def _write(file: Path, text: str) -> None:
     except FileExistsError:
         raise RefusedError(f"{file} already exists and was left unchanged; name another file") from None
     except OSError as error:
+        if not file.parent.is_dir():
+            raise ReconcileError(f"there is no folder {file.parent}; create it, or name another file") from None
         raise ReconcileError(f"{file} can't be written: {error.strerror}; name another file") from None
 
 
@@ -102,4 +104,6 @@ def _copy(source: Path, file: Path) -> None:
     except FileExistsError:
         emit(f"{file}, which it names, was there and was left unchanged")
     except OSError as error:
+        if not file.parent.is_dir():
+            raise ReconcileError(f"there is no folder {file.parent}; create it, or name another file") from None
         raise ReconcileError(f"{file} can't be written: {error.strerror}; copy it there yourself") from None

@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,9 +19,9 @@ from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy,
 from alb_reconcile.journal.log import configure_logs, tell
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec.stack import check_region
-from alb_reconcile.sync.fleet import find_specs, load_fleet
 from alb_reconcile.sync.rounds import Rounds
 from alb_reconcile.sync.stack import Ways
+from alb_reconcile.sync.targets import find_specs, load_targets
 
 _JITTER = 0.1
 """Of the interval: so that many hosts don't ask AWS at the same moment."""
@@ -37,6 +37,7 @@ class SyncOptions:
     timeout: int
     policy: str | None
     lock_timeout: int
+    issue: str | None
     output: Output
     record: RecordOptions
     loading: LoadingOptions
@@ -45,7 +46,7 @@ class SyncOptions:
 
 def sync(options: SyncOptions) -> ExitCode:
     """Correct what may be corrected of each stack, and tell what is left."""
-    settings = settings_of(options.record)
+    settings = settings_of(options.record, options.issue)
     find_specs(options.places)  # a mistake in the command line, or in the policy, is told at once
     load_further_policy(options.policy, options.loading)
     check_region(options.loading.region)
@@ -60,10 +61,8 @@ def sync(options: SyncOptions) -> ExitCode:
     ask = partial(connect, options.connection, usual_pace=0.5)  # nobody waits for it, and others may
     ways = Ways(options.apply_changes, options.timeout)
     rounds = Rounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
-    try:
+    with settings.traces_end(complain), closing(rounds):
         return asyncio.run(_run(options, rounds))
-    finally:
-        rounds.close()
 
 
 async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
@@ -74,7 +73,7 @@ async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
     text, json = partial(sync_text, quiet=options.quiet), partial(sync_json, indent=None if options.every else 2)
     while True:
         wake.clear()
-        report = await rounds.run(load_fleet(options.places, load, further))
+        report = await rounds.run(load_targets(options.places, load, further))
         options.output.show(report, text, json)
         if options.every is None:
             return report.code
@@ -94,7 +93,7 @@ def _listen(rounds: Rounds, wake: asyncio.Event, ending: asyncio.Event, *, for_e
     def stop() -> None:
         if ending.is_set():
             os._exit(int(ExitCode.INTERRUPTED))
-        tell("stopping", text="nothing new starts, calls in progress finish first")
+        tell("stopping", text="nothing new starts, and calls in progress finish first")
         ending.set()
         wake.set()
         rounds.stop()

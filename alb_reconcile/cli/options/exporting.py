@@ -19,8 +19,10 @@ class TagChoice(argparse.Action):
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), key: value})
 
 
-def add_exporting(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
-    """`export`, `fmt` and `diff`."""
+def add_exporting(
+    add: Callable[[str, str, str], argparse.ArgumentParser], offline: Callable[[str, str, str], argparse.ArgumentParser]
+) -> None:
+    """`export`, and `fmt` and `diff`, which ask nothing of AWS."""
     command = add("export", "exporting.export_spec", "write a spec from what runs; changes nothing in AWS")
     group = command.add_argument_group("what is meant, one at least")
     group.add_argument(
@@ -48,14 +50,18 @@ def add_exporting(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     text = "write it there, and what instances were launched with beside it; default standard output, without that"
     command.add_argument("-o", "--out", metavar="FILE", help=text)
 
-    command = add("fmt", "authoring_tools.fmt", "lay specs out in the usual way; comments stay")
+    command = offline("fmt", "authoring_tools.fmt", "lay specs out in the usual way; comments stay")
     command.add_argument("files", nargs="+", metavar="SPEC", help="- reads standard input, and writes standard output")
     command.add_argument(
         "--check", action="store_true", help="change nothing; exit with 2 if something would be changed"
     )
 
-    command = add("diff", "authoring_tools.diff", "compare what two specs want, as a plan would; asks nothing of AWS")
+    command = offline(
+        "diff", "authoring_tools.diff", "compare what two specs want, as a plan would; asks nothing of AWS"
+    )
     command.add_argument("old", metavar="OLD", help="the spec as it was")
     command.add_argument("new", metavar="NEW", help="the spec as it is to be")
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text to read, or JSON for programs"
+    )
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if they differ")

@@ -3,11 +3,11 @@
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 
 from alb_reconcile.cli.options.values import given
 from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.model.text import did_you_mean
 
 _ELSEWHERE: Final = {
     "import": "export or adopt",
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
         found, rest = super().parse_known_args(args, namespace)
         if rest:
             words = [word.partition("=")[0] for word in rest if word[:1] == "-"]
-            hints = (self._misplaced(word) or _near(word, self._option_string_actions) for word in words)
+            hints = (self._misplaced(word) or did_you_mean(word, self._option_string_actions) for word in words)
             self.error(f"unrecognized arguments: {' '.join(rest)}{next(filter(None, hints), '')}")
         return found, rest
 
@@ -52,6 +52,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, with the command's usage."""
+        message = {
+            "the following arguments are required: COMMAND": "name a command; alb-reconcile help lists them",
+            "the following arguments are required: ACTION": f"name an action; {self.prog} --help lists them",
+        }.get(message, message)
         self.print_usage(sys.stderr)
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
 
@@ -76,12 +80,7 @@ def _noun(action: argparse.Action) -> str:
 
 def _meant(word: str, known: Iterable[str]) -> str:
     elsewhere = _ELSEWHERE.get(word, "")
-    return f"; did you mean {elsewhere}?" if elsewhere.partition(" ")[0] in known else _near(word, known)
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word[:80], [*known], 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {elsewhere}?" if elsewhere.partition(" ")[0] in known else did_you_mean(word, known)
 
 
 def _shown(text: str) -> str:

@@ -8,7 +8,9 @@ from alb_reconcile.cli.options.values import Allowance, Detour, decimal, duratio
 
 def add_verify(command: argparse.ArgumentParser) -> None:
     command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec, or a folder of specs (default stack.yaml)")
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text to read, or JSON for programs"
+    )
     group = command.add_argument_group("how much is sent")
     amount = group.add_mutually_exclusive_group()
     amount.add_argument(
@@ -109,6 +111,19 @@ def add_record(command: argparse.ArgumentParser) -> None:
         "--webhook-allow",
         metavar="private,http",
         help="allow a receiver in a private network, or without TLS; else ALB_RECONCILE_WEBHOOK_ALLOW",
+    )
+    group.add_argument(
+        "--trace",
+        action="store_true",
+        help="send OpenTelemetry traces to OTEL_EXPORTER_OTLP_ENDPOINT (default http://localhost:4318); needs alb-reconcile[otel]",
+    )
+
+
+def add_issue(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--issue",
+        metavar="github:OWNER/REPO|DIR",
+        help="keep an issue for each stack that requires manual action or fails, and close it when the stack is in sync",
     )
 
 

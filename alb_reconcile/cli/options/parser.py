@@ -6,8 +6,17 @@ from functools import partial
 from typing import Any
 
 from alb_reconcile.cli.options.exporting import add_exporting
+from alb_reconcile.cli.options.fleet import add_fleet
 from alb_reconcile.cli.options.forgiving import Parser
-from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
+from alb_reconcile.cli.options.groups import (
+    add_allow,
+    add_issue,
+    add_lock,
+    add_named,
+    add_policy,
+    add_record,
+    add_verify,
+)
 from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports, stack_name
 from alb_reconcile.cli.options.version import Version
 
@@ -18,11 +27,12 @@ exit codes:
 """
 
 
-def _common() -> Parser:
+def _common(*, one_region: bool = True) -> Parser:
     common = Parser(add_help=False)
     group = common.add_argument_group("common options")
     group.add_argument("--profile", help="the AWS profile; else AWS_PROFILE")
-    group.add_argument("--region", help="the region of a spec that names none")
+    if one_region:
+        group.add_argument("--region", help="the region of a spec that names none")
     group.add_argument("--endpoint-url", help="the endpoint of AWS's API; else AWS_ENDPOINT_URL")
     group.add_argument(
         "--sandbox", action="store_true", help="use the local AWS, and start it if none runs; no account needed"
@@ -117,14 +127,21 @@ def make_parser() -> argparse.ArgumentParser:
         "--for", dest="command", required=True, choices=choices, help="the command that is to be allowed"
     )
     command = bare("explain", "authoring.explain", "explain a kind or one of its keys")
-    command.add_argument("topic", nargs="?", metavar="KIND[.KEY]")
+    command.add_argument(
+        "topic", nargs="?", metavar="KIND[.KEY]", help="such as target_group.health_check (default: all kinds)"
+    )
 
     _add_helpers(bare)
 
     command = add("plan", "plan.plan", "show what apply would do; changes nothing")
     _add_specs(command)
     command.add_argument("--destroy", action="store_true", help="plan the deletion of the stack")
-    command.add_argument("--format", choices=("text", "json", "markdown", "html"), default="text")
+    command.add_argument(
+        "--format",
+        choices=("text", "json", "markdown", "html"),
+        default="text",
+        help="text to read, JSON for programs, Markdown for pull requests, or a page",
+    )
     command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if there are changes")
     add_allow(command)
@@ -147,7 +164,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_policy(command)
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
-    command.add_argument("specs", nargs="*", metavar="SPEC")
+    command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec")
     add_named(command)
     command.add_argument("-y", "--yes", action="store_true", help="don't ask for the stack's name")
     _add_format(command)
@@ -163,7 +180,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_format(command)
 
     command = add("graph", "graph.graph", "draw the stack as it will be, coloured by the plan; changes nothing")
-    command.add_argument("spec", metavar="SPEC")
+    command.add_argument("spec", metavar="SPEC", help="a spec")
     command.add_argument("--destroy", action="store_true", help="draw what the deletion of the stack takes")
     command.add_argument("--format", choices=("svg", "html", "mermaid"), default="svg", help="default svg")
 
@@ -178,22 +195,26 @@ def make_parser() -> argparse.ArgumentParser:
     add_verify(command)
 
     command = add("history", "history.show", "show a stack's runs: when, what, who, what failed")
-    command.add_argument("spec", nargs="?", metavar="SPEC")
+    command.add_argument("spec", nargs="?", metavar="SPEC", help="a spec")
     command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost or broken")
     _add_format(command)
     command.add_argument("--limit", type=number(1, 100_000), default=20, metavar="N", help="the newest N (default 20)")
     command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
 
     _add_adoption(add)
-    add_exporting(add)
+    add_exporting(add, partial(_add, commands, parents=[_offline()]))
     _add_format(add("stacks", "status.stacks", "list the stacks that have resources in a region"))
     _add_locks(commands, common)
+    fleet = _add(commands, "fleet", "", "many accounts and regions from one file: look, correct drift, apply in waves")
+    add_fleet(_add_commands(fleet, "ACTION"), _add, partial(_common, one_region=False))
     _add_sandbox(commands)
     return parser
 
 
 def _add_format(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text to read, or JSON for programs"
+    )
 
 
 def _add_specs(command: argparse.ArgumentParser) -> None:
@@ -204,7 +225,7 @@ def _add_helpers(bare: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     command = bare("help", "manual.show_help", "show what a command does, with its options")
     command.add_argument("words", nargs="*", metavar="COMMAND", help="such as plan, or lock show")
     command = bare("completion", "manual.completion", "print what completes commands and options in a shell")
-    command.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish")
+    command.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="bash|zsh|fish", help="the shell")
     bare("man", "manual.man", "print the manual page, for man -l - or a man1 folder")
 
 
@@ -213,11 +234,11 @@ def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
     actions = _add_commands(_add(commands, "lock", "", text), "ACTION")
     text = "show who holds lock and lease, since when and for how long, or held them last"
     show = _add(actions, "show", "lock.show", text, parents=[common])
-    show.add_argument("specs", nargs="*", metavar="SPEC")
+    show.add_argument("specs", nargs="*", metavar="SPEC", help="a spec")
     _add_format(show)
     text = "take the lease away from a run that is dead, or has to stop"
     broken = _add(actions, "break", "lock.break_", text, parents=[common])
-    broken.add_argument("spec", nargs="?", metavar="SPEC")
+    broken.add_argument("spec", nargs="?", metavar="SPEC", help="a spec")
     broken.add_argument("-y", "--yes", action="store_true", help="don't ask")
     for action in (show, broken):
         add_named(action)
@@ -257,7 +278,7 @@ def _add_sandbox(commands: Any) -> None:
     _add(actions, "status", "sandbox.status", "show whether it is running, and how other tools reach it")
     text = "make in it what a spec names and doesn't declare: others' network, certificate, key pair, instance profile"
     prepare = _add(actions, "prepare", "sandbox.prepare", text)
-    prepare.add_argument("spec", metavar="SPEC")
+    prepare.add_argument("spec", metavar="SPEC", help="a spec")
     prepare.add_argument("--region", help="the region of a spec that names none")
     _add_variables(prepare)
     _add(actions, "reset", "sandbox.reset", "empty it")
@@ -280,6 +301,7 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     command.add_argument("-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron")
     text = "how long to wait for a corrected stack's targets to be healthy"
     command.add_argument("--timeout", type=duration(), default=900, metavar="15m", help=text)
+    add_issue(command)
     add_policy(command)
     add_lock(command)
     add_record(command)
@@ -287,7 +309,7 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
 
 def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     command = add("adopt", "adoption.adopt", "bring existing resources under management; changes tags only")
-    command.add_argument("spec", metavar="SPEC")
+    command.add_argument("spec", metavar="SPEC", help="a spec")
     command.add_argument(
         "choices",
         nargs="*",
@@ -304,12 +326,12 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     text = "write what runs into the spec, where it says otherwise, rather than have apply change it"
     command.add_argument("--write", action="store_true", help=text)
     release = add("release", "adoption.release", "stop managing resources, or the whole stack; changes tags only")
-    release.add_argument("spec", metavar="SPEC")
+    release.add_argument("spec", metavar="SPEC", help="a spec")
     release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default: the whole stack")
     move = add("move", "adoption.move", "follow a renamed entry; changes tags only")
-    move.add_argument("spec", metavar="SPEC")
+    move.add_argument("spec", metavar="SPEC", help="a spec")
     move.add_argument("old", metavar="OLD", help="such as instance.web-1, target_group.web or instances.web")
-    move.add_argument("new", metavar="NEW")
+    move.add_argument("new", metavar="NEW", help="its address now")
     for item in (command, release, move):
         item.add_argument("-y", "--yes", action="store_true", help="don't ask")
         _add_format(item)

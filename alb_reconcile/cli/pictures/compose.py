@@ -97,6 +97,8 @@ class _Maker:
                 thing = self._thing(step.address)
                 thing.step = step if thing.step is None or step.changes else thing.step
                 thing.made = step.state if step.action in ("create", "replace") and step.state else thing.made
+            for address in step.also_deletes:
+                self._thing(address).step = Step("delete", address)
         self.kinds: dict[str, list[_Thing]] = defaultdict(list)
         for address in sorted(self.things, key=_in_order):
             self.kinds[address.kind].append(self.things[address])

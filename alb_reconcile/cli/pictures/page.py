@@ -45,6 +45,12 @@ summary { padding: .45rem .8rem; cursor: pointer; overflow-wrap: anywhere; } det
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
   border-bottom: 1px solid var(--zone); overflow-wrap: break-word; }
 .scroll th, .scroll td { min-width: 5.5rem; max-width: 34rem; } details td { overflow-wrap: anywhere; } th { font-weight: 600; } details th { overflow-wrap: normal; padding-right: 1.2rem; } tr:target { background: var(--zone); }
+dl.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .6rem; margin: 1rem 0; }
+dl.tiles div { border: 1px solid var(--edge); border-radius: 5px; padding: .5rem .8rem; background: var(--box); }
+th .dim { font-weight: 400; } dl.tiles dt { color: var(--dim); } dl.tiles dd { margin: 0; font-size: 1.35rem; font-weight: 600; overflow-wrap: anywhere; }
+.bar { display: flex; height: 1.1rem; border-radius: 5px; overflow: hidden; border: 1px solid var(--edge); margin: .5rem 0; }
+.bar i { min-width: 3px; } .bar i.create { background: var(--create); } .bar i.update { background: var(--update); }
+.bar i.delete { background: var(--delete); } .bar i.dim { background: var(--edge); }
 .gone { text-decoration: line-through; } .steps td:first-child { white-space: nowrap; }
 """
 
@@ -164,7 +170,8 @@ def _step(plan: Plan, halves: Halves, step: Step) -> str:
         f"<span class=dim>{escaped(known)} {escaped(halves.remark(step))}</span>"
     )
     rows = list(_changes(plan, step))
-    rest = "".join(f"<p>{escaped(text)}</p>" for text in halves.said(step))
+    along = [f"also deletes {address}" for address in halves.also_deletes(step)]
+    rest = "".join(f"<p>{escaped(text)}</p>" for text in (*along, *halves.said(step)))
     body = (f"<table>{''.join(rows)}</table>" if rows else "") + rest
     is_open = " open" if step.action in ("replace", "delete") and body else ""
     return f"<details{is_open}><summary>{head}</summary><div>{body or '<p class=dim>No further details.</p>'}</div></details>"

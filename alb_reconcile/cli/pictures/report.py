@@ -10,10 +10,11 @@ from typing import Final
 from alb_reconcile.api.serving import unready
 from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import escaped, notice, page, table
-from alb_reconcile.cli.pictures.scene import Scene
-from alb_reconcile.cli.render.history import done_counts, result_text
+from alb_reconcile.cli.pictures.scene import Route, Scene
+from alb_reconcile.cli.render.history import done_counts, result_word
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.journal.record import Record
+from alb_reconcile.model.counting import total
 from alb_reconcile.model.plan import Step
 from alb_reconcile.sync.drift import find_causes
 
@@ -50,7 +51,7 @@ def report_page(place: str, subjects: Sequence[Subject], when: str) -> str:
     judged = [_judge(item) for item in subjects]
     well = sum(not (item.ill or item.drift or item.pending or item.subject.error) for item in judged)
     parts = [f"<p class=count><strong>{well} of {len(judged)} stacks are as their specs say, and healthy.</strong></p>"]
-    heads = ("Stack", "Health", "Drift", "Changed spec", "Last run")
+    heads = ("Stack", "Health", "Drift", "Not applied", "Last run")
     parts.append(table("Stacks", heads, [_row(number, item) for number, item in enumerate(judged)]))
     for number, item in enumerate(judged):
         parts += _section(number, item)
@@ -82,8 +83,8 @@ def _row(number: int, item: _Judged) -> str:
 
 
 def _count(steps: Sequence[Step]) -> str:
-    number = len(steps)
-    return f"<td class=bad>{number} step{'s' * (number != 1)}</td>" if number else "<td class=good>none</td>"
+    number = total(steps)
+    return f"<td class=bad>{number} resource{'s' * (number != 1)}</td>" if number else "<td class=good>none</td>"
 
 
 def _run(record: Record) -> str:
@@ -91,7 +92,7 @@ def _run(record: Record) -> str:
     counts = ", ".join(done_counts(record))
     when = record.started.replace("T", " ")
     who = f"{record.command} by {record.user}@{record.host}"
-    return f"<span class='{style}'>{escaped(result_text(record.result))}</span> {escaped(', '.join(filter(None, [when, who, counts])))}"
+    return f"<span class='{style}'>{escaped(result_word(record))}</span> {escaped(', '.join(filter(None, [when, who, counts])))}"
 
 
 def _section(number: int, item: _Judged) -> Iterator[str]:
@@ -107,7 +108,7 @@ def _section(number: int, item: _Judged) -> Iterator[str]:
             yield notice("warned", "Not in order", "\n".join(item.ill))
         yield from _shares(subject.name, scene)
         yield from _steps("Drift: the account was changed", item.drift)
-        yield from _steps("The spec was changed and isn't applied", item.pending)
+        yield from _steps("In the spec, and not applied yet", item.pending)
     if subject.runs:
         rows = "".join(f"<li>{_run(record)}{_error(record)}</li>" for record in subject.runs)
         yield f"<h3>Last runs</h3><ul>{rows}</ul>"
@@ -121,17 +122,25 @@ def _shares(name: str, scene: Scene) -> Iterator[str]:
     health = {group.node.key: str(group.tally) for group in scene.groups}
     rows = [
         f"<tr><th scope=row>{escaped(' '.join([*door.node.lines, *(route.node.lines[:1] or ('default',))]))}</th>"
-        f"<td>{escaped(share.group)}</td><td>{share.part:.0%}</td><td>{escaped(health.get(share.group, 'not known'))}</td></tr>"
+        f"<td>{escaped(goes)}</td><td>{part}</td><td>{escaped(targets)}</td></tr>"
         for balancer in scene.balancers
         for door in balancer.doors
         for route in door.routes
-        for share in route.shares
+        for goes, part, targets in _answers(route, health)
     ]
     if rows:
-        heads = ("Listener and rule", "Target group", "Part of the requests", "Targets")
+        heads = ("Listener and rule", "Who answers", "Part of the requests", "Targets")
         yield table(f"Shares of requests of {name}", heads, rows[:_MOST])
     if len(rows) > _MOST or scene.left_out:
         yield "<p class=dim>Further rules are left out here.</p>"
+
+
+def _answers(route: Route, health: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Who answers its requests, which part of them, and how the targets are; what doesn't forward answers itself."""
+    for share in route.shares:
+        yield share.group, f"{share.part:.0%}", health.get(share.group, "not known")
+    if not route.shares:
+        yield route.what, "100%", ""
 
 
 def _steps(title: str, steps: Sequence[Step]) -> Iterator[str]:

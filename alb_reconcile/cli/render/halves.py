@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from alb_reconcile.cli.render.plan import replacement_words
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 
 
@@ -26,6 +27,10 @@ class Halves:
         if step.action == "replace":
             return replacement_words(step, is_old_first=step.key in self._early)
         return step.reason
+
+    def also_deletes(self, step: Step) -> list[Address]:
+        """What AWS deletes with it."""
+        return [address for part in (step, *self._parts.get(step.key, ())) for address in part.also_deletes]
 
     def said(self, step: Step) -> Iterator[str]:
         """What it waits for and what it does to those who are served, each once."""

@@ -2,16 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from alb_reconcile.cli.render.progress import render_throttled
+from alb_reconcile.cli.render.progress import render_throttled, show_moment
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}
+_ENDS: Final = {"failed": "failed", "withheld": "left", "skipped": "not done", "interrupted": "not done"}
+"""What becomes of a resource, by how its steps ended: the first of these."""
 _MOST: Final = 10
 """Steps of one run that are named; --format json names all."""
 
@@ -49,12 +52,17 @@ def _title(record: Record) -> str:
 
 
 def _run(record: Record, style: Style) -> str:
-    word = "done" if record.result == "corrected" and record.command != "sync" else result_text(record.result)
+    word = result_word(record)
     result = style.paint(f"{word:<11}", _COLORS.get(record.result, "dim"))
     when = printable(record.started).replace("T", " ")
     who = f"{printable(record.user)}@{printable(record.host)}"
-    told = ", ".join([*done_counts(record), *_counts(record), _duration(record.seconds), who])
+    told = ", ".join([*done_counts(record), *_counts(record), show_moment(record.taken), who])
     return f"  {when}  {printable(record.command):<7}  {result}  {told}"
+
+
+def result_word(record: Record) -> str:
+    """What came of a run, in a word: only `sync` corrects."""
+    return "done" if record.result == "corrected" and record.command != "sync" else result_text(record.result)
 
 
 def result_text(result: str) -> str:
@@ -63,18 +71,18 @@ def result_text(result: str) -> str:
 
 
 def done_counts(record: Record) -> list[str]:
-    """What was done, such as "2 created", counted as plans do: a replacement is one, and its second half none."""
-    replaced = {step.key.partition(":")[2] for step in record.steps if step.action == "replace"}
-    halves = {f"delete:{key}" for key in replaced}
-    counts = Counter(step.action for step in record.having(how="done") if step.key not in halves)
-    return [f"{counts[action]} {action}d" for action in ("create", "update", "replace", "delete") if counts[action]]
+    """What was done, such as "2 created", counted as plans do; what was done in part isn't counted."""
+    done = (steps for steps in by_resource(record.steps) if all(step.how == "done" for step in steps))
+    return [f"{number} {action}d" for action, number in count_resources(done).items() if number]
 
 
 def _counts(record: Record) -> Iterator[str]:
-    for how, word in (("failed", "failed"), ("withheld", "left"), ("skipped", "not done"), ("interrupted", "not done")):
-        number = len(record.having(how=how))
-        if number:
-            yield f"{number} {word}"
+    words: Counter[str] = Counter()
+    for steps in by_resource(record.steps):
+        word = next((_ENDS[how] for how in _ENDS if how in {step.how for step in steps}), "")
+        words[word] += 1
+        words["not done" if word == "failed" else word] += sum(len(step.also_deletes) for step in steps)
+    yield from (f"{words[word]} {word}" for word in dict.fromkeys(_ENDS.values()) if words[word])
 
 
 def _details(record: Record) -> Iterator[str]:
@@ -85,7 +93,7 @@ def _details(record: Record) -> Iterator[str]:
         yield render_throttled(record.throttled)
     told = [
         step
-        for step in record.steps
+        for step in first_steps(record.steps)
         if step.how in ("failed", "withheld") or (step.how, step.cause) == ("done", "drift")
     ]
     yield from map(step_line, told[:_MOST])
@@ -93,9 +101,18 @@ def _details(record: Record) -> Iterator[str]:
         yield f"… and {len(told) - _MOST} more"
 
 
+def first_steps(steps: Iterable[StepRecord]) -> list[StepRecord]:
+    """One step at each resource, which says what was to become of it. Others are told, too, where they ended otherwise."""
+    found = []
+    for each in by_resource(steps):
+        first = next((step for step in each if step.key.startswith(f"{step.action}:")), each[0])
+        found += [step for step in each if step is first or step.how == "failed" or step.how != first.how]
+    return found
+
+
 def step_line(step: StepRecord) -> str:
     """What became of a step, why, and what it changes or would change. Not escaped."""
-    name = step.key.partition("@")[0].replace(":", " ", 1)  # without the id, which JSON has
+    name = f"{step.action} {step.key.partition(':')[2].partition('@')[0]}"  # without the id, which JSON has
     changes = f"; {'; '.join(step.changes)}" if step.changes else ""
     moved = f" ({step.cause})" if step.cause else ""
     if step.how == "failed":
@@ -104,10 +121,3 @@ def step_line(step: StepRecord) -> str:
         return f"✓ {name}{moved}{changes}"
     because = f": {step.reason}" if step.reason else ""
     return f"· {name} {'left' if step.how == 'withheld' else step.how}{moved}{because}{changes}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"

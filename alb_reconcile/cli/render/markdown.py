@@ -4,8 +4,7 @@ Whatever AWS, a spec or a stranger's tag says stands in a fence or a span of cod
 mentions.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from alb_reconcile.cli.render.halves import Halves
@@ -16,13 +15,11 @@ from alb_reconcile.cli.render.plan import (
 )
 from alb_reconcile.cli.render.style import show_seconds
 from alb_reconcile.kinds.shown import short_id, show_change
+from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.text import printable
 
 MOST: Final = 65_000
 """Characters of one comment: GitHub takes 65,536, and whoever posts it adds a line to find it again."""
-_LINE: Final = 400
-"""Characters of one line; the rest of a policy or a description is in `--format json`."""
 _NOTICES: Final = 5
 """What part of the space refusals may take; warnings as much, and notes."""
 _GROUPS: Final = (
@@ -37,7 +34,7 @@ _GROUPS: Final = (
 def plan_markdown(plan: Plan, refusal: str = "", note: str = "", most: int = MOST) -> str:
     """The whole plan in at most so many characters; what is left out is counted. `note` is said beside the plan's own."""
     title = f"{plan.stack} · {plan.region} · account {plan.account}"
-    parts = [f"### Plan of {_code(title)}", f"**{summarize(plan)}**"]
+    parts = [f"### Plan of {code_span(title)}", f"**{summarize(plan)}**"]
     if refusal:
         parts += [
             "> [!CAUTION]\n> Refused. `apply` would end with exit code 4 and change nothing.",
@@ -57,13 +54,13 @@ def plan_markdown(plan: Plan, refusal: str = "", note: str = "", most: int = MOS
 def error_markdown(file: str, error: str, exit_code: int) -> str:
     """Why there is no plan."""
     return "\n\n".join(
-        [f"### No plan of {_code(file)}", f"> [!CAUTION]\n> Exit code {exit_code}", _notice(error, MOST)]
+        [f"### No plan of {code_span(file)}", f"> [!CAUTION]\n> Exit code {exit_code}", _notice(error, MOST)]
     )
 
 
 def _groups(plan: Plan, space: int) -> Iterator[str]:
     """A folded part for each action. Where they are too long, steps lose their details, and then the list its steps."""
-    halves = Halves(plan)
+    halves, counts = Halves(plan), plan.count()
     steps = {
         action: [step for step in plan.steps if step.action == action and step.part_of is None]
         for action, _, _, _ in _GROUPS
@@ -82,10 +79,10 @@ def _groups(plan: Plan, space: int) -> Iterator[str]:
         later = min(sum(sizes[name] for name, _, _, _ in _GROUPS[number + 1 :]), max(space - sizes[action], 0))
         lines, left = _fill(plan, halves, items, heads[action], space - later)
         space -= sum(len(line) + 1 for line in lines)
-        text = _fence(lines, "diff")
+        text = code_block(lines, "diff")
         if left:
             text += f"\n\n{left} more of them are left out here; `alb-reconcile plan` shows them."
-        yield _folded(f"{title} ({len(items)})", text, is_open=is_open)
+        yield _folded(f"{title} ({counts[action]})", text, is_open=is_open)
 
 
 def _fill(plan: Plan, halves: Halves, steps: Sequence[Step], heads: Sequence[str], space: int) -> tuple[list[str], int]:
@@ -99,7 +96,7 @@ def _fill(plan: Plan, halves: Halves, steps: Sequence[Step], heads: Sequence[str
             return lines, len(steps) - number
         lines.append(head)
         if space > ahead:
-            body = [_line(line) for line in _body(plan, halves, step)]
+            body = [one_line(line) for line in _body(plan, halves, step)]
             size = sum(len(line) + 1 for line in body)
             if size + ahead <= space:
                 lines += body
@@ -111,7 +108,7 @@ def _head(halves: Halves, step: Step, mark: str) -> str:
     known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
     remark = halves.remark(step)
     remark = f"({remark})" if remark and step.action != "replace" else remark
-    return _line(f"{mark} {step.address}{known}  {remark}".rstrip())
+    return one_line(f"{mark} {step.address}{known}  {remark}".rstrip())
 
 
 def _body(plan: Plan, halves: Halves, step: Step) -> Iterator[str]:
@@ -129,24 +126,13 @@ def _body(plan: Plan, halves: Halves, step: Step) -> Iterator[str]:
             before, _, after = text.partition(" → ")
             yield f"-     {change.path}  {before}"
             yield f"+     {change.path}  {after}{mark}"
+    yield from (f"-     {address}  (deleted with it)" for address in halves.also_deletes(step))
     yield from (f"#     {text}" for text in halves.said(step))
-
-
-def _line(text: str) -> str:
-    text = printable(text)
-    return text if len(text) <= _LINE else f"{text[: _LINE - 1]}…"
-
-
-def _code(text: str) -> str:
-    """A text between other Markdown, in one line: a span that nothing in it can end."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    ticks = "`" * (longest + 1)
-    return f"{ticks} {_line(text)} {ticks}" if longest else f"{ticks}{_line(text)}{ticks}"
 
 
 def _notice(text: str, most: int) -> str:
     """A fence around as many lines as there is space for."""
-    lines, shown, space = [_line(line) for line in text.splitlines()], list[str](), most // _NOTICES - 60
+    lines, shown, space = [one_line(line) for line in text.splitlines()], list[str](), most // _NOTICES - 60
     for line in lines:
         space -= len(line) + 1
         if space < 0:
@@ -154,15 +140,7 @@ def _notice(text: str, most: int) -> str:
         shown.append(line)
     if len(shown) < len(lines):
         shown.append(f"… and {len(lines) - len(shown)} more lines")
-    return _fence(shown, "text")
-
-
-def _fence(lines: Iterable[str], language: str) -> str:
-    """A block that nothing in it can end."""
-    body = "\n".join(lines)
-    longest = max((len(run) for run in re.findall(r"~+", body)), default=0)
-    fence = "~" * max(longest + 1, 4)
-    return f"{fence}{language}\n{body}\n{fence}"
+    return code_block(shown, "text")
 
 
 def _folded(title: str, text: str, *, is_open: bool) -> str:

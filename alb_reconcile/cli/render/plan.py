@@ -126,6 +126,8 @@ def _step(plan: Plan, step: Step, style: Style, *, is_part: bool = False) -> Ite
     for change in changes:
         yield from _change(plan, change, width, style, forced=change.path in forces)
     companions = [step, *(other for other in plan.steps if other.part_of == step.key)]
+    for address in [address for part in companions for address in part.also_deletes]:
+        yield f"    {style.paint(f'- {address}', _SIGNS['delete'][1])}   (deleted with it)"
     for text in dict.fromkeys(f"waits until {wait}" for part in companions for wait in part.waits):
         yield f"      {text}"
     for text in dict.fromkeys(effect for part in companions for effect in part.effects):

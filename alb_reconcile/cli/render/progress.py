@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alb_reconcile.aws.throttle import Throttled
@@ -14,6 +14,7 @@ from alb_reconcile.engine.plan.zero_downtime.costs import longest
 from alb_reconcile.engine.stack import Awaited
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.counting import by_resource, total
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.text import printable
 
@@ -110,10 +111,8 @@ class Progress:
     def summary(self) -> str:
         """How far the run is: how much of the plan is done, for how long it has run, what is left by the plan's estimate."""
         counts = Counter(self.ended.values())
-        halves = Counter(step.part_of or step.key for step in self.plan.steps)
-        done = Counter(step.part_of or step.key for step in self.plan.steps if self.ended.get(step.key) == "done")
-        whole = sum(done[key] == number for key, number in halves.items())
-        parts = [f"{whole} of {len(halves)} done"] if halves else []
+        done, total = _progress(self.plan.steps, self.ended)
+        parts = [f"{done} of {total} done"] if total else []
         parts += [
             f"{counts[how]} {word}" for how, word in (("failed", "failed"), ("skipped", "skipped")) if counts[how]
         ]
@@ -205,6 +204,8 @@ def _describe(event: Event, style: Style) -> str:
         why = (
             "its replacement isn't there"
             if step.part_of and event.text == str(step.address)
+            else f"it comes after {event.text}"
+            if step.action == "delete"
             else f"it needs {event.text}"
         )
         return f"  {style.paint('·', 'dim')} {step.address} skipped: {why}"
@@ -217,12 +218,11 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     """How a run ended that didn't end well: what was done, what failed and what that made impossible."""
     ended = list(outcomes)
     failed = [item for item in ended if item.how == "failed"]
-    hows: dict[str, set[str]] = {}
-    for item in ended:  # a replacement is two steps, and one thing to whoever counts
-        hows.setdefault(item.step.part_of or item.step.key, set()).add(item.how)
-    done = sum(how == {"done"} for how in hows.values())
-    wrong = sum("failed" in how for how in hows.values())
-    lines = [f"{done} of {len(hows)} done, {wrong} failed, {len(hows) - done - wrong} not done."]
+    hows = {item.step.key: item.how for item in ended}
+    steps = [item.step for item in ended]
+    done, total = _progress(steps, hows)
+    wrong = sum(any(hows[step.key] == "failed" for step in group) for group in by_resource(steps))
+    lines = [f"{done} of {total} done, {wrong} failed, {total - done - wrong} not done."]
     for item in failed:
         lines.append(f"  {item.step.address}: {item.error}")
         victims = [str(other.step.address) for other in ended if other.cause is item.step]
@@ -237,23 +237,30 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def render_closing(plan: Plan, seconds: float, times: Mapping[str, float]) -> str:
+def _progress(steps: Sequence[Step], hows: Mapping[str, str]) -> tuple[int, int]:
+    """How many resources are done, counted as plans do, of how many. `hows`: how steps ended, by key."""
+    done = (group for group in by_resource(steps) if all(hows.get(step.key) == "done" for step in group))
+    return sum(map(total, done)), total(steps)
+
+
+def render_closing(plan: Plan, times: Mapping[str, float]) -> str:
     """What was done and in which time, and when the stack first served, as far as that was waited for.
 
     `times` are as in a run's record.
     """
     counts = plan.count()
     words = ", ".join(f"{number} {action}d" for action, number in counts.items() if number)
-    taken = _moment(times.get("converged", seconds))
+    taken = show_moment(times.get("converged", times.get("took", 0)))
     parts = [f"{words} in {taken}" if words else f"Waited {taken}"]
     if "answered" in times:
-        parts.append(f"first answer after {_moment(times['answered'])}")
+        parts.append(f"first answer after {show_moment(times['answered'])}")
     elif "ready" in times:
-        parts.append(f"first healthy target after {_moment(times['ready'])}")
+        parts.append(f"first healthy target after {show_moment(times['ready'])}")
     return f"{', '.join(parts)}."
 
 
-def _moment(seconds: float) -> str:
+def show_moment(seconds: float) -> str:
+    """As in a closing line: at least a second."""
     return show_seconds(max(round(seconds), 1))
 
 

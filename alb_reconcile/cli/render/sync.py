@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from alb_reconcile.cli.render.history import done_counts, result_text, step_line
+from alb_reconcile.cli.render.history import done_counts, first_steps, result_text, step_line
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.record import RESULTS, Record
+from alb_reconcile.model.counting import total
 from alb_reconcile.model.text import printable
-from alb_reconcile.sync.fleet import Broken
 from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.targets import Broken
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
 _MOST: Final = 20
@@ -51,12 +52,12 @@ def _count(report: Report) -> dict[str, int]:
 
 def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> Iterator[str]:
     result = style.paint(result_text(record.result), _COLORS.get(record.result, "dim"))
-    told, withheld = done_counts(record), len(record.withheld)
+    told, withheld = done_counts(record), total(record.withheld)
     told += [f"{withheld} require{'s' * (withheld == 1)} manual action"] if withheld else []
     yield f"{printable(record.stack):<{width}}  {result}" + (f"  {', '.join(told)}" if told else "")
     if record.error:
         yield from (f"    {printable(line)}" for line in record.error.splitlines())
-    steps = [step for step in record.steps if step.how != "planned"]
+    steps = [step for step in first_steps(record.steps) if step.how != "planned"]
     for step in steps[:_MOST]:
         yield f"    {printable(step_line(step))}"
     if len(steps) > _MOST:

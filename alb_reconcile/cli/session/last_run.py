@@ -56,11 +56,20 @@ def _applied(plan: Plan) -> str:
     return "" if digest in (tags.DESTROYING, tags.UNFINISHED) else digest
 
 
+_ENDED: Final = {
+    "failed": "that run failed",
+    "interrupted": "that run was interrupted",
+    "left": "some of it requires manual action",
+    "refused": "the rest of it was refused",
+    "held": "another run had the stack",
+}
+
+
 def _told(last: Record) -> str:
     words = {"apply": "applied", "destroy": "destroyed", "sync": "corrected by sync"}
     where = f", from {last.spec_file}" if last.spec_file else ""
     commit = f" at commit {last.commit[:12]}" if last.commit else ""
-    ended = "" if last.is_success else f"; it ended as {last.result.replace('_', ' ')}"
+    ended = "" if last.is_success else f"; {_ENDED.get(last.result, 'not everything was ready then')}"
     when = last.started.replace("T", " ")
     who = f"{last.user}@{last.host}"
     return printable(f"Last {words.get(last.command, last.command)} {when} by {who}{where}{commit}{ended}.")

@@ -15,9 +15,10 @@ class RecordOptions:
     webhook_url_file: str | None
     webhook_secret_file: str | None
     webhook_allow: str | None
+    trace: bool
 
 
-def settings_of(options: RecordOptions) -> Settings:
+def settings_of(options: RecordOptions, issue: str | None = None) -> Settings:
     """Raises UsageError, RecordError."""
     return read_settings(
         os.environ,
@@ -26,4 +27,6 @@ def settings_of(options: RecordOptions) -> Settings:
         webhook_url_file=options.webhook_url_file,
         webhook_secret_file=options.webhook_secret_file,
         webhook_allow=options.webhook_allow,
+        trace=options.trace,
+        issue=issue,
     )

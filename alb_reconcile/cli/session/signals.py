@@ -17,7 +17,9 @@ def stop_on_signals(aws: Aws) -> None:
         if aws.stopping.is_set():
             complain("\nstopped at once; calls in progress may still take effect")
             os._exit(int(ExitCode.INTERRUPTED))
-        complain("\nstopping: nothing new starts, calls in progress finish first (again to stop at once)")
+        complain(
+            "\nstopping: nothing new starts, and calls in progress finish first (press Ctrl-C again to stop at once)"
+        )
         aws.stopping.set()
 
     def hang_up() -> None:

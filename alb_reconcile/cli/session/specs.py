@@ -16,7 +16,7 @@ from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
-from alb_reconcile.sync.fleet import find_specs
+from alb_reconcile.sync.targets import find_specs
 
 
 @dataclass(frozen=True)

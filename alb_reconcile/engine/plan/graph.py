@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum
@@ -176,17 +176,6 @@ class Graph:
                 target = self.implied[str(target.rpartition("@")[2])]
             self.implied[key] = target
         self._forget()
-        if not self.destroy:
-            self._tell_what_goes_along()
-
-    def _tell_what_goes_along(self) -> None:
-        along: dict[str, Counter[str]] = defaultdict(Counter)
-        for item in self.decisions.live:
-            if item.id in self.implied and item.state.service:
-                along[self.implied[item.id]][item.address.kind] += 1
-        for key, counts in along.items():
-            words = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(counts.items())]
-            self.say(key, effects=f"also deletes {' and '.join(words)}")
 
     def _is_cut_off(self, target_group: str) -> bool:
         """Whether nothing needs to drain: every load balancer in front of the group goes as well."""

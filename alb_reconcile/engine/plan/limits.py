@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from alb_reconcile.engine.plan.bypasses import find_bypasses
+from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
 from alb_reconcile.model.actions import is_opaque
@@ -18,6 +19,8 @@ from alb_reconcile.model.steps import TakeOver
 
 _SMALL_STACK: Final = 5
 _MOST_NAMES: Final = 10
+_UNCOUNTED: Final = "limits don't count targets and security group rules, which are part of their group"
+"""Plans count them: a roll replaces each instance's targets as well, which is no further damage."""
 ANY_TIME: Final = "any-time"
 """The word in `allow` with which a policy's windows don't count."""
 
@@ -113,6 +116,7 @@ def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mappi
     problems = [
         *excess,
         *(_victims_named(plan, damage) if excess else ()),
+        *([_UNCOUNTED] if excess and plan.total > len(damage.own) else ()),
         *_lost(steps, plan.live, allow),
         *_closed(policy, allow, now),
     ]
@@ -175,19 +179,9 @@ def _victims(plan: Plan, steps: Iterable[Step]) -> Iterator[_Victim]:
             takers[step.id].append(step)
     known = {item.id: item for item in plan.live} if takers else {}
     for item in known.values():
-        found = [step for text in _lineage(item, known) for step in takers.get(text, ())]
+        found = [step for text in lineage(item, known) for step in takers.get(text, ())]
         if found and not item.is_leaving:
             yield _Victim(item, tuple(found))
-
-
-def _lineage(item: Observed | None, known: Mapping[str, Observed]) -> Iterator[str]:
-    """The ids of a resource, of what AWS deletes it with, and so on."""
-    while item is not None:
-        yield item.id
-        parent = item.parent_id
-        if parent and parent not in known:
-            yield parent
-        item = known.get(parent or "")
 
 
 def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tuple[_Victim, str]]:

@@ -9,6 +9,7 @@ from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
@@ -17,6 +18,7 @@ from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
+from alb_reconcile.engine.plan.zero_downtime.families import forget_addresses_first
 from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
@@ -96,12 +98,13 @@ def _make_plan(
     add_edges(graph)
     add_rollout(graph)
     lead_names_late(graph)
+    forget_addresses_first(graph)
     move_addresses(graph)
     tell_volumes(graph)
     keys = sort_keys(graph)
     launch_together(graph, unseen)
     add_costs(graph)
-    steps = steps_of(graph, keys)
+    steps = tell_implied(steps_of(graph, keys), decisions.live)
     plan = Plan(
         stack=stack,
         region=region,

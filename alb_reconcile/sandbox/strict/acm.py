@@ -23,6 +23,8 @@ from .world import World
 
 NAMES: Final = 10
 """ACM, 'Quotas': domain names of a certificate, the first one included (L-FB94F0B0)."""
+_LONGEST: Final = 64
+"""RequestCertificate, DomainName: 'cannot exceed 64 octets'; further names may."""
 _REQUESTED: Final = ("RSA_2048", "EC_prime256v1", "EC_secp384r1")
 """RequestCertificate, KeyAlgorithm: 'Other listed algorithms are for imported certificates only'."""
 _TOKEN: Final = 3600.0
@@ -94,6 +96,8 @@ class Acm:
                 raise refusal(
                     "LimitExceededException", f"The number of domain names is more than the quota of {NAMES}."
                 )
+            if len(names[0]) > _LONGEST:
+                raise AWSValidationException(f"The first domain name can be no longer than {_LONGEST} characters.")
             if algorithm not in _REQUESTED:
                 raise AWSValidationException(f"KeyAlgorithm {algorithm} is not supported for requested certificates.")
             backend, now = told.acm_backend, self._watched.clock()

@@ -25,6 +25,7 @@ from moto.elbv2.responses import ELBV2Response
 
 from . import (
     acm,
+    cloudtrail,
     corrections,
     ec2_attachments,
     ec2_encryption,
@@ -42,6 +43,7 @@ from . import (
     route53,
     s3_buckets,
     s3_conditions,
+    sts,
 )
 from .catalogue import shared_images
 from .clock import Timing
@@ -148,6 +150,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             (Ledger, "usual_quotas", self._usual_quotas),
             (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
             *acm.Acm(self.clock, self.moment, self.timing, lambda: self.lag).patches(),
+            *cloudtrail.patches(self.clock, lambda: self.lag, self._throttling),
             *corrections.patches(),
             *ec2_encryption.patches(),
             *ec2_ipam.patches(),
@@ -163,6 +166,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *route53.patches(self.clock, self.timing, self._throttling),
             *s3_buckets.patches(),
             *s3_conditions.patches(),
+            *sts.patches(),
         ]
 
     def _wrapped(self, original: Callable[[Any], Any], service: str) -> Callable[[Any], Any]:
@@ -216,7 +220,9 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self._keep(world, now)
         known = world.ids()
         result = self._perform(service, call, proceed)
-        world.ledger.created.update(dict.fromkeys(world.ids() - known, now))
+        made = world.ids() - known
+        world.ledger.created.update(dict.fromkeys(made, now))
+        cloudtrail.note(call, service, response, made)
         self._settle(world, now)
         return ActionResult(result)
 

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 from .rule import Call, refuse
 
 MOST_VALUES = 200
+_ALSO_TAKEN = {"DescribeVpcs": {"cidr-block"}}
+"""What AWS doesn't document there and takes all the same: Ansible's amazon.aws.ec2_vpc_net filters by it."""
 
 
 @cache
@@ -34,7 +36,7 @@ def check_names(service: str, call: Call) -> None:
         refuse("FilterLimitExceeded", f"The maximum number of filter values on a single call is {MOST_VALUES}")
     for item in _given(call):
         name = str(item.get("Name"))
-        known = documented(service, call.action)
+        known = documented(service, call.action) | _ALSO_TAKEN.get(call.action, set())
         if not (name in known or name.startswith("tag:") or name == "tag-key"):
             refuse("InvalidParameterValue", f"The filter '{name}' is invalid")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.exceptions import S3ClientError
+from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
 
 
@@ -33,7 +34,8 @@ def of_its_owner(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     @functools.wraps(original)
     def respond(response: Any) -> Any:
-        if response.headers.get("x-amz-expected-bucket-owner", DEFAULT_ACCOUNT_ID) != DEFAULT_ACCOUNT_ID:
+        expected = response.headers.get("x-amz-expected-bucket-owner")
+        if expected and expected != s3_backends.bucket_accounts.get(response.bucket_name, ("", DEFAULT_ACCOUNT_ID))[1]:
             raise S3ClientError("AccessDenied", "Access Denied")
         return original(response)
 

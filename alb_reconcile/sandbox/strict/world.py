@@ -94,6 +94,7 @@ class Ledger:
     creating: dict[str, float] = field(default_factory=dict)  # volume → until when it is
     created: dict[str, float] = field(default_factory=dict)
     events: list[tuple[float, str, str]] = field(default_factory=list)
+    trail: list[Any] = field(default_factory=list)  # cloudtrail.Change
 
     def schedule(self, when: float, kind: str, subject: str) -> None:
         heapq.heappush(self.events, (when, kind, subject))

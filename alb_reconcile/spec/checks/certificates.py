@@ -1,5 +1,7 @@
 """Certificates: files that don't belong together, names outside of their zone, listeners without a default one."""
 
+from typing import Final
+
 from alb_reconcile.kinds._pem import MAX_FILE, PemError, key_mistake, read_certificate
 from alb_reconcile.kinds._zones import is_within, name_in, zone_text
 from alb_reconcile.kinds.base import Entry
@@ -11,6 +13,8 @@ _FILES = ("certificate", "private_key", "certificate_chain")
 _TOO_LARGE = "no certificate is that large: name the file with the certificate"
 _NAMES = 10
 """AWS's quota of names of a certificate (L-FB94F0B0), where it wasn't raised."""
+LONGEST_FIRST: Final = 64
+"""RequestCertificate, DomainName: RFC 5280 has no longer common names."""
 _MOST = 25
 """AWS's quota of certificates of a load balancer, default ones not counted."""
 
@@ -30,6 +34,11 @@ def check(outline: Outline) -> None:
 def _check_names(outline: Outline, path: Path, entry: Entry) -> None:
     names = [((*path, "domain_name"), entry["domain_name"])]
     names += outline.texts(*path, "subject_alternative_names", ...)
+    if isinstance(first := entry["domain_name"], str) and len(first) > LONGEST_FIRST:
+        outline.error(
+            names[0][0],
+            f"has {len(first)} characters, and ACM takes {LONGEST_FIRST} of a certificate's first name; put a shorter name first",
+        )
     seen: set[str] = set()
     for place, name in names:
         if name.lower() in seen:

@@ -1,11 +1,13 @@
 """Names and references: dangling ones, ids of the wrong kind, names that would collide."""
 
+from collections.abc import Container, Mapping
 from difflib import get_close_matches
 from itertools import islice
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id, is_id_of
 from alb_reconcile.model.resource import field_names
+from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
 
@@ -15,7 +17,7 @@ def check(outline: Outline) -> None:
     _check_references(outline)
     _check_entry_names(outline)
     _check_physical_names(outline)
-    _check_tag_counts(outline)
+    _check_tags(outline)
     _check_region(outline)
 
 
@@ -71,14 +73,30 @@ def _check_physical_names(outline: Outline) -> None:
                 )
 
 
-def _check_tag_counts(outline: Outline) -> None:
-    common = outline.data.get("tags") or {}
+def _check_tags(outline: Outline) -> None:
+    """No more than AWS takes, and nothing left out that isn't there."""
+    found = outline.data.get("tags")
+    common = found if isinstance(found, dict) else {}
+    _check_values(outline, ("tags",), common, ())
     for path, entry in outline.named:
         tags = entry.get("tags")
-        if isinstance(tags, dict) and len(common | tags) > 40:
+        if not isinstance(tags, dict):
+            continue
+        _check_values(outline, (*path, "tags"), tags, common)
+        count = sum(value is not None for value in (common | tags).values())
+        if count > 40:
             outline.error(
                 (*path, "tags"),
-                f"with the stack's tags these are {len(common | tags)}; AWS allows 50 and ten are reserved for this tool: remove some",
+                f"with the stack's tags these are {count}; AWS allows 50 and ten are reserved for this tool: remove some",
+            )
+
+
+def _check_values(outline: Outline, path: Path, tags: Mapping[str, object], common: Container[str]) -> None:
+    for key, value in tags.items():
+        if value is None and key not in common:
+            outline.error(
+                (*path, key),
+                "is empty; give it a value, or leave the key out (null leaves out a tag that the stack has)",
             )
 
 

@@ -36,7 +36,7 @@ def check(outline: Outline) -> None:
         if group in users:
             _check_zones(outline, group, users[group])
             _check_security_groups(outline, group, users[group], known)
-        elif entry.get("targets"):
+        elif entry.get("targets") and outline.is_sound:  # else a mistake may be why nothing forwards to it
             outline.warn(
                 ("target_groups", group),
                 "no listener or rule forwards to it, so its targets are never checked and serve nothing",

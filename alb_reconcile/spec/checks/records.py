@@ -90,10 +90,15 @@ def _is_address(text: str, version: int) -> bool:
 def _check_beside(outline: Outline, entries: dict[str, Entry]) -> None:
     """Of one name: a CNAME stands alone; of one type there is one, or several of one sort with identifiers."""
     seen: dict[_Key, list[tuple[str, Entry]]] = {}
+    told: set[tuple[_Key, str]] = set()
     for name, entry in entries.items():
         key = zone_text(entry["zone"]), plain_name(entry["name"])
         for other, found in seen.setdefault(key, []):
             if text := _conflict(entry, found):
+                if found["type"] == "CNAME":
+                    if (key, other) in told:
+                        break  # A and AAAA beside one CNAME are one mistake
+                    told.add((key, other))
                 outline.error(("records", name, "name"), f"{text} records.{other}; change one of them")
                 break
         seen[key].append((name, entry))

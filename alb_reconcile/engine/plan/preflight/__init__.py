@@ -31,7 +31,9 @@ CHECKS: Final[tuple[Check, ...]] = (
 def check_facts(decisions: Decisions, discovery: Discovery) -> list[str]:
     """Refuse what can't be. Returns warnings. Raises RefusedError with everything found, in the order of the file."""
     found = [*discovery.findings, *(item for check in CHECKS for item in check(decisions, discovery))]
-    placed = [item for item in found if isinstance(item, Finding)]
+    # entries of one short form stand at one place
+    places = {(str(item).partition(": ")[0], item.text): item for item in reversed(found) if isinstance(item, Finding)}
+    placed = [*reversed(places.values())]
     problems = [
         *map(str, sorted((item for item in placed if not item.warning), key=_place)),
         *(item for item in found if isinstance(item, str)),

@@ -15,7 +15,8 @@
    is known (`settle`).
 6. `aliases.lead_names_late`: a DNS name leads to another load balancer when that serves, and the old one stays until clients
    have forgotten it.
-7. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
+7. `families.forget_addresses_first`: a load balancer gives up IPv6, or public IPv4, when clients have forgotten the addresses.
+8. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
 
 `forwards` has the questions that several of them ask: who forwards to which group, now and as desired. None of them asks
 AWS; what must be true when a step runs is written into its `details` (`model.steps`), and the kinds wait for it.

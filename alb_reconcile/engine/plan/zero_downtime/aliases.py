@@ -1,15 +1,21 @@
 """DNS names that lead to another load balancer: not before that serves, and the old one stays until nobody asks it any more."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
+from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.record import Record
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.steps import TakeOver
 
 _TTL: Final = 60
 """Seconds for which resolvers keep an alias of a load balancer (Route 53 Developer Guide, "Values specific for simple alias records")."""
+
+
+_FORGOTTEN: Final = "clients have forgotten where its names led"
 
 
 def lead_names_late(graph: Graph) -> None:
@@ -18,14 +24,32 @@ def lead_names_late(graph: Graph) -> None:
         wanted, found = step.desired, step.observed
         if wanted is None or found is None or not isinstance(wanted.state, Record):
             continue
-        target = wanted.state.alias
-        if not isinstance(target, Address):
+        target, before = wanted.state.alias, str(getattr(found.state, "alias", ""))
+        if not isinstance(target, Address) or graph.decisions.ids.get(target) == before:
             continue
         for taker in graph.forwarding(*MAKING):
             if entrance_of(graph.decisions, taker.desired) == target:
                 graph.after(step.key, taker.key, Strength.PREFERRED)
-        gone = graph.removers.get(str(getattr(found.state, "alias", "")))
+        gone = graph.removers.get(before)
         if gone is not None and graph.steps[gone].address.kind == "load_balancer":
             graph.specify(step.key, graph.steps[gone].detail(TakeOver))
             graph.after(gone, step.key)
-            graph.pause(gone, _TTL, "clients have forgotten where its names led")
+            graph.pause(gone, _TTL, _FORGOTTEN)
+        for left in _answering(graph, before):
+            graph.after(left, step.key, Strength.PREFERRED)
+            graph.pause(left, _TTL, _FORGOTTEN)
+
+
+def _answering(graph: Graph, balancer: str) -> Iterator[str]:
+    """The steps after which a load balancer that stays may not answer to a name any more: its listeners, which have the
+    certificates, and their rules."""
+    listeners = {
+        item.id: key
+        for key, item in ((step.key, step.observed) for step in graph.of_kind("listener", "update", "delete"))
+        if item is not None and getattr(item.state, "load_balancer", None) == balancer
+    }
+    yield from listeners.values()
+    ours = {item.id for item, state in each_of(graph.decisions.live, Listener) if state.load_balancer == balancer}
+    for step in graph.of_kind("rule", "update", "delete"):
+        if step.observed is not None and step.observed.parent_id in ours:
+            yield step.key

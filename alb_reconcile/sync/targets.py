@@ -26,10 +26,10 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class Targets:
     """The stacks of one round."""
 
-    targets: tuple[DesiredStack, ...]
+    stacks: tuple[DesiredStack, ...]
     broken: tuple[Broken, ...] = ()
 
 
@@ -73,10 +73,12 @@ def _files_of(place: str) -> list[str]:
     return [place]  # whether it can be read is the loader's to say
 
 
-def load_fleet(places: Sequence[str], load: Callable[[str], Stack], load_policy: Callable[[], Policy]) -> Fleet:
+def load_targets(
+    places: Sequence[str], load: Callable[[str], Stack | None], load_policy: Callable[[], Policy]
+) -> Targets:
     """The stacks that there are now: of what was there, or right, at first some may be gone, or broken.
 
-    `load` reads one spec, `load_policy` what counts for all of them beside their own policies.
+    `load` reads one spec (None: it isn't meant here), `load_policy` what counts for all of them beside their own policies.
     """
     files: dict[str, None] = {}
     lost: list[Broken] = []
@@ -88,12 +90,12 @@ def load_fleet(places: Sequence[str], load: Callable[[str], Stack], load_policy:
     try:
         further = load_policy()
     except SpecError as error:
-        return Fleet((), (*lost, Broken(error.file, str(error))))
-    fleet = _load(find_specs(list(files)), load, further)
-    return replace(fleet, broken=(*lost, *fleet.broken))
+        return Targets((), (*lost, Broken(error.file, str(error))))
+    found = _load(find_specs(list(files)), load, further)
+    return replace(found, broken=(*lost, *found.broken))
 
 
-def _load(files: Iterable[str], load: Callable[[str], Stack], further: Policy) -> Fleet:
+def _load(files: Iterable[str], load: Callable[[str], Stack | None], further: Policy) -> Targets:
     """All specs that can be used, and those that can't: broken ones, and all that claim one stack."""
     loaded: list[Stack] = []
     broken: list[Broken] = []
@@ -103,7 +105,8 @@ def _load(files: Iterable[str], load: Callable[[str], Stack], further: Policy) -
         except ReconcileError as error:
             broken.append(Broken(file, str(error)))
         else:
-            loaded.append(replace(stack, policy=stack.policy.tighten(further)))
+            if stack is not None:
+                loaded.append(replace(stack, policy=stack.policy.tighten(further)))
     claims: dict[tuple[str, str | None], list[str]] = {}
     for stack in loaded:
         claims.setdefault((stack.name, stack.region), []).append(stack.file)
@@ -121,4 +124,4 @@ def _load(files: Iterable[str], load: Callable[[str], Stack], further: Policy) -
             )
         else:
             targets.append(stack.target())
-    return Fleet(tuple(targets), tuple(broken))
+    return Targets(tuple(targets), tuple(broken))

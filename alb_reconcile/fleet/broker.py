@@ -1,0 +1,175 @@
+"""kombu's transports for SQS and Redis, with what they lack: messages are checked, kept as long as a cell is run, and given up.
+
+kombu 5.7 never renews a message's visibility, ends the worker on a malformed one, and drops a rejected one from Redis.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from queue import Empty
+from typing import Any, Final
+
+from celery.worker import state
+from kombu.transport import SQS, redis, virtual
+
+from alb_reconcile.fleet.cells import MessageError
+from alb_reconcile.fleet.messages import rebuild, text_of
+from alb_reconcile.fleet.queues import DEAD, MOST_DELIVERIES, NAME, QueueState
+from alb_reconcile.journal.log import tell
+from alb_reconcile.model.errors import AwsError, UsageError
+
+_PAUSE: Final = 2.0
+"""Seconds after a queue that doesn't answer, or refuses: Celery would ask again at once."""
+_SHOWN: Final = 10
+"""Dead letters."""
+
+
+class _Checked:
+    """A transport that hands on no message but ours. What it refuses stays in SQS's queue, whose redrive policy removes it."""
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """kombu's hook. Celery asks once more after a signal, and would get a message that it can only give back."""
+        if state.should_stop is not None:
+            raise TimeoutError
+        super().drain_events(connection, timeout=timeout)  # type: ignore[misc]  # kombu's transports have it
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        try:
+            checked = rebuild(message, queue)
+        except MessageError as error:
+            tell("message_refused", level=40, error=error)
+            return
+        super()._deliver(checked, queue)  # type: ignore[misc]  # kombu's transports have it; this is mixed into them
+
+
+class _Client:
+    """What kombu takes for boto3's client: our own way to AWS, with its credentials, time limits and errors."""
+
+    def __init__(self, ask: Any) -> None:
+        self._ask = ask
+
+    def __getattr__(self, operation: str) -> Any:
+        return partial(self._call, operation)
+
+    def _call(self, operation: str, **params: Any) -> Any:
+        try:
+            return self._ask("sqs", operation, params)
+        except AwsError:
+            time.sleep(_PAUSE)
+            raise
+
+
+class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types
+    """A channel to SQS."""
+
+    def new_sqs_client(self, *_: Any, **__: Any) -> Any:
+        """kombu's hook."""
+        return _Client(self.transport_options["ask"])
+
+    def _prepare_json_payload(self, text: str) -> Any:
+        """What isn't a message of kombu's at all is made one that is refused."""
+        try:
+            found = json.loads(text)
+            is_message = isinstance(found["properties"]["delivery_info"], dict)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return {}
+        return found if is_message else {}
+
+    def extend(self, message: Any, seconds: int) -> None:
+        """Keep a message from other workers for so long from now on (ChangeMessageVisibility). Raises AwsError."""
+        where = {"QueueUrl": message.delivery_info["sqs_queue"], "ReceiptHandle": message.delivery_tag}
+        self.transport_options["ask"]("sqs", "change_message_visibility", {**where, "VisibilityTimeout": seconds})
+
+    def look(self, url: str) -> QueueState:
+        """GetQueueAttributes of the queue and of its dead-letter queue, and some of what is in that. Raises AwsError, UsageError."""
+        ask = self.transport_options["ask"]
+
+        def attributes(of: str) -> dict[str, str]:
+            found = ask("sqs", "get_queue_attributes", {"QueueUrl": of, "AttributeNames": ["All"]})
+            return dict(found.get("Attributes", {}))
+
+        own = attributes(url)
+        target = json.loads(own.get("RedrivePolicy") or "{}").get("deadLetterTargetArn", "")
+        if not target:
+            raise UsageError(
+                f"the queue {url} has no dead-letter queue, and a cell that always fails would be deleted from it; "
+                "give it a RedrivePolicy with maxReceiveCount 5"
+            )
+        account, name = target.split(":")[4:6]
+        dead = ask("sqs", "get_queue_url", {"QueueName": name, "QueueOwnerAWSAccountId": account})["QueueUrl"]
+        count = int(attributes(dead)["ApproximateNumberOfMessages"])
+        letters: list[str] = []
+        if count:
+            peek = {"QueueUrl": dead, "MaxNumberOfMessages": _SHOWN, "VisibilityTimeout": 0}
+            for item in ask("sqs", "receive_message", peek).get("Messages", ()):
+                text = self._decode_python_message_body(item["Body"]).decode(errors="replace")
+                letters.append(text_of(self._prepare_json_payload(text) or {"message": text}))
+        return QueueState(
+            int(own["ApproximateNumberOfMessages"]), int(own["ApproximateNumberOfMessagesNotVisible"]), count,
+            tuple(letters), int(own["VisibilityTimeout"]),
+        )  # fmt: skip
+
+
+class SqsTransport(_Checked, SQS.Transport):  # type: ignore[misc]  # kombu has no types
+    """SQS, whose errors are ours."""
+
+    Channel = SqsChannel
+    connection_errors = (*SQS.Transport.connection_errors, AwsError)
+    channel_errors = (*SQS.Transport.channel_errors, AwsError)
+
+
+class RedisQoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
+    """As SQS has it: a rejected message stays where it is until its time is over."""
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """kombu's hook."""
+        if requeue:
+            super().reject(delivery_tag, requeue=True)
+        else:
+            virtual.QoS.ack(self, delivery_tag)
+
+
+class RedisChannel(redis.Channel):  # type: ignore[misc]  # kombu has no types
+    """A channel to Redis."""
+
+    QoS = RedisQoS
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            tell("message_refused", level=40, error=f"the message isn't JSON: {error}")
+            raise Empty from None
+
+    def _do_restore_message(
+        self, payload: Any, exchange: str, routing_key: str, pipe: Any, leftmost: bool = False
+    ) -> None:  # fmt: skip
+        info = payload["properties"]["delivery_info"]
+        info["deliveries"] = int(info.get("deliveries", 1)) + 1
+        if info["deliveries"] > MOST_DELIVERIES:
+            tell("dead_letter", level=40, message=text_of(payload), deliveries=MOST_DELIVERIES)
+            pipe.rpush(DEAD, json.dumps(payload))
+        else:
+            super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)
+
+    def extend(self, message: Any, seconds: int) -> None:
+        """Keep a message from other workers for so long from now on."""
+        with self.conn_or_acquire() as client:
+            until = time.time() + seconds - self.visibility_timeout
+            client.zadd(self.unacked_index_key, {message.delivery_tag: until}, xx=True)
+
+    def look(self, _: str) -> QueueState:
+        """How long the lists are, and some of the dead letters."""
+        with self.conn_or_acquire() as client:
+            prefix = self.global_keyprefix  # kombu puts it before the keys of those commands only that it uses itself
+            letters = tuple(text_of(json.loads(item)) for item in client.lrange(prefix + DEAD, 0, _SHOWN - 1))
+            in_flight, dead = client.zcard(prefix + self.unacked_index_key), client.llen(DEAD)
+        return QueueState(self._size(NAME), in_flight, dead, letters, self.visibility_timeout)
+
+
+class RedisTransport(_Checked, redis.Transport):  # type: ignore[misc]  # kombu has no types
+    """Redis."""
+
+    Channel = RedisChannel

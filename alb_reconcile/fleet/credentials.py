@@ -1,0 +1,50 @@
+"""How a cell's account is reached: by its role, and only if it is that account."""
+
+import threading
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from alb_reconcile.api.session import Session, connect
+from alb_reconcile.aws.connection import Connection
+from alb_reconcile.fleet.cells import Cell
+from alb_reconcile.model.errors import RefusedError
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The way to all accounts of a fleet: who assumes their roles, and the credentials of those that were assumed.
+
+    They are in memory only. Each account has a pace of its own, since its limits are.
+    """
+
+    session: Session
+    usual_pace: float = 0.5
+    """The share of AWS's request limits; nobody waits for a fleet, and others may use the account."""
+    _assumed: dict[str, Any] = field(default_factory=dict)
+    _sessions: dict[str, Session] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def connect(self, cell: Cell) -> Connection:
+        """The way to a cell. Asks nothing yet. Raises what `session.connect` raises."""
+        with self._lock:
+            session = self._sessions.setdefault(cell.account, replace(self.session))
+        return connect(session, cell.region, usual_pace=self.usual_pace, role=cell.role, assumed=self._assumed)
+
+    async def open(self, cell: Cell) -> Connection:
+        """The way to a cell, which answers and leads to the right account.
+
+        Raises RefusedError where it leads to another; UnreachableError where the role can't be assumed; what `connect` raises.
+        """
+        connection = self.connect(cell)
+        aws = connection.client()
+        try:
+            account = await connection.until_answered(aws.account())
+        finally:
+            aws.close()
+        if account != cell.account:
+            how = f"the role {cell.role.arn}" if cell.role else "the credentials in use, since no role is named for it,"
+            raise RefusedError(
+                f"{cell.account} isn't the account that is reached: {how} belongs to account {account}; nothing was looked at or changed. "
+                "Correct account_id or role in the fleet's file"
+            )
+        return connection

@@ -1,0 +1,269 @@
+"""A command over many cells in one process: bounded, and for `apply` in waves that stop when too much fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+from alb_reconcile.fleet.cells import Cell, Fleet, Tolerance, Wave
+from alb_reconcile.fleet.records import Operation, Records
+from alb_reconcile.fleet.results import CellResult, Command, cancelled
+from alb_reconcile.fleet.run import CellSettings, Stop, run_cell
+from alb_reconcile.journal.files import RecordError
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import ExitCode, InterruptedRun, RefusedError
+from alb_reconcile.model.host import iso
+from alb_reconcile.model.text import digest
+
+
+@dataclass
+class Outcome:
+    """What came of a command over a fleet. `reason` says why an operation stopped; empty if it didn't."""
+
+    fleet: str
+    command: str
+    cells: list[CellResult] = field(default_factory=list)
+    seconds: float = 0.0
+    operation: str = ""
+    status: str = "succeeded"
+    reason: str = ""
+
+    @property
+    def code(self) -> ExitCode:
+        """The gravest of the cells'."""
+        codes = {item.code for item in self.cells}
+        order = (ExitCode.INTERRUPTED, ExitCode.FAILED, ExitCode.INVALID, ExitCode.CHANGES)
+        if codes == {ExitCode.INVALID}:
+            return ExitCode.INVALID
+        if ExitCode.INVALID in codes:
+            codes = codes - {ExitCode.INVALID} | {ExitCode.FAILED}
+        return next(
+            (code for code in order if code in codes), ExitCode.HELD if codes == {ExitCode.HELD} else ExitCode.OK
+        )
+
+
+async def _sleep(seconds: float, stop: Stop) -> None:
+    """By a clock that doesn't jump; ends at once when the word to stop is given."""
+    stopped = asyncio.Event()
+    with stop.calling(stopped.set):
+        try:
+            await asyncio.wait_for(stopped.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs commands over the cells of a fleet. `say` is given one line for each thing worth it, `sleep` waits for a bake."""
+
+    fleet: Fleet
+    settings: CellSettings
+    records: Records
+    stop: Stop = field(default_factory=Stop)
+    say: Callable[[str], None] = lambda _: None
+    on_result: Callable[[CellResult], None] = lambda _: None
+    sleep: Callable[[float, Stop], Awaitable[None]] = _sleep
+
+    async def run(self, command: Command, cells: Sequence[Cell]) -> Outcome:
+        """`plan` or `sync`: all cells, `max_concurrent` at once; none stops another. A plan isn't kept: it changes nothing."""
+        began = time.monotonic()
+        outcome = Outcome(self.fleet.name, command)
+        outcome.cells = await self._run(command, cells, self.fleet.max_concurrent, "", lambda _: True)
+        outcome.status = "interrupted" if self.stop.is_set else "succeeded"
+        outcome.seconds = time.monotonic() - began
+        return outcome
+
+    async def apply(self, cells: Sequence[Cell], resumed: Operation | None = None) -> Outcome:
+        """`apply` in waves. With `resumed` from the wave on at which that operation stopped.
+
+        Raises RefusedError where the specs have changed since, or the wave is gone; InterruptedRun before anything is changed.
+        """
+        began = time.monotonic()
+        digests = {}
+        for cell in cells:
+            if self.stop.is_set:
+                raise InterruptedRun("interrupted; nothing was changed")
+            digests[cell.key] = await asyncio.to_thread(self._digest, cell)
+        waves = [(wave, part) for wave, every in self.fleet.in_waves() if (part := [c for c in every if c in cells])]
+        if resumed is not None:
+            waves = self._rest(waves, digests, resumed)
+        started = Operation(uuid.uuid4().hex, self.fleet.name, "apply", iso(time.time()), digests=digests)
+        run = _Run(self, replace(resumed, digests=digests) if resumed else started)
+        outcome = await run.through(waves)
+        outcome.seconds = time.monotonic() - began
+        return outcome
+
+    def _rest(
+        self, waves: list[tuple[Wave, list[Cell]]], digests: Mapping[str, str], resumed: Operation
+    ) -> list[tuple[Wave, list[Cell]]]:
+        names = [wave.name for wave, _ in waves]
+        again = "run fleet apply, which begins with the first wave"
+        if resumed.wave not in names:
+            raise RefusedError(
+                f"the operation stopped in wave {resumed.wave}, which {self.fleet.file} doesn't have; {again}"
+            )
+        rest = waves[names.index(resumed.wave) :]
+        changed = [
+            str(cell) for _, cells in rest for cell in cells if digests[cell.key] != resumed.digests.get(cell.key)
+        ]
+        if changed and names[0] != resumed.wave:
+            shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+            raise RefusedError(f"the specs of {shown} have changed since the operation stopped; {again}")
+        return rest
+
+    def _digest(self, cell: Cell) -> str:
+        """Of what a cell's specs want."""
+        found = self.settings.sources.load(cell)
+        wanted = sorted(f"{item.stack} {tags.spec_digest_of(item.desired)}" for item in found.stacks)
+        return digest([*wanted, *(item.file for item in found.broken)])
+
+    async def _run(
+        self, command: Command, cells: Sequence[Cell], at_once: int, operation: str,
+        may_begin: Callable[[list[CellResult]], bool],
+    ) -> list[CellResult]:  # fmt: skip
+        """Each cell's result, in the order of the cells. Once `may_begin` says no, none is begun any more."""
+        turns = asyncio.Semaphore(at_once)
+        results: list[CellResult] = []
+
+        async def one(cell: Cell) -> CellResult:
+            async with turns:
+                if self.stop.is_set or not may_begin(results):
+                    return cancelled(cell, command, iso(time.time()), operation)
+                result = await run_cell(cell, command, self.settings, self.stop, operation=operation)
+                results.append(result)
+                if command != "plan":
+                    result = await self._keep(result)
+            self.on_result(result)
+            return result
+
+        return list(await asyncio.gather(*map(one, cells)))
+
+    async def _keep(self, result: CellResult) -> CellResult:
+        try:
+            return await asyncio.to_thread(self.records.write, result)
+        except RecordError as error:
+            self.say(f"warning: {error}")
+            return result
+
+
+class _Run:
+    """One `apply` on its way through the waves."""
+
+    def __init__(self, runner: Runner, operation: Operation) -> None:
+        self.runner = runner
+        self.operation = replace(operation, status="running", ended="", reason="")
+        self.outcome = Outcome(runner.fleet.name, "apply", operation=operation.operation)
+
+    async def through(self, waves: list[tuple[Wave, list[Cell]]]) -> Outcome:
+        for number, (wave, cells) in enumerate(waves):
+            await self._note(wave=wave.name)
+            self.runner.say(f"wave {wave.name}: {len(cells)} cell{'s' * (len(cells) != 1)}")
+            reason = await self._wave(wave, cells, is_last=number == len(waves) - 1)
+            if self.runner.stop.is_set:
+                return await self._end("interrupted", f"interrupted in wave {wave.name}", waves[number + 1 :])
+            if reason:
+                return await self._end("stopped", f"stopped in wave {wave.name}: {reason}", waves[number + 1 :])
+        return await self._end("succeeded", "", ())
+
+    async def _wave(self, wave: Wave, cells: list[Cell], *, is_last: bool) -> str:
+        """Why the operation mustn't go on; empty if it may."""
+        fleet, done = self.runner.fleet, list[CellResult]()
+
+        def allows(results: list[CellResult]) -> bool:
+            return not _too_many(wave.failure_tolerance, [*done, *results], len(cells))
+
+        regions = dict.fromkeys(cell.region for cell in cells)
+        parts = (
+            [[cell for cell in cells if cell.region == name] for name in regions]
+            if fleet.sequential_regions
+            else [cells]
+        )
+        for part in parts:
+            found = await self.runner._run("apply", part, wave.max_concurrent, self.operation.operation, allows)
+            done += found
+            self.outcome.cells += found
+            await self._note(cells={item.key: item.status for item in found})
+        if reason := _too_many(wave.failure_tolerance, done, len(cells)):
+            return reason
+        if not wave.bake or self.runner.stop.is_set:
+            return ""
+        self.runner.say(f"wave {wave.name} bakes for {wave.bake} s")
+        await self.runner.sleep(wave.bake, self.runner.stop)
+        return "" if self.runner.stop.is_set else await self._look_again(wave, cells, done)
+
+    async def _look_again(self, wave: Wave, cells: list[Cell], done: list[CellResult]) -> str:
+        """A wave's cells after its bake: what has failed since counts as what failed before."""
+        well = {item.key for item in done if item.status == "succeeded"}
+        look = partial(run_cell, command="plan", settings=self.runner.settings, stop=self.runner.stop)
+        turns = asyncio.Semaphore(wave.max_concurrent)
+
+        async def one(cell: Cell) -> CellResult:
+            async with turns:
+                return await look(cell)
+
+        seen = await asyncio.gather(*(one(cell) for cell in cells if cell.key in well))
+        problems = {item.key: text for item in seen if (text := _problem(item))}
+        for key, text in problems.items():
+            self.runner.say(f"{key}: after its bake: {text}")
+        failed = [
+            replace(item, status="failed", error=f"after its bake: {problems[item.key]}")
+            if item.key in problems
+            else item
+            for item in done
+        ]
+        await self._note(cells={item.key: item.status for item in failed})
+        self.outcome.cells = [next((item for item in failed if item.key == old.key), old) for old in self.outcome.cells]
+        for item in failed:
+            if item.key in problems:
+                await self.runner._keep(item)
+        return _too_many(wave.failure_tolerance, failed, len(cells))
+
+    async def _end(self, status: str, reason: str, waves: Iterable[tuple[Wave, list[Cell]]]) -> Outcome:
+        moment = iso(time.time())
+        self.outcome.cells += [
+            cancelled(cell, "apply", moment, self.operation.operation) for _, cells in waves for cell in cells
+        ]
+        self.outcome.status, self.outcome.reason = status, reason
+        await self._note(status=status, reason=reason, ended=moment)
+        return self.outcome
+
+    async def _note(self, *, cells: Mapping[str, str] | None = None, **changed: str) -> None:
+        self.operation = replace(self.operation, cells={**self.operation.cells, **(cells or {})}, **changed)  # type: ignore[arg-type]  # mypy takes the texts for all fields
+        try:
+            await asyncio.to_thread(self.runner.records.write_operation, self.operation)
+        except RecordError as error:
+            self.runner.say(f"warning: fleet resume won't know where this stopped: {error}")
+
+
+def _too_many(tolerance: Tolerance, results: Iterable[CellResult], total: int) -> str:
+    """Why that is more than may fail; empty if it isn't."""
+    failed = [item for item in results if item.status not in ("succeeded", "cancelled")]
+    if tolerance.allows(len(failed), total):
+        return ""
+    allowed = f"{tolerance.count}" if tolerance.percentage is None else f"{tolerance.percentage}%"
+    return f"{len(failed)} of {total} cells failed, and failure_tolerance is {allowed}"
+
+
+def _problem(seen: CellResult) -> str:
+    """What isn't as it was left by `apply`."""
+    if seen.error:
+        return seen.error
+    for item in seen.stacks:
+        if item.error or item.notes or item.result != "in_sync":
+            return (
+                f"{item.stack or item.spec_file}: {item.error or '; '.join(item.notes) or 'it differs from its spec'}"
+            )
+    return ""
+
+
+def is_due(cell: Cell, last: CellResult | None, now: float) -> bool:
+    """Whether a cell's schedule says that it is looked at again. One that was looked at in the future is: a clock has jumped."""
+    if cell.schedule is None or last is None:
+        return True
+    ended = datetime.fromisoformat(last.ended).timestamp()
+    return not 0 <= now - ended < cell.schedule

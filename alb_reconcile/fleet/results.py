@@ -1,0 +1,184 @@
+"""What came of a run over a cell, as it is kept: small, and the same wherever the run was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from alb_reconcile.fleet.cells import Cell
+from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.sync.targets import Broken
+
+VERSION: Final = 1
+Command = Literal["plan", "sync", "apply"]
+CellStatus = Literal["succeeded", "failed", "held", "interrupted", "cancelled"]
+"""failed: of the cell itself or of a stack in it. held: other runs had all of its stacks, or of an apply some. cancelled: it wasn't begun, since the
+operation had stopped."""
+_MOST_STEPS: Final = 50
+"""Of a stack, that are kept; its own history has all."""
+_MOST_RUNS: Final = 10
+_LONGEST: Final = 2000
+"""Characters of an error."""
+
+
+@dataclass(frozen=True)
+class StackResult:
+    """One stack's part. `result` is a record's, `changes` where a plan has steps, or `broken` for a spec that can't be used.
+
+    `steps` are those that were carried out, or are left. `last_success` is when the stack last was as wanted.
+    """
+
+    stack: str
+    spec_file: str
+    result: str
+    started: str = ""
+    ended: str = ""
+    seconds: float = 0.0
+    run: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    steps: tuple[StepRecord, ...] = ()
+    notes: tuple[str, ...] = ()
+    throttled: int = 0
+    error: str = ""
+    last_success: str = ""
+
+    @classmethod
+    def of(cls, record: Record, notes: Iterable[str] = ()) -> StackResult:
+        """From the record of its run."""
+        result = "changes" if record.command == "plan" and record.result == "left" else record.result
+        return cls(
+            record.stack, record.spec_file, result, record.started, record.ended, record.seconds, record.run,
+            counts=record.counts, steps=record.steps[:_MOST_STEPS], notes=tuple(notes),
+            throttled=sum(item.count for item in record.throttled.values()), error=record.error[:_LONGEST],
+            last_success=record.ended if record.is_success else "",
+        )  # fmt: skip
+
+    @classmethod
+    def broken(cls, item: Broken) -> StackResult:
+        """Of a spec that can't be used, or whatever else kept a stack from being looked at."""
+        return cls("", item.file, "broken" if item.is_spec else "failed", error=item.text[:_LONGEST])
+
+    @property
+    def has_drift(self) -> bool:
+        """Whether the account has moved away from the spec, and hasn't been brought back."""
+        return any(step.cause == "drift" and step.how != "done" for step in self.steps)
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """An earlier run over the cell."""
+
+    command: str
+    status: str
+    ended: str
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What came of a run over a cell. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
+
+    `operation` is the id of the operation that it was a part of. `error` is what kept the whole cell from being worked on.
+    `past` are the runs before it, the newest first.
+    """
+
+    fleet: str
+    account: str
+    region: str
+    wave: str
+    command: str
+    status: CellStatus
+    started: str
+    ended: str
+    name: str = ""
+    owner: str = ""
+    schedule: int | None = None
+    seconds: float = 0.0
+    stacks: tuple[StackResult, ...] = ()
+    error: str = ""
+    operation: str = ""
+    host: str = ""
+    last_success: str = ""
+    past: tuple[PastRun, ...] = ()
+    version: int = VERSION
+
+    @property
+    def key(self) -> str:
+        """As a cell's."""
+        return f"{self.account}/{self.region}"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many stacks, by result."""
+        return dict(Counter(item.result for item in self.stacks))
+
+    @property
+    def code(self) -> ExitCode:
+        """The exit code of a run over this cell alone."""
+        if self.status == "failed":
+            is_spec = not self.error and all(item.result == "broken" for item in self.stacks)
+            return ExitCode.INVALID if is_spec else ExitCode.FAILED
+        if self.status == "interrupted":
+            return ExitCode.INTERRUPTED
+        if self.status == "held":
+            return ExitCode.HELD
+        if self.status == "cancelled":
+            return ExitCode.FAILED
+        return ExitCode.CHANGES if {item.result for item in self.stacks} & {"left", "changes"} else ExitCode.OK
+
+    def after(self, earlier: CellResult | None) -> CellResult:
+        """With what an earlier result of the cell tells of the time before."""
+        if earlier is None:
+            return self
+        known = {item.stack: item.last_success for item in earlier.stacks if item.stack}
+        past = (PastRun(earlier.command, earlier.status, earlier.ended), *earlier.past)
+        return replace(
+            self,
+            stacks=tuple(
+                replace(item, last_success=item.last_success or known.get(item.stack, "")) for item in self.stacks
+            ),
+            last_success=self.last_success or earlier.last_success,
+            past=past[:_MOST_RUNS],
+        )
+
+    def to_json(self) -> bytes:
+        """On one line."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> CellResult:
+        """The inverse. Leaves out what a later version says more. Raises ValueError for anything else."""
+        try:
+            result = _DECODER.decode(data)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        for moment in filter(None, (result.started, result.ended, result.last_success)):
+            datetime.fromisoformat(moment).timestamp()  # there are dates that can't be told in seconds
+        return result
+
+
+_DECODER: Final = msgspec.json.Decoder(CellResult)
+
+
+def status_of(command: str, stacks: Iterable[StackResult], error: str) -> CellStatus:
+    """What the results of a cell's stacks come to. A stack that another run holds is looked at by the next sync; an apply isn't
+    done before it is."""
+    results = {item.result for item in stacks}
+    if "interrupted" in results:
+        return "interrupted"
+    if error or results & {"failed", "refused", "broken"}:
+        return "failed"
+    return "held" if results == {"held"} or (command == "apply" and "held" in results) else "succeeded"
+
+
+def cancelled(cell: Cell, command: str, moment: str, operation: str) -> CellResult:
+    """Of a cell that wasn't begun."""
+    return CellResult(
+        cell.fleet, cell.account, cell.region, cell.wave, command, "cancelled", moment, moment,
+        name=cell.name, owner=cell.owner, schedule=cell.schedule, operation=operation,
+    )  # fmt: skip

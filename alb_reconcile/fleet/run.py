@@ -1,0 +1,228 @@
+"""One cell, looked at or changed, from its credentials to its result. Whoever calls this decides when, and keeps the result."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from alb_reconcile.api.applying import Wishes, run_over
+from alb_reconcile.api.planning import make
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.connection import Connection
+from alb_reconcile.engine.lookups import resolve_lookups
+from alb_reconcile.fleet.cells import Cell
+from alb_reconcile.fleet.credentials import Credentials
+from alb_reconcile.fleet.results import CellResult, Command, StackResult, status_of
+from alb_reconcile.fleet.sources import Sources
+from alb_reconcile.journal.log import about, tell
+from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.recorder import Recorder
+from alb_reconcile.journal.settings import Settings
+from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.errors import ExitCode, ReconcileError
+from alb_reconcile.model.host import iso
+from alb_reconcile.sync.drift import find_causes
+from alb_reconcile.sync.rounds import Rounds
+from alb_reconcile.sync.stack import Ways, unhealthy
+from alb_reconcile.sync.targets import Targets
+
+
+class Stop:
+    """The word to stop, from any thread: runs end between two steps. It can't be taken back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a signal's handler runs in the main thread, which may have it
+        self._is_set = False
+        self._calls: set[Callable[[], object]] = set()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it was given."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Give it."""
+        with self._lock:
+            self._is_set = True
+            calls = list(self._calls)
+        for call in calls:
+            call()
+
+    @contextmanager
+    def calling(self, stop: Callable[[], object]) -> Iterator[None]:
+        """Within, `stop` is called in this event loop once the word is given; at once if it was."""
+        loop = asyncio.get_running_loop()
+        call = partial(loop.call_soon_threadsafe, stop)
+        with self._lock:
+            self._calls.add(call)
+            was_set = self._is_set
+        if was_set:
+            stop()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls.discard(call)
+
+
+@dataclass(frozen=True)
+class CellSettings:
+    """How cells are run: one value for all cells of a process.
+
+    `parallel` stacks of a cell are changed at once; a stack is waited for `lock_timeout` seconds while another run holds it.
+    """
+
+    credentials: Credentials
+    sources: Sources
+    journal: Settings
+    ways: Ways = field(default_factory=Ways)
+    parallel: int = 4
+    lock_timeout: float = 0
+    allow: Mapping[str, int] = field(default_factory=dict)
+
+
+async def run_cell(
+    cell: Cell, command: Command, settings: CellSettings, stop: Stop | None = None, *, operation: str = ""
+) -> CellResult:
+    """Look at all stacks of a cell (`plan`), correct drift (`sync`), or make them as their specs say (`apply`).
+
+    Never raises for what happens to the cell: the result says it. `stop` ends it between two steps.
+    """
+    stop = stop or Stop()
+    started, began = time.time(), time.monotonic()
+    stacks: list[StackResult] = []
+    error = ""
+    with about(account=cell.account, region=cell.region):
+        try:
+            found = await asyncio.to_thread(settings.sources.load, cell)
+            stacks += [StackResult.broken(item) for item in found.broken]
+            for item in found.broken:
+                tell("spec_unusable", spec_file=item.file, error=item.text)
+            if found.stacks and not stop.is_set:
+                connection = await settings.credentials.open(cell)
+                run = _RUNS[command]
+                stacks += await run(connection, found, settings, stop)
+        except ReconcileError as raised:
+            error = settings.journal.mask.line(str(raised))
+        except Exception as raised:  # whatever it is, it mustn't stop the other cells
+            error = settings.journal.mask.line(f"{type(raised).__name__}: {raised}")
+        if error:
+            tell("cell_failed", error=error)
+    stacks.sort(key=lambda item: (item.stack, item.spec_file))
+    status = "interrupted" if stop.is_set and not stacks and not error else status_of(command, stacks, error)
+    ended = iso(time.time())
+    return CellResult(
+        cell.fleet, cell.account, cell.region, cell.wave, command, status, iso(started), ended,
+        name=cell.name, owner=cell.owner, schedule=cell.schedule, seconds=round(time.monotonic() - began, 3),
+        stacks=tuple(stacks), error=error, operation=operation, host=socket.gethostname(),
+        last_success=ended if status == "succeeded" and all(item.last_success for item in stacks) else "",
+    )  # fmt: skip
+
+
+async def _sync(connection: Connection, found: Targets, settings: CellSettings, stop: Stop) -> list[StackResult]:
+    rounds = Rounds(
+        lambda _: connection, settings.journal, settings.ways, parallel=settings.parallel,
+        lock_timeout=settings.lock_timeout,
+    )  # fmt: skip
+    try:
+        with stop.calling(rounds.stop):
+            report = await rounds.run(Targets(found.stacks))
+    finally:
+        rounds.close()
+    results = [StackResult.of(record, report.notes.get(record.run, ())) for record in report.records]
+    return [*results, *map(StackResult.broken, report.broken)]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """What the stacks of a cell have in common: the way there, and reads that are made once for all."""
+
+    connection: Connection
+    shared: Shared
+    settings: CellSettings
+
+
+_OverStack = Callable[[Aws, DesiredStack, _Cell], Awaitable[StackResult]]
+
+
+async def _each(
+    over: _OverStack, connection: Connection, found: Targets, settings: CellSettings, stop: Stop
+) -> list[StackResult]:
+    """Each stack by itself, `parallel` at once; none stops another."""
+    aws = connection.client()
+    cell = _Cell(connection, Shared(aws, [target.stack for target in found.stacks]), settings)
+    running: set[Aws] = {aws}  # the end mustn't wait for the turn of a read that is shared
+    turns = asyncio.Semaphore(settings.parallel)
+
+    def end() -> None:
+        for item in running:
+            item.stopping.set()
+
+    async def one(target: DesiredStack) -> StackResult | None:
+        async with turns:
+            if stop.is_set:
+                return None
+            own = aws.fork()
+            running.add(own)
+            with about(stack=target.stack):
+                try:
+                    return await connection.until_answered(over(own, target, cell))
+                except Exception as error:  # whatever it is, it mustn't stop the other stacks
+                    text = str(error) if isinstance(error, ReconcileError) else f"{type(error).__name__}: {error}"
+                    tell("stack_failed", error=text)
+                    return StackResult(target.stack, target.spec_file, "failed", error=settings.journal.mask.line(text))
+                finally:
+                    running.discard(own)
+
+    try:
+        with stop.calling(end):
+            results = await asyncio.gather(*map(one, found.stacks))
+    finally:
+        await cell.shared.cancel()
+        aws.close()
+    return [item for item in results if item is not None]
+
+
+async def _plan_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResult:
+    settings = cell.settings
+    recorder = Recorder(
+        "plan", target.stack, target.region, mask=settings.journal.mask, spec_file=target.spec_file,
+        desired=target.desired, place=place_name(aws.endpoint, sandbox=cell.connection.sandbox),
+    )  # fmt: skip
+    error: ReconcileError | None = None
+    notes: tuple[str, ...] = ()
+    try:
+        planned, error = await make(aws, await resolve_lookups(aws, target), settings.allow, cell.shared)
+        recorder.plan, recorder.causes, notes = planned.plan, find_causes(planned), unhealthy(planned)
+        recorder.exit_code = ExitCode.OK if planned.plan.is_empty else ExitCode.CHANGES
+    except ReconcileError as raised:
+        error = raised
+    return StackResult.of(recorder.close(account=aws.known_account, error=error), notes)
+
+
+async def _apply_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResult:
+    settings, kept = cell.settings, list[Record]()
+    wishes = Wishes(settings.allow, timeout=settings.ways.timeout, lock_timeout=settings.lock_timeout)
+    session = settings.credentials.session
+    try:
+        found = await resolve_lookups(aws, target)
+        await run_over(aws, found, "apply", wishes, settings.journal, session, kept.append)
+    except ReconcileError as error:
+        if not kept:
+            raise
+        tell("stack_failed", error=error)
+    return StackResult.of(kept[0])
+
+
+_RUNS: Mapping[Command, Callable[[Connection, Targets, CellSettings, Stop], Awaitable[list[StackResult]]]] = {
+    "plan": partial(_each, _plan_stack),
+    "sync": _sync,
+    "apply": partial(_each, _apply_stack),
+}

@@ -1,0 +1,213 @@
+"""The specs of a cell: from the fleet's own folder, a place in S3, or a git checkout; each source is fetched once."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Self
+
+from alb_reconcile.api.session import Session, connect
+from alb_reconcile.aws.dry_run import Transport
+from alb_reconcile.fleet.cells import Cell, Source
+from alb_reconcile.journal.files import only_writer
+from alb_reconcile.model.errors import Problem, ReconcileError, SpecError, UsageError
+from alb_reconcile.model.files import read_start
+from alb_reconcile.model.policy import Policy
+from alb_reconcile.model.text import digest, printable
+from alb_reconcile.spec.document import MAX_BYTES
+from alb_reconcile.spec.stack import Stack, load_policy, load_stack, parse_stack
+from alb_reconcile.sync.targets import Broken, Targets, load_targets
+
+_GIT_TIMEOUT: Final = 120
+"""Seconds for each call of the git program."""
+_MOST_OBJECTS: Final = 1000
+"""Specs below one place in S3."""
+_ENDINGS: Final = (".yaml", ".yml")
+
+
+class SourceError(UsageError):
+    """A source that can't be fetched; the text says why and what to do."""
+
+
+class Sources:
+    """Fetches sources, each once, into a folder of its own that `close` removes: make one a run.
+
+    `cache`: where git's objects are kept from run to run; `session` asks S3, as whoever runs this. `variables` outrank a cell's
+    own; `policy` is a file of further limits.
+    """
+
+    def __init__(
+        self, cache: Path, session: Session, variables: Mapping[str, str] | None = None, policy: str | None = None
+    ) -> None:
+        self._cache, self._session = cache, session
+        self._variables, self._policy_file = variables or {}, policy
+        self._folder = TemporaryDirectory(prefix="alb-reconcile-", ignore_cleanup_errors=True)
+        self._found: dict[tuple[Source, Path], str | SourceError] = {}
+        self._labels: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what was fetched."""
+        self._folder.cleanup()
+
+    def load(self, cell: Cell) -> Targets:
+        """The stacks of a cell, and whatever keeps others from being used. May wait for git and S3: call it in a thread."""
+        places, lost = [], []
+        for source in cell.sources:
+            place = self._place(source, cell)
+            if isinstance(place, SourceError):
+                lost.append(Broken(str(source), str(place), is_spec=False))
+            else:
+                places.append(place)
+        found = load_targets(places, lambda file: self._load(file, cell), self._policy)
+        broken = (replace(item, file=self._told(item.file), text=self._told(item.text)) for item in found.broken)
+        return Targets(found.stacks, (*lost, *broken))
+
+    def _told(self, text: str) -> str:
+        """With the names of sources in the place of folders in which they are only for now."""
+        for folder, label in self._labels.items():
+            text = text.replace(folder, label).replace(folder.rstrip("/"), label.rstrip(":/"))
+        return text
+
+    def _policy(self) -> Policy:
+        return load_policy(self._policy_file, self._variables) if self._policy_file else Policy()
+
+    def _load(self, file: str, cell: Cell) -> Stack | None:
+        """One spec; None for one that is meant for another of the account's regions. Raises SpecError."""
+        stack = self._read(file, cell, None)
+        if stack.region is None:
+            return self._read(file, cell, cell.region)
+        if stack.region == cell.region:
+            return stack
+        if stack.region in cell.regions or cell.region != cell.regions[0]:
+            return None  # it belongs to another cell, or the account's first one tells of it
+        what = (
+            f"is {stack.region}, which isn't among the regions of {cell.account} in the fleet ({', '.join(cell.regions)}); "
+            "add it there, or leave region out"
+        )
+        raise SpecError(stack.file, [Problem(*stack.place, "region", what)])
+
+    def _read(self, file: str, cell: Cell, region: str | None) -> Stack:
+        """A spec, called by where it comes from. Raises SpecError."""
+        variables = {**cell.variables, **self._variables}
+        for folder, label in self._labels.items():
+            if file.startswith(folder):
+                data = read_start(file, MAX_BYTES + 1)
+                name = f"{label}{file.removeprefix(folder)}"
+                return parse_stack(data, name, Path(file).parent, {**os.environ, **variables}, region)
+        return load_stack(file, variables, region)
+
+    def _place(self, source: Source, cell: Cell) -> str | SourceError:
+        """Where a source is on this machine, or why it isn't."""
+        with self._lock:
+            key = source, cell.folder
+            if key not in self._found:
+                try:
+                    self._found[key] = self._fetch(source, cell)
+                except SourceError as error:
+                    self._found[key] = error
+                except ReconcileError as error:
+                    self._found[key] = SourceError(f"{source} can't be read: {error}")
+                except OSError as error:
+                    reason = (error.strerror or str(error)).lower()
+                    self._found[key] = SourceError(f"{source} can't be kept on this machine: {reason}; free up space")
+            return self._found[key]
+
+    def _fetch(self, source: Source, cell: Cell) -> str:
+        """Raises SourceError, ReconcileError, OSError."""
+        if not source.git and not source.s3:
+            return str(cell.folder / source.path)
+        folder = Path(self._folder.name) / str(len(self._labels))
+        folder.mkdir(mode=0o700)
+        if source.git:
+            label = f"{source.git}{'@' * bool(source.ref)}{source.ref}:"
+            _check_out(source, self._cache, folder)
+        else:
+            label = f"{source.s3}/"
+            for name, body in _objects(connect(self._session, cell.region).transport, source.s3):
+                (folder / name).write_bytes(body)
+        self._labels[f"{folder}/"] = label
+        return str(folder / source.path) if source.path else str(folder)
+
+
+def _objects(s3: Transport, place: str) -> Iterator[tuple[str, bytes]]:
+    """The specs directly below a prefix, by their names (S3 ListObjectsV2, GetObject). Raises SourceError, AwsError."""
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    if prefix and not prefix.endswith(_ENDINGS):
+        prefix += "/"
+    token: dict[str, str] = {}
+    count = 0
+    while True:
+        answer = s3("s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/", **token})
+        for item in answer.get("Contents", ()):
+            if item["Key"].endswith(_ENDINGS):
+                count += 1
+                if count > _MOST_OBJECTS or item["Size"] > MAX_BYTES:
+                    what = (
+                        f"more than {_MOST_OBJECTS} specs"
+                        if count > _MOST_OBJECTS
+                        else f"{item['Key']}, which is too large"
+                    )
+                    raise SourceError(f"{place} has {what}; split it")
+                yield (
+                    item["Key"].rpartition("/")[2],
+                    s3("s3", "get_object", {"Bucket": bucket, "Key": item["Key"]})["Body"],
+                )
+        if not answer.get("NextContinuationToken"):
+            break
+        token = {"ContinuationToken": answer["NextContinuationToken"]}
+    if not count:
+        raise SourceError(f"there is no *.yaml or *.yml below {place}; correct the prefix")
+
+
+def _check_out(source: Source, cache: Path, folder: Path) -> None:
+    """A repository's files at a ref. What was fetched stays in the cache, so that the next run fetches what is new.
+
+    Raises SourceError, and RecordError where another process doesn't end with it.
+    """
+    store = cache / f"{digest(source.git, 20)}.git"
+    git = _Git(store, folder, str(source))
+    with only_writer(store, timeout=_GIT_TIMEOUT):
+        if not (store / "HEAD").exists():
+            git("init", "--quiet", "--bare", str(store))
+        git("fetch", "--quiet", "--depth", "1", "--no-tags", "--", source.git, source.ref or "HEAD")
+        git("--work-tree", str(folder), "checkout", "--quiet", "--force", "FETCH_HEAD", "--", ".")
+
+
+@dataclass(frozen=True)
+class _Git:
+    """The git program over a repository. It asks nobody for a password, and speaks no protocol that runs commands."""
+
+    store: Path
+    folder: Path
+    what: str
+
+    def __call__(self, *arguments: str) -> None:
+        """Raises SourceError."""
+        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
+        environment.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+        environment |= {"GIT_DIR": str(self.store), "GIT_INDEX_FILE": f"{self.folder}.index"}
+        environment.pop("GIT_WORK_TREE", None)  # of a hook that we may run in
+        command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=false", *arguments]
+        try:
+            done = subprocess.run(  # noqa: S603 (no shell; the URL stands behind `--`)
+                command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                timeout=_GIT_TIMEOUT,
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise SourceError(f"{self.what} can't be checked out: there is no git program; install git") from None
+        except subprocess.TimeoutExpired:
+            raise SourceError(f"{self.what} can't be checked out: git didn't end within {_GIT_TIMEOUT} s") from None
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines() or ["it doesn't say why"]
+            text = printable(said[-1])[:300].rstrip(".")
+            raise SourceError(f"{self.what} can't be checked out: {text}; check the URL, the ref and who may read it")

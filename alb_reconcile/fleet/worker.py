@@ -1,0 +1,164 @@
+"""A worker: takes a cell off the queue, keeps its message while it is run, and says what is to become of it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from celery import signals
+from celery.exceptions import Reject
+
+from alb_reconcile.fleet.celery_app import relay_logs
+from alb_reconcile.fleet.cell_lock import LONGEST, hold_cell
+from alb_reconcile.fleet.cells import Cell, Fleet
+from alb_reconcile.fleet.messages import TASK
+from alb_reconcile.fleet.queues import QueueState
+from alb_reconcile.fleet.records import Records
+from alb_reconcile.fleet.results import CellResult, Command
+from alb_reconcile.fleet.run import CellSettings, Stop, run_cell
+from alb_reconcile.journal.log import about, tell
+from alb_reconcile.model.errors import HeldError, ReconcileError
+
+Verdict = Literal["done", "back", "left"]
+"""What becomes of a message. done: it is deleted. back: another worker gets it at once. left: it appears again when its time
+is over, and after several times in the dead-letter queue."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is needed for a cell. It is read anew for each, since files may have changed."""
+
+    fleet: Fleet
+    settings: CellSettings
+    records: Records
+
+
+class Worker:
+    """One process that runs one cell at a time, until SIGTERM."""
+
+    def __init__(self, app: Any, state: QueueState, command: Command, read: Callable[[], Work]) -> None:
+        """`state` is how the queue was found; `read` raises ReconcileError."""
+        self._app, self._visibility = app, state.visibility
+        self._command, self._read = command, read
+        self._message: Any = None
+        self._is_ending = False
+        self._stop = Stop()
+
+    def run(self) -> int:
+        """Work until a signal ends it: between two steps, with the cell given back. Returns 0, or 1 if Celery gave up."""
+        relay_logs()
+        signals.task_received.connect(self._receive, weak=False)
+        signals.worker_shutting_down.connect(self._end, weak=False)
+        self._app.task(name=TASK)(self._do)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of Celery's, about root: it is the pickle that this app refuses which makes that bad
+            # one cell at a time in this very thread, and a loop that blocks: the other one ends the worker when SQS refuses a call
+            worker = self._app.Worker(
+                pool="solo", use_eventloop=False, without_gossip=True, without_mingle=True, without_heartbeat=True,
+                quiet=True, loglevel="WARNING",
+            )  # fmt: skip
+            tell("worker_ready", command=self._command)
+            worker.start()
+        return int(worker.exitcode or 0)
+
+    def _receive(self, request: Any, **_: Any) -> None:
+        self._message = request.message
+
+    def _end(self, **_: Any) -> None:
+        """On a signal, in the main thread, which may have `Stop`'s lock: another thread gives the word."""
+        if not self._is_ending:
+            self._is_ending = True
+            tell("stopping", text="no further cell begins, calls in progress finish first")
+            threading.Thread(target=self._stop.set).start()
+
+    def _do(self, text: str) -> None:
+        """The task. What it raises tells Celery what becomes of the message."""
+        verdict: Verdict = "back"
+        if not self._is_ending:
+            try:
+                verdict = asyncio.run(self._work(text, self._message))
+            except Exception as error:  # whatever it is, the queue knows how often to try again
+                verdict = "left"
+                tell("cell_left", level=40, error=f"{type(error).__name__}: {error}")
+        if verdict != "done":
+            raise Reject(verdict, requeue=verdict == "back")
+
+    async def _work(self, text: str, message: Any) -> Verdict:
+        try:
+            work = await asyncio.to_thread(self._read)
+            cell = work.fleet.cell_of(text)
+        except ReconcileError as error:
+            tell("message_left", level=40, error=error)
+            return "left"
+        with about(account=cell.account, region=cell.region):
+            try:
+                return await self._work_on(work, cell, message)
+            except HeldError as error:
+                return await self._leave_busy(message, error)
+            except ReconcileError as error:
+                tell("cell_left", level=40, error=error)
+                return "left"
+
+    async def _work_on(self, work: Work, cell: Cell, message: Any) -> Verdict:
+        """Raises HeldError where another run has the cell; what `hold_cell` raises, and RecordError."""
+        session = work.settings.credentials.session
+        stop = self._stop = Stop()  # a lease that is lost ends one run, and not the worker
+        if self._is_ending:
+            stop.set()
+        command = f"fleet {self._command} {_words(message)}"
+        async with self._kept(message), hold_cell(work.fleet, cell, session, command, stop):
+            tell("cell_begun")
+            with work.settings.sources:
+                result = await run_cell(cell, self._command, work.settings, stop)
+            await asyncio.to_thread(work.records.write, result)
+        verdict = _judge(result)
+        tell("cell_done", result=result.status, seconds=result.seconds, message=verdict, stacks=result.counts)
+        return verdict
+
+    async def _leave_busy(self, message: Any, error: HeldError) -> Verdict:
+        """Another message's run has the cell: nothing is lost without this one. Or the run of this very message, which may be dead."""
+        if _words(message) not in str(error):
+            tell("cell_busy", text=error)
+            return "done"
+        tell("cell_busy", level=30, text=error, again_in=LONGEST)
+        await asyncio.to_thread(message.channel.extend, message, LONGEST)
+        return "left"
+
+    @asynccontextmanager
+    async def _kept(self, message: Any) -> AsyncIterator[None]:
+        """Within, no other worker gets the message: kombu doesn't see to that."""
+        ended = asyncio.Event()
+        renewing = asyncio.ensure_future(self._renew(message, ended))
+        try:
+            yield
+        finally:
+            ended.set()
+            await renewing  # a renewal that comes late would undo that the message is given back
+
+    async def _renew(self, message: Any, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            try:
+                await asyncio.to_thread(message.channel.extend, message, self._visibility)
+            except Exception as error:  # whatever it is, the cell's lease keeps others away
+                tell("message_not_kept", level=30, error=error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), self._visibility / 3)
+
+
+def _words(message: Any) -> str:
+    """What a cell's lease says of the message that it is run for."""
+    return f"for message {message.headers['id']}"
+
+
+def _judge(result: CellResult) -> Verdict:
+    """A stack that fails is looked at again on the cell's schedule. What keeps the whole cell from being run is tried again."""
+    if result.status == "interrupted":
+        return "back"
+    return "left" if result.error else "done"

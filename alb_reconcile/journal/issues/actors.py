@@ -1,0 +1,73 @@
+"""Who has changed what has drifted, as CloudTrail has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.journal.issues.content import Actors
+from alb_reconcile.journal.mask import Mask
+from alb_reconcile.journal.record import StepRecord
+from alb_reconcile.model.errors import AwsError, ReconcileError
+from alb_reconcile.model.host import iso
+from alb_reconcile.model.markdown import code_span
+
+_MOST: Final = 5
+"""Resources that are asked about: LookupEvents takes two requests a second, of everybody in the account and region."""
+_PATIENCE: Final = 10.0
+_ID: Final = re.compile(r"arn:[^\s]+|[a-z]+-[0-9a-f]{8,17}")
+_DENIED: Final = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+
+
+async def find_actors(aws: Aws, steps: Iterable[StepRecord], mask: Mask) -> Actors:
+    """Ask for those of the steps that correct drift (CloudTrail LookupEvents); in ten seconds at most, and never raises."""
+    asked = {step.key: found[0] for step in steps if step.cause == "drift" and (found := _ID.match(step.id))}
+    texts: dict[str, str] = {}
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            for key, resource in [*asked.items()][:_MOST]:
+                attribute = {"AttributeKey": "ResourceName", "AttributeValue": resource}
+                answer = await aws.call("cloudtrail", "lookup_events", LookupAttributes=[attribute], MaxResults=50)
+                if text := _last_change(answer.get("Events", []), mask):
+                    texts[key] = text
+    except AwsError as error:
+        if error.code in _DENIED:
+            return Actors(
+                texts, "Who changed it isn't known: these credentials may not call `cloudtrail:LookupEvents`."
+            )
+        return Actors(texts, f"Who changed it isn't known: {code_span(mask.line(error))}", is_final=False)
+    except (ReconcileError, TimeoutError):
+        return Actors(texts, "Who changed it isn't known: CloudTrail hasn't answered.", is_final=False)
+    missing = asked.keys() - texts.keys()
+    if not missing:
+        return Actors(texts)
+    return Actors(
+        texts, "What isn't said of who changed it, CloudTrail doesn't have, or not yet.", is_final=len(asked) > _MOST
+    )
+
+
+def _last_change(events: Iterable[Mapping[str, Any]], mask: Mask) -> str:
+    """The last change of a resource in words, where it wasn't this tool's own; what was before that hasn't caused this drift."""
+    for event in events:
+        try:
+            told = json.loads(event.get("CloudTrailEvent") or "{}")
+            moment, name = event["EventTime"], str(event["EventName"])
+        except (ValueError, KeyError, RecursionError):
+            continue
+        if not isinstance(told, dict) or not isinstance(moment, datetime):
+            continue
+        if str(event.get("ReadOnly", told.get("readOnly", ""))).lower() == "true" or told.get("errorCode"):
+            continue
+        if "alb-reconcile" in str(told.get("userAgent", "")):
+            return ""
+        user = told.get("userIdentity")
+        known = user if isinstance(user, dict) else {}
+        who = known.get("arn") or known.get("invokedBy") or event.get("Username") or known.get("type") or "somebody"
+        what, event_id = code_span(mask.line(name)), code_span(mask.line(event.get("EventId", "")))
+        return f"Last changed by {code_span(mask.line(who))}: {what}, {iso(moment.timestamp())}, CloudTrail event {event_id}"
+    return ""

@@ -1,0 +1,177 @@
+"""What a stack's issue says, and the marker by which it is found again and compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal
+
+import msgspec
+
+from alb_reconcile.journal.notify import judge
+from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.model.markdown import code_block, code_span, one_line
+from alb_reconcile.model.text import digest
+
+_MARKER: Final = re.compile(r"<!-- alb-reconcile (\{[^\n]{1,4000}\}) -->")
+_MOST: Final = 20
+"""Steps that an issue names."""
+_CHANGES: Final = 10
+"""Changes of one step that it shows."""
+_WIDTH: Final = 200
+"""Characters of a change. All of it together is less than GitHub takes, 65,536 characters."""
+
+
+class Marker(msgspec.Struct, frozen=True, tag_field="version", tag=1):
+    """What stands in the body, where readers don't see it. `steps` and `content` are digests: a comment is written when the
+    first has changed, the body when the second has. `since`: when the content was first found (UTC)."""
+
+    stack: str
+    region: str
+    account: str
+    place: str
+    state: Literal["drift", "failing"]
+    steps: str
+    content: str
+    since: str
+    asked: bool = False
+    """Whether CloudTrail has said all that it is going to say."""
+
+    def is_about(self, record: Record) -> bool:
+        """Whether it is this stack's. A run that didn't get to know its account counts for the one that there is."""
+        same = (self.stack, self.region, self.place) == (record.stack, record.region, record.place)
+        return same and (self.account == record.account or not self.account or not record.account)
+
+    def __str__(self) -> str:
+        text = msgspec.json.encode(self).decode().replace(">", "\\u003e")  # nothing in it ends the comment
+        return f"<!-- alb-reconcile {text} -->"
+
+
+def find_marker(body: str) -> Marker | None:
+    """The marker in an issue's body; None for anybody else's issue."""
+    if found := _MARKER.search(body):
+        try:
+            return msgspec.json.decode(found[1], type=Marker)
+        except (ValueError, RecursionError):
+            return None
+    return None
+
+
+@dataclass(frozen=True)
+class Actors:
+    """Who has changed what has drifted, in words by step key; `note` says why somebody isn't known."""
+
+    texts: Mapping[str, str]
+    note: str = ""
+    is_final: bool = True
+    """Whether it is of no use to ask again."""
+
+
+NOBODY: Final = Actors({})
+
+
+def marker_of(record: Record) -> Marker | Literal["closed"] | None:
+    """What the issue is to say after a run: nothing any more, or what the marker stands for. None: the run says nothing of it."""
+    if record.is_gone:
+        return "closed"
+    state, _ = judge(None, record)
+    if state is None:
+        return None
+    if state.verdict == "in_sync":
+        return "closed"
+    steps = steps_of(record)
+    # neither times nor request ids: what is still the same is no news
+    content = [(step.key, step.how, step.cause, step.code, step.reason, step.changes) for step in steps]
+    return Marker(
+        record.stack, record.region, record.account, record.place, state.verdict,
+        digest(sorted(step.key for step in steps)), digest([content, record.code]), record.ended,
+    )  # fmt: skip
+
+
+def steps_of(record: Record) -> tuple[StepRecord, ...]:
+    """The steps that somebody has to look at: those that failed first."""
+    return (*record.having(how="failed"), *record.withheld)
+
+
+def title_of(record: Record, marker: Marker) -> str:
+    """The issue's title."""
+    what = "runs fail" if marker.state == "failing" else "requires manual action"
+    return one_line(f"{record.stack} ({', '.join(filter(None, [marker.region, marker.account]))}): {what}")
+
+
+def summary_of(record: Record, marker: Marker) -> str:
+    """A sentence of how it is now."""
+    steps = steps_of(record)
+    names = ", ".join(code_span(f"{step.action} {_address(step)}") for step in steps[:_MOST])
+    if marker.state == "failing" and not names:
+        return f"The last run {'was refused' if record.result == 'refused' else 'failed'}: {code_span(record.error or record.result)}"
+    number = f"{len(steps)} step{'s' * (len(steps) != 1)}"
+    return (
+        f"{number} failed or {_require(steps)} manual action: {names}"
+        if marker.state == "failing"
+        else f"{number} {_require(steps)} manual action: {names}"
+    )
+
+
+def closing_of(record: Record) -> str:
+    """Why the issue is closed."""
+    how = "The stack was destroyed" if record.is_gone else "The stack is in sync"
+    return f"{how}: {code_span(record.command)} by {code_span(f'{record.user}@{record.host}')}, run {code_span(record.run)}, {record.ended}."
+
+
+def body_of(record: Record, marker: Marker, actors: Actors) -> str:
+    """The whole body: the same one for the same content."""
+    return "\n\n".join([str(marker), *_parts(record, marker, actors)])
+
+
+def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
+    about = {
+        "Stack": record.stack,
+        "Region": record.region,
+        "Account": marker.account,
+        "Place": record.place,
+        "Spec": record.spec_file,
+    }
+    told = [f"{name}: {code_span(value)}" for name, value in about.items() if value]
+    yield "\n".join(f"- {line}" for line in [*told, f"Since: {marker.since}"])
+    if record.error:
+        yield f"The run as a whole {'was refused' if record.result == 'refused' else 'failed'}:"
+        yield code_block(map(one_line, islice(record.error.splitlines(), _MOST)), "text")
+    steps = steps_of(record)
+    for step in steps[:_MOST]:
+        yield f"### {code_span(f'{step.action} {_address(step)}')}"
+        yield "\n".join(_lines(step, actors))
+        if step.changes:
+            more = len(step.changes) - _CHANGES
+            rest = [f"… and {more} more"] if more > 0 else []
+            yield code_block([*(one_line(item, _WIDTH) for item in step.changes[:_CHANGES]), *rest], "text")
+    if len(steps) > _MOST:
+        yield f"… and {len(steps) - _MOST} more steps; `alb-reconcile history` has all of them."
+    if actors.note:
+        yield actors.note
+    spec = code_span(f"alb-reconcile plan {record.spec_file}") if record.spec_file else "`alb-reconcile plan`"
+    yield f"{spec} shows what is to be done, and `apply` does it. This issue is kept up to date, and closed when a run finds the stack in sync."
+
+
+def _lines(step: StepRecord, actors: Actors) -> Iterator[str]:
+    causes = {"drift": "Drift: the account was changed.", "spec": "The spec was changed, and isn't applied."}
+    if step.cause in causes:
+        yield f"- {causes[step.cause]}"
+    if step.how == "failed":
+        yield f"- Failed: {code_span(step.error)}"
+    elif step.reason:
+        yield f"- Left, since {code_span(step.reason)}"
+    if step.id:
+        yield f"- {code_span(step.id)}"
+    if step.key in actors.texts:
+        yield f"- {actors.texts[step.key]}"
+
+
+def _address(step: StepRecord) -> str:
+    return step.key.partition(":")[2].partition("@")[0] or step.key
+
+
+def _require(steps: Sequence[StepRecord]) -> str:
+    return "require" if len(steps) != 1 else "requires"

@@ -1,0 +1,84 @@
+"""The certificates of an account, in one region and in all (ACM ListCertificates, EC2 DescribeRegions)."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, ignoring
+
+KEY_ALGORITHMS: Final = (
+    "RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1",
+)  # fmt: skip
+_PATIENCE: Final = 30.0
+"""Seconds for all regions; from a private network some may not be reached."""
+
+
+class Listed(NamedTuple):
+    """A certificate as ACM lists it, and the region that it is in."""
+
+    aws: Aws
+    row: Mapping[str, Any]
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return str(self.row["CertificateArn"])
+
+    @property
+    def names(self) -> set[str]:
+        """Its names without wildcards, as far as they are listed."""
+        return bare_names((self.row.get("DomainName", ""), *self.row.get("SubjectAlternativeNameSummaries", ())))
+
+
+class Everywhere(NamedTuple):
+    """The certificates of all regions that can be read, and why others can't be."""
+
+    found: list[Listed]
+    unread: dict[str, str]
+
+
+def bare_names(names: Any) -> set[str]:
+    """Names without wildcards."""
+    return {str(name).lower().removeprefix("*.") for name in names}
+
+
+async def list_certificates(aws: Aws, *statuses: str) -> list[dict[str, Any]]:
+    """All of the account's in the region; ACM would list those with keys of RSA_2048 alone."""
+    told: dict[str, Any] = {"Includes": {"keyTypes": list(KEY_ALGORITHMS)}}
+    if statuses:
+        told["CertificateStatuses"] = list(statuses)
+    return await aws.pages("acm", "list_certificates", "CertificateSummaryList", **told)
+
+
+async def list_everywhere(aws: Aws) -> Everywhere:
+    """All of the account's, in each region that is enabled for it."""
+    everywhere = Everywhere([], {})
+    try:
+        answer = await aws.call("ec2", "describe_regions")
+    except AwsError as error:
+        everywhere.unread["other regions"] = error.code
+        names = [aws.region]
+    else:
+        names = sorted({aws.region, *(str(item["RegionName"]) for item in answer["Regions"])})
+    await asyncio.gather(*(_list(aws if name == aws.region else aws.in_region(name), everywhere) for name in names))
+    return everywhere
+
+
+async def _list(aws: Aws, everywhere: Everywhere) -> None:
+    try:
+        async with aws.timeout(_PATIENCE):
+            everywhere.found.extend(Listed(aws, row) for row in await list_certificates(aws))
+    except AwsError as error:
+        everywhere.unread[aws.region] = error.code
+    except TimeoutError:
+        everywhere.unread[aws.region] = "no answer"
+
+
+async def read_tags(aws: Aws, arn: str) -> dict[str, str]:
+    """Of one that is gone meanwhile, none."""
+    with ignoring("ResourceNotFoundException"):
+        answer = await aws.call("acm", "list_tags_for_certificate", CertificateArn=arn)
+        return tags.from_list(answer.get("Tags"))
+    return {}

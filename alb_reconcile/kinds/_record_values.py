@@ -1,0 +1,102 @@
+"""A DNS record as a value, and as Route 53 says it."""
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from alb_reconcile.aws.record_tags import plain_name, quoted
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.resource import Properties
+
+_TEXTS: Final = ("TXT", "SPF")
+_NAMES: Final = ("CNAME", "MX", "PTR", "SRV")
+"""Types whose values end in a name, which may have a dot at its end or not."""
+DUALSTACK: Final = "dualstack."
+
+
+class AliasTarget(NamedTuple):
+    """A target of an alias that isn't a load balancer of the account and region."""
+
+    dns_name: str
+    hosted_zone_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Properties):
+    """A record set."""
+
+    kind = "record"
+    service = "route53"
+    keeps_tags = False
+    replaced_on = frozenset({"zone", "name", "type", "set_identifier"})
+    unique_names = False
+    missed = 3
+
+    zone: str
+    """As `kinds._zones.zone_text` has it."""
+    name: str
+    type: str
+    alias: Ref | AliasTarget | None = None
+    """A load balancer of the account and region by its ARN."""
+    evaluate_target_health: bool | None = None
+    ttl: int | None = None
+    resource_records: tuple[str, ...] | None = None
+    set_identifier: str = ""
+    """Empty where it has none."""
+    weight: int | None = None
+    failover: str | None = None
+    health_check_id: str | None = None
+    """Empty for none."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from all others of its zone."""
+        return self.name, self.type, self.set_identifier
+
+    def slots(self) -> Iterable[Hashable]:
+        return (("DNS name", self.name),)
+
+    def conflicts(self, other: Properties) -> bool:
+        """A CNAME stands beside nothing; of one type there is one, or several of one sort."""
+        if not isinstance(other, Record) or self.zone != other.zone:
+            return False
+        is_alone = self.type == other.type and "" in (self.set_identifier, other.set_identifier)
+        return is_alone or self.key == other.key or (self.type != other.type and "CNAME" in (self.type, other.type))
+
+
+def values_of(kind: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Values as Route 53 has them, in an order of ours."""
+    if kind in _TEXTS:
+        given = [text if text.startswith('"') else quoted(text) for text in given]
+    elif kind in _NAMES:
+        given = [text.lower().removesuffix(".") for text in given]
+    elif kind == "AAAA":
+        given = [text.lower() for text in given]
+    return tuple(sorted(given))
+
+
+def state_of(
+    row: Mapping[str, Any], zone: str, wanted: Record | None, balancers: Mapping[str, Mapping[str, Any]]
+) -> Record:
+    kind, alias = str(row["Type"]), row.get("AliasTarget")
+    told: dict[str, Any] = {}
+    if alias:
+        dns = plain_name(alias["DNSName"])
+        told = {"alias": AliasTarget(dns, alias["HostedZoneId"])}
+        balancer = balancers.get(dns.removeprefix(DUALSTACK))
+        is_by_name = wanted is not None and isinstance(wanted.alias, AliasTarget)
+        if balancer and balancer.get("CanonicalHostedZoneId") == alias["HostedZoneId"] and not is_by_name:
+            told["alias"] = balancer["LoadBalancerArn"]
+        told["evaluate_target_health"] = alias["EvaluateTargetHealth"]
+    return Record(
+        zone=zone,
+        name=plain_name(row["Name"]),
+        type=kind,
+        ttl=row.get("TTL"),
+        resource_records=values_of(kind, [item["Value"] for item in row.get("ResourceRecords", ())]) or None,
+        set_identifier=row.get("SetIdentifier", ""),
+        weight=row.get("Weight"),
+        failover=row.get("Failover"),
+        health_check_id=row.get("HealthCheckId", ""),
+        **told,
+    )

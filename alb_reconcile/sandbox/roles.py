@@ -1,0 +1,35 @@
+"""Roles of other accounts, made as a fleet names them."""
+
+import json
+from typing import Any
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
+
+
+def make_roles(roles: list[dict[str, str]]) -> list[str]:
+    """Roles that the sandbox's own account may assume, each with its external id. Returns what has been made, a line each;
+    what is there already stays as it is."""
+    made = []
+    for item in roles:
+        _, partition, _, _, account, name = item["arn"].split(":", 5)
+        backend = iam_backends[account][partition]
+        if any(role.arn == item["arn"] for role in backend.roles.values()):
+            continue
+        path, _, name = name.removeprefix("role").rpartition("/")
+        backend.create_role(name, json.dumps(trust(item["external_id"])), f"{path}/", None, "", [], "3600")
+        made.append(f"role {item['arn']}" + (f" (external id {item['external_id']})" if item["external_id"] else ""))
+    return made
+
+
+def trust(external_id: str = "", account: str = DEFAULT_ACCOUNT_ID) -> dict[str, Any]:
+    """A trust policy for an account, which asks for an external id where there is one."""
+    principal = {"AWS": f"arn:aws:iam::{account}:root"}
+    condition = {"Condition": {"StringEquals": {"sts:ExternalId": external_id}}} if external_id else {}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **condition},
+            {"Effect": "Allow", "Principal": principal, "Action": "sts:TagSession"},
+        ],
+    }

@@ -1,0 +1,105 @@
+"""AssumeRole as IAM judges it: moto lets anybody become any role, be it there or not."""
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from moto.iam.models import iam_backends
+from moto.sts.exceptions import STSClientError, STSValidationError
+from moto.sts.responses import TokenResponse
+from moto.utilities.utils import get_partition
+
+_CHAINED: Final = 3600
+"""Seconds of a session that another assumed role asks for (IAM User Guide, "Role chaining")."""
+
+
+def judged(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """AssumeRole: AccessDenied where there is no such role, or its trust policy doesn't allow the caller, with this external
+    id and these session tags (STS API Reference, AssumeRole; IAM User Guide, "Access to AWS accounts owned by third parties", "Pass
+    session tags in AWS STS"). ValidationError for a session that is longer than the role's, or than a chained one may be."""
+
+    @functools.wraps(original)
+    def assume_role(response: Any) -> Any:
+        arn = response._get_param("RoleArn") or ""
+        _, caller, _ = response.backend.get_caller_identity(response.get_access_key(), response.region)
+        role = _role_of(arn, response.region)
+        tags = {item["Key"]: item["Value"] for item in response._get_param("Tags") or []}
+        asked = {"sts:ExternalId": response._get_param("ExternalId")}
+        asked |= {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+        wanted = ("sts:AssumeRole", *(("sts:TagSession",) if tags else ()))
+        for action in wanted:
+            if role is None or not _allows(role.assume_role_policy_document, action, caller, asked):
+                raise STSClientError(
+                    "AccessDenied", f"User: {caller} is not authorized to perform: {action} on resource: {arn}"
+                )
+        seconds = response._get_int_param("DurationSeconds", _CHAINED)
+        if role is not None and seconds > int(role.max_session_duration or _CHAINED):
+            raise STSValidationError("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+        if ":assumed-role/" in caller and seconds > _CHAINED:
+            raise STSValidationError(
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+            )
+        return original(response)
+
+    return assume_role
+
+
+def _role_of(arn: str, region: str) -> Any:
+    account = arn.split(":")[4] if arn.count(":") > 4 else ""
+    if account not in iam_backends:  # to look for it would make it
+        return None
+    roles = iam_backends[account][get_partition(region)].roles.values()
+    return next((role for role in roles if role.arn == arn), None)
+
+
+def _allows(document: str, action: str, caller: str, asked: Mapping[str, str | None]) -> bool:
+    try:
+        statements = json.loads(document).get("Statement", [])
+    except (ValueError, AttributeError):
+        return False
+    statements = [statements] if isinstance(statements, dict) else statements
+    fitting = [item["Effect"] for item in statements if _fits(item, action, caller, asked)]
+    return "Allow" in fitting and "Deny" not in fitting
+
+
+def _fits(statement: Any, action: str, caller: str, asked: Mapping[str, str | None]) -> bool:
+    if not any(fnmatchcase(action.lower(), item.lower()) for item in _listed(statement.get("Action"))):
+        return False
+    principal = statement.get("Principal")
+    named = ["*"] if principal == "*" else _listed(principal.get("AWS")) if isinstance(principal, dict) else []
+    account = caller.split(":")[4]
+    known = {"*", account, caller, f"arn:aws:iam::{account}:root", _role_behind(caller)}
+    if not known & set(named):
+        return False
+    conditions = statement.get("Condition", {})
+    return all(
+        _holds(operator, values, asked.get(key))
+        for operator, keys in conditions.items()
+        for key, values in keys.items()
+    )
+
+
+def _role_behind(caller: str) -> str:
+    """The ARN of the role of an assumed one, without its path."""
+    if ":assumed-role/" not in caller:
+        return caller
+    return f"{caller.replace(':sts:', ':iam:').replace(':assumed-role/', ':role/').rpartition('/')[0]}"
+
+
+def _holds(operator: str, values: Any, found: str | None) -> bool:
+    """One condition; of operators that aren't known here none holds."""
+    if found is None:
+        return False
+    if operator == "StringEquals":
+        return found in _listed(values)
+    return operator == "StringLike" and any(fnmatchcase(found, item) for item in _listed(values))
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value] if isinstance(value, str) else []
+
+
+def patches() -> list[tuple[Any, str, Any]]:
+    return [(TokenResponse, "assume_role", judged(TokenResponse.assume_role))]

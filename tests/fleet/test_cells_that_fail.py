@@ -1,0 +1,196 @@
+"""What goes wrong with one cell, or with one of its stacks, is one line; the rest goes on."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.api.session import Session
+from alb_reconcile.fleet.sources import SourceError, Sources, _objects
+from alb_reconcile.model.errors import AwsError, ExitCode
+from tests.fleet.conftest import results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alb_reconcile.fleet.results import CellResult, StackResult
+    from tests.fleet.conftest import Team
+
+FIRST = "111111111111/us-east-1"
+EMPTY = "stack: {}\n"
+"""A spec that wants nothing, which is soon looked at."""
+
+
+@pytest.fixture
+def small(team: Team) -> Team:
+    """The first account with stacks that want nothing, and the others likewise."""
+    for name in ("api", "web"):
+        team.write(f"stacks/{name}.yaml", EMPTY.format(name))
+    team.rewrite("regions: [us-east-1, eu-central-1]", "regions: [us-east-1]")
+    return team
+
+
+def _only(team: Team, command: Any = "sync") -> tuple[CellResult, tuple[StackResult, ...]]:
+    (found,) = team.run(command, [team.cell(FIRST)]).cells
+    return found, found.stacks
+
+
+def test_a_role_that_is_gone_and_an_account_that_is_another(small: Team) -> None:
+    small.accounts.gone.add("111111111111")
+    small.accounts.other["222222222222"] = "999999999999"
+    outcome = small.run("sync")
+    gone, other, well = outcome.cells
+    assert gone.error == "the role can't be assumed: AccessDenied: it is gone"
+    assert other.error.startswith(
+        "222222222222 isn't the account that is reached: the role arn:aws:iam::222222222222:role/alb-reconcile belongs to account 999999999999"
+    )
+    assert [operation for key, operation in small.accounts.calls if key.startswith("9")] == ["get_caller_identity"]
+    assert (gone.status, other.status, well.status) == ("failed", "failed", "succeeded")
+    assert outcome.code is ExitCode.FAILED
+
+
+def test_a_broken_spec_among_others(small: Team) -> None:
+    small.write("stacks/bad.yaml", "stack: bad\nvpc: {}\n")
+    found, stacks = _only(small)
+    assert (found.status, [item.result for item in stacks]) == ("failed", ["broken", "in_sync", "in_sync"])
+    assert stacks[0].error.endswith('stacks/bad.yaml:2:1: vpc: unknown key "vpc"; did you mean vpcs?')
+
+
+def test_two_stacks_of_one_name(small: Team) -> None:
+    small.write("stacks/other.yaml", EMPTY.format("web"))
+    found, stacks = _only(small)
+    assert [item.result for item in stacks] == ["broken", "broken", "in_sync"]
+    assert 'stack: "web" is also the stack of' in stacks[0].error
+    assert found.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("nothing/*.yaml", "no file matches"),
+        ("empty", "there is no *.yaml or *.yml in the folder"),
+        ("gone.yaml", "can't be read"),
+    ],
+)
+def test_a_place_without_specs(small: Team, place: str, told: str) -> None:
+    (small.folder / "empty").mkdir()
+    small.rewrite("stacks: [stacks]", f"stacks: [stacks, {place}]")
+    found, stacks = _only(small)
+    assert found.status == "failed"
+    assert sorted(item.result for item in stacks) == ["broken", "in_sync", "in_sync"]
+    assert told in next(item.error for item in stacks if item.error)
+
+
+def test_a_spec_that_names_its_region_belongs_there(team: Team) -> None:
+    team.write("stacks/api.yaml", EMPTY.format("api") + "region: eu-central-1\n")
+    team.write("stacks/web.yaml", EMPTY.format("web") + "region: us-west-2\n")
+    with Sources(team.folder / "cache", Session()) as sources:
+        here, there = (sources.load(team.cell(f"111111111111/{region}")) for region in ("us-east-1", "eu-central-1"))
+    assert (here.stacks, [item.stack for item in there.stacks], there.broken) == ((), ["api"], ())
+    assert "region: is us-west-2, which isn't among the regions of 111111111111" in here.broken[0].text
+
+
+def test_one_stack_that_fails_of_two(team: Team) -> None:
+    """Neither the other one nor the other cells know of it."""
+
+    def deny(key: str, operation: str, params: Any) -> None:
+        if key == FIRST and operation == "create_target_group" and params["HealthCheckPath"] == "/api":
+            raise AwsError("elbv2", operation, "AccessDenied", "You may not", "")
+
+    team.rewrite("regions: [us-east-1, eu-central-1]", "regions: [us-east-1]")
+    team.rewrite("{name: canary, bake: 10m}", "{name: canary, failure_tolerance: 1}")
+    team.accounts.before.append(deny)
+    outcome = team.apply()
+    assert outcome.status == "succeeded"  # one may fail
+    assert results(outcome)[FIRST] == ["failed", "failed", "corrected"]
+    assert [cell.status for cell in outcome.cells] == ["failed", "succeeded", "succeeded"]
+    failed = outcome.cells[0].stacks[0]
+    assert [(step.key, step.how) for step in failed.steps if step.how == "failed"] == [
+        ("create:target_group.web", "failed")
+    ]
+
+
+class TestGit:
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Path:
+        """A repository with a spec."""
+        folder = tmp_path / "repository"
+        (folder / "specs").mkdir(parents=True)
+        (folder / "specs" / "web.yaml").write_text(EMPTY.format("web"))
+        for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "first"), ("tag", "v1")):
+            self.git(folder, *words)
+        return folder
+
+    @staticmethod
+    def git(folder: Path, *words: str) -> None:
+        who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.com"]
+        subprocess.run(["git", *who, *words], cwd=folder, check=True)
+
+    def _load(self, team: Team, given: str) -> Any:
+        team.rewrite("stacks: [stacks]", f"stacks: [{given}]")
+        with Sources(team.folder / "cache", Session()) as sources:
+            found = sources.load(team.cell(FIRST))
+        team.rewrite(f"stacks: [{given}]", "stacks: [stacks]")
+        return found
+
+    def test_a_ref_is_checked_out_and_its_specs_are_called_by_it(self, team: Team, repository: Path) -> None:
+        (repository / "specs" / "web.yaml").write_text("stack: Web\n")
+        self.git(repository, "commit", "-qam", "broken")
+        at = f"{{git: 'file://{repository}', ref: v1, path: specs}}"
+        assert [item.stack for item in self._load(team, at).stacks] == ["web"]
+        (broken,) = self._load(team, at.replace("v1", "main")).broken  # what is new is fetched into the same cache
+        assert broken.file == f"file://{repository}@main:specs/web.yaml"
+        assert broken.text.startswith(f"{broken.file}:1:8: stack: is ")
+        assert len(list((team.folder / "cache").glob("*.git"))) == 1
+
+    def test_one_that_isnt_there_is_told(self, team: Team, repository: Path) -> None:
+        (broken,) = self._load(team, f"{{git: 'file://{repository}', ref: v9}}").broken
+        assert broken.text == (
+            f"file://{repository}@v9 can't be checked out: fatal: couldn't find remote ref v9; check the URL, the ref and who may read it"
+        )
+
+
+class TestS3:
+    """By the two calls that it takes."""
+
+    class Bucket:
+        """Keys and what is there; pages of two."""
+
+        def __init__(self, **objects: bytes) -> None:
+            self.objects = objects
+
+        def __call__(self, _: str, operation: str, params: Any, /, *, once: bool = False) -> Any:
+            """Answer one call."""
+            if operation == "get_object":
+                return {"Body": self.objects[params["Key"]]}
+            keys = [key for key in self.objects if key.startswith(params["Prefix"])]
+            start = int(params.get("ContinuationToken", 0))
+            rest = {"NextContinuationToken": str(start + 2)} if len(keys) > start + 2 else {}
+            return {
+                "Contents": [{"Key": key, "Size": len(self.objects[key])} for key in keys[start : start + 2]],
+                **rest,
+            }
+
+    def test_the_specs_below_a_prefix(self) -> None:
+        bucket = self.Bucket(**{"p/a.yaml": b"1", "p/notes.txt": b"", "p/b.yml": b"2", "q/c.yaml": b"3"})
+        assert dict(_objects(bucket, "s3://specs/p")) == {"a.yaml": b"1", "b.yml": b"2"}
+
+    def test_none_is_told(self) -> None:
+        with pytest.raises(SourceError, match=r"no \*\.yaml or \*\.yml below s3://specs/x; correct the prefix"):
+            list(_objects(self.Bucket(), "s3://specs/x"))
+
+
+def test_the_word_to_stop_ends_between_two_stacks(team: Team) -> None:
+    """What hasn't begun isn't, and the cell says that it was interrupted."""
+
+    def stop(_: str, operation: str, __: Any) -> None:
+        if operation == "create_vpc":
+            team.stop.set()
+
+    team.accounts.before.append(stop)
+    outcome = team.apply()
+    assert (outcome.status, outcome.code) == ("interrupted", ExitCode.INTERRUPTED)
+    assert {operation for _, operation in team.accounts.changes} == {"create_vpc"}
+    assert {cell.status for cell in outcome.cells} == {"interrupted", "cancelled"}

@@ -1,0 +1,119 @@
+"""`alb-reconcile fleet` as it is typed: what it prints, its JSON by its schema, its exit codes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.cli.main import main
+from alb_reconcile.fleet.results import CellResult, StackResult
+from alb_reconcile.journal.record import StepRecord
+from tests.outputs import check
+
+if TYPE_CHECKING:
+    from tests.fleet.conftest import Team
+
+EMPTY = "stack: {}\n"
+
+
+@pytest.fixture
+def team(team: Team, monkeypatch: pytest.MonkeyPatch) -> Team:
+    """Three cells, whose stacks want nothing."""
+    team.rewrite("regions: [us-east-1, eu-central-1]", "regions: [us-east-1]")
+    team.rewrite("bake: 10m", "failure_tolerance: 0")
+    for name in ("api", "web"):
+        team.write(f"stacks/{name}.yaml", EMPTY.format(name))
+    monkeypatch.chdir(team.folder)
+    monkeypatch.setattr("alb_reconcile.cli.commands.fleet.Credentials", lambda _: team.accounts)
+    return team
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run `fleet`. Returns its exit code, its output or document, and what people are told."""
+
+    def run(*arguments: str) -> tuple[int, Any, str]:
+        code = main(["fleet", *arguments])
+        told = capsys.readouterr()
+        check(["fleet", *arguments], told.out)
+        return code, json.loads(told.out) if "json" in arguments else told.out, told.err
+
+    return run
+
+
+def _write(team: Team, account: str, status: Any, *stacks: StackResult, ended: str, error: str = "") -> None:
+    cell = team.cell(f"{account}/us-east-1")
+    team.records.write(
+        CellResult(
+            cell.fleet, account, cell.region, cell.wave, "sync", status, ended, ended, name=cell.name, owner=cell.owner,
+            schedule=cell.schedule, stacks=stacks, error=error, last_success=ended if status == "succeeded" else "",
+        )
+    )  # fmt: skip
+
+
+def test_a_day(team: Team, ask: Any) -> None:
+    code, out, _ = ask("plan")
+    assert (code, out.splitlines()[-1].partition(" in ")[0]) == (0, "3 cells")
+    code, _, told = ask("apply")
+    assert code == 4
+    assert "shops: 3 cells in 3 accounts would be changed, and nothing was; look at fleet plan, then add --yes" in told
+    team.accounts.gone.add("222222222222")
+    team.accounts.gone.add("333333333333")
+    code, found, told = ask("apply", "--yes", "--format", "json")
+    assert (code, found["status"], found["summary"]["cells"]) == (1, "stopped", {"succeeded": 1, "failed": 2})
+    assert found["reason"] == "stopped in wave rest: 2 of 2 cells failed, and failure_tolerance is 1"
+    code, out, _ = ask("status")
+    assert code == 1
+    assert "last apply: stopped" in out
+    team.accounts.gone.clear()
+    code, out, _ = ask("resume", "--yes", "-v")
+    assert code == 0
+    assert "2 cells in" in out
+    assert ask("resume", "--yes")[0] == 4  # nothing is left to resume
+    code, found, _ = ask("status", "--format", "json", "--wave", "canary", "--account", "first")
+    assert [cell["account"] for cell in found["cells"]] == ["111111111111"]
+    assert ask("sync", "-q") == (0, "", "")
+    code, out, _ = ask("sync", "--due")
+    assert (code, out) == (0, "0 cells in 0.0 s: none is due\n")
+
+
+def test_a_report_says_whose_it_is(team: Team, ask: Any) -> None:
+    well = StackResult("web", "web.yaml", "in_sync", last_success="2026-11-26T12:00:00Z")
+    step = StepRecord("update:target_group.web@tg-1", "update", "drift", "withheld", reason="by hand")
+    _write(team, "111111111111", "succeeded", well, ended="2026-11-26T12:00:00Z")
+    _write(
+        team, "222222222222", "failed", well, StackResult("api", "api.yaml", "left", steps=(step,)),
+        StackResult("", "bad.yaml", "broken", error="bad.yaml:1:1: vpc: unknown key"), ended="2026-11-26T12:00:00Z",
+    )  # fmt: skip
+    code, out, _ = ask("report")
+    assert code == 1
+    lines = [line.strip() for line in out.splitlines()]
+    assert "2 accounts, 2 cells, 4 stacks" in lines
+    assert "2 of 4 stacks in sync (50.0%)" in lines
+    assert "1 with drift, 1 cell failed, 1 never looked at" in lines
+    platform, shops = lines.index("For platform"), lines.index("For shops")
+    assert any(line.startswith("second/us-east-1 api: left: update target_group.web") for line in lines[platform:shops])
+    assert "second/us-east-1 bad.yaml: broken: bad.yaml:1:1: vpc: unknown key" in lines
+    assert lines[shops + 1] == "third/us-east-1: no run is recorded"
+    assert ask("report", "--format", "json")[1]["unknown"] == [
+        {"account": "333333333333", "region": "us-east-1", "wave": "rest"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("plan", "--account", "nobody"), '--account: fleet.yaml has no account "nobody"; give its id or its name'),
+        (("plan", "--wave", "third"), '--wave: fleet.yaml has no wave "third"; known: canary, rest'),
+        (("plan", "--policy", "none.yaml"), "none.yaml:1:1: can't be read"),
+        (("resume", "--yes"), "no apply of shops is recorded in"),
+        (("apply", "--yes", "--sandbox", "--profile", "x"), "--sandbox can't be combined with --profile"),
+    ],
+)
+def test_mistakes(team: Team, ask: Any, arguments: tuple[str, ...], told: str) -> None:
+    code, out, said = ask(*arguments)
+    assert code in (3, 4, 64)
+    assert (out, told in said) == ("", True)
+    assert team.accounts.calls == []

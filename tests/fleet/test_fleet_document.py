@@ -1,0 +1,156 @@
+"""fleet.yaml: what it means, and a place for every mistake. And messages: what isn't a cell's of this fleet is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from alb_reconcile.aws.role import Role
+from alb_reconcile.fleet.cells import Fleet, MessageError, Source, Tolerance
+from alb_reconcile.fleet.document import load_fleet, parse_fleet
+from alb_reconcile.model.errors import SpecError
+
+ACCOUNT = '{account_id: "111111111111", regions: [us-east-1], stacks: [web.yaml]'
+FULL = """\
+fleet: shops
+operation_preferences: {max_concurrent: 3, failure_tolerance: 10%}
+waves:
+  - {name: canary, bake: 10m, failure_tolerance: 0}
+  - {name: rest}
+defaults:
+  role: ops/alb-reconcile
+  external_id: shops-2026
+  session_tags: {team: platform}
+  regions: [eu-central-1]
+  stacks: [stacks/*.yaml]
+  variables: {SIZE: 2}
+  schedule: 15m
+groups:
+  china: {regions: [cn-north-1], session_tags: {site: china}, variables: {SIZE: 3, LOGS: true}}
+accounts:
+  - {account_id: "111111111111", name: first, wave: canary}
+  - {account_id: "222222222222", group: china, owner: wei}
+  - account_id: "111111111111"
+    regions: [us-east-1, us-west-2]
+    stacks: [s3://specs/shops/, {git: "https://git.example.com/shops.git", ref: v1, path: specs}]
+"""
+
+
+def _parse(text: str) -> Fleet:
+    return parse_fleet(text.encode(), "fleet.yaml", {})
+
+
+def _problems(text: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        _parse(text)
+    return str(caught.value).splitlines()
+
+
+class TestMeaning:
+    def test_an_account_says_more_than_its_group_and_that_more_than_the_defaults(self) -> None:
+        fleet = _parse(FULL)
+        assert [(cell.key, cell.wave, cell.owner) for cell in fleet.cells] == [
+            ("111111111111/eu-central-1", "canary", ""),
+            ("222222222222/cn-north-1", "rest", "wei"),
+            ("111111111111/us-east-1", "rest", ""),
+            ("111111111111/us-west-2", "rest", ""),
+        ]
+        first, china, third, _ = fleet.cells
+        arn = "arn:aws:iam::111111111111:role/ops/alb-reconcile"
+        assert first.role == Role(arn, "alb-reconcile-shops", "shops-2026", {"team": "platform"})
+        assert china.role is not None
+        assert china.role.arn == "arn:aws-cn:iam::222222222222:role/ops/alb-reconcile"
+        assert china.role.session_tags == {"team": "platform", "site": "china"}
+        assert china.variables == {"SIZE": "3", "LOGS": "true", "ACCOUNT_ID": "222222222222", "REGION": "cn-north-1"}
+        assert third.sources == (
+            Source("", s3="s3://specs/shops"),
+            Source("specs", git="https://git.example.com/shops.git", ref="v1"),
+        )
+        assert (first.schedule, str(first)) == (900, "first/eu-central-1")
+
+    def test_a_wave_says_more_than_the_preferences(self) -> None:
+        canary, rest = _parse(FULL).waves
+        assert (canary.bake, canary.max_concurrent, canary.failure_tolerance) == (600, 3, Tolerance(0))
+        assert (rest.bake, rest.failure_tolerance) == (0, Tolerance(percentage=10))
+
+    def test_the_least_there_is(self) -> None:
+        fleet = _parse(f"fleet: shops\naccounts: [{ACCOUNT}}}]\n")
+        assert [(wave.name, len(cells)) for wave, cells in fleet.in_waves()] == [("all", 1)]
+        assert fleet.cells[0].role is None
+
+    def test_variables_are_filled_in(self) -> None:
+        text = f"fleet: shops\nresults: ${{WHERE}}\naccounts: [{ACCOUNT}}}]\n"
+        assert parse_fleet(text.encode(), "fleet.yaml", {"WHERE": "s3://bucket/p"}).results == "s3://bucket/p"
+
+    def test_the_page_shows_one_that_is_right(self, repository: Path) -> None:
+        page = (repository / "docs" / "fleet.md").read_text(encoding="utf-8")
+        examples = re.findall(r"```yaml[^\n]*\n(fleet: .*?)```", page, re.DOTALL)
+        assert examples
+        for text in examples:
+            assert _parse(text).cells
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("accounts: []\n", ["1:1: fleet: is missing; it is the fleet's name, by which its records are kept", "1:11: accounts: has 0 of at least 1; add what is missing"]),
+        ("fleet: shops\naccounts: [{account_id: 111111111111}]\n", ["2:25: accounts[0].account_id: is the number 111111111111; give it an account's id: 12 digits in quotes"]),
+        (f"fleet: shops\naccounts: [{ACCOUNT}, wave: canary}}]\n", ['2:83: accounts[0].wave: there is no wave "canary"; there are none; add waves']),
+        (f"fleet: shops\nwaves: [{{name: a}}, {{name: a}}]\naccounts: [{ACCOUNT}, wave: b}}]\n", ['2:21: waves[1].name: is the second wave called "a"; keep one', '3:83: accounts[0].wave: there is no wave "b"; known: a, a']),
+        (f"fleet: shops\naccounts:\n- {ACCOUNT}}}\n- {ACCOUNT}}}\n", ["4:4: accounts[1].account_id: 111111111111 has us-east-1 already (in line 3); give one of them other regions, or merge them"]),
+        (f"fleet: shops\naccounts: [{ACCOUNT}, group: prod}}]\n", ['2:83: accounts[0].group: there is no group "prod"; there are none; add groups']),
+        (f"fleet: shops\naccounts: [{ACCOUNT}, role: \"arn:aws:iam::222222222222:role/x\"}}]\n", ["2:13: accounts[0].role: is 111111111111, but its role arn:aws:iam::222222222222:role/x is in account 222222222222; correct one of them, or give the role's name only"]),
+        (f"fleet: shops\naccounts: [{ACCOUNT}, external_id: abc}}]\n", ["2:13: accounts[0].role: has external_id and no role; add role, or leave external_id out"]),
+        ('fleet: shops\naccounts: [{account_id: "111111111111"}]\n', ["2:13: accounts[0].regions: has no regions; add regions to the account, its group or defaults", "2:13: accounts[0].stacks: has no stacks; add stacks to the account, its group or defaults"]),
+        (f"fleet: shops\ndefault: {{}}\naccounts: [{ACCOUNT}}}]\n", ['2:1: default: unknown key "default"; did you mean defaults?']),
+        (f"fleet: shops\nregions: [us-east-1]\naccounts: [{ACCOUNT}}}]\n", ['2:1: regions: unknown key "regions"; write regions inside defaults, a group or an account']),
+        ("fleet: shops\naccounts: [{account_id: \"111111111111\", regions: [us-east-1], stacks: [{git: \"ext::sh -c id\"}]}]\n", ['accounts[0].stacks[0].git: is "ext::sh -c id"; give it a URL that begins with https://, ssh:// or file://']),
+        ("fleet: shops\naccounts: [{account_id: \"111111111111\", regions: [us-east-1], stacks: [{git: \"https://x/y\", path: ../../etc}]}]\n", ['accounts[0].stacks[0].path: is "../../etc"; give it a path inside the repository']),
+        ("fleet: shops\nresults: s3://B\naccounts: [{account_id: \"111111111111\", regions: [us-east-1], stacks: [s3:/b]}]\n", ['2:1: results: "s3://B" is no place in S3; write s3://BUCKET/PREFIX', '3:63: accounts[0].stacks: "s3:/b" is no place in S3; write s3://BUCKET/PREFIX']),
+        (f"fleet: shops\noperation_preferences: {{failure_tolerance: many}}\naccounts: [{ACCOUNT}}}]\n", ['2:44: operation_preferences.failure_tolerance: is "many"; give it a whole number, or a share such as 10%']),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place(text: str, told: list[str]) -> None:
+    found = _problems(text)
+    assert len(found) == len(told)
+    for line, wanted in zip(found, told, strict=True):
+        assert line.startswith("fleet.yaml:")
+        assert line.endswith(wanted)
+
+
+def test_a_file_that_cant_be_read_is_told() -> None:
+    with pytest.raises(SpecError, match=r"nowhere\.yaml:1:1: can't be read: No such file or directory; name a fleet's"):
+        load_fleet("nowhere.yaml")
+
+
+class TestMessages:
+    def test_a_cell_comes_back(self) -> None:
+        fleet = _parse(FULL)
+        assert [fleet.cell_of(cell.to_message()) for cell in fleet.cells] == list(fleet.cells)
+
+    @pytest.mark.parametrize(
+        ("changed", "told"),
+        [
+            ({"version": 2}, "has version 2, and this program reads 1"),
+            ({"fleet": "other"}, 'is for another fleet, "other"'),
+            ({"account": "999999999999"}, "names a cell that fleet.yaml doesn't have"),
+            ({"region": "us-east-2"}, "names a cell that fleet.yaml doesn't have"),
+            ({"wave": "rest"}, "names a cell that fleet.yaml doesn't have"),
+            ({"account": 111111111111}, "isn't a cell's: Expected `str`, got `int`"),
+            ({"role": "arn:aws:iam::1:role/admin"}, "isn't a cell's: Object contains unknown field `role`"),
+            ({"region": "x" * 5000}, "has 5,0.* bytes"),
+        ],
+    )
+    def test_one_that_is_forged_or_of_another_version_is_refused(self, changed: dict[str, object], told: str) -> None:
+        fleet = _parse(FULL)
+        message = {**json.loads(fleet.cells[0].to_message()), **changed}
+        with pytest.raises(MessageError, match=told):
+            fleet.cell_of(json.dumps(message))
+
+    @pytest.mark.parametrize("message", [b"", b"null", b"[]", b"\xff\xfe", b"{" * 2000, b'{"version": 1}', "\udcff"])
+    def test_what_is_no_message_at_all_is_refused(self, message: bytes | str) -> None:
+        with pytest.raises(MessageError, match="isn't a cell's"):
+            _parse(FULL).cell_of(message)

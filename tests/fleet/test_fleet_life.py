@@ -1,0 +1,74 @@
+"""Twelve stacks in three accounts and two regions: applied in waves, drifted, corrected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alb_reconcile.fleet.cells import Tolerance
+from alb_reconcile.model.errors import ExitCode
+from tests.fleet.accounts import SPEC
+from tests.fleet.conftest import results
+
+if TYPE_CHECKING:
+    from tests.fleet.conftest import Team
+
+
+def test_a_life(team: Team) -> None:
+    planned = team.run("plan")
+    assert set(map(tuple, results(planned).values())) == {("succeeded", "changes", "changes")}
+    assert (len(planned.cells), planned.code) == (6, ExitCode.CHANGES)
+    assert team.accounts.changes == []
+    assert team.records.read_all(team.fleet.cells) == ({}, [])  # a plan changes nothing
+
+    applied = team.apply()
+    assert set(map(tuple, results(applied).values())) == {("succeeded", "corrected", "corrected")}
+    assert team.slept == [600]
+    first = [key.partition("/")[0] for key, _ in team.accounts.changes]
+    assert "111111111111" not in first[first.index("222222222222") :], "the canary wasn't first"
+    assert team.run("plan").code is ExitCode.OK
+    recorded, problems = team.records.read_all(team.fleet.cells)
+    assert not problems
+    assert {item.operation for item in recorded.values()} == {applied.operation}
+    assert all(item.last_success for item in recorded.values())
+
+    # somebody changes a target group by hand
+    cell = team.cell("222222222222/eu-central-1")
+    (group,) = [
+        item["TargetGroupArn"]
+        for item in team.accounts.by_hand(cell, "elbv2", "describe_target_groups")["TargetGroups"]
+        if item["HealthCheckPath"] == "/web"
+    ]
+    team.accounts.by_hand(cell, "elbv2", "modify_target_group", TargetGroupArn=group, HealthCheckPath="/other")
+    team.accounts.calls.clear()
+    corrected = team.run("sync")
+    assert results(corrected)[cell.key] == ["succeeded", "in_sync", "corrected"]
+    assert {key for key, _ in team.accounts.changes} == {cell.key}
+    step = next(stack for item in corrected.cells for stack in item.stacks if stack.result == "corrected").steps[0]
+    assert (step.cause, step.how) == ("drift", "done")
+    kept = team.records.read(cell)
+    assert kept is not None
+    assert [(run.command, run.status) for run in kept.past] == [("apply", "succeeded")]
+    assert team.run("plan").code is ExitCode.OK
+
+
+def test_a_changed_spec_stops_at_the_canary(team: Team) -> None:
+    """And goes on once the reason is gone, by `resume`, without the canary."""
+    team.apply()
+    team.write("stacks/web.yaml", SPEC.format(name="web").replace("port: 80", "port: 81"))
+    team.accounts.gone.add("111111111111")
+    team.accounts.calls.clear()
+    stopped = team.apply()
+    assert stopped.status == "stopped"
+    assert stopped.reason == "stopped in wave canary: 2 of 2 cells failed, and failure_tolerance is 0"
+    assert {item.status for item in stopped.cells if item.account != "111111111111"} == {"cancelled"}
+    assert team.accounts.changes == []
+    team.accounts.gone.clear()
+    resumed = team.apply(resume=True)
+    assert (resumed.status, len(resumed.cells)) == ("succeeded", 6)
+    assert team.run("plan").code is ExitCode.OK
+
+
+def test_tolerance_counts_and_shares() -> None:
+    assert [Tolerance(1).allows(failed, 10) for failed in (0, 1, 2)] == [True, True, False]
+    assert [Tolerance(percentage=10).allows(failed, 10) for failed in (0, 1, 2)] == [True, True, False]
+    assert not Tolerance(percentage=10).allows(1, 9)

@@ -1,0 +1,123 @@
+"""What kombu's Redis transport lacks, on Debian's redis-server: a message is kept, left and given up as SQS does it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.api.session import Session
+from alb_reconcile.fleet.cells import Cell, Fleet, Source
+from alb_reconcile.fleet.queues import MOST_DELIVERIES, NAME, Queue
+from alb_reconcile.model.errors import UnreachableError
+from tests.processes import until
+from tests.redis_server import running_redis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+celery_app = pytest.importorskip("alb_reconcile.fleet.celery_app", reason="the extra fleet isn't installed")
+DUE = -1000
+"""Seconds until a message appears again: it is due."""
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    with running_redis(tmp_path) as port:
+        yield Queue.parse(f"redis://127.0.0.1:{port}/0")
+
+
+def fleet_in(folder: Path) -> Fleet:
+    cell = Cell("many", "111111111111", "us-east-1", "all", (Source("web.yaml"),), folder)
+    return Fleet("many", str(folder / "fleet.yaml"), (cell,), ())
+
+
+class Taking:
+    """A worker's side of the queue: one message in hand at most."""
+
+    def __init__(self, app: Any) -> None:
+        self.connection = app.connection_for_read()
+        self.channel = self.connection.default_channel
+        self.channel.basic_qos(0, 1, False)
+        self.taken: list[Any] = []
+        self.channel.queue_declare(NAME)
+        self.channel.basic_consume(NAME, no_ack=False, callback=self.taken.append, consumer_tag="test")
+
+    def next(self) -> Any:
+        """Wait for a message."""
+
+        def look() -> bool:
+            with suppress(TimeoutError):
+                self.connection.drain_events(timeout=0.2)
+            return bool(self.taken)
+
+        until(look)
+        return self.taken.pop()
+
+
+def test_a_message_is_kept_left_and_given_up(queue: Queue, tmp_path: Path) -> None:
+    fleet = fleet_in(tmp_path)
+    app = celery_app.make_app(queue, fleet, Session())
+    assert celery_app.enqueue(app, queue, fleet.cells, lambda _: 3600) == 1
+    with closing(app.connection_for_read()) as connection:
+        worker = Taking(app)
+        for number in range(1, MOST_DELIVERIES + 1):
+            message = worker.next()
+            assert message.delivery_info.get("deliveries", 1) == number
+            assert json.loads(message.payload[0][0])["account"] == "111111111111"
+            index = worker.channel.global_keyprefix + worker.channel.unacked_index_key
+            before = connection.default_channel.client.zscore(index, message.delivery_tag)
+            worker.channel.extend(message, 10 * queue.visibility)
+            assert connection.default_channel.client.zscore(index, message.delivery_tag) > before + queue.visibility
+            message.reject(requeue=False)
+            assert celery_app.look(app, queue).in_flight == 1  # it is left there
+            worker.channel.extend(message, DUE)
+        until(lambda: _restored(worker) and celery_app.look(app, queue).dead)
+        worker.connection.close()
+    state = celery_app.look(app, queue)
+    assert (state.waiting, state.in_flight, state.dead) == (0, 0, 1)
+    assert json.loads(state.letters[0]) == json.loads(fleet.cells[0].to_message())
+
+
+def test_what_is_done_is_gone_and_what_is_forged_never_arrives(queue: Queue, tmp_path: Path) -> None:
+    fleet = fleet_in(tmp_path)
+    app = celery_app.make_app(queue, fleet, Session())
+    worker = Taking(app)
+    for forged in ("not JSON", "5", json.dumps({"properties": 1}), json.dumps({"body": "x", "headers": {}})):
+        worker.channel.client.lpush(NAME, forged)
+    celery_app.enqueue(app, queue, fleet.cells, lambda _: None)
+    message = worker.next()
+    worker.channel.extend(message, DUE)
+    message.ack()
+    worker.channel.extend(message, DUE)  # a renewal that comes late doesn't bring it back
+    state = celery_app.look(app, queue)
+    assert (state.waiting, state.in_flight, state.dead) == (0, 0, 0)
+    worker.connection.close()
+
+
+def test_fleets_of_one_server_do_not_see_each_other(queue: Queue, tmp_path: Path) -> None:
+    fleet = fleet_in(tmp_path)
+    app = celery_app.make_app(queue, fleet, Session())
+    celery_app.enqueue(app, queue, fleet.cells, lambda _: None)
+    other = celery_app.make_app(queue, replace(fleet, name="other"), Session())
+    assert celery_app.look(app, queue).waiting == 1
+    assert celery_app.look(other, queue).waiting == 0
+
+
+def test_a_server_that_is_down_is_one_line(tmp_path: Path) -> None:
+    fleet, nowhere = fleet_in(tmp_path), Queue.parse("redis://:secret@127.0.0.1:1/0")
+    with pytest.raises(UnreachableError, match="can't be reached") as raised:
+        celery_app.look(celery_app.make_app(nowhere, fleet, Session()), nowhere)
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def _restored(worker: Taking) -> bool:
+    """Have the worker look for messages whose time is over."""
+    with suppress(TimeoutError):
+        worker.connection.drain_events(timeout=0.2)
+    return True

@@ -1,0 +1,195 @@
+"""How an `apply` goes through its waves. What a cell comes to is told beforehand; nothing is asked of AWS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.fleet.operation import is_due
+from alb_reconcile.fleet.results import CellResult, StackResult
+from alb_reconcile.model.errors import ExitCode, InterruptedRun, RefusedError
+from tests.fleet.accounts import SPEC
+
+if TYPE_CHECKING:
+    from alb_reconcile.fleet.cells import Cell
+    from tests.fleet.conftest import Team
+
+NOON = "2026-11-26T12:00:00Z"
+
+
+class Script:
+    """What cells come to: `failing` ones fail. `begun` are those that were begun, in their order, with the command."""
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+        self.failing: set[str] = set()
+        self.unhealthy: set[str] = set()
+        self.begun: list[str] = []
+        self.most = self.running = 0
+        self.stop_at = ""
+
+    async def run_cell(self, cell: Cell, command: Any, settings: Any, stop: Any, *, operation: str = "") -> CellResult:
+        """In the place of the real one."""
+        import asyncio
+
+        self.begun.append(cell.key if command == "apply" else f"{command} {cell.key}")
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(0)
+        self.running -= 1
+        if cell.key == self.stop_at:
+            stop.set()
+        status: Any = "failed" if cell.key in self.failing else "interrupted" if stop.is_set else "succeeded"
+        notes = ("registration.web:1 is unhealthy",) if cell.key in self.unhealthy and command == "plan" else ()
+        stacks = (StackResult("web", "web.yaml", "in_sync", notes=notes),)
+        return CellResult(
+            cell.fleet,
+            cell.account,
+            cell.region,
+            cell.wave,
+            command,
+            status,
+            NOON,
+            NOON,
+            operation=operation,
+            stacks=stacks,
+        )
+
+
+@pytest.fixture
+def script(team: Team, monkeypatch: pytest.MonkeyPatch) -> Script:
+    found = Script(team)
+    monkeypatch.setattr("alb_reconcile.fleet.operation.run_cell", found.run_cell)
+    return found
+
+
+CANARY = ["111111111111/us-east-1", "111111111111/eu-central-1"]
+REST = [
+    f"{account}/{region}" for account in ("222222222222", "333333333333") for region in ("us-east-1", "eu-central-1")
+]
+LOOKS = [f"plan {key}" for key in CANARY]
+
+
+def test_the_canary_bakes_and_is_looked_at_before_the_rest_begins(team: Team, script: Script) -> None:
+    assert team.apply().status == "succeeded"
+    assert (script.begun, team.slept) == ([*CANARY, *LOOKS, *REST], [600])
+
+
+def test_a_canary_that_gets_ill_while_it_bakes_stops_it(team: Team, script: Script) -> None:
+    script.unhealthy = {CANARY[0]}
+    outcome = team.apply()
+    assert (outcome.status, outcome.code) == ("stopped", ExitCode.FAILED)
+    assert script.begun == [*CANARY, *LOOKS]
+    assert f"{CANARY[0]}: after its bake: web: registration.web:1 is unhealthy" in team.said
+    assert [cell.status for cell in outcome.cells] == ["failed", "succeeded", *["cancelled"] * 4]
+    assert team.records.read(team.cell(REST[0])) is None  # nothing was done there
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "failing", "status", "begun"),
+    [
+        ("1", 1, "succeeded", 4),
+        ("1", 2, "stopped", 2),
+        ("50%", 2, "succeeded", 4),
+        ("49%", 2, "stopped", 2),
+        ("0", 1, "stopped", 1),
+    ],
+)
+def test_more_failures_than_may_be_stop_a_wave(
+    team: Team, script: Script, tolerance: str, failing: int, status: str, begun: int
+) -> None:
+    team.rewrite(
+        "{name: rest, failure_tolerance: 1}", f"{{name: rest, failure_tolerance: {tolerance}, max_concurrent: 1}}"
+    )
+    script.failing = set(REST[:failing])
+    outcome = team.apply()
+    assert outcome.status == status
+    assert script.begun[4:] == REST[:begun]
+    assert outcome.code is ExitCode.FAILED
+
+
+def test_as_many_as_may_at_once(team: Team, script: Script) -> None:
+    team.rewrite("{name: rest, failure_tolerance: 1}", "{name: rest, max_concurrent: 3}")
+    team.apply()
+    assert script.most == 3
+
+
+def test_regions_one_after_the_other(team: Team, script: Script) -> None:
+    team.rewrite("fleet: shops", "fleet: shops\noperation_preferences: {region_concurrency: sequential}")
+    team.apply()
+    assert script.begun[4:] == [key for region in ("us-east-1", "eu-central-1") for key in REST if key.endswith(region)]
+
+
+class TestResume:
+    """From what the records say, and only if it is safe."""
+
+    def test_it_goes_on_from_the_wave_that_stopped(self, team: Team, script: Script) -> None:
+        script.failing = set(REST[:3])
+        assert team.apply().status == "stopped"
+        last = team.records.read_operation()
+        assert last is not None
+        assert (last.status, last.wave, last.reason) == (
+            "stopped", "rest", "stopped in wave rest: 3 of 4 cells failed, and failure_tolerance is 1",
+        )  # fmt: skip
+        script.failing, script.begun = set(), []
+        resumed = team.apply(resume=True)
+        assert (resumed.status, resumed.operation) == ("succeeded", last.operation)
+        assert script.begun == REST
+        last = team.records.read_operation()
+        assert last is not None
+        assert last.status == "succeeded"
+        assert set(last.cells.values()) == {"succeeded"}
+
+    def test_specs_that_no_canary_has_seen_are_refused(self, team: Team, script: Script) -> None:
+        script.failing = set(REST)
+        team.apply()
+        team.write("stacks/web.yaml", SPEC.format(name="web").replace("port: 80", "port: 81"))
+        with pytest.raises(RefusedError, match=r"second/us-east-1, .* have changed .*; run fleet apply, which begins"):
+            team.apply(resume=True)
+
+    def test_a_wave_that_is_gone_is_refused(self, team: Team, script: Script) -> None:
+        script.failing = set(CANARY)
+        team.apply()
+        team.rewrite("canary", "first-ones")
+        with pytest.raises(RefusedError, match=r"stopped in wave canary, which .* doesn't have"):
+            team.apply(resume=True)
+
+    def test_what_is_stopped_by_hand_can_be_resumed(self, team: Team, script: Script) -> None:
+        script.stop_at = CANARY[1]
+        outcome = team.apply()
+        assert (outcome.status, outcome.code, team.slept) == ("interrupted", ExitCode.INTERRUPTED, [])
+        assert script.begun == CANARY
+        last = team.records.read_operation()
+        assert last is not None
+        assert (last.status, last.wave) == ("interrupted", "canary")
+
+
+def test_the_word_to_stop_before_it_begins(team: Team, script: Script) -> None:
+    team.stop.set()
+    with pytest.raises(InterruptedRun, match="nothing was changed"):
+        team.apply()
+    assert (script.begun, team.records.read_operation()) == ([], None)
+
+
+def test_records_that_cant_be_written_stop_nothing(team: Team, script: Script) -> None:
+    (team.folder / "state").write_text("a file where the folder would be")
+    assert team.apply().status == "succeeded"
+    assert any("fleet resume won't know where this stopped" in line for line in team.said)
+
+
+@pytest.mark.parametrize(
+    ("ended", "due"),
+    [
+        ("2026-11-26T11:46:00Z", False),
+        ("2026-11-26T11:45:00Z", True),
+        ("2026-11-26T12:00:00Z", False),
+        ("2026-11-27T12:00:00Z", True),  # a clock has jumped
+        ("1970-01-01T00:00:00Z", True),
+    ],
+)
+def test_a_cell_is_due_by_its_schedule(team: Team, ended: str, due: bool) -> None:
+    cell = team.cell(REST[0])
+    last = CellResult("shops", cell.account, cell.region, "rest", "sync", "succeeded", ended, ended)
+    assert is_due(cell, last, 1795694400.0) is due  # noon
+    assert is_due(cell, None, 0.0)

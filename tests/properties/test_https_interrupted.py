@@ -1,0 +1,117 @@
+"""https names while their load balancer is replaced, begins, or gives up IPv6: killed and run again, and a name that somebody asks
+leads at every moment to a load balancer that answers."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from moto.route53.models import route53_backends
+
+from tests.harness import by_hand, demo
+from tests.kinds.hand import edited
+from tests.kinds.test_certificate import acm, zone
+from tests.kinds.test_https_names import NAME, named
+from tests.kinds.test_https_refusals import https
+from tests.properties.watched import ACCOUNT, WatchedWorld, portrait, watched
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.properties.watched import Moment
+
+SOAK = bool(os.environ.get("SOAK"))
+ALLOWED = {"replace-load-balancer": 2, "delete-load-balancer": 1, "replace": 20, "delete": 20}
+
+
+def one() -> Spec:
+    return https(names=[NAME])
+
+
+def renamed() -> Spec:
+    """The same under another name, which nobody has moved."""
+    spec = one()
+    spec["load_balancers"] = {"front": spec["load_balancers"]["public"]}
+    return spec
+
+
+WAYS: dict[str, tuple[Spec, Spec]] = {
+    "begins": (demo(), one()),
+    "is replaced": (one(), edited(one(), "load_balancers/public/scheme", "internal")),
+    "is called otherwise": (one(), renamed()),
+    "has another name": (one(), https(names=[NAME, "www.example.com"])),
+    "gives up IPv6": (named(ip_address_type="dualstack"), named(ip_address_type="ipv4")),
+}
+
+
+class Names:
+    """What the names of a zone lead to, looked at before each call."""
+
+    def __init__(self, world: WatchedWorld, zone_id: str) -> None:
+        self.world, self.zone = world, zone_id
+        self.wrong: set[str] = set()
+        self._sample = world.sample
+        world.sample = self.look  # type: ignore[method-assign] # a world looks at health at the same moments
+
+    def look(self, operation: str = "") -> None:
+        self._sample(operation)
+        balancers = {item.dns_name.lower(): item for item in self.world.account.elb.load_balancers.values()}
+        for row in route53_backends[ACCOUNT]["aws"].zones[self.zone].rrsets:
+            if not row.alias_target:
+                continue
+            found = balancers.get(row.alias_target["DNSName"].rstrip(".").lower().removeprefix("dualstack."))
+            where = f"{row.type} {row.name} before {operation}"
+            if found is None:
+                self.wrong.add(f"{where} leads nowhere")
+                continue
+            listeners = {int(item.port): item for item in found.listeners.values()}
+            if row.type == "AAAA" and "dualstack" not in str(found.ip_address_type):
+                self.wrong.add(f"{where} leads to addresses that are gone")
+            if 80 not in listeners:
+                self.wrong.add(f"{where} leads to a load balancer that doesn't answer")
+            elif listeners[80].default_actions[0].type == "redirect" and 443 not in listeners:
+                self.wrong.add(f"{where} is redirected to a port that doesn't answer")
+
+
+def rows(zone_id: str) -> list[str]:
+    found = by_hand("route53").list_resource_record_sets(HostedZoneId=zone_id)["ResourceRecordSets"]
+    return sorted(f"{row['Name']} {row['Type']}" for row in found if row["Type"] not in ("NS", "SOA"))
+
+
+def certificates() -> int:
+    return len(acm().list_certificates()["CertificateSummaryList"])
+
+
+def some(moments: list[Moment]) -> list[Moment]:
+    """Each eighth, and with SOAK all."""
+    return moments if SOAK else moments[1::8]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_name_always_leads_to_what_answers(way: str) -> None:
+    before, after = WAYS[way]
+    with watched() as world:
+        home = zone()
+        world.converge(before)
+        names = Names(world, home)
+        with world.moments() as moments:
+            world.converge(after, allow=ALLOWED)
+        good, there, count = portrait(world, after), rows(home), certificates()
+        for moment in some(moments):
+            world.go_back(moment)
+            world.converge(after, allow=ALLOWED)
+            world.clock.advance(60)
+            assert (portrait(world, after), rows(home), certificates()) == (good, there, count), moment.words
+        assert names.wrong == set()
+
+
+def test_a_destroy_that_was_killed_is_finished_by_the_next() -> None:
+    with watched() as world:
+        home, spec = zone(), named(ip_address_type="dualstack")
+        world.converge(spec)
+        with world.moments() as moments:
+            world.destroy(spec)
+        for moment in some(moments):
+            world.go_back(moment)
+            world.destroy(spec)
+            assert (rows(home), certificates()) == ([], 0), moment.words
