@@ -41,7 +41,7 @@ FREE = {"sts:GetCallerIdentity"}
 """What needs no permission (STS GetCallerIdentity: "No permissions are required to perform this operation")."""
 LOOKED_FOR = {
     "acm:ListCertificates", "acm:ListTagsForCertificate", "iam:ListInstanceProfiles", "route53:ListHostedZones",
-    "s3:ListAllMyBuckets",
+    "s3:ListAllMyBuckets", "s3:GetBucketTagging",
 }  # fmt: skip
 """What `destroy` looks for whatever a spec has, and does without where it may not."""
 V2 = ("listener-rule/app", "listener/app", "loadbalancer/app", "targetgroup", "truststore")
