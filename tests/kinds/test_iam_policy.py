@@ -1,4 +1,4 @@
-"""The policies of `iam-policy`: each shipped spec is planned, made, kept in sync and destroyed with exactly that."""
+"""The policies of `iam-policy`: each shipped spec is planned, made, changed, kept in sync and destroyed with exactly that."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.sandbox.others import make_others
 from tests.harness import REGION, SPECS, Spec, demo, load, world
-from tests.kinds.authorization import Guard, Request, is_allowed, types_of
-from tests.kinds.test_iam_actions import LOOKED_FOR
+from tests.kinds.authorization import LOOKED_FOR, Guard, Request, is_allowed, types_of
 from tests.specs.test_translated import FILES as TRANSLATED
-from tests.specs.test_translated import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,8 +48,6 @@ def read(file: Path) -> Spec:
 
 def ready(there: World, file: Path) -> Spec:
     """The same in a world that has what it names of others."""
-    if file in TRANSLATED:
-        return prepare(there, file)
     spec = read(file)
     wanted = load(spec).desired.values()
     found = {item for each in wanted for item in lookups_in(each.state)}
@@ -71,8 +67,19 @@ def policies(spec: Spec, command: Command) -> list[dict[str, Any]]:
     return policy_documents([target(spec)], command)
 
 
-@pytest.mark.parametrize("file", [*OWN, *TRANSLATED], ids=lambda file: file.stem)
+def close(there: World, stack: str) -> bool:
+    """Somebody takes the rules out of the stack's security groups; whether it has any."""
+    ec2 = there.client("ec2")
+    where = [{"Name": "tag:alb-reconcile:stack", "Values": [stack]}]
+    groups = [item for item in ec2.describe_security_groups(Filters=where)["SecurityGroups"] if item["IpPermissions"]]
+    for item in groups:
+        ec2.revoke_security_group_ingress(GroupId=item["GroupId"], IpPermissions=item["IpPermissions"])
+    return bool(groups)
+
+
+@pytest.mark.parametrize("file", OWN, ids=lambda file: file.stem)
 def test_its_policies_are_enough(file: Path) -> None:
+    """Those of specs/examples/ are tried in tests/specs/test_translated.py."""
     with world() as there:
         spec = ready(there, file)
         guard = Guard(there)
@@ -83,8 +90,14 @@ def test_its_policies_are_enough(file: Path) -> None:
         guard.documents = policies(spec, "plan")
         assert there.plan(spec).is_empty
         assert guard.denied == []
+        spec["tags"] = {**spec.get("tags", {}), "changed": "yes"}  # all that carries tags is changed
+        guard.documents = policies(spec, "apply")
+        assert not there.apply(spec).failures
+        assert guard.denied == []
         guard.documents = policies(spec, "sync")
-        there.sync(spec)
+        lost = close(there, spec["stack"])
+        assert bool(there.sync(spec).outcomes) == lost
+        assert there.plan(spec).is_empty
         assert guard.denied == []
         guard.documents = policies(spec, "destroy")
         result = there.apply(spec, destroy=True, allow={"lift-protection": 1})

@@ -1,4 +1,4 @@
-"""`specs/examples/`: what others document for their tools is made, stable and destroyed here, on the strict AWS."""
+"""`specs/examples/`: what others document for their tools is made, stable and destroyed here, on the strict AWS, under its own policies."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from alb_reconcile.api.iam_policy import policy_documents
 from alb_reconcile.sandbox.client_authority import ClientAuthority
 from alb_reconcile.sandbox.others import make_others
 from alb_reconcile.spec.stack import load_stack
 from tests.harness import REGION, SPECS, Spec, by_hand, load, world
+from tests.kinds.authorization import LOOKED_FOR, Guard
 from tests.kinds.hand import LINUX_1
 
 if TYPE_CHECKING:
@@ -99,11 +101,16 @@ def test_it_is_made_stable_and_destroyed_without_a_rest(file: Any) -> None:
     with world() as there:
         spec = prepare(there, file)
         before = there.strict.inventory().keys()
+        guard = Guard(there)
+        guard.documents = policy_documents([load(spec).target()], "apply")
         result = there.apply(spec)
         assert not result.failures
+        assert guard.denied == []
         assert result.rest
         assert result.rest.is_empty
         assert [text for text in result.problems if not any(address in text for address in UNANSWERED)] == []
+        guard.documents = policy_documents([load(spec).target()], "destroy")
         destroyed = there.destroy(spec)
+        assert {request.action for request in guard.denied} <= LOOKED_FOR
         assert destroyed.plan.count()["delete"] == result.plan.count()["create"], "one way to count"
         assert there.strict.inventory().keys() == before
