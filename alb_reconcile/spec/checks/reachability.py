@@ -32,11 +32,12 @@ def check(outline: Outline) -> None:
     for load_balancer, _, group in outline.forwards():
         users.setdefault(group, load_balancer)
     known: dict[object, bool] = {}
+    is_sound = outline.is_sound  # else a mistake may be why nothing forwards to a group
     for group, entry in outline.entries("target_groups").items():
         if group in users:
             _check_zones(outline, group, users[group])
             _check_security_groups(outline, group, users[group], known)
-        elif entry.get("targets") and outline.is_sound:  # else a mistake may be why nothing forwards to it
+        elif entry.get("targets") and is_sound:
             outline.warn(
                 ("target_groups", group),
                 "no listener or rule forwards to it, so its targets are never checked and serve nothing",
