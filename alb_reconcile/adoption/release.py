@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from alb_reconcile.adoption.adopt import entries_of
 from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
@@ -20,6 +21,9 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.text import did_you_mean
+
+_HOLDING_NOTHING: Final = frozenset({"record", "target_group"})
+"""Kinds that name a load balancer or a VPC and don't keep AWS from deleting it."""
 
 
 @dataclass(frozen=True)
@@ -188,8 +192,8 @@ def _ties(going: Iterable[Observed], staying: Collection[Observed]) -> list[str]
     used: dict[str, list[str]] = {}
     stays = {item.id for item in staying}
     for item in going:
-        if item.state.kind == "target_group" or stays.intersection(_parents(item)):
-            continue  # these don't hold a VPC, or go down with their load balancer
+        if item.state.kind in _HOLDING_NOTHING or stays.intersection(_parents(item)):
+            continue  # or they go down with their load balancer
         for text in named_ids(item.state):
             used.setdefault(text, []).append(f"{item.address} ({item.id})")
     return [

@@ -268,6 +268,13 @@ def test_nobodys_record_is_refused_and_adopted(hand: Hand, names: Names) -> None
     assert names.rows().keys() == {"api.example.com A", "a.api.alb-reconcile.example.com TXT"}
 
 
+def test_a_record_that_is_let_go_holds_no_load_balancer(hand: Hand, names: Names) -> None:
+    hand.make(web())
+    found = Keeper(hand.world).release(web(), "record.api")
+    assert not [note for note in found.notes if "can't be deleted" in note]
+    assert "api.example.com A" in names.rows()
+
+
 def test_another_stacks_record_is_refused_and_never_adopted(hand: Hand, names: Names) -> None:
     hand.make({**api(), "stack": "other"})
     with pytest.raises(RefusedError, match=r"record api.example.com \(A\) is stack other\'s; choose another name"):
