@@ -41,8 +41,8 @@ GETS: Final = 2
 """S3 requests of a cell: its lease (taken in two writes and a read, since the last one's is there; given back), its result."""
 MESSAGES: Final = 4
 """SQS requests of a cell: sent, received, kept, deleted; and it is kept again every third of its visibility."""
-ASSUMED: Final = 2
-"""STS requests of a cell: AssumeRole, GetCallerIdentity."""
+ASSUMED: Final = 4
+"""STS requests of a cell: AssumeRole, and who one is: for the cell's lease, in the account, and in its round."""
 PROCESSOR: Final = 0.027
 """Seconds of processor time a stack, for all that a round takes (docs/fleet.md, 1,000 stacks in 100 cells)."""
 FILE: Final = 40e-6

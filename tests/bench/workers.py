@@ -33,6 +33,7 @@ WORKERS: Final = (1, 2, 4)
 BUCKET: Final = "fleet-results"
 LONGEST: Final = 600.0
 """Seconds after which what doesn't end is a failure."""
+_RECKONED: Final = {"sqs": scale.MESSAGES, "s3 Put": scale.PUTS, "s3 Get": scale.GETS, "sts": scale.ASSUMED}
 _SPEC: Final = """\
 stack: service-{number}
 vpcs: {{main: {{cidr_block: 10.{number}.0.0/16}}}}
@@ -59,15 +60,9 @@ def measure(table: Table) -> None:
             table.add(
                 Row(f"{count} at work, from the first cell's begin to the last one's end", ended - began, "s", floor)
             )
-            made = Counter((call.service, call.operation) for call in calls)
-            for what, number, reckoned in (
-                ("S3 PUT", made["s3", "Put"], scale.PUTS),
-                ("S3 GET", made["s3", "Get"], scale.GETS),
-                ("STS", sum(number for named, number in made.items() if named[0] == "sts"), scale.ASSUMED),
-            ):
-                table.add(
-                    Row(f"… {what} requests a cell, beside what scale reckons with", number / CELLS, floor=reckoned)
-                )
+            requests = Counter(call.service + (f" {call.operation}" if call.service == "s3" else "") for call in calls)
+            for what, reckoned in _RECKONED.items():
+                table.add(Row(f"… requests a cell, and reckoned: {what}", requests[what] / CELLS, floor=reckoned))
     table.note("the floor is what the buckets allow for a cell's calls, times cells, divided among the workers")
 
 
