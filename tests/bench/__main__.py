@@ -9,12 +9,14 @@ import sys
 import time
 from importlib.metadata import version
 
-from tests.bench import command_line, drift, fleet, growth, hundred, planner, runbook
+from tests.bench import command_line, drift, fleet, growth, hundred, planner, runbook, scale, workers
 from tests.bench.lab import lab
 from tests.bench.table import Table
 
 _RUNBOOK = ("create", "plan", "destroy")
-_SECTIONS = ("cli", *_RUNBOOK, "growth", "hundred", "planner", "sync", "drift")
+_ALONE = {"drift": drift, "workers": workers, "scale": scale}
+"""Those that need no account of the bench's."""
+_SECTIONS = ("cli", *_RUNBOOK, "growth", "hundred", "planner", "sync", *_ALONE)
 
 
 def main() -> int:
@@ -44,8 +46,9 @@ def main() -> int:
                 hundred.measure(account, table)
             if "sync" in wanted:
                 fleet.measure(account, table)
-    if "drift" in wanted:
-        drift.measure(table)
+    for name, section in _ALONE.items():
+        if name in wanted:
+            section.measure(table)
     missed = table.missed
     print(
         f"\n{len(table.rows)} numbers, {len(missed)} limits missed, {time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f}"

@@ -57,7 +57,7 @@ def _measure_round(lab: Lab, table: Table, specs: str, weight: Path) -> None:
     done = lab.run(module("weighed", str(weight), "sync", specs))
     _expect(done.output, STACKS)
     single = lab.run(tool("plan", str(Path(specs) / "00.yaml"), "--detailed-exitcode"))
-    made, alone = _by_bucket(done.calls), _by_bucket(single.calls)
+    made, alone = by_bucket(done.calls), by_bucket(single.calls)
     for named in sorted(made | alone):
         table.add(Row(f"calls, {named[0]} ({STACKS} single plans' beside)", made[named], floor=alone[named] * STACKS))
     table.add(Row("mutating calls", len(changes(done.calls)), limit=0))
@@ -70,7 +70,7 @@ def _measure_round(lab: Lab, table: Table, specs: str, weight: Path) -> None:
     table.add(Row("peak memory", spent["megabytes"], "MB", limit=MOST_MEMORY))
     whole = lab.run(tool("sync", "--pace", "1.0", specs))
     _expect(whole.output, STACKS)
-    floor = allowed(_by_bucket(whole.calls), 1)
+    floor = allowed(by_bucket(whole.calls), 1)
     table.add(
         Row("wall time with --pace 1.0, beside AWS's full buckets", whole.wall, "s", floor, limit=1.3, by_ratio=True)
     )
@@ -132,8 +132,8 @@ def _expect(output: str, stacks: int) -> None:
         raise RuntimeError(f"not all were in sync:\n{output[-2000:]}")
 
 
-def _by_bucket(calls: Iterable[Call]) -> Counter[Named]:
-    """All of the tool's reads of EC2 have filters."""
+def by_bucket(calls: Iterable[Call]) -> Counter[Named]:
+    """The tokens that calls took. All of the tool's reads of EC2 have filters."""
     made: Counter[Named] = Counter()
     for call in calls:
         for name, bucket, tokens in buckets_of(call.service, call.operation, lambda: {"Filters": ["some"]}):

@@ -110,10 +110,13 @@ class Lab:
 
     def run(self, command: Sequence[str]) -> Ran:
         """Run something through the proxy and collect its calls."""
-        self._ask(self.proxy, "GET", "/bench/calls")
+        self.calls()
         done = run(command, environment(self.proxy, self.state))
-        calls = tuple(Call(*row) for row in json.loads(self._ask(self.proxy, "GET", "/bench/calls")))
-        return Ran(done.started, done.ended, done.output, calls)
+        return Ran(done.started, done.ended, done.output, self.calls())
+
+    def calls(self) -> tuple[Call, ...]:
+        """Those through the proxy since it was last asked."""
+        return tuple(Call(*row) for row in json.loads(self._ask(self.proxy, "GET", "/bench/calls")))
 
     def run_directly(self, command: Sequence[str]) -> Ran:
         """Run something past the proxy: to set a scene that isn't measured."""
@@ -153,15 +156,15 @@ class Lab:
 def lab() -> Iterator[Lab]:
     """Start the account; its processes are gone afterwards, however that comes."""
     with ExitStack() as stack:
-        moto = stack.enter_context(_process("emulator"))
-        proxy = stack.enter_context(_process("proxy", str(moto)))
+        moto = stack.enter_context(server("emulator"))
+        proxy = stack.enter_context(server("proxy", str(moto)))
         started = Lab(moto, proxy, stack.enter_context(tempfile.TemporaryDirectory()))
         started.reset()
         yield started
 
 
 @contextmanager
-def _process(name: str, *args: str) -> Iterator[int]:
+def server(name: str, *args: str) -> Iterator[int]:
     """A server in a session of its own (Ctrl-C is for us), and the port that it prints."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.calls.append((service, operation, started, ended, status))
 
-    do_GET = do_POST = _serve  # noqa: N815  # the names that http.server looks for
+    do_GET = do_POST = do_PUT = _serve  # noqa: N815  # the names that http.server looks for
 
     def _control(self, body: bytes) -> None:
         answer = b""
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         return _NAMES.get(service, service), operation
 
     def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        headers = {key: value for key, value in self.headers.items() if key.lower() != "connection"}
+        headers = {key: value for key, value in self.headers.items() if key.lower() not in ("connection", "host")}
         for attempt in (1, 2):
             if self._upstream is None:
                 self._upstream = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=60)
