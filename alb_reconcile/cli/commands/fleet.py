@@ -14,6 +14,7 @@ from alb_reconcile.api.allowances import check_allowed
 from alb_reconcile.api.session import Session, check_session
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.fleet import FleetView, cell_line, fleet_json, fleet_text, report_text, status_text
+from alb_reconcile.cli.render.fleet_metrics import fleet_metrics
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.queue import look_at_queue
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
@@ -200,7 +201,7 @@ class StatusOptions:
 def status(options: StatusOptions) -> ExitCode:
     """Show each cell's last result. Exits with 1 where one failed, with 2 where something requires manual action."""
     view = _recorded(options.look, options.queue)
-    options.look.output.show(view, status_text, fleet_json)
+    options.look.output.show(view, status_text, fleet_json, prometheus=fleet_metrics)
     return view.code
 
 

@@ -38,8 +38,8 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
     status.add_argument("--queue", metavar="URL", help="show what waits in this queue, too, and what was given up")
     for command in (plan, sync, apply, resume, status, report):
         command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
-        forms = ("text", "json", "html") if command is report else ("text", "json")
-        command.add_argument("--format", choices=forms, default="text")
+        further = {report: ("html",), status: ("prometheus",)}.get(command, ())
+        command.add_argument("--format", choices=("text", "json", *further), default="text")
     for command in (plan, sync, apply, status, report):
         _add_choice(command)
     for command in (plan, sync, apply, resume):

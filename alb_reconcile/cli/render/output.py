@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 class Output:
     """What `--format` and `--no-color` choose. Nobody else asks which format it is."""
 
-    format: Literal["text", "json", "markdown", "html", "svg", "mermaid"]
+    format: Literal["text", "json", "markdown", "html", "svg", "mermaid", "prometheus"]
     no_color: bool
 
     @property
