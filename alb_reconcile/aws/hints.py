@@ -64,7 +64,7 @@ def transport_error(service: str, operation: str, error: Exception) -> AwsError:
     name = type(error).__name__
     if any(kind.__name__ in _NO_CREDENTIALS for kind in type(error).__mro__):
         return UnreachableError(
-            f"no usable AWS credentials: {_one_line(error)}; set AWS_PROFILE or --profile, or log in"
+            f"no usable AWS credentials: {_one_line(error)}; set AWS_PROFILE or --profile, or log in; to try it without an account, add --sandbox"
         )
     if name in (
         "EndpointConnectionError",

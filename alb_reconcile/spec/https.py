@@ -85,7 +85,7 @@ class _Form:
                 {"redirect": self._mapping({key: self._node(value) for key, value in _REDIRECT.items()})}
             )
             redirect = {"protocol": self._node("HTTP"), "port": self._node(80), "default_action": action}
-            self._listen("http", self._mapping(redirect), "redirects port 80", "give it redirect: false")
+            self._listen("http", self._mapping(redirect), "redirects port 80", "set https.redirect: false")
         del _below(self.balancer)["https"]
         return self.problems
 

@@ -76,6 +76,8 @@ def status() -> ExitCode:
     emit("It has every region. A stack is found in its own: export that one, or give --region.")
     emit("")
     emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
+    if found.ca_file:
+        emit(f"HTTPS: curl --cacert {found.ca_file} --resolve NAME:PORT:127.0.0.1 https://NAME:PORT/")
     if found.provider:
         emit(f"Users of rules that authenticate log in at {found.provider}.")
     if found.names:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -10,6 +11,8 @@ import trustme
 
 from alb_reconcile.model.text import digest
 
+_VALID: Final = timedelta(days=198)
+"""As long as ACM's are ("ACM certificate characteristics")."""
 _LOCAL: Final = ("localhost", "127.0.0.1")
 _NAME: Final = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -59,7 +62,7 @@ class Authority:
         return file
 
     def _issue(self, names: tuple[str, ...]) -> Certificate:
-        issued = self._authority.issue_cert(*names)
+        issued = self._authority.issue_cert(*names, not_after=datetime.now(UTC) + _VALID)
         stem = digest(list(names))
         files = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
         for part in issued.cert_chain_pems:
