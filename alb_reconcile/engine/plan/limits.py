@@ -246,11 +246,14 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         if step.action == "update"
         or (step.action == "delete" and step.part_of is None and step.observed and not step.observed.state.service)
     }
-    # one that others take over from counts as replaced
+    # one that others take over from counts as replaced, unless an earlier run has put another in its place
     taken = {
         step.id
         for step in steps
-        if step.detail(TakeOver).groups and step.part_of is None and step.address.kind == "load_balancer"
+        if step.detail(TakeOver).groups
+        and step.part_of is None
+        and step.address.kind == "load_balancer"
+        and plan.ids.get(step.address, step.id) == step.id
     }
     balancers = {item.id for item in plan.live if item.address.kind == "load_balancer"}
     renewed = sum(step.address.kind == "load_balancer" and step.action == "replace" for step in steps) + len(taken)
