@@ -173,3 +173,9 @@ class RedisTransport(_Checked, redis.Transport):  # type: ignore[misc]  # kombu 
     """Redis."""
 
     Channel = RedisChannel
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """kombu's hook. It looks for messages whose time is over only if Redis says nothing at all for `timeout`, and Redis says
+        each second that there is nothing: a killed worker's cell would never be seen again."""
+        self.cycle.maybe_restore_messages()
+        super().drain_events(connection, timeout=timeout)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 celery_app = pytest.importorskip("alb_reconcile.fleet.celery_app", reason="the extra fleet isn't installed")
+POLL = 2.0
+"""Seconds for which a worker's loop waits (Celery's `synloop`): longer than the second after which Redis answers that there is nothing."""
 DUE = -1000
 """Seconds until a message appears again: it is due."""
 
@@ -52,7 +54,7 @@ class Taking:
 
         def look() -> bool:
             with suppress(TimeoutError):
-                self.connection.drain_events(timeout=0.2)
+                self.connection.drain_events(timeout=POLL)
             return bool(self.taken)
 
         until(look)
@@ -119,5 +121,5 @@ def test_a_server_that_is_down_is_one_line(tmp_path: Path) -> None:
 def _restored(worker: Taking) -> bool:
     """Have the worker look for messages whose time is over."""
     with suppress(TimeoutError):
-        worker.connection.drain_events(timeout=0.2)
+        worker.connection.drain_events(timeout=POLL)
     return True
