@@ -184,6 +184,7 @@ class RedisTransport(_Checked, redis.Transport):  # type: ignore[misc]  # kombu 
     Channel = RedisChannel
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
-        """kombu's hook. Its blocking loop looks for messages whose time is over only when Redis is slower than its own answer of nothing."""
+        """kombu's hook. It looks for messages whose time is over only if Redis says nothing at all for `timeout`, and Redis says
+        each second that there is nothing: a killed worker's cell would never be seen again."""
         self.cycle.maybe_restore_messages()
-        super().drain_events(connection, timeout)
+        super().drain_events(connection, timeout=timeout)

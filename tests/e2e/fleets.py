@@ -135,6 +135,7 @@ class OnQueue:
             arguments = host.arguments("fleet", "worker", str(self.tool.folder / "fleet.yaml"), "--queue", self.url)
             environment = {**host.environment, "ALB_RECONCILE_LOCK_DIR": str(place / "locks")}
             said = place / "said"
+            said.touch()
             with begun(arguments[1:], folder=host.folder, environment=environment, said=said) as process:
                 yield WorkerProcess(process, proxy, said)
 
@@ -151,8 +152,10 @@ class WorkerProcess(NamedTuple):
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of that name."""
-        lines = [json.loads(line) for line in self.said.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
+        whole = [
+            line for line in self.said.read_text().splitlines(keepends=True) if line[:1] == "{" and line[-1] == "\n"
+        ]
+        return [line for line in map(json.loads, whole) if line["event"] == event]
 
 
 def _lease_of(cell: Cell) -> str:

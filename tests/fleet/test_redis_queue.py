@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 celery_app = pytest.importorskip("alb_reconcile.fleet.celery_app", reason="the extra fleet isn't installed")
+POLL = 2.0
+"""Seconds for which a worker's loop waits (Celery's `synloop`): longer than the second after which Redis answers that there is nothing."""
 DUE = -1000
 """Seconds until a message appears again: it is due."""
 
@@ -55,7 +57,7 @@ class Taking:
 
         def look() -> bool:
             with suppress(TimeoutError):
-                self.connection.drain_events(timeout=2.0)  # as Celery waits
+                self.connection.drain_events(timeout=POLL)
             return bool(self.taken)
 
         until(look)
@@ -122,7 +124,7 @@ def test_a_server_that_is_down_is_one_line(tmp_path: Path) -> None:
 def _restored(worker: Taking) -> bool:
     """Have the worker look for messages whose time is over."""
     with suppress(TimeoutError):
-        worker.connection.drain_events(timeout=2.0)  # as Celery waits
+        worker.connection.drain_events(timeout=POLL)
     return True
 
 
