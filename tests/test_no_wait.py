@@ -91,7 +91,7 @@ def test_it_ends_when_all_is_made_and_says_what_isnt_ready(account: World, run: 
     assert told[-1].startswith("http://")
     assert "Converged." not in told
     record = run.record()
-    assert (record["result"], record["not_ready"], record["times"]) == ("corrected", NOT_READY, {})
+    assert (record["result"], record["not_ready"], list(record["times"])) == ("corrected", NOT_READY, ["took"])
     assert [f"      not ready: {line}" for line in NOT_READY] == run("history", FILE)[-2:]
     shown = run("status", FILE)
     assert [line for line in shown if "ready" in line] == [f"Not ready: {line}" for line in NOT_READY]
@@ -140,7 +140,7 @@ def test_when_it_answered_first_and_when_all_was_so(account: World, run: Run) ->
     began = account.clock.now()
     told = run(*APPLY, spec=demo())
     times = run.record()["times"]
-    assert list(times) == ["ready", "converged"]
+    assert list(times) == ["ready", "converged", "took"]
     assert 60 <= times["ready"] <= times["converged"] <= account.clock.now() - began + 1
     line = told[told.index("Converged.") + 1]
     assert re.fullmatch(r"16 created in 1m \d+s, first healthy target after 1m \d+s\.", line)
@@ -149,7 +149,7 @@ def test_when_it_answered_first_and_when_all_was_so(account: World, run: Run) ->
 def test_what_answered_before_isnt_told_to_be_ready_again(account: World, run: Run) -> None:
     account.converge(demo())
     told = run(*APPLY, spec=edited(demo(), "instances/web/user_data", "#!/bin/sh\n"))
-    assert list(run.record()["times"]) == ["converged"]
+    assert list(run.record()["times"]) == ["converged", "took"]
     assert re.fullmatch(r"4 replaced in \d+m \d+s\.", told[told.index("Converged.") + 1])
     told = run(*APPLY)
     assert told[told.index("Converged.") + 1].startswith("http://"), "nothing was to be done, nor waited for"

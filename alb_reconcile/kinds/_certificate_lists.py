@@ -12,7 +12,7 @@ KEY_ALGORITHMS: Final = (
     "RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1",
 )  # fmt: skip
 _PATIENCE: Final = 30.0
-"""Seconds for all regions; from a private network some may not be reached."""
+"""Seconds for all regions, by the wall's clock, as HTTP time is; from a private network some may not be reached."""
 
 
 class Listed(NamedTuple):
@@ -68,7 +68,7 @@ async def list_everywhere(aws: Aws) -> Everywhere:
 
 async def _list(aws: Aws, everywhere: Everywhere) -> None:
     try:
-        async with aws.timeout(_PATIENCE):
+        async with asyncio.timeout(_PATIENCE):
             everywhere.found.extend(Listed(aws, row) for row in await list_certificates(aws))
     except AwsError as error:
         everywhere.unread[aws.region] = error.code

@@ -128,7 +128,7 @@ def test_what_isnt_signed_is_refused(ask: Callable[..., Answer], method: str, pa
 
 
 def test_no_other_service_is_served(ask: Callable[..., Answer]) -> None:
-    served = {"acm", "ec2", "iam", "route53", "s3", "secretsmanager", "servicequotas", "ssm", "sts", "wafv2"}
+    served = {"acm", "ec2", "iam", "route53", "s3", "secretsmanager", "servicequotas", "sqs", "ssm", "sts", "wafv2"}
     others = {*list_of_moto_modules(), "lambda", "execute-api", "s3express"} - served
     assert {"batch", "awslambda", "dynamodb", "moto_api", "instance_metadata"} <= others
     for service in others:
