@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alb_reconcile.adoption.adopt import Adoption
+from alb_reconcile.adoption.evidence import Candidate
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.export.entries import entry_of, plain_fields
 from alb_reconcile.export.scope import Found, read_around
@@ -74,7 +75,18 @@ class _Writer:
         item = self.found.all.get(step.id or "")
         if item is None or step.desired is None:
             return
-        path, entry = path_of(step.desired.address), entry_of(kind, item.found, self, whole=True)
+        path = path_of(step.desired.address)
+        values = dict(self._of_item(step, path, item))
+        for other, address in self.addresses.items():  # what only some members of a group have can't be said
+            mate = self.found.all.get(other)
+            if mate is not None and address.kind == step.address.kind and path_of(address) == path:
+                theirs = dict(self._of_item(step, path, mate))
+                values = {key: value for key, value in values.items() if theirs[key] == value}
+        yield from values.items()
+
+    def _of_item(self, step: Step, path: Path, item: Candidate) -> Iterator[tuple[Path, Any]]:
+        """What a resource has of the properties that a step is about."""
+        entry = entry_of(load_kinds()[step.address.kind], item.found, self, whole=True)
         for change in step.changes:
             name, _, rest = change.path.partition(".")
             if name == "tags":

@@ -133,3 +133,16 @@ def test_what_has_drifted_since_is_taken_over_too(
     assert "interval_seconds: 20" not in mended
     assert "targets: [instance]" in mended
     assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0
+
+
+def test_what_only_some_members_of_a_group_have_is_not_said_of_all(account: World, tmp_path: Path) -> None:
+    """A subnet with another range is a new one to the plan, in which one instance of two stands."""
+    vpc = account.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["alb-vpc"]}])["Vpcs"][0]["VpcId"]
+    assert main(["export", "--vpc", vpc, "-o", "old.yaml"]) == 0
+    assert main(["adopt", "old.yaml", "--yes"]) == 0
+    right = (tmp_path / "old.yaml").read_text(encoding="utf-8")
+    assert right.count("10.10.1.0/24") == 1
+    (tmp_path / "old.yaml").write_text(right.replace("10.10.1.0/24", "10.10.9.0/24"), encoding="utf-8")
+    assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
+    assert (tmp_path / "old.yaml").read_text(encoding="utf-8") == right
+    assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0
