@@ -129,7 +129,11 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
             return ""
         ill = {key: item.get("Reason") for key, item in targets.items() if item["State"] == "unhealthy"}
         told = ", ".join(f"{key} is unhealthy, {why}" for key, why in ill.items())
-        hint = f"; {told}: fix it, or run again, which replaces unhealthy old targets first" if ill else ""
+        hint = (
+            f"; {told}. If it is an old one, run again, which replaces it first; if it is new, correct the spec"
+            if ill
+            else ""
+        )
         return f"{least} other healthy targets before {own} may be deregistered (now {len(others)}{hint})"
 
     await run.watch(f"capacity {group}", fetch).until(own, check, timeout, run.say)

@@ -55,7 +55,9 @@ async def verify_stack(site: Site, settings: Settings, stopping: asyncio.Event, 
 async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) -> Report:
     discovery, where = site.discovery, f"{site.stack} in {site.region} (account {site.discovery.account})"
     if all(item.is_gone for item in discovery.resources):
-        raise VerifyError(f"nothing of {where} exists, so there is nothing to verify; run apply first")
+        raise VerifyError(
+            f"nothing of {where} exists, so there is nothing to verify; run apply first, or adopt if it runs already"
+        )
     checks = plan_checks(discovery, site.desired, settings.choice)
     if not checks:
         raise VerifyError(f"the spec of {where} has no listeners, so there is nothing to verify")

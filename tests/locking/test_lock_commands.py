@@ -125,8 +125,8 @@ def test_an_object_that_isnt_a_lease_isnt_broken(account: World, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("lock", "show"), "needs SPEC, or --stack NAME with --region"),
-        (("lock", "break", "leased.yaml", *NAMED), "needs SPEC, or --stack NAME with --region"),
+        (("lock", "show"), "needs SPEC (default stack.yaml), or --stack NAME with --region"),
+        (("lock", "break", "leased.yaml", *NAMED), "needs SPEC (default stack.yaml), or --stack NAME with --region"),
         (("lock", "break", "--stack", "demo"), "--stack needs --region too"),
         (("lock", "show", "leased.yaml", *LEASE), "--lease goes with --stack"),
         (("destroy", "leased.yaml", *LEASE), "--lease goes with --stack"),

@@ -1,6 +1,7 @@
 """`lock show` and `lock break`: who may run over a stack, and taking that from a run that is dead."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
@@ -8,7 +9,7 @@ from alb_reconcile.cli.render.lock import LockView, locks_json, locks_text
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
-from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target, refuse_lease
+from alb_reconcile.cli.session.specs import USUAL, LoadingOptions, StackOptions, load_stacks, named_target, refuse_lease
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.locking.store import LeaseLocation, LeaseStore
@@ -50,8 +51,8 @@ def break_(options: BreakOptions) -> ExitCode:
 
 
 def _targets(command: str, specs: tuple[str, ...], named: StackOptions, loading: LoadingOptions) -> list[DesiredStack]:
-    if bool(named.stack) == bool(specs):
-        raise UsageError(f"{command} needs SPEC, or --stack NAME with --region")
+    if bool(named.stack) == (bool(specs) or (not named.stack and Path(USUAL).exists())):
+        raise UsageError(f"{command} needs SPEC (default {USUAL}), or --stack NAME with --region")
     if named.stack:
         return [named_target(named)]
     refuse_lease(named)

@@ -234,11 +234,11 @@ def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
     actions = _add_commands(_add(commands, "lock", "", text), "ACTION")
     text = "show who holds lock and lease, since when and for how long, or held them last"
     show = _add(actions, "show", "lock.show", text, parents=[common])
-    show.add_argument("specs", nargs="*", metavar="SPEC", help="a spec")
+    show.add_argument("specs", nargs="*", metavar="SPEC", help="a spec (default stack.yaml)")
     _add_format(show)
     text = "take the lease away from a run that is dead, or has to stop"
     broken = _add(actions, "break", "lock.break_", text, parents=[common])
-    broken.add_argument("spec", nargs="?", metavar="SPEC", help="a spec")
+    broken.add_argument("spec", nargs="?", metavar="SPEC", help="a spec (default stack.yaml)")
     broken.add_argument("-y", "--yes", action="store_true", help="don't ask")
     for action in (show, broken):
         add_named(action)

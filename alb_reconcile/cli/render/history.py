@@ -87,7 +87,7 @@ def _counts(record: Record) -> Iterator[str]:
 
 def _details(record: Record) -> Iterator[str]:
     if record.error:
-        yield record.error
+        yield from record.error.split(r"\n")  # as it is recorded, on one line
     yield from (f"not ready: {line}" for line in record.not_ready)
     if record.throttled:
         yield render_throttled(record.throttled)
