@@ -49,7 +49,7 @@ def only_fresh() -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes or waits longest begins first, so that it doesn't stand alone at the end."""
-    longest = ("load", "golden", "e2e", "properties")
+    longest = ("docs", "load", "golden", "e2e", "properties")
     places = {name: place for place, name in enumerate(longest)}
     items.sort(key=lambda item: places.get(item.path.parent.name, len(longest)))
 
