@@ -23,7 +23,7 @@ fleet-demo: $(READY)
 	@$(BIN)/python -m tests.fleet_demo
 
 test: $(READY)
-	$(BIN)/pytest --numprocesses=3 --dist=worksteal
+	$(BIN)/pytest --numprocesses=4 --dist=worksteal
 
 # what .pre-commit-config.yaml runs as well
 check: $(READY)
