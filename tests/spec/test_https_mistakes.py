@@ -155,7 +155,7 @@ MISTAKES: dict[str, tuple[Callable[[Spec], Any], str, str]] = {
     "port": (given(port=443), f"{HTTPS}.port", "leave it out: it is 443"),
     "another listener at 443": (beside(listeners={"tls": TLS}), f"{PUBLIC}.listeners.tls", "https of load_balancers.public listens at port 443; remove this listener, or write it all out"),
     "a listener https at 443": (beside(listeners={"https": TLS}), f"{PUBLIC}.listeners.https", "listens at port 443; remove this listener"),
-    "another listener at 80": (beside(listeners={"web": PLAIN}), f"{PUBLIC}.listeners.web", "redirects port 80; remove this listener, or give it redirect: false"),
+    "another listener at 80": (beside(listeners={"web": PLAIN}), f"{PUBLIC}.listeners.web", "redirects port 80; remove this listener, or set https.redirect: false"),
     "a listener http at 80": (beside(listeners={"http": PLAIN}), f"{PUBLIC}.listeners.http", "redirects port 80; remove this listener"),
     "listeners in words": (beside(listeners="x"), f"{PUBLIC}.listeners", 'is the text "x"; give it a mapping'),
     "another load balancer's name": (another, "load_balancers.other.https.names[0]", "api.example.com leads to load_balancers.public already; keep it in one of them"),

@@ -25,7 +25,8 @@ TEXTS = {file.stem: file.read_text(encoding="utf-8") for file in sorted(SPECS.gl
 TREES = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
 VARIABLES = {"EC2_SSH_KEY_NAME": "key", "A": "a", "B": ""}
 
-SECONDS = 2.0
+FLOORS = 20.0
+"""Two seconds where `worst.floor` takes a tenth of one, which it does on a machine of our days."""
 MIB = 200.0
 
 
@@ -216,10 +217,11 @@ def groups(names: list[str], count: int) -> list[list[str]]:
 
 @pytest.mark.parametrize("cases", groups([*CASES, *PATTERNS], 6), ids=lambda cases: f"{cases[0]} and others")
 def test_time_and_memory_are_bounded(cases: list[str]) -> None:
-    """Under 2 s and 200 MB for each; what is over it gets a second chance, for the sake of busy machines."""
-    over = [result for result in measured(cases) if result["seconds"] >= SECONDS or result["mib"] >= MIB]
+    """Under 20 floors, two seconds or three, and 200 MB for each; what is over it gets a second chance, for the sake of
+    busy machines."""
+    over = [result for result in measured(cases) if result["floors"] >= FLOORS or result["mib"] >= MIB]
     again = measured([result["case"] for result in over]) if over else []
-    assert [result for result in again if result["seconds"] >= SECONDS or result["mib"] >= MIB] == []
+    assert [result for result in again if result["floors"] >= FLOORS or result["mib"] >= MIB] == []
 
 
 def measured(cases: list[str]) -> list[dict[str, Any]]:
