@@ -278,8 +278,8 @@ class _Needs:
             yield from _texts_in(item.creation)
 
 
-_GLOBAL: Final = ("iam:", "route53:", "s3:", "sts:")
-"""Services whose calls may be of another region than the stack."""
+_GLOBAL: Final = ("acm:ListCertificates", "iam:", "route53:", "s3:", "sts:")
+"""What may be called in another region than the stack's: ACM is asked in each before a validation record is deleted."""
 
 
 def type_of(kind: AnyKind) -> str:

@@ -5,7 +5,7 @@ came isn't its to delete: a tag says which records it has made.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,12 +13,12 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._certificate_lists import Listed, bare_names, list_everywhere, read_tags
+from alb_reconcile.kinds._certificate_lists import Everywhere, Listed, bare_names, list_everywhere, read_tags
 from alb_reconcile.kinds._record_changes import Change, change_records, read_record
 from alb_reconcile.kinds._zones import Zone
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.text import digest
 
 PENDING, ISSUED = "PENDING_VALIDATION", "ISSUED"
@@ -231,7 +231,7 @@ async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Record]
     if not own:
         return
     everywhere = await list_everywhere(run.aws)
-    needed = await _needed(run, arn, everywhere.found)
+    needed = await _needed(run, arn, everywhere)
     own = [item for item in own if item.domain.lower() not in needed]
     if own and everywhere.unread:
         where = ", ".join(f"{name} ({why})" for name, why in sorted(everywhere.unread.items()))
@@ -248,14 +248,20 @@ async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Record]
             await change_records(run, zone, [("DELETE", row) for row in there], wait=False)
 
 
-async def _needed(run: Run, arn: str, others: Iterable[Listed]) -> set[str]:
-    """The names that other certificates are validated for, without wildcards."""
+async def _needed(run: Run, arn: str, everywhere: Everywhere) -> set[str]:
+    """The names that other certificates are validated for, without wildcards. A region whose certificates may only be listed is
+    noted as unread."""
     found: set[str] = set()
-    for item in others:
+    for item in everywhere.found:
         row = item.row
         if item.arn == arn or item.arn in run.departed or row.get("Type") == "IMPORTED" or row.get("Status") in DEAD:
             continue
         found |= item.names
         if row.get("HasAdditionalSubjectAlternativeNames"):
-            found |= bare_names((await describe(item.aws, item.arn) or {}).get("SubjectAlternativeNames", ()))
+            try:
+                told = await describe(item.aws, item.arn) or {}
+            except AwsError as error:
+                everywhere.unread[item.aws.region] = error.code
+            else:
+                found |= bare_names(told.get("SubjectAlternativeNames", ()))
     return found

@@ -251,3 +251,16 @@ def test_only_the_role_that_is_named_may_be_passed() -> None:
     assert not is_allowed(documents, Request("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", context))
     assert not is_allowed(documents, Request("iam:PassRole", role, {"iam:PassedToService": "lambda.amazonaws.com"}))
     assert "iam:PassRole" not in actions_in(policies(demo(), "apply"))
+
+
+def test_certificates_are_listed_in_every_region() -> None:
+    """Else no validation record would ever be deleted: one of another region may need it."""
+    spec = {**demo(), "certificates": {"api": {"domain_name": "api.example.com", "zone": "example.com"}}}
+    told = [
+        item
+        for document in policies(spec, "destroy")
+        for item in document["Statement"]
+        if "acm:ListCertificates" in ([item["Action"]] if isinstance(item["Action"], str) else item["Action"])
+    ]
+    assert told
+    assert not [item for item in told if "Condition" in item]
