@@ -188,7 +188,11 @@ class _Writer:
         entry = entry_of(kind, item, self)
         if item.id not in self.draft.found.addresses:
             return entry
-        known = self.draft.found.tags.get(item.id, {})
+        known, name = self.draft.found.tags.get(item.id, {}), str(getattr(item.state, "name", ""))
+        if name and name == known.get("Name"):
+            entry = {"name": name, **entry}
+        elif re.search("-[0-9a-f]{8}$", name):  # derived, unless it was adopted
+            entry.pop("name", None)
         if known.get(tags.PREVENT_DESTROY) == "true":
             entry["prevent_destroy"] = True
         if reference := known.get(tags.IMAGE):

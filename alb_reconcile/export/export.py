@@ -56,7 +56,7 @@ class Export:
     """How many resources it declares, counted as plans and `validate` count."""
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    """Why it can't be adopted as it is; of a stack that is owned already, what the next plan would do."""
+    """Why it can't be adopted as it is; of a stack that is owned already, what it lacks and what the next plan would do."""
     is_owned: bool = False
 
 
@@ -77,6 +77,8 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     header = [f"What ran in {region}, account {account}: {scope}."]
     given: tuple[str, ...] = ()
     if scope.stack:
+        unsaid = ((address, draft.excluded[key]) for key, address in found.addresses.items() if key in draft.excluded)
+        problems = (*(f"{address} isn't in the spec: {why}" for address, why in unsaid), *problems)
         header += [_UNKNOWN, *(f"Not as it runs: {text}" for text in problems)]
     else:
         given = await _needed(aws, written, adoption, wishes) if adoption else ()

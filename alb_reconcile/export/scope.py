@@ -16,14 +16,13 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._ec2 import read_interfaces
 from alb_reconcile.kinds.base import FoundByUse, Used
 from alb_reconcile.kinds.identifiers import is_id_of
+from alb_reconcile.kinds.reader import NO_STACK
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Properties, field_names
 from alb_reconcile.model.text import printable
 
-_NO_STACK: Final = "-"
-"""No stack can have that name, so whatever carries a stack's tags is somebody's."""
 _SCALED: Final = "aws:autoscaling:groupName"
 """The tag of instances that an Auto Scaling group launches and ends."""
 _MADE_FOR: Final = re.compile(r"(?<=^ELB )app/\S+|vpce-[0-9a-f]+|nat-[0-9a-f]+")
@@ -84,7 +83,7 @@ async def read_around(aws: Aws, vpcs: set[str]) -> Found:
     return _found(reader, [*found, *(item for part in rest.values() for item in part)])
 
 
-def _reader(aws: Aws, stack: str = _NO_STACK) -> HypotheticalReader:
+def _reader(aws: Aws, stack: str = NO_STACK) -> HypotheticalReader:
     reader = HypotheticalReader(aws, stack, {})
     reader.everything = reader.thorough = True
     return reader

@@ -67,7 +67,7 @@ def export_spec(options: ExportOptions) -> ExitCode:
     else:
         emit(found.text.rstrip("\n"))
     for problem in found.problems:
-        what = "The next plan wouldn't be empty" if scope.stack else "It can't be adopted as it is"
+        what = "It isn't what runs yet" if scope.stack else "It can't be adopted as it is"
         complain(f"{what}: {printable(problem)}")
     return ExitCode.FAILED if found.problems else ExitCode.OK
 
