@@ -28,7 +28,7 @@ from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.files import replace_file
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
-from alb_reconcile.export.taking_over import changes_for
+from alb_reconcile.export.taking_over import USER_DATA, changes_for
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id
 from alb_reconcile.locking.hold import hold
@@ -79,6 +79,11 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         if options.write:
             found, rewritten = await _rewrite(aws, found, options, partial(keep, given=given))
         options.output.show(found, adoption_text, adoption_json)
+        if options.write and (kept := _unwritten(found)):
+            complain(
+                f"Note: {kept} {'runs' if ',' not in kept else 'run'} with other user data than the spec's. User data may hold secrets, "
+                f"so --write never writes it; alb-reconcile export --stack {target.stack} -o FILE writes it to files beside FILE"
+            )
         if not found.taggings and not rewritten.text:
             return ExitCode.OK
         if rewritten.text:
@@ -129,6 +134,12 @@ async def _rewrite(
         before.decode().splitlines(), text.splitlines(), options.spec, options.spec, lineterm="", n=1
     )
     return found, Rewritten(text, "\n".join(lines) + "\n")
+
+
+def _unwritten(found: Adoption) -> str:
+    """Whose user data is otherwise than the spec's."""
+    steps = found.preview.plan.steps if found.preview.plan else ()
+    return ", ".join(str(step.address) for step in steps if any(item.path == USER_DATA for item in step.changes))
 
 
 def _open(found: Adoption) -> list[str]:

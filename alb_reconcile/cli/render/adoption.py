@@ -32,6 +32,10 @@ def adoption_text(found: Adoption, style: Style) -> str:
         lines.append("Adopting changes tags only.")
     else:
         lines.append("There is nothing to adopt.")
+        if found.held and not found.missing:
+            lines += _preview(
+                "The next apply would do this:", found.preview, style, rest="The next apply has nothing to do."
+            )
     return "\n".join(lines)
 
 
@@ -67,7 +71,7 @@ def release_text(found: Release, style: Style) -> str:
     lines += ["", *_notes(found.notes, style)]
     if found.preview is not None:
         lines += _preview("With the spec as it is, the next apply would do this:", found.preview, style)
-    lines.append("Releasing removes alb-reconcile's tags and changes nothing else.")
+    lines.append("Releasing removes alb-reconcile's tags and changes nothing else: nothing is stopped or deleted.")
     return "\n".join(lines)
 
 
@@ -108,12 +112,14 @@ def _notes(notes: Sequence[str], style: Style) -> Iterator[str]:
         yield ""
 
 
-def _preview(title: str, preview: Preview, style: Style) -> Iterator[str]:
+def _preview(
+    title: str, preview: Preview, style: Style, *, rest: str = "After that, apply has nothing to do."
+) -> Iterator[str]:
     if preview.plan is None:
         yield style.paint(f"Warning: after that, apply would be refused: {preview.refusal}", "red")
         return
     if preview.plan.is_empty:
-        yield "After that, apply has nothing to do."
+        yield rest
         return
     yield title
     yield ""
