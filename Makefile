@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-unexport PYTHONDONTWRITEBYTECODE # where it is set, each process that a test starts would compile the program anew
 
 .PHONY: demo fleet-demo test check docs docs-update house coverage bench soak lock clean
 
