@@ -177,6 +177,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add("status", "status.status", "show each resource, the health of the targets and the URLs")
     _add_specs(command)
+    text = "exit with 2 if something is missing or not ready"
+    command.add_argument("--detailed-exitcode", action="store_true", help=text)
     _add_format(command)
 
     command = add("graph", "graph.graph", "draw the stack as it will be, coloured by the plan; changes nothing")
