@@ -8,7 +8,8 @@ from typing import Final
 from alb_reconcile.adoption.evidence import Candidate, Scene, place_of_candidate, weigh
 from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.text import number_of
 
 NEW: Final = "new"
 """What stands for an id where an entry is left to `apply`, whatever looks like it."""
@@ -128,7 +129,7 @@ class Matcher:
         if len(options) > len(team) or rivals:
             self._refuse(team, options, rivals)
             return
-        ordered = sorted(options, key=lambda key: (free[key].found.created, key))
+        ordered = sorted(options, key=lambda key: _first_named(free[key].found))
         for desired, key in zip(team, ordered, strict=False):
             self._take(desired, free[key], options[key])
 
@@ -156,6 +157,11 @@ class Matcher:
                 )
                 self.settled.add(desired.address)
                 return
+
+
+def _first_named(found: Observed) -> tuple[int, str, str]:
+    """What orders those that nothing tells apart: the number in the Name, then who was made first."""
+    return number_of(found.tags.get("Name", "")), found.created, found.id
 
 
 def _teams(entries: Iterable[Desired], rank: int) -> list[list[Desired]]:

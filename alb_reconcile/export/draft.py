@@ -13,10 +13,12 @@ from alb_reconcile.kinds import in_spec_order, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed, Properties, field_names
-from alb_reconcile.model.text import digest
+from alb_reconcile.model.text import digest, number_of, numbered
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import SECTIONS, resolved
 
+_MOST = 5
+"""Names that a comment lists."""
 _OURS = ("aws:", "alb-reconcile:")
 
 
@@ -225,10 +227,16 @@ class _Writer:
 
     def _common_name(self, items: Sequence[Observed], first: str) -> Entry:
         """The name of which each has its number, where it isn't the one that they would get anyway."""
-        stem = _stem({"Name": first})
-        have = [self.draft.found.tags.get(item.id, {}).get("Name") for item in items]
-        numbered = have == [f"{stem}-{number}" for number in range(1, len(items) + 1)]
-        return {"name": stem} if numbered and stem != f"{self.draft.stack}-{self.called[items[0].id]}" else {}
+        usual = f"{self.draft.stack}-{self.called[items[0].id]}"
+        have = [self.draft.found.tags.get(item.id, {}).get("Name", "") for item in items]
+        stem, digits = re.fullmatch(r"(.*?)(\d*)", first, re.DOTALL).groups()  # type: ignore[union-attr]  # matches any text
+        ways = (stem.removesuffix("-"), f"{stem}%d", f"{stem}%0{len(digits)}d")
+        found = next((way for way in ways if have == [numbered(way, place) for place in range(1, len(have) + 1)]), "")
+        if not found and all(have) and set(have) != {usual}:
+            names = [*dict.fromkeys(have)]
+            told = ", ".join([*names[:_MOST], *(["…"] if len(names) > _MOST else [])])
+            self.remark(f"{told} keep their names; what replaces them is called {usual}-1 and so on")
+        return {"name": found} if found and found != usual else {}
 
     def _likeness(self, kind: Any, item: Observed) -> str:
         """Equal for those that one entry can describe."""
@@ -371,8 +379,7 @@ def _stem(own: Mapping[str, str]) -> str:
 
 
 def _number(own: Mapping[str, str]) -> int:
-    found = re.search(r"(\d{1,9})$", own.get("Name", ""))
-    return int(found[1]) if found else 0
+    return number_of(own.get("Name", ""))
 
 
 def _by_number(pair: tuple[int, Observed]) -> tuple[int, str, str]:

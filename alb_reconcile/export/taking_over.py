@@ -89,6 +89,8 @@ class _Writer:
         entry = entry_of(load_kinds()[step.address.kind], item.found, self, whole=True)
         for change in step.changes:
             name, _, rest = change.path.partition(".")
+            if change.path == "tags.Name" and step.action == "replace":
+                continue  # it keeps its name as long as it stays
             if name == "tags":
                 yield from self._of_tag(path, rest, self.found.tags.get(item.found.id, {}), entry)
             elif name != _UNNAMED:

@@ -307,6 +307,8 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
             retry, off = waits.INSTANCE_UNKNOWN, {"Value": False}
             operation = "modify_instance_attribute"
             await run.aws.call("ec2", operation, retry=retry, InstanceId=instance, SourceDestCheck=off)
+        if "name" in desired.declared and (how.together or how.missing):  # one call gives all of them the same tags
+            await run.tag(instance, {"Name": desired.tags["Name"]})
         await wait_for_state(run, instance, "running")
         await attach_volumes(run, instance, desired.address, _volumes.persistent(wanted.data_volumes), desired.tags, {})
         if wanted.state == "stopped":

@@ -33,12 +33,31 @@ def snake(key: str) -> str:
     return re.sub("(?<!^)([A-Z])", r"_\1", key).lower()
 
 
+def numbered(name: str, number: int) -> str:
+    """The name of one of several: its number where the name has `%d` or, with leading zeros, `%02d`; else behind it."""
+    if _NUMBER.search(name):
+        return _NUMBER.sub(lambda found: f"{number:0{found[1] or 1}d}", name, count=1)
+    return f"{name}-{number}"
+
+
+def has_number(name: str) -> bool:
+    """Whether a name says where the number of one of several goes."""
+    return bool(_NUMBER.search(name))
+
+
+def number_of(name: str) -> int:
+    """The number that a name ends with; 0 where it ends otherwise."""
+    found = re.search(r"(\d{1,9})$", name)
+    return int(found[1]) if found else 0
+
+
 def digest(value: object, length: int = 12) -> str:
     """A short, stable digest of plain data (hexadecimal)."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
+_NUMBER: Final = re.compile("%(?:0([1-9]))?d")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 
 

@@ -10,7 +10,7 @@ from alb_reconcile.kinds.base import AnyKind, Entry, Grouped
 from alb_reconcile.kinds.identifiers import refer, refer_all
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout, field_names
-from alb_reconcile.model.text import digest, parse_duration
+from alb_reconcile.model.text import digest, has_number, numbered, parse_duration
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
@@ -77,7 +77,9 @@ class _Builder:
         """Members of a group are alike, and numbered."""
         spec_digest = digest([{**entry, "count": None}, str(getattr(state, "user_data", None))])
         for number in range(1, entry.get("count", 1) + 1):
-            label = f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")
+            label = entry.get("name")
+            if label and ("count" in entry or has_number(label)):
+                label = numbered(label, number)
             member = Address(state.kind, f"{name}-{number}")
             own = kind.member_of(state, number)
             self._add(member, {**entry, "name": label}, own, spec_digest, places, group=name)

@@ -1,4 +1,4 @@
-"""Which instances one call launches."""
+"""Which instances one call launches, and what they are called."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
@@ -7,9 +7,10 @@ from typing import Final
 
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.unseen import Unseen
+from alb_reconcile.model import tags
 from alb_reconcile.model.plan import Step, plain
+from alb_reconcile.model.resource import Change
 from alb_reconcile.model.steps import Launch
-from alb_reconcile.model.tags import launch_tags
 from alb_reconcile.model.text import digest
 
 _MOST: Final = 50
@@ -38,6 +39,19 @@ def launch_together(graph: Graph, unseen: Iterable[Unseen]) -> None:
                 graph.specify(step.key, replace(step.detail(Launch), together=together))
 
 
+def tell_names(graph: Graph) -> None:
+    """Say of what was adopted, and kept its Name so far, which one its replacement gets; as `launch_together` leaves it."""
+    for key, step in graph.steps.items():
+        wanted, found = step.desired, step.observed
+        if step.action != "replace" or wanted is None or found is None or found.tags.get(tags.NAME) != tags.KEPT:
+            continue
+        is_shared = bool(step.detail(Launch).together) and "name" not in wanted.declared
+        name = tags.shared_name(wanted, graph.decisions.stack) if is_shared else wanted.tags["Name"]
+        before = found.tags.get("Name")
+        if before and before != name and all(change.path != "tags.Name" for change in step.changes):
+            graph.steps[key] = replace(step, changes=(*step.changes, Change("tags.Name", before, name)))
+
+
 def _likeness(graph: Graph, step: Step) -> Hashable:
     wanted = step.desired
     assert wanted is not None  # noqa: S101 (for mypy: the caller looks)
@@ -51,7 +65,7 @@ def _parts(stack: str, steps: list[Step]) -> Iterator[list[Step]]:
     part: list[Step] = []
     for step in steps:
         entries = [item.desired for item in (*part, step) if item.desired]
-        if part and (len(part) == _MOST or max(map(len, launch_tags(entries, stack).values())) > _LONGEST):
+        if part and (len(part) == _MOST or max(map(len, tags.launch_tags(entries, stack).values())) > _LONGEST):
             yield part
             part = []
         part.append(step)

@@ -10,7 +10,7 @@ from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
-from alb_reconcile.engine.plan.launches import launch_together
+from alb_reconcile.engine.plan.launches import launch_together, tell_names
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.renames import find_renames
@@ -103,6 +103,7 @@ def _make_plan(
     tell_volumes(graph)
     keys = sort_keys(graph)
     launch_together(graph, unseen)
+    tell_names(graph)
     add_costs(graph)
     steps = tell_implied(steps_of(graph, keys), decisions.live)
     plan = Plan(
