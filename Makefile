@@ -8,8 +8,8 @@ READY := .venv/.ready
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/alb-reconcile schema > specs/stack.schema.json # for editors
 	@touch $(READY)
 
@@ -61,11 +61,12 @@ bench: $(READY)
 soak: $(READY)
 	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties tests/adoption/test_adopt_any_spec.py tests/export/test_export_any_spec.py tests/e2e tests/load
 
-# the lock file of the development environment, after a change of pyproject.toml
+# the lock file of the development environment, after a change of pyproject.toml; UPGRADE=1 takes the newest versions that
+# are three days old, in which a stolen release is usually found
 lock:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra sandbox --extra fleet --extra otel --group dev --no-header --no-annotate pyproject.toml --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra sandbox --extra fleet --extra otel --group dev --no-header --annotation-style split $(if $(UPGRADE),--upgrade --exclude-newer "3 days") pyproject.toml --output-file requirements-dev.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist
