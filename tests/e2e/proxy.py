@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 READS = ("Describe", "Get", "List")
 _S3 = {"GET": "GetObject", "PUT": "PutObject"}
+_THROTTLED = (b"<Code>RequestLimitExceeded<", b"<Code>Throttling<")
 _OURS = "/alb-reconcile/"
 """Where the sandbox itself answers."""
 _ALIVE = 1.0
@@ -95,6 +96,8 @@ class Proxy(ThreadingHTTPServer):
         self.aged: set[int] | None = None
         """The processes of whose leases that is said; None for all objects."""
         self.log: list[Change] = []
+        self.throttled: list[str] = []
+        """The operations of the calls that AWS has throttled."""
 
     def hold(self, operation: str, calls: int = 1) -> Gate:
         """A gate for so many of the operation's next calls. It is opened at the end of the test at the latest."""
@@ -178,6 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
             content = response.read()
         finally:
             connection.close()
+        if response.status >= 400 and any(code in content for code in _THROTTLED):
+            self.server.throttled.append(operation)
         if operation in self.server.pretended:
             content = content.replace(*self.server.pretended[operation])
         instead = self.server.replaced.pop(operation, None)

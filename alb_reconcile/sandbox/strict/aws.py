@@ -77,7 +77,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         lag: float = 0.0,
         *,
         mock: bool = True,
-        throttling: bool = False,
+        throttling: float = 0.0,
         limited: bool = False,
     ) -> None:
         self.clock = clock
@@ -92,7 +92,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self._health = Health()
         self._history = History()
         self._pager = Pager()
-        self._throttling = Throttling() if throttling else None
+        self._throttling = Throttling(throttling) if throttling else None
         self._usual_quotas = quotas.USUAL if limited else {}
         self._rules = book_of_rules()
         self._origin, self._started = datetime.now(UTC), clock()
