@@ -59,7 +59,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         await asyncio.gather(*tasks)
         resources = tuple(item for task in own.values() for item in task.result())
         foreign, missing = elsewhere.result()
-        taken = await _taken(reader)
+        taken, unowned = await _taken(reader)
     except BaseException:  # an interruption too: no read may go on behind it
         for task in tasks:
             task.cancel()
@@ -71,6 +71,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         resources,
         images.result()[0],
         taken,
+        unowned,
         foreign=foreign,
         findings=(*missing, *images.result()[1]),
         warnings=tuple(reader.warnings),
@@ -78,15 +79,12 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
     )
 
 
-async def _taken(reader: Reader) -> dict[tuple[str, str], str]:
-    """The names that others have, unique in account and region, by kind and name."""
+async def _taken(reader: Reader) -> tuple[dict[tuple[str, str], str], frozenset[str]]:
+    """The names that others have, unique in account and region, by kind and name; and which of these no stack owns."""
     read = {"load_balancer": await reader.load_balancers(), "target_group": await reader.target_groups()}
-    return {
-        (kind, item[f"{camel(kind)}Name"]): str(item[f"{camel(kind)}Arn"])
-        for kind, items in read.items()
-        for item in items
-        if not reader.ours(item["Tags"])
-    }
+    others = [(kind, item) for kind, items in read.items() for item in items if not reader.ours(item["Tags"])]
+    arns = {(kind, item[f"{camel(kind)}Name"]): str(item[f"{camel(kind)}Arn"]) for kind, item in others}
+    return arns, frozenset(str(item[f"{camel(kind)}Arn"]) for kind, item in others if tags.STACK not in item["Tags"])
 
 
 async def _account(reader: Reader, allowed: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of, subnets_of
 from alb_reconcile.engine.plan.preflight.free_addresses import full_subnets
 from alb_reconcile.kinds import load_kinds
@@ -40,7 +41,9 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
         for name, kind in load_kinds().items()
         if name in intents and isinstance(kind, HasPreconditions)
     ]
-    found = await asyncio.gather(check_quotas(aws, decisions, discovery, intents), *checks)
+    made = {address: item.desired for address, item in decisions.desired.items() if item.found is None}
+    quotas = check_quotas(aws, decisions, discovery, intents)
+    alike, found = await asyncio.gather(find_alike(aws, made, discovery), asyncio.gather(quotas, *checks))
     findings = [
         *discovery.findings,
         *(item for part in found for item in part),
@@ -50,7 +53,7 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
     return replace(
         discovery,
         findings=tuple(item for item in findings if not isinstance(item, Unread)),
-        warnings=(*discovery.warnings, *unread[:1]),
+        warnings=(*discovery.warnings, *alike, *unread[:1]),
         zones=await zones,
     )
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alb_reconcile.export.entries import entry_of, plain_fields
-from alb_reconcile.export.naming import name_of, unique
+from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
 from alb_reconcile.export.scope import Found
 from alb_reconcile.kinds import in_spec_order, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
+from alb_reconcile.kinds.images import entry_for
+from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed, Properties, field_names
-from alb_reconcile.model.text import digest, number_of, numbered
+from alb_reconcile.model.text import digest, number_of
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import SECTIONS, resolved
 
@@ -132,7 +134,10 @@ class _Writer:
         for item in sorted(items, key=lambda item: (item.created, str(item.state), item.id)):
             own = self.draft.found.tags.get(item.id, {})
             before = (self.draft.stack, *above.strip("/").split("/"))
-            name = unique(name_of(kind, item, own, before, self.draft.names), taken)
+            if address := self.draft.found.addresses.get(item.id):
+                name = address.name.rpartition("/")[2]
+            else:
+                name = unique(name_of(kind, item, own, before, self.draft.names), taken)
             taken.add(name)
             self.called[item.id] = name
             self.result.ids[Address(kind.name, f"{above}{name}")] = item.id
@@ -149,7 +154,7 @@ class _Writer:
         self.result.paths[item.id] = self.here
         entry = {
             **self._name_of(kind, item, f"{self.draft.stack}-{name}"),
-            **entry_of(kind, item, self),
+            **self._entry_of(kind, item),
             **self._tags_of(item),
         }
         section[name] = entry
@@ -178,6 +183,23 @@ class _Writer:
             ]
             self.result.remarks.setdefault(above[:-1], []).append(f"others: keep, since {'; '.join(sorted(reasons))}")
 
+    def _entry_of(self, kind: AnyKind, item: Observed) -> Entry:
+        """An entry, with what only tags of ours know of what the stack has already."""
+        entry = entry_of(kind, item, self)
+        if item.id not in self.draft.found.addresses:
+            return entry
+        known, name = self.draft.found.tags.get(item.id, {}), str(getattr(item.state, "name", ""))
+        if name and name == known.get("Name"):
+            entry = {"name": name, **entry}
+        elif re.search("-[0-9a-f]{8}$", name):  # derived, unless it was adopted
+            entry.pop("name", None)
+        if known.get(tags.PREVENT_DESTROY) == "true":
+            entry["prevent_destroy"] = True
+        if reference := known.get(tags.IMAGE):
+            del entry["image_id"]
+            entry |= entry_for(reference)
+        return entry
+
     # -- groups
 
     def _write_groups(self, kind: Any, section: dict[str, Entry]) -> None:
@@ -188,33 +210,36 @@ class _Writer:
         taken: set[str] = set()
         for items in sorted(groups.values(), key=lambda items: min((item.created, item.id) for item in items)):
             own = [self.draft.found.tags.get(item.id, {}) for item in items]
-            ordered = [item for _, item in sorted(zip(map(_number, own), items, strict=True), key=_by_number)]
+            ordered = [item for _, item in sorted(zip(own, items, strict=True), key=by_number)]
+            ordered.sort(key=self._place)
             first = self.draft.found.tags.get(ordered[0].id, {})
             known = self.draft.names.get(ordered[0].id, "")
             if len(items) > 1:
-                known = _stem({"Name": known})
+                known = stem({"Name": known})
             names = name_of(
-                kind, ordered[0], {**first, "Name": _stem(first)}, (self.draft.stack,), {ordered[0].id: known}
+                kind, ordered[0], {**first, "Name": stem(first)}, (self.draft.stack,), {ordered[0].id: known}
             )
-            name = unique(names, taken)
+            own_address = self.draft.found.addresses.get(ordered[0].id)
+            name = kind.group_of(own_address.name) if own_address else unique(names, taken)
             taken.add(name)
             self._write_group(kind, ordered, section, name)
 
     def _write_group(self, kind: Any, items: Sequence[Observed], section: dict[str, Entry], name: str) -> None:
         self.here = (kind.section, name)
-        entry = entry_of(kind, items[0], self)
-        if len(items) > 1:
-            entry = {"count": len(items), **entry}
+        entry = self._entry_of(kind, items[0])
+        numbers = [self._place(item) or place for place, item in enumerate(items, 1)]
+        if max(numbers) > 1:
+            entry = {"count": max(numbers), **entry}
         for key in ("subnets",):
             entry[key] = sorted({self.name_of(text) for item in items for text in getattr(item.state, key)})
-        for number, item in enumerate(items, 1):
+        for number, item in zip(numbers, items, strict=True):
             self.called[item.id] = name
             self.result.ids[Address(kind.name, f"{name}-{number}")] = item.id
             self.result.paths[item.id] = self.here
         entry |= self._file_of(kind, items[0], name)
-        given = self._name_of(kind, items[0], self._usual_name(items, name))
-        if given and len(items) > 1:
-            given = self._common_name(items, given["name"])
+        given = self._name_of(kind, items[0], "" if "count" in entry else f"{self.draft.stack}-{name}-1")
+        if given and "count" in entry:
+            given = self._common_name(dict(zip(numbers, items, strict=True)))
         section[name] = {**given, **entry, **self._tags_of(items[0])}
         self._say_beside(items)
 
@@ -222,25 +247,27 @@ class _Writer:
         for text in dict.fromkeys(text for item in items for text in self.draft.found.asides.get(item.id, ())):
             self.remark(text)
 
-    def _usual_name(self, items: Sequence[Observed], name: str) -> str:
-        return f"{self.draft.stack}-{name}-1" if len(items) == 1 else ""
+    def _place(self, item: Observed) -> int:
+        """Its number, where it has one already."""
+        address = self.draft.found.addresses.get(item.id)
+        return number_of(address.name) if address else 0
 
-    def _common_name(self, items: Sequence[Observed], first: str) -> Entry:
+    def _common_name(self, items: Mapping[int, Observed]) -> Entry:
         """The name of which each has its number, where it isn't the one that they would get anyway."""
-        usual = f"{self.draft.stack}-{self.called[items[0].id]}"
-        have = [self.draft.found.tags.get(item.id, {}).get("Name", "") for item in items]
-        stem, digits = re.fullmatch(r"(.*?)(\d*)", first, re.DOTALL).groups()  # type: ignore[union-attr]  # matches any text
-        ways = (stem.removesuffix("-"), f"{stem}%d", f"{stem}%0{len(digits)}d")
-        found = next((way for way in ways if have == [numbered(way, place) for place in range(1, len(have) + 1)]), "")
-        if not found and all(have) and set(have) != {usual}:
-            names = [*dict.fromkeys(have)]
+        usual = f"{self.draft.stack}-{self.called[next(iter(items.values())).id]}"
+        have = {place: self.draft.found.tags.get(item.id, {}).get("Name", "") for place, item in items.items()}
+        found = numbering(have)
+        if not found and all(have.values()) and {*have.values()} != {usual}:
+            names = [*dict.fromkeys(have.values())]
             told = ", ".join([*names[:_MOST], *(["…"] if len(names) > _MOST else [])])
             self.remark(f"{told} keep their names; what replaces them is called {usual}-1 and so on")
         return {"name": found} if found and found != usual else {}
 
     def _likeness(self, kind: Any, item: Observed) -> str:
-        """Equal for those that one entry can describe."""
+        """Equal for those that one entry can describe, or does."""
         self.here = ()
+        if address := self.draft.found.addresses.get(item.id):
+            return str(kind.group_of(address.name))
         own = self.draft.found.tags.get(item.id, {})
         entry = {**entry_of(kind, item, self), "subnets": None}
         uses = [self._use(member) for member in self._uses_of(item.id)]
@@ -249,8 +276,8 @@ class _Writer:
             [
                 entry,
                 _plain_tags(own),
-                _stem(own),
-                _stem({"Name": known}),
+                stem(own),
+                stem({"Name": known}),
                 sorted(uses, key=str),
                 self.draft.files.get(item.id, b"").hex(),
             ]
@@ -371,17 +398,3 @@ def _can_be_said(key: str, value: str) -> bool:
         re.search(schema["propertyNames"]["pattern"], key)
         and re.search(schema["additionalProperties"]["pattern"], value)
     )
-
-
-def _stem(own: Mapping[str, str]) -> str:
-    """A name without the number at its end."""
-    return re.sub(r"[-_ ]*\d+$", "", own.get("Name", ""))
-
-
-def _number(own: Mapping[str, str]) -> int:
-    return number_of(own.get("Name", ""))
-
-
-def _by_number(pair: tuple[int, Observed]) -> tuple[int, str, str]:
-    number, item = pair
-    return number, item.created, item.id

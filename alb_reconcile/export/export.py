@@ -25,6 +25,9 @@ from alb_reconcile.spec.schema import resolved
 from alb_reconcile.spec.stack import Stack, parse_stack
 
 _ATTEMPTS: Final = 12
+_UNKNOWN: Final = (
+    "AWS doesn't know these, so add what the spec had: policy, lease, rollout, type_change, image_update, min_healthy."
+)
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,17 @@ class Export:
     adopting: tuple[str, ...]
     """What `adopt` has to be told, ADDRESS=ID, since nothing tells these resources from others."""
     entries: int
+    """How many resources it declares, counted as plans and `validate` count."""
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    """Why it can't be adopted as it is."""
+    """Why it can't be adopted as it is; of a stack that is owned already, what it lacks and what the next plan would do."""
+    is_owned: bool = False
 
 
 async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     """Write a spec of what is meant. Changes nothing. Raises RefusedError where nothing is, or it is another stack's."""
     found, account = await asyncio.gather(find(aws, scope), read_account(aws, ()))
-    stack = wishes.stack or stack_name(_stack_names(found, scope))
+    stack = scope.stack or wishes.stack or stack_name(_stack_names(found, scope))
     if wishes.names is not None and not wishes.names.keys() & found.chosen:
         found.notes.append(
             "none of the names from --from-state and --from-stack is that of something here; look whether it is the right state or stack"
@@ -69,16 +74,20 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"
     )
     problems += tuple(f"{key} can't be described: {draft.excluded[key]}" for key in lost)
-    given = await _needed(aws, written, adoption, wishes) if adoption else ()
-    command = " ".join(["alb-reconcile adopt", wishes.file or "FILE", *_flags(written), *given])
-    header = [
-        f"What ran in {region}, account {account}: {scope}.",
-        f"To bring it under management: {printable(command)}",
-        *(f"Not adoptable as it is: {text}" for text in problems),
-    ]
-    return Export(
-        dump(written.data, written.remarks, header), stack, written.files, given, len(written.ids), tuple(found.notes), problems
-    )  # fmt: skip
+    header = [f"What ran in {region}, account {account}: {scope}."]
+    given: tuple[str, ...] = ()
+    if scope.stack:
+        unsaid = ((address, draft.excluded[key]) for key, address in found.addresses.items() if key in draft.excluded)
+        problems = (*(f"{address} isn't in the spec: {why}" for address, why in unsaid), *problems)
+        header += [_UNKNOWN, *(f"Not as it runs: {text}" for text in problems)]
+    else:
+        given = await _needed(aws, written, adoption, wishes) if adoption else ()
+        command = " ".join(["alb-reconcile adopt", wishes.file or "FILE", *_flags(written), *given])
+        header.append(f"To bring it under management: {printable(command)}")
+        header += [f"Not adoptable as it is: {text}" for text in problems]
+    count = len(adoption.target.desired) if adoption else len(written.ids)
+    text = dump(written.data, written.remarks, header)
+    return Export(text, stack, written.files, given, count, tuple(found.notes), problems, bool(scope.stack))
 
 
 def _stack_names(found: Found, scope: Scope) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Final
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.text import number_of, numbered
 
 _LONGEST: Final = 50
 _LOGICAL: Final = "aws:cloudformation:logical-id"
@@ -68,3 +69,23 @@ def unique(names: tuple[str, ...], taken: Container[str]) -> str:
         free = numbered if numbered not in taken else None
         number += 1
     return free
+
+
+def stem(own: Mapping[str, str]) -> str:
+    """A Name without the number at its end, by its resource's tags."""
+    return re.sub(r"[-_ ]*\d+$", "", own.get("Name", ""))
+
+
+def by_number(pair: tuple[Mapping[str, str], Observed]) -> tuple[int, str, str]:
+    """What orders resources, each with its tags: the number in the Name, then who was made first."""
+    own, item = pair
+    return number_of(own.get("Name", "")), item.created, item.id
+
+
+def numbering(names: Mapping[int, str]) -> str:
+    """The `name:` of an entry whose members have these Names, by their numbers; empty where there is none."""
+    first = next(iter(names.values()))
+    digits = re.search(r"\d*$", first)[0]  # type: ignore[index]  # it matches any text
+    bare = first.removesuffix(digits) if digits else first
+    ways = (bare.removesuffix("-"), f"{bare}%d", f"{bare}%0{len(digits)}d")
+    return next((way for way in ways if all(own == numbered(way, place) for place, own in names.items())), "")

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from alb_reconcile.adoption.evidence import Candidate
@@ -16,13 +16,13 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._ec2 import read_interfaces
 from alb_reconcile.kinds.base import FoundByUse, Used
 from alb_reconcile.kinds.identifiers import is_id_of
+from alb_reconcile.kinds.reader import NO_STACK
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Properties, field_names
 from alb_reconcile.model.text import printable
 
-_NO_STACK: Final = "-"
-"""No stack can have that name, so whatever carries a stack's tags is somebody's."""
 _SCALED: Final = "aws:autoscaling:groupName"
 """The tag of instances that an Auto Scaling group launches and ends."""
 _MADE_FOR: Final = re.compile(r"(?<=^ELB )app/\S+|vpce-[0-9a-f]+|nat-[0-9a-f]+")
@@ -33,13 +33,17 @@ _AROUND: Final = frozenset({"vpc", "subnet", "subnets", "routes", "ingress", "eg
 
 @dataclass(frozen=True)
 class Scope:
-    """What the user has asked for: load balancers by name or ARN, VPCs by id, and what carries all of some tags."""
+    """What the user has asked for: load balancers by name or ARN, VPCs by id, and what carries all of some tags; or a whole
+    `stack` of this tool's, and nothing else."""
 
     load_balancers: tuple[str, ...] = ()
     vpcs: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    stack: str = ""
 
     def __str__(self) -> str:
+        if self.stack:
+            return f"the stack {self.stack}"
         parts = [f"load balancer {name}" for name in self.load_balancers]
         parts += [f"VPC {vpc}" for vpc in self.vpcs]
         parts += [f"tag {' and '.join(f'{key}={value}' for key, value in self.tags.items())}"] if self.tags else []
@@ -58,6 +62,8 @@ class Found:
     notes: list[str]
     asides: dict[str, list[str]] = field(default_factory=dict)
     """What is said beside the entries of resources, by their ids."""
+    addresses: Mapping[str, Address] = field(default_factory=dict)
+    """What the stack has already, by id, where it is a stack of this tool's that is exported."""
 
     def id_of(self, kind: str, name: str) -> str:
         """The id of what AWS calls by a name; the name where nothing of that kind is known by it."""
@@ -77,8 +83,8 @@ async def read_around(aws: Aws, vpcs: set[str]) -> Found:
     return _found(reader, [*found, *(item for part in rest.values() for item in part)])
 
 
-def _reader(aws: Aws) -> HypotheticalReader:
-    reader = HypotheticalReader(aws, _NO_STACK, {})
+def _reader(aws: Aws, stack: str = NO_STACK) -> HypotheticalReader:
+    reader = HypotheticalReader(aws, stack, {})
     reader.everything = reader.thorough = True
     return reader
 
@@ -90,6 +96,8 @@ def _found(reader: HypotheticalReader, items: Iterable[Candidate]) -> Found:
 
 async def find(aws: Aws, scope: Scope) -> Found:
     """Read the VPCs in question, and choose what is meant. Raises RefusedError where nothing is, or it is another stack's."""
+    if scope.stack:
+        return await _find_stack(aws, scope.stack)
     reader = _reader(aws)
     try:
         vpcs = await survey_vpcs(reader)
@@ -106,6 +114,34 @@ async def find(aws: Aws, scope: Scope) -> Found:
     if not found.chosen:
         raise RefusedError(f"nothing that a spec could describe was found by {scope}")
     await _add_used(reader, found)
+    return found
+
+
+async def _find_stack(aws: Aws, stack: str) -> Found:
+    """All that carries a stack's tag, as `destroy` finds it."""
+    reader = _reader(aws, stack)
+    try:
+        vpcs = await survey_vpcs(reader)
+        near = {item.found.id for item in vpcs if item.owner == stack}
+        near |= {
+            item["VpcId"]
+            for item in await reader.load_balancers()
+            if reader.tags[item["LoadBalancerArn"]].get(tags.STACK) == stack
+        }
+        rest, _ = await survey_rest(reader, near)
+    except BaseException:  # an interruption too: no read may go on behind it
+        await reader.cancel()
+        raise
+    everything = [*vpcs, *(item for part in rest.values() for item in part)]
+    own = {item.found.id: item.found.address for item in everything if item.owner == stack and item.found.state.service}
+    if not own:
+        raise RefusedError(
+            f"nothing in this region and account belongs to the stack {stack}; alb-reconcile stacks lists those that there are"
+        )
+    found = _found(
+        reader, [replace(item, owner="", builtin="") if item.owner == stack else item for item in everything]
+    )
+    found.addresses, found.chosen, found.seeds = own, {*own}, {*own}
     return found
 
 
@@ -156,7 +192,10 @@ def _choose(found: Found, scope: Scope, balancers: set[str]) -> None:
 def _refuse_foreign(found: Found, named: Iterable[str]) -> None:
     for key in sorted(named):
         if owner := found.all[key].owner:
-            raise RefusedError(f"{key} belongs to the stack {printable(owner)} already; release it there first")
+            raise RefusedError(
+                f"{key} belongs to the stack {printable(owner)} already; alb-reconcile export --stack {printable(owner)} "
+                "writes that stack's spec, or release it there first"
+            )
 
 
 def _above(found: Found, key: str) -> str | None:

@@ -22,7 +22,7 @@ from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Us
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
-from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.reader import NO_STACK, Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
@@ -176,8 +176,8 @@ class CertificateKind(Kind[Certificate]):
 
     async def discover(self, reader: Reader) -> list[Observed]:
         """ACM is read where the spec declares certificates, or a listener of the stack uses one that the spec doesn't name. Who asks
-        for all that there is finds them by what uses them."""
-        if reader.thorough:
+        for no stack finds them by what uses them."""
+        if reader.stack == NO_STACK:
             return []
         found = await reader.looked_for(self.name, "certificates", self._find(reader))
         seen = [(arn, reader.seen(arn, {}, there, within=near)) for arn, there, near in found]

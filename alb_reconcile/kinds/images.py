@@ -1,7 +1,7 @@
 """Images that a spec names by something other than their id: what such a reference is. Where it leads is read with the stack (`engine.discover`)."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 RESOLVE: Final = "resolve:"
 """How every reference begins."""
@@ -12,6 +12,14 @@ SEARCH: Final = "resolve:image:"
 def search_for(image: Mapping[str, str]) -> str:
     """The reference for what a spec says under `image`."""
     return f"{SEARCH}{image['owner']}:{image['architecture']}:{image['name']}"
+
+
+def entry_for(reference: str) -> dict[str, Any]:
+    """What a spec says for an image's id or reference."""
+    if not reference.startswith(SEARCH):
+        return {"image_id": reference}
+    owner, architecture, name = reference.removeprefix(SEARCH).split(":", 2)
+    return {"image": {"owner": owner, "name": name, "architecture": architecture}}
 
 
 def explain_lost(reference: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.reader import Reader
@@ -139,6 +139,11 @@ class InstanceProfileKind(Kind[InstanceProfile]):
                 address = tags.own_address(there, self.name, row["Arn"])
                 found.append(Observed(address, row["Arn"], await self._read(reader, row), there, reader.stack))
         return found
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        """Its policy, which IAM has as a text."""
+        policy = self.of(observed).policy
+        return {**entry, "policy": json.loads(policy)} if policy else entry
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
         """Those that instances have. No entry can describe one that somebody else has made."""

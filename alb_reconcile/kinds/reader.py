@@ -13,6 +13,8 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, field_names
 
+NO_STACK: Final = "-"
+"""No stack can have that name: to whoever reads for it, whatever carries a stack's tags is somebody's."""
 _ID: Final = re.compile(r"[a-z-]+-([0-9a-f]{8}|[0-9a-f]{17})")
 """An id of EC2's."""
 _T = TypeVar("_T")

@@ -78,7 +78,10 @@ class RecordKind(Kind[Record]):
         return Record(**read)
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
-        zone = self.of(observed).zone
+        state = self.of(observed)
+        zone = state.zone
+        if isinstance(state.alias, AliasTarget):
+            entry["alias"] = state.alias._asdict()
         return {**entry, "zone": {"name": name_in(zone), "private": True} if zone.endswith(PRIVATE) else zone}
 
     def suggest_name(self, state: Record) -> str:

@@ -43,6 +43,8 @@ class Discovery:
     """AMI ids by `resolve:ssm:…`, as far as the plan may need them."""
     taken: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Names of load balancers and target groups that aren't the stack's, by (kind, name), with their ARNs."""
+    unowned: frozenset[str] = frozenset()
+    """Of these ARNs, those that no other stack owns."""
     zones: tuple[str, ...] = ()
     """The region's zones, if a subnet is to be made."""
     foreign: Mapping[str, Foreign] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -122,6 +123,12 @@ class Desired:
         while path and path not in self.places:
             path = path.rpartition(".")[0]
         return self.places.get(path, str(self.address))
+
+    @property
+    def file(self) -> str:
+        """The file that declares it; SPEC where that isn't known."""
+        found = re.match(r"(.+?):\d+:\d+", self.places.get("", ""))
+        return found[1] if found else "SPEC"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from alb_reconcile.adoption.adopt import entries_of, find_adoption
 from alb_reconcile.adoption.tagging import carry_out
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.commands.adoption import parse_choices
+from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.export.export import Export, Wishes, export
@@ -53,6 +54,17 @@ def adopted(world: World, found: Export, folder: Path | None = None) -> Plan:
         assert not matched.notes
         await carry_out(aws, matched.taggings, lambda _: None)
         return (await plan_stack(aws, target, Options(now=world.today))).plan
+
+    plan: Plan = world._run(main)
+    return plan
+
+
+def planned(world: World, found: Export, folder: Path | None = None) -> Plan:
+    """The plan of the spec as it was exported."""
+    target = loaded(found, folder).target()
+
+    async def main(aws: Aws) -> Plan:
+        return (await plan_stack(aws, await resolve_lookups(aws, target), Options(now=world.today))).plan
 
     plan: Plan = world._run(main)
     return plan

@@ -39,7 +39,14 @@ def export_spec(options: ExportOptions) -> ExitCode:
     """Write a spec that describes what runs."""
     scope = Scope(options.load_balancers, options.vpcs, options.tags)
     if not (scope.load_balancers or scope.vpcs or scope.tags):
-        raise UsageError("say what to export: --load-balancer NAME, --vpc ID or --tag KEY=VALUE")
+        if not options.stack:
+            what = "--load-balancer NAME, --vpc ID or --tag KEY=VALUE, or --stack NAME for a stack that alb-reconcile has made"
+            raise UsageError(f"say what to export: {what}")
+        if options.states or options.stacks:
+            raise UsageError(
+                f"the entries of the stack {options.stack} have names already: leave out --from-state and --from-stack"
+            )
+        scope = Scope(stack=options.stack)
     if options.stacks and options.connection.sandbox:
         raise UsageError("the sandbox has no CloudFormation: leave out --from-stack")
     check_region(options.loading.region)
@@ -60,7 +67,8 @@ def export_spec(options: ExportOptions) -> ExitCode:
     else:
         emit(found.text.rstrip("\n"))
     for problem in found.problems:
-        complain(f"It can't be adopted as it is: {printable(problem)}")
+        what = "It isn't what runs yet" if scope.stack else "It can't be adopted as it is"
+        complain(f"{what}: {printable(problem)}")
     return ExitCode.FAILED if found.problems else ExitCode.OK
 
 
@@ -88,10 +96,12 @@ def _written(file: Path, found: Export) -> Iterator[str]:
 
 
 def _next(options: ExportOptions, found: Export) -> str:
-    """The command that adopts it, asking the same AWS."""
+    """The command that adopts it, or plans it, asking the same AWS."""
     profile = options.connection.profile
     where = ["--sandbox"] if options.connection.sandbox else []
     where += ["--profile", shlex.quote(profile)] if profile else []
+    if found.is_owned:
+        return " ".join(["alb-reconcile plan", *where, shlex.quote(options.out or "")])
     secrets = ["--keep-secrets"] if "--keep-secrets" in found.text else []
     return " ".join(["alb-reconcile adopt", *where, shlex.quote(options.out or ""), *secrets, *found.adopting])
 

@@ -37,7 +37,10 @@ def add_exporting(
         help="all that carries this tag; given more often, all of them",
     )  # fmt: skip
     command.add_argument(
-        "--stack", type=stack_name, metavar="NAME", help="the stack's name; default from what was found"
+        "--stack",
+        type=stack_name,
+        metavar="NAME",
+        help="the stack's name, default from what was found; alone, the stack of that name whose spec is lost",
     )
     command.add_argument(
         "--from-state", dest="states", action="append", default=[], metavar="FILE",

@@ -36,7 +36,8 @@ def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
         name = getattr(item.desired.state, "name", None)
         holder = discovery.taken.get((address.kind, str(name)))
         if name and holder and (item.found is None or item.forces):
-            text = f'the name "{name}" belongs to {holder}, which is outside this stack; choose another name, or delete that one'
+            adopt = f"alb-reconcile adopt {item.desired.file} takes it over; or " if holder in discovery.unowned else ""
+            text = f'the name "{name}" belongs to {holder}, which is outside this stack; {adopt}choose another name, or delete that one'
             findings.append(Finding(item.desired, "name", text))
     return findings
 

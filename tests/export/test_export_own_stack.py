@@ -1,0 +1,88 @@
+"""A stack of this tool's whose spec is lost: written again from what runs, with nothing to adopt and nothing to do."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.export.scope import Scope
+from alb_reconcile.model.errors import RefusedError
+from tests.adoption.adopting import keeper
+from tests.export.exporting import exported, plain, planned, steps
+from tests.export.hand_made import by_ansible
+from tests.kinds.many import HOUR, members, web
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.harness import Spec
+
+STACK = Scope(stack="demo")
+
+
+def long_named() -> Spec:
+    """Names that begin as the stack's does, names of its own, protection, an image that is looked up, and a group with gaps."""
+    spec = web(3, name="shop%02d")
+    spec["vpcs"]["main"] |= {"name": "the network", "prevent_destroy": True}
+    spec["security_groups"]["web"]["name"] = "of its own"
+    spec["instances"]["demo-web"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 1}
+    del spec["instances"]["demo-web"]["name"]
+    return spec
+
+
+def test_it_is_written_as_it_was(tmp_path: Path) -> None:
+    with keeper() as (world, _):
+        spec = long_named()
+        world.converge(spec)
+        found = exported(world, STACK, tmp_path)
+        assert (found.problems, found.notes, found.stack) == ((), (), "demo")
+        assert steps(planned(world, found, tmp_path)) == []
+        again = plain(found)
+        assert found.text.startswith(
+            "# What ran in us-east-1, account 123456789012: the stack demo.\n# AWS doesn't know"
+        )
+        for section in (
+            "vpcs",
+            "subnets",
+            "route_tables",
+            "security_groups",
+            "instances",
+            "target_groups",
+            "load_balancers",
+        ):
+            assert again[section].keys() == spec[section].keys()
+        assert again["vpcs"]["main"]["prevent_destroy"] is True
+        assert again["security_groups"]["web"]["name"] == "of its own"
+        assert again["instances"]["web"]["name"] == "shop%02d"
+        assert again["instances"]["web"]["image_id"] == spec["instances"]["web"]["image_id"]
+        assert (tmp_path / "user-data" / "web").read_text() == spec["instances"]["web"]["user_data"]
+        assert found.entries == len(planned(world, found, tmp_path).live)
+
+
+def test_what_is_missing_is_made_again_and_what_is_there_keeps_its_number(tmp_path: Path) -> None:
+    with keeper() as (world, _):
+        world.converge(web(3))
+        world.client("ec2").terminate_instances(InstanceIds=[members(world)["2"]])
+        world.clock.advance(HOUR)
+        found = exported(world, STACK, tmp_path)
+        assert plain(found)["instances"]["web"]["count"] == 3
+        made = [step for step in planned(world, found, tmp_path).steps if step.address.kind == "instance"]
+        assert [(step.action, step.address.name) for step in made] == [("create", "web-2")]
+
+
+def test_an_unknown_stack_and_one_that_something_is_part_of_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    with keeper() as (world, _):
+        made = by_ansible(world)
+        with pytest.raises(
+            RefusedError, match="nothing in this region and account belongs to the stack demo; alb-reconcile stacks"
+        ):
+            exported(world, STACK, tmp_path)
+        world.client("elbv2").add_tags(
+            ResourceArns=[made["balancer"]], Tags=[{"Key": "alb-reconcile:stack", "Value": "x"}]
+        )
+        with pytest.raises(
+            RefusedError, match="alb-reconcile export --stack x writes that stack's spec, or release it there"
+        ):
+            exported(world, Scope(load_balancers=("shop",)), tmp_path)
