@@ -40,6 +40,8 @@ SPEED = 20
 """How much faster than AWS's time the sandbox's runs."""
 LEFT = 1 / SPEED
 """What others leave of AWS's request limits: what is refilled in a second of ours is what AWS refills in one."""
+LONGEST = 3600.0
+"""Seconds for a command over all of them, on a machine that has other work."""
 GONE = "888888888888"
 """An account whose role can't be assumed any more."""
 _SPEC = """\
@@ -129,7 +131,7 @@ def test_a_thousand_stacks(sandbox: Tool, tmp_path: Path) -> None:
         address = f"redis://127.0.0.1:{port}/0?visibility_timeout=5"
         fleet = _make_fleet(sandbox, address)
         watch = _Watch()
-        fleet.apply("--parallel", str(STACKS))
+        fleet.apply("--parallel", str(STACKS), timeout=LONGEST)
         watch.note("applied")
         _refuse(fleet, GONE)
         (fleet.tool.folder / "broken.yaml").write_text(_BROKEN)
@@ -195,7 +197,7 @@ class _Watch:
 
 def _planned(fleet: OnQueue) -> dict[str, dict[str, int]]:
     """By cell, how many of its stacks are as their specs say, and what is with the others."""
-    cells = json.loads(fleet.tool.run("fleet", "plan", "--format", "json", expect=1).stdout)["cells"]
+    cells = json.loads(fleet.tool.run("fleet", "plan", "--format", "json", expect=1, timeout=LONGEST).stdout)["cells"]
     return {
         f"{cell['account']}/{cell['region']}": Counter(stack["result"] for stack in cell["stacks"]) for cell in cells
     }
