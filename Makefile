@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo fleet-demo test check docs docs-update house coverage bench soak lock clean
+.PHONY: demo fleet-demo test test-aws test-aws-clean check docs docs-update house coverage bench soak lock clean
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
@@ -23,6 +23,14 @@ fleet-demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest --numprocesses=4 --dist=worksteal
+
+# in a real account, where it costs money: docs/explanation/real-account.md; STACKS="demo private", MEASURE=name, LIST=1
+test-aws: $(READY)
+	@$(BIN)/python -m tests.account $(if $(LIST),list,$(if $(MEASURE),measure $(MEASURE),try $(STACKS)))
+
+# what a test-aws that was killed has left there; RUN=id for one run only
+test-aws-clean: $(READY)
+	@$(BIN)/python -m tests.account clean $(if $(RUN),--run $(RUN))
 
 # what .pre-commit-config.yaml runs as well
 check: $(READY)
