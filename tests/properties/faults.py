@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -132,4 +133,32 @@ class Lost:
             if self._left == 0:
                 self.lost = operation
                 raise error_of(service, operation, self._code, ambiguous=True)
+        return answer
+
+
+class Gone(SystemExit):
+    """The end of a process, which no task outlives."""
+
+
+class Killed:
+    """The process is killed before, or after, the change of that number, counted from 1: no call is made any more."""
+
+    def __init__(self, number: int, when: str) -> None:
+        self.words = ""
+        """At which call it was, once it was."""
+        self._left, self._when = number, when
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        if self.words:
+            raise CancelledError
+        if operation.startswith(READS):
+            return call()
+        self._left -= 1
+        if self._left == 0:
+            self.words = f"{self._when} {operation}"
+            if self._when == "before":
+                raise Gone
+        answer = call()
+        if self.words:
+            raise Gone
         return answer
