@@ -6,6 +6,7 @@ import os
 from asyncio import CancelledError
 from collections import Counter
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model.errors import ExitCode, ReconcileError
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
     from alb_reconcile.aws.transport import Response
     from tests.harness import Result
-    from tests.properties.faults import Killed
+    from tests.properties.faults import Killed, Storm
 
 
 class Campaign(WatchedWorld):
     """A World with bystanders, whose targets aren't the stack's. Two reads at the same moment may be answered otherwise."""
 
+    storm: Storm | None = None
     bystanders: dict[str, Any]
     own_counts: Counter[str]
     """How many of each sort AWS makes of its own accord."""
@@ -38,6 +40,13 @@ class Campaign(WatchedWorld):
         self.clock.advance(600)
         self.bystanders = self.strict.inventory()
         self._names = {arn: arn for arn in self.bystanders}  # though their tags say that they are the stack's
+
+    def _ask(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
+        ask = partial(super()._ask, service, operation, params)
+        if self.storm is None or "DryRun" in params:
+            return ask()
+        answer: Response = self.storm(service, operation, ask, once=once)
+        return answer
 
     def _answer(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         if self.strict.lag_of_read is not None:
@@ -77,7 +86,11 @@ class Trial:
     def be_killed(self, killed: Killed) -> None:
         """Go the way until that."""
         with spoilt(self.world, killed), suppress(Gone, CancelledError):
-            self.run()
+            try:
+                self.run()
+            except RuntimeError:  # its loop was stopped
+                if not killed.words:
+                    raise
 
     def finish(self, tries: int) -> None:
         """Run until all is as wanted. Raises AssertionError with what was wrong each time after so many tries."""

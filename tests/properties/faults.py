@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
+from asyncio import CancelledError, get_running_loop
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
@@ -136,6 +136,31 @@ class Lost:
         return answer
 
 
+class Storm:
+    """A share of the calls goes wrong on the way there or back; what isn't sent `once` botocore repeats after that."""
+
+    def __init__(self, chance: Random, share: float) -> None:
+        self.hit: Counter[str] = Counter()
+        self._chance, self._share = chance, share
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any], *, once: bool) -> Any:
+        reading = operation.startswith(READS)
+        if self._chance.random() > self._share / (5 if reading else 1):
+            return call()
+        how = self._chance.choice(("unsent", "no XML", "repeated", "in vain"))
+        self.hit[how] += 1
+        if how == "unsent":
+            raise error_of(service, operation, "EndpointConnectionError", ambiguous=True)
+        answer = call()
+        if how == "no XML":
+            raise error_of(service, operation, "InvalidResponse", ambiguous=True)
+        for _ in range(0 if once else self._chance.randint(1, 3)):
+            answer = call()
+        if once or how == "in vain":
+            raise error_of(service, operation, "InternalError", ambiguous=True)
+        return answer
+
+
 class Gone(SystemExit):
     """The end of a process, which no task outlives."""
 
@@ -157,8 +182,12 @@ class Killed:
         if self._left == 0:
             self.words = f"{self._when} {operation}"
             if self._when == "before":
-                raise Gone
+                self._end()
         answer = call()
         if self.words:
-            raise Gone
+            self._end()
         return answer
+
+    def _end(self) -> NoReturn:
+        get_running_loop().stop()
+        raise Gone
