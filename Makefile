@@ -2,15 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-unexport PYTHONDONTWRITEBYTECODE # where it is set, each process that a test starts would compile the program anew
 
-.PHONY: demo fleet-demo test check docs docs-update house coverage bench soak lock clean
+.PHONY: demo fleet-demo test test-aws test-aws-clean check docs docs-update house coverage bench soak lock clean
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/alb-reconcile schema > specs/stack.schema.json # for editors
 	@touch $(READY)
 
@@ -24,6 +23,14 @@ fleet-demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest --numprocesses=4 --dist=worksteal
+
+# in a real account, where it costs money: docs/explanation/real-account.md; STACKS="demo private", MEASURE=name, LIST=1
+test-aws: $(READY)
+	@$(BIN)/python -m tests.account $(if $(LIST),list,$(if $(MEASURE),measure $(MEASURE),try $(STACKS)))
+
+# what a test-aws that was killed has left there; RUN=id for one run only
+test-aws-clean: $(READY)
+	@$(BIN)/python -m tests.account clean $(if $(RUN),--run $(RUN))
 
 # what .pre-commit-config.yaml runs as well
 check: $(READY)
@@ -62,11 +69,12 @@ bench: $(READY)
 soak: $(READY)
 	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties tests/adoption/test_adopt_any_spec.py tests/export/test_export_any_spec.py tests/e2e tests/load
 
-# the lock file of the development environment, after a change of pyproject.toml
+# the lock file of the development environment, after a change of pyproject.toml; UPGRADE=1 takes the newest versions that
+# are three days old, in which a stolen release is usually found
 lock:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra sandbox --extra fleet --extra otel --group dev --no-header --no-annotate pyproject.toml --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra sandbox --extra fleet --extra otel --group dev --no-header --annotation-style split $(if $(UPGRADE),--upgrade --exclude-newer "3 days") pyproject.toml --output-file requirements-dev.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

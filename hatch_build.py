@@ -1,38 +1,123 @@
-"""Puts the commit that a package is built from into it, for `--version`."""
+"""Puts into a package what is only known when it is built: its commit, for `--version`, and its bill of materials."""
 
+from __future__ import annotations
+
+import re
 import subprocess
+import tomllib
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentScope, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packageurl import PackageURL
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PLACE = "alb_reconcile/commit.txt"
+BILL = "alb-reconcile.cdx.json"
+LOCK = "requirements-dev.lock"
 
 
-class CommitHook(BuildHookInterface[Any]):
-    """A wheel or sdist of a checkout says its commit, with a + where files differ from it; one of an sdist, the sdist's."""
+class PackageHook(BuildHookInterface[Any]):
+    """A wheel or sdist of a checkout says its commit, with a + where files differ from it; one of an sdist, the sdist's.
+
+    A wheel has a bill of materials (CycloneDX, in .dist-info/sboms after PEP 770).
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        root = Path(self.root)
-        if version == "editable" or (root / PLACE).is_file() or not (root / ".git").exists():
+        if version == "editable":
             return
-        file = Path(self.directory) / "commit.txt"
-        if commit := _commit(root):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"{commit}\n", encoding="utf-8")
-            build_data["force_include"][str(file)] = PLACE
+        root, made = Path(self.root), Path(self.directory)
+        made.mkdir(parents=True, exist_ok=True)
+        if not (root / PLACE).is_file() and (root / ".git").exists() and (commit := _commit(root)):
+            (made / "commit.txt").write_text(f"{commit}\n", encoding="utf-8")
+            build_data["force_include"][str(made / "commit.txt")] = PLACE
+        if self.target_name == "wheel":
+            (made / BILL).write_text(_bill(root, self.metadata.version), encoding="utf-8")
+            build_data["sbom_files"].append(str(made / BILL))
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        (Path(self.directory) / "commit.txt").unlink(missing_ok=True)
+        for name in ("commit.txt", BILL):
+            (Path(self.directory) / name).unlink(missing_ok=True)
 
 
 def _commit(root: Path) -> str:
     """The commit of a checkout; nothing without Git."""
     try:
         said = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],  # noqa: S607
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],  # noqa: S607 (whichever Git there is)
             cwd=root, capture_output=True, text=True, check=True,
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         return ""
     return said.stdout.strip()
+
+
+def _bill(root: Path, version: str) -> str:
+    """What the program needs, and what that needs, in the lock file's versions, with which it is tested.
+
+    The wheel has no code but the program's own. What only extras need is optional. The same files give the same bytes.
+    """
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lock = (root / LOCK).read_text(encoding="utf-8")
+    always = {_name(text) for text in project["dependencies"]}
+    extras = {_name(text) for extra in project["optional-dependencies"].values() for text in extra}
+    pins, needs = _pins(lock), _needs(lock)
+    required = _closure(always, needs)
+    made = {
+        name: [_component(name, number, is_required=name in required) for number in pins[name]]
+        for name in sorted(_closure(always | extras, needs))
+    }
+    program = _component(project["name"], version, is_required=True)
+    program.type = ComponentType.APPLICATION
+    bill = Bom(components=[each for group in made.values() for each in group])
+    bill.metadata.component = program
+    bill.serial_number = uuid5(NAMESPACE_URL, f"{program.purl}\n{lock}")
+    bill.metadata.timestamp = None  # type: ignore[assignment]  # it would differ each time; the standard doesn't ask for it
+    for group, names in [([program], always | extras), *((made[name], needs[name]) for name in made)]:
+        for each in group:
+            bill.register_dependency(each, [other for name in sorted(names) for other in made[name]])
+    return str(JsonV1Dot6(bill).output_as_string(indent=2)) + "\n"
+
+
+def _component(name: str, number: str, *, is_required: bool) -> Component:
+    scope = ComponentScope.REQUIRED if is_required else ComponentScope.OPTIONAL
+    place = PackageURL("pypi", name=name, version=number)
+    return Component(name=name, version=number, bom_ref=f"{name}=={number}", purl=place, scope=scope)
+
+
+def _name(requirement: str) -> str:
+    return str(canonicalize_name(Requirement(requirement).name))
+
+
+def _pins(lock: str) -> dict[str, list[str]]:
+    """Versions by package; there may be several, for several Pythons."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for name, number in re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE):
+        found[name].append(number)
+    return found
+
+
+def _needs(lock: str) -> dict[str, set[str]]:
+    """What each package needs, turned round from what uv notes in the lock file: on whose account each is there (`# via`)."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    name = ""
+    for line in lock.splitlines():
+        if pinned := re.match(r"([\w.-]+)==", line):
+            name = pinned[1]
+        elif noted := re.match(r"    # (?:via|  )\s*([\w.-]+)$", line):
+            found[noted[1]].add(name)
+    return found
+
+
+def _closure(names: set[str], needs: dict[str, set[str]]) -> set[str]:
+    ahead, found = set(names), set[str]()
+    while ahead:
+        found.add(name := ahead.pop())
+        ahead |= needs[name] - found
+    return found

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Any, Final
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-AUDIT: Final = "pip-audit==2.10.1"
+PATIENCE: Final = 60
+"""Seconds for one question to PyPI about all packages."""
 ALLOWED: Final = re.compile(
     r"\b(MIT|MIT-0|BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla Public License|Unlicense|CC0)", re.I
 )
@@ -85,12 +85,12 @@ def _asked(pins: list[str]) -> list[dict[str, Any]] | str:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(pins) + "\n")
         file.flush()
-        command = [str(Path(sys.executable).with_name("uv")), "tool", "run", AUDIT, "--requirement", file.name]
+        command = [sys.executable, "-m", "pip_audit", "--requirement", file.name]
         command += ["--no-deps", "--disable-pip", "--format", "json", "--progress-spinner", "off"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)  # noqa: S603 (this interpreter, and names made here)
+        except subprocess.TimeoutExpired:
+            return f"PyPI hasn't answered for {PATIENCE} s"
     try:
         found = json.loads(done.stdout)["dependencies"]
     except (json.JSONDecodeError, KeyError):

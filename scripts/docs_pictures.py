@@ -101,10 +101,15 @@ def play(shell: Shell) -> tuple[list[Scene], dict[str, list[str]]]:
 
 def _excerpt(spec: list[str]) -> Iterator[str]:
     """Of the spec, what fits on a card: from the instances on, without user data, comments and long lines."""
-    previous = ""
+    previous, script = "", 0
     for line in spec[spec.index("instances:") :]:
         text = line.split(" #")[0].rstrip()
-        told = len(text) <= 40 and not text.lstrip().startswith(("#", "user_data", "mkdir", "exec"))
+        indent = len(text) - len(text.lstrip())
+        if text.lstrip().startswith("user_data"):
+            script = indent
+        elif text and indent <= script:
+            script = 0
+        told = len(text) <= 40 and not script and not text.lstrip().startswith("#")
         if told and (text or previous):
             previous = text
             yield text
@@ -146,16 +151,17 @@ def recording(scenes: list[Scene]) -> str:
 def overview(parts: dict[str, list[str]]) -> str:
     """Three cards with arrows between them."""
     titles = {"stack.yaml": "stack.yaml", "plan": "alb-reconcile plan", "status": "alb-reconcile status"}
-    card, gap = 366, 40
+    cards = [round(max(map(len, [titles[name], *shown])) * CELL) + 36 for name, shown in parts.items()]
+    gap = 40
     rows = max(map(len, parts.values()))
-    width, height = 3 * card + 2 * gap, rows * ROW + 64
+    width, height = sum(cards) + 2 * gap, rows * ROW + 64
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">',
         "<title>A spec, its plan, and the stack that serves</title>",
         f"<style>{STYLE}</style>",
     ]
-    for number, (name, shown) in enumerate(parts.items()):
-        left = number * (card + gap)
+    left = 0
+    for number, ((name, shown), card) in enumerate(zip(parts.items(), cards, strict=True)):
         lines.append(
             f'<rect x="{left}" y="0" width="{card}" height="{height}" rx="10" fill="#0d1117" stroke="#30363d"/>'
         )
@@ -166,6 +172,7 @@ def overview(parts: dict[str, list[str]]) -> str:
             lines.append(
                 f'<path d="M{x - 14} {y}h24m-8 -8l8 8l-8 8" fill="none" stroke="#8b949e" stroke-width="3" stroke-linecap="round"/>'
             )
+        left += card + gap
     return "\n".join([*lines, "</svg>", ""])
 
 

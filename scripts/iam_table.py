@@ -9,20 +9,23 @@ from alb_reconcile.kinds.base import AnyKind
 PAGE = Path(__file__).parent.parent / "docs" / "iam.md"
 BEGIN, END = "<!-- iam: written by scripts/iam_table.py -->", "<!-- iam: end -->"
 HEAD = """\
-| Kind | Read | Looked at beforehand | Created | Changed | Deleted |
-| --- | --- | --- | --- | --- | --- |
+| Kind | For | Actions |
+| --- | --- | --- |
 """
 
 
 def table() -> str:
-    """One row a kind."""
-    return HEAD + "".join(map(_row, load_kinds().values()))
+    """A row for each kind and what is done to it."""
+    return HEAD + "".join(map(_rows, load_kinds().values()))
 
 
-def _row(kind: AnyKind) -> str:
+def _rows(kind: AnyKind) -> str:
     found = kind.iam_actions
-    cells = (found.read, found.look, found.create, found.update, found.delete)
-    return f"| `{kind.name}` | {' | '.join(map(_cell, cells))} |\n"
+    uses = {
+        "Read": found.read, "Looked at beforehand": found.look,
+        "Created": found.create, "Changed": found.update, "Deleted": found.delete,
+    }  # fmt: skip
+    return "".join(f"| `{kind.name}` | {use} | {_cell(actions)} |\n" for use, actions in uses.items() if actions)
 
 
 def _cell(actions: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large)  # this machine's speed is no property of the code
 settings.register_profile("suite", derandomize=True, max_examples=60, deadline=None, suppress_health_check=_QUIET)
 settings.register_profile("soak", max_examples=5000, deadline=None, suppress_health_check=_QUIET)
+# Where it is set, each process that a test starts would compile the program anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 pytest.register_assert_rewrite("tests.kinds.hand")  # so that its asserts explain themselves
 
 

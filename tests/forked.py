@@ -69,7 +69,9 @@ def run_started(
 def _run(arguments: Sequence[str], folder: str, environment: Mapping[str, str], files: Sequence[Path]) -> None:
     """In the new process, with what Python's UTF-8 mode makes of its output."""
     from alb_reconcile.cli.main import run
+    from tests.forked_sandbox import fork_sandboxes
 
+    fork_sandboxes()
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115

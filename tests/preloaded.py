@@ -8,7 +8,8 @@ from importlib.util import find_spec
 import boto3
 
 import alb_reconcile
-import tests.conftest  # noqa: F401  # AWS's models are read once
+import tests.conftest
+import tests.forked_sandbox  # noqa: F401  # AWS's models are read once, and the emulator
 
 EXTRA = () if find_spec("celery") else ("fleet.beat", "fleet.broker", "fleet.celery_app", "fleet.worker")
 for module in pkgutil.walk_packages(alb_reconcile.__path__, "alb_reconcile."):

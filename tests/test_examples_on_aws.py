@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -13,11 +13,18 @@ from cfnlint.api import lint_file  # type: ignore[import-untyped]  # it has no t
 from moto import mock_aws
 
 from alb_reconcile.api.iam_policy import policy_documents
+from alb_reconcile.aws.role import Role
+from alb_reconcile.fleet.cells import Cell, Fleet, Source
+from alb_reconcile.fleet.iam_policy import fleet_policies
+from alb_reconcile.fleet.queues import Queue
 from alb_reconcile.locking.store import LeaseLocation
 from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.spec.stack import load_stack
 from tests.harness import REGION, SPECS
 from tests.kinds.authorization import reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FLEET, MEMBER = EXAMPLES / "fleet-cloudformation.yaml", EXAMPLES / "fleet-member-role.yaml"
@@ -91,6 +98,29 @@ def test_the_members_policy_is_what_the_program_prints(monkeypatch: pytest.Monke
     (printed,) = policy_documents([load_stack(str(SPECS / "demo.yaml")).target()], "sync")
     written = template(MEMBER)["Resources"]["Policy"]["Properties"]["PolicyDocument"]
     assert PolicyDocument.of(written) == PolicyDocument.of(printed), "put there what iam-policy prints now"
+
+
+def test_workers_may_do_what_the_program_prints() -> None:
+    """By the actions; resources are the template's own."""
+    place = Source("", s3="s3://example-fleet/specs")
+    role = Role("arn:aws:iam::111111111111:role/alb-reconcile", "fleet", "shops-2026", {"team": "a"})
+    cell = Cell("shops", "111111111111", REGION, "all", (place,), Path(), role=role)
+    fleet = Fleet("shops", "fleet.yaml", (cell,), (), "s3://example-fleet/results")
+    queue = Queue.parse(f"https://sqs.{REGION}.amazonaws.com/123456789012/alb-reconcile-shops")
+    printed = fleet_policies(fleet, [(cell, ())], "sync", queue, issue=False)
+    roles = template(FLEET)["Resources"]
+    for name, policies in (("WorkerRole", printed.administration), ("EnqueueRole", printed.enqueue)):
+        assert actions_of(written(roles[name])) == actions_of(policies), name
+
+
+def written(role: dict[str, Any]) -> list[dict[str, Any]]:
+    """A role's own policies."""
+    return [item["PolicyDocument"] for item in role["Properties"]["Policies"]]
+
+
+def actions_of(policies: Iterable[dict[str, Any]]) -> set[str]:
+    stated = [part["Action"] for document in policies for part in document["Statement"]]
+    return {name for actions in stated for name in ([actions] if isinstance(actions, str) else actions)}
 
 
 def test_each_account_may_take_its_own_leases_only() -> None:

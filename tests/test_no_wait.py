@@ -12,7 +12,7 @@ import yaml
 
 from alb_reconcile.cli.main import main
 from tests.harness import Spec, demo, world
-from tests.kinds.hand import edited
+from tests.kinds.hand import Faults, edited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -188,3 +188,40 @@ def test_status_names_what_is_missing(account: World, run: Run) -> None:
     assert data["not_ready"] == ["2 resources are missing; plan shows what apply would make"]
     run(*APPLY)
     assert not [line for line in run("status", FILE) if "missing" in line]
+
+
+def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, run: Run) -> None:
+    """A roll that ended when the new instance was healthy and the old one not yet gone."""
+    spec = edited(demo(), "instances/web/count", 1)
+    account.converge(spec)
+    assert run("status", "--detailed-exitcode", FILE, spec=spec)
+    (old,) = _instances(account)
+    rolled = edited(spec, "instances/web/user_data", "#!/bin/sh\n")
+    Faults(account).refuse("deregister_targets", "OperationNotPermitted", times=9)
+    run(*APPLY, spec=rolled, code=1)
+    (new,) = _instances(account) - {old}
+    told = run("status", FILE)
+    rows = [re.sub(r"since \S+; ", "", line).split(maxsplit=3) for line in told if "web-1" in line]
+    assert sorted(rows) == sorted(
+        [address, status, f"{known}{port}", what]
+        for known, what in ((new, "apply keeps it"), (old, "apply deletes it"))
+        for address, status, port in (
+            ("instance.web-1", "running", ""),
+            ("registration.web/web-1:80", "healthy", ":80"),
+        )
+    )
+    assert len([line for line in told if "  since 20" in line]) == 2, "instances have a time"
+    data = json.loads("\n".join(run("status", "--format", "json", FILE)))["resources"]
+    assert {item["id"]: item.get("apply") for item in data if item["address"] == "instance.web-1"} == {
+        new: "keeps",
+        old: "deletes",
+    }
+    account.client("ec2").terminate_instances(InstanceIds=[old, new])
+    account.clock.advance(3600)
+    assert "Not ready: 2 resources are missing; plan shows what apply would make" in run("status", FILE)
+    run("status", "--detailed-exitcode", FILE, code=2)
+
+
+def _instances(account: World) -> set[str]:
+    found = account.client("ec2").describe_instances()["Reservations"]
+    return {item["InstanceId"] for part in found for item in part["Instances"]}

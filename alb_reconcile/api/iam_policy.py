@@ -44,8 +44,13 @@ class _Part(NamedTuple):
     condition: Condition = ()
 
 
-def policy_documents(stacks: Sequence[DesiredStack], command: Command) -> list[Document]:
-    """The policy with which a command runs over these stacks; several where one would be longer than AWS takes."""
+def policy_documents(
+    stacks: Sequence[DesiredStack], command: Command, further: Iterable[Document] = (), *, issue: bool = False
+) -> list[Document]:
+    """The policy with which a command runs over these stacks; several where one would be longer than AWS takes.
+
+    `issue`: of `sync --issue`, which asks CloudTrail who has changed what. `further` are statements that are needed beside that.
+    """
     accounts = {account for stack in stacks for account in stack.account_ids}
     account = accounts.pop() if len(accounts) == 1 and all(stack.account_ids for stack in stacks) else "*"
     names: dict[str, list[str]] = defaultdict(list)
@@ -55,7 +60,11 @@ def policy_documents(stacks: Sequence[DesiredStack], command: Command) -> list[D
     for stack in stacks:
         scope = Scope(stack.stack, stack.region, account, stack.desired, tuple(sorted(set(names[stack.region]))))
         _Needs(stack, scope, command, rules).add_all()
-    return [{"Version": "2012-10-17", "Statement": part} for part in _split(rules.statements())]
+    regions = tuple(sorted(names)) if issue else ()
+    if regions:
+        rules.add([_Part("cloudtrail:LookupEvents", "*", (("StringEquals", "aws:RequestedRegion", regions),))])
+    found = [*further, *rules.statements()]
+    return [{"Version": "2012-10-17", "Statement": part} for part in _split(found)] if found else []
 
 
 class _Rules:
@@ -82,10 +91,10 @@ class _Rules:
         found = []
         for (operator, key), (members, values) in sorted(self._values.items()):
             actions = {item.action for item in members}
-            found.append(_statement(actions, {item.resource for item in members}, ((operator, key, tuple(values)),)))
+            found.append(statement(actions, {item.resource for item in members}, ((operator, key, tuple(values)),)))
         for condition, checked in sorted(self.allowed.items()):
             groups = self._merged(checked, is_own=any(key == _STACK for _, key, _ in condition))
-            found += [_statement(*group, condition) for group in groups]
+            found += [statement(*group, condition) for group in groups]
         return sorted(found, key=lambda item: (item["Resource"] != "*", json.dumps(item)))
 
     def _merged(self, actions: Mapping[str, set[str]], *, is_own: bool) -> list[tuple[set[str], set[str]]]:
@@ -309,7 +318,8 @@ def _service(actions: Iterable[str]) -> Set[str]:
     return {action.partition(":")[0] for action in actions}
 
 
-def _statement(actions: Iterable[str], resources: Iterable[str], condition: Condition) -> dict[str, Any]:
+def statement(actions: Iterable[str], resources: Iterable[str], condition: Condition = ()) -> Document:
+    """What allows these actions."""
     found: dict[str, Any] = {"Effect": "Allow", "Action": _one(actions), "Resource": _one(resources)}
     for operator, key, values in condition:
         found.setdefault("Condition", {}).setdefault(operator, {})[key] = _one(values)

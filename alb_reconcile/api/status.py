@@ -9,7 +9,7 @@ from alb_reconcile.api.session import local_urls
 from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import discover as read
-from alb_reconcile.engine.stack import find_missing
+from alb_reconcile.engine.stack import Standing, find_standing
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
@@ -23,7 +23,7 @@ class Status:
     stack: str
     region: str
     discovery: Discovery = field(repr=False)
-    missing: tuple[Address, ...] = ()
+    standing: Standing = field(default_factory=Standing, repr=False)
     local: Mapping[str, str] = field(default_factory=dict)
     """In the sandbox its listeners' URLs on this machine, by ARN."""
 
@@ -38,6 +38,11 @@ class Status:
         return tuple(
             sorted((item for item in self.discovery.resources if not item.is_gone), key=lambda item: item.address)
         )
+
+    @property
+    def missing(self) -> tuple[Address, ...]:
+        """What the spec declares and isn't there; nothing where the whole stack isn't."""
+        return self.standing.missing
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -61,12 +66,12 @@ def discover(stack: Stack) -> Status:
     AWS's actions: the *Read* column of the permissions by kind, and sts:GetCallerIdentity. Raises RefusedError in an account
     that isn't in `account_ids`, AwsError, UnreachableError.
     """
-    found, missing = on_stack(stack, look)
-    return Status(stack.name, stack.region, found, tuple(missing), local_urls(stack.session))
+    found, standing = on_stack(stack, look)
+    return Status(stack.name, stack.region, found, standing, local_urls(stack.session))
 
 
-async def look(aws: Aws, target: DesiredStack) -> tuple[Discovery, list[Address]]:
+async def look(aws: Aws, target: DesiredStack) -> tuple[Discovery, Standing]:
     """The same over a connection, with what can't be found among the warnings."""
     found = await read(aws, target.stack, target.desired, account_ids=target.account_ids)
     lost = dict.fromkeys(map(str, found.findings))
-    return replace(found, warnings=(*found.warnings, *lost)), find_missing(target, found)
+    return replace(found, warnings=(*found.warnings, *lost)), find_standing(target, found)

@@ -16,6 +16,7 @@ from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.calls import Call, followed
 from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Regional, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
+from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.aws.throttle import ON_THROTTLING, Places, Throttle, Throttled
 from alb_reconcile.aws.transport import Response
 from alb_reconcile.model.errors import AwsError, InterruptedRun
@@ -276,9 +277,7 @@ class Aws:
         """The account's number (STS GetCallerIdentity), asked for once."""
         root = self._root
         if root._identity is None:
-            root._identity = asyncio.ensure_future(root.call("sts", "get_caller_identity"))
-            # a run that another error has ended asks no more; asyncio would log that nobody saw this one
-            root._identity.add_done_callback(lambda done: done.cancelled() or done.exception())
+            root._identity = set_off(root.call("sts", "get_caller_identity"))
         return str((await asyncio.shield(root._identity))["Account"])
 
     async def ask_outside(self, url: str, *, keys: bool = False) -> str:

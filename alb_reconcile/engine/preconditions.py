@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of, subnets_of
 from alb_reconcile.engine.plan.preflight.free_addresses import full_subnets
@@ -33,9 +34,7 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
     for address, item in decisions.desired.items():
         if item.found is None or item.changes:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
-    zones = asyncio.ensure_future(_read_zones(aws, decisions))
-    # where another look fails first nobody asks for them; asyncio would log that nobody saw this error
-    zones.add_done_callback(lambda done: done.cancelled() or done.exception())
+    zones = set_off(_read_zones(aws, decisions))
     checks = [
         kind.check_preconditions(aws, intents[name], desired, zones)
         for name, kind in load_kinds().items()
@@ -190,7 +189,7 @@ class _Account:
 
     async def check(self, kind: AnyKind, quota: Quota, intents: Sequence[Intent]) -> list[Finding]:
         is_read = not quota.usual and any(item.fields is None for item in intents)
-        limit = asyncio.ensure_future(read_quota(self.aws, quota.service, quota.code)) if is_read else None
+        limit = set_off(read_quota(self.aws, quota.service, quota.code)) if is_read else None
         if quota.path:
             held = [item for item in intents if item.fields is None or quota.path in item.fields]
             uses: list[_Use] = [(item, "", 0, quota.count(getattr(item.wanted, quota.path) or ())) for item in held]

@@ -4,6 +4,7 @@ Nothing else in the product plans or changes a stack (adoption changes tags only
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -270,13 +271,31 @@ async def _wait_until_serving(
     return problems
 
 
-def find_missing(target: DesiredStack, discovery: Discovery) -> list[Address]:
-    """What the spec declares and isn't there, by address; nothing where the whole stack isn't."""
-    shown = {item.address for item in discovery.resources if not item.is_gone}
+@dataclass(frozen=True)
+class Standing:
+    """How what there is of a stack stands to its spec."""
+
+    missing: tuple[Address, ...] = ()
+    """What the spec declares and isn't there; nothing where the whole stack isn't."""
+    fates: Mapping[str, str] = field(default_factory=dict)
+    """What `apply` does with those of which an address has several, by id: keeps, replaces or deletes."""
+
+
+def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
+    """What is missing, and which of several resources at one address stay."""
+    shown = Counter(item.address for item in discovery.resources if not item.is_gone)
     if not shown:
-        return []
-    decisions = decide(target.stack, target.desired, discovery, {}).desired
-    return sorted(address for address, item in decisions.items() if item.found is None and address not in shown)
+        return Standing()
+    decisions = decide(target.stack, target.desired, discovery, {})
+    missing = sorted(
+        address for address, item in decisions.desired.items() if item.found is None and address not in shown
+    )
+    fates = dict.fromkeys(decisions.to_delete, "deletes")
+    for item in decisions.desired.values():
+        if item.found is not None:
+            fates[item.found.id] = "replaces" if item.forces else "keeps"
+    several = [item.id for item in discovery.resources if shown[item.address] > 1]
+    return Standing(tuple(missing), {known: fates[known] for known in several if known in fates})
 
 
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:

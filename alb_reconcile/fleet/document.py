@@ -37,6 +37,15 @@ def load_fleet(file: str, variables: Mapping[str, str] | None = None) -> Fleet:
     return parse_fleet(data, file, {**os.environ, **(variables or {})})
 
 
+def is_fleet(file: str) -> bool:
+    """Whether it is a fleet's file, and not a spec; not where nothing of it can be read."""
+    try:
+        found = to_plain(parse(read_start(file, MAX_BYTES + 1), "")[0])
+    except (OSError, ValueError, DocumentError):
+        return False
+    return isinstance(found, dict) and "fleet" in found and "stack" not in found
+
+
 def parse_fleet(data: bytes, file: str, variables: Mapping[str, str]) -> Fleet:
     """`load_fleet` for bytes that are already here. Raises SpecError."""
     try:

@@ -140,6 +140,17 @@ async def run_cell(
     )  # fmt: skip
 
 
+def validate_cell(cell: Cell, sources: Sources) -> CellResult:
+    """Which of its specs can be used. Asks its account nothing; waits for git and S3 where specs are there."""
+    moment, found = iso(time.time()), sources.load(cell)
+    stacks = [StackResult(item.stack, item.spec_file, "valid") for item in found.stacks]
+    stacks += map(StackResult.broken, found.broken)
+    return CellResult(
+        cell.fleet, cell.account, cell.region, cell.wave, "validate", status_of("validate", stacks, ""), moment, moment,
+        name=cell.name, owner=cell.owner, schedule=cell.schedule, stacks=tuple(stacks),
+    )  # fmt: skip
+
+
 _CHANGED: Final = "its specs have changed since this apply began, and nothing was done here; run fleet apply again, which begins with the first wave"
 
 

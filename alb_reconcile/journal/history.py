@@ -9,6 +9,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from alb_reconcile.journal.begun import ENDING, history_of, read_killed
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
 from alb_reconcile.journal.record import Record
 from alb_reconcile.model.files import open_file
@@ -19,6 +20,7 @@ _BLOCK: Final = 64 * 1024
 """Bytes that are in memory at a time; of each stack whose run ends in the same moment."""
 _LONGEST: Final = 128 * _BLOCK
 """Bytes of one run: ten thousand steps have less."""
+_RECENT: Final = 20
 _MOST: Final = 4096 * _BLOCK
 """Bytes of a history, from its end, that are read: more than 2,000 runs of a large stack have."""
 
@@ -58,10 +60,28 @@ def write_history(record: Record, folder: Path, retention: Retention | None = No
     file = history_file(folder, record)
     with only_writer(file):
         try:
+            _take_over_killed(file)
             _append(file, record.to_json().encode() + b"\n")
         except OSError as error:
             raise unwritable(file, error) from None
         _drop_old(file, retention or Retention())
+
+
+def _take_over_killed(file: Path) -> None:
+    """Append the runs that were killed since somebody wrote last."""
+    begun = [item for item in _listed(file.parent, ENDING) if history_of(item) == file.stem]
+    for item, record in read_killed(begun):
+        if record is not None and not _has(file, record.run):
+            _append(file, record.to_json().encode() + b"\n")
+        item.unlink(missing_ok=True)
+
+
+def _has(file: Path, run: str) -> bool:
+    """Whether a run is among the last ones: it was killed between the record of its end and its own end, say."""
+    try:
+        return any(record is not None and record.run == run for record in islice(_read(file), _RECENT))
+    except RecordError:
+        return False
 
 
 def _append(file: Path, line: bytes) -> None:
@@ -130,40 +150,53 @@ def read_history(
     """
     found: list[Record] = []
     unreadable = 0
-    for file in _files(folder / "history", stack, region):
+
+    def is_wanted(record: Record) -> bool:
+        return (
+            record.stack == stack
+            and region in (None, record.region)
+            and account in (None, record.account)
+            and place in (None, record.place)
+            and (record.is_success or not successful)
+        )
+
+    for file in _files(folder / "history", stack, region, _ENDING):
         matching = 0
         for record in _read(file):
             if record is None:
                 unreadable += 1
-            elif (
-                record.stack == stack
-                and region in (None, record.region)
-                and account in (None, record.account)
-                and place in (None, record.place)
-                and (record.is_success or not successful)
-            ):
+            elif is_wanted(record):
                 found.append(record)
                 matching += 1
                 if matching == limit:
                     break
+    known = {record.run for record in found}
+    for _, record in read_killed(_files(folder / "history", stack, region, ENDING)):
+        if record is None:
+            unreadable += 1
+        elif is_wanted(record) and record.run not in known:
+            found.append(record)
     found.sort(key=lambda record: record.started, reverse=True)  # stable: runs of one second stay in their order
     return History(tuple(found[:limit]), unreadable)
 
 
-def _files(folder: Path, stack: str, region: str | None) -> list[Path]:
+def _files(folder: Path, stack: str, region: str | None, ending: str) -> list[Path]:
     wanted = [safe_name(region) if region else None, safe_name(stack)]
+    files = []
+    for file in _listed(folder, ending):
+        parts = history_of(file).split("_")
+        if len(parts) in (3, 4) and wanted in (parts[1:3], [None, parts[2]]):
+            files.append(file)
+    return files
+
+
+def _listed(folder: Path, ending: str) -> list[Path]:
     try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 (Path.iterdir gives no plain names)
+        return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(ending)]  # noqa: PTH208 (Path.iterdir gives no plain names)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise _unreadable(folder, error) from None
-    files = []
-    for name in names:
-        parts = name.removesuffix(_ENDING).split("_")
-        if name.endswith(_ENDING) and len(parts) in (3, 4) and wanted in (parts[1:3], [None, parts[2]]):
-            files.append(folder / name)
-    return files
 
 
 def _read(file: Path) -> Iterator[Record | None]:

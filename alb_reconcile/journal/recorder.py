@@ -13,8 +13,9 @@ from typing import Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.journal.begun import Begun
 from alb_reconcile.journal.files import RecordError
-from alb_reconcile.journal.history import read_history, write_history
+from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.notify import notify
 from alb_reconcile.journal.record import Record, Result, StepRecord, place_name
@@ -76,21 +77,33 @@ class Recorder:
         self.record: Record | None = None
         """What `close` has made."""
         self.trace: RunTrace | None = None
+        self.begin: Callable[[], Begun | None] = lambda: None
+        """Called before the first step: what is left behind if the run is killed."""
+        self.begun: Begun | None = None
         self._command, self._stack, self._region, self._place = command, stack, region, place
         self._spec_file, self._spec_digest = spec_file, tags.spec_digest_of(desired) if desired else ""
         self._mask, self._now = mask, now
         self._started, self._began = now(), time.monotonic()
         self._seconds: dict[str, float] = {}
         self._created: dict[str, str] = {}
+        self._has_begun = False
 
     def __call__(self, event: Event) -> None:
         """Note how long a step took, and the id of what it created."""
         if self.trace is not None:
             self.trace.step(event)
+        if event.what == "started" and not self._has_begun:
+            self._has_begun, self.begun = True, self.begin()
         if event.what in ("done", "failed", "interrupted"):
             self._seconds[event.step.key] = event.elapsed
         if event.what == "done" and event.step.action in ("create", "replace"):
             self._created[event.step.key] = event.text
+        if self.begun is not None and event.what in ("done", "failed", "skipped", "interrupted"):
+            known = {"id": event.text} if event.what == "done" and event.text else {}
+            known |= {"error": event.text} if event.what == "failed" else {}
+            step = {"key": event.step.key, "action": event.step.action, "how": event.what, **known}
+            ended = {"seconds": round(event.elapsed, 3), "at": iso(self._now())}
+            self.begun.note({name: self._line(value) for name, value in step.items()} | ended)
 
     def close(
         self,
@@ -103,9 +116,19 @@ class Recorder:
         """The record. `error` is what ended the run as a whole, and decides on its result and exit code then."""
         if error is not None:
             self.exit_code = getattr(error, "exit_code", ExitCode.FAILED)
+        self.record = self._made(account, calls or {}, requests, error)
+        return self.record
+
+    def so_far(self, account: str) -> Record:
+        """The record of the run as if it ended now."""
+        return self._made(account, {}, (), None)
+
+    def _made(
+        self, account: str, calls: Mapping[str, int], requests: Iterable[str], error: BaseException | None
+    ) -> Record:
         outcomes = {item.step.key: item for item in self.outcomes}
         planned = {step.key: step for step in (*(self.plan.steps if self.plan else ()), *self.withheld_steps)}
-        self.record = Record(
+        return Record(
             run=self.run,
             command=self._command,
             stack=self._line(self._stack),
@@ -124,7 +147,7 @@ class Recorder:
             commit=self.commit,
             counts=self.plan.count() if self.plan else {},
             steps=tuple(self._step(step, outcomes.get(key)) for key, step in planned.items()),
-            calls=dict(calls or {}),
+            calls=dict(calls),
             throttled=dict(self.throttled),
             requests=tuple(map(self._line, requests)),
             times={name: round(seconds, 3) for name, seconds in self.times.items()},
@@ -133,7 +156,6 @@ class Recorder:
             exit_code=int(self.exit_code),
             **self._failure(error),
         )
-        return self.record
 
     def _result(self) -> Result:
         """The result of a run that no error ended."""
@@ -227,6 +249,15 @@ async def recorded(
         recorder.trace = settings.tracing.begin(recorder.run, command, target.stack, target.region)
         aws.on_answer = recorder.trace.call
     error: BaseException | None = None
+
+    def begin() -> Begun | None:
+        try:
+            record = recorder.so_far(aws.known_account)
+            return Begun(history_file(settings.folder, record), record)
+        except OSError:  # the end says that nothing can be written there
+            return None
+
+    recorder.begin = begin
     try:
         yield recorder
     except BaseException as raised:  # an interruption, too: it is recorded, and goes on
@@ -239,6 +270,8 @@ async def recorded(
         if recorder.trace is not None:
             recorder.trace.end(record)
         await save_record(record, settings, say)
+        if recorder.begun is not None:
+            recorder.begun.end()
         if settings.issues is not None:
             try:
                 await settings.issues.update(record, aws)

@@ -78,7 +78,7 @@ async def wait_until_healthy(
             is_ready = run.aws.now() - ready >= min_ready
             return "" if is_ready else f"target {name} to stay healthy for {min_ready:.0f} s"
         # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
-        unused = health and health.get("Reason") == "Target.NotInUse" and _ZONE not in health.get("Description", "")
+        unused = health and is_unasked(health.get("Reason", ""), health.get("Description", ""))
         if unused and run.aws.now() - began > waits.LAG:
             return ""
         words = map((health or {"State": "unknown"}).get, ("State", "Reason", "Description"))
@@ -89,6 +89,11 @@ async def wait_until_healthy(
         return f"target {name} to be healthy (now {now})"
 
     await _watch(run, group).until(name, check, timeout + min_ready, run.say)
+
+
+def is_unasked(reason: str, description: str) -> bool:
+    """Whether a target isn't checked since nothing forwards to its group, rather than since the load balancer isn't in its zone."""
+    return reason == "Target.NotInUse" and _ZONE not in description
 
 
 async def wait_until_drained(run: Run, group: str, target: str, port: int | None) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 from alb_reconcile.aws.client import Aws, batches
+from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -60,7 +61,7 @@ class Reader:
     def _begin(self, read: Callable[[*_Ts], Awaitable[Any]], *args: *_Ts) -> asyncio.Future[Any]:
         """Set it off before anybody asks."""
         if (read, *args) not in self._tasks:
-            self._tasks[read, *args] = asyncio.ensure_future(read(*args))
+            self._tasks[read, *args] = set_off(read(*args))
         return self._tasks[read, *args]
 
     def asks(self, wanted: Desired | None, field: str) -> bool:

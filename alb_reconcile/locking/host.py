@@ -104,7 +104,7 @@ class StackLock:
                         f"{self.title} is held by {who}; nothing was changed. Try again later, or wait with --lock-timeout"
                     ) from None
                 if not waited:
-                    say(f"waiting for {who}, which holds {self.title}")
+                    say(f"waiting for {who}, which holds the lock of {self.title} on this host")
                     waited = True
                 await sleep(_POLL_INTERVAL)
             except OSError as error:

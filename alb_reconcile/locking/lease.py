@@ -66,7 +66,7 @@ class Lease:
             if now() >= deadline:
                 raise HeldError(self._held(seen))
             if not waited:
-                self._say(f"waiting for {seen.record.render()}, which holds {self.title} by a lease")
+                self._say(self._waiting(seen))
                 waited = True
             await self._aws.pause(min(durations.POLL_INTERVAL, max(deadline - now(), 0.05)))
             seen = await self._try(seen)
@@ -210,6 +210,13 @@ class Lease:
         """The ETag of our record, if it is there. Raises LeaseError."""
         seen = await self._store.read()
         return seen.etag if seen is not None and seen.record.is_of(self._record.owner) else None
+
+    def _waiting(self, seen: ObservedLease) -> str:
+        who, until = seen.record.render(), seen.good_until
+        if seen.record.broken_by:
+            by = seen.record.broken()
+            return f"waiting until {until}: the lease of {self.title} was broken by {by}, and its holder has until then to notice: {who}"
+        return f"waiting for {who}, which holds the lease of {self.title} until {until} unless it renews it"
 
     def _held(self, seen: ObservedLease) -> str:
         url = self._store.location.url

@@ -132,7 +132,7 @@ class Sandbox:
         write_file(draft, json.dumps(asdict(self), indent=2).encode() + b"\n")
         draft.replace(file)
 
-    def ask(self, *, empty: bool = False, timeout: float = 3.0) -> Answer:
+    def ask(self, *, empty: bool = False, timeout: float = 10.0) -> Answer:
         """Who answers on its port. With `empty`, it is told to forget everything."""
         headers = {"X-Token": self.token} if empty else {}
         try:

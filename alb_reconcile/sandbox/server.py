@@ -30,6 +30,8 @@ _LOOK: Final = 2.0
 """Seconds between looks at the state file: without it nobody can find this process any more."""
 _REPORT: Final = 5.0
 """Seconds that a report of the traffic waits until it is up to date."""
+_THROTTLING: Final = "ALB_RECONCILE_SANDBOX_THROTTLING"
+_SHARE: Final = re.compile(r"[01]|0?\.\d{1,3}")
 _ENDING: Final = threading.Lock()
 _ACTION: Final = re.compile(rb"(?:^|&)Action=(\w+)")
 
@@ -122,7 +124,9 @@ def main() -> None:
     """Serve until SIGTERM, or until the state file is gone."""
     args = _parse()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    strict = StrictAws(lambda: time.monotonic() * args.speed, mock=False, limited=True)
+    strict = StrictAws(
+        lambda: time.monotonic() * args.speed, mock=False, throttling=_left_by_others(args.failure), limited=True
+    )
     strict.install()
     server = make_server(HOST, 0, lambda *_: [], threaded=True, request_handler=MotoRequestHandler, fd=args.listener)
     driver, ca_file, provider = None, None, None
@@ -172,6 +176,15 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--serve-ports", required=True, help="where instances listen, with commas between")
     parser.add_argument("--cwd", type=Path, required=True, help="where to run that")
     return parser.parse_args()
+
+
+def _left_by_others(failure: Path) -> float:
+    """The share of AWS's request limits that is kept; 0 for none."""
+    text = os.environ.get(_THROTTLING) or "0"
+    if not _SHARE.fullmatch(text):
+        failure.write_text(f"{_THROTTLING} is {text!r}; set it to 1, or to 0.1 as if others left a tenth", "utf-8")
+        sys.exit(1)
+    return float(text)
 
 
 def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver, str, str]:

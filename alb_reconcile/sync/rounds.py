@@ -173,6 +173,7 @@ class Rounds:
         if found.selection.steps:
             async with self._turns, held(aws, target, "sync", timeout, _warn):  # who waits for a turn holds nothing
                 tell("correcting", level=10, steps=len(found.selection.steps))
+                _write_down(recorder, ending)  # so that a run that is killed leaves its plan
                 ending = await correct(aws, target, ways, found, note)
         _write_down(recorder, ending)
         report.notes[recorder.run] = tuple(map(self._settings.mask.line, (*ending.problems, *ending.notes)))
@@ -203,8 +204,8 @@ def _write_down(recorder: Recorder, ending: Ending) -> None:
         recorder.exit_code = ExitCode.FAILED
     elif interrupted:
         recorder.exit_code = ExitCode.INTERRUPTED
-    elif ending.selection.withheld:
-        recorder.exit_code = ExitCode.CHANGES
+    else:
+        recorder.exit_code = ExitCode.CHANGES if ending.selection.withheld else ExitCode.OK
 
 
 def _tell_event(event: Event) -> None:

@@ -118,8 +118,8 @@ def _load(files: Iterable[str], load: Callable[[str], Stack | None], further: Po
             broken.append(
                 Broken(
                     stack.file,
-                    f'{stack.file}:{line}:{column}: stack: "{stack.name}" is also the stack of {", ".join(others)}, and nothing was done for any '
-                    "of them; one stack is one file: rename or merge",
+                    f'{stack.file}:{line}:{column}: stack: "{stack.name}" is also the stack of {", ".join(others)}, and none of '
+                    "these files is used; one stack is one file: rename or merge",
                 )
             )
         else:

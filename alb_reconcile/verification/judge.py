@@ -21,6 +21,7 @@ GIVE_UP: Final = 5
 _MOST: Final = 1000
 """Kinds of statuses, targets and texts that are counted apart: what answers may be anything."""
 _LISTED: Final = 3
+_FINE: Final = ("healthy", "draining")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Finding:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     requests: int = 0
+    right: int = 0
+    """Requests that were answered as expected."""
     statuses: Mapping[int, int] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
@@ -73,6 +76,7 @@ class Tally:
     statuses: Statuses
     ports: Mapping[int, int]
     requests: int = 0
+    right: int = 0
     seen: Counter[int] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     details: dict[str, str] = field(default_factory=dict)
@@ -97,6 +101,11 @@ class Tally:
 
     def add(self, answer: Answer) -> bool:
         """Count one answer, or the lack of it. Returns whether it is as expected."""
+        is_right = self._add(answer)
+        self.right += is_right
+        return is_right
+
+    def _add(self, answer: Answer) -> bool:
         reply = answer.reply
         self.requests += 1
         if reply.status is None:
@@ -171,7 +180,7 @@ def judge(
         forwarded = {str(item.target_group): groups[str(item.target_group)] for item in check.action.forward}
         asked = {str(item.target_group) for item in check.action.forward if item.weight}
         for arn, group in forwarded.items():
-            (problems if arn in asked else notes).extend(_on_health(group))
+            (problems if arn in asked else notes).extend(_on_health(group, after.get(arn, group)))
         problems += [
             f"{group.name} has no registered targets"
             for arn, group in forwarded.items()
@@ -189,6 +198,7 @@ def judge(
         problems=tuple(problems),
         notes=tuple(notes),
         requests=tally.requests,
+        right=tally.right,
         statuses=dict(sorted(tally.seen.items())),
         errors=dict(sorted(tally.errors.items())),
         latency=percentiles(tally.latencies),
@@ -209,11 +219,12 @@ def _mismatches(tally: Tally) -> list[str]:
     return texts + ([f"{rest} more with other answers than expected"] if rest else [])
 
 
-def _on_health(group: Group) -> list[str]:
-    """Registered targets are expected to answer; those that can't are named."""
-    if group.fails_open:
+def _on_health(group: Group, after: Group) -> list[str]:
+    """Registered targets are expected to answer; those that can't, before nor after, are named. In a roll some join and some leave meanwhile."""
+    if group.fails_open and after.fails_open:
         return [f"no target of {group.name} is healthy, so all of them get requests (fail-open)"]
-    unhealthy = [item.label for item in group.targets if item.health not in ("healthy", "draining")]
+    still = {(item.id, item.port) for item in after.targets if item.health not in _FINE}
+    unhealthy = [item.label for item in group.targets if item.health not in _FINE and (item.id, item.port) in still]
     return [f"{', '.join(unhealthy)} of {group.name}: not healthy, so the others get all requests"] if unhealthy else []
 
 

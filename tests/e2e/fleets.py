@@ -78,10 +78,10 @@ class OnQueue:
             )
         return self._keys[key].client(service, endpoint_url=f"http://127.0.0.1:{self.port}")
 
-    def apply(self) -> None:
+    def apply(self, *options: str, timeout: float = GUARD) -> None:
         """All cells but the poisoned one, and as often as accounts need."""
         chosen = [text for account in self.accounts for text in ("--account", account)]
-        self.tool.run("fleet", "apply", "fleet.yaml", "--yes", *chosen)
+        self.tool.run("fleet", "apply", "fleet.yaml", "--yes", *chosen, *options, timeout=timeout)
 
     def drift(self) -> None:
         """Somebody deletes two of each stack's resources."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 READS = ("Describe", "Get", "List")
 _S3 = {"GET": "GetObject", "PUT": "PutObject"}
+_THROTTLED = (b"<Code>RequestLimitExceeded<", b"<Code>Throttling<")
 _OURS = "/alb-reconcile/"
 """Where the sandbox itself answers."""
 _ALIVE = 1.0
@@ -95,6 +96,10 @@ class Proxy(ThreadingHTTPServer):
         self.aged: set[int] | None = None
         """The processes of whose leases that is said; None for all objects."""
         self.log: list[Change] = []
+        self.asked: set[tuple[str, str]] = set()
+        """The IAM actions of a fleet's own calls, with their resources."""
+        self.throttled: list[str] = []
+        """The operations of the calls that AWS has throttled."""
 
     def hold(self, operation: str, calls: int = 1) -> Gate:
         """A gate for so many of the operation's next calls. It is opened at the end of the test at the latest."""
@@ -131,6 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         operation = self._operation(body)
+        self.server.asked |= set(self._asked(operation, body))
         if self.command == "POST" and operation and not operation.startswith(READS):
             answer = self._change(operation, body)
         else:
@@ -148,6 +154,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "POST":
             return parse_qs(body.decode("latin-1")).get("Action", [""])[0]
         return "" if self.path.startswith(_OURS) else _S3[self.command]
+
+    def _asked(self, operation: str, body: bytes) -> Iterator[tuple[str, str]]:
+        service, _, name = self.headers.get("X-Amz-Target", "").partition(".")
+        if service == "AmazonSQS":
+            account, queue = json.loads(body)["QueueUrl"].split("/")[-2:]
+            yield f"sqs:{name}", f"arn:aws:sqs:us-east-1:{account}:{queue}"
+        elif operation == "AssumeRole":
+            yield "sts:AssumeRole", parse_qs(body.decode("latin-1"))["RoleArn"][0]
+        elif operation in _S3.values():
+            yield f"s3:{operation}", f"arn:aws:s3:::{self.path.partition('?')[0].lstrip('/')}"
 
     def _change(self, operation: str, body: bytes) -> _Answer | None:
         """Nothing if the caller is, or was, killed."""
@@ -178,6 +194,8 @@ class _Handler(BaseHTTPRequestHandler):
             content = response.read()
         finally:
             connection.close()
+        if response.status >= 400 and any(code in content for code in _THROTTLED):
+            self.server.throttled.append(operation)
         if operation in self.server.pretended:
             content = content.replace(*self.server.pretended[operation])
         instead = self.server.replaced.pop(operation, None)

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.fleet.document import load_fleet
+from alb_reconcile.fleet.iam_policy import fleet_policies
+from alb_reconcile.fleet.queues import Queue
 from alb_reconcile.locking.durations import LEASE, MARGIN
+from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import client
+from tests.kinds.authorization import Request, is_allowed
 from tests.processes import GUARD, until
 from tests.redis_server import running_redis
 
@@ -55,7 +60,9 @@ def test_every_cell_converges_though_workers_die(sandbox: Tool, queue: str, tmp_
     cells = fleet.cells()
     elsewhere, ours = cells[-1], cells[:-1]
     fleet.hold(elsewhere)
-    assert f"{len(cells) + 1} cells put on the queue" in _enqueued(fleet)
+    with in_front_of(sandbox, tmp_path / "enqueuer") as (enqueuer, host):
+        told = host.run("fleet", "enqueue", str(sandbox.folder / "fleet.yaml"), "--queue", queue).stdout
+    assert f"{len(cells) + 1} cells put on the queue" in told
     with ExitStack() as stack:
         killed, stopped = (stack.enter_context(fleet.worker(tmp_path / name)) for name in ("killed", "stopped"))
         gates = [worker.proxy.hold("CreateVpc") for worker in (killed, stopped)]
@@ -86,6 +93,8 @@ def test_every_cell_converges_though_workers_die(sandbox: Tool, queue: str, tmp_
         assert {(cell.account, cell.region) for cell in ours} == runs.keys()
         assert all(len(order) == len(set(order)) for order in runs.values()), runs
         assert "Traceback" not in "".join(worker.said.read_text() for worker in workers)
+    if queue.startswith("http"):
+        _hold_against_policies(fleet, set().union(*(worker.proxy.asked for worker in workers)), enqueuer.asked)
     leases = fleet.leases()
     assert [key for key, record in leases.items() if not record.released] == [lease_key(elsewhere)]
     view = json.loads(fleet.tool.run("fleet", "status", "--queue", fleet.url, "--format", "json", expect=1).stdout)
@@ -96,8 +105,19 @@ def test_every_cell_converges_though_workers_die(sandbox: Tool, queue: str, tmp_
     assert "isn't the account that is reached" in failed[POISON]["error"]
 
 
-def _enqueued(fleet: OnQueue) -> str:
-    return fleet.tool.run("fleet", "enqueue", "--queue", fleet.url).stdout
+def _hold_against_policies(fleet: OnQueue, worker: set[tuple[str, str]], enqueuer: set[tuple[str, str]]) -> None:
+    """What `iam-policy` prints for them allows all of these calls, and nothing that nobody calls."""
+    queue = Queue.parse("https://sqs.us-east-1.amazonaws.com/123456789012/cells")
+    found = load_fleet(str(fleet.tool.folder / "fleet.yaml"), {})
+    policies = fleet_policies(found, [(cell, ()) for cell in found.cells], "sync", queue, issue=False)
+    for documents, asked, uncalled in (
+        (policies.administration, worker, {"s3:ListBucket"}),  # by which S3 tells what isn't there from what is denied
+        (policies.enqueue, enqueuer, {"s3:ListBucket", "s3:GetObject"}),  # of --due
+    ):
+        assert [item for item in asked if not is_allowed(documents, Request(*item, {}))] == []
+        stated = [part["Action"] for item in documents for part in item["Statement"]]
+        named = {name for actions in stated for name in ([actions] if isinstance(actions, str) else actions)}
+        assert named - {name for name, _ in asked} == uncalled
 
 
 def _take_over(worker: WorkerProcess, dead: WorkerProcess) -> None:

@@ -14,7 +14,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from tests.e2e.tool import COMMAND, DEMO, Account, Tool
 from tests.processes import until
@@ -132,6 +135,24 @@ class _Stranger(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def test_it_throttles_where_that_is_asked_for(fresh: Tool) -> None:
+    """By AWS's buckets, of which this one holds four requests."""
+    name = "ALB_RECONCILE_SANDBOX_THROTTLING"
+    fresh.environment[name] = "much"
+    assert f"{name} is 'much'; set it to 1" in one_line(fresh.run("sandbox", "start", expect=1).stderr)
+    fresh.environment[name] = "0.001"
+    fresh.run("sandbox", "start")
+    once = Config(retries={"total_max_attempts": 1})
+    ec2 = boto3.client(
+        "ec2", config=once, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{fresh.state()['port']}",
+        aws_access_key_id="testing", aws_secret_access_key="testing",
+    )  # fmt: skip
+    for _ in range(4):
+        ec2.delete_vpc_endpoints(VpcEndpointIds=["vpce-0123456789abcdef0"])
+    with pytest.raises(ClientError, match="RequestLimitExceeded"):
+        ec2.delete_vpc_endpoints(VpcEndpointIds=["vpce-0123456789abcdef0"])
 
 
 def test_a_process_that_took_over_pid_and_port_is_left_alone(fresh: Tool) -> None:

@@ -101,6 +101,9 @@ def test_a_killed_holder_holds_nothing(
     (proxy, tool), (process, _) = proxied, under_way
     process.kill()
     rest_of(process)
+    told = tool.run("history", DEMO).stdout
+    assert "  apply    interrupted  " in told
+    assert "it was killed, or its host went down" in told
     tool.run("apply", "--yes", DEMO)
     assert proxy.changes.count("CreateVpc") == 1
 

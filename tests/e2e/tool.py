@@ -58,11 +58,11 @@ class Tool:
     def arguments(self, *arguments: str) -> list[str]:
         return [COMMAND, *arguments, *(self.options if arguments[0] != "sandbox" else ())]
 
-    def run(self, *arguments: str, expect: int = 0, **environment: str) -> Ended:
+    def run(self, *arguments: str, expect: int = 0, timeout: float = GUARD, **environment: str) -> Ended:
         """Run a command to its end, without a terminal."""
         program, *rest = self.arguments(*arguments)
         run = run_forked if program == COMMAND else partial(run_started, program)
-        ended = run(rest, folder=self.folder, environment=self.environment | environment, timeout=GUARD)
+        ended = run(rest, folder=self.folder, environment=self.environment | environment, timeout=timeout)
         assert ended.returncode == expect, f"{ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         assert "Traceback" not in ended.stderr
         return ended

@@ -79,6 +79,32 @@ def test_a_day(team: Team, ask: Any) -> None:
     assert (code, out) == (0, "0 cells in 0.0 s: none is due\n")
 
 
+def test_validation_says_each_mistake_once_and_where(team: Team, ask: Any) -> None:
+    """Two of twelve specs are broken: one in all cells that have it, one by what only some cells' variables make of it."""
+    for number in range(10):
+        team.write(f"stacks/{number}.yaml", EMPTY.format(f"service-{number}"))
+    assert ask("validate") == (0, "3 cells in 3 accounts: 36 stacks valid\n", "")
+    team.write("stacks/7.yaml", "stack: seven\nvpc: {}\n")
+    team.write("stacks/8.yaml", "stack: eight\nvpcs: {main: {cidr_block: '${RANGE:-10.0.0.0/16}'}}\n")
+    team.rewrite("name: second", "name: second, variables: {RANGE: 10.0.0.0}")
+    team.rewrite("name: third", "name: third, variables: {RANGE: 10.0.0.0}")
+    code, out, _ = ask("validate")
+    assert code == 3
+    first, second, last = out.splitlines()
+    assert first.startswith('stacks/7.yaml:2:1: vpc: unknown key "vpc"')
+    assert first.endswith("?")
+    assert second.startswith("stacks/8.yaml:2:27: vpcs.main.cidr_block: ")
+    assert second.endswith(" (in second/us-east-1, third/us-east-1)")
+    assert last == "3 cells in 3 accounts: 31 stacks valid, 5 not; 2 mistakes"
+    assert ask("validate", "--account", "first", "--format", "json")[1]["summary"] == {
+        "cells": {"failed": 1}, "stacks": {"broken": 1, "valid": 11},
+    }  # fmt: skip
+    team.rewrite("stacks: [stacks]", "stacks: [{git: 'file:///nowhere.git'}]")
+    code, out, _ = ask("validate")
+    assert (code, len(out.splitlines())) == (1, 2)
+    assert team.accounts.calls == []
+
+
 def test_a_report_says_whose_it_is(team: Team, ask: Any) -> None:
     well = StackResult("web", "web.yaml", "in_sync", last_success="2026-11-26T12:00:00Z")
     step = StepRecord("update:target_group.web@tg-1", "update", "drift", "withheld", reason="by hand")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = (
     (), ("validate",), ("schema",), ("init",), ("explain",), ("plan",), ("apply",), ("destroy",), ("sync",),
     ("status",), ("verify",), ("history",), ("adopt",), ("release",), ("move",), ("stacks",), ("lock",),
-    ("lock", "show"), ("lock", "break"), ("fleet",), ("fleet", "plan"), ("fleet", "sync"), ("fleet", "apply"), ("fleet", "status"),
+    ("lock", "show"), ("lock", "break"), ("fleet",), ("fleet", "validate"), ("fleet", "plan"), ("fleet", "sync"), ("fleet", "apply"), ("fleet", "status"),
     ("sandbox",), ("sandbox", "start"), ("sandbox", "stop"),
     ("sandbox", "status"), ("sandbox", "reset"), ("help",), ("completion",), ("man",),
 )  # fmt: skip

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.kinds._actions import actions_from_aws
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.elb_attributes import listener_defaults
@@ -17,6 +20,7 @@ from tests.kinds.hand import calls, create, delete, edited, order, short, update
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.harness import Result
     from tests.kinds.hand import Faults, Hand
 
 HTTP, HTTPS = "listener.public/http", "listener.public/https"
@@ -275,6 +279,37 @@ def test_a_listener_whose_load_balancer_was_deleted_by_hand_comes_back_with_it(h
         create("load_balancer.public"), create(HTTP),
         by=("create_load_balancer", "modify_load_balancer_attributes", "create_listener"),
     )  # fmt: skip
+
+
+def deleted_with_an_instance(hand: Hand, spec: Spec) -> Result:
+    """Somebody deletes the listener and the first instance; then the stack is repaired."""
+    hand.make(spec)
+    hand.elb.delete_listener(ListenerArn=hand[HTTP])
+    hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.wait(3600)
+    return hand.make(spec)
+
+
+def test_one_that_was_deleted_comes_back_before_an_instance_that_was_deleted_with_it(hand: Hand) -> None:
+    """The other instance has served all the time, and can at once."""
+    result = deleted_with_an_instance(hand, demo())
+    ended = [str(event.step.address) for event in result.events if event.what == "done"]
+    assert ended[0] == HTTP, ended
+    assert order(hand.world, "create_listener", "register_targets") == ["create_listener", "register_targets"]
+    text = render_plan(result.plan, Style(colored=False))
+    assert re.search(r"^Takes about \d+s to 1m 30s\.$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("instances/web/count", 1), ("target_groups/web/min_healthy", 2)],
+    ids=["nobody serves", "one doesn't suffice"],
+)
+def test_one_that_was_deleted_waits_for_an_instance_without_which_it_has_too_few(
+    hand: Hand, path: str, value: object
+) -> None:
+    deleted_with_an_instance(hand, edited(demo(), path, value))
+    assert order(hand.world, "create_listener", "register_targets") == ["register_targets", "create_listener"]
 
 
 @pytest.mark.parametrize("code", ["LoadBalancerNotFound", "TargetGroupNotFound", "CertificateNotFound"])

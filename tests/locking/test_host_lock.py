@@ -156,7 +156,7 @@ def test_who_has_ended_isnt_named_for_who_has_it(folder: Path, monkeypatch: pyte
     with pytest.raises(HeldError, match="is held by another run; nothing was changed"):
         asyncio.run(lock().acquire("destroy", 3, wait, said.append))
     assert now == [3.0]
-    assert said == [f"waiting for another run, which holds {second.title}"]
+    assert said == [f"waiting for another run, which holds the lock of {second.title} on this host"]
     second.release()
 
 

@@ -50,7 +50,8 @@ def test_a_waiter_gets_it_when_it_is_given_back(lab: Lab) -> None:
         await first.lease.release()
         await waiting
         await second.change()
-        assert second.said == [f"waiting for {_who(first)}, which holds {first.lease.title} by a lease"]
+        (told,) = second.said
+        assert told.startswith(f"waiting for {_who(first)}, which holds the lease of {first.lease.title} until 20")
         await second.lease.release()
         return lab.clock.now()
 

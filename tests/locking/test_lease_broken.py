@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,11 @@ def test_a_holder_that_was_frozen_asks_before_it_changes_anything(lab: Lab) -> N
         with pytest.raises(HeldError):
             await heir.lease.acquire(durations.BREAK_NOTICE - 10)
         await heir.lease.acquire(60)
+        told = heir.said[0]
+        assert re.match(
+            r"waiting until 20\S+Z: the lease of .* was broken by .*, and its holder has until then to notice: ", told
+        )
+        assert "which holds" not in told
         with pytest.raises(LeaseLostError, match="took it over"):
             await frozen.change()
         assert not frozen.changes

@@ -70,7 +70,7 @@ def test_show_of_what_nobody_has(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "lock", "show", "plain.yaml") == (
         f"demo (account {ACCOUNT}, {REGION})\n"
         "  this host   free\n"
-        "  lease       none; lease: in the spec names a place for one\n"
+        "  lease       none; a spec names a place for one with lease: s3://BUCKET/PREFIX\n"
     )
     told = json.loads(run(capsys, "lock", "show", "leased.yaml", "--format", "json"))
     assert told["locks"] == [
@@ -82,6 +82,20 @@ def test_show_of_what_nobody_has(capsys: pytest.CaptureFixture[str]) -> None:
             "lease": {"url": f"s3://our-leases/{KEY}", "state": "free"},
         }
     ]
+
+
+@pytest.mark.usefixtures("account")
+def test_without_its_spec_nobody_knows_a_stacks_lease(capsys: pytest.CaptureFixture[str]) -> None:
+    told = run(capsys, "lock", "show", *NAMED)
+    assert (
+        "lease       unknown: its spec says whether it has one; name the spec, or the lease's place with --lease"
+        in told
+    )
+    (found,) = json.loads(run(capsys, "lock", "show", *NAMED, "--format", "json"))["locks"]
+    assert found["lease"] == {"url": "", "state": "unknown"}
+    told = run(capsys, "lock", "break", *NAMED, "--yes", expect=64)
+    assert "name the spec, or add --lease s3://BUCKET/PREFIX" in told
+    assert "nothing to break" not in told
 
 
 def test_show_of_holders(account: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,19 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from scripts.dependencies import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +101,26 @@ def test_an_sdist_has_what_it_takes_to_work_on_it(packages: tuple[Path, Path]) -
     with tarfile.open(packages[1]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "docs/index.md", "tests/harness.py"} <= names
+    assert "requirements-dev.lock" in names
+
+
+def test_a_wheel_has_a_bill_of_materials(packages: tuple[Path, Path], tmp_path: Path) -> None:
+    """It is CycloneDX, and has what the program and its extras need by what is installed here, in the lock file's versions."""
+    with zipfile.ZipFile(packages[0]) as wheel:
+        (name,) = (name for name in wheel.namelist() if ".dist-info/sboms/" in name)
+        text = wheel.read(name).decode()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    told = {item["name"]: item for item in bill["components"]}
+    versions = {name: [item["version"] for item in bill["components"] if item["name"] == name] for name in told}
+    known = {canonicalize_name(name): item.version for name, item in installed().items()}
+    assert {name: version for name, version in known.items() if version not in versions[name]} == {}
+    assert told["boto3"]["scope"] == told["anyio"]["scope"] == "required"
+    assert told["moto"]["scope"] == told["vine"]["scope"] == "optional"
+    assert not {"pytest", "mypy", "alb-reconcile"} & set(told)
+    needs = {item["ref"]: set(item.get("dependsOn", ())) for item in bill["dependencies"]}
+    assert told["s3transfer"]["bom-ref"] in needs[told["boto3"]["bom-ref"]]
+    assert told["moto"]["bom-ref"] in needs[bill["metadata"]["component"]["bom-ref"]]
 
 
 @pytest.mark.parametrize("python", PYTHONS, ids=lambda place: Path(place).name)
@@ -152,6 +179,16 @@ class TestTheImage:
         }
         assert all((ROOT / name).exists() for name in sent - {".git"})
         assert {"alb_reconcile", "schemas", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE"} <= sent
+        assert "requirements-dev.lock" in sent
+
+
+def test_the_lock_file_fixes_whatever_is_installed_here_byte_for_byte() -> None:
+    """What packages are built with is in it as well, since the editable installation is built without isolation."""
+    lock = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    pinned = re.findall(r"^(\S+)==\S+(?: ;.*)? \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
+    assert len(pinned) == len(re.findall(r"^\w", lock, re.MULTILINE)) > 100
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert {canonicalize_name(Requirement(text).name) for text in project["build-system"]["requires"]} <= set(pinned)
 
 
 def test_the_workflow_and_the_package_name_the_same_pythons() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError, get_running_loop
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
@@ -133,3 +134,60 @@ class Lost:
                 self.lost = operation
                 raise error_of(service, operation, self._code, ambiguous=True)
         return answer
+
+
+class Storm:
+    """A share of the calls goes wrong on the way there or back; what isn't sent `once` botocore repeats after that."""
+
+    def __init__(self, chance: Random, share: float) -> None:
+        self.hit: Counter[str] = Counter()
+        self._chance, self._share = chance, share
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any], *, once: bool) -> Any:
+        reading = operation.startswith(READS)
+        if self._chance.random() > self._share / (5 if reading else 1):
+            return call()
+        how = self._chance.choice(("unsent", "no XML", "repeated", "in vain"))
+        self.hit[how] += 1
+        if how == "unsent":
+            raise error_of(service, operation, "EndpointConnectionError", ambiguous=True)
+        answer = call()
+        if how == "no XML":
+            raise error_of(service, operation, "InvalidResponse", ambiguous=True)
+        for _ in range(0 if once else self._chance.randint(1, 3)):
+            answer = call()
+        if once or how == "in vain":
+            raise error_of(service, operation, "InternalError", ambiguous=True)
+        return answer
+
+
+class Gone(SystemExit):
+    """The end of a process, which no task outlives."""
+
+
+class Killed:
+    """The process is killed before, or after, the change of that number, counted from 1: no call is made any more."""
+
+    def __init__(self, number: int, when: str) -> None:
+        self.words = ""
+        """At which call it was, once it was."""
+        self._left, self._when = number, when
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        if self.words:
+            raise CancelledError
+        if operation.startswith(READS):
+            return call()
+        self._left -= 1
+        if self._left == 0:
+            self.words = f"{self._when} {operation}"
+            if self._when == "before":
+                self._end()
+        answer = call()
+        if self.words:
+            self._end()
+        return answer
+
+    def _end(self) -> NoReturn:
+        get_running_loop().stop()
+        raise Gone

@@ -19,15 +19,15 @@ def reaches(account: World, balancer: Any, instance: Any, port: int) -> bool:
     back = [groups[item.id] for item in instance.security_groups if item.id in groups]
     inner = [subnet.cidr_block for subnet in balancer.subnets]
     address = [f"{instance.private_ip}/32"] if instance.private_ip else []
-    leaves = not front or _admits(
+    leaves = not front or admits(
         (rule for group in front for rule in group.egress_rules), port, {g.id for g in back}, address
     )
-    return leaves and _admits(
+    return leaves and admits(
         (rule for group in back for rule in group.ingress_rules), port, {g.id for g in front}, inner
     )
 
 
-def _admits(rules: Iterable[Any], port: int, peers: set[str], networks: list[str]) -> bool:
+def admits(rules: Iterable[Any], port: int, peers: set[str], networks: list[str]) -> bool:
     for rule in rules:
         if rule.ip_protocol not in ("tcp", "-1"):
             continue

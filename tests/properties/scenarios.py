@@ -175,10 +175,12 @@ def look_of(world: WatchedWorld, way: Way) -> dict[str, Any]:
 
 def census(world: WatchedWorld) -> Counter[str]:
     """How many of each sort there are in the account, whoever's they are."""
-    return Counter(
-        key.split(":")[5].split("/")[0] if key.startswith("arn:") else key.split("-")[0]
-        for key in world.strict.inventory()
-    )
+    return Counter(sort_of(key) for key in world.strict.inventory())
+
+
+def sort_of(physical_id: str) -> str:
+    """What it is, as its id or ARN says."""
+    return physical_id.split(":")[5].split("/")[0] if physical_id.startswith("arn:") else physical_id.split("-")[0]
 
 
 def finish(world: WatchedWorld, way: Way, tries: int) -> bool:

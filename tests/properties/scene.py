@@ -105,14 +105,14 @@ def scene(shape: str) -> Iterator[Scene]:
         account.add_strangers()
         if shape in SHAPES:
             prepare()
-            _add_subnets(account)
+            add_subnets(account)
             yield Scene(account, SHAPES[shape]())
         else:
             examples.prepare(shape)
             yield Scene(account, example_of(shape).spec)
 
 
-def _add_subnets(account: Account) -> None:
+def add_subnets(account: WatchedWorld) -> None:
     """Subnets in the strangers' network, with a way out."""
     vpc = next(own for own, name in account.strangers.items() if name == FOREIGN["vpc"])
     for number, zone in enumerate("ab"):

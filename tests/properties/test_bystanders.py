@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,25 +11,13 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import REGION, demo
+from tests.properties.near_misses import NEAR_MISSES, add_strangers, tag_list
 from tests.properties.scenarios import regrouped, rolled, scaled
 from tests.properties.watched import portrait, watched
 
 if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.properties.watched import WatchedWorld
-
-IMAGE = "ami-12c6146b"
-NEAR_MISSES: tuple[dict[str, str], ...] = (
-    {},
-    {tags.STACK: "demo2", tags.ADDRESS: "{kind}.web"},
-    {tags.STACK: "Demo", tags.ADDRESS: "{kind}.web"},
-    {tags.STACK: "dem", tags.ADDRESS: "{kind}.web"},
-    {tags.STACK: "demo ", tags.ADDRESS: "{kind}.web"},
-    {"Alb-Reconcile:Stack": "demo", "Alb-Reconcile:Address": "{kind}.web"},
-    {"alb-reconcile:stacks": "demo", tags.ADDRESS: "{kind}.web"},
-    {tags.ADDRESS: "{kind}.web", "Name": "demo-web"},
-    {"Name": "demo-web", "service": "demo"},
-)
 
 
 def changed() -> Spec:
@@ -47,66 +35,6 @@ def other_stack() -> Spec:
     return {**demo(), "stack": "demo2"}
 
 
-def _tag_list(found: dict[str, str], kind: str) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value.format(kind=kind)} for key, value in found.items()]
-
-
-def _spec(found: dict[str, str], resource: str, kind: str) -> dict[str, Any]:
-    listed = _tag_list(found, kind)
-    return {"TagSpecifications": [{"ResourceType": resource, "Tags": listed}]} if listed else {}
-
-
-def _add_strangers(world: WatchedWorld) -> None:
-    """A foreign network with one of everything for each near miss."""
-    ec2, elb = world.client("ec2"), world.client("elbv2")
-    for number, found in enumerate(NEAR_MISSES):
-        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", **_spec(found, "vpc", "vpc"))["Vpc"]["VpcId"]
-        subnets = [
-            ec2.create_subnet(
-                VpcId=vpc, CidrBlock=f"10.0.{place}.0/24", AvailabilityZone=f"us-east-1{'_ab'[place]}",
-                **_spec(found, "subnet", "subnet"),
-            )["Subnet"]["SubnetId"]
-            for place in (1, 2)
-        ]  # fmt: skip
-        gateway = ec2.create_internet_gateway(**_spec(found, "internet-gateway", "internet_gateway"))
-        gateway_id = gateway["InternetGateway"]["InternetGatewayId"]
-        ec2.attach_internet_gateway(InternetGatewayId=gateway_id, VpcId=vpc)
-        ec2.create_route_table(VpcId=vpc, **_spec(found, "route-table", "route_table"))
-        group = ec2.create_security_group(
-            GroupName=f"demo-web-{number}", Description="HTTP from the load balancer", VpcId=vpc,
-            **_spec(found, "security-group", "security_group"),
-        )["GroupId"]  # fmt: skip
-        instance = ec2.run_instances(
-            ImageId=IMAGE, InstanceType="t3.micro", SubnetId=subnets[0], SecurityGroupIds=[group], MinCount=1, MaxCount=1,
-            **_spec({**found, **({tags.ADDRESS: "{kind}.web-1"} if tags.ADDRESS in found else {})}, "instance", "instance"),
-        )["Instances"][0]["InstanceId"]  # fmt: skip
-        world.clock.advance(60)
-        _add_balancing(elb, number, found, vpc, subnets, group, instance)
-
-
-def _add_balancing(
-    elb: Any, number: int, found: dict[str, str], vpc: str, subnets: list[str], group: str, instance: str
-) -> None:
-    def tagged(kind: str) -> dict[str, Any]:
-        return {"Tags": _tag_list(found, kind)} if found else {}
-
-    target_group = elb.create_target_group(
-        Name=f"demo-web-{number:08x}", Protocol="HTTP", Port=80, VpcId=vpc, **tagged("target_group")
-    )["TargetGroups"][0]["TargetGroupArn"]
-    elb.register_targets(TargetGroupArn=target_group, Targets=[{"Id": instance, "Port": 80}])
-    balancer = elb.create_load_balancer(
-        Name=f"demo-public-{number:08x}", Subnets=subnets, SecurityGroups=[group], **tagged("load_balancer")
-    )["LoadBalancers"][0]["LoadBalancerArn"]
-    forward = [{"Type": "forward", "TargetGroupArn": target_group}]
-    listener = elb.create_listener(
-        LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=forward, **tagged("listener")
-    )["Listeners"][0]["ListenerArn"]
-    elb.create_rule(
-        ListenerArn=listener, Priority=10, Actions=forward, Conditions=[{"Field": "path-pattern", "Values": ["/v2/*"]}],
-        **tagged("rule"),
-    )  # fmt: skip
-
-
 def _life_of_the_demo(world: WatchedWorld) -> None:
     for spec in (demo(), changed(), rolled(), scaled(3), regrouped()):
         world.converge(spec)
@@ -117,7 +45,7 @@ def _life_of_the_demo(world: WatchedWorld) -> None:
 def test_strangers_with_near_miss_tags_and_names_stay_as_they_were() -> None:
     """Foreign VPCs and all that is in them, through the whole life of a stack in the same account."""
     with watched() as world:
-        _add_strangers(world)
+        add_strangers(world)
         world.clock.advance(600)
         before = world.strict.inventory()
         assert len(before) > 15 * len(NEAR_MISSES)
@@ -197,7 +125,7 @@ def _add_foreign_rule(world: WatchedWorld, owner: dict[str, str]) -> str:
     answer = world.client("elbv2").create_rule(
         ListenerArn=listener, Priority=77, Conditions=[{"Field": "path-pattern", "Values": ["/theirs/*"]}],
         Actions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
-        Tags=_tag_list(owner, "rule"),
+        Tags=tag_list(owner, "rule"),
     )  # fmt: skip
     rule: str = answer["Rules"][0]["RuleArn"]
     return rule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.text import camel
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.harness import FAKE_ENVIRONMENT, World, demo
-from tests.properties.faults import Beside, Denied, Lost, Throttled, spoilt
+from tests.properties.faults import Beside, Denied, Lost, Throttled, error_of, spoilt
+from tests.properties.near_misses import NEAR_MISSES, add_strangers
 from tests.properties.scenarios import ALL, Way, go_on, uninterrupted
 from tests.properties.watched import WatchedWorld, watched
 
@@ -152,3 +154,32 @@ def test_a_change_whose_reply_is_no_answer_was_made(name: str) -> None:
             except AssertionError as error:
                 wrong.append(f"{name}, reply to call {number}, {lost.lost}, lost: {error}")
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_a_read_whose_answer_nobody_needs_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    """Found: the rules of a stranger's load balancer, which are read on a guess by its name, ended in a traceback of asyncio's."""
+    with watched() as world:
+        world.converge(demo())
+        add_strangers(world, NEAR_MISSES[:1])
+        theirs = sum(item["LoadBalancerName"].startswith("demo-") for item in balancers(world)) - 1
+        failed = 0
+
+        def fault(service: str, operation: str, call: Callable[[], Any]) -> Any:
+            nonlocal failed
+            answer = call()
+            if operation == "describe_rules" and len(answer["Rules"]) == 2:  # the demo has the default one only
+                failed += 1
+                raise error_of(service, operation, "InternalError", ambiguous=True)
+            return answer
+
+        with spoilt(world, fault):
+            assert world.plan(demo()).is_empty
+    gc.collect()
+    assert failed == theirs == 1
+    assert [item.getMessage() for item in caplog.records if item.name == "asyncio"] == []
+
+
+def balancers(world: WatchedWorld) -> list[dict[str, Any]]:
+    """The account's."""
+    found: list[dict[str, Any]] = world.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    return found

@@ -20,8 +20,8 @@ from tests.kinds.behind import tag
 from tests.kinds.example import example_of
 from tests.properties.examples import changed, pairs, prepare
 from tests.properties.faults import Lost, spoilt
+from tests.properties.near_misses import NEAR_MISSES
 from tests.properties.scenarios import LAST_STATES, Way, census, finish, look_of
-from tests.properties.test_bystanders import NEAR_MISSES
 from tests.properties.watched import ACCOUNT, WatchedWorld, portrait, watched
 
 if TYPE_CHECKING:

@@ -6,13 +6,16 @@ import json
 import os
 from collections import Counter
 from random import randrange
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import Phase, given, seed, settings
 
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
-from tests.harness import demo
+from alb_reconcile.model.resource import each_of
+from tests.harness import demo, load
 from tests.properties.strategies import pairs
 from tests.properties.watched import portrait, watched
 
@@ -168,12 +171,14 @@ def check_ways_out(world: WatchedWorld, before: Spec, after: Spec) -> None:
 
 
 def minimum(spec: Spec, group: str, rules_of: Spec | None = None) -> int:
-    """count − max_unavailable of a target group's instances, paced as `rules_of` (by default the spec itself) says."""
+    """count − max_unavailable of a target group's targets, paced as `rules_of` (by default the spec itself) says."""
+    desired, paces = load(spec).desired, load(rules_of or spec).desired
     total, slack = 0, 0
-    for target in spec["target_groups"][group].get("targets", ()):
-        instances: dict[str, Any] = spec["instances"][target]
-        if instances.get("state") != "stopped":
-            total += instances["count"]
-        paced = (rules_of or spec)["instances"].get(target, instances)
-        slack = max(slack, paced["rollout"]["max_unavailable"])
+    for _, state in each_of(desired.values(), Registration):
+        if str(state.target_group) != f"target_group.{group}":
+            continue
+        instance = desired.get(state.target) if isinstance(state.target, Address) else None
+        total += getattr(instance and instance.state, "state", None) != "stopped"
+        paced = paces.get(state.target, instance) if isinstance(state.target, Address) else None
+        slack = max(slack, paced.lifecycle.rollout.max_unavailable if paced else 0)
     return max(total - slack, 0)

@@ -271,3 +271,15 @@ def test_filters_that_the_emulator_lacks_fail_clearly(network: Network, ec2: Any
         ec2.describe_instances(Filters=[{"Name": "host-id", "Values": ["x"]}])
     with refused("InvalidParameterValue", "sandbox doesn't support"):
         ec2.describe_security_groups(Filters=[{"Name": "ip-permission.ipv6-cidr", "Values": ["::/0"]}])
+
+
+def test_each_read_may_be_behind_by_another_time(
+    lagging: Network, aws: StrictAws, ec2: Any, clock: VirtualClock
+) -> None:
+    """What is new comes and goes."""
+    clock.advance(60.0)
+    ec2.create_tags(Resources=[lagging.vpc], Tags=[{"Key": "owner", "Value": "me"}])
+    clock.advance(10.0)
+    behind = iter((20.0, 0.0, 15.0, 5.0))
+    aws.lag_of_read = lambda: next(behind)
+    assert [bool(tagged(ec2, "me")) for _ in range(4)] == [False, True, False, True]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.verify import verify_text
 from alb_reconcile.model.actions import Action, Forward, canonical
 from alb_reconcile.model.address import Address
 from alb_reconcile.verification import site
@@ -18,6 +20,7 @@ from alb_reconcile.verification.expect import ANSWERED, Statuses, mismatch
 from alb_reconcile.verification.judge import Finding, Tally, judge, percentiles
 from alb_reconcile.verification.load import Answer
 from alb_reconcile.verification.matching import Request
+from alb_reconcile.verification.session import Report
 from alb_reconcile.verification.shares import Group, Target
 
 if TYPE_CHECKING:
@@ -63,6 +66,25 @@ class TestShares:
         grown = replace(WEB, targets=(*WEB.targets, Target("i-3", 80, "healthy")))
         assert verdict(["i-1", "i-2", "i-3"] * 20, WEB, grown).unknown == {}
         assert verdict(["i-1", "i-2", "i-3"] * 20).unknown == {"i-3": 20}
+
+    def test_a_target_that_joins_or_leaves_meanwhile_is_no_failure(self) -> None:
+        """As in a roll: it is judged by how it is in the end."""
+        joins = replace(WEB, targets=(ONE, replace(TWO, health="initial")))
+        answers = ["i-1"] * 60
+        assert verdict(answers, joins, WEB).state == "ok"
+        assert verdict(answers, joins, replace(WEB, targets=(ONE,))).state == "ok"
+        assert verdict(answers, joins, joins).problems == ("web-2 of web: not healthy, so the others get all requests",)
+        alone = replace(WEB, targets=(replace(ONE, health="initial"),))
+        assert verdict(answers, alone, replace(WEB, targets=(ONE,))).state == "ok"
+        (problem,) = verdict(answers, alone, alone).problems
+        assert problem.endswith("(fail-open)")
+
+    def test_answers_that_were_right_are_told_where_something_else_isnt(self) -> None:
+        ill = replace(WEB, targets=(ONE, replace(TWO, health="unhealthy")))
+        found = verdict(["i-1"] * 60, ill, ill)
+        text = verify_text(Report("demo", "us-east-1", "1", (found,)), Style(colored=False))
+        words = "0 of 1 listeners and rules are as they should be, 60 of 60 requests were answered as expected"
+        assert text.splitlines()[-1] == f"Not verified: {words}."
 
     def test_a_group_without_targets_is_a_failure_unless_it_weighs_nothing(self) -> None:
         empty = Group("empty", "empty")

@@ -1,4 +1,4 @@
-"""`fleet plan|sync|apply|resume|status|report`: many accounts in one process."""
+"""`fleet validate|plan|sync|apply|resume|status|report`: many accounts in one process."""
 
 import asyncio
 import os
@@ -15,6 +15,7 @@ from alb_reconcile.api.session import Session, check_session
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.fleet import FleetView, cell_line, fleet_json, fleet_text, report_text, status_text
 from alb_reconcile.cli.render.fleet_metrics import fleet_metrics
+from alb_reconcile.cli.render.fleet_validation import validation_text
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.queue import look_at_queue
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
@@ -24,7 +25,7 @@ from alb_reconcile.fleet.document import load_fleet
 from alb_reconcile.fleet.operation import Outcome, Runner, is_due
 from alb_reconcile.fleet.records import Records
 from alb_reconcile.fleet.results import CellResult, Command
-from alb_reconcile.fleet.run import CellSettings, Stop
+from alb_reconcile.fleet.run import CellSettings, Stop, validate_cell
 from alb_reconcile.fleet.sources import Sources
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.log import configure_logs
@@ -73,6 +74,31 @@ class RunOptions:
     parallel: int
     output: Output
     connection: ReachOptions
+
+
+@dataclass(frozen=True)
+class ValidateOptions:
+    choice: ChoiceOptions
+    policy: str | None
+    state_dir: str | None
+    output: Output
+    connection: ReachOptions
+
+
+def validate(options: ValidateOptions) -> ExitCode:
+    """Check the fleet's file and all specs, each as its cells have it. Accounts aren't asked."""
+    fleet, cells = chosen_cells(options.choice)
+    session, variables = options.connection.session(), options.choice.variables
+    if options.policy:
+        load_policy(options.policy, variables)  # a mistake in it is told at once
+    cache = state_folder(options.state_dir, os.environ) / "fleet" / "sources"
+    with Sources(cache, session, variables, options.policy) as sources:
+        outcome = Outcome(fleet.name, "validate", [validate_cell(cell, sources) for cell in cells])
+    options.output.show(FleetView(outcome), validation_text, fleet_json)
+    results = {stack.result for cell in outcome.cells for stack in cell.stacks}
+    if "failed" in results:
+        return ExitCode.FAILED
+    return ExitCode.INVALID if "broken" in results else ExitCode.OK
 
 
 @dataclass(frozen=True)
@@ -126,8 +152,9 @@ def sync(options: SyncOptions) -> ExitCode:
 
 
 @dataclass(frozen=True)
-class ApplyOptions:
-    choice: ChoiceOptions
+class ChangeOptions:
+    """What `apply` and `resume` have in common."""
+
     run: RunOptions
     record: RecordOptions
     allow: Mapping[str, int]
@@ -135,21 +162,31 @@ class ApplyOptions:
     timeout: int
     lock_timeout: int
 
+    def process(self, fleet: Fleet, variables: Mapping[str, str]) -> "_Process":
+        """What it is done with."""
+        ways = Ways(timeout=self.timeout)
+        return _Process(fleet, self.run, variables, settings_of(self.record), ways, self.lock_timeout, self.allow)
+
+    def refuse_unless_sure(self, fleet: Fleet, cells: Sequence[Cell]) -> None:
+        """Raises RefusedError without `--yes`."""
+        if not self.yes:
+            accounts = len({cell.account for cell in cells})
+            raise RefusedError(
+                f"{fleet.name}: {len(cells)} cells in {accounts} accounts would be changed, and nothing was; look at fleet plan, then add --yes"
+            )
+
+
+@dataclass(frozen=True)
+class ApplyOptions:
+    choice: ChoiceOptions
+    change: ChangeOptions
+
 
 def apply(options: ApplyOptions) -> ExitCode:
     """Make all stacks as their specs say, in waves."""
     fleet, cells = chosen_cells(options.choice)
-    _refuse_unless(options.yes, fleet, cells)
-    ways = Ways(timeout=options.timeout)
-    with _Process(
-        fleet,
-        options.run,
-        options.choice.variables,
-        settings_of(options.record),
-        ways,
-        options.lock_timeout,
-        options.allow,
-    ) as process:
+    options.change.refuse_unless_sure(fleet, cells)
+    with options.change.process(fleet, options.choice.variables) as process:
         return process.show(process.apply(cells))
 
 
@@ -157,21 +194,13 @@ def apply(options: ApplyOptions) -> ExitCode:
 class ResumeOptions:
     file: str
     variables: Mapping[str, str]
-    run: RunOptions
-    record: RecordOptions
-    allow: Mapping[str, int]
-    yes: bool
-    timeout: int
-    lock_timeout: int
+    change: ChangeOptions
 
 
 def resume(options: ResumeOptions) -> ExitCode:
     """Go on with the `apply` that stopped."""
     fleet = load_fleet(options.file, options.variables)
-    ways = Ways(timeout=options.timeout)
-    with _Process(
-        fleet, options.run, options.variables, settings_of(options.record), ways, options.lock_timeout, options.allow
-    ) as process:
+    with options.change.process(fleet, options.variables) as process:
         last = process.records.read_operation()
         if last is None:
             raise RefusedError(f"no apply of {fleet.name} is recorded in {process.records.store}; run fleet apply")
@@ -180,7 +209,7 @@ def resume(options: ResumeOptions) -> ExitCode:
                 f"the last apply of {fleet.name} has succeeded ({last.ended}); there is nothing to resume"
             )
         cells = [cell for cell in fleet.cells if cell.key in last.digests]
-        _refuse_unless(options.yes, fleet, cells)
+        options.change.refuse_unless_sure(fleet, cells)
         return process.show(process.apply(cells, resume=True))
 
 
@@ -243,14 +272,6 @@ def chosen_cells(options: ChoiceOptions) -> tuple[Fleet, list[Cell]]:
         if (not options.waves or cell.wave in options.waves)
         and (not options.accounts or {cell.account, cell.name} & set(options.accounts))
     ]
-
-
-def _refuse_unless(yes: bool, fleet: Fleet, cells: Sequence[Cell]) -> None:
-    if not yes:
-        accounts = len({cell.account for cell in cells})
-        raise RefusedError(
-            f"{fleet.name}: {len(cells)} cells in {accounts} accounts would be changed, and nothing was; look at fleet plan, then add --yes"
-        )
 
 
 class _Process:

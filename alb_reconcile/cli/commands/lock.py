@@ -70,6 +70,7 @@ async def _view(aws: Aws, target: DesiredStack) -> LockView:
         locked=lock.is_held(),
         holder=lock.holder(),
         lease=place.url if place else "",
+        is_lease_known=not target.destroy or bool(target.lease),  # a stack that is only named has no spec to say it
         seen=await LeaseStore(aws, place).read() if place else None,
     )
 
@@ -80,7 +81,13 @@ async def _break(aws: Aws, target: DesiredStack, *, yes: bool) -> ExitCode:
     seen = view.seen
     if seen is None or seen.state != "held":
         if view.locked:
-            raise RefusedError(f"the lock on this host belongs to a running process and ends with it: {_ending(view)}")
+            raise RefusedError(
+                f"there is no lease to break; the lock on this host belongs to a running process and ends with it: {_ending(view)}"
+            )
+        if not view.is_lease_known:
+            raise UsageError(
+                "without the spec nobody knows where the lease is: name the spec, or add --lease s3://BUCKET/PREFIX"
+            )
         emit("There is nothing to break.")
         return ExitCode.OK
     await confirm(aws, f"Break the lease of {seen.record.render()}? Type yes: ", "yes", yes=yes)
@@ -100,5 +107,5 @@ async def _break(aws: Aws, target: DesiredStack, *, yes: bool) -> ExitCode:
 
 def _ending(view: LockView) -> str:
     if view.holder is None or view.holder.released is not None:
-        return "its file doesn't say which one; look for alb-reconcile among this host's processes"
+        return "the lock's file doesn't say which one; look for alb-reconcile among this host's processes"
     return f"end process {view.holder.pid} ({view.holder.command}, user {view.holder.user})"

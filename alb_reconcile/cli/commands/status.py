@@ -24,19 +24,23 @@ from alb_reconcile.model.errors import ExitCode, UsageError, ignoring
 @dataclass(frozen=True)
 class StatusOptions:
     specs: tuple[str, ...]
+    detailed_exitcode: bool
     output: Output
     loading: LoadingOptions
     connection: ConnectionOptions
 
 
 def status(options: StatusOptions) -> ExitCode:
-    """Show each resource, the health of the targets, and the URLs."""
+    """Show each resource, the health of the targets, and the URLs. With --detailed-exitcode it exits with 2 where something
+    is missing or not ready."""
+    is_ready = True
     for stack in load_stacks(options.specs, options.loading):
         target = stack.target()
-        found, missing = with_stack(options.connection, target, look)
-        view = StatusView(target.stack, target.region, found, local_urls(options.connection), missing)
+        found, standing = with_stack(options.connection, target, look)
+        view = StatusView(target.stack, target.region, found, local_urls(options.connection), standing)
         options.output.show(view, status_text, status_json)
-    return ExitCode.OK
+        is_ready &= not view.not_ready
+    return ExitCode.OK if is_ready or not options.detailed_exitcode else ExitCode.CHANGES
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ Add = Callable[..., argparse.ArgumentParser]
 def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
     """The actions below `fleet`. `add` makes one, `common` the options that all have which ask AWS."""
     parents = [common()]
+    text = "check the fleet's file and all its specs without asking the accounts"
+    validate = add(fleet, "validate", "fleet.validate", text, parents=parents)
     plan = add(fleet, "plan", "fleet.plan", "show what differs in all accounts; changes nothing", parents=parents)
     sync = add(fleet, "sync", "fleet.sync", "correct drift in all accounts, unattended", parents=parents)
     apply = add(
@@ -36,14 +38,15 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
     enqueue = add(fleet, "enqueue", "fleet_queue.enqueue", "put cells on a queue once", parents=parents)
     add_fleet_queue(worker, beat, enqueue, _add_choice)
     status.add_argument("--queue", metavar="URL", help="show what waits in this queue, too, and what was given up")
-    for command in (plan, sync, apply, resume, status, report):
+    for command in (validate, plan, sync, apply, resume, status, report):
         command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
         further = {report: ("html",), status: ("prometheus",)}.get(command, ())
         command.add_argument("--format", choices=("text", "json", *further), default="text")
-    for command in (plan, sync, apply, status, report):
+    for command in (validate, plan, sync, apply, status, report):
         _add_choice(command)
-    for command in (plan, sync, apply, resume):
+    for command in (validate, plan, sync, apply, resume):
         add_policy(command)
+    for command in (plan, sync, apply, resume):
         command.add_argument(
             "--parallel",
             type=number(1, 64),
@@ -66,7 +69,7 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
     for command in (apply, resume):
         command.add_argument("-y", "--yes", action="store_true", help="go ahead; nobody is asked")
         add_allow(command)
-    for command in (plan, status, report):
+    for command in (validate, plan, status, report):
         command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
 
 

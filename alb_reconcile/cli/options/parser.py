@@ -119,13 +119,16 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--template", type=given, metavar="NAME", help="a spec that comes with this program; --template list lists them"
     )
-    text = "print the smallest IAM policy with which a command runs over specs; asks AWS nothing"
+    text = "print the smallest IAM policy with which a command runs over specs or a fleet; asks no account"
     command = _add(commands, "iam-policy", "iam_policy.iam_policy", text, parents=[_offline()])
-    _add_specs(command)
+    text = "a spec, a folder of specs, or a fleet's file (default stack.yaml)"
+    command.add_argument("specs", nargs="*", metavar="SPEC|FLEET", help=text)
     choices = ("plan", "apply", "sync", "destroy")
     command.add_argument(
         "--for", dest="command", required=True, choices=choices, help="the command that is to be allowed"
     )
+    command.add_argument("--issue", action="store_true", help="of sync --issue: it may ask CloudTrail who changed what")
+    command.add_argument("--queue", metavar="URL", help="of a fleet's workers: the URL of their queue of Amazon SQS")
     command = bare("explain", "authoring.explain", "explain a kind or one of its keys")
     command.add_argument(
         "topic", nargs="?", metavar="KIND[.KEY]", help="such as target_group.health_check (default: all kinds)"
@@ -177,6 +180,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add("status", "status.status", "show each resource, the health of the targets and the URLs")
     _add_specs(command)
+    text = "exit with 2 if something is missing or not ready"
+    command.add_argument("--detailed-exitcode", action="store_true", help=text)
     _add_format(command)
 
     command = add("graph", "graph.graph", "draw the stack as it will be, coloured by the plan; changes nothing")

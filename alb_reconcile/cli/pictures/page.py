@@ -14,11 +14,11 @@ from alb_reconcile.cli.pictures.scene import Node, Scene
 from alb_reconcile.cli.pictures.svg import COLORS, anchor, render_svg
 from alb_reconcile.cli.render.halves import Halves
 from alb_reconcile.cli.render.plan import (
+    estimate,
     forces_replacement,
     properties_of,
     summarize,
 )
-from alb_reconcile.cli.render.style import show_seconds
 from alb_reconcile.kinds.shown import short_id, show_change
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.text import printable
@@ -59,9 +59,8 @@ def plan_page(plan: Plan, scene: Scene, refusal: str = "", note: str = "") -> st
     """A plan, with the picture of what it makes."""
     title = f"Plan of {plan.stack}"
     parts = [f"<p class=count><strong>{escaped(summarize(plan))}</strong></p>"]
-    if plan.seconds:
-        most = show_seconds(-(-plan.takes[1] // 10) * 10)
-        parts.append(f"<p class=dim>Takes about {show_seconds(plan.takes[0] // 10 * 10 or 1)} to {most}.</p>")
+    if took := estimate(plan):
+        parts.append(f"<p class=dim>{took}.</p>")
     if refusal:
         parts.append(notice("refused", "Refused: apply would end with exit code 4 and change nothing", refusal))
     if plan.warnings:

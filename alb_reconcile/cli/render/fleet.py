@@ -138,9 +138,9 @@ def report_text(view: FleetView, style: Style) -> str:
     lines = [
         style.paint(f"Fleet {view.outcome.fleet}", "bold"),
         "",
-        f"  {_many(len({cell.account for cell in cells}), 'account')}, {_many(len(cells), 'cell')}, {_many(len(stacks), 'stack')}",
+        f"  {many(len({cell.account for cell in cells}), 'account')}, {many(len(cells), 'cell')}, {many(len(stacks), 'stack')}",
         f"  {well} of {len(stacks)} stacks in sync{f' ({well / len(stacks):.1%})' if stacks else ''}",
-        f"  {drifted} with drift, {_many(failed, 'cell')} failed, {len(view.missing)} never looked at",
+        f"  {drifted} with drift, {many(failed, 'cell')} failed, {len(view.missing)} never looked at",
     ]
     if cells:
         oldest = min(cells, key=lambda cell: cell.ended)
@@ -215,10 +215,11 @@ def _total(view: FleetView) -> str:
     stacks = ", ".join(f"{number} {result_text(name)}" for name, number in _stacks(outcome).items())
     total = len(outcome.cells) + len(view.missing)
     took = f" in {outcome.seconds:.1f} s" if outcome.seconds else ""
-    return f"{_many(total, 'cell')}{took}: {cells or 'none is due'}" + (f"; stacks: {stacks}" if stacks else "")
+    return f"{many(total, 'cell')}{took}: {cells or 'none is due'}" + (f"; stacks: {stacks}" if stacks else "")
 
 
-def _many(number: int, word: str) -> str:
+def many(number: int, word: str) -> str:
+    """A number of things."""
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
@@ -228,7 +229,7 @@ def _stacks(outcome: Outcome) -> Counter[str]:
 
 def _what(cell: CellResult) -> str:
     counts = ", ".join(f"{number} {result_text(name)}" for name, number in cell.counts.items())
-    return f"{_many(len(cell.stacks), 'stack')}: {counts}" if cell.stacks else _cut(_first(printable(cell.error)))
+    return f"{many(len(cell.stacks), 'stack')}: {counts}" if cell.stacks else _cut(_first(printable(cell.error)))
 
 
 def _is_well(cell: CellResult) -> bool:

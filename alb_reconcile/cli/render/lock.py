@@ -25,6 +25,8 @@ class LockView:
     lease: str
     """The lease's URL; empty if the stack has none."""
     seen: ObservedLease | None
+    is_lease_known: bool = True
+    """Whether it is known where its lease is, if it has one: a spec says that, or --lease."""
 
 
 def locks_text(views: Sequence[LockView]) -> str:
@@ -43,7 +45,7 @@ def locks_text(views: Sequence[LockView]) -> str:
 def _host(view: LockView) -> str:
     who = printable(view.holder.render()) if view.holder else ""
     if view.locked:
-        current = who if view.holder and view.holder.released is None else "a process that its file doesn't name"
+        current = who if view.holder and view.holder.released is None else "a process that the lock's file doesn't name"
         return f"held by {current}"
     if view.holder is None:
         return "free"
@@ -53,8 +55,10 @@ def _host(view: LockView) -> str:
 
 
 def _lease(view: LockView) -> str:
+    if not view.is_lease_known:
+        return "unknown: its spec says whether it has one; name the spec, or the lease's place with --lease s3://BUCKET/PREFIX"
     if not view.lease:
-        return "none; lease: in the spec names a place for one"
+        return "none; a spec names a place for one with lease: s3://BUCKET/PREFIX"
     if view.seen is None:
         return f"free; {view.lease} doesn't exist yet"
     record, until = view.seen.record, view.seen.good_until
@@ -62,7 +66,7 @@ def _lease(view: LockView) -> str:
     said = {
         "held": f"held by {who}; until {until}, in {view.seen.free_in:.0f} s, unless it is renewed",
         "expired": f"free: the lease of {who} expired at {until}",
-        "broken": f"broken by {record.broken()}; free at {until}, in {view.seen.free_in:.0f} s. Was held by {who}",
+        "broken": f"broken by {record.broken()}; free at {until}, in {view.seen.free_in:.0f} s. It was held by {who}",
     }
     past = f"broken by {record.broken()}" if record.broken_by else f"until {printable(record.released[:40])}"
     return f"{said.get(view.seen.state, f'free; last held by {who}, {past}')}; {view.lease}"
@@ -74,7 +78,7 @@ def locks_json(views: Sequence[LockView]) -> str:
 
 
 def _plain(view: LockView) -> dict[str, Any]:
-    lease: dict[str, Any] | None = None
+    lease: dict[str, Any] | None = None if view.is_lease_known else {"url": "", "state": "unknown"}
     if view.lease:
         lease = {"url": view.lease, "state": "free" if view.seen is None else view.seen.state}
     if lease and view.seen is not None:

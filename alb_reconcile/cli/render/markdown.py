@@ -9,11 +9,11 @@ from typing import Final
 
 from alb_reconcile.cli.render.halves import Halves
 from alb_reconcile.cli.render.plan import (
+    estimate,
     forces_replacement,
     properties_of,
     summarize,
 )
-from alb_reconcile.cli.render.style import show_seconds
 from alb_reconcile.kinds.shown import short_id, show_change
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.plan import Plan, Step
@@ -44,9 +44,8 @@ def plan_markdown(plan: Plan, refusal: str = "", note: str = "", most: int = MOS
         parts += ["> [!WARNING]\n> Warnings", _notice("\n".join(plan.warnings), most)]
     if notes := [*plan.kept, *([note] if note else [])]:
         parts += [_folded(f"Notes ({len(notes)})", _notice("\n".join(notes), most), is_open=False)]
-    if plan.seconds:
-        least, most_seconds = show_seconds(plan.takes[0] // 10 * 10 or 1), show_seconds(-(-plan.takes[1] // 10) * 10)
-        parts.append(f"Takes about {least} to {most_seconds}.")
+    if took := estimate(plan):
+        parts.append(f"{took}.")
     head = "\n\n".join(parts)
     return "\n\n".join([head, *_groups(plan, most - len(head))]).rstrip()
 

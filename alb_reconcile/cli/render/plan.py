@@ -10,6 +10,8 @@ from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Change, field_names
 from alb_reconcile.model.text import printable
 
+_SOON: Final = 60
+"""Seconds of which nobody needs to be told, where the spec has none of its own."""
 _SIGNS: Final = {
     "create": ("+", "green"),
     "update": ("~", "yellow"),
@@ -45,9 +47,19 @@ def _lines(plan: Plan, style: Style, notice: str, head: Sequence[str]) -> Iterat
     for note in plan.kept:
         yield style.paint(f"Note: {printable(note)}", "dim")
     yield summarize(plan, notice)
-    if plan.seconds:
-        least, most = show_seconds(plan.takes[0] // 10 * 10 or 1), show_seconds(-(-plan.takes[1] // 10) * 10)
-        yield f"Takes about {least} to {most}; up to {show_seconds(plan.seconds)} of it by the spec's own settings (health checks, draining, settling)."
+    if took := estimate(plan):
+        own = (
+            f"; up to {show_seconds(plan.seconds)} of it by the spec's own settings (health checks, draining, settling)"
+        )
+        yield f"{took}{own if plan.seconds else ''}."
+
+
+def estimate(plan: Plan) -> str:
+    """How long it takes, as in "Takes about 1m to 4m"; empty where that is soon."""
+    least, most = plan.takes
+    if not plan.seconds and most < _SOON:
+        return ""
+    return f"Takes about {show_seconds(least // 10 * 10 or 1)} to {show_seconds(-(-most // 10) * 10)}"
 
 
 def summarize(plan: Plan, notice: str = "") -> str:

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from alb_reconcile.api.serving import listeners, unready, urls
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.engine.stack import Standing
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
@@ -20,13 +21,21 @@ _MISSING: Final = "missing"
 
 @dataclass(frozen=True)
 class StatusView:
-    """A stack as it was seen, in the sandbox its listeners' local URLs by ARN, and what its spec declares that isn't there."""
+    """A stack as it was seen, in the sandbox its listeners' local URLs by ARN, and how it stands to its spec."""
 
     stack: str
     region: str
     discovery: Discovery
     local: Mapping[str, str]
-    missing: Sequence[Address] = ()
+    standing: Standing = field(default_factory=Standing)
+
+    @property
+    def not_ready(self) -> list[str]:
+        """What is missing or doesn't answer requests, in words."""
+        number = len(self.standing.missing)
+        verb = "resource is" if number == 1 else "resources are"
+        lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
+        return lines + unready(self.discovery)
 
 
 def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
@@ -44,9 +53,12 @@ class _Row(NamedTuple):
     reason: str = ""
 
 
-def _row(item: Observed) -> _Row:
-    reason = printable(" ".join(filter(None, (item.reason, item.description))))
-    known = "" if item.address.kind == "registration" else short_id(item.id)
+def _row(item: Observed, fate: str) -> _Row:
+    # of two at one address a reader asks which is which
+    since = f"since {item.created[:19].replace(' ', 'T')}Z" if fate and item.created else ""
+    told = [item.reason, item.description, since, f"apply {fate} it" if fate else ""]
+    reason = printable("; ".join(filter(None, [" ".join(filter(None, told[:2])), *told[2:]])))
+    known = "" if item.address.kind == "registration" and not fate else short_id(item.id)
     color = "green" if is_in_order(item) else "yellow"
     return _Row(item.address, printable(item.status or "present"), color, known, reason)
 
@@ -56,24 +68,16 @@ def _visible(discovery: Discovery) -> list[Observed]:
     return sorted(shown, key=lambda item: (item.address.kind, item.address.name, item.id))
 
 
-def _not_ready(view: StatusView) -> list[str]:
-    number = len(view.missing)
-    lines = (
-        [f"{number} resource{' is' if number == 1 else 's are'} missing; plan shows what apply would make"]
-        if number
-        else []
-    )
-    return lines + unready(view.discovery)
-
-
 def status_json(view: StatusView) -> str:
     """The documented form."""
+    fates = view.standing.fates
     resources = [
         {"address": str(item.address), "id": item.id, "status": item.status or "present"}
         | ({"reason": item.reason} if item.reason else {})
+        | ({"apply": fates[item.id]} if item.id in fates else {})
         for item in _visible(view.discovery)
     ]
-    resources += [{"address": str(address), "id": "", "status": _MISSING} for address in view.missing]
+    resources += [{"address": str(address), "id": "", "status": _MISSING} for address in view.standing.missing]
     resources.sort(key=lambda item: item["address"].partition("."))
     return json.dumps(
         {
@@ -82,7 +86,7 @@ def status_json(view: StatusView) -> str:
             "region": view.region,
             "account": view.discovery.account,
             "resources": resources,
-            "not_ready": _not_ready(view),
+            "not_ready": view.not_ready,
             "urls": urls(view.discovery, view.local),
             "warnings": list(view.discovery.warnings),
         },
@@ -104,14 +108,15 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if not shown:
         yield "The stack has no resources here."
         return
-    rows = [*map(_row, shown), *(_Row(address, _MISSING, "yellow") for address in view.missing)]
+    rows = [_row(item, view.standing.fates.get(item.id, "")) for item in shown]
+    rows += [_Row(address, _MISSING, "yellow") for address in view.standing.missing]
     width = max(len(str(row.address)) for row in rows)
     broad = max(len(row.status) for row in rows)
     for row in sorted(rows, key=lambda row: row.address):
         status = style.paint(f"{row.status:<{broad}}", row.color)
         line = f"  {row.address!s:<{width}}  {status}  {style.paint(row.known, 'dim')}"
         yield (f"{line}  {row.reason}" if row.reason else line).rstrip()
-    if waiting := _not_ready(view):
+    if waiting := view.not_ready:
         yield ""
         yield from (style.paint(f"Not ready: {item}", "yellow") for item in waiting)
     if found := url_lines(view.discovery, view.local):

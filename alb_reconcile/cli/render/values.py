@@ -32,4 +32,4 @@ def to_json(value: Plan | Status | Report) -> str:
 
 
 def _view(status: Status) -> StatusView:
-    return StatusView(status.stack, status.region, status.discovery, status.local, status.missing)
+    return StatusView(status.stack, status.region, status.discovery, status.local, status.standing)

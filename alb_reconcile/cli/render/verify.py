@@ -36,11 +36,17 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
     total = sum(item.requests for item in report.findings)
     fine = sum(item.state == "ok" for item in report.findings)
     skipped = sum(item.state == "skipped" for item in report.findings)
-    words = f"{fine} of {len(report.findings)} listeners and rules answered {total} requests as expected"
+    rows = f"{fine} of {len(report.findings)} listeners and rules"
+    right = sum(item.right for item in report.findings)
+    words = (
+        f"{rows} answered {total} requests as expected"
+        if report.ok
+        else f"{rows} are as they should be, {right} of {total} requests were answered as expected"
+    )
     words += f", {skipped} can't be checked" if skipped else ""
     if report.names:
-        right = sum(item.state == "ok" for item in report.names)
-        words += f"; {right} of {len(report.names)} names lead where they should"
+        led = sum(item.state == "ok" for item in report.names)
+        words += f"; {led} of {len(report.names)} names lead where they should"
     yield style.paint(
         f"Verified: {words}." if report.ok else f"Not verified: {words}.", "green" if report.ok else "red"
     )

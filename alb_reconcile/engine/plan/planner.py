@@ -13,7 +13,7 @@ from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together, tell_names
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
-from alb_reconcile.engine.plan.renames import find_renames
+from alb_reconcile.engine.plan.renames import find_renames, refuse_successors
 from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
@@ -65,7 +65,8 @@ def make_plan(
     try:
         return _make_plan(stack, region, desired, discovery, options or Options(), renames)
     except (PlanError, RefusedError) as error:  # whoever has renamed something should hear of it before they allow it
-        error.args = ("\n".join([str(error), *renames]),)
+        hints = [hint for hint in renames if hint.rpartition(": ")[2] not in str(error)]
+        error.args = ("\n".join([str(error), *hints]),)
         raise
 
 
@@ -131,6 +132,8 @@ def _make_plan(
     )
     plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *limits.find_losses(plan).values()))))
     if options.check:
+        if not options.destroy:
+            refuse_successors(steps, decisions.ids)
         limits.check_plan(plan, options.policy, options.allow, now, destroy=options.destroy)
     return plan
 

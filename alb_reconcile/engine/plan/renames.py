@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from alb_reconcile.model.abilities import settle
+from alb_reconcile.engine.plan.decide import forcing
+from alb_reconcile.model.abilities import settle, slots
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Lookups, Properties, bind, field_names, references
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, diff, field_names, references
 
 _MOST: Final = 10
 """Renames that are told one by one."""
@@ -29,6 +31,33 @@ def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Looku
     ]
     more = len(pairs) - len(hints)
     return hints + ([f"{more} more look renamed, too"] if more else [])
+
+
+def refuse_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> None:
+    """Refuse to make what can't come before its predecessor goes, where that could become it: nothing would be there meanwhile.
+
+    A listener's port has one listener, for one. Raises RefusedError with the command after which it is changed in place.
+    """
+    known = {step.key: step for step in steps}
+    problems = []
+    for new in known.values():
+        for old in (known[key] for key in new.needs if new.action == "create" and key in known):
+            if old.action != "delete" or old.part_of or _place(old.address) != _place(new.address) or not _moves(old):
+                continue
+            if old.observed and new.desired and _can_become(old.observed, new.desired, ids):
+                problems.append(
+                    f"{new.address} can't be created before {old.address} ({old.id}) is deleted, and nothing is there meanwhile; let the one "
+                    f"become the other: run alb-reconcile move SPEC {_spelled(old.address)} {_spelled(new.address)}, then apply"
+                )
+    if problems:
+        raise RefusedError("\n".join(dict.fromkeys(problems)))
+
+
+def _can_become(found: Observed, wanted: Desired, ids: Mapping[Address, str]) -> bool:
+    """Whether the two hold what only one can hold, and AWS can make all other changes in place."""
+    state = bind(wanted.state, ids)
+    held = set(slots(state)).intersection(slots(found.state))
+    return bool(held) and not forcing(wanted, state, found, diff(state, found.state))
 
 
 def _moves(step: Step) -> bool:

@@ -77,12 +77,13 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         lag: float = 0.0,
         *,
         mock: bool = True,
-        throttling: bool = False,
+        throttling: float = 0.0,
         limited: bool = False,
     ) -> None:
         self.clock = clock
         self.timing = timing or Timing()
         self.lag = lag  # seconds by which describes are behind
+        self.lag_of_read: Callable[[], float] | None = None  # asked at each describe instead; `lag` at most
         self.reference_lag = 0.0  # seconds until a new id can be referred to
         self.page_size: int | None = None  # pages are no longer than this, whatever was asked for
         self.changes = 0  # how often something may have changed that isn't a matter of time
@@ -92,7 +93,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self._health = Health()
         self._history = History()
         self._pager = Pager()
-        self._throttling = Throttling() if throttling else None
+        self._throttling = Throttling(throttling) if throttling else None
         self._usual_quotas = quotas.USUAL if limited else {}
         self._rules = book_of_rules()
         self._origin, self._started = datetime.now(UTC), clock()
@@ -178,20 +179,23 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             if proceed is None:
                 return original(response)
             world = World(response.current_account, response.region)
-            with self._lock, self._view(world, action):
+            with self._lock, self._view(world, behind := self._behind(action)):
                 # Inside original, so that moto turns refusals into responses of the right protocol.
-                answer = functools.partial(self._answer, response, world, service, action, proceed)
+                answer = functools.partial(self._answer, response, world, service, action, proceed, behind)
                 setattr(response, method, functools.partial(told_to_moto, service, answer))
                 return original(response)
 
         return call_action
 
-    def _view(self, world: World, action: str) -> AbstractContextManager[None]:
+    def _behind(self, action: str) -> float:
+        if self.lag <= 0 or not action.startswith(READING):
+            return 0.0
+        return self.lag if self.lag_of_read is None else self.lag_of_read()
+
+    def _view(self, world: World, behind: float) -> AbstractContextManager[None]:
         now = self.clock()
         self._settle(world, now)
-        if self.lag <= 0 or not action.startswith(READING):
-            return nullcontext()
-        return self._history.shown(world, now - self.lag)
+        return self._history.shown(world, now - behind) if behind > 0 else nullcontext()
 
     def _settle(self, world: World, now: float) -> None:
         settle(world, now, self.timing, self._health, self._keep)
@@ -204,11 +208,17 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         return Call(action, params, world, self.timing, now, self.moment(now))
 
     def _answer(
-        self, response: Any, world: World, service: str, action: str, proceed: Callable[[], Any]
+        self,
+        response: Any,
+        world: World,
+        service: str,
+        action: str,
+        proceed: Callable[[], Any],
+        behind: float,
     ) -> ActionResult:
         now = self.clock()
         reading = action.startswith(READING)
-        seen = now - self.lag if reading and self.lag > 0 else now
+        seen = now - behind
         call = self._call(action, response.params, world, seen)
         if self._throttling is not None:
             self._throttling.take(service, call, now)

@@ -10,9 +10,10 @@ from .rule import Call, refuse
 
 
 class Throttling:
-    """The buckets of all accounts and regions."""
+    """The buckets of all accounts and regions. `share`: of what they are refilled with, as much as others leave."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = 1.0) -> None:
+        self._share = share
         self._levels: dict[tuple[str, str, str], tuple[float, float]] = {}
         """Tokens at a moment, by account, region and bucket."""
 
@@ -22,7 +23,7 @@ class Throttling:
         for name, bucket, tokens in buckets_of(service, call.action, lambda: call.params):
             key = call.world.account, call.world.region, f"{service} {name}"
             level, since = self._levels.get(key, (bucket.size, now))
-            rest = min(bucket.size, level + (now - since) * bucket.refill) - tokens
+            rest = min(bucket.size, level + (now - since) * bucket.refill * self._share) - tokens
             if rest < 0:
                 throttle(service)
             left[key] = rest, now

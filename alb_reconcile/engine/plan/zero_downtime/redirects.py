@@ -23,7 +23,7 @@ def redirect_last(graph: Graph) -> None:
     goes to make room at its port for one that redirects. Where a listener stops redirecting, the other one stays until then.
     """
     for wanted in graph.of_kind("listener", "create", "update"):
-        step = wanted if wanted.action == "update" else _making_room(graph, wanted)
+        step = wanted if wanted.action == "update" else making_room(graph, wanted)
         target = _target(graph, wanted)
         if step is None:
             continue
@@ -39,7 +39,7 @@ def redirect_last(graph: Graph) -> None:
                 graph.after(rule.key, step.key, Strength.PREFERRED)
 
 
-def _making_room(graph: Graph, made: Step) -> Step | None:
+def making_room(graph: Graph, made: Step) -> Step | None:
     """The delete of a listener that has the port of one that is made."""
     wanted = made.state
     if not isinstance(wanted, Listener):

@@ -16,6 +16,8 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     taken_up,
     wait_for_health,
 )
+from alb_reconcile.engine.plan.zero_downtime.redirects import making_room
+from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
@@ -25,7 +27,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Change, Desired, Observed, bind
+from alb_reconcile.model.resource import Change, Desired, Observed, bind, each_of
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 _LAST_PRIORITY = 50_000
@@ -151,11 +153,35 @@ def _wait_for_capacity(graph: Graph) -> None:
         if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
         for group in taken_up(graph, step):
-            for key in members.get(group, ()):
+            for key in () if _answers_at_once(graph, step, group) else members.get(group, ()):
                 graph.after(step.key, key)
     _leave_before_draining(graph)
     _arrive_before_addresses_leave(graph, members)
     _let_go_after_taking_up(graph)
+
+
+def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
+    """Whether a listener that is made where none answers, or a rule of it, has targets that serve already and stay, as after
+    somebody has deleted it by hand: then whoever asks needn't wait for those that join them."""
+    state = step.desired.state if step.desired else None
+    maker = (
+        graph.makers.get(state.listener)
+        if isinstance(state, Rule) and isinstance(state.listener, Address)
+        else step.key
+    )
+    if maker is None or graph.steps[maker].action != "create" or making_room(graph, graph.steps[maker]):
+        return False
+    known = bind(group, graph.decisions.ids)
+    decision = graph.decisions.desired.get(group) if isinstance(group, Address) else None
+    moved = {step.id for step in graph.of_kind("instance", "update", "replace", "delete")} | graph.deleted
+    ready = [
+        item
+        for item, registered in each_of(graph.decisions.live, Registration)
+        if registered.target_group == known
+        and moved.isdisjoint({item.id, registered.target})
+        and (item.status in ("healthy", "initial") or is_unasked(item.reason, item.description))
+    ]
+    return len(ready) >= ((decision.desired.lifecycle.min_healthy if decision else None) or 1)
 
 
 def _let_go_after_taking_up(graph: Graph) -> None:

@@ -1,0 +1,14 @@
+"""Reads that are set off before anybody needs them."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def set_off(read: Awaitable[_T]) -> asyncio.Future[_T]:
+    """Begin it for whoever may ask. Nobody has to: asyncio would log its error then, with a traceback."""
+    task = asyncio.ensure_future(read)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task

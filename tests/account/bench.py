@@ -1,0 +1,150 @@
+"""What measurements measure on: a network, and a service in it, which are made when one first asks for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import httpx
+from botocore.exceptions import ClientError
+
+from tests.account.place import TAG, Tool
+from tests.account.service import Service, until_it_answers
+
+NEW: Final = "the new answer"
+"""What the rule answers that `rule` makes."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A run's place to measure in. All that is made here has its tag, and is removed by that."""
+
+    tool: Tool
+    run: str
+    spec: dict[str, Any]
+
+    @cached_property
+    def ec2(self) -> Any:
+        return self.tool.place.client("ec2")
+
+    @cached_property
+    def elb(self) -> Any:
+        return self.tool.place.client("elbv2")
+
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        return [{"Key": TAG, "Value": self.run}]
+
+    def tagged(self, kind: str) -> list[dict[str, Any]]:
+        """The parameter TagSpecifications."""
+        return [{"ResourceType": kind, "Tags": self.tags}]
+
+    @cached_property
+    def service(self) -> Service:
+        """The demo, which answers."""
+        made = Service.written(self.tool, self.spec, self.run)
+        made.apply()
+        until_it_answers(self.tool.place, made.status()[0])
+        return made
+
+    @cached_property
+    def _status(self) -> tuple[str, dict[str, str]]:
+        return self.service.status()
+
+    @property
+    def url(self) -> str:
+        return self._status[0]
+
+    def id(self, address: str) -> str:
+        """The physical id of one of the demo's resources."""
+        return self._status[1][address]
+
+    @property
+    def listener(self) -> str:
+        return self.id("listener.public/http")
+
+    @property
+    def instances(self) -> list[str]:
+        return [self.id("instance.web-1"), self.id("instance.web-2")]
+
+    @cached_property
+    def vpc(self) -> str:
+        """A VPC with nothing in it."""
+        made = self.ec2.create_vpc(CidrBlock="10.77.0.0/16", TagSpecifications=self.tagged("vpc"))["Vpc"]["VpcId"]
+        self.ec2.get_waiter("vpc_available").wait(VpcIds=[made], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        return str(made)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long of AWS's time."""
+        time.sleep(self.tool.place.real(seconds))
+
+    def until(self, holds: Callable[[], object], *, patience: float, poll: float = 2.0) -> float | None:
+        """Seconds until something holds; None if it doesn't for so many seconds."""
+        began = time.monotonic()
+        while not holds():
+            if self.tool.place.seconds(time.monotonic() - began) > patience:
+                return None
+            self.sleep(poll)
+        return self.tool.place.seconds(time.monotonic() - began)
+
+    def get(self, path: str = "/", host: str = "") -> httpx.Response:
+        """One request on a connection of its own, so that each of the load balancer's nodes is asked."""
+        return self._visitor.get(self.url.rstrip("/") + path, headers={"Host": host} if host else {})
+
+    @cached_property
+    def _visitor(self) -> httpx.Client:
+        return httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False, timeout=30)
+
+    @contextmanager
+    def rule(self, *conditions: Mapping[str, Any], priority: int = 1, **more: Any) -> Iterator[str]:
+        """A rule for the length of the block that answers by itself, or whatever `more` says. Its ARN."""
+        fixed = {"StatusCode": "200", "ContentType": "text/plain", "MessageBody": NEW}
+        wanted = {"Actions": [{"Type": "fixed-response", "FixedResponseConfig": fixed}], **more}
+        made = self.elb.create_rule(
+            ListenerArn=self.listener, Priority=priority, Conditions=list(conditions), Tags=self.tags, **wanted
+        )
+        arn = made["Rules"][0]["RuleArn"]
+        try:
+            yield arn
+        finally:
+            self.elb.delete_rule(RuleArn=arn)
+
+    @contextmanager
+    def group(self, **more: Any) -> Iterator[str]:
+        """A target group in the service's VPC for the length of the block. Its ARN."""
+        vpc, name = self.id("vpc.main"), f"test-{self.run}-{more.get('TargetType', 'instance')}"
+        made = self.elb.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=vpc, Tags=self.tags, **more)
+        arn = made["TargetGroups"][0]["TargetGroupArn"]
+        try:
+            yield arn
+        finally:
+            self.elb.delete_target_group(TargetGroupArn=arn)
+
+    def states(self, group: str) -> dict[str, str]:
+        """Health by target."""
+        found = self.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return {item["Target"]["Id"]: item["TargetHealth"]["State"] for item in found}
+
+    @contextmanager
+    def away(self, instance: str) -> Iterator[None]:
+        """An instance is deregistered when the block begins, and is back when it has ended."""
+        group = self.id("target_group.web")
+        self.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
+        try:
+            yield
+        finally:
+            self.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
+            self.until(lambda: self.states(group).get(instance) == "healthy", patience=300)
+
+
+def answer(call: Callable[[], Any]) -> str:
+    """Whether AWS takes a call, or in what words it refuses it."""
+    try:
+        call()
+    except ClientError as error:
+        return f"refused: {error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}"
+    return "accepted"

@@ -1,0 +1,299 @@
+"""Measurements of what AWS's API takes, refuses and shows."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.account.bench import answer
+from tests.account.inventory import ZONE
+from tests.account.measurements.measurement import Measurement, measurement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.account.bench import Bench
+
+ALL: list[Measurement] = []
+_alone = partial(measurement, on_service=False, into=ALL)
+_on_service = partial(measurement, on_service=True, into=ALL)
+MINUTES = "ALB_RECONCILE_TEST_MINUTES"
+"""For how long it is asked whether a token can be used again (0: once)."""
+
+
+@_on_service()
+def http_tokens_alone(bench: Bench) -> str:
+    """Does ModifyInstanceMetadataOptions take HttpTokens without HttpEndpoint, and beside a disabled endpoint?"""
+
+    def change(**options: str) -> str:
+        return answer(lambda: bench.ec2.modify_instance_metadata_options(InstanceId=bench.instances[0], **options))
+
+    alone = change(HttpTokens="required")
+    disabled = change(HttpTokens="required", HttpEndpoint="disabled")
+    change(HttpEndpoint="enabled")
+    return f"alone: {alone}; with HttpEndpoint=disabled: {disabled}"
+
+
+def _launch(bench: Bench, token: str, **changed: Any) -> str:
+    """The id of an instance that is launched as the demo's are, unless something is changed. Raises ClientError."""
+    found = bench.ec2.describe_instances(InstanceIds=bench.instances[:1])["Reservations"][0]["Instances"][0]
+    usual = {"ImageId": found["ImageId"], "InstanceType": found["InstanceType"], "SubnetId": found["SubnetId"]}
+    launched = bench.ec2.run_instances(
+        MinCount=1, MaxCount=1, ClientToken=token, TagSpecifications=bench.tagged("instance"), **(usual | changed)
+    )
+    return str(launched["Instances"][0]["InstanceId"])
+
+
+@_on_service()
+def life_of_failed_client_tokens(bench: Bench) -> str:
+    """Can the client token of a launch that was refused be used again with other parameters, and how soon?"""
+    told = []
+    mistakes = {
+        "an image that doesn't exist": {"ImageId": "ami-0123456789abcdef0"},
+        "an address outside": {"PrivateIpAddress": "172.31.255.250"},
+    }
+    for number, (name, mistake) in enumerate(mistakes.items()):
+        token = f"{bench.run}-failed-{number}"
+        refused = answer(partial(_launch, bench, token, **mistake))
+        told.append(f"{name} ({refused}): {_used_again(bench, partial(_launch, bench, token))}")
+    return "; ".join(told)
+
+
+def _used_again(bench: Bench, launch: Callable[[], str]) -> str:
+    began, until = time.monotonic(), 60 * float(os.environ.get(MINUTES) or 0)
+    while True:
+        try:
+            bench.ec2.terminate_instances(InstanceIds=[launch()])
+        except ClientError as error:
+            told, passed = error.response["Error"]["Code"], bench.tool.place.seconds(time.monotonic() - began)
+        else:
+            return f"yes, after {(time.monotonic() - began) / 60:.0f} min"
+        if passed >= until:
+            return f"no, {told}, for {passed / 60:.0f} min ({MINUTES} says how long it is asked)"
+        bench.sleep(300)
+
+
+@_on_service()
+def terminated_instances(bench: Bench) -> str:
+    """How soon do terminated instances lose their tags, and what does their client token bring back?"""
+    token = f"{bench.run}-terminated"
+    made = _launch(bench, token)
+    bench.ec2.terminate_instances(InstanceIds=[made])
+    bench.ec2.get_waiter("instance_terminated").wait(InstanceIds=[made], WaiterConfig={"Delay": 2, "MaxAttempts": 300})
+    again = answer(lambda: _same(_launch(bench, token), made))
+
+    def tags() -> list[Any]:
+        found = [
+            item
+            for each in bench.ec2.describe_instances(InstanceIds=[made])["Reservations"]
+            for item in each["Instances"]
+        ]
+        return [tag for item in found for tag in item.get("Tags", [])]
+
+    gone = bench.until(lambda: not tags(), patience=900, poll=10)
+    return f"tags: {'still there after 900 s' if gone is None else f'gone after {gone:.0f} s'}; the same launch again: {again}"
+
+
+def _same(made: str, before: str) -> None:
+    if made != before:
+        raise ClientError({"Error": {"Code": "another instance", "Message": made}}, "RunInstances")
+
+
+@_alone()
+def token_of_a_deleted_volume(bench: Bench) -> str:
+    """What does CreateVolume answer to the client token of a volume that has been deleted?"""
+    zone = bench.ec2.describe_availability_zones()["AvailabilityZones"][0]["ZoneName"]
+    wanted = {
+        "AvailabilityZone": zone,
+        "Size": 1,
+        "ClientToken": f"{bench.run}-volume",
+        "TagSpecifications": bench.tagged("volume"),
+    }
+    made = bench.ec2.create_volume(**wanted)["VolumeId"]
+    bench.ec2.get_waiter("volume_available").wait(VolumeIds=[made], WaiterConfig={"Delay": 2, "MaxAttempts": 60})
+    bench.ec2.delete_volume(VolumeId=made)
+    again: dict[str, Any] = {}
+    told = answer(lambda: again.update(bench.ec2.create_volume(**wanted)))
+    return (
+        told
+        if not again
+        else f"accepted: {'the deleted one' if again['VolumeId'] == made else 'another one'}, {again['State']}"
+    )
+
+
+@_alone()
+def overlapping_range(bench: Bench) -> str:
+    """With which code does AWS refuse an overlapping range of a VPC?"""
+    return answer(lambda: bench.ec2.associate_vpc_cidr_block(VpcId=bench.vpc, CidrBlock="10.77.128.0/20"))
+
+
+@_on_service()
+def address_of_an_associated_instance(bench: Bench) -> str:
+    """Is AssociateAddress without permission to reassociate refused if the instance has another association?"""
+    made = [
+        bench.ec2.allocate_address(Domain="vpc", TagSpecifications=bench.tagged("elastic-ip"))["AllocationId"]
+        for _ in "ab"
+    ]
+    try:
+        first, second = (
+            answer(
+                partial(
+                    bench.ec2.associate_address,
+                    InstanceId=bench.instances[0],
+                    AllocationId=each,
+                    AllowReassociation=False,
+                )
+            )
+            for each in made
+        )
+    finally:
+        for item in bench.ec2.describe_addresses(AllocationIds=made)["Addresses"]:
+            if "AssociationId" in item:
+                bench.ec2.disassociate_address(AssociationId=item["AssociationId"])
+            bench.ec2.release_address(AllocationId=item["AllocationId"])
+    return f"the first: {first}; the second: {second}"
+
+
+@_on_service()
+def zone_of_an_address_outside(bench: Bench) -> str:
+    """Does DescribeTargetHealth show the zone `all` of a target by address again?"""
+    with bench.group(TargetType="ip") as group:
+        target = {"Id": "172.31.255.250", "AvailabilityZone": "all"}
+        bench.elb.register_targets(TargetGroupArn=group, Targets=[target])
+        (shown,) = bench.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        bench.elb.deregister_targets(TargetGroupArn=group, Targets=[target])
+    return f"AvailabilityZone: {shown['Target'].get('AvailabilityZone', 'not shown')}"
+
+
+@_alone()
+def subnets_of_an_endpoint(bench: Bench) -> str:
+    """Does an interface endpoint give up a subnet and take another one of the same zone in one call?"""
+    zone = bench.ec2.describe_availability_zones()["AvailabilityZones"][0]["ZoneName"]
+    first, second = (
+        bench.ec2.create_subnet(
+            VpcId=bench.vpc, CidrBlock=block, AvailabilityZone=zone, TagSpecifications=bench.tagged("subnet")
+        )["Subnet"]["SubnetId"]
+        for block in ("10.77.1.0/24", "10.77.2.0/24")
+    )
+    made = bench.ec2.create_vpc_endpoint(
+        VpcId=bench.vpc, VpcEndpointType="Interface", ServiceName=f"com.amazonaws.{bench.tool.place.region}.ssm",
+        SubnetIds=[first], PrivateDnsEnabled=False, TagSpecifications=bench.tagged("vpc-endpoint"),
+    )["VpcEndpoint"]["VpcEndpointId"]  # fmt: skip
+
+    def state() -> str:
+        return str(bench.ec2.describe_vpc_endpoints(VpcEndpointIds=[made])["VpcEndpoints"][0]["State"])
+
+    bench.until(lambda: state() == "available", patience=600, poll=5)
+    told = answer(
+        lambda: bench.ec2.modify_vpc_endpoint(VpcEndpointId=made, AddSubnetIds=[second], RemoveSubnetIds=[first])
+    )
+    bench.ec2.delete_vpc_endpoints(VpcEndpointIds=[made])
+    return told
+
+
+@_on_service()
+def default_certificate_in_the_list(bench: Bench) -> str:
+    """Does DescribeListenerCertificates show a default certificate once more among those that were added?"""
+    acm = bench.tool.place.client("acm")
+    first, second = (
+        acm.import_certificate(**_self_signed(f"{name}.example.com"), Tags=bench.tags)["CertificateArn"]
+        for name in "ab"
+    )
+    listener = bench.elb.create_listener(
+        LoadBalancerArn=bench.id("load_balancer.public"), Protocol="HTTPS", Port=8443, Certificates=[{"CertificateArn": first}],
+        SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06", Tags=bench.tags,
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
+    )["Listeners"][0]["ListenerArn"]  # fmt: skip
+    try:
+        added = answer(
+            lambda: bench.elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": second}])
+        )
+        twice = answer(
+            lambda: bench.elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": first}])
+        )
+        shown = bench.elb.describe_listener_certificates(ListenerArn=listener)["Certificates"]
+    finally:
+        bench.elb.delete_listener(ListenerArn=listener)
+    names = {first: "the default one", second: "the added one"}
+    rows = [f"{names[item['CertificateArn']]} (IsDefault: {item.get('IsDefault')})" for item in shown]
+    return f"{', '.join(rows)}; another one added: {added}; the default one added: {twice}"
+
+
+def _self_signed(name: str) -> dict[str, bytes]:
+    """A certificate and its key, as ImportCertificate takes them."""
+    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {"Certificate": made.public_bytes(pem), "PrivateKey": private}
+
+
+def _zone(bench: Bench) -> tuple[str, str]:
+    """The id and name of a hosted zone of the run's own. Deleted within twelve hours, it costs nothing."""
+    route53, name = bench.tool.place.client("route53"), f"{bench.run}.{ZONE}"
+    for item in route53.list_hosted_zones_by_name(DNSName=name, MaxItems="1")["HostedZones"]:
+        if item["Name"] == name:
+            return item["Id"], name
+    return route53.create_hosted_zone(Name=name, CallerReference=f"{bench.run}-{time.time()}")["HostedZone"]["Id"], name
+
+
+def _record(bench: Bench, action: str, name: str, kind: str, **what: Any) -> str:
+    identifier, zone = _zone(bench)
+    change = {"Action": action, "ResourceRecordSet": {"Name": f"{name}.{zone}", "Type": kind, **what}}
+    route53 = bench.tool.place.client("route53")
+    return answer(
+        lambda: route53.change_resource_record_sets(HostedZoneId=identifier, ChangeBatch={"Changes": [change]})
+    )
+
+
+@_alone()
+def words_of_route53(bench: Bench) -> str:
+    """In what words does ChangeResourceRecordSets refuse?"""
+    value = {"TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]}
+    other = {"TTL": 60, "ResourceRecords": [{"Value": "192.0.2.2"}]}
+    name = {"TTL": 60, "ResourceRecords": [{"Value": "example.com"}]}
+    _record(bench, "CREATE", "there", "A", **value)
+    tried = {
+        "created again": _record(bench, "CREATE", "there", "A", **value),
+        "deleted with another value": _record(bench, "DELETE", "there", "A", **other),
+        "deleted and not there": _record(bench, "DELETE", "absent", "A", **value),
+        "a CNAME beside it": _record(bench, "CREATE", "there", "CNAME", **name),
+        "weighted beside it": _record(bench, "CREATE", "there", "A", SetIdentifier="one", Weight=1, **value),
+    }
+    return "".join(f"\n  {what}: {told}" for what, told in tried.items())
+
+
+@_on_service()
+def alias_to_a_new_load_balancer(bench: Bench) -> str:
+    """Is an alias to a load balancer that was made a moment ago refused for a while?"""
+    made = bench.elb.create_load_balancer(
+        Name=f"test-{bench.run}-alias",
+        Subnets=[bench.id("subnet.public-a"), bench.id("subnet.public-b")],
+        Tags=bench.tags,
+    )["LoadBalancers"][0]
+    target = {"HostedZoneId": made["CanonicalHostedZoneId"], "DNSName": made["DNSName"], "EvaluateTargetHealth": False}
+    told: list[str] = []
+
+    def is_taken() -> bool:
+        told.append(_record(bench, "UPSERT", "alias", "A", AliasTarget=target))
+        return told[-1] == "accepted"
+
+    took = bench.until(is_taken, patience=600, poll=5)
+    bench.elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    if told[0] == "accepted":
+        return "no: accepted at once"
+    return f"yes: {told[0]}; " + ("not taken in 600 s" if took is None else f"accepted after {took:.0f} s")

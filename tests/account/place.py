@@ -1,0 +1,115 @@
+"""Where it all happens: an account and a region that somebody has named, or the sandbox."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from alb_reconcile.sandbox.client import running
+
+ACCOUNT: Final = "ALB_RECONCILE_TEST_ACCOUNT"
+REGION: Final = "ALB_RECONCILE_TEST_REGION"
+TAG: Final = "alb-reconcile-test"
+"""The key of the tag that everything has which is made here; its value is the run's id."""
+COMMAND: Final = str(Path(sys.executable).parent / "alb-reconcile")
+
+Program = Callable[[list[str], Path], tuple[int, str]]
+"""How the command line is run, with which arguments and where: its exit code, and what it printed."""
+
+
+class Untrue(Exception):  # noqa: N818 (a claim that doesn't hold, not an error of the program)
+    """Something that holds in the sandbox doesn't hold here."""
+
+
+class Refused(Exception):  # noqa: N818 (an answer to the user)
+    """It doesn't begin; the text says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An account, and a region of it. `speed`: how much faster than AWS's its time passes."""
+
+    account: str
+    region: str
+    sandbox: bool = False
+    speed: float = 1.0
+
+    @classmethod
+    def named(cls, environment: Mapping[str, str], *, sandbox: bool) -> Self:
+        """What the environment names, if the credentials are that account's. Raises Refused."""
+        missing = [name for name in (ACCOUNT, REGION) if not environment.get(name)]
+        if missing:
+            raise Refused(
+                f"{' and '.join(missing)} must be set: this makes things that cost money, so the account and the region are named by you, never guessed"
+            )
+        found = running() if sandbox else None
+        if sandbox and found is None:
+            raise Refused("no sandbox is running; start one: alb-reconcile sandbox start")
+        place = cls(environment[ACCOUNT], environment[REGION], sandbox, found.speed if found else 1.0)
+        try:
+            account = place.client("sts").get_caller_identity()["Account"]
+        except (BotoCoreError, ClientError) as error:
+            raise Refused(f"AWS doesn't say whose the credentials are: {error}") from None
+        if account != place.account:
+            raise Refused(
+                f"the credentials are those of account {account}, and {ACCOUNT} is {place.account}; nothing was done"
+            )
+        return place
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        if self.sandbox:
+            return boto3.Session("sandbox", "sandbox", region_name=self.region)
+        return boto3.Session(region_name=self.region)
+
+    def client(self, service: str) -> Any:
+        """boto3's client of a service."""
+        found = running() if self.sandbox else None
+        return self._session.client(service, endpoint_url=found.endpoint_url if found else None)
+
+    def seconds(self, elapsed: float) -> float:
+        """Seconds of AWS's time that have passed in so many of this machine's."""
+        return elapsed * self.speed
+
+    def real(self, seconds: float) -> float:
+        """How long so many seconds of AWS's take on this machine."""
+        return seconds / self.speed
+
+
+@dataclass(frozen=True)
+class Tool:
+    """The command line in that place, in a folder of its own."""
+
+    place: Place
+    folder: Path
+    program: Program
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        """Run a command to its end. Returns what it printed. Raises Untrue if it ends otherwise."""
+        print(f"$ alb-reconcile {' '.join(arguments)}", flush=True)
+        code, said = self.program([*arguments, *(["--sandbox"] if self.place.sandbox else [])], self.folder)
+        if code != expect or "Traceback" in said:
+            raise Untrue(f"alb-reconcile {' '.join(arguments)} exits with {expect}; it was {code}:\n{said}")
+        return said
+
+
+def as_a_process(arguments: list[str], folder: Path) -> tuple[int, str]:
+    """The command line as its user runs it. What it prints is shown as it comes, unless it is JSON."""
+    lines = []
+    with subprocess.Popen(
+        [COMMAND, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if "json" not in arguments:
+                print(f"  {line}", end="", flush=True)
+    return process.returncode, "".join(lines)

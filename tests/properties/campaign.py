@@ -1,0 +1,153 @@
+"""One way, gone again and again in one account with bystanders in it, each time with other faults; and what must hold each time."""
+
+from __future__ import annotations
+
+import os
+from asyncio import CancelledError
+from collections import Counter
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.model.errors import ExitCode, ReconcileError
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from tests.harness import FAKE_ENVIRONMENT, READS
+from tests.properties.faults import Gone, spoilt
+from tests.properties.near_misses import NEAR_MISSES, add_strangers
+from tests.properties.scenarios import ALL, GROUP, LAST_STATES, census, look_of, sort_of, uninterrupted
+from tests.properties.watched import WatchedWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from alb_reconcile.aws.transport import Response
+    from tests.harness import Result
+    from tests.properties.faults import Killed, Storm
+
+
+class Campaign(WatchedWorld):
+    """A World with bystanders, whose targets aren't the stack's. Two reads at the same moment may be answered otherwise."""
+
+    storm: Storm | None = None
+    bystanders: dict[str, Any]
+    own_counts: Counter[str]
+    """How many of each sort AWS makes of its own accord."""
+
+    def settle_in(self, misses: tuple[dict[str, str], ...]) -> None:
+        """Let there be one of everything for each near miss."""
+        self.own_counts = census(self)
+        add_strangers(self, misses)
+        self.clock.advance(600)
+        self.bystanders = self.strict.inventory()
+        self._names = {arn: arn for arn in self.bystanders}  # though their tags say that they are the stack's
+
+    def _ask(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
+        ask = partial(super()._ask, service, operation, params)
+        if self.storm is None or "DryRun" in params:
+            return ask()
+        answer: Response = self.storm(service, operation, ask, once=once)
+        return answer
+
+    def _answer(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        if self.strict.lag_of_read is not None:
+            self._answers = {}
+        return super()._answer(service, operation, params)
+
+
+class Trial:
+    """A way in an account that goes back to where it began."""
+
+    def __init__(self, world: Campaign, name: str) -> None:
+        self.world, self.name, self.way = world, name, ALL[name]
+        self._look, counts, self.changes = uninterrupted(name)
+        self._counts = counts - world.own_counts
+        self._start = world.moment()
+
+    def begin(self) -> None:
+        """Undo everything."""
+        self.world.go_back(self._start)
+        self._start = self.world.moment()
+
+    def run(self) -> str:
+        """Go the way, once. Returns why another run is needed; empty if all is as wanted.
+
+        What ends it is an error that the command has an exit code and words for; any other error is raised.
+        """
+        try:
+            result = self.world.apply(self.way.target, **self.way.run_options)
+        except ReconcileError as error:
+            ended = error
+        else:
+            return left_of(result)
+        assert ended.exit_code in (ExitCode.FAILED, ExitCode.REFUSED)
+        assert str(ended), type(ended)
+        return f"{type(ended).__name__}: {ended}"
+
+    def be_killed(self, killed: Killed) -> None:
+        """Go the way until that."""
+        with spoilt(self.world, killed), suppress(Gone, CancelledError):
+            try:
+                self.run()
+            except RuntimeError:  # its loop was stopped
+                if not killed.words:
+                    raise
+
+    def finish(self, tries: int) -> None:
+        """Run until all is as wanted. Raises AssertionError with what was wrong each time after so many tries."""
+        wrong = []
+        for _ in range(tries):
+            if not (ended := self.run()):
+                return
+            wrong.append(ended)
+            self.world.clock.advance(self.world.strict.lag)
+        raise AssertionError("\n".join(wrong))
+
+    def check(self) -> None:
+        """All is as if nothing had happened; capacity was kept throughout, and what is others' is what it was."""
+        world = self.world
+        world.sample()
+        low = {name: item for name, item in world.lows.items() if name == GROUP and item.healthy < self.way.floor}
+        assert not low, f"{low}, must be {self.way.floor}"
+        world.clock.advance(world.strict.lag + LAST_STATES)
+        there, reads_lag = world.strict.inventory(), world.strict.lag
+        world.strict.lag = 0.0
+        try:
+            assert world.plan(self.way.target, destroy=self.way.after is None).is_empty
+            assert look_of(world, self.way) == self._look
+        finally:
+            world.strict.lag = reads_lag
+        theirs = {key: there.get(key) for key in world.bystanders}
+        assert theirs == world.bystanders, "what is others' was changed"
+        counts = Counter(sort_of(key) for key in there.keys() - world.bystanders.keys())
+        assert counts == self._counts, f"{counts}, must be {self._counts}"
+
+
+def left_of(result: Result) -> str:
+    """What a run has left to do, in words."""
+    rest = [step.key for step in result.rest.steps] if result.rest else []
+    if result.failures or rest or result.problems:
+        return f"failures {result.failures}, rest {rest}, problems {result.problems}"
+    return ""
+
+
+@contextmanager
+def trial(name: str, *, lag: float = 0.0, throttling: bool = False) -> Iterator[Trial]:
+    """A way that has yet to be gone, beside bystanders of one sort of near misses."""
+    os.environ.update(FAKE_ENVIRONMENT)
+    uninterrupted(name)  # in an account of its own
+    way, clock = ALL[name], VirtualClock()
+    with StrictAws(clock=clock.now, throttling=throttling) as strict:
+        world = Campaign(strict, clock)
+        first = sum(map(ord, name)) % len(NEAR_MISSES)
+        world.settle_in(NEAR_MISSES[first : first + 1])
+        if way.before:
+            world.converge(way.before())
+        strict.lag = lag
+        clock.advance(lag)
+        world.watch()
+        yield Trial(world, name)
+
+
+def is_change(operation: str) -> bool:
+    """Whether a call may change something."""
+    return not operation.startswith(READS)

@@ -1,0 +1,155 @@
+"""What clients get at every moment of a change: who answers whom, by the listeners, rules and security groups that there are then."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.properties.reach import admits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.properties.watched import WatchedWorld
+
+SOURCES = ("203.0.113.7/32", "10.0.1.7/32", "10.9.0.7/32")
+"""Where clients are: somewhere in the internet, in the stack's network, and in somebody else's."""
+Answer = frozenset[str]
+"""The target groups that share the requests, by their addresses; or what the load balancer says itself; or nothing."""
+
+
+class _Rule(NamedTuple):
+    conditions: tuple[str, ...]
+    answer: Answer
+
+
+class _Door(NamedTuple):
+    """A listener as it is at some moment."""
+
+    sources: tuple[str, ...]
+    """From where it is reached."""
+    rules: tuple[_Rule, ...]
+    """The first one that matches answers; the last one always does."""
+
+
+class Request(NamedTuple):
+    """What a client asks, of which load balancer and port. `more` are conditions on anything but host and path that it meets."""
+
+    balancer: str
+    port: int
+    source: str
+    host: str
+    path: str
+    more: tuple[str, ...] = ()
+
+
+State = dict[tuple[str, int], _Door]
+
+
+class Clients:
+    """Looks, before each call, at who would answer; from `watch` on."""
+
+    def __init__(self, world: WatchedWorld) -> None:
+        self._world, self._sample = world, world.sample
+        self._states: list[tuple[str, State]] = []
+        world.sample = self._look  # type: ignore[method-assign] # a world looks at health at the same moments
+
+    def watch(self) -> None:
+        """Forget what was seen."""
+        self._states = []
+        self._look()
+
+    def strangely_answered(self) -> dict[Request, tuple[str, Answer]]:
+        """Requests that were answered as neither before nor after, though their load balancer and port were there before and
+        after; with the call before which it was so."""
+        self._look()
+        (_, first), *between, (_, last) = self._states
+        found: dict[Request, tuple[str, Answer]] = {}
+        for request in set(_requests(first)) | set(_requests(last)):
+            ends = _answer(first, request), _answer(last, request)
+            if not all(ends):
+                continue
+            for call, state in between:
+                answer = _answer(state, request)
+                if not answer or not answer <= ends[0] | ends[1]:
+                    found.setdefault(request, (call, answer))
+        return found
+
+    def _look(self, operation: str = "") -> None:
+        self._sample(operation)
+        state = self._state()
+        if not operation or not self._states or self._states[-1][1] != state:
+            self._states.append((operation, state))
+
+    def _state(self) -> State:
+        account = self._world.account
+        groups = {group.id: group for group in account.groups()}
+        found: State = {}
+        for balancer in account.elb.load_balancers.values():
+            front = [groups[item] for item in balancer.security_groups if item in groups]
+            for listener in balancer.listeners.values():
+                inward = [rule for group in front for rule in group.ingress_rules]
+                sources = [item for item in SOURCES if not front or admits(inward, listener.port, set(), [item])]
+                rules = sorted(listener.rules.values(), key=lambda rule: (rule.priority == "default", rule.priority))
+                told = tuple(_Rule(tuple(map(_condition, rule.conditions)), self._told(rule)) for rule in rules)
+                found[balancer.arn, listener.port] = _Door(tuple(sources), told)
+        return found
+
+    def _told(self, rule: Any) -> Answer:
+        found = set()
+        for action in rule.actions:
+            data = action.data
+            for item in (data.get("ForwardConfig") or {}).get("TargetGroups", ()):
+                if item.get("Weight", 1) > 0:
+                    name, now = self._world._name(item["TargetGroupArn"]), self._world.clock.now()
+                    found.add(name if self._world._healthy(item["TargetGroupArn"], now) else f"{name} without a target")
+            if "ForwardConfig" not in data:
+                found.add(json.dumps(data, sort_keys=True, default=str))
+        return frozenset(found)
+
+
+def _condition(data: dict[str, Any]) -> str:
+    return json.dumps({key: value for key, value in data.items() if key != "Values"}, sort_keys=True)
+
+
+def _patterns(condition: str) -> tuple[str, list[str]]:
+    """Which of host and path a condition is about, and the patterns; nothing for any other."""
+    data = json.loads(condition)
+    config = data.get(
+        {"host-header": "HostHeaderConfig", "path-pattern": "PathPatternConfig"}.get(data["Field"], ""), {}
+    )
+    return (data["Field"], config["Values"]) if config.get("Values") else ("", [])
+
+
+def _requests(state: State) -> Iterator[Request]:
+    """For each rule one request that meets its conditions."""
+    for (balancer, port), door in state.items():
+        for rule in door.rules:
+            asked = {"host-header": "nobody.test", "path-pattern": "/nothing"}
+            more = []
+            for condition in rule.conditions:
+                field, patterns = _patterns(condition)
+                if field:
+                    asked[field] = patterns[0].replace("*", "x").replace("?", "x")
+                else:
+                    more.append(condition)
+            for source in SOURCES:
+                yield Request(balancer, port, source, asked["host-header"], asked["path-pattern"], tuple(more))
+
+
+def _answer(state: State, request: Request) -> Answer:
+    door = state.get((request.balancer, request.port))
+    if door is None or request.source not in door.sources:
+        return frozenset()
+    return next(
+        (rule.answer for rule in door.rules if all(_meets(request, item) for item in rule.conditions)), frozenset()
+    )
+
+
+def _meets(request: Request, condition: str) -> bool:
+    field, patterns = _patterns(condition)
+    if not field:
+        return condition in request.more
+    said = request.host if field == "host-header" else request.path
+    return any(fnmatchcase(said, pattern) for pattern in patterns)

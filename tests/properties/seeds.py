@@ -1,0 +1,47 @@
+"""Random trials by number: a few that are always the same, many others with SOAK=1, and a failed one again with SEED=n."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+from moto.moto_api._internal import mock_random
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SOAK = bool(os.environ.get("SOAK"))
+_AGAIN = os.environ.get("SEED")
+_TOLD = 5
+"""Failures that are told in full."""
+
+
+def seeds(suite: int, soak: int) -> Iterator[int]:
+    """The seeds of one test: the first ones, and at length any."""
+    if _AGAIN is not None:
+        yield int(_AGAIN)
+    elif SOAK:
+        first = random.SystemRandom().randrange(10**9)
+        print(f"seeds {first} to {first + soak - 1}")
+        yield from range(first, first + soak)
+    else:
+        yield from range(suite)
+
+
+def try_seeds(suite: int, soak: int, trial: Callable[[random.Random], None]) -> None:
+    """Make a trial with each seed. All that is random is drawn from it: what the trial draws, the program's own pauses, and the ids
+    that the emulator gives.
+
+    Raises AssertionError with every seed that failed, and what was wrong with the first of them.
+    """
+    wrong: list[str] = []
+    for number in seeds(suite, soak):
+        random.seed(number)
+        mock_random.seed(number)
+        try:
+            trial(random.Random(number))
+        except AssertionError as error:
+            wrong.append(f"SEED={number}: {error}" if len(wrong) < _TOLD else f"SEED={number}")
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
+    assert not wrong, f"again: SEED=n pytest '{test}'\n\n" + "\n\n".join(wrong)

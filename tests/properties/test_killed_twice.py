@@ -1,0 +1,46 @@
+"""Killed at one point, the next run killed at another, and then a run to the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.properties.campaign import Trial, trial
+from tests.properties.faults import Killed
+from tests.properties.scenarios import ALL
+from tests.properties.seeds import SOAK, try_seeds
+
+if TYPE_CHECKING:
+    from random import Random
+
+PAIRS = 500
+IN_SUITE = ("create", "roll", "another group", "destroy")
+
+
+def kill(trial: Trial, chance: Random) -> str:
+    """Go the way and be killed somewhere. Returns where; empty if it came to its end before."""
+    killed = Killed(chance.randint(1, len(trial.changes)), chance.choice(("before", "after")))
+    trial.be_killed(killed)
+    return killed.words
+
+
+@pytest.mark.parametrize("name", ALL if SOAK else IN_SUITE)
+def test_a_run_that_was_killed_twice_is_finished_by_the_third(name: str) -> None:
+    """Whatever the first left behind, the second made of it, and the third finds."""
+    with trial(name) as way:
+        killed_twice = 0
+
+        def check(chance: Random) -> None:
+            nonlocal killed_twice
+            way.begin()
+            first, second = kill(way, chance), kill(way, chance)
+            killed_twice += bool(second)
+            try:
+                way.finish(1)
+                way.check()
+            except AssertionError as error:
+                raise AssertionError(f"killed {first}, then {second or 'not at all'}: {error}") from error
+
+        try_seeds(2, -(-PAIRS // len(ALL)), check)
+        assert killed_twice or not SOAK

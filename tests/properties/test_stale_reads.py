@@ -1,0 +1,53 @@
+"""Each read is behind by another time, up to 300 s: what is new comes and goes, and so does what is deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.properties.campaign import trial
+from tests.properties.faults import Killed
+from tests.properties.scenarios import ALL
+from tests.properties.seeds import SOAK, try_seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+SEEDS = 5000
+IN_SUITE = ("create", "roll", "another group", "destroy")
+LONGEST = 300
+"""Seconds by which AWS's reads are behind at most, and for which it says nothing itself."""
+PROMISED = 60
+"""Up to so many seconds one run is enough."""
+
+
+def behind(chance: Random) -> tuple[float, Callable[[], float]]:
+    """By how much reads are behind at most, and by how much each is: as if one of many copies answered, of which some are
+    up to date."""
+    most = chance.choice((5, 30, PROMISED, 120, LONGEST))
+    up_to_date = chance.choice((0.0, 0.5, 0.9))
+    return most, lambda: 0.0 if chance.random() < up_to_date else chance.uniform(0, most)
+
+
+@pytest.mark.parametrize("name", ALL if SOAK else IN_SUITE)
+def test_reads_that_go_back_and_forth_mislead_no_run(name: str) -> None:
+    """In the first run, which is killed half of the time, and in those after it."""
+    with trial(name, lag=LONGEST) as way:
+
+        def check(chance: Random) -> None:
+            way.begin()
+            most, way.world.strict.lag_of_read = behind(chance)
+            killed = None
+            if chance.random() < 0.5:
+                killed = Killed(chance.randint(1, len(way.changes)), chance.choice(("before", "after")))
+                way.be_killed(killed)
+            try:
+                way.finish(1 if most <= PROMISED and not killed else 3)
+                way.check()
+            except AssertionError as error:
+                words = f"behind by {most} s" + (f", killed {killed.words}" if killed else "")
+                raise AssertionError(f"{words}: {error}") from error
+
+        try_seeds(2, SEEDS // len(ALL), check)

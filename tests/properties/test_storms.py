@@ -1,0 +1,41 @@
+"""Replies that are lost, or aren't AWS's; errors of AWS's own after the effect, which botocore repeats; calls that don't arrive."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.properties.campaign import trial
+from tests.properties.faults import Storm
+from tests.properties.scenarios import ALL
+from tests.properties.seeds import SOAK, try_seeds
+
+if TYPE_CHECKING:
+    from random import Random
+
+SEEDS = 1000
+IN_SUITE = ("create", "roll", "another group", "destroy")
+
+
+@pytest.mark.parametrize("name", ALL if SOAK else IN_SUITE)
+def test_after_a_storm_one_run_is_enough(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One to three runs go through it, and end as they may, without a traceback."""
+    with trial(name) as way:
+
+        def check(chance: Random) -> None:
+            way.begin()
+            share, ended = chance.choice((0.05, 0.2, 0.5)), list[str]()
+            way.world.storm = storm = Storm(chance, share)
+            ended = [way.run() for _ in range(chance.randint(1, 3))]
+            way.world.storm = None
+            try:
+                way.finish(1)
+                way.check()
+            except AssertionError as error:
+                raise AssertionError(f"{dict(storm.hit)}: {error}; before it {ended}") from error
+
+        try_seeds(2, SEEDS // len(ALL), check)
+    gc.collect()
+    assert caplog.records == []

@@ -1,0 +1,286 @@
+"""Walks from spec to spec, a few declared properties at a time, in one account that is watched; and how a failure is made small."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.errors import PlanError, RefusedError
+from tests.kinds.test_nat_gateway import private_stack
+from tests.properties.advice import REFUSALS, Advice
+from tests.properties.changes import Change, draw_change
+from tests.properties.clients import Clients
+from tests.properties.examples import prepare
+from tests.properties.scene import SHAPES, add_subnets
+from tests.properties.test_gaps import coloured
+from tests.properties.test_pairs import check_capacity, check_ways_out
+from tests.properties.watched import WatchedWorld, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tests.harness import Spec
+
+LONG = 6 * 3600
+"""Seconds after which AWS takes each change of a volume again."""
+LAGS = (0.0, 0.0, 5.0, 25.0)
+SIZES = (1, 1, 2, 3, 4)
+DEEDS = (None, None, None, "ill", "terminated", "stopped", "deregistered")
+"""What happens by hand before the change."""
+BASES: dict[str, Callable[[], Spec]] = {
+    **{shape: SHAPES[shape] for shape in ("wide", "secure", "foreign")},
+    "private": private_stack,
+    "coloured": lambda: coloured("web", one=(10, "/1/*", "blue"), two=(20, "/2/*", "green")),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is said otherwise: first in the base, then between the two specs; and how the account is then."""
+
+    base: str
+    history: tuple[Change, ...]
+    changes: tuple[Change, ...]
+    deed: str | None = None
+    lag: float = 0.0
+    number: int = 0
+    """Which target it happens to."""
+
+    @property
+    def before(self) -> Spec:
+        return _made(BASES[self.base](), self.history)
+
+    @property
+    def after(self) -> Spec:
+        return _made(self.before, self.changes)
+
+    def __str__(self) -> str:
+        first, last = (yaml.safe_dump(spec, sort_keys=False) for spec in (self.before, self.after))
+        diff = "\n".join(
+            difflib.unified_diff(first.splitlines(), last.splitlines(), "before.yaml", "after.yaml", "", "", 4, "")
+        )
+        return f"a target {self.deed or 'in order'}, {self.lag:g} s of lag\n{diff}\n\nbefore.yaml:\n{first}"
+
+
+def _made(spec: Spec, changes: Sequence[Change]) -> Spec:
+    """The spec with these changes, as far as they go together."""
+    for change in changes:
+        spec = change.made(spec) if change.is_possible(spec) else spec
+    return spec
+
+
+class Account:
+    """An account with what the specs' examples only name, in which targets can be ill."""
+
+    def __init__(self, world: WatchedWorld) -> None:
+        self.world, self.clients = world, Clients(world)
+        self.ill: set[str] = set()
+        world.add_strangers()
+        prepare(*load_kinds())
+        add_subnets(world)
+        world.strict.health = lambda _, target, __: "unhealthy" if target in self.ill else None
+
+    def begin(self, spec: Spec) -> None:
+        """Have this, and let some time pass."""
+        self.world.converge(self.world.localized(spec), check=False)
+        self.world.clock.advance(LONG)
+
+    def go(self, pair: Pair) -> str:
+        """From one spec to the other, which it has. Returns how that went, in a word. Raises AssertionError for whatever a
+        client, or the next plan, would see of it."""
+        world, before, after = self.world, self.world.localized(pair.before), self.world.localized(pair.after)
+        self._do(pair.deed, pair.number)
+        world.strict.lag = pair.lag
+        world.clock.advance(pair.lag)
+        start, was_dark = world.served(), world.is_dark()
+        world.watch()
+        self.clients.watch()
+        how = "converged"
+        try:
+            try:
+                self._apply(after)
+            except (PlanError, RefusedError) as error:
+                how = "refused"
+                after = Advice(before, after, pair.changes, error).lead(world, self._apply)
+            world.sample()
+            check_capacity(world, before, after, start)
+            assert was_dark or world.is_dark() or not world.dark, f"dark: {world.dark}"
+            check_ways_out(world, before, after)
+            strange = self.clients.strangely_answered()
+            assert not strange, f"answered as neither before nor after: {strange}"
+            world.clock.advance(max(pair.lag, 60))
+            world.strict.lag = 0.0
+            self.ill.clear()
+            world.clock.advance(LONG)
+            rest = world.plan(after)
+            assert rest.is_empty, [(step.key, step.changes) for step in rest.steps]
+        finally:
+            self.ill.clear()
+            world.strict.lag = 0.0
+        return how
+
+    def _apply(self, spec: Spec) -> None:
+        allow: dict[str, int] = {}
+        while True:
+            try:
+                result = self.world.apply(spec, allow=allow)
+                break
+            except RefusedError as error:
+                words = {
+                    word: int(number or 1) for word, number in re.findall(r"--allow ([a-z-]+)(?:=(\d+))?", str(error))
+                }
+                if not words or words.items() <= allow.items():
+                    raise
+                allow |= words
+        assert not result.failures, "\n".join(result.failures)
+        assert result.rest is not None
+        assert result.rest.is_empty, [(step.key, step.changes) for step in result.rest.steps]
+        foreign = [text for text in result.problems if not any(item in text for item in self.ill)]
+        assert not foreign, foreign
+
+    def _do(self, deed: str | None, number: int) -> None:
+        targets = sorted(
+            (item.id, arn, item.port)
+            for arn, items in self.world.account.ledger.targets.items()
+            for item in items.values()
+            if item.gone_at is None and item.id.startswith("i-")
+        )
+        if not targets or deed is None:
+            return
+        instance, arn, port = targets[number % len(targets)]
+        ec2, elb = self.world.client("ec2"), self.world.client("elbv2")
+        if deed == "ill":
+            self.ill.add(instance)
+        elif deed == "deregistered":
+            elb.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": instance, "Port": port}])
+        elif deed == "stopped":
+            ec2.modify_instance_attribute(InstanceId=instance, DisableApiStop={"Value": False})
+            ec2.stop_instances(InstanceIds=[instance])
+        else:
+            for name in ("DisableApiTermination", "DisableApiStop"):
+                ec2.modify_instance_attribute(InstanceId=instance, **{name: {"Value": False}})
+            ec2.terminate_instances(InstanceIds=[instance])
+        self.world.clock.advance(300)
+
+
+@contextmanager
+def account() -> Iterator[Account]:
+    with watched() as world:
+        yield Account(world)
+
+
+@dataclass
+class Walk:
+    """From a base, chosen by the seed, through so many pairs. `ways` counts how they went."""
+
+    seed: int
+    ways: Counter[str] = field(default_factory=Counter)
+    wrong: list[tuple[Pair, str]] = field(default_factory=list)
+
+    def go(self, length: int) -> None:
+        """Go on after a failure, from where it began."""
+        random = Random(self.seed)
+        base = sorted(BASES)[self.seed % len(BASES)]
+        spec, history = BASES[base](), list[Change]()
+        with account() as here:
+            here.begin(spec)
+            for _ in range(length):
+                pair = _draw(random, base, spec, tuple(history))
+                kept = here.world.moment()
+                try:
+                    how = here.go(pair)
+                except REFUSALS as error:
+                    how = "failed"
+                    self.wrong.append((pair, f"{type(error).__name__}: {error}"))
+                self.ways[how] += 1
+                if how == "converged":
+                    spec = pair.after
+                    history += pair.changes
+                else:
+                    here.world.go_back(kept)
+        for item in [item for item in self.wrong if not is_possible(item[0].after)]:
+            self.wrong.remove(item)
+            self.ways["failed"] -= 1
+            self.ways["invalid"] += 1
+
+
+def _draw(random: Random, base: str, spec: Spec, history: tuple[Change, ...]) -> Pair:
+    changes: list[Change] = []
+    after = spec
+    for _ in range(random.choice(SIZES)):
+        changes.append(draw_change(random, after))
+        after = changes[-1].made(after)
+    return Pair(base, history, tuple(changes), random.choice(DEEDS), random.choice(LAGS), random.randrange(99))
+
+
+def is_possible(spec: Spec) -> bool:
+    """Whether AWS would let anybody have this."""
+    try:
+        with account() as here:
+            here.begin(spec)
+    except REFUSALS:
+        return False
+    return True
+
+
+def failure_of(pair: Pair) -> str:
+    """What goes wrong with a pair in an account of its own; empty if nothing does, or there is no such pair."""
+    if pair.before == pair.after:
+        return ""
+    with account() as here:
+        try:
+            here.begin(pair.before)
+        except REFUSALS:
+            return ""
+        try:
+            here.go(pair)
+        except REFUSALS as error:
+            return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def shrink(pair: Pair, tries: int = 40) -> tuple[Pair, str]:
+    """A smaller pair that fails, with what goes wrong; nothing goes wrong if it needs what the walk has left before."""
+    text = failure_of(pair)
+    while text:
+        for smaller in _smaller(pair):
+            tries -= 1
+            if tries < 0:
+                return pair, text
+            if found := failure_of(smaller):
+                pair, text = smaller, found
+                break
+        else:
+            return pair, text
+    return pair, text
+
+
+def _smaller(pair: Pair) -> Iterator[Pair]:
+    def other(**more: Any) -> Pair:
+        return Pair(**{**vars(pair), **more})
+
+    if pair.history:
+        yield other(history=())
+        for half in (pair.history[len(pair.history) // 2 :], pair.history[: len(pair.history) // 2]):
+            if half != pair.history:
+                yield other(history=half)
+    if pair.deed:
+        yield other(deed=None)
+    if pair.lag:
+        yield other(lag=0.0)
+    if len(pair.changes) > 1:
+        yield from (
+            other(changes=pair.changes[:place] + pair.changes[place + 1 :]) for place in range(len(pair.changes))
+        )
+    if 1 < len(pair.history) < 12:
+        yield from (
+            other(history=pair.history[:place] + pair.history[place + 1 :]) for place in range(len(pair.history))
+        )
