@@ -63,6 +63,24 @@ def test_adopt_shows_asks_and_writes(account: World, capsys: pytest.CaptureFixtu
     assert "There is nothing to adopt." in out
 
 
+def test_what_people_call_a_resource_stands_beside_its_id(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = build_runbook(account, {**RUNBOOK_NAMES, "vpc.main": "the old network"})
+    known = f'{ids["vpc.main"]} "the old network"'
+    _, out, _ = _run(capsys, "adopt", "runbook.yaml", "--yes")
+    assert f"= vpc.main               {known}   by its CIDR block" in out
+    assert f"~ vpc.main  {known}\n" in out, "the plan that is left"
+    assert f"= subnet.subnet-1        {ids['subnet.subnet-1']}   by its Name tag alb-subnet-1 and" in out, "said once"
+    assert f"  {known}\n" in _run(capsys, "status", "runbook.yaml")[1]
+    assert f"vpc.main → vpc.network  {known}\n" in _run(capsys, "move", "runbook.yaml", "vpc.main", "vpc.network")[1]
+    out = _run(capsys, "release", "runbook.yaml")[1]
+    assert f"o vpc.main  {known}\n" in out
+    assert (
+        "Warning: afterwards the stack runbook owns nothing, and its resources run on: apply would make all that runbook.yaml"
+        in out
+    )
+    assert "to take them back: alb-reconcile adopt runbook.yaml" in out
+
+
 def test_a_named_group_with_another_description_is_told_before(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
