@@ -96,8 +96,10 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         )
         if rewritten.text:
             replace_file(Path(options.spec), rewritten.text)
+            options.output.remark(f"Wrote {options.spec}.")
         await carry_out(aws, found.knowing, lambda _: None)
-        await _write(aws, found.taggings, options.output, "adopted")
+        if found.taggings:
+            await _write(aws, found.taggings, options.output, "adopted")
     return ExitCode.OK
 
 
