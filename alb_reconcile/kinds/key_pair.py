@@ -160,8 +160,8 @@ async def _launched_with(aws: Aws, names: Collection[str]) -> dict[str, set[str]
     """The ids of all instances in the region that were launched with these key pairs, and of the launch templates that name them
     (EC2 DescribeLaunchTemplateVersions, of each the latest version and the default one), by their names."""
     found: dict[str, set[str]] = defaultdict(set)
-    versions = {"Versions": ["$Latest", "$Default"]}
-    for row in await aws.pages("ec2", "describe_launch_template_versions", "LaunchTemplateVersions", **versions):
+    operation, key = "describe_launch_template_versions", "LaunchTemplateVersions"
+    for row in await aws.pages("ec2", operation, key, Versions=["$Latest", "$Default"]):
         if (name := row["LaunchTemplateData"].get("KeyName")) in names:
             found[name].add(row["LaunchTemplateId"])
     for reservation in await aws.pages("ec2", "describe_instances", "Reservations", where={"key-name": names}):

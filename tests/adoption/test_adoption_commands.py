@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +34,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
     for name, spec in (("runbook", runbook()), ("demo", demo())):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
     with world() as found:
@@ -58,6 +60,18 @@ def test_adopt_shows_asks_and_writes(account: World, capsys: pytest.CaptureFixtu
     code, out, _ = _run(capsys, "adopt", "runbook.yaml", "--yes")
     assert code == 0
     assert "11 resources adopted; only tags were changed." in out
+    code, out, _ = _run(capsys, "history", "runbook.yaml")
+    assert re.search(r"Z  adopt    done +11 updated, ", out)
+    code, out, _ = _run(capsys, "history", "runbook.yaml", "--format", "json")
+    (record,) = json.loads(out)["runs"]
+    assert {
+        "key": f"update:vpc.main@{ids['vpc.main']}",
+        "action": "update",
+        "how": "done",
+        "id": ids["vpc.main"],
+        "changes": ["tags"],
+    } in record["steps"]
+    assert record["requests"]
     code, out, _ = _run(capsys, "adopt", "runbook.yaml")
     assert code == 0
     assert "There is nothing to adopt." in out
@@ -140,6 +154,7 @@ def test_release_and_move_ask_too_and_say_what_they_did(account: World, capsys: 
     assert code == 0
     assert "vpc.network" in {item["address"] for item in json.loads(out)["released"]}
     assert not our_tags(account)
+    assert re.search(r"  release  done .*\n.*  move     done +1 updated, ", _run(capsys, "history", "demo.yaml")[1])
     code, out, _ = _run(capsys, "release", "demo.yaml", "--yes")
     assert code == 0
     assert "Nothing in us-east-1 belongs to the stack demo." in out

@@ -78,6 +78,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
     with world() as found:
         build_runbook(found, RUNBOOK_NAMES)

@@ -28,6 +28,7 @@ from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.files import replace_file
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
+from alb_reconcile.cli.session.tagging_runs import recorded_tagging
 from alb_reconcile.export.taking_over import USER_DATA, changes_for
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id
@@ -99,7 +100,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
             options.output.remark(f"Wrote {options.spec}.")
         await carry_out(aws, found.knowing, lambda _: None)
         if found.taggings:
-            await _write(aws, found.taggings, options.output, "adopted")
+            await _write(aws, found.taggings, target, options, "adopt")
     return ExitCode.OK
 
 
@@ -183,7 +184,7 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
             question, answer = f"Release {len(found.taggings)} from {place}? Type yes: ", "yes"
         await confirm(aws, question, answer, yes=options.yes)
         await carry_out(aws, found.unknowing, lambda _: None)
-        await _write(aws, found.taggings, options.output, "released")
+        await _write(aws, found.taggings, target, options, "release")
     return ExitCode.OK
 
 
@@ -209,7 +210,7 @@ async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCod
                 "yes",
                 yes=options.yes,
             )
-            await _write(aws, [item for _, item in found.moves], options.output, "moved")
+            await _write(aws, [item for _, item in found.moves], target, options, "move")
     return ExitCode.OK
 
 
@@ -249,12 +250,16 @@ def _place(target: DesiredStack, account: str) -> str:
     return f"{target.stack} (account {account})"
 
 
-async def _write(aws: Aws, items: Sequence[Tagging], output: Output, word: str) -> None:
+async def _write(
+    aws: Aws, items: Sequence[Tagging], target: DesiredStack, options: AdoptionOptions, command: str
+) -> None:
     """Write all the tags; what was done is told also where the rest fails."""
+    word = f"{command.removesuffix('e')}ed"
     done: list[Tagging] = []
-    try:
-        await carry_out(aws, items, done.append)
-    except (AwsError, InterruptedRun):
-        complain(f"{len(done)} of {len(items)} resources were {word}; run this again before anything else")
-        raise
-    output.remark(f"{len(done)} resource{'s' * (len(done) != 1)} {word}; only tags were changed.")
+    with recorded_tagging(aws, target, command, items, done, sandbox=options.connection.sandbox):
+        try:
+            await carry_out(aws, items, done.append)
+        except (AwsError, InterruptedRun):
+            complain(f"{len(done)} of {len(items)} resources were {word}; run this again before anything else")
+            raise
+    options.output.remark(f"{len(done)} resource{'s' * (len(done) != 1)} {word}; only tags were changed.")
