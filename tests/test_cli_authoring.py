@@ -404,9 +404,13 @@ class TestInit:
             ("internal-things", "stack.yaml", "my-service"),
         ],
     )
-    def test_the_stack_is_named_after_file_or_folder(self, tmp_path: Path, folder: str, file: str, name: str) -> None:
+    def test_the_stack_is_named_after_file_or_folder(
+        self, tmp_path: Path, folder: str, file: str, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         (tmp_path / folder).mkdir()
         assert main(["init", str(tmp_path / folder / file)]) == 0
+        told = f"The stack is called {name}: the folder's name, {folder}, isn't 2 to 40 lower-case letters"
+        assert (told in capsys.readouterr().out) is (name not in (folder, "orders"))
         assert f"\nstack: {name} #" in (tmp_path / folder / file).read_text(encoding="utf-8")
         assert main(["init", "--stack", "mine", str(tmp_path / "own.yaml")]) == 0
         assert "\nstack: mine #" in (tmp_path / "own.yaml").read_text(encoding="utf-8")

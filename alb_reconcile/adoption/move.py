@@ -1,7 +1,8 @@
 """`move`: another address for what is there, since its entry was renamed; nothing is replaced."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
@@ -31,6 +32,8 @@ class Move:
     """Where each was, and what is written."""
     preview: Preview
     notes: tuple[str, ...] = ()
+    found: Mapping[str, Observed] = field(default_factory=dict)
+    """What moves, by id."""
 
 
 async def find_move(aws: Aws, target: DesiredStack, old: str, new: str) -> Move:
@@ -55,7 +58,8 @@ async def find_move(aws: Aws, target: DesiredStack, old: str, new: str) -> Move:
         await reader.cancel()
         raise
     notes = [] if moves else [f"nothing is at {old}, and {new} exists: there is nothing to move"]
-    return Move(target, moves, preview, (*notes, *_undeclared(target, moving)))
+    found = {item.id: item for item, _ in moving}
+    return Move(target, moves, preview, (*notes, *_undeclared(target, moving)), found)
 
 
 def _check(old: str, new: str) -> None:

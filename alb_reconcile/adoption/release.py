@@ -165,13 +165,19 @@ def _ours(reader: HypotheticalReader, *ids: str) -> tuple[str, ...]:
 
 
 def _declared(target: DesiredStack, going: Iterable[Observed], *, whole: bool) -> list[str]:
+    if whole:
+        file = next((item.file for item in target.desired.values()), "SPEC")
+        after = f"apply would make all that {file} declares a second time, and " if target.desired else ""
+        back = f"to take them back: alb-reconcile adopt {file}"
+        return [
+            f"afterwards the stack {target.stack} owns nothing, and its resources run on: {after}destroy would find nothing; {back}"
+        ]
     declared = [item for item in going if item.address in target.desired]
     if not declared:
         return []
     names = ", ".join(sorted(str(item.address) for item in declared))
     first = f"the spec still declares {names}: the next apply creates new ones, unless the entries are removed"
-    # in another network the names are others
-    return [first, *([] if whole else hurdles(target, {item.address: item for item in declared}))]
+    return [first, *hurdles(target, {item.address: item for item in declared})]
 
 
 def hurdles(target: DesiredStack, gone: Mapping[Address, Observed]) -> list[str]:

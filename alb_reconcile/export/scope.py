@@ -62,6 +62,8 @@ class Found:
     notes: list[str]
     asides: dict[str, list[str]] = field(default_factory=dict)
     """What is said beside the entries of resources, by their ids."""
+    outside: dict[str, str] = field(default_factory=dict)
+    """Why what others use as well stays outside, by id."""
     addresses: Mapping[str, Address] = field(default_factory=dict)
     """What the stack has already, by id, where it is a stack of this tool's that is exported."""
 
@@ -111,6 +113,9 @@ async def find(aws: Aws, scope: Scope) -> Found:
     _choose(found, scope, named)
     if not scope.vpcs:
         await _leave_to_wearers(aws, found)
+    for key in sorted(found.chosen):
+        for text in sorted(found.outside.keys() & {*uses(found.all[key].found.state)}):
+            found.asides.setdefault(key, []).append(f"{text} stays outside: {found.outside[text]}")
     if not found.chosen:
         raise RefusedError(f"nothing that a spec could describe was found by {scope}")
     await _add_used(reader, found)
@@ -245,6 +250,11 @@ def _leave_out(found: Found) -> None:
             )
         if item.owner or item.builtin or group:
             found.chosen.discard(key)
+    for key, item in found.all.items():
+        if item.owner or item.builtin:
+            found.outside[key] = printable(
+                f"it belongs to the stack {item.owner}" if item.owner else f"it is {item.builtin}"
+            )
 
 
 def _leave_without_table(found: Found) -> None:
@@ -280,6 +290,7 @@ def _leave_to_others(found: Found) -> None:
             shared = {text for text in uses(item.found.state) if text in found.chosen and text not in found.seeds}
             for text in sorted(shared):
                 found.notes.append(f"{text} is used by {user} as well: it is left out, and named by its id")
+                found.outside[text] = f"{user} uses it as well"
             found.chosen -= shared
             if shared:
                 break
@@ -307,6 +318,7 @@ async def _leave_to_wearers(aws: Aws, found: Found) -> None:
         for group in sorted(groups & found.chosen & {item["GroupId"] for item in row.get("Groups", ())}):
             told = f"{row['NetworkInterfaceId']} ({words})" if words else row["NetworkInterfaceId"]
             found.notes.append(printable(f"{group} is used by {told} as well: it is left out, and named by its id"))
+            found.outside[group] = printable(f"{told} uses it as well")
             found.chosen.discard(group)
 
 

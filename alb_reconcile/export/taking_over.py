@@ -19,6 +19,8 @@ from alb_reconcile.model.resource import Properties
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import resolved
 
+USER_DATA = "user_data"
+"""What is never written into a spec."""
 _UNNAMED = "data_volumes"
 """What a spec has names of its own for, which AWS doesn't know."""
 
@@ -89,8 +91,8 @@ class _Writer:
         entry = entry_of(load_kinds()[step.address.kind], item.found, self, whole=True)
         for change in step.changes:
             name, _, rest = change.path.partition(".")
-            if change.path == "tags.Name" and step.action == "replace":
-                continue  # it keeps its name as long as it stays
+            if change.path == USER_DATA or (change.path == "tags.Name" and step.action == "replace"):
+                continue  # it may hold secrets; and a name is kept as long as its resource stays
             if name == "tags":
                 yield from self._of_tag(path, rest, self.found.tags.get(item.found.id, {}), entry)
             elif name != _UNNAMED:

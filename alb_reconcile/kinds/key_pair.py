@@ -93,7 +93,7 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         return self.observe(reader, row, KeyPair(name=row["KeyName"], public_key=keys.get(row["KeyName"])))
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
-        """Those that instances were launched with. One that others were launched with too isn't theirs alone (DescribeInstances)."""
+        """Those that instances were launched with. One that others were launched with too, or that a launch template names, isn't theirs alone."""
         named: dict[str, list[str]] = defaultdict(list)
         for item in users:
             if isinstance(item.state, KeyPair):  # it is meant, whoever uses it
@@ -157,8 +157,13 @@ async def _read_keys(aws: Aws) -> dict[str, str]:
 
 
 async def _launched_with(aws: Aws, names: Collection[str]) -> dict[str, set[str]]:
-    """The ids of all instances in the region that were launched with these key pairs, by their names."""
+    """The ids of all instances in the region that were launched with these key pairs, and of the launch templates that name them
+    (EC2 DescribeLaunchTemplateVersions, of each the latest version and the default one), by their names."""
     found: dict[str, set[str]] = defaultdict(set)
+    operation, key = "describe_launch_template_versions", "LaunchTemplateVersions"
+    for row in await aws.pages("ec2", operation, key, Versions=["$Latest", "$Default"]):
+        if (name := row["LaunchTemplateData"].get("KeyName")) in names:
+            found[name].add(row["LaunchTemplateId"])
     for reservation in await aws.pages("ec2", "describe_instances", "Reservations", where={"key-name": names}):
         for row in reservation["Instances"]:
             if row["State"]["Name"] not in ("shutting-down", "terminated"):

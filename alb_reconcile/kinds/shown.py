@@ -96,3 +96,10 @@ def short_id(physical_id: str) -> str:
     """An id as it is; of an ARN, what tells it from others; of a registration, its target."""
     arn, _, member = physical_id.partition("|")
     return printable(member.replace("|", ":") or (arn.rpartition(":")[2] if arn.startswith("arn:") else arn))
+
+
+def id_and_name(physical_id: str, own: Mapping[str, str], address: Address, stack: str) -> str:
+    """An id as `short_id` shows it, with the Name tag where that is what a person has called it."""
+    known, name, usual = short_id(physical_id), own.get("Name", ""), f"{stack}-{address.name}"
+    is_usual = name in ("", usual, usual.rpartition("-")[0]) or name in known
+    return known if is_usual else f'{known} "{printable(name)}"'

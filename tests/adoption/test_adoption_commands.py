@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +34,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
     for name, spec in (("runbook", runbook()), ("demo", demo())):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
     with world() as found:
@@ -58,9 +60,39 @@ def test_adopt_shows_asks_and_writes(account: World, capsys: pytest.CaptureFixtu
     code, out, _ = _run(capsys, "adopt", "runbook.yaml", "--yes")
     assert code == 0
     assert "11 resources adopted; only tags were changed." in out
+    code, out, _ = _run(capsys, "history", "runbook.yaml")
+    assert re.search(r"Z  adopt    done +11 updated, ", out)
+    code, out, _ = _run(capsys, "history", "runbook.yaml", "--format", "json")
+    (record,) = json.loads(out)["runs"]
+    assert {
+        "key": f"update:vpc.main@{ids['vpc.main']}",
+        "action": "update",
+        "how": "done",
+        "id": ids["vpc.main"],
+        "changes": ["tags"],
+    } in record["steps"]
+    assert record["requests"]
     code, out, _ = _run(capsys, "adopt", "runbook.yaml")
     assert code == 0
     assert "There is nothing to adopt." in out
+
+
+def test_what_people_call_a_resource_stands_beside_its_id(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = build_runbook(account, {**RUNBOOK_NAMES, "vpc.main": "the old network"})
+    known = f'{ids["vpc.main"]} "the old network"'
+    _, out, _ = _run(capsys, "adopt", "runbook.yaml", "--yes")
+    assert f"= vpc.main               {known}   by its CIDR block" in out
+    assert f"~ vpc.main  {known}\n" in out, "the plan that is left"
+    assert f"= subnet.subnet-1        {ids['subnet.subnet-1']}   by its Name tag alb-subnet-1 and" in out, "said once"
+    assert f"  {known}\n" in _run(capsys, "status", "runbook.yaml")[1]
+    assert f"vpc.main → vpc.network  {known}\n" in _run(capsys, "move", "runbook.yaml", "vpc.main", "vpc.network")[1]
+    out = _run(capsys, "release", "runbook.yaml")[1]
+    assert f"o vpc.main  {known}\n" in out
+    assert (
+        "Warning: afterwards the stack runbook owns nothing, and its resources run on: apply would make all that runbook.yaml"
+        in out
+    )
+    assert "to take them back: alb-reconcile adopt runbook.yaml" in out
 
 
 def test_a_named_group_with_another_description_is_told_before(
@@ -122,6 +154,7 @@ def test_release_and_move_ask_too_and_say_what_they_did(account: World, capsys: 
     assert code == 0
     assert "vpc.network" in {item["address"] for item in json.loads(out)["released"]}
     assert not our_tags(account)
+    assert re.search(r"  release  done .*\n.*  move     done +1 updated, ", _run(capsys, "history", "demo.yaml")[1])
     code, out, _ = _run(capsys, "release", "demo.yaml", "--yes")
     assert code == 0
     assert "Nothing in us-east-1 belongs to the stack demo." in out

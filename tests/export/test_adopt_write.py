@@ -6,10 +6,12 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from alb_reconcile.cli.main import main
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
 from tests.harness import world
+from tests.kinds.many import web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +78,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
     with world() as found:
         build_runbook(found, RUNBOOK_NAMES)
@@ -146,3 +149,19 @@ def test_what_only_some_members_of_a_group_have_is_not_said_of_all(account: Worl
     assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
     assert (tmp_path / "old.yaml").read_text(encoding="utf-8") == right
     assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0
+
+
+def test_user_data_stays_as_the_spec_says_it_and_that_is_said(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.converge(web(2))
+    wanted = web(2, "two")
+    wanted["target_groups"]["web"]["health_check"]["interval_seconds"] += 1
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
+    assert main(["adopt", "spec.yaml", "--write", "--yes"]) == 0
+    shown = capsys.readouterr()
+    assert "There is nothing to adopt.\nThe next apply would do this:\n" in shown.out
+    assert "instance.web-1, instance.web-2 run with other user data than the spec's" in shown.err
+    assert "alb-reconcile export --stack demo -o FILE writes it" in shown.err
+    wanted["target_groups"]["web"]["health_check"]["interval_seconds"] -= 1
+    assert yaml.safe_load((tmp_path / "spec.yaml").read_text(encoding="utf-8")) == wanted

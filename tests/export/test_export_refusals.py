@@ -87,6 +87,7 @@ def test_what_others_use_as_well_stays_theirs(tmp_path: Path) -> None:
         found = exported(account, Scope(load_balancers=("shop",)), tmp_path)
         note = f"{made['web']} is used by {other} as well: it is left out, and named by its id"
         assert found.notes == (note,)
+        assert f"  # {made['web']} stays outside: {other} uses it as well\n  web:" in found.text
         spec = plain(found)
         assert spec["instances"]["web"]["security_groups"] == [made["web"]]
         assert list(spec["security_groups"]) == ["front"]
@@ -104,6 +105,7 @@ def test_a_group_that_a_database_wears_too_stays_outside(tmp_path: Path) -> None
         assert found.notes == (
             f"{made['web']} is used by {database} (RDSNetworkInterface) as well: it is left out, and named by its id",
         )
+        assert f"  # {made['web']} stays outside: {database} (RDSNetworkInterface) uses it as well\n" in found.text
         assert list(plain(found)["security_groups"]) == ["front"]
         assert steps(adopted(account, found, tmp_path)) == []
 

@@ -28,7 +28,8 @@ from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.files import replace_file
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
-from alb_reconcile.export.taking_over import changes_for
+from alb_reconcile.cli.session.tagging_runs import recorded_tagging
+from alb_reconcile.export.taking_over import USER_DATA, changes_for
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id
 from alb_reconcile.locking.hold import hold
@@ -79,6 +80,11 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         if options.write:
             found, rewritten = await _rewrite(aws, found, options, partial(keep, given=given))
         options.output.show(found, adoption_text, adoption_json)
+        if options.write and (kept := _unwritten(found)):
+            complain(
+                f"Note: {kept} {'runs' if ',' not in kept else 'run'} with other user data than the spec's. User data may hold secrets, "
+                f"so --write never writes it; alb-reconcile export --stack {target.stack} -o FILE writes it to files beside FILE"
+            )
         if not found.taggings and not rewritten.text:
             return ExitCode.OK
         if rewritten.text:
@@ -91,8 +97,10 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         )
         if rewritten.text:
             replace_file(Path(options.spec), rewritten.text)
+            options.output.remark(f"Wrote {options.spec}.")
         await carry_out(aws, found.knowing, lambda _: None)
-        await _write(aws, found.taggings, options.output, "adopted")
+        if found.taggings:
+            await _write(aws, found.taggings, target, options, "adopt")
     return ExitCode.OK
 
 
@@ -129,6 +137,12 @@ async def _rewrite(
         before.decode().splitlines(), text.splitlines(), options.spec, options.spec, lineterm="", n=1
     )
     return found, Rewritten(text, "\n".join(lines) + "\n")
+
+
+def _unwritten(found: Adoption) -> str:
+    """Whose user data is otherwise than the spec's."""
+    steps = found.preview.plan.steps if found.preview.plan else ()
+    return ", ".join(str(step.address) for step in steps if any(item.path == USER_DATA for item in step.changes))
 
 
 def _open(found: Adoption) -> list[str]:
@@ -170,7 +184,7 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
             question, answer = f"Release {len(found.taggings)} from {place}? Type yes: ", "yes"
         await confirm(aws, question, answer, yes=options.yes)
         await carry_out(aws, found.unknowing, lambda _: None)
-        await _write(aws, found.taggings, options.output, "released")
+        await _write(aws, found.taggings, target, options, "release")
     return ExitCode.OK
 
 
@@ -196,7 +210,7 @@ async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCod
                 "yes",
                 yes=options.yes,
             )
-            await _write(aws, [item for _, item in found.moves], options.output, "moved")
+            await _write(aws, [item for _, item in found.moves], target, options, "move")
     return ExitCode.OK
 
 
@@ -236,12 +250,16 @@ def _place(target: DesiredStack, account: str) -> str:
     return f"{target.stack} (account {account})"
 
 
-async def _write(aws: Aws, items: Sequence[Tagging], output: Output, word: str) -> None:
+async def _write(
+    aws: Aws, items: Sequence[Tagging], target: DesiredStack, options: AdoptionOptions, command: str
+) -> None:
     """Write all the tags; what was done is told also where the rest fails."""
+    word = f"{command.removesuffix('e')}ed"
     done: list[Tagging] = []
-    try:
-        await carry_out(aws, items, done.append)
-    except (AwsError, InterruptedRun):
-        complain(f"{len(done)} of {len(items)} resources were {word}; run this again before anything else")
-        raise
-    output.remark(f"{len(done)} resource{'s' * (len(done) != 1)} {word}; only tags were changed.")
+    with recorded_tagging(aws, target, command, items, done, sandbox=options.connection.sandbox):
+        try:
+            await carry_out(aws, items, done.append)
+        except (AwsError, InterruptedRun):
+            complain(f"{len(done)} of {len(items)} resources were {word}; run this again before anything else")
+            raise
+    options.output.remark(f"{len(done)} resource{'s' * (len(done) != 1)} {word}; only tags were changed.")

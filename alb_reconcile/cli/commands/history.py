@@ -49,7 +49,8 @@ def show(options: HistoryOptions) -> ExitCode:
         where = f" in {region}" if region else ""
         torn = f" {past.unreadable} lines there can't be read." if past.unreadable else ""
         hint = "" if options.sandbox or not in_sandbox() else " Those in the sandbox are shown with --sandbox."
-        return f"No runs of {shorten(name)}{where} are recorded in {shorten(str(folder / 'history'), 500)}.{torn}{hint}"
+        told = f"No runs of {shorten(name)}{where} are recorded in {shorten(str(folder / 'history'), 500)}.{torn}{hint}"
+        return f"{told}\nEach host records its own. alb-reconcile lock show says who holds or held a stack, alb-reconcile stacks which stacks there are."
 
     options.output.show(past, text, history_json)
     return ExitCode.OK

@@ -8,6 +8,7 @@ from typing import Final
 
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
+from alb_reconcile.model.text import printable
 from alb_reconcile.spec import schema
 
 _USUAL: Final = "my-service"
@@ -28,13 +29,17 @@ def init(options: InitOptions) -> ExitCode:
         return ExitCode.OK
     source = _chosen(options.template) if options.template else None
     text = _text(source) if source else _starter()
-    name = options.stack or (None if options.file == "-" else _derived(Path(options.file)))
+    name, note = options.stack, ""
+    if name is None and options.file != "-":
+        name, note = _derived(Path(options.file))
     if name is not None:
         text = re.sub(r"(?m)^stack: \S+", f"stack: {name}", text, count=1)
     if options.file == "-":
         emit(text.rstrip("\n"))
         return ExitCode.OK
     _write(Path(options.file), text)
+    if note:
+        emit(note)
     emit(f"Wrote {options.file}; edit it, then run: alb-reconcile validate {options.file}")
     for beside in sorted(set(re.findall(r"user_data_file: ([\w./-]+)", text))) if source else ():
         _copy(_template_folder() / beside, Path(options.file).parent / beside)
@@ -45,12 +50,19 @@ def _starter() -> str:
     return resources.files("alb_reconcile").joinpath("starter.yaml").read_text(encoding="utf-8")
 
 
-def _derived(file: Path) -> str:
-    """The stack's name: the file's, or its folder's where that says nothing; a usual one where neither can be a name."""
-    wanted = file.stem if file.stem not in ("stack", "spec", "alb-reconcile") else file.resolve().parent.name
+def _derived(file: Path) -> tuple[str, str]:
+    """The stack's name: the file's, or its folder's where that says nothing; a usual one where neither can be a name. And what is
+    to be said where it is another one."""
+    says_nothing = file.stem in ("stack", "spec", "alb-reconcile")
+    wanted = file.resolve().parent.name if says_nothing else file.stem
     name = re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-")
-    pattern = schema.resolved("stack")["properties"]["stack"]["pattern"]
-    return name if re.fullmatch(pattern, name) else _USUAL
+    allowed = schema.resolved("stack")["properties"]["stack"]
+    name = name if re.fullmatch(allowed["pattern"], name) else _USUAL
+    if name == wanted:
+        return name, ""
+    whose = "folder's" if says_nothing else "file's"
+    note = f"The stack is called {name}: the {whose} name, {printable(wanted)}, isn't {allowed['x-expect']}."
+    return name, f"{note} --stack NAME says another one."
 
 
 def _template_folder() -> Path:

@@ -8,9 +8,11 @@ from alb_reconcile.adoption.adopt import Adoption
 from alb_reconcile.adoption.move import Move
 from alb_reconcile.adoption.preview import Preview
 from alb_reconcile.adoption.release import Release
+from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.kinds.shown import short_id
+from alb_reconcile.kinds.shown import id_and_name, short_id
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.text import printable
@@ -22,7 +24,11 @@ def adoption_text(found: Adoption, style: Style) -> str:
     width = max((len(str(match.address)) for match in found.matches), default=0)
     for match in found.matches:
         name = style.paint(f"{match.address!s:<{width}}", "green")
-        lines.append(f"  = {name}  {short_id(match.found.found.id)}   by {match.how}")
+        item, stack = match.found.found, found.target.stack
+        known = short_id(item.id)
+        if item.tags.get("Name", "") not in match.how:
+            known = id_and_name(item.id, item.tags, match.address, stack)
+        lines.append(f"  = {name}  {known}   by {match.how}")
     lines += [f"  + {address}   nothing found: apply would create it" for address in found.missing]
     if found.held:
         lines.append(f"  {len(found.held)} of the spec's entries already belong to the stack.")
@@ -32,6 +38,10 @@ def adoption_text(found: Adoption, style: Style) -> str:
         lines.append("Adopting changes tags only.")
     else:
         lines.append("There is nothing to adopt.")
+        if found.held and not found.missing:
+            lines += _preview(
+                "The next apply would do this:", found.preview, style, rest="The next apply has nothing to do."
+            )
     return "\n".join(lines)
 
 
@@ -61,13 +71,13 @@ def adoption_json(found: Adoption) -> str:
 def release_text(found: Release, style: Style) -> str:
     """What is let go, and what comes of it."""
     lines = [_title(found.target, found.account, style), ""]
-    lines += [f"  o {printable(str(item.address))}  {short_id(item.id)}" for item in found.taggings]
+    lines += [f"  o {printable(str(item.address))}  {_known(item, found)}" for item in found.taggings]
     if not found.taggings:
         return "\n".join([*lines, *_notes(found.notes, style)]).rstrip()
     lines += ["", *_notes(found.notes, style)]
     if found.preview is not None:
         lines += _preview("With the spec as it is, the next apply would do this:", found.preview, style)
-    lines.append("Releasing removes alb-reconcile's tags and changes nothing else.")
+    lines.append("Releasing removes alb-reconcile's tags and changes nothing else: nothing is stopped or deleted.")
     return "\n".join(lines)
 
 
@@ -81,7 +91,8 @@ def move_text(found: Move, style: Style) -> str:
     """Who moves where, and what the next apply would change."""
     lines = [_title(found.target, found.preview.account, style), ""]
     lines += [
-        f"  {printable(str(old))} → {printable(str(item.address))}  {short_id(item.id)}" for old, item in found.moves
+        f"  {printable(str(old))} → {printable(str(item.address))}  {_known(item, found, old)}"
+        for old, item in found.moves
     ]
     if not found.moves:
         return "\n".join([*lines, *_notes(found.notes, style)]).rstrip()
@@ -97,6 +108,11 @@ def move_json(found: Move) -> str:
     return _dump(found.target, found.preview.account, found.preview, moved=moves, notes=list(found.notes))
 
 
+def _known(item: Tagging, found: Release | Move, before: Address | None = None) -> str:
+    there = found.found[item.id]
+    return id_and_name(item.id, there.tags, before or item.address, found.target.stack)
+
+
 def _title(target: DesiredStack, account: str, style: Style) -> str:
     return style.paint(f"{target.stack} · {target.region} · account {account}", "bold")
 
@@ -108,12 +124,14 @@ def _notes(notes: Sequence[str], style: Style) -> Iterator[str]:
         yield ""
 
 
-def _preview(title: str, preview: Preview, style: Style) -> Iterator[str]:
+def _preview(
+    title: str, preview: Preview, style: Style, *, rest: str = "After that, apply has nothing to do."
+) -> Iterator[str]:
     if preview.plan is None:
         yield style.paint(f"Warning: after that, apply would be refused: {preview.refusal}", "red")
         return
     if preview.plan.is_empty:
-        yield "After that, apply has nothing to do."
+        yield rest
         return
     yield title
     yield ""

@@ -5,7 +5,7 @@ from typing import Final
 
 from alb_reconcile.cli.render.style import Style, show_seconds
 from alb_reconcile.engine.plan.decide import forcing
-from alb_reconcile.kinds.shown import short_id, show_change, show_member
+from alb_reconcile.kinds.shown import id_and_name, short_id, show_change, show_member
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Change, field_names
 from alb_reconcile.model.text import printable
@@ -128,7 +128,10 @@ def _step(plan: Plan, step: Step, style: Style, *, is_part: bool = False) -> Ite
     remark = f"   ({printable(step.reason)})" if step.reason else ""
     if step.action == "replace":
         remark = f"   {_replacement_order(plan, step)}"
-    known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
+    known = ""
+    if step.id and step.action != "create":
+        own = step.observed.tags if step.observed else {}
+        known = f"  {id_and_name(step.id, own, step.address, plan.stack)}"
     yield f"  {style.paint(f'{sign} {step.address}', color)}{style.paint(known, 'dim')}{remark}"
     if step.action == "create":
         yield from _properties(plan, step)

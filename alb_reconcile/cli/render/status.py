@@ -9,7 +9,7 @@ from alb_reconcile.api.serving import listeners, unready, urls
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import Standing
 from alb_reconcile.kinds import is_in_order
-from alb_reconcile.kinds.shown import short_id
+from alb_reconcile.kinds.shown import id_and_name
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed
@@ -53,12 +53,13 @@ class _Row(NamedTuple):
     reason: str = ""
 
 
-def _row(item: Observed, fate: str) -> _Row:
+def _row(item: Observed, fate: str, stack: str) -> _Row:
     # of two at one address a reader asks which is which
     since = f"since {item.created[:19].replace(' ', 'T')}Z" if fate and item.created else ""
     told = [item.reason, item.description, since, f"apply {fate} it" if fate else ""]
     reason = printable("; ".join(filter(None, [" ".join(filter(None, told[:2])), *told[2:]])))
-    known = "" if item.address.kind == "registration" and not fate else short_id(item.id)
+    is_named = item.address.kind != "registration" or fate
+    known = id_and_name(item.id, item.tags, item.address, stack) if is_named else ""
     color = "green" if is_in_order(item) else "yellow"
     return _Row(item.address, printable(item.status or "present"), color, known, reason)
 
@@ -108,7 +109,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if not shown:
         yield "The stack has no resources here."
         return
-    rows = [_row(item, view.standing.fates.get(item.id, "")) for item in shown]
+    rows = [_row(item, view.standing.fates.get(item.id, ""), view.stack) for item in shown]
     rows += [_Row(address, _MISSING, "yellow") for address in view.standing.missing]
     width = max(len(str(row.address)) for row in rows)
     broad = max(len(row.status) for row in rows)

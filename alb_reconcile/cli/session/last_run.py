@@ -17,6 +17,8 @@ from alb_reconcile.model.text import printable
 
 _LOOKED_AT: Final = 50
 """Runs among which the last one is looked for that changed something."""
+_TAGGING: Final = ("adopt", "release", "move")
+"""Commands that change tags only, which is no change of a stack."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
     with suppress(RecordError):
         folder = state_folder(state_dir, os.environ)
         past = read_history(folder, plan.stack, plan.region, account=plan.account, place=place, limit=_LOOKED_AT)
-        last = next((record for record in past.runs if record.having(how="done")), None)
+        changing = (record for record in past.runs if record.command not in _TAGGING)
+        last = next((record for record in changing if record.having(how="done")), None)
         applied = _applied(plan)
         if last is None:
             other = applied and applied != tags.spec_digest_of(plan.desired)
