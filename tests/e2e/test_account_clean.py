@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.account import measurements
 from tests.account.__main__ import main
 from tests.account.place import ACCOUNT, REGION, TAG
 from tests.processes import until
@@ -79,7 +80,14 @@ def test_nothing_is_made_without_a_word(
     monkeypatch.setattr("builtins.input", lambda _: "yes")
     assert main(["try", "--sandbox", "private"]) == 2
     said = capsys.readouterr()
+    assert "0.16 USD an hour\n" in said.out
     assert "2 × NAT gateway" in said.out
     assert "4 × public IPv4 address" in said.out
     assert said.err == "Nothing was done.\n"
     assert account.census() == before
+
+
+def test_the_page_has_each_measurement() -> None:
+    page = (ROOT / "docs" / "explanation" / "real-account.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{each.name}` | {each.question} |" for each in measurements.ALL.values()]
