@@ -74,14 +74,9 @@ class Trial:
         What ends it is an error that the command has an exit code and words for; any other error is raised.
         """
         try:
-            result = self.world.apply(self.way.target, **self.way.run_options)
+            return left_of(self.world.apply(self.way.target, **self.way.run_options))
         except ReconcileError as error:
-            ended = error
-        else:
-            return left_of(result)
-        assert ended.exit_code in (ExitCode.FAILED, ExitCode.REFUSED)
-        assert str(ended), type(ended)
-        return f"{type(ended).__name__}: {ended}"
+            return told(error)
 
     def be_killed(self, killed: Killed) -> None:
         """Go the way until that."""
@@ -102,12 +97,12 @@ class Trial:
             self.world.clock.advance(self.world.strict.lag)
         raise AssertionError("\n".join(wrong))
 
-    def check(self) -> None:
+    def check(self, floor: int | None = None) -> None:
         """All is as if nothing had happened; capacity was kept throughout, and what is others' is what it was."""
-        world = self.world
+        world, floor = self.world, self.way.floor if floor is None else floor
         world.sample()
-        low = {name: item for name, item in world.lows.items() if name == GROUP and item.healthy < self.way.floor}
-        assert not low, f"{low}, must be {self.way.floor}"
+        low = {name: item for name, item in world.lows.items() if name == GROUP and item.healthy < floor}
+        assert not low, f"{low}, must be {floor}"
         world.clock.advance(world.strict.lag + LAST_STATES)
         there, reads_lag = world.strict.inventory(), world.strict.lag
         world.strict.lag = 0.0
@@ -128,6 +123,13 @@ def left_of(result: Result) -> str:
     if result.failures or rest or result.problems:
         return f"failures {result.failures}, rest {rest}, problems {result.problems}"
     return ""
+
+
+def told(error: ReconcileError, *others: ExitCode) -> str:
+    """What a run is ended by, which has words and an exit code for that: 1, 4, or one of the others."""
+    assert error.exit_code in (ExitCode.FAILED, ExitCode.REFUSED, *others), error
+    assert str(error), type(error)
+    return f"{type(error).__name__}: {error}"
 
 
 @contextmanager

@@ -115,7 +115,7 @@ class Denied:
     def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
         if operation == self._action:
             self.asked += 1
-            raise error_of(service, operation, CODES[service][0])
+            raise error_of(service, operation, CODES.get(service, ("AccessDenied",))[0])
         return call()
 
 
