@@ -133,19 +133,26 @@ def told(error: ReconcileError, *others: ExitCode) -> str:
 
 
 @contextmanager
+def account(*, throttling: bool = False) -> Iterator[Campaign]:
+    """A fresh account."""
+    os.environ.update(FAKE_ENVIRONMENT)
+    clock = VirtualClock()
+    with StrictAws(clock=clock.now, throttling=throttling) as strict:
+        yield Campaign(strict, clock)
+
+
+@contextmanager
 def trial(name: str, *, lag: float = 0.0, throttling: bool = False) -> Iterator[Trial]:
     """A way that has yet to be gone, beside bystanders of one sort of near misses."""
-    os.environ.update(FAKE_ENVIRONMENT)
     uninterrupted(name)  # in an account of its own
-    way, clock = ALL[name], VirtualClock()
-    with StrictAws(clock=clock.now, throttling=throttling) as strict:
-        world = Campaign(strict, clock)
+    way = ALL[name]
+    with account(throttling=throttling) as world:
         first = sum(map(ord, name)) % len(NEAR_MISSES)
         world.settle_in(NEAR_MISSES[first : first + 1])
         if way.before:
             world.converge(way.before())
-        strict.lag = lag
-        clock.advance(lag)
+        world.strict.lag = lag
+        world.clock.advance(lag)
         world.watch()
         yield Trial(world, name)
 

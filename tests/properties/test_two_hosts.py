@@ -57,7 +57,7 @@ class Host(Aws):
 
     async def _once(self, *args: Any, **options: Any) -> Response:
         await asyncio.sleep(self._chance.expovariate(1 / self._slow))
-        renewal = self.lease and self.lease._renewal
+        renewal = self.lease._renewal if self.lease is not None else None
         self.freezes_at -= renewal is not None
         if self.freezes_at == 0 and renewal is not None:
             renewal.cancel()
