@@ -152,7 +152,9 @@ def test_one_of_another_vpc_is_refused_before_anything_is_changed(hand: Hand) ->
     other = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     theirs = hand.ec2.create_security_group(GroupName="theirs", Description="theirs", VpcId=other)["GroupId"]
     told = r"(?m)^spec\.yaml:\d+:\d+: {}\.security_groups: {} is in the VPC {}, but this is in vpc-\w+; choose one in the same VPC$"
-    with pytest.raises(RefusedError, match=told.format(r"load_balancers\.public", r"security_group\.load-balancer", other)):
+    with pytest.raises(
+        RefusedError, match=told.format(r"load_balancers\.public", r"security_group\.load-balancer", other)
+    ):
         hand.world.plan(edited(demo(), "security_groups/load-balancer/vpc", other), allow={"replace": 9})
     with pytest.raises(RefusedError, match=told.format(r"instances\.web", theirs, other)):
         hand.world.plan(edited(demo(), "instances/web/security_groups", ["web", theirs]))
