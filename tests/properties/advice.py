@@ -36,6 +36,7 @@ class Advice:
         """
         for old, new in re.findall(r"alb-reconcile move SPEC (\S+) (\S+)", self.text):
             Keeper(world).move(self.after, old, new)
+            world.clock.advance(world.strict.lag)
         last: Exception | None = None
         for way in self._ways():
             kept = world.moment()

@@ -24,8 +24,8 @@ LENGTH = 10
 
 @pytest.mark.parametrize("shard", range(1 if ONE else SHARDS))
 def test_a_walk_is_seen_by_nobody(shard: int) -> None:
-    """From healthy and from partly ill starts, with lag and without. At most one pair in ten is refused, and then the refusal's
-    advice leads there."""
+    """From healthy and from partly ill starts, with lag and without. At most one pair in ten is refused (of so few as ten, three), and
+    then the refusal's advice leads there."""
     ways: Counter[str] = Counter()
     for number in range(WALKS):
         walk = Walk(int(ONE) if ONE else first_seed(f"walk {shard}") + number if SOAK else shard + SHARDS * number)
@@ -40,7 +40,7 @@ def test_a_walk_is_seen_by_nobody(shard: int) -> None:
                 f"{f'made small: {found}' if found else 'it fails after what came before only'}\n{small}",
                 pytrace=False,
             )
-    assert ways["refused"] <= max(2, ways.total() // 10), ways
+    assert ways["refused"] <= max(3, ways.total() // 10), ways
 
 
 def test_whatever_is_drawn_is_another_valid_spec() -> None:

@@ -163,8 +163,10 @@ def check_capacity(world: WatchedWorld, before: Spec, after: Spec, start: Mappin
 
 def check_ways_out(world: WatchedWorld, before: Spec, after: Spec) -> None:
     """No subnet was without a way that it had and has. A table takes one route to a service, so that an endpoint whose entry is
-    renamed has to give way first (docs/rollout.md)."""
-    is_renamed = before.get("vpc_endpoints", {}).keys() != after.get("vpc_endpoints", {}).keys()
+    renamed has to give way first; and a new table has its endpoints' routes when it has its subnets (docs/rollout.md)."""
+    is_renamed = any(
+        before.get(key, {}).keys() != after.get(key, {}).keys() for key in ("vpc_endpoints", "route_tables")
+    )
     gaps = {way: call for way, call in world.gaps().items() if not (is_renamed and way[1].startswith("pl-"))}
     assert not gaps, gaps
 
