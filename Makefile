@@ -65,9 +65,9 @@ coverage: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.bench
 
-# random specs, random drift and kills at length; see CONTRIBUTING.md
+# everything that is tried at length, from one seed; SEED=n goes on with it, or repeats it (see CONTRIBUTING.md)
 soak: $(READY)
-	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties tests/adoption/test_adopt_any_spec.py tests/export/test_export_any_spec.py tests/e2e tests/load
+	@$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
 
 # the lock file of the development environment, after a change of pyproject.toml; UPGRADE=1 takes the newest versions that
 # are three days old, in which a stolen release is usually found

@@ -23,6 +23,8 @@ BUILD: Final = ROOT / "build" / "docs"
 SITE: Final = BUILD / "site"
 LINK: Final = re.compile(r"(!?\[(?:[^\]`]|`[^`]*`)*\]\()([^)\s]+)(\))|`[^`]*`")
 """A link, or code, in which there is none."""
+CODE: Final = re.compile(r"`[^`]*`")
+"""In a table's code GitHub wants `|` behind a backslash, which would be shown here."""
 FENCE: Final = re.compile(r"^(?: {0,8})(```|~~~)")
 GENERATED: Final = "docs/reference/"
 SHIM: Final = "https://unpkg.com/iframe-worker/shim"
@@ -75,7 +77,8 @@ class Staging:
             if fence or line.startswith("    "):
                 lines.append(line)
             else:
-                lines.append(LINK.sub(partial(self._replaced, source, place, where), line))
+                cells = CODE.sub(lambda found: found[0].replace("\\|", "|"), line) if line.startswith("|") else line
+                lines.append(LINK.sub(partial(self._replaced, source, place, where), cells))
         return "\n".join(lines)
 
     def _replaced(self, source: str, place: str, where: str, found: re.Match[str]) -> str:

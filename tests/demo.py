@@ -344,19 +344,14 @@ def destroy(stage: Stage) -> None:
     )
 
 
-def main() -> int:
-    """Tell the story. Returns 0 if all of it was true."""
+def perform(story: Callable[[Stage], None]) -> int:
+    """Tell a story on a stage of its own. Returns 0 if all of it was true."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as tidily as on Ctrl-C
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="alb-reconcile-demo-") as name:
         stage = Stage(Path(name))
         try:
-            say(
-                "This is alb-reconcile on a local AWS: no account, no credentials, no Docker.\n"
-                "AWS's own waiting times pass ten times as fast here; times shown are AWS's."
-            )
-            for chapter in (create, drift, roll, destroy):
-                chapter(stage)
+            story(stage)
         except Untrue as claim:
             print(f"\n{paint('✗', '31')} This isn't true: {claim}", file=sys.stderr)
             return 1
@@ -368,9 +363,26 @@ def main() -> int:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             stage.quietly("sandbox", "stop")
     heading(f"The end, after {time.monotonic() - started:.0f} s")
-    say("The local AWS has ended. Your turn:")
-    say("  .venv/bin/alb-reconcile plan --sandbox specs/demo.yaml")
     return 0
+
+
+def story(stage: Stage) -> None:
+    """The chapters."""
+    say(
+        "This is alb-reconcile on a local AWS: no account, no credentials, no Docker.\n"
+        "AWS's own waiting times pass ten times as fast here; times shown are AWS's."
+    )
+    for chapter in (create, drift, roll, destroy):
+        chapter(stage)
+
+
+def main() -> int:
+    """Tell the story. Returns 0 if all of it was true."""
+    code = perform(story)
+    if code == 0:
+        say("The local AWS has ended. Your turn:")
+        say("  .venv/bin/alb-reconcile plan --sandbox specs/demo.yaml")
+    return code
 
 
 if __name__ == "__main__":

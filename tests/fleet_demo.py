@@ -6,15 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import boto3
 
-from tests.demo import TOOL, Stage, Untrue, check, heading, paint, say
+from tests.demo import TOOL, Stage, Untrue, check, heading, paint, perform, say
 
 ACCOUNTS = {str(number) * 12: f"shop-{number}" for number in range(1, 9)}
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2")
@@ -108,6 +106,7 @@ class Fleet:
 def story(stage: Stage) -> None:
     """The chapters."""
     heading(f"{CELLS} stacks: eight accounts, five regions")
+    stage.environment["HOME"] = str(stage.folder)
     stage.quietly("sandbox", "start", "--no-traffic", "--speed", "30")
     fleet = Fleet(stage)
     say((stage.folder / "fleet.yaml").read_text())
@@ -168,28 +167,5 @@ def _until(holds: Any, claim: str = "") -> None:
         check(True, claim)
 
 
-def main() -> int:
-    """Tell the story. Returns 0 if all of it was true."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as tidily as on Ctrl-C
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="alb-reconcile-fleet-demo-") as name:
-        stage = Stage(Path(name))
-        stage.environment["HOME"] = name
-        try:
-            story(stage)
-        except Untrue as claim:
-            print(f"\n{paint('✗', '31')} This isn't true: {claim}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("\nThe demo was interrupted.", file=sys.stderr)
-            return 130
-        finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            stage.quietly("sandbox", "stop")
-    heading(f"The end, after {time.monotonic() - started:.0f} s")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(perform(story))

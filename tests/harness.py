@@ -257,29 +257,41 @@ class World:
         timeout: float = 900,
     ) -> Result:
         """Plan, apply, verify and wait until everything serves."""
-        declared = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Result:
-            target = await resolve_lookups(aws, declared)
-            options = Options(allow=allow or {}, check=check, eager=not destroy, now=self.today)
-            planned = await plan_stack(aws, target, options)
-            if check:
-                await check_permissions(aws, planned.plan)
-            result = Result(planned.plan, blockers=planned.blockers)
-
-            def on_event(event: Event) -> None:
-                result.events.append(event)
-                result.calls = dict(aws.calls)  # as many as there were when the last step ended
-
-            applied = await apply_stack(aws, planned, on_event=on_event, warn=result.warnings.append, timeout=timeout)
-            if applied.error is not None:
-                raise applied.error
-            _raise_bugs(applied.outcomes)
-            result.outcomes, result.problems = applied.outcomes, list(applied.problems)
-            result.rest = applied.found.plan if applied.found else None
-            return result
+            return await self.go(aws, spec, allow=allow, destroy=destroy, check=check, timeout=timeout)
 
         result: Result = self._run(main)
+        return result
+
+    async def go(
+        self,
+        aws: Aws,
+        spec: Spec,
+        *,
+        allow: Mapping[str, int] | None = None,
+        destroy: bool = False,
+        check: bool = True,
+        timeout: float = 900,
+    ) -> Result:
+        """`apply` as one of several in the same loop."""
+        target = await resolve_lookups(aws, _target(spec, destroy=destroy))
+        options = Options(allow=allow or {}, check=check, eager=not destroy, now=self.today)
+        planned = await plan_stack(aws, target, options)
+        if check:
+            await check_permissions(aws, planned.plan)
+        result = Result(planned.plan, blockers=planned.blockers)
+
+        def on_event(event: Event) -> None:
+            result.events.append(event)
+            result.calls = dict(aws.calls)  # as many as there were when the last step ended
+
+        applied = await apply_stack(aws, planned, on_event=on_event, warn=result.warnings.append, timeout=timeout)
+        if applied.error is not None:
+            raise applied.error
+        _raise_bugs(applied.outcomes)
+        result.outcomes, result.problems = applied.outcomes, list(applied.problems)
+        result.rest = applied.found.plan if applied.found else None
         return result
 
     def converge(self, spec: Spec, **options: Any) -> Result:

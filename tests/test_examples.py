@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from collections import Counter
 from itertools import takewhile
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").iterdir())
-UNITS = [file for file in EXAMPLES if file.suffix in (".service", ".timer")]
+SERVICES = [file for file in EXAMPLES if file.suffix == ".service"]
 SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "2>&1"}
 
 
@@ -35,6 +36,7 @@ def commands_of(file: Path) -> Iterator[str]:
         steps = [step for job in found.get("jobs", {}).values() for step in job["steps"]]
         lines = [line for step in steps for line in step.get("run", "").splitlines()]
         lines += [shlex.join(["alb-reconcile", *words]) for words in containers(found)]
+        lines += [line for line in user_data(found).splitlines() if line.startswith("ExecStart=")]
     else:
         lines = [line for line in text.splitlines() if not line.startswith("#")]
     for line in lines:
@@ -51,6 +53,12 @@ def containers(found: Any) -> Iterator[list[str]]:
             yield from (container["args"] for container in pod_of(item)["containers"])
     for item in found.get("Resources", {}).values():
         yield from (task["Command"] for task in item.get("Properties", {}).get("ContainerDefinitions", ()))
+
+
+def user_data(found: Any) -> str:
+    """What an instance of a template starts with."""
+    templates = (item["Properties"].get("LaunchTemplateData") for item in found.get("Resources", {}).values())
+    return "".join(item["UserData"]["Fn::Base64"]["Fn::Sub"] for item in templates if item)
 
 
 def pod_of(job: Any) -> dict[str, Any]:
@@ -158,7 +166,7 @@ DIRECTIVES = {
     "Unit": "Description Documentation Wants Requires After Before OnFailure OnSuccess StartLimitBurst "
     "StartLimitIntervalSec ConditionPathExists",
     "Install": "WantedBy RequiredBy Also Alias",
-    "Timer": "OnCalendar OnBootSec OnUnitActiveSec AccuracySec RandomizedDelaySec FixedRandomDelay Persistent Unit "
+    "Timer": "OnCalendar OnActiveSec OnBootSec OnUnitInactiveSec OnUnitActiveSec AccuracySec RandomizedDelaySec FixedRandomDelay Persistent Unit "
     "WakeSystem",
     "Service": "Type ExecStart ExecStartPre ExecStartPost ExecReload ExecStop Restart RestartSec RestartPreventExitStatus "
     "RestartForceExitStatus SuccessExitStatus TimeoutStartSec TimeoutStopSec RuntimeMaxSec WatchdogSec User Group "
@@ -170,14 +178,29 @@ DIRECTIVES = {
     "RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID SystemCallArchitectures "
     "SystemCallErrorNumber SystemCallFilter KillMode KillSignal SendSIGHUP",
 }
-REPEATABLE = {"Environment", "EnvironmentFile", "LoadCredential", "SystemCallFilter", "After", "Wants"}
+REPEATABLE = {"ExecStart", "Environment", "EnvironmentFile", "LoadCredential", "SystemCallFilter", "After", "Wants"}
 
 
-def unit(file: Path) -> dict[str, list[tuple[str, str]]]:
+def units() -> Iterator[tuple[str, str]]:
+    """Those in files of their own, and those that an instance of a template writes."""
+    for file in EXAMPLES:
+        text = file.read_text(encoding="utf-8")
+        if file.suffix in (".service", ".timer"):
+            yield file.name, text
+        elif file.suffix == ".yaml":
+            yield from re.findall(
+                r"cat > (?:/etc/systemd/system/)(\S+) <<'END'\n(.*?\n)END\n", user_data(yaml.safe_load(text)), re.DOTALL
+            )
+
+
+UNITS = dict(units())
+
+
+def unit(text: str) -> dict[str, list[tuple[str, str]]]:
     """Its sections, each with its directives in their order."""
     sections: dict[str, list[tuple[str, str]]] = {}
     current = None
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         if not line or line.startswith(("#", ";")):
             continue
         if header := re.fullmatch(r"\[(\w+)\]", line):
@@ -190,9 +213,9 @@ def unit(file: Path) -> dict[str, list[tuple[str, str]]]:
     return sections
 
 
-@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
-def test_units_are_systemds(file: Path) -> None:
-    sections = unit(file)
+@pytest.mark.parametrize("name", UNITS)
+def test_units_are_systemds(name: str) -> None:
+    sections = unit(UNITS[name])
     assert set(sections) <= set(DIRECTIVES)
     for section, directives in sections.items():
         assert {name for name, _ in directives} <= set(DIRECTIVES[section].split())
@@ -200,9 +223,22 @@ def test_units_are_systemds(file: Path) -> None:
         assert {name for name, number in counts.items() if number > 1} <= REPEATABLE
 
 
+def test_an_instance_enables_what_it_writes() -> None:
+    """Each timer and service is started by name or by a timer, and the script is one that bash can read."""
+    script = re.sub(r"\$\{[\w:]+\}", "4", user_data(yaml.safe_load((ROOT / "examples" / "fleet-ec2.yaml").read_text())))
+    subprocess.run(["bash", "-n"], input=script, encoding="utf-8", check=True)
+    written = {name for name in UNITS if name in script and not name.endswith(".conf")}
+    enabled = {
+        name.replace("@$number", "@")
+        for name in re.findall(r"alb-reconcile-\S+\.(?:timer|service)", script.partition("daemon-reload")[2])
+    }
+    assert len(written) == 5
+    assert enabled | {name.replace(".timer", ".service") for name in enabled} == written
+
+
 def test_both_services_are_hardened_alike() -> None:
     once, staying = (
-        dict(unit(file)["Service"]) for file in UNITS if file.suffix == ".service"
+        dict(unit(file.read_text(encoding="utf-8"))["Service"]) for file in SERVICES
     )  # fmt: skip
     own = {"Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "RestartPreventExitStatus", "SuccessExitStatus",
            "TimeoutStartSec", "TimeoutStopSec"}  # fmt: skip

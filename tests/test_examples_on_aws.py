@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FLEET, MEMBER = EXAMPLES / "fleet-cloudformation.yaml", EXAMPLES / "fleet-member-role.yaml"
+ON_EC2 = EXAMPLES / "fleet-ec2.yaml"
+ALL = [FLEET, ON_EC2, MEMBER]
 NOT_EMULATED = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::CloudWatch::Alarm", "AWS::Scheduler::Schedule"}
 """What moto's CloudFormation takes no notice of; the linter knows their schemas."""
 PARAMETERS = {
@@ -42,7 +45,7 @@ def template(file: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("file", [FLEET, MEMBER], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", ALL, ids=lambda file: file.name)
 def test_the_linter_finds_nothing(file: Path) -> None:
     assert [str(match) for match in lint_file(file)] == []
 
@@ -109,8 +112,44 @@ def test_workers_may_do_what_the_program_prints() -> None:
     queue = Queue.parse(f"https://sqs.{REGION}.amazonaws.com/123456789012/alb-reconcile-shops")
     printed = fleet_policies(fleet, [(cell, ())], "sync", queue, issue=False)
     roles = template(FLEET)["Resources"]
-    for name, policies in (("WorkerRole", printed.administration), ("EnqueueRole", printed.enqueue)):
-        assert actions_of(written(roles[name])) == actions_of(policies), name
+    assert actions_of(written(roles["WorkerRole"])) == actions_of(printed.administration)
+    assert actions_of(written(roles["EnqueueRole"])) == actions_of(printed.enqueue)
+    (both,) = written(template(ON_EC2)["Resources"]["WorkerRole"])
+    assert actions_of([both]) == actions_of([*printed.administration, *printed.enqueue])
+
+
+def test_queue_and_bucket_are_the_same_wherever_workers_run() -> None:
+    fleet, ec2 = template(FLEET)["Resources"], template(ON_EC2)["Resources"]
+    kinds = ("AWS::SQS::", "AWS::S3::", "AWS::CloudWatch::")
+    shared = {name for name, item in fleet.items() if item["Type"].startswith(kinds)}
+    assert len(shared) == 7
+    assert {name: fleet[name] for name in shared} == {name: ec2.get(name) for name in shared}
+
+
+def test_an_instance_with_workers_is_made() -> None:
+    with mock_aws():
+        ec2, iam = (boto3.client(name, region_name=REGION) for name in ("ec2", "iam"))
+        groups = boto3.client("autoscaling", region_name=REGION)
+        vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+        subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+        given = {name: PARAMETERS[name] for name in ("FleetName", "BucketName", "ExternalId", "OrganizationId")}
+        with pytest.warns(UserWarning, match="not supported by moto"):
+            out, made = create(
+                boto3.client("cloudformation", region_name=REGION),
+                "fleet",
+                ON_EC2,
+                {**given, "VpcId": vpc, "Subnets": subnet},
+            )
+        wanted = {item["Type"] for item in template(ON_EC2)["Resources"].values()}
+        assert wanted - made == NOT_EMULATED & wanted
+        (group,) = groups.describe_auto_scaling_groups()["AutoScalingGroups"]
+        (item,) = group["Instances"]
+        text = ec2.describe_instance_attribute(InstanceId=item["InstanceId"], Attribute="userData")["UserData"]["Value"]
+        started = b64decode(text).decode()
+        assert f"Environment=ALB_RECONCILE_FLEET_QUEUE={out['QueueUrl']}\n" in started
+        assert "for number in $(seq 4); do" in started
+        (profile,) = iam.list_instance_profiles()["InstanceProfiles"]
+        assert [role["Arn"] for role in profile["Roles"]] == [out["WorkerRoleArn"]]
 
 
 def written(role: dict[str, Any]) -> list[dict[str, Any]]:
@@ -130,7 +169,7 @@ def test_each_account_may_take_its_own_leases_only() -> None:
     assert place.arn.startswith("arn:aws:s3:::example-fleet/leases/111111111111-")
 
 
-@pytest.mark.parametrize("file", [FLEET, MEMBER], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", ALL, ids=lambda file: file.name)
 def test_its_roles_may_do_what_aws_has_and_nothing_with_everything(file: Path) -> None:
     policies = list(documents(template(file)["Resources"]))
     assert policies

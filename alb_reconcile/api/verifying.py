@@ -85,6 +85,7 @@ def verify(
 async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, say: Callable[[str], None]) -> Report:
     """Read a stack, and verify it. Raises what `discover` and `verify_stack` raise, and SandboxError."""
     found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
+    way = replace(way, sandbox=way.sandbox or _is_sandbox(aws.endpoint))
     endpoints, absent = _by_name(found, way), ""
     if way.sandbox and not way.instead and any(not item.is_gone for item in found.resources):
         endpoints, absent = await _by_door(found, way.trust)
@@ -100,6 +101,12 @@ async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, sa
         server[0] is not None,
     )  # fmt: skip
     return await verify_stack(site, settings, aws.stopping, say)
+
+
+def _is_sandbox(endpoint: str) -> bool:
+    """Whether AWS_ENDPOINT_URL or --endpoint-url leads to the sandbox: nobody resolves the names that it gives to load balancers."""
+    sandbox = sandbox_client.running() if endpoint.startswith(f"http://{sandbox_client.HOST}:") else None
+    return sandbox is not None and endpoint.rstrip("/") == sandbox.endpoint_url
 
 
 def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:

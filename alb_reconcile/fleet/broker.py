@@ -23,6 +23,7 @@ from alb_reconcile.model.errors import AwsError, UsageError
 
 _PAUSE: Final = 2.0
 """Seconds after a queue that doesn't answer, or refuses: Celery would ask again at once."""
+_LOOK: Final = 0.1
 _SHOWN: Final = 10
 """Dead letters."""
 
@@ -58,8 +59,15 @@ class _Client:
         try:
             return self._ask("sqs", operation, params)
         except AwsError:
-            time.sleep(_PAUSE)
+            _pause()
             raise
+
+
+def _pause() -> None:
+    """Until a signal ends the worker at the latest. A handler of Python's doesn't end a sleep, so it is a short one each time."""
+    until = time.monotonic() + _PAUSE
+    while state.should_stop is None and state.should_terminate is None and time.monotonic() < until:
+        time.sleep(_LOOK)
 
 
 class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types

@@ -29,12 +29,26 @@ def load_fleet(file: str, variables: Mapping[str, str] | None = None) -> Fleet:
 
     Raises SpecError with all mistakes at once.
     """
-    try:
-        data = read_start(file, MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; name a fleet's file")]) from None
-    return parse_fleet(data, file, {**os.environ, **(variables or {})})
+    return FleetFile(file, variables or {}).load()
+
+
+class FleetFile:
+    """A fleet's file that is read again and again, and parsed where it has changed."""
+
+    def __init__(self, file: str, variables: Mapping[str, str]) -> None:
+        self._file, self._variables = file, variables
+        self._last: tuple[bytes, Fleet] | None = None
+
+    def load(self) -> Fleet:
+        """As the file is now. Raises SpecError with all mistakes at once."""
+        try:
+            data = read_start(self._file, MAX_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise SpecError(self._file, [Problem(1, 1, "", f"can't be read: {reason}; name a fleet's file")]) from None
+        if self._last is None or self._last[0] != data:
+            self._last = data, parse_fleet(data, self._file, {**os.environ, **self._variables})
+        return self._last[1]
 
 
 def is_fleet(file: str) -> bool:

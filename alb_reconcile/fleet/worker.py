@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from celery import signals
+from celery.apps import worker as celery_worker
 from celery.exceptions import Reject
 
 from alb_reconcile.fleet.celery_app import relay_logs
@@ -52,6 +53,7 @@ class Worker:
     def run(self) -> int:
         """Work until a signal ends it: between two steps, with the cell given back. Returns 0, or 1 if Celery gave up."""
         relay_logs()
+        celery_worker.safe_say = _say_nothing  # on a signal, to standard output, what `_end` has in the log
         signals.task_received.connect(self._receive, weak=False)
         signals.worker_shutting_down.connect(self._end, weak=False)
         self._app.task(name=TASK)(self._do)
@@ -150,6 +152,10 @@ class Worker:
                 tell("message_not_kept", level=30, error=error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), self._visibility / 3)
+
+
+def _say_nothing(*_: Any) -> None:
+    """In the place of what Celery says by itself."""
 
 
 def _words(message: Any) -> str:

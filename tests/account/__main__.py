@@ -71,6 +71,7 @@ def try_stacks(place: Place, program: Program, names: Sequence[str], *, yes: boo
     specs = [of_run(read_spec(name), place, run) for name in names]
     for spec in specs:
         print(costs.estimate(spec["stack"], costs.needed(spec)))
+    print(costs.NOTE)
     _ask(
         place,
         "One after the other, about half an hour each. While instances are replaced there are twice as many",
@@ -112,6 +113,7 @@ def measure(place: Place, program: Program, names: Sequence[str], *, yes: bool) 
     spec = of_run(read_spec("demo"), place, run)
     needs_service = any(each.on_service for each in chosen)
     print(costs.estimate("The measurements", costs.needed(spec) if needs_service else {}))
+    print(costs.NOTE)
     _ask(place, "Some make an address, a volume of 1 GB, an endpoint or a load balancer for minutes, too", yes=yes)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="alb-reconcile-test-") as folder:
@@ -161,9 +163,7 @@ def _swept(own: Inventory) -> bool:
 
 def _ask(place: Place, text: str, *, yes: bool) -> None:
     """Raises Refused unless the user agrees."""
-    print(
-        f"{text}.\nList prices of us-east-1 ({costs.DATE}), what is begun of an hour counts whole for load balancers and NAT gateways."
-    )
+    print(f"{text}.")
     if yes:
         return
     try:

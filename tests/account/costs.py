@@ -15,7 +15,7 @@ PRICES: Final = {
     "disk of 8 GB (gp3)": 8 * 0.08 / 730,  # https://aws.amazon.com/ebs/pricing/
 }
 """US dollars an hour in us-east-1 (Linux, on demand). Other regions cost up to twice that."""
-DATE: Final = "November 2026"
+NOTE: Final = "List prices of us-east-1, November 2026. Of load balancers and NAT gateways a begun hour counts whole."
 UNKNOWN: Final = 0.10
 """What an instance of another type is taken for."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -14,11 +15,12 @@ from tests.account.place import TAG
 if TYPE_CHECKING:
     from tests.account.place import Place
 
-ZONE: Final = "alb-reconcile-test.example.net."
+ZONE: Final = "alb-reconcile-test.internal."
 """Hosted zones can't be made with tags, so those that are made here are below this name, with the run's id before it."""
 PATIENCE: Final = 1800.0
 """Seconds of AWS's until what is left counts as left over: NAT gateways and load balancers' interfaces take minutes."""
 POLL: Final = 5.0
+_ATTEMPTS: Final = 5
 
 
 class Thing(NamedTuple):
@@ -66,7 +68,23 @@ class Inventory:
         """Why something couldn't be removed yet."""
 
     def find(self) -> list[Thing]:
-        """All of it, in the order in which it is removed."""
+        """All of it, in the order in which it is removed. Raises ClientError."""
+        for _ in range(_ATTEMPTS):
+            with suppress(*self._gone):
+                return self._look()
+            time.sleep(self.place.real(POLL))
+        return self._look()
+
+    @property
+    def _gone(self) -> tuple[type[ClientError], ...]:
+        """What is said of something that was listed a moment ago."""
+        elb, acm, route53 = self.elb.exceptions, self.acm.exceptions, self.route53.exceptions
+        return (
+            elb.LoadBalancerNotFoundException, elb.TargetGroupNotFoundException,
+            acm.ResourceNotFoundException, route53.NoSuchHostedZone,
+        )  # fmt: skip
+
+    def _look(self) -> list[Thing]:
         return [*self._balancing(), *self._in_ec2(), *self._certificates(), *self._zones()]
 
     def remove_all(self, patience: float = PATIENCE) -> list[Thing]:

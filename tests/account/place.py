@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -104,9 +105,11 @@ class Tool:
 def as_a_process(arguments: list[str], folder: Path) -> tuple[int, str]:
     """The command line as its user runs it. What it prints is shown as it comes, unless it is JSON."""
     lines = []
+    own = {"ALB_RECONCILE_STATE_DIR": str(folder / "state"), "ALB_RECONCILE_LOCK_DIR": str(folder / "locks")}
     with subprocess.Popen(
-        [COMMAND, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8"
-    ) as process:
+        [COMMAND, *arguments],
+        cwd=folder, env=os.environ | own, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8",
+    ) as process:  # fmt: skip
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)

@@ -28,6 +28,23 @@ def test_no_sentence_is_long(page: Path) -> None:
     assert not [item for item in sentences(page.read_text(encoding="utf-8")) if len(item.split()) > LONGEST]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_says_first_what_it_is_for(page: Path) -> None:
+    assert re.match(r"[A-Z*\[]|`[^`]", opening(page.read_text(encoding="utf-8")))
+
+
+def opening(text: str) -> str:
+    """What a reader sees below the title."""
+    _, _, below = text.partition("\n# ") if not text.startswith("# ") else ("", "", text[2:])
+    lines = [line for line in below.split("\n")[1:] if line.strip() and not line.startswith("<!--")]
+    return lines[0]
+
+
+def test_what_an_opening_is() -> None:
+    assert opening("<!-- scene: running -->\n# Title\n\n<!-- run: x -->\n| A | B |\n") == "| A | B |"
+    assert opening("# Title\n\nWords.\n\n## More\n") == "Words."
+
+
 def test_what_a_sentence_is() -> None:
     text = "One. Two `a. b` is\ncode.\n\n```sh\nnot. this\n```\n\n- a point\n- [a link](x.y/z) ends it."
     assert sentences(text) == ["One.", "Two code is code.", "- a point", "[a link] ends it."]

@@ -10,7 +10,7 @@ import pytest
 
 from alb_reconcile.aws.role import Role
 from alb_reconcile.fleet.cells import Fleet, MessageError, Source, Tolerance
-from alb_reconcile.fleet.document import load_fleet, parse_fleet
+from alb_reconcile.fleet.document import FleetFile, load_fleet, parse_fleet
 from alb_reconcile.model.errors import SpecError
 
 ACCOUNT = '{account_id: "111111111111", regions: [us-east-1], stacks: [web.yaml]'
@@ -154,3 +154,22 @@ class TestMessages:
     def test_what_is_no_message_at_all_is_refused(self, message: bytes | str) -> None:
         with pytest.raises(MessageError, match="isn't a cell's"):
             _parse(FULL).cell_of(message)
+
+
+def test_a_file_is_parsed_again_where_it_has_changed(tmp_path: Path) -> None:
+    """A worker asks for each cell: it sees each change, and a mistake until it is corrected."""
+    file = tmp_path / "fleet.yaml"
+    read = FleetFile(str(file), {})
+    with pytest.raises(SpecError, match="can't be read"):
+        read.load()
+    file.write_text(FULL)
+    first = read.load()
+    assert read.load() is first
+    file.write_text(FULL.replace("wei", "mei"))
+    assert {cell.owner for cell in read.load().cells} == {"", "mei"}
+    file.write_text(FULL.replace("wave: canary", "wave: none"))
+    for _ in range(2):
+        with pytest.raises(SpecError, match="there is no wave"):
+            read.load()
+    file.write_text(FULL)
+    assert read.load() == first

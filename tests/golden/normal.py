@@ -48,6 +48,7 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r'(?m)^(\S+_api_calls_total\{.*operation="(?:describe|get|list)_.*\}) \S+$', r"\1 <n>"),
     (r"(?m)^((?:\d+ \w+d(?:, )?)+ in |Waited )[\dhms ]+(?=[.,])", r"\1<n>"),
     (r"(first (?:healthy target|answer) after )[\dhms ]+(?=\.)", r"\1<n>"),
+    (r"(?<=outside the policy's windows \()[^)]+", "<time>"),
     (r"(?<=failed after )\d+\.\d(?= s:)", "<n>"),
 )
 _PROGRESS: Final = re.compile(r"  (?:\x1b\[\d+m)?[✓✗·](?:\x1b\[0m)? \S+ .*")

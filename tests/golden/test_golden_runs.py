@@ -125,6 +125,14 @@ def test_refusals(scene: Scene) -> None:
     scene.run("apply", "--yes", "small.yaml")
     scene.run("apply", "--yes", "--allow", "delete=3", "--allow", "delete-load-balancer=1", "small.yaml")
     scene.run("apply", "--yes", "--policy", "policy.yaml", "--allow", "any-time", "large.yaml")
+    scene.write("monday.yaml", "max_replacements: 0\nwindows: [{days: [mon]}]\n")
+    changed(
+        scene,
+        ("stack: demo\n", "stack: demo\npolicy: {windows: [{days: [tue]}]}\n"),
+        file="large.yaml",
+        to="tuesday.yaml",
+    )
+    scene.run("apply", "--yes", "--policy", "monday.yaml", "tuesday.yaml")
     scene.run("destroy", "--yes", "demo.yaml")
     scene.run("destroy", "--yes", "--policy", "policy.yaml", "--allow", "any-time", "demo.yaml")
     scene.run("apply", "--yes", "kept.yaml")

@@ -144,3 +144,17 @@ def test_a_strangers_interface_is_named_instead_of_waited_for(hand: Hand) -> Non
 def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
     hand.world.strict.reference_lag = 20.0
     hand.make(edited(ALONE, "security_groups/web/ingress", [{"protocol": "all", "security_group": "web"}]))
+
+
+def test_one_of_another_vpc_is_refused_before_anything_is_changed(hand: Hand) -> None:
+    """AWS says so half-way. Found by walks through changes of any property: by names in the file the loader knows it."""
+    hand.make(demo())
+    other = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    theirs = hand.ec2.create_security_group(GroupName="theirs", Description="theirs", VpcId=other)["GroupId"]
+    told = r"(?m)^spec\.yaml:\d+:\d+: {}\.security_groups: {} is in the VPC {}, but this is in vpc-\w+; choose one in the same VPC$"
+    with pytest.raises(
+        RefusedError, match=told.format(r"load_balancers\.public", r"security_group\.load-balancer", other)
+    ):
+        hand.world.plan(edited(demo(), "security_groups/load-balancer/vpc", other), allow={"replace": 9})
+    with pytest.raises(RefusedError, match=told.format(r"instances\.web", theirs, other)):
+        hand.world.plan(edited(demo(), "instances/web/security_groups", ["web", theirs]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import Any
 
@@ -36,6 +37,16 @@ def private(*, version: str, zones: str = "ab", addresses: str = "nat") -> Spec:
     spec["instances"]["web"] |= {"user_data": user_data(version)}
     spec["instances"]["web"]["rollout"] = {"max_surge": 2, "health_timeout": "2h"}
     spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 15
+    return spec
+
+
+def two_ports() -> Spec:
+    """Two instances that listen at 80 and 8080, behind a group for each port, and rules to both."""
+    spec = web(version="80-8080-first", stack="changes")
+    spec["target_groups"]["api"] = {**copy.deepcopy(spec["target_groups"]["web"]), "port": 8080}
+    listener(spec)["rules"] = {
+        "v2": {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "api"}}
+    }
     return spec
 
 

@@ -32,20 +32,23 @@ class Advice:
     def lead(self, world: WatchedWorld, apply: Apply) -> Spec:
         """Do what the refusal says. Returns the spec that is applied in the end, which need not be the wished one to the letter.
 
-        Raises the refusal where it advises nothing, or that leads nowhere.
+        Raises AssertionError where it advises nothing that a test could do, or that leads nowhere.
         """
         for old, new in re.findall(r"alb-reconcile move SPEC (\S+) (\S+)", self.text):
             Keeper(world).move(self.after, old, new)
+            world.clock.advance(world.strict.lag)
+        last: Exception | None = None
         for way in self._ways():
             kept = world.moment()
             try:
                 for spec in way:
                     apply(spec)
-            except REFUSALS:
+            except REFUSALS as error:
                 world.go_back(kept)
+                last = error
                 continue
             return way[-1]
-        raise self.error
+        raise AssertionError(f"{self.text}\nThat was followed, and then: {last}") from self.error
 
     def _ways(self) -> Iterator[list[Spec]]:
         """Specs to apply one after the other."""

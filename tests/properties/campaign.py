@@ -74,14 +74,9 @@ class Trial:
         What ends it is an error that the command has an exit code and words for; any other error is raised.
         """
         try:
-            result = self.world.apply(self.way.target, **self.way.run_options)
+            return left_of(self.world.apply(self.way.target, **self.way.run_options))
         except ReconcileError as error:
-            ended = error
-        else:
-            return left_of(result)
-        assert ended.exit_code in (ExitCode.FAILED, ExitCode.REFUSED)
-        assert str(ended), type(ended)
-        return f"{type(ended).__name__}: {ended}"
+            return told(error)
 
     def be_killed(self, killed: Killed) -> None:
         """Go the way until that."""
@@ -102,12 +97,12 @@ class Trial:
             self.world.clock.advance(self.world.strict.lag)
         raise AssertionError("\n".join(wrong))
 
-    def check(self) -> None:
+    def check(self, floor: int | None = None) -> None:
         """All is as if nothing had happened; capacity was kept throughout, and what is others' is what it was."""
-        world = self.world
+        world, floor = self.world, self.way.floor if floor is None else floor
         world.sample()
-        low = {name: item for name, item in world.lows.items() if name == GROUP and item.healthy < self.way.floor}
-        assert not low, f"{low}, must be {self.way.floor}"
+        low = {name: item for name, item in world.lows.items() if name == GROUP and item.healthy < floor}
+        assert not low, f"{low}, must be {floor}"
         world.clock.advance(world.strict.lag + LAST_STATES)
         there, reads_lag = world.strict.inventory(), world.strict.lag
         world.strict.lag = 0.0
@@ -130,20 +125,34 @@ def left_of(result: Result) -> str:
     return ""
 
 
+def told(error: ReconcileError, *others: ExitCode) -> str:
+    """What a run is ended by, which has words and an exit code for that: 1, 4, or one of the others."""
+    assert error.exit_code in (ExitCode.FAILED, ExitCode.REFUSED, *others), error
+    assert str(error), type(error)
+    return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def account(*, throttling: bool = False) -> Iterator[Campaign]:
+    """A fresh account."""
+    os.environ.update(FAKE_ENVIRONMENT)
+    clock = VirtualClock()
+    with StrictAws(clock=clock.now, throttling=throttling) as strict:
+        yield Campaign(strict, clock)
+
+
 @contextmanager
 def trial(name: str, *, lag: float = 0.0, throttling: bool = False) -> Iterator[Trial]:
     """A way that has yet to be gone, beside bystanders of one sort of near misses."""
-    os.environ.update(FAKE_ENVIRONMENT)
     uninterrupted(name)  # in an account of its own
-    way, clock = ALL[name], VirtualClock()
-    with StrictAws(clock=clock.now, throttling=throttling) as strict:
-        world = Campaign(strict, clock)
+    way = ALL[name]
+    with account(throttling=throttling) as world:
         first = sum(map(ord, name)) % len(NEAR_MISSES)
         world.settle_in(NEAR_MISSES[first : first + 1])
         if way.before:
             world.converge(way.before())
-        strict.lag = lag
-        clock.advance(lag)
+        world.strict.lag = lag
+        world.clock.advance(lag)
         world.watch()
         yield Trial(world, name)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.properties.reach import admits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tests.properties.watched import WatchedWorld
 
@@ -74,6 +75,16 @@ class Clients:
                 answer = _answer(state, request)
                 if not answer or not answer <= ends[0] | ends[1]:
                     found.setdefault(request, (call, answer))
+        return found
+
+    def answered(self, paths: Iterable[str], port: int = 80) -> dict[str, str]:
+        """Which of these paths healthy targets answer now, asked from the internet, and behind which load balancer."""
+        state, found = self._state(), {}
+        for balancer, here in state:
+            for path in paths:
+                answer = _answer(state, Request(balancer, here, SOURCES[0], "load.test", path))
+                if here == port and answer and all(re.fullmatch(r"target_group\.\S+", item) for item in answer):
+                    found[path] = balancer
         return found
 
     def _look(self, operation: str = "") -> None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from alb_reconcile.aws.buckets import buckets_of
 from alb_reconcile.aws.hints import explain_code
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.text import camel
 from alb_reconcile.sandbox.strict import Timing
 from alb_reconcile.sandbox.strict.rule import Call, RefusedError
 from alb_reconcile.sandbox.strict.world import World as Place
@@ -95,6 +97,42 @@ class Beside:
             self.refused += not take(self._buckets, "elbv2", "DescribeTargetGroups", {}, moment)
 
 
+class Eater:
+    """Another tool of the account, that has emptied the buckets, and goes on to take a share of what comes into each that is used."""
+
+    def __init__(self, buckets: Throttling, share: float, now: Callable[[], float]) -> None:
+        self.refused: Counter[str] = Counter()
+        self._buckets, self._share, self._now = buckets, share, now
+        self._due: dict[tuple[str, str], float] = {}
+        """By service and action: when it makes its next call."""
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        if service in CODES:
+            self._eat(service, camel(operation))
+        try:
+            return call()
+        except AwsError as error:
+            self.refused[operation] += error.is_throttled
+            raise
+
+    def _eat(self, service: str, action: str) -> None:
+        if service == "elbv2":  # one bucket for all reads, and one for all changes, but for a few
+            action = "DescribeTargetGroups" if action.startswith("Describe") else "ModifyRule"
+        (_, bucket, _), *_ = buckets_of(service, action, lambda: FILTERED)
+        now = self._now()
+        if (service, action) not in self._due:
+            while take(self._buckets, service, action, FILTERED, now):
+                pass
+            self._due[service, action] = now
+        while self._due[service, action] < now:
+            take(self._buckets, service, action, FILTERED, self._due[service, action])
+            self._due[service, action] += 1 / (bucket.refill * self._share)
+
+
+FILTERED = {"Filters": [{"Name": "vpc-id", "Values": ["vpc-1"]}]}
+"""What makes a describe of EC2 a cheap one."""
+
+
 def take(buckets: Throttling, service: str, action: str, params: Mapping[str, Any], now: float) -> bool:
     """Take the tokens of a request; whether there are enough."""
     moment = datetime.fromtimestamp(now, UTC)
@@ -115,7 +153,7 @@ class Denied:
     def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
         if operation == self._action:
             self.asked += 1
-            raise error_of(service, operation, CODES[service][0])
+            raise error_of(service, operation, CODES.get(service, ("AccessDenied",))[0])
         return call()
 
 

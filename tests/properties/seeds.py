@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from moto.moto_api._internal import mock_random
@@ -11,7 +12,10 @@ from moto.moto_api._internal import mock_random
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SOAK = bool(os.environ.get("SOAK"))
+SOAK = os.environ.get("SOAK", "")
+"""The number from which all seeds of a long run follow; empty in the suite."""
+tried: Counter[str] = Counter()
+"""How often what a test tries was tried, for `tests.soak` to tell."""
 _AGAIN = os.environ.get("SEED")
 _TOLD = 5
 """Failures that are told in full."""
@@ -22,11 +26,16 @@ def seeds(suite: int, soak: int) -> Iterator[int]:
     if _AGAIN is not None:
         yield int(_AGAIN)
     elif SOAK:
-        first = random.SystemRandom().randrange(10**9)
+        first = first_seed(os.environ.get("PYTEST_CURRENT_TEST", ""))
         print(f"seeds {first} to {first + soak - 1}")
         yield from range(first, first + soak)
     else:
         yield from range(suite)
+
+
+def first_seed(name: str) -> int:
+    """A long run's first seed of a test or a shard."""
+    return random.Random(f"{SOAK} {name.partition(' (')[0]}").randrange(10**9)
 
 
 def try_seeds(suite: int, soak: int, trial: Callable[[random.Random], None]) -> None:
@@ -39,6 +48,7 @@ def try_seeds(suite: int, soak: int, trial: Callable[[random.Random], None]) -> 
     for number in seeds(suite, soak):
         random.seed(number)
         mock_random.seed(number)
+        tried["seeds"] += 1
         try:
             trial(random.Random(number))
         except AssertionError as error:

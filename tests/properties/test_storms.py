@@ -1,14 +1,16 @@
-"""Replies that are lost, or aren't AWS's; errors of AWS's own after the effect, which botocore repeats; calls that don't arrive."""
+"""Replies that are lost, or aren't AWS's; errors of AWS's own after the effect, which botocore repeats; calls that don't arrive, or are
+throttled."""
 
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.properties.campaign import trial
-from tests.properties.faults import Storm
+from tests.properties.faults import Eater, Storm, spoilt
 from tests.properties.scenarios import ALL
 from tests.properties.seeds import SOAK, try_seeds
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from random import Random
 
 SEEDS = 1000
+BESIDE = 110
 IN_SUITE = ("create", "roll", "another group", "destroy")
 
 
@@ -39,3 +42,24 @@ def test_after_a_storm_one_run_is_enough(name: str, caplog: pytest.LogCaptureFix
         try_seeds(2, SEEDS // len(ALL), check)
     gc.collect()
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ALL if SOAK else ["roll many"])
+def test_beside_a_tool_that_takes_half_of_every_bucket_one_run_is_enough(name: str) -> None:
+    """It has emptied them, too; AWS's documented buckets."""
+    with trial(name, throttling=True) as way:
+        buckets = way.world.strict._throttling
+        assert buckets is not None
+        refused: Counter[str] = Counter()
+
+        def check(chance: Random) -> None:
+            way.begin()
+            way.world.clock.advance(chance.uniform(0, 100))
+            other = Eater(buckets, 0.5, way.world.clock.now)
+            with spoilt(way.world, other):
+                way.finish(1)
+            refused.update(other.refused)
+            way.check()
+
+        try_seeds(1, BESIDE // len(ALL), check)
+        assert refused

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.kinds.test_nat_gateway import private_stack
+from tests.load.specs import two_ports
 from tests.properties.advice import REFUSALS, Advice
 from tests.properties.changes import Change, draw_change
 from tests.properties.clients import Clients
@@ -25,7 +28,7 @@ from tests.properties.test_pairs import check_capacity, check_ways_out
 from tests.properties.watched import WatchedWorld, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from tests.harness import Spec
 
@@ -39,12 +42,13 @@ BASES: dict[str, Callable[[], Spec]] = {
     **{shape: SHAPES[shape] for shape in ("wide", "secure", "foreign")},
     "private": private_stack,
     "coloured": lambda: coloured("web", one=(10, "/1/*", "blue"), two=(20, "/2/*", "green")),
+    "two ports": two_ports,
 }
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What is said otherwise: first in the base, then between the two specs; and how the account is then."""
+    """Two specs: what is said otherwise in the base first, and then between them; and how the account is then."""
 
     base: str
     history: tuple[Change, ...]
@@ -54,16 +58,18 @@ class Pair:
     number: int = 0
     """Which target it happens to."""
 
-    @property
+    @cached_property
     def before(self) -> Spec:
         return _made(BASES[self.base](), self.history)
 
-    @property
+    @cached_property
     def after(self) -> Spec:
         return _made(self.before, self.changes)
 
     def __str__(self) -> str:
-        first, last = (yaml.safe_dump(spec, sort_keys=False) for spec in (self.before, self.after))
+        first, last = (
+            yaml.safe_dump(json.loads(json.dumps(spec)), sort_keys=False) for spec in (self.before, self.after)
+        )
         diff = "\n".join(
             difflib.unified_diff(first.splitlines(), last.splitlines(), "before.yaml", "after.yaml", "", "", 4, "")
         )
@@ -218,7 +224,32 @@ def _draw(random: Random, base: str, spec: Spec, history: tuple[Change, ...]) ->
     for _ in range(random.choice(SIZES)):
         changes.append(draw_change(random, after))
         after = changes[-1].made(after)
-    return Pair(base, history, tuple(changes), random.choice(DEEDS), random.choice(LAGS), random.randrange(99))
+    pair = Pair(base, history, tuple(changes), random.choice(DEEDS), random.choice(LAGS), random.randrange(99))
+    vars(pair).update(before=spec, after=after)  # what the changes make, which needn't be found out again
+    return pair
+
+
+def asked(seed: int, base: str, paths: Sequence[str]) -> Generator[tuple[Pair, tuple[str, ...]], bool, None]:
+    """Pairs along a walk without deeds and lag, for whoever tries them under real load, with those of the paths that instances of
+    one load balancer answer at port 80 before and after. Goes on from there if that is sent, else from where it was."""
+    random, spec, history = Random(seed), BASES[base](), list[Change]()
+    with account() as here:
+        here.begin(spec)
+        while True:
+            pair = replace(draw := _draw(random, base, spec, tuple(history)), deed=None, lag=0.0)
+            vars(pair).update(before=draw.before, after=draw.after)
+            kept, before = here.world.moment(), here.clients.answered(paths)
+            try:
+                is_good = here.go(pair) == "converged"
+            except REFUSALS:
+                is_good = False  # the tests on the virtual clock say so
+            same = tuple(
+                path for path, balancer in here.clients.answered(paths).items() if before.get(path) == balancer
+            )
+            if is_good and same and (yield pair, same):
+                spec, history = pair.after, [*history, *pair.changes]
+            else:
+                here.world.go_back(kept)
 
 
 def is_possible(spec: Spec) -> bool:
@@ -264,9 +295,7 @@ def shrink(pair: Pair, tries: int = 40) -> tuple[Pair, str]:
 
 
 def _smaller(pair: Pair) -> Iterator[Pair]:
-    def other(**more: Any) -> Pair:
-        return Pair(**{**vars(pair), **more})
-
+    other = partial(replace, pair)
     if pair.history:
         yield other(history=())
         for half in (pair.history[len(pair.history) // 2 :], pair.history[: len(pair.history) // 2]):

@@ -14,7 +14,7 @@ from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.session.queue import open_queue
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.fleet.credentials import Credentials
-from alb_reconcile.fleet.document import load_fleet
+from alb_reconcile.fleet.document import FleetFile, load_fleet
 from alb_reconcile.fleet.operation import is_due
 from alb_reconcile.fleet.records import Records
 from alb_reconcile.fleet.run import CellSettings
@@ -44,7 +44,8 @@ class WorkerOptions:
 
 def worker(options: WorkerOptions) -> ExitCode:
     """Correct drift in one cell after the other, as the queue hands them out, until SIGTERM."""
-    fleet = load_fleet(options.file, options.variables)
+    file = FleetFile(options.file, options.variables)
+    fleet = file.load()
     journal, session = settings_of(options.record, options.issue), options.connection.session()
     if options.policy:
         load_policy(options.policy, options.variables)  # a mistake in it is told at once
@@ -57,15 +58,15 @@ def worker(options: WorkerOptions) -> ExitCode:
 
     state = look(app, queue, dead=False)
     with journal.traces_end(complain):
-        code = Worker(app, state, "sync", partial(_read, options, journal, session)).run()
+        code = Worker(app, state, "sync", partial(_read, file, options, journal, session)).run()
     return ExitCode.FAILED if code else ExitCode.OK
 
 
-def _read(options: WorkerOptions, journal: Settings, session: Session) -> Any:
+def _read(file: FleetFile, options: WorkerOptions, journal: Settings, session: Session) -> Any:
     """What a cell needs, as files are now."""
     from alb_reconcile.fleet.worker import Work
 
-    fleet = load_fleet(options.file, options.variables)
+    fleet = file.load()
     sources = Sources(journal.folder / "fleet" / "sources", session, options.variables, options.policy)
     ways = Ways(timeout=options.timeout)
     settings = CellSettings(Credentials(session), sources, journal, ways, options.parallel, options.lock_timeout)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from tests.account.bench import answer
@@ -229,8 +229,11 @@ def default_certificate_in_the_list(bench: Bench) -> str:
 
 
 def _self_signed(name: str) -> dict[str, bytes]:
-    """A certificate and its key, as ImportCertificate takes them."""
-    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    """A certificate and its key, as ImportCertificate takes them. Of RSA, since ListCertificates shows others only if asked to."""
+    key, subject = (
+        rsa.generate_private_key(public_exponent=65537, key_size=2048),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
+    )
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())

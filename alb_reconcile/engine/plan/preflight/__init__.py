@@ -15,7 +15,13 @@ from alb_reconcile.engine.plan.preflight.dependents import (
     shared_target_groups,
     used_duplicates,
 )
-from alb_reconcile.engine.plan.preflight.places import missing_zones, taken_names, unfit_subnets, unreached_targets
+from alb_reconcile.engine.plan.preflight.places import (
+    missing_zones,
+    strange_security_groups,
+    taken_names,
+    unfit_subnets,
+    unreached_targets,
+)
 from alb_reconcile.engine.plan.preflight.shadowed import shadowed_rules
 from alb_reconcile.engine.plan.volumes import stranded_volumes
 from alb_reconcile.model.discovery import Discovery, Finding
@@ -23,7 +29,7 @@ from alb_reconcile.model.errors import RefusedError
 
 Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
 CHECKS: Final[tuple[Check, ...]] = (
-    missing_zones, taken_names, unfit_subnets, unreached_targets, held_elsewhere, stranded_volumes,
+    missing_zones, taken_names, unfit_subnets, strange_security_groups, unreached_targets, held_elsewhere, stranded_volumes,
     used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged, shadowed_rules,
 )  # fmt: skip
 

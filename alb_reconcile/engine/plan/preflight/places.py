@@ -1,13 +1,14 @@
 """Zones, names and places that only AWS knows."""
 
-from alb_reconcile.engine.plan.decide import Decisions, entrance_of, location_of
+from alb_reconcile.engine.plan.decide import Decisions, entrance_of, location_of, subnets_of
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.security_group import SecurityGroup
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.discovery import Discovery, Finding, Foreign
 from alb_reconcile.model.resource import bind, each_of
 
 
@@ -62,6 +63,23 @@ def unfit_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
         if (state.ip_address_type or "ipv4") != "ipv4" and without:
             text = f"{state.ip_address_type} needs an IPv6 range in each of its subnets; give {', '.join(without)} an ipv6_cidr_block"
             findings.append(Finding(item, "ip_address_type", text))
+    return findings
+
+
+def strange_security_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    """Security groups of another VPC than the subnets of what would wear them, where one of the two is named by its id."""
+    findings = []
+    for item in [item.desired for item in decisions.desired.values()]:
+        known = (location_of(subnet, decisions, discovery).vpc for subnet in subnets_of(item.state))
+        here = {bind(vpc, decisions.ids) for vpc in known if vpc}
+        for group in getattr(item.state, "security_groups", None) or ():
+            entry = decisions.desired.get(group) if isinstance(group, Address) else None
+            vpc = entry.desired.state.vpc if entry and isinstance(entry.desired.state, SecurityGroup) else None
+            vpc = vpc or discovery.foreign.get(str(group), Foreign()).vpc
+            if vpc and here and bind(vpc, decisions.ids) not in here:
+                places = ", ".join(sorted(map(str, here)))
+                text = f"{group} is in the VPC {vpc}, but this is in {places}; choose one in the same VPC"
+                findings.append(Finding(item, "security_groups", text))
     return findings
 
 

@@ -4,7 +4,8 @@
 
 1. `traffic.add_traffic`: rules change places in one call; each target group whose health must be known is forwarded to
    (`attach`, at weight 0) before it gets requests; listeners and rules follow the registrations in the groups that they
-   take up, and registrations end after whoever forwards to them.
+   take up (not a listener that is made where none answers and that has targets which serve), and registrations end after whoever
+   forwards to them.
 2. `redirects.redirect_last`: a listener begins to redirect to another one when that one answers, and anybody gets there;
    that one goes after it has stopped.
 3. `removals.take_away_late`: an update that adds and removes is two steps; the one that removes rules, routes or zones

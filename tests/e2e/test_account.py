@@ -1,0 +1,169 @@
+"""`make test-aws` in the sandbox, in its cheapest form, and `make test-aws-clean` after a kill; tests/load has the rest, for `make soak`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.verification.client import Endpoint, Reply, Shot
+from alb_reconcile.verification.load import Answer
+from alb_reconcile.verification.matching import Request
+from tests.account import measurements
+from tests.account.__main__ import main
+from tests.account.place import ACCOUNT, REGION, TAG, Untrue
+from tests.account.service import judge
+from tests.forked import run_forked
+from tests.processes import GUARD, until
+
+if TYPE_CHECKING:
+    from tests.e2e.tool import Account, Tool
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def named(sandbox: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox is the account that is named."""
+    for name, value in ({ACCOUNT: "123456789012", REGION: "us-east-1"} | sandbox.environment).items():
+        monkeypatch.setenv(name, value)
+
+
+NETWORK = """stack: small
+region: us-east-1
+vpcs: {main: {cidr_block: 10.0.0.0/16}}
+subnets: {one: {cidr_block: 10.0.0.0/24, availability_zone: a}}
+"""
+
+
+def quietly(arguments: list[str], folder: Path) -> tuple[int, str]:
+    """The command line in a process that is forked."""
+    ended = run_forked(arguments, folder=folder, environment=os.environ, timeout=GUARD)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+@pytest.mark.usefixtures("named")
+def test_a_stack_lives_and_leaves_nothing(account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = account.census()
+    (tmp_path / "small.yaml").write_text(NETWORK)
+    assert main(["try", "--sandbox", "--yes", str(tmp_path / "small.yaml")], quietly) == 0
+    assert "all of it holds" in capsys.readouterr().out
+    assert account.census() == before
+
+
+@pytest.mark.usefixtures("named")
+def test_what_is_left_isnt_hidden(account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A destroy that says it is done and isn't: the claim doesn't hold, and the clean-up doesn't need the program."""
+    before = account.census()
+    (tmp_path / "small.yaml").write_text(NETWORK)
+
+    def forgetful(arguments: list[str], folder: Path) -> tuple[int, str]:
+        return (0, "") if arguments[0] in ("destroy", "stacks") else quietly(arguments, folder)
+
+    assert main(["try", "--sandbox", "--yes", str(tmp_path / "small.yaml")], forgetful) == 1
+    said = capsys.readouterr()
+    assert "    subnet subnet-" in said.err
+    assert "removed: vpc vpc-" in said.out
+    assert account.census() == before
+
+
+@pytest.mark.usefixtures("named")
+def test_questions_have_answers(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    before = account.census()
+    assert main(["measure", "--sandbox", "--yes", "overlapping-range", "words-of-route53"]) == 0
+    said = capsys.readouterr().out
+    assert "→ refused: InvalidVpc.Range" in said
+    assert "deleted and not there: refused: InvalidChangeBatch" in said
+    assert "removed: hosted_zone" in said
+    assert account.census() == before
+    assert main(["measure", "--sandbox", "--yes", "overlapping"]) == 2
+    assert "no measurement overlapping;" in capsys.readouterr().err
+
+
+def answered(*what: tuple[int, str]) -> list[Answer]:
+    shot = Shot("test", Endpoint("localhost", 80, 80), Request("localhost"))
+    return [Answer(shot, at, 0, 0, Reply(status, version=version)) for at, (status, version) in enumerate(what)]
+
+
+@pytest.mark.parametrize(
+    ("answers", "text"),
+    [
+        ([(200, "old"), (502, ""), (200, "new")], "none of 3 requests failed"),
+        ([(200, "old"), (200, "new"), (200, "old")], "the old version answered first"),
+        ([(200, "old"), (200, "other"), (200, "new")], "the old version answered first"),
+    ],
+)
+def test_a_roll_that_costs_requests_is_no_success(answers: list[tuple[int, str]], text: str) -> None:
+    with pytest.raises(Untrue, match=text):
+        judge(answered(*answers))
+    judge(answered((200, "old"), (200, "new"), (200, "old"), (200, "new")))
+
+
+@pytest.mark.usefixtures("named")
+def test_what_a_killed_run_left_is_removed(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    stranger = account.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    account.ec2.create_tags(Resources=[stranger], Tags=[{"Key": f"{TAG}s", "Value": "near miss"}])
+    before = account.census()
+    command = [sys.executable, "-m", "tests.account", "try", "--sandbox", "--yes", "runbook"]
+    with subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as running:
+        until(lambda: running.poll() is not None or account.elb.describe_load_balancers()["LoadBalancers"])
+        assert running.poll() is None, "it ended by itself"
+        os.killpg(running.pid, signal.SIGKILL)
+    assert account.census() != before
+    assert main(["clean", "--sandbox", "--yes", "--run", "another"]) == 0
+    assert account.census() != before
+    assert main(["clean", "--sandbox", "--yes"]) == 0
+    assert account.census() == before
+    assert not account.ec2.describe_key_pairs()["KeyPairs"]
+    assert not account.ec2.describe_addresses()["Addresses"]
+    capsys.readouterr()
+    assert main(["clean", "--sandbox"]) == 0
+    assert capsys.readouterr().out == f"Nothing in us-east-1 has the tag {TAG}.\n"
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("name", [ACCOUNT, REGION])
+def test_it_doesnt_guess_where(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv(name)
+    assert main(["try", "--sandbox", "--yes"]) == 2
+    assert f"{name} must be set" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("named")
+def test_another_account_is_refused(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = account.census()
+    monkeypatch.setenv(ACCOUNT, "210987654321")
+    assert main(["try", "--sandbox", "--yes"]) == 2
+    assert "the credentials are those of account 123456789012" in capsys.readouterr().err
+    assert account.census() == before
+
+
+@pytest.mark.usefixtures("named")
+def test_nothing_is_made_without_a_word(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The costs are shown, and whoever doesn't type the account's id has changed their mind."""
+    before = account.census()
+    monkeypatch.setattr("builtins.input", lambda _: "yes")
+    assert main(["try", "--sandbox", "private"]) == 2
+    said = capsys.readouterr()
+    assert "0.16 USD an hour\n" in said.out
+    assert "2 × NAT gateway" in said.out
+    assert "4 × public IPv4 address" in said.out
+    assert said.err == "Nothing was done.\n"
+    assert account.census() == before
+
+
+def test_the_page_has_each_measurement() -> None:
+    page = (ROOT / "docs" / "explanation" / "real-account.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{each.name}` | {each.question} |" for each in measurements.ALL.values()]

@@ -1,0 +1,42 @@
+"""Changes of any property, as in tests/properties/test_changes.py, under real load: no request fails, whoever is ill afterwards."""
+
+from __future__ import annotations
+
+import os
+from random import randrange
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.load.sender import Load
+from tests.load.stage import RATE, SOAK
+from tests.properties.walks import asked
+
+if TYPE_CHECKING:
+    from tests.load.stage import Stage
+
+PAIRS = 60
+PATHS = ("/", "/v2/x")
+AROUND = 60
+"""Requests before and after each change."""
+
+
+@pytest.mark.skipif(not SOAK, reason="sixty changes of a running stack take a quarter of an hour: SOAK=1")
+def test_changes_of_any_property(hasty: Stage) -> None:
+    """One that the stack can't serve, such as a check that the web API fails, ends with 1, and costs no request either."""
+    seed = int(os.environ.get("CHANGES_SEED", randrange(2**32)))
+    pairs = asked(seed, "two ports", PATHS)
+    pair, paths = next(pairs)
+    for number in range(PAIRS):
+        told = f"CHANGES_SEED={seed} pytest tests/load/test_load_changes.py repeats it; pair {number}: {pair}"
+        url = hasty.begin(pair.before)
+        with Load(url, rate=RATE, paths=paths) as load:
+            load.until(AROUND)
+            is_served = hasty.tries(pair.after)
+            hasty.wait_for_nodes()
+            load.more(AROUND)
+        assert load.failures[:5] == [], f"{told}\n{load.failures[:5]}"
+        if is_served:
+            hasty.is_settled(pair.after)
+        pair, paths = pairs.send(is_served)
+    pairs.close()
