@@ -52,7 +52,9 @@ def test_nothing_is_there(account: World, scope: Scope, words: str) -> None:
 def test_another_stacks_is_refused_and_what_is_its_in_ones_own_is_left_out(account: World) -> None:
     account.converge(demo())
     arn = account.client("elbv2").describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
-    with pytest.raises(RefusedError, match="belongs to the stack demo already; release it there first"):
+    with pytest.raises(
+        RefusedError, match="belongs to the stack demo already; alb-reconcile export --stack demo writes"
+    ):
         exported(account, Scope(load_balancers=(arn,)))
 
 
@@ -387,6 +389,8 @@ def test_the_next_command_asks_the_same_aws(
             "the sandbox has no CloudFormation: leave out --from-stack",
         ),
         (["--vpc", "vpc-1", "--from-stack", "none"], 4, "there is no CloudFormation stack none in this region"),
+        (["--stack", "demo", "--from-stack", "x"], 64, "the entries of the stack demo have names already: leave out"),
+        (["--stack", "demo"], 4, "nothing in this region and account belongs to the stack demo"),
         (["--vpc", "vpc-1"], 4, "there is no VPC vpc-1 in this region and account"),
     ],
 )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from alb_reconcile.aws.endpoint import endpoint_of
 from alb_reconcile.cli.render.history import history_json, history_text
@@ -16,6 +17,11 @@ from alb_reconcile.journal.record import place_name
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import load_stack
+
+_ELSEWHERE: Final = (
+    "Each host records its own runs. alb-reconcile lock show says who holds or last held a stack, alb-reconcile stacks which "
+    "stacks have resources."
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,10 @@ def show(options: HistoryOptions) -> ExitCode:
             return history_text(past, style)
         where = f" in {region}" if region else ""
         torn = f" {past.unreadable} lines there can't be read." if past.unreadable else ""
-        hint = "" if options.sandbox or not in_sandbox() else " Those in the sandbox are shown with --sandbox."
-        told = f"No runs of {shorten(name)}{where} are recorded in {shorten(str(folder / 'history'), 500)}.{torn}{hint}"
-        return f"{told}\nEach host records its own. alb-reconcile lock show says who holds or held a stack, alb-reconcile stacks which stacks there are."
+        told = f"No runs of {shorten(name)}{where} are recorded in {shorten(str(folder / 'history'), 500)}.{torn}"
+        if not options.sandbox and in_sandbox():
+            return f"{told} Those in the sandbox are shown with --sandbox."
+        return f"{told}\n{_ELSEWHERE}"
 
     options.output.show(past, text, history_json)
     return ExitCode.OK
