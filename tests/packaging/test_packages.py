@@ -181,6 +181,12 @@ class TestTheImage:
         assert {"alb_reconcile", "schemas", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE"} <= sent
         assert "requirements-dev.lock" in sent
 
+    def test_it_takes_uv_from_the_lock_file(self) -> None:
+        """With its hashes, and nothing else."""
+        (script,) = re.findall("sed -n '(.*)'", self.file.read_text(encoding="utf-8"))
+        taken = run("sed", "-n", script, ROOT / "requirements-dev.lock")
+        assert re.fullmatch(r"uv==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+\n    # via .*\n", taken)
+
 
 def test_the_lock_file_fixes_whatever_is_installed_here_byte_for_byte() -> None:
     """What packages are built with is in it as well, since the editable installation is built without isolation."""
