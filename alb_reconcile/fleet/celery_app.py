@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -17,13 +18,15 @@ from alb_reconcile.fleet.cells import Cell, Fleet
 from alb_reconcile.fleet.messages import TASK
 from alb_reconcile.fleet.queues import NAME, Queue, QueueState
 from alb_reconcile.journal.log import tell
-from alb_reconcile.model.errors import UnreachableError
+from alb_reconcile.model.errors import AwsError, UnreachableError
 from alb_reconcile.model.text import printable
 
 _WAIT: Final = 5
 """Seconds that a worker waits for a message: so long a stop may have to wait, too."""
 _QUIET: Final = 300.0
 """Seconds for which a line isn't told again."""
+_REQUEST: Final = re.compile(r"\(request [^)]*\)")
+"""What differs in what SQS says each time."""
 _RETRIES: Final = 2
 """After a broker that doesn't answer when a command begins."""
 
@@ -84,6 +87,8 @@ def _channel(app: Any, queue: Queue) -> Iterator[Any]:
             connection.ensure_connection(max_retries=_RETRIES, interval_start=0.5, interval_step=0.5)
             yield connection.default_channel
         except (kombu.exceptions.OperationalError, OSError) as error:
+            if isinstance(error.__cause__, AwsError):  # it answers, and refuses
+                raise error.__cause__ from None
             said = printable(str(error))[:200].rstrip(".")
             raise UnreachableError(
                 f"the queue {queue} can't be reached: {said}; see that it runs, and its address"
@@ -125,8 +130,9 @@ class _Relay(logging.Handler):
             text = f"{record.name}: {type(error).__name__}"
         now = time.monotonic()
         self._told = {known: moment for known, moment in self._told.items() if now - moment < _QUIET}
-        if text not in self._told:
-            self._told[text] = now
+        known = _REQUEST.sub("", text)
+        if known not in self._told:
+            self._told[known] = now
             tell("queue", level=record.levelno, text=text)
 
 

@@ -19,6 +19,7 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, ReconcileError, UnreachableError
+from alb_reconcile.sync.leftovers import describe_leftovers
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
 from alb_reconcile.sync.targets import Broken, Targets
 
@@ -170,13 +171,17 @@ class Rounds:
             # whoever has held the stack meanwhile has made the shared reads old
             found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)
         ending = Ending(found.selection, notes=found.notes)
+        seen = [*found.selection.steps, *found.selection.left]
+        left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), seen) if seen else ""
         if found.selection.steps:
             async with self._turns, held(aws, target, "sync", timeout, _warn):  # who waits for a turn holds nothing
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 _write_down(recorder, ending)  # so that a run that is killed leaves its plan
                 ending = await correct(aws, target, ways, found, note)
         _write_down(recorder, ending)
-        report.notes[recorder.run] = tuple(map(self._settings.mask.line, (*ending.problems, *ending.notes)))
+        report.notes[recorder.run] = tuple(
+            map(self._settings.mask.line, (*ending.problems, *filter(None, [left]), *ending.notes))
+        )
         if ending.error is not None:
             raise ending.error
 

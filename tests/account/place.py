@@ -49,7 +49,7 @@ class Place:
         missing = [name for name in (ACCOUNT, REGION) if not environment.get(name)]
         if missing:
             raise Refused(
-                f"{' and '.join(missing)} must be set: this makes things that cost money, so the account and the region are named by you, never guessed"
+                f"{' and '.join(missing)} must be set: what is made here costs money, and what is deleted is gone, so you name the account and the region"
             )
         found = running() if sandbox else None
         if sandbox and found is None:

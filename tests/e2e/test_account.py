@@ -44,7 +44,7 @@ subnets: {one: {cidr_block: 10.0.0.0/24, availability_zone: a}}
 def quietly(arguments: list[str], folder: Path) -> tuple[int, str]:
     """The command line in a process that is forked."""
     ended = run_forked(arguments, folder=folder, environment=os.environ, timeout=GUARD)
-    return ended.returncode, ended.stdout + ended.stderr
+    return ended.returncode, ended.stdout + (ended.stderr if ended.returncode else "")
 
 
 @pytest.mark.usefixtures("named")

@@ -139,3 +139,6 @@ def test_a_queue_that_can_not_be_used_is_one_line(sandbox: Tool) -> None:
     ):
         ended = fleet.tool.run("fleet", "worker", *queue, expect=code)
         assert said in ended.stderr.splitlines()[-1]
+    refused = fleet.tool.run("fleet", "enqueue", "--queue", f"{url}-gone", expect=1).stderr
+    assert "NonExistentQueue" in refused.splitlines()[-1]
+    assert "can't be reached" not in refused

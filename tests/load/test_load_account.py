@@ -32,7 +32,7 @@ def program(hasty: Stage, monkeypatch: pytest.MonkeyPatch) -> Program:
 
     def run(arguments: list[str], folder: Path) -> tuple[int, str]:
         ended = run_forked(arguments, folder=folder, environment=environment, timeout=LONGEST)
-        return ended.returncode, ended.stdout + ended.stderr
+        return ended.returncode, ended.stdout + (ended.stderr if ended.returncode else "")
 
     return run
 

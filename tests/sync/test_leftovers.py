@@ -1,0 +1,51 @@
+"""What the run before left undone is told as that, as far as this host's history says it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.journal.history import write_history
+from alb_reconcile.journal.record import StepRecord
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Step
+from alb_reconcile.sync.leftovers import describe_leftovers
+from tests.journal.records import FAILED, UPDATE, made
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GROUP, GATEWAY = Address("target_group", "web"), Address("internet_gateway", "main")
+STEPS = [Step("update", GROUP, "arn:tg"), Step("create", GATEWAY)]
+SKIPPED = StepRecord("create:internet_gateway.main", "create", how="skipped")
+SEEN = made()
+
+
+@pytest.mark.parametrize(
+    ("steps", "result", "told"),
+    [
+        ((FAILED, SKIPPED), "failed", "which failed: target_group.web, internet_gateway.main"),
+        ((UPDATE, replace(SKIPPED, how="interrupted")), "interrupted", "which was interrupted: internet_gateway.main"),
+        ((UPDATE,), "failed", ""),
+        ((FAILED,), "left", ""),
+        ((replace(FAILED, key="update:target_group.other@arn:tg"),), "failed", ""),
+    ],
+)
+def test_what_wasnt_done_and_still_differs(
+    tmp_path: Path, steps: tuple[StepRecord, ...], result: str, told: str
+) -> None:
+    run = made(command="apply", started="2026-11-24T02:12:00Z", result=result, steps=steps)
+    write_history(run, tmp_path)
+    before = "left by the apply of 2026-11-24 02:12:00Z, "
+    assert describe_leftovers(tmp_path, SEEN, STEPS) == (f"{before}{told}" if told else "")
+    assert not describe_leftovers(tmp_path, replace(SEEN, account="2"), STEPS), "another account's"
+    write_history(made(), tmp_path)
+    assert not describe_leftovers(tmp_path, SEEN, STEPS), "a run since then has seen to it"
+
+
+def test_no_history_says_nothing(tmp_path: Path) -> None:
+    assert not describe_leftovers(tmp_path, SEEN, STEPS)
+    (tmp_path / "history").write_text("a file")
+    assert not describe_leftovers(tmp_path, SEEN, STEPS)
