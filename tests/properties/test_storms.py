@@ -44,7 +44,7 @@ def test_after_a_storm_one_run_is_enough(name: str, caplog: pytest.LogCaptureFix
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("name", ALL if SOAK else ["roll many"])
+@pytest.mark.parametrize("name", ALL if SOAK else ["roll"])
 def test_beside_a_tool_that_takes_half_of_every_bucket_one_run_is_enough(name: str) -> None:
     """It has emptied them, too; AWS's documented buckets."""
     with trial(name, throttling=True) as way:
