@@ -38,7 +38,9 @@ def test_it_is_written_as_it_was(tmp_path: Path) -> None:
         world.converge(spec)
         found = exported(world, STACK, tmp_path)
         assert (found.problems, found.notes, found.stack) == ((), (), "demo")
-        assert steps(planned(world, found, tmp_path)) == []
+        plan = planned(world, found, tmp_path)
+        assert steps(plan) == []
+        assert "user_data" not in str(plan.kept), "a file says it now"
         again = plain(found)
         assert found.text.startswith(
             "# What ran in us-east-1, account 123456789012: the stack demo.\n# AWS doesn't know"

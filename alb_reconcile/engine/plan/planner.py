@@ -275,6 +275,8 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
             if isinstance(value, Mapping) and _is_said(item.desired, name):
                 candidates |= {f"{name}.{key}" for key in value}
         candidates |= {f"tags.{key}" for key in item.found.tags}
+        if getattr(item.desired.state, "user_data", None) is not None:  # user_data_file says it now
+            candidates.discard("user_data")
         gone = tags.no_longer_declared(item.desired, item.found.tags.get(tags.SPEC, ""), candidates)
         if gone:
             notes.append(f"{address}: {', '.join(gone)} no longer managed; it keeps its value")
