@@ -94,11 +94,11 @@ def test_the_plan_says_what_was_found_and_how(hand: Hand) -> None:
 
 
 def test_plans_for_machines_hold_the_ids_alone(hand: Hand) -> None:
-    network = Network(hand)
+    Network(hand)
     hand.make(service())
     other = Network(hand, "other", "public")
     plan = hand.world.plan(
-        service(subnets={"tag": {"Tier": "public"}}, groups=[network.group]),
+        service({"tag": {"Name": "other"}}, {"tag": {"Tier": "public"}}, [other.group]),
         allow={"replace": 99, "replace-load-balancer": 9, "delete": 99},
     )
     found = plan.to_json()
