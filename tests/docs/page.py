@@ -247,7 +247,7 @@ _VARYING: Final = (
     (re.compile(r"(?<=[a-z] )sha256:[0-9a-f]{16}"), "sha256:<digest>"),
     (re.compile(r"\b[0-9a-f]{16}\b(?= ×)"), "<digest>"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ"), "<time>"),
-    (re.compile(r"\d+(?:\.\d+)? s\b, \S+@\S+"), "<n> s, <user>"),
+    (re.compile(r"(?:\d+[hms] ?)+, \S+@\S+"), "<time>, <user>"),
     (re.compile(r"\bby \w+@[\w.-]+"), "by <user>"),
     (re.compile(r"((?:in|after|Waited) )(?:\d+[hms] ?)+"), r"\1<time>"),
     (re.compile(r"process \d+"), "process <n>"),
