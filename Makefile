@@ -59,7 +59,7 @@ bench: $(READY)
 
 # random specs, random drift and kills at length; see CONTRIBUTING.md
 soak: $(READY)
-	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties tests/adoption/test_adopt_any_spec.py tests/export/test_export_any_spec.py tests/e2e tests/load
+	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties tests/adoption/test_adopt_any_spec.py tests/export/test_export_any_spec.py tests/fuzz tests/e2e tests/load
 
 # the lock file of the development environment, after a change of pyproject.toml; UPGRADE=1 takes the newest versions that
 # are three days old, in which a stolen release is usually found
