@@ -23,8 +23,14 @@ class _Headers(msgspec.Struct):
     expires: datetime | None = None
 
 
+class _Properties(msgspec.Struct):
+    delivery_tag: Any
+    delivery_info: dict[str, Any]
+
+
 class _Envelope(msgspec.Struct):
     headers: _Headers
+    properties: _Properties
     body: Annotated[str, msgspec.Meta(max_length=8 * LARGEST)]
     content_type: str = msgspec.field(name="content-type")
     content_encoding: str = msgspec.field(name="content-encoding")
@@ -46,15 +52,15 @@ def rebuild(raw: Mapping[str, Any], queue: str) -> dict[str, Any]:
     except (msgspec.ValidationError, binascii.Error, ValueError, RecursionError) as error:
         raise MessageError(f"the message isn't one of this program's: {printable(str(error))[:200]}") from None
     expires = found.headers.expires.isoformat() if found.headers.expires else None
-    given = raw["properties"]
+    given = found.properties
     place = {"exchange": "", "routing_key": queue}
-    kept = {key: given["delivery_info"][key] for key in _BROKERS if key in given["delivery_info"]}
+    kept = {key: given.delivery_info[key] for key in _BROKERS if key in given.delivery_info}
     return {
         "body": json.dumps([[text], {}, {}]),
         "content-type": "application/json",
         "content-encoding": "utf-8",
         "headers": {"lang": "py", "task": TASK, "id": found.headers.id, "expires": expires, "argsrepr": "", "kwargsrepr": ""},
-        "properties": {"delivery_tag": given["delivery_tag"], "delivery_info": {**place, **kept}, "body_encoding": None},
+        "properties": {"delivery_tag": given.delivery_tag, "delivery_info": {**place, **kept}, "body_encoding": None},
     }  # fmt: skip
 
 
@@ -70,8 +76,10 @@ def text_of(raw: Mapping[str, Any]) -> str:
         return printable(str(raw))[:200]
 
 
-def _text_of(body: str) -> str:
-    """The one argument. Raises ValueError for anything else."""
+def _text_of(body: object) -> str:
+    """The one argument. Raises ValueError or TypeError for anything else."""
+    if not isinstance(body, str):
+        raise TypeError("its body isn't text")
     args, named, _ = json.loads(base64.b64decode(body, validate=True) if not body.startswith("[") else body)
     if len(args) != 1 or not isinstance(args[0], str) or named:
         raise ValueError("it doesn't have one argument")

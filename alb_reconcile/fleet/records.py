@@ -12,7 +12,7 @@ import msgspec
 
 from alb_reconcile.api.session import Session, connect, default_region
 from alb_reconcile.fleet.cells import Cell, Fleet
-from alb_reconcile.fleet.results import CellResult
+from alb_reconcile.fleet.results import CellResult, check_moments
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file
 from alb_reconcile.model.errors import AwsError, ReconcileError
 from alb_reconcile.model.files import read_file
@@ -43,6 +43,13 @@ class Operation:
     cells: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     version: int = VERSION
+
+
+def _operation(data: bytes) -> Operation:
+    """Raises ValueError for what isn't one."""
+    found = msgspec.json.decode(data, type=Operation)
+    check_moments(found.started, found.ended)
+    return found
 
 
 class Store(Protocol):
@@ -111,7 +118,7 @@ class Records:
 
     def read_operation(self) -> Operation | None:
         """The last one. Raises RecordError."""
-        return self._parsed(_OPERATION, msgspec.json.Decoder(Operation).decode)
+        return self._parsed(_OPERATION, _operation)
 
     def _cell(self, name: str) -> CellResult | None:
         return self._parsed(name, CellResult.from_json)

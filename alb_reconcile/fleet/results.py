@@ -157,9 +157,14 @@ class CellResult:
             result = _DECODER.decode(data)
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
-        for moment in filter(None, (result.started, result.ended, result.last_success)):
-            datetime.fromisoformat(moment).timestamp()  # there are dates that can't be told in seconds
+        check_moments(result.started, result.ended, result.last_success)
         return result
+
+
+def check_moments(*moments: str) -> None:
+    """Raises ValueError for one that can't be told in seconds; an empty one is none."""
+    for moment in filter(None, moments):
+        datetime.fromisoformat(moment).timestamp()
 
 
 _DECODER: Final = msgspec.json.Decoder(CellResult)

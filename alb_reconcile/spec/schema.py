@@ -269,6 +269,8 @@ _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
     "uniqueItems": lambda value, schema: "is given twice; keep one",
     "oneOf": lambda value, schema: (
         f"has {', '.join(printable(str(key)[:60]) for key in list(value)[:4]) or 'nothing'}; give it {describe_type(schema)}"
+        if isinstance(value, dict | list)
+        else f"is {_kind_of(value)}; give it {describe_type(schema)}"
     ),
 }
 """What to say of a value and the schema that it doesn't fit, by the keyword that refuses it."""

@@ -67,6 +67,9 @@ def test_what_we_send_passes_with_nothing_but_what_is_needed() -> None:
         (message() | {"content-encoding": "binary"}, "isn't JSON"),
         (message() | {"headers": []}, "isn't one of this program's"),
         ({"body": 5, "properties": PROPERTIES}, "isn't one of this program's"),
+        ({**message(), "properties": {"delivery_tag": "tag"}}, "delivery_info"),
+        ({**message(), "properties": {**PROPERTIES, "delivery_info": 5}}, "delivery_info"),
+        ({key: value for key, value in message().items() if key != "properties"}, "properties"),
     ],
 )
 def test_what_we_do_not_send_is_refused_in_one_line(forged: dict[str, Any], said: str) -> None:
@@ -81,8 +84,8 @@ def test_what_we_do_not_send_is_refused_in_one_line(forged: dict[str, Any], said
         ("amqp://host/", "isn't one of Amazon SQS or Redis"),
         ("https://sqs.eu-west-1.amazonaws.com/", "isn't one of Amazon SQS or Redis"),
         ("https://sqs.eu-west-1.amazonaws.com/123456789012/a.fifo", "use a standard queue"),
-        ("redis://host:port/0", "can't be used"),
-        ("redis://user:secret@host/0?visibility_timeout=never", "can't be used"),
+        ("redis://host:port/0", "isn't an address"),
+        ("redis://user:secret@host/0?visibility_timeout=never", "isn't an address"),
         ("redis://host/0?visibility_timeout=0", "from 1 to 43200"),
     ],
 )

@@ -211,7 +211,9 @@ def _allowed(outline: Outline, holder: Entry, direction: str, port: int, other: 
 
 def _rules(outline: Outline, holder: Entry, direction: str) -> list[Entry] | None:
     """The rules of the holder's groups; None where there may be others: of foreign or unmanaged groups, or kept ones."""
-    groups = [outline.entries("security_groups").get(name, {}) for name in holder.get("security_groups") or ()]
+    known = outline.entries("security_groups")
+    # what is looked up, or isn't a name at all, is a foreign one
+    groups = [known.get(name, {}) if isinstance(name, str) else {} for name in holder.get("security_groups") or ()]
     if not groups or any(direction not in entry or entry.get("others") == "keep" for entry in groups):
         return None
     return [rule for entry in groups for rule in entry[direction] if rule]

@@ -1,0 +1,111 @@
+"""Whatever is written into a file that is read, it is read or refused: soon, in words, and nothing else is touched.
+
+`SOAK=1 FUZZ_SECONDS=3600 pytest tests/fuzz` goes on for that long, with other inputs each time; a failure says the `FUZZ_SEED=` that repeats it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fuzz.mutate import changed
+from tests.fuzz.targets import TARGETS
+from tests.spec.worst import floor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOUND = "stack: shop\nregion: us-east-1\nload_balancers: {public: {listeners: {http: {protocol: HTTP, port: 80}}, security_groups: %s}}\n"
+LOGIN = (
+    "stack: shop\nregion: us-east-1\nload_balancers: {public: {listeners: {https: {protocol: HTTPS, port: 443, default_action: "
+    "{authenticate_oidc: {issuer: 'https://i', client_secret: %s}, forward: web}}}}}\n"
+)
+SOAK = bool(os.environ.get("SOAK"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "300"))
+"""Of all targets together."""
+COUNT = 4
+"""Inputs of a target in each run of the suite."""
+CODES = (0, 1, 2, 3, 4, 64)
+FLOORS = 20.0
+"""Two seconds where `worst.floor` takes a tenth of one."""
+MIB = 250
+
+
+def _seeds(name: str) -> Iterator[str]:
+    if seed := os.environ.get("FUZZ_SEED"):
+        if seed.startswith(f"{name}:"):
+            yield seed
+        return
+    start, end = time.time_ns() if SOAK else 0, time.monotonic() + SECONDS / len(TARGETS)
+    number = 0
+    while time.monotonic() < end if SOAK else number < COUNT:
+        yield f"{name}:{start}:{number}"
+        number += 1
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_any_input_is_read_or_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "100")
+    target, before = TARGETS[name], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    slowest, tried = (0.0, ""), 0
+    for tried, seed in enumerate(_seeds(name), 1):
+        rng = Random(seed)
+        folder = tmp_path / str(tried)
+        folder.mkdir()
+        file = folder / target.file
+        data = changed(rng, rng.choice(target.seeds()))
+        file.write_bytes(data)
+        began = time.process_time()
+        try:
+            code = target.read(file)
+            told = capsys.readouterr()
+            slowest = max(slowest, (time.process_time() - began, seed))
+            assert code in CODES
+            assert all(
+                line.isprintable() for line in (told.out + told.err).splitlines() if "\x1b" in line or "\x07" in line
+            )
+            if code in (3, 4, 64):
+                assert file.name in told.out + told.err or name == "webhook URL", told
+            if name in ("validate", "diff") and told.out:
+                json.loads(told.out)
+            if name in ("validate", "security", "diff", "iam-policy", "fleet", "policy", "state"):
+                assert list(folder.iterdir()) == [file]
+                assert file.read_bytes() == data
+        except BaseException as error:
+            error.add_note(f"FUZZ_SEED='{seed}' repeats it; it began so: {data[:300]!r}")
+            raise
+        file.unlink(missing_ok=True)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert slowest[0] <= max(FLOORS * floor(), 0.5 if SOAK else 2.0), (
+        f"FUZZ_SEED='{slowest[1]}' took {slowest[0]:.1f} s"
+    )
+    assert grown <= MIB
+    if SOAK:
+        print(f"{name}: {tried} inputs, the slowest {slowest[0]:.2f} s ({slowest[1]}), {grown:.0f} MiB more")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("validate", FOUND % "[{a: b}]"),
+        ("validate", LOGIN % "-1"),
+        ("results", '{"operation": "1", "fleet": "shops", "command": "apply", "started": "soon"}'),
+        ("message", '{"body": {"a": []}}'),
+    ],
+)
+def test_what_it_found(name: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each was a traceback."""
+    file = tmp_path / TARGETS[name].file
+    file.write_text(data)
+    assert TARGETS[name].read(file) in CODES
+    assert "Traceback" not in capsys.readouterr().err
