@@ -67,7 +67,9 @@ class Stage:
     def tries(self, spec: Spec) -> bool:
         """Run `apply`, whatever it replaces. Returns whether the stack serves then: nothing else may be wrong."""
         self._current.pop(spec["stack"], None)
-        words = [part for word in ("delete", "replace", "cut-off") for part in ("--allow", f"{word}=99")]
+        words = [
+            part for word in ("delete", "replace", "cut-off", "lift-protection") for part in ("--allow", f"{word}=99")
+        ]
         with self.tool.started("apply", "--yes", *words, self.write(spec)) as process:
             output, _ = process.communicate(timeout=LONGEST)
         assert process.returncode in (0, 1), output
