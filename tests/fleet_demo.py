@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,6 +17,7 @@ from tests.demo import TOOL, Stage, Untrue, check, heading, paint, perform, say
 
 ACCOUNTS = {str(number) * 12: f"shop-{number}" for number in range(1, 9)}
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2")
+PAGE = Path("build/fleet.html")
 CELLS = len(ACCOUNTS) * len(REGIONS)
 VISIBILITY = 15
 """Seconds after which the queue hands a dead worker's cell to another one; on AWS one takes 120."""
@@ -155,6 +157,13 @@ def story(stage: Stage) -> None:
         "nothing is left in the queue, and nothing was given up",
     )
     stage.run("fleet", "report", "--sandbox")
+    page = stage.quietly("fleet", "report", "--sandbox", "--format", "html")
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page, encoding="utf-8")
+    check(
+        f"{CELLS} of {CELLS} stacks are in sync" in page,
+        f"the same as a page, for whoever answers for the fleet: {PAGE}",
+    )
 
 
 def _until(holds: Any, claim: str = "") -> None:

@@ -16,6 +16,7 @@ from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.calls import Call, followed
 from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Regional, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
+from alb_reconcile.aws.secret_params import hide_secrets
 from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.aws.throttle import ON_THROTTLING, Places, Throttle, Throttled
 from alb_reconcile.aws.transport import Response
@@ -236,6 +237,9 @@ class Aws:
                 self.changed = True
                 transport = partial(self._transport, once=True) if once else self._transport
                 return transport(service, operation, params)
+        except AwsError as error:
+            hide_secrets(error, params)
+            raise
         finally:
             with self._lock:
                 self._changing -= 1

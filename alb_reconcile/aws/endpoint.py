@@ -21,8 +21,8 @@ def endpoint_of(option: str | None, environ: Mapping[str, str]) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """A text that may hold addresses, without the users and passwords in them."""
-    return re.sub(r"(?<=://)[^/\s]*@", "***@", text)
+    """A text that may hold addresses, without the users and passwords in them, be they written with a slash in them."""
+    return re.sub(r"(?<=://)\S*@", "***@", text)
 
 
 def is_address(url: str) -> bool:

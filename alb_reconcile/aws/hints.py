@@ -66,6 +66,13 @@ def transport_error(service: str, operation: str, error: Exception) -> AwsError:
         return UnreachableError(
             f"no usable AWS credentials: {_one_line(error)}; set AWS_PROFILE or --profile, or log in; to try it without an account, add --sandbox"
         )
+    if name == "HTTPClientError" and "Invalid header" in str(error):  # it goes on with the header, a session token say
+        return UnreachableError(
+            "the AWS credentials can't be used: the access key or the session token has a character that no header can have, such as "
+            "a line break at its end; correct it"
+        )
+    if name == "HTTPClientError" and "Failed to parse" in str(error):  # it goes on with what may be a password
+        return UnreachableError("the proxy in HTTP_PROXY or HTTPS_PROXY isn't an address; write http://HOST:PORT")
     if name in (
         "EndpointConnectionError",
         "ConnectTimeoutError",

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from alb_reconcile.aws.endpoint import without_passwords
 from alb_reconcile.aws.role import Role
 from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.model.text import printable
@@ -28,9 +29,15 @@ class Source:
     git: str = ""
     ref: str = ""
 
+    @property
+    def repository(self) -> str:
+        """The repository and its ref, to be shown: without what somebody logs in with."""
+        shown = without_passwords(self.git) if self.git.startswith("https://") else self.git
+        return f"{shown}{'@' * bool(self.ref)}{self.ref}"
+
     def __str__(self) -> str:
         if self.git:
-            return f"{self.git}{'@' * bool(self.ref)}{self.ref}{':' * bool(self.path)}{self.path}"
+            return f"{self.repository}{':' * bool(self.path)}{self.path}"
         return self.s3 or self.path
 
 

@@ -38,8 +38,10 @@ class Queue:
                 parts = urlsplit(text)
                 given = parse_qs(parts.query, strict_parsing=bool(parts.query)).get("visibility_timeout", [_VISIBILITY])
                 visibility, _ = int(given[-1]), parts.port
-            except ValueError as error:
-                raise UsageError(f"the queue {shown} can't be used: {error}; write redis://HOST:6379/0") from None
+            except ValueError:  # its text has parts of the address, where a password may be
+                raise UsageError(
+                    f"the queue {shown} isn't an address; write redis://HOST:6379/0, with %2F for a slash in a password, %3F for ? and %23 for #"
+                ) from None
             if not 1 <= visibility <= 43_200:
                 raise UsageError(
                     f"the queue {shown} has a visibility_timeout that isn't from 1 to 43200 seconds; correct it"

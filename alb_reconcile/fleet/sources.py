@@ -1,5 +1,6 @@
 """The specs of a cell: from the fleet's own folder, a place in S3, or a git checkout; each source is fetched once."""
 
+import base64
 import os
 import subprocess
 import threading
@@ -8,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Self
+from urllib.parse import unquote, urlsplit
 
 from alb_reconcile.api.session import Session, connect
 from alb_reconcile.aws.dry_run import Transport
@@ -129,7 +131,7 @@ class Sources:
         folder = Path(self._folder.name) / str(len(self._labels))
         folder.mkdir(mode=0o700)
         if source.git:
-            label = f"{source.git}{'@' * bool(source.ref)}{source.ref}:"
+            label = f"{source.repository}:"
             _check_out(source, self._cache, folder)
         else:
             label = f"{source.s3}/"
@@ -175,12 +177,24 @@ def _check_out(source: Source, cache: Path, folder: Path) -> None:
     Raises SourceError, and RecordError where another process doesn't end with it.
     """
     store = cache / f"{digest(source.git, 20)}.git"
-    git = _Git(store, folder, str(source))
+    url, login = _login_apart(source.git)
+    git = _Git(store, folder, str(source), login)
     with only_writer(store, timeout=_GIT_TIMEOUT):
         if not (store / "HEAD").exists():
             git("init", "--quiet", "--bare", str(store))
-        git("fetch", "--quiet", "--depth", "1", "--no-tags", "--", source.git, source.ref or "HEAD")
+        git("fetch", "--quiet", "--depth", "1", "--no-tags", "--", url, source.ref or "HEAD")
         git("--work-tree", str(folder), "checkout", "--quiet", "--force", "FETCH_HEAD", "--", ".")
+
+
+def _login_apart(url: str) -> tuple[str, dict[str, str]]:
+    """A URL without the password in it, and git's setting that logs in with it: every user of the machine may read arguments."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or parts.password is None:
+        return url, {}
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    login = f"{unquote(parts.username or '')}:{unquote(parts.password)}".encode()
+    header = f"Authorization: Basic {base64.b64encode(login).decode()}"
+    return bare.geturl(), {f"http.{bare.scheme}://{bare.netloc}/.extraHeader": header}
 
 
 @dataclass(frozen=True)
@@ -190,10 +204,19 @@ class _Git:
     store: Path
     folder: Path
     what: str
+    settings: Mapping[str, str]
 
     def __call__(self, *arguments: str) -> None:
         """Raises SourceError."""
-        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
+        # a credential helper may need AWS's variables and others, but none of this program's own
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ALB_RECONCILE_", "OTEL_"))
+        }
+        environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
+        before = int(environment.get("GIT_CONFIG_COUNT") or 0)
+        for number, (name, value) in enumerate(self.settings.items(), before):
+            environment |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+        environment["GIT_CONFIG_COUNT"] = str(before + len(self.settings))
         environment.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
         environment |= {"GIT_DIR": str(self.store), "GIT_INDEX_FILE": f"{self.folder}.index"}
         environment.pop("GIT_WORK_TREE", None)  # of a hook that we may run in

@@ -15,7 +15,9 @@ from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.model.files import open_file
 
 ENDING: Final = ".begun"
-KILLED: Final = "it was killed, or its host went down, before it could record how it ended"
+KILLED: Final = "Killed"
+"""The code of such a run."""
+_TEXT: Final = "it was killed, or its host went down, before it could record how it ended"
 _LONGEST: Final = 16 * 1024 * 1024
 """Bytes of one run: ten thousand steps have less."""
 
@@ -84,6 +86,6 @@ def _record(data: bytes) -> Record:
     undone = (replace(step, how="interrupted") if step.how == "planned" else step for step in steps.values())
     found = replace(
         record, steps=tuple(undone), ended=ended, seconds=(last - began).total_seconds(), result="interrupted",
-        exit_code=int(ExitCode.INTERRUPTED), code="Killed", error=KILLED,
+        exit_code=int(ExitCode.INTERRUPTED), code=KILLED, error=_TEXT,
     )  # fmt: skip
     return Record.from_json(found.to_json())

@@ -32,6 +32,7 @@ ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 ENDPOINTS: Final = (ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _HEADERS: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+_HEADER: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+\s*=[ !#-+\--:<-\[\]-~]*", re.ASCII)
 _SERVICES: Final = {
     "ec2": "EC2",
     "elbv2": "Elastic Load Balancing v2",
@@ -220,6 +221,14 @@ def secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
             yield header.partition("=")[2].strip()
 
 
+def _check_headers(environ: Mapping[str, str]) -> None:
+    """OpenTelemetry would log a header that it can't read, with the key in it. Raises UsageError."""
+    for name in _HEADERS:
+        for header in filter(None, map(str.strip, environ.get(name, "").split(","))):
+            if not _HEADER.fullmatch(header):
+                raise UsageError(f"{name} has a header that can't be read; write NAME=VALUE, with a comma between two")
+
+
 def _collector(environ: Mapping[str, str]) -> str:
     """Where it is, without what may be a secret. Raises UsageError."""
     protocol = next(filter(None, map(environ.get, _PROTOCOLS)), "http/protobuf")
@@ -249,6 +258,7 @@ def _provider(environ: Mapping[str, str]) -> TracerProvider:
     own = {"service.version": __version__, "host.name": socket.gethostname()}
     if "OTEL_SERVICE_NAME" not in environ and "service.name=" not in environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
         own["service.name"] = "alb-reconcile"
+    _check_headers(environ)
     try:
         # the process's end is bounded by `Tracing.end`, not by the library
         provider = TracerProvider(resource=Resource.create(own), shutdown_on_exit=False)

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._rare import may_have
+from alb_reconcile.kinds._rare import has, may_have
 from alb_reconcile.kinds.base import Kind, Listing, P
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
@@ -34,11 +34,14 @@ class Ec2Kind(Kind[P]):
         if not await may_have(reader, self):
             return []
         is_declared = any(address.kind == self.name for address in reader.desired)
-        # who has none, and had none, needn't be allowed to look
-        with ignoring(*(() if is_declared else ("UnauthorizedOperation",))):
+        try:
             rows = await reader.tagged(self.listing.operation, self.listing.key)
-            return [row for row in rows if reader.ours(tags.from_list(row.get("Tags")))]
-        return []
+        except AwsError as error:
+            # who has none, and had none, needn't be allowed to look
+            if is_declared or error.code != "UnauthorizedOperation" or await has(reader, self):
+                raise
+            return []
+        return [row for row in rows if reader.ours(tags.from_list(row.get("Tags")))]
 
     def observe(
         self, reader: Reader, row: Row, state: P, status: str = "", created: str = "", details: object = None

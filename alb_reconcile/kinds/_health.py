@@ -115,19 +115,25 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
 
     What the plan saw is past: an earlier run may have been killed, a target may have become unhealthy. Those who wait at the
     same time are judged by one read, one after another; who may leave counts as departed for the next one.
+
+    Where a read doesn't show the target itself, or only as checked for the first time, it may be from before the target served.
     """
-    own = target_name(target, port)
+    own, began = target_name(target, port), run.aws.now()
+    doubts = min(waits.LAG, timeout / 2)
 
     async def fetch(waiting: set[str]) -> Mapping[str, Any]:
         return dict.fromkeys(waiting, await read_health(run, group))
 
     def check(targets: dict[str, dict[str, Any]]) -> str:
-        if targets.get(own, {}).get("State") != "healthy":
+        state = targets.get(own, {}).get("State", "initial")
+        if state not in ("healthy", "initial") or (state == "initial" and run.aws.now() - began >= doubts):
             return ""
         others = [
             key
             for key, item in targets.items()
-            if item["State"] == "healthy" and key != own and f"{group}|{key}" not in run.departed
+            if item["State"] == "healthy"
+            and key != own
+            and run.departed.isdisjoint((f"{group}|{key}", key.split(":")[0]))
         ]
         if len(others) >= least:
             run.departed.add(f"{group}|{own}")

@@ -34,10 +34,21 @@ async def may_have(reader: Reader, kind: AnyKind) -> bool:
     return found is None or any(item.startswith(kind.id_prefix) for item in found)
 
 
+async def has(reader: Reader, kind: AnyKind) -> bool:
+    """Whether tags say that a stack has a resource of a kind, as far as these credentials may read them."""
+    found = await reader.once(_tagged, reader)
+    return any(item.startswith(kind.id_prefix) for item in found or ())
+
+
 async def _left_over(reader: Reader) -> frozenset[str] | None:
     """The ids of all that carries the stack's tag, where that is worth a look; None if these credentials may not look."""
     if not reader.eager and await is_applied(reader):
         return frozenset()
+    return await reader.once(_tagged, reader)
+
+
+async def _tagged(reader: Reader) -> frozenset[str] | None:
+    """The ids of all that carries the stack's tag; None if these credentials may not look."""
     with ignoring("UnauthorizedOperation"):
         if reader.shared is not None:
             return frozenset(await reader.shared.ec2_ids(reader.stack))

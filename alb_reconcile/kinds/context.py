@@ -73,7 +73,7 @@ class Run:
     batches: dict[str, Batch] = field(default_factory=dict)
     reads: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     departed: set[str] = field(default_factory=set)
-    """Registrations that this run has ended; a read may not show it yet."""
+    """Registrations that this run has ended, and instances; a read may not show it yet."""
     arrived: set[str] = field(default_factory=set)
     """Registrations that this run has made. One by address may be what an earlier instance with that address has left."""
     details: Details | None = None

@@ -363,6 +363,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         await wait_for_state(run, observed.id, "terminated")
 
     async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
+        run.departed.add(physical_id)
         with ignoring(*self.missing):
             await change_together(run, "terminate_instances", physical_id, retry)
 

@@ -9,7 +9,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing, Used
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.reader import NO_STACK, Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.files import read_file
@@ -87,7 +87,8 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         if not await self._is_asked(reader):
             return []
         rows = await reader.looked_for(self.name, "key pairs", self.own_rows(reader))
-        return [self._observe(reader, row, {}) for row in rows]
+        keys = await _read_keys(reader.aws) if rows and reader.thorough and reader.stack != NO_STACK else {}
+        return [self._observe(reader, row, keys) for row in rows]
 
     def _observe(self, reader: Reader, row: Row, keys: Mapping[str, str]) -> Observed:
         return self.observe(reader, row, KeyPair(name=row["KeyName"], public_key=keys.get(row["KeyName"])))

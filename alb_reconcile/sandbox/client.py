@@ -23,6 +23,7 @@ from typing import IO, Any, Final, Literal
 
 from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.model.files import open_file, read_file, write_file
+from alb_reconcile.sandbox.environment import environment_of
 
 HOST: Final = "127.0.0.1"
 IDENTITY: Final = "/alb-reconcile/sandbox"
@@ -341,9 +342,6 @@ def _listen(port: int) -> socket.socket:
 
 
 def _spawn(lock: IO[bytes], listener: socket.socket, options: dict[str, Any]) -> subprocess.Popen[bytes]:
-    package = str(Path(__file__).parent.parent)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package, environment.get("PYTHONPATH"))))
     arguments = {
         "listener": listener.fileno(),
         "lock": lock.fileno(),
@@ -360,7 +358,7 @@ def _spawn(lock: IO[bytes], listener: socket.socket, options: dict[str, Any]) ->
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=environment,
+            env=environment_of(os.environ),
             cwd=folder(),
             pass_fds=(listener.fileno(), lock.fileno()),
             start_new_session=True,

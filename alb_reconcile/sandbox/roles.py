@@ -18,7 +18,7 @@ def make_roles(roles: list[dict[str, str]]) -> list[str]:
             continue
         path, _, name = name.removeprefix("role").rpartition("/")
         backend.create_role(name, json.dumps(trust(item["external_id"])), f"{path}/", None, "", [], "3600")
-        made.append(f"role {item['arn']}" + (f" (external id {item['external_id']})" if item["external_id"] else ""))
+        made.append(f"role {item['arn']}" + " (with its external id)" * bool(item["external_id"]))
     return made
 
 

@@ -235,11 +235,12 @@ def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Probl
     else:
         place = node.line, node.column
         message = _MESSAGES[keyword](value, schema) if keyword in _MESSAGES else str(error.message)
-        if isinstance(value, str) and path[-1:] == ("client_secret",):  # somebody wrote the secret itself
+        if isinstance(value, str) and _SECRET & {*path[-2:]}:  # perhaps the secret itself
             message = message.replace(shorten(value), "***")
     return [Problem(*place, render_path(path), message)]
 
 
+_SECRET: Final = {"client_secret", "external_id", "private_key"}
 _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
     "type": lambda value, schema: (
         _meant_otherwise(value, schema)

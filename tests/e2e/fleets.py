@@ -17,6 +17,7 @@ from redis import Redis
 from alb_reconcile.fleet.cells import Cell
 from alb_reconcile.fleet.document import load_fleet
 from alb_reconcile.locking.lease_record import LeaseRecord
+from tests.e2e.buckets import SIGNED
 from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import Tool, client
 from tests.forked import begun
@@ -43,7 +44,6 @@ vpcs:
 target_groups:
   web: {vpc: main, port: 80, protocol: HTTP}
 """
-_SIGNED = re.compile(r"Credential=([^/]+)/[0-9]+/([a-z0-9-]+)/(ec2|elasticloadbalancing)/")
 _ASSUMED = re.compile(rb"<AccessKeyId>([^<]+)</AccessKeyId>")
 _ROLE = re.compile(rb"arn:aws:sts::([0-9]+):assumed-role")
 
@@ -208,7 +208,7 @@ def runs_of(proxies: Sequence[Proxy]) -> dict[tuple[str, str], list[int]]:
     )
     found: dict[tuple[str, str], list[int]] = {}
     for _, number, authorization in calls:
-        if (signed := _SIGNED.search(authorization)) and signed[1] in accounts:
+        if (signed := SIGNED.search(authorization)) and signed[1] in accounts:
             order = found.setdefault((accounts[signed[1]], signed[2]), [])
             if order[-1:] != [number]:
                 order.append(number)

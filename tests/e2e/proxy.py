@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
+    from tests.e2e.buckets import Buckets
+
 READS = ("Describe", "Get", "List")
 _S3 = {"GET": "GetObject", "PUT": "PutObject"}
-_THROTTLED = (b"<Code>RequestLimitExceeded<", b"<Code>Throttling<")
 _OURS = "/alb-reconcile/"
 """Where the sandbox itself answers."""
 _ALIVE = 1.0
@@ -98,8 +99,9 @@ class Proxy(ThreadingHTTPServer):
         self.log: list[Change] = []
         self.asked: set[tuple[str, str]] = set()
         """The IAM actions of a fleet's own calls, with their resources."""
+        self.buckets: Buckets | None = None
         self.throttled: list[str] = []
-        """The operations of the calls that AWS has throttled."""
+        """The operations of the calls that its buckets had no tokens for."""
 
     def hold(self, operation: str, calls: int = 1) -> Gate:
         """A gate for so many of the operation's next calls. It is opened at the end of the test at the latest."""
@@ -137,7 +139,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         operation = self._operation(body)
         self.server.asked |= set(self._asked(operation, body))
-        if self.command == "POST" and operation and not operation.startswith(READS):
+        refusal = self._refusal(operation, body)
+        if refusal is not None:
+            answer: _Answer | None = refusal
+        elif self.command == "POST" and operation and not operation.startswith(READS):
             answer = self._change(operation, body)
         else:
             answer = self._forward(operation, body)
@@ -164,6 +169,15 @@ class _Handler(BaseHTTPRequestHandler):
             yield "sts:AssumeRole", parse_qs(body.decode("latin-1"))["RoleArn"][0]
         elif operation in _S3.values():
             yield f"s3:{operation}", f"arn:aws:s3:::{self.path.partition('?')[0].lstrip('/')}"
+
+    def _refusal(self, operation: str, body: bytes) -> _Answer | None:
+        if self.server.buckets is None:
+            return None
+        found = self.server.buckets.refusal(self.headers.get("Authorization", ""), operation, body)
+        if found is None:
+            return None
+        self.server.throttled.append(operation)
+        return _Answer(found[0], {"Content-Type": "text/xml"}, found[1])
 
     def _change(self, operation: str, body: bytes) -> _Answer | None:
         """Nothing if the caller is, or was, killed."""
@@ -194,8 +208,6 @@ class _Handler(BaseHTTPRequestHandler):
             content = response.read()
         finally:
             connection.close()
-        if response.status >= 400 and any(code in content for code in _THROTTLED):
-            self.server.throttled.append(operation)
         if operation in self.server.pretended:
             content = content.replace(*self.server.pretended[operation])
         instead = self.server.replaced.pop(operation, None)

@@ -17,13 +17,14 @@ from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.document import load_fleet
 from alb_reconcile.fleet.queues import Queue
 from alb_reconcile.locking.durations import LEASE, MARGIN
+from tests.e2e.buckets import Buckets
 from tests.e2e.fleets import BUCKET, POISON, OnQueue, WorkerProcess, lease_key, runs_of
 from tests.e2e.tool import Tool, client
 from tests.processes import GUARD, until
 from tests.redis_server import running_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from alb_reconcile.fleet.cells import Cell
@@ -36,10 +37,8 @@ STACKS = 10
 WORKERS = 4
 ENDS = 8
 """How many workers are ended on the way, every other one by SIGKILL."""
-SPEED = 20
-"""How much faster than AWS's time the sandbox's runs."""
-LEFT = 1 / SPEED
-"""What others leave of AWS's request limits: what is refilled in a second of ours is what AWS refills in one."""
+DEMAND = 25.0
+"""Requests of an account and region that are a second of AWS's buckets, which refill so slowly as if others asked as well."""
 LONGEST = 3600.0
 """Seconds for a command over all of them, on a machine that has other work."""
 GONE = "888888888888"
@@ -69,6 +68,7 @@ class _Team:
     fleet: OnQueue
     folder: Path
     stack: ExitStack
+    buckets: Buckets
     alive: list[WorkerProcess] = field(default_factory=list)
     ever: list[WorkerProcess] = field(default_factory=list)
     dead: set[int] = field(default_factory=set)
@@ -76,6 +76,7 @@ class _Team:
     def begin(self) -> None:
         place = self.folder / f"worker-{len(self.ever)}"
         worker = self.stack.enter_context(self.fleet.worker(place))
+        worker.proxy.buckets = self.buckets
         self.alive.append(worker)
         self.ever.append(worker)
         self._tell()
@@ -113,15 +114,6 @@ class _Team:
         assert worker.process.exitcode == 0, worker.said.read_text()
 
 
-@pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[Tool]:
-    """One of its own, which throttles."""
-    found = Tool(tmp_path, "--sandbox", ALB_RECONCILE_SANDBOX_THROTTLING=str(LEFT))
-    found.run("sandbox", "start", "--speed", str(SPEED))
-    yield found
-    found.run("sandbox", "stop")
-
-
 def test_a_thousand_stacks(sandbox: Tool, tmp_path: Path) -> None:
     """Every stack converges but those of the cells that can't; nothing is changed by two at once, lost, or left locked."""
     (tmp_path / "redis").mkdir()
@@ -142,7 +134,7 @@ def test_a_thousand_stacks(sandbox: Tool, tmp_path: Path) -> None:
         fleet.tool.run("fleet", "enqueue", "--queue", address)
         watch.note("drifted")
 
-        team, dice = _Team(fleet, tmp_path, stack), random.Random(19)
+        team, dice = _Team(fleet, tmp_path, stack, Buckets(DEMAND)), random.Random(19)
         for _ in range(WORKERS):
             team.begin()
         for number in range(ENDS):

@@ -330,7 +330,7 @@ def test_the_command_writes_a_spec_and_its_files_once(
     assert main(["export", "--load-balancer", "shop", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 0
     said = capsys.readouterr()
     assert said.out == (
-        "Wrote stack.yaml: 15 resources.\n"
+        "Wrote stack.yaml: 20 resources.\n"
         "Wrote user data, which only you can read: user-data/web.\n"
         "User data may hold secrets. Look through it before you commit or share it.\n"
         "Next: alb-reconcile adopt stack.yaml\n"

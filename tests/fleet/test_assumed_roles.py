@@ -114,5 +114,5 @@ def test_a_session_is_no_longer_than_may_be() -> None:
 
 def test_roles_are_made_once() -> None:
     wanted = [{"arn": ARN, "external_id": "x1"}]
-    assert make_roles(wanted) == [f"role {ARN} (external id x1)"]
+    assert make_roles(wanted) == [f"role {ARN} (with its external id)"]
     assert make_roles(wanted) == []

@@ -71,6 +71,21 @@ def test_a_killed_run_is_in_the_history_with_what_it_did(tmp_path: Path) -> None
     assert not read_history(tmp_path, "shop", successful=True).runs
 
 
+def test_a_half_done_replacement_is_named(tmp_path: Path) -> None:
+    steps = (
+        StepRecord("replace:instance.web-1@i-1", "replace"),
+        StepRecord("delete:instance.web-1@i-1", "delete"),
+        StepRecord("create:vpc.main", "create"),
+    )
+    record = made(run="a" * 32, command="apply", steps=steps)
+    begun = Begun(history_file(tmp_path, record), record)
+    begun.note(done(steps[0].key, "2026-11-24T03:00:20Z") | {"action": "replace"})
+    begun.note(done(steps[2].key, "2026-11-24T03:00:20Z"))
+    kill(begun)
+    lines = history_text(read_history(tmp_path, "shop"), Style(colored=False)).splitlines()
+    assert [line.strip() for line in lines if "half" in line] == ["half done: instance.web-1"]
+
+
 def test_the_next_run_takes_it_into_the_history_once(tmp_path: Path) -> None:
     kill(begin(tmp_path))
     other = begin(tmp_path, "b" * 32)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.text import camel
 from tests.harness import by_hand
-from tests.kinds.hand import LINUX_1, Hand, delete, short
+from tests.kinds.hand import LINUX_1, Faults, Hand, delete, short
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:
@@ -35,6 +37,12 @@ RARE: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "egress_only_internet_gateway": ("egress_only_internet_gateways", lambda there: {"vpc": there["vpc"]}),
     "nat_gateway": ("nat_gateways", lambda there: {"subnet": there["subnets"][0], "connectivity_type": "private"}),
     "elastic_ip": ("elastic_ips", lambda there: {}),
+}
+READ_BY = {
+    "vpc_endpoint": "describe_vpc_endpoints",
+    "egress_only_internet_gateway": "describe_egress_only_internet_gateways",
+    "nat_gateway": "describe_nat_gateways",
+    "elastic_ip": "describe_addresses",
 }
 BESIDE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "nothing": lambda there: {},
@@ -83,3 +91,28 @@ def test_one_that_a_killed_run_has_left_is_found_by_the_spec_before(kind: str, b
             made = {item.partition("-")[0] for item in world.strict.inventory()} - set(good)
             plan = world.plan(without)
             assert ([str(step.address) for step in plan.steps] == [f"{kind}.main"]) is bool(made), moment.words
+
+
+@pytest.mark.parametrize("destroys", [False, True])
+@pytest.mark.parametrize("kind", RARE)
+def test_one_that_may_not_be_read_is_told_before_anything_changes(
+    hand: Hand, faults: Faults, kind: str, destroys: bool
+) -> None:
+    """Found: where the spec no longer had one, nobody was told, and it stayed; a destroy failed half-way for another reason."""
+    without, spec = specs(kind, "a group")
+    hand.make(spec)
+    before = hand.world.strict.inventory()
+    operation = READ_BY[kind]
+    faults.refuse(operation, "UnauthorizedOperation", times=9)
+    with pytest.raises(AwsError, match=f"allow the IAM action test:{camel(operation)} to this identity"):
+        hand.world.apply(without, destroy=destroys, allow={"delete": 9})
+    assert hand.world.strict.inventory() == before
+
+
+@pytest.mark.parametrize("kind", RARE)
+def test_who_has_none_neednt_be_allowed_to_look(hand: Hand, faults: Faults, kind: str) -> None:
+    without, _ = specs(kind, "a group")
+    hand.make(without)
+    faults.refuse(READ_BY[kind], "UnauthorizedOperation", times=9)
+    hand.world.destroy(without)
+    assert faults.made[READ_BY[kind]]

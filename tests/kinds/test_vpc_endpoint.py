@@ -184,10 +184,10 @@ def test_another_service_makes_another_endpoint(hand: Hand) -> None:
 
 
 def test_a_renamed_endpoint_gives_way_first(hand: Hand) -> None:
-    """AWS allows one route to a service in a table."""
+    """AWS allows one route to a service in a table. Users are told to `move` it instead: tests/plan/test_renames.py."""
     hand.make(SPEC)
     renamed = edited(edited(SPEC, "vpc_endpoints/s3", None), "vpc_endpoints/storage", SPEC["vpc_endpoints"]["s3"])
-    hand.make(renamed)
+    hand.make(renamed, check=False)
     assert order(hand.world, "create_vpc_endpoint", "delete_vpc_endpoints") == [
         "delete_vpc_endpoints",
         "create_vpc_endpoint",

@@ -36,6 +36,10 @@ def test_changes_of_any_property(hasty: Stage) -> None:
             hasty.wait_for_nodes()
             load.more(AROUND)
         assert load.failures[:5] == [], f"{told}\n{load.failures[:5]}"
+        end = "serves" if is_served else "doesn't serve"
+        print(
+            f"{number} {end} after {'; '.join(map(str, pair.changes))}: {load.sent} requests for {', '.join(paths)}, none failed"
+        )
         if is_served:
             hasty.is_settled(pair.after)
         pair, paths = pairs.send(is_served)

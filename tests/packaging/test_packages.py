@@ -15,7 +15,7 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
@@ -104,23 +104,29 @@ def test_an_sdist_has_what_it_takes_to_work_on_it(packages: tuple[Path, Path]) -
     assert "requirements-dev.lock" in names
 
 
-def test_a_wheel_has_a_bill_of_materials(packages: tuple[Path, Path], tmp_path: Path) -> None:
-    """It is CycloneDX, and has what the program and its extras need by what is installed here, in the lock file's versions."""
-    with zipfile.ZipFile(packages[0]) as wheel:
-        (name,) = (name for name in wheel.namelist() if ".dist-info/sboms/" in name)
-        text = wheel.read(name).decode()
+def bill(wheel: Path) -> dict[str, Any]:
+    """A wheel's bill of materials, if it is CycloneDX."""
+    with zipfile.ZipFile(wheel) as opened:
+        (name,) = (name for name in opened.namelist() if ".dist-info/sboms/" in name)
+        text = opened.read(name).decode()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-    bill = json.loads(text)
-    told = {item["name"]: item for item in bill["components"]}
-    versions = {name: [item["version"] for item in bill["components"] if item["name"] == name] for name in told}
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_a_wheel_has_a_bill_of_materials(packages: tuple[Path, Path]) -> None:
+    """It has what the program and its extras need by what is installed here, in the lock file's versions."""
+    made = bill(packages[0])
+    told = {item["name"]: item for item in made["components"]}
+    versions = {name: [item["version"] for item in made["components"] if item["name"] == name] for name in told}
     known = {canonicalize_name(name): item.version for name, item in installed().items()}
     assert {name: version for name, version in known.items() if version not in versions[name]} == {}
     assert told["boto3"]["scope"] == told["anyio"]["scope"] == "required"
     assert told["moto"]["scope"] == told["vine"]["scope"] == "optional"
     assert not {"pytest", "mypy", "alb-reconcile"} & set(told)
-    needs = {item["ref"]: set(item.get("dependsOn", ())) for item in bill["dependencies"]}
+    needs = {item["ref"]: set(item.get("dependsOn", ())) for item in made["dependencies"]}
     assert told["s3transfer"]["bom-ref"] in needs[told["boto3"]["bom-ref"]]
-    assert told["moto"]["bom-ref"] in needs[bill["metadata"]["component"]["bom-ref"]]
+    assert told["moto"]["bom-ref"] in needs[made["metadata"]["component"]["bom-ref"]]
 
 
 @pytest.mark.parametrize("python", PYTHONS, ids=lambda place: Path(place).name)
@@ -142,6 +148,8 @@ def test_the_wheel_by_itself(python: str, packages: tuple[Path, Path], tmp_path:
     names = sorted(item.name.partition("-")[0] for item in packed.glob("*.dist-info"))
     print(f"{megabytes:.1f} MB in {len(names)} packages: {', '.join(names)}")
     assert megabytes < LIMIT
+    needed = {item["name"] for item in bill(packages[0])["components"] if item["scope"] == "required"}
+    assert {str(canonicalize_name(name)) for name in names} - {"alb-reconcile"} <= needed
     assert not {"moto", "pytest", "zensical"} & set(names)
 
 

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.kinds._health import keep_capacity
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.instance import KIND as INSTANCE
+from alb_reconcile.kinds.waits import LAG
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.steps import Deregister
@@ -16,7 +21,9 @@ from alb_reconcile.sandbox.traffic.reach import find_shut_out
 from tests.harness import Spec, World, demo, world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from alb_reconcile.aws.client import Aws
 
 GROUP = Address("target_group", "web")
 
@@ -389,3 +396,63 @@ def test_the_plan_says_how_many_instances_stand_beside_each_other_when_the_group
     assert sum(text in effects for effects in told) == 3
     alone = copy.deepcopy(before) | {"instances": after["instances"]}
     assert not [step for step in here.plan(alone).steps if any("for a while" in effect for effect in step.effects)]
+
+
+class Looked:
+    """A target of two is to leave, of which one other must stay healthy; reads of the group are answered as a test says."""
+
+    def __init__(self, here: World, answers: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+        here.converge(web(2, "one"))
+        known, real = ids(here, web(2, "one")), here._call
+        self.group, self.leaving, self.other = known[str(GROUP)], known["instance.web-1"], known["instance.web-2"]
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            answer = real(service, operation, params)
+            if operation == "describe_target_health":
+                answer["TargetHealthDescriptions"] = answers(answer["TargetHealthDescriptions"])
+            return answer
+
+        here._call = call  # type: ignore[method-assign]
+
+    async def leave(self, run: Run, least: int) -> None:
+        await keep_capacity(run, self.group, self.leaving, 80, least, 600)
+
+
+@pytest.mark.parametrize("shown", [None, "initial"])
+def test_a_read_from_before_a_target_was_there_lets_it_leave_only_where_others_stay(
+    here: World, shown: str | None
+) -> None:
+    """Found: reads that lag may not show it, or not as healthy, though it serves; after two minutes that is believed."""
+
+    def before(targets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        first = [item for item in targets if item["Target"]["Id"] == looked.leaving]
+        for item in first:
+            item["TargetHealth"]["State"] = shown
+        return [item for item in targets if shown or item not in first]
+
+    looked = Looked(here, before)
+    for least, least_time in ((1, 0), (2, LAG)):
+        began = here.clock.now()
+        here._run(lambda aws, least=least: looked.leave(Run(aws, "demo"), least))
+        assert least_time <= here.clock.now() - began < least_time + 30
+
+
+def test_whom_this_run_has_terminated_doesnt_stay(here: World) -> None:
+    """Found: where an earlier run had deregistered it, a read from before that counted it as healthy."""
+    old: list[dict[str, Any]] = []
+
+    def as_it_was(targets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        old[:] = old or targets
+        return copy.deepcopy(old)
+
+    looked = Looked(here, as_it_was)
+
+    async def main(aws: Aws) -> None:
+        run = Run(aws, "demo")
+        await looked.leave(run, 1)
+        run.departed.clear()
+        await INSTANCE.call_delete(run, looked.other, {})
+        with pytest.raises(WaitError, match="1 other healthy targets"):
+            await looked.leave(run, 1)
+
+    here._run(main)

@@ -34,7 +34,7 @@ class Advice:
 
         Raises AssertionError where it advises nothing that a test could do, or that leads nowhere.
         """
-        for old, new in re.findall(r"alb-reconcile move SPEC (\S+) (\S+)", self.text):
+        for old, new in re.findall(r"alb-reconcile move SPEC (\S+) ([^\s,]+)", self.text):
             Keeper(world).move(self.after, old, new)
             world.clock.advance(world.strict.lag)
         last: Exception | None = None

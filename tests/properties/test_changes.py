@@ -16,20 +16,20 @@ from tests.properties.walks import BASES, Walk, shrink
 
 ONE = os.environ.get("CHANGES_SEED")
 """The one walk to repeat."""
-SHARDS = 10
+SHARDS = len(BASES)
 WALKS = 30 if SOAK and not ONE else 1
-LENGTH = 10
-"""Pairs of one walk: 100 in all, at length 3,000."""
+LENGTH = 17
+"""Pairs of one walk: 102 in all, at length 3,060."""
 
 
 @pytest.mark.parametrize("shard", range(1 if ONE else SHARDS))
 def test_a_walk_is_seen_by_nobody(shard: int) -> None:
-    """From healthy and from partly ill starts, with lag and without. At most one pair in ten is refused (of so few as ten, three), and
+    """From healthy and from partly ill starts, with lag and without. At most one pair in ten is refused (of so few, three), and
     then the refusal's advice leads there."""
     ways: Counter[str] = Counter()
     for number in range(WALKS):
         walk = Walk(int(ONE) if ONE else first_seed(f"walk {shard}") + number if SOAK else shard + SHARDS * number)
-        walk.go(LENGTH)
+        walk.go(LENGTH, compares=bool(SOAK) or shard % 3 == 0)
         ways += walk.ways
         tried.update(walk.ways)
         if walk.wrong:
@@ -44,14 +44,14 @@ def test_a_walk_is_seen_by_nobody(shard: int) -> None:
 
 
 def test_whatever_is_drawn_is_another_valid_spec() -> None:
-    """Of half of the kinds at least that there are in it, in so few tries."""
+    """Of several kinds, in so few tries."""
     for make in BASES.values():
         random, spec = Random(1), make()
         kinds = {place.kind for place in places(spec)}
-        drawn = [draw_change(random, spec) for _ in range(20)]
+        drawn = [draw_change(random, spec) for _ in range(8)]
         for change in drawn:
             assert loads(change.made(spec))
             assert change.made(spec) != spec
         touched = {place.kind for place in places(spec) for change in drawn if place.what == change.what}
         assert kinds <= load_kinds().keys()
-        assert len(touched) >= len(kinds) / 2
+        assert len(touched) >= min(3, len(kinds))

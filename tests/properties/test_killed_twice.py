@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from random import Random
 
 PAIRS = 500
-IN_SUITE = ("create", "roll", "another group", "destroy")
+IN_SUITE = ("roll", "destroy")
 
 
 def kill(trial: Trial, chance: Random) -> str:
@@ -42,5 +42,5 @@ def test_a_run_that_was_killed_twice_is_finished_by_the_third(name: str) -> None
             except AssertionError as error:
                 raise AssertionError(f"killed {first}, then {second or 'not at all'}: {error}") from error
 
-        try_seeds(2, -(-PAIRS // len(ALL)), check)
+        try_seeds(1, -(-PAIRS // len(ALL)), check)
         assert killed_twice or not SOAK

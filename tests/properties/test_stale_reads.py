@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from random import Random
 
 SEEDS = 5000
-IN_SUITE = ("create", "roll", "another group", "destroy")
+IN_SUITE = ("roll", "another group")
 LONGEST = 300
 """Seconds by which AWS's reads are behind at most, and for which it says nothing itself."""
 PROMISED = 60
@@ -50,4 +50,4 @@ def test_reads_that_go_back_and_forth_mislead_no_run(name: str) -> None:
                 words = f"behind by {most} s" + (f", killed {killed.words}" if killed else "")
                 raise AssertionError(f"{words}: {error}") from error
 
-        try_seeds(2, SEEDS // len(ALL), check)
+        try_seeds(1, SEEDS // len(ALL), check)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SEEDS = 1000
 BESIDE = 110
-IN_SUITE = ("create", "roll", "another group", "destroy")
+IN_SUITE = ("create", "roll")
 
 
 @pytest.mark.parametrize("name", ALL if SOAK else IN_SUITE)
@@ -39,12 +39,12 @@ def test_after_a_storm_one_run_is_enough(name: str, caplog: pytest.LogCaptureFix
             except AssertionError as error:
                 raise AssertionError(f"{dict(storm.hit)}: {error}; before it {ended}") from error
 
-        try_seeds(2, SEEDS // len(ALL), check)
+        try_seeds(1, SEEDS // len(ALL), check)
     gc.collect()
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("name", ALL if SOAK else ["roll many"])
+@pytest.mark.parametrize("name", ALL if SOAK else ["roll"])
 def test_beside_a_tool_that_takes_half_of_every_bucket_one_run_is_enough(name: str) -> None:
     """It has emptied them, too; AWS's documented buckets."""
     with trial(name, throttling=True) as way:
@@ -54,6 +54,7 @@ def test_beside_a_tool_that_takes_half_of_every_bucket_one_run_is_enough(name: s
 
         def check(chance: Random) -> None:
             way.begin()
+            buckets._levels.clear()  # of a time that hasn't come yet
             way.world.clock.advance(chance.uniform(0, 100))
             other = Eater(buckets, 0.5, way.world.clock.now)
             with spoilt(way.world, other):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.properties.scenarios import Way
 
 SEEDS = 500
-VERSIONS = ("roll", "roll in gaps", "another group", "a new rule", "scale out")
+VERSIONS = ("roll", "another group", "a new rule", "scale out")
 """Of the demo: the second host's, which is to be reached in the end, and the first one's."""
 PATIENT = 6 * 3600.0
 
@@ -49,7 +49,7 @@ class Host(Aws):
     def _send_to(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
         if service == "s3":
             return self._s3(service, operation, params, once=once)
-        if self.lease is not None and is_change(operation):
+        if self.lease is not None and is_change(operation) and "DryRun" not in params:
             record = json.loads(self._s3.objects[PLACE.key][0])
             assert record["owner"] == self.lease._record.owner, f"{operation} under another one's lease"
             assert not record["released"], f"{operation} after the lease was given back"
@@ -105,7 +105,7 @@ def go_both(second: Trial, first: Way, chance: Random, *, leased: bool) -> list[
 
 
 @pytest.mark.parametrize("leased", [False, True])
-@pytest.mark.parametrize("name", VERSIONS if SOAK else ["roll", "another group"])
+@pytest.mark.parametrize("name", VERSIONS if SOAK else ["another group"])
 def test_after_two_hosts_at_once_one_run_is_enough(name: str, leased: bool) -> None:
     """Nothing exists twice and nothing is left behind. With a lease nobody changes anything in another one's turn, not even who
     was frozen past its end, and capacity is kept."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -24,8 +24,9 @@ from tests.properties.clients import Clients
 from tests.properties.examples import prepare
 from tests.properties.scene import SHAPES, add_subnets
 from tests.properties.test_gaps import coloured
+from tests.properties.test_lives import STAYS
 from tests.properties.test_pairs import check_capacity, check_ways_out
-from tests.properties.watched import WatchedWorld, watched
+from tests.properties.watched import WatchedWorld, portrait, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
 
 LONG = 6 * 3600
 """Seconds after which AWS takes each change of a volume again."""
-LAGS = (0.0, 0.0, 5.0, 25.0)
+SEEN = 3600
+"""Seconds after which any health check has failed."""
+LAGS = (0.0, 0.0, 0.0, 0.0, 5.0, 25.0)
 SIZES = (1, 1, 2, 3, 4)
-DEEDS = (None, None, None, "ill", "terminated", "stopped", "deregistered")
+DEEDS = (None, None, None, None, "ill", "terminated", "stopped", "deregistered")
 """What happens by hand before the change."""
 BASES: dict[str, Callable[[], Spec]] = {
     **{shape: SHAPES[shape] for shape in ("wide", "secure", "foreign")},
@@ -96,7 +99,7 @@ class Account:
 
     def begin(self, spec: Spec) -> None:
         """Have this, and let some time pass."""
-        self.world.converge(self.world.localized(spec), check=False)
+        self._apply(self.world.localized(spec))
         self.world.clock.advance(LONG)
 
     def go(self, pair: Pair) -> str:
@@ -165,6 +168,8 @@ class Account:
         ec2, elb = self.world.client("ec2"), self.world.client("elbv2")
         if deed == "ill":
             self.ill.add(instance)
+            self.world.sample()  # the checks fail from now on, not from when somebody looks
+            self.world.clock.advance(SEEN)
         elif deed == "deregistered":
             elb.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": instance, "Port": port}])
         elif deed == "stopped":
@@ -191,8 +196,8 @@ class Walk:
     ways: Counter[str] = field(default_factory=Counter)
     wrong: list[tuple[Pair, str]] = field(default_factory=list)
 
-    def go(self, length: int) -> None:
-        """Go on after a failure, from where it began."""
+    def go(self, length: int, *, compares: bool = False) -> None:
+        """Go on after a failure, from where it began. In the end all may be compared with how a fresh account is."""
         random = Random(self.seed)
         base = sorted(BASES)[self.seed % len(BASES)]
         spec, history = BASES[base](), list[Change]()
@@ -212,7 +217,11 @@ class Walk:
                     history += pair.changes
                 else:
                     here.world.go_back(kept)
-        for item in [item for item in self.wrong if not is_possible(item[0].after)]:
+            found = portrait(here.world, here.world.localized(spec), besides=STAYS) if compares else None
+        if compares and (other := portrait_of(spec)):
+            unequal = {key: (found[key], other[key]) for key in other if found and found[key] != other[key]}
+            assert not unequal, f"another one than in a fresh account, after {'; '.join(map(str, history))}: {unequal}"
+        for item in [item for item in self.wrong if not portrait_of(item[0].after)]:
             self.wrong.remove(item)
             self.ways["failed"] -= 1
             self.ways["invalid"] += 1
@@ -252,14 +261,14 @@ def asked(seed: int, base: str, paths: Sequence[str]) -> Generator[tuple[Pair, t
                 here.world.go_back(kept)
 
 
-def is_possible(spec: Spec) -> bool:
-    """Whether AWS would let anybody have this."""
-    try:
-        with account() as here:
+def portrait_of(spec: Spec) -> dict[str, Any]:
+    """What it is in a fresh account; nothing if AWS wouldn't let anybody have this."""
+    with account() as here:
+        try:
             here.begin(spec)
-    except REFUSALS:
-        return False
-    return True
+        except REFUSALS:
+            return {}
+        return portrait(here.world, here.world.localized(spec))
 
 
 def failure_of(pair: Pair) -> str:

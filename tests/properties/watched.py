@@ -350,7 +350,7 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
         if wanted is None:
             continue
         if name == "subnets" and found.state.kind == "instance":
-            allowed = {str(item) for item in wanted}
+            allowed = {names.get(str(item), str(item)) for item in wanted}
             value = sorted({names.get(item, item) for item in value} - allowed)  # any of them is in order
         elif isinstance(wanted, Mapping):
             value = {key: (value or {}).get(key) for key in wanted}

@@ -103,7 +103,7 @@ def test_redirect_rules_weights_http2_and_websockets(tool: Tool) -> None:
     # with what `sandbox status` says to export, as with --sandbox
     exported = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "sandbox", "AWS_SECRET_ACCESS_KEY": "sandbox"}
     plain = Tool(tool.folder, **{**exported, "AWS_DEFAULT_REGION": REGION})
-    assert "Verified: 4 of 4 listeners and rules" in plain.run("verify", file.name).stdout
+    assert "Verified: 4 of 4 listeners and rules" in plain.run("verify", "--requests", "10", file.name).stdout
     rules = spec["load_balancers"]["public"]["listeners"]["https"]["rules"]
     rules["shop"]["action"] = {"forward": {"target_groups": weights}}
     file.write_text(yaml.safe_dump(spec, sort_keys=False))

@@ -119,7 +119,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--template", type=given, metavar="NAME", help="a spec that comes with this program; --template list lists them"
     )
-    text = "print the smallest IAM policy with which a command runs over specs or a fleet; asks no account"
+    text = "print the smallest IAM policy with which a command runs over specs or a fleet"
     command = _add(commands, "iam-policy", "iam_policy.iam_policy", text, parents=[_offline()])
     text = "a spec, a folder of specs, or a fleet's file (default stack.yaml)"
     command.add_argument("specs", nargs="*", metavar="SPEC|FLEET", help=text)

@@ -7,6 +7,7 @@ from typing import Final
 
 from alb_reconcile.cli.render.progress import render_throttled, show_moment
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.journal.begun import KILLED
 from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.model.counting import by_resource, count_resources
@@ -88,6 +89,9 @@ def _counts(record: Record) -> Iterator[str]:
 def _details(record: Record) -> Iterator[str]:
     if record.error:
         yield from record.error.split(r"\n")  # as it is recorded, on one line
+    if record.code == KILLED and (half := list(_half_done(record))):
+        more = f" and {len(half) - _MOST} more" if len(half) > _MOST else ""
+        yield f"half done: {', '.join(half[:_MOST])}{more}"
     yield from (f"not ready: {line}" for line in record.not_ready)
     if record.throttled:
         yield render_throttled(record.throttled)
@@ -99,6 +103,13 @@ def _details(record: Record) -> Iterator[str]:
     yield from map(step_line, told[:_MOST])
     if len(told) > _MOST:
         yield f"… and {len(told) - _MOST} more"
+
+
+def _half_done(record: Record) -> Iterator[str]:
+    """The resources of which one step was done and another wasn't, as of a replacement."""
+    for steps in by_resource(record.steps):
+        if {"done"} < {step.how for step in steps}:
+            yield steps[0].key.partition(":")[2].partition("@")[0]
 
 
 def first_steps(steps: Iterable[StepRecord]) -> list[StepRecord]:

@@ -44,7 +44,7 @@ def refuse_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> None
         for old in (known[key] for key in new.needs if new.action == "create" and key in known):
             if old.action != "delete" or old.part_of or _place(old.address) != _place(new.address) or not _moves(old):
                 continue
-            if old.observed and new.desired and _can_become(old.observed, new.desired, ids):
+            if old.observed and old.observed.owner and new.desired and _can_become(old.observed, new.desired, ids):
                 problems.append(
                     f"{new.address} can't be created before {old.address} ({old.id}) is deleted, and nothing is there meanwhile; let the one "
                     f"become the other: run alb-reconcile move SPEC {_spelled(old.address)} {_spelled(new.address)}, then apply"

@@ -9,7 +9,7 @@ from alb_reconcile.spec.document import shorten
 
 def file_mistake(folder: FilePath, name: str, most: int, advice: str) -> str | None:
     """Why a file of `most` bytes that a spec names can't be used; None if it can."""
-    shown = shorten(name)
+    shown = shorten(name) if "-----BEGIN" not in name else "of that name"  # somebody wrote a key, not its file
     try:
         file = (folder / name).resolve()
         if not file.is_relative_to(folder.resolve()):

@@ -131,6 +131,25 @@ def token_of_a_deleted_volume(bench: Bench) -> str:
 
 
 @_alone()
+def token_of_a_deleted_certificate(bench: Bench) -> str:
+    """What does RequestCertificate answer to the token of a certificate that has been deleted, and for how long?"""
+    acm, token = bench.tool.place.client("acm"), f"{bench.run}certificate"
+
+    def request() -> str:
+        made = acm.request_certificate(
+            DomainName=f"{bench.run}.example.com", ValidationMethod="DNS", IdempotencyToken=token, Tags=bench.tags
+        )
+        return str(made["CertificateArn"])
+
+    first = request()
+    acm.delete_certificate(CertificateArn=first)
+    if request() != first:
+        return "another one at once"
+    took = bench.until(lambda: request() != first, patience=4000, poll=60)
+    return "the deleted one, still after an hour" if took is None else f"the deleted one, for {took / 60:.0f} min"
+
+
+@_alone()
 def overlapping_range(bench: Bench) -> str:
     """With which code does AWS refuse an overlapping range of a VPC?"""
     return answer(lambda: bench.ec2.associate_vpc_cidr_block(VpcId=bench.vpc, CidrBlock="10.77.128.0/20"))

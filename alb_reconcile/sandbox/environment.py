@@ -1,0 +1,28 @@
+"""What of a user's environment the sandbox's process gets. It outlives the command, so that no secret may be among it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_KEPT: Final = (
+    "ALB_RECONCILE_SANDBOX_",
+    "HOME",
+    "LANG",
+    "LC_",
+    "LD_",
+    "PATH",
+    "PYTHON",
+    "TMPDIR",
+    "TZ",
+    "VIRTUAL_ENV",
+    "XDG_",
+)
+"""How the variables' names begin."""
+
+
+def environment_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """For the process, which finds this package in it."""
+    kept = {name: value for name, value in environ.items() if name.startswith(_KEPT)}
+    package = str(Path(__file__).parent.parent)
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (package, kept.get("PYTHONPATH"))))}

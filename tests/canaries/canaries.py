@@ -1,0 +1,61 @@
+"""Secrets that are made up, and where they have got to: as they are, and as JSON, a URL or base64 would write them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+
+def canary(name: str) -> str:
+    """A text of its own, which each encoding writes in another way."""
+    return f'cnry+{name}/"Kq7 é~{sum(name.encode()) * 7919:x}=Zx3'
+
+
+def plain_canary(name: str) -> str:
+    """One of characters that a header and a URL may have."""
+    return f"cnry{name}Kq7{sum(name.encode()) * 7919:x}Zx3vw9"
+
+
+@cache
+def forms(secret: str) -> frozenset[bytes]:
+    """All that counts as that secret."""
+    data = secret.encode()
+    texts = {
+        secret,
+        json.dumps(secret)[1:-1],
+        repr(secret)[1:-1],
+        ascii(secret)[1:-1],
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+    }
+    found = {text.encode() for text in texts} | {data.hex().encode()}
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in range(3):  # a secret in the midst of something that is encoded
+            whole = encode(b"\0" * before + data)
+            found.add(whole[(0, 2, 3)[before] : -4])
+    return frozenset(found)
+
+
+def leaks(secrets: Mapping[str, str], text: str | bytes) -> set[str]:
+    """The names of the secrets that a text holds."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return {name for name, secret in secrets.items() if any(form in data for form in forms(secret))}
+
+
+def leaks_in_files(secrets: Mapping[str, str], folder: Path, inputs: Iterable[Path]) -> dict[str, set[str]]:
+    """The same of all files below a folder and their names, but those that a user put there."""
+    given = set(inputs)
+    files = [file for file in folder.rglob("*") if file not in given]
+    found = {
+        str(file.relative_to(folder)): leaks(secrets, (file.read_bytes() if file.is_file() else b"") + bytes(file))
+        for file in files
+    }
+    return {name: names for name, names in found.items() if names}

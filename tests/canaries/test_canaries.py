@@ -1,0 +1,277 @@
+"""Every command, with secrets in all places that take one: none of them gets into what is shown, kept or sent."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+from moto.elbv2.models import elbv2_backends
+from moto.sts.models import sts_backends
+
+from alb_reconcile.cli.main import main
+from alb_reconcile.sandbox.roles import make_roles
+from tests.canaries.canaries import canary, leaks, leaks_in_files, plain_canary
+from tests.harness import REGION, World, by_hand, world
+from tests.journal.github import TOKEN, FakeGitHub, fake_github
+from tests.journal.receiver import Receiver, receiving
+from tests.kinds.hand import Faults
+from tests.kinds.test_authentication import behind, oidc
+from tests.kinds.test_listener import answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+ENVIRONMENT = {
+    "AWS_SECRET_ACCESS_KEY": canary("access key"),
+    "AWS_SESSION_TOKEN": plain_canary("session"),
+    "OIDC_SECRET": canary("oidc in the environment"),
+    "ALB_RECONCILE_WEBHOOK_SECRET": canary("webhook secret"),
+    "GITHUB_TOKEN": TOKEN,
+}
+SECRETS = {
+    **ENVIRONMENT,
+    "user data": canary("user data"),
+    "user data file": canary("user data file"),
+    "oidc file": canary("oidc file"),
+    "ssm": canary("ssm"),
+    "secrets manager": canary("secrets manager"),
+    "webhook URL": plain_canary("hook"),
+    "OTLP header": plain_canary("otlp"),
+    "certificate's key": canary("key"),
+    "external id": plain_canary("external"),
+    "queue": plain_canary("queue"),
+}
+"""By where it is."""
+FLEET = f"""\
+fleet: shops
+defaults: {{role: reconciler, external_id: {SECRETS["external id"]}, regions: [{REGION}], stacks: [small.yaml]}}
+accounts: [{{account_id: "111111111111", name: first}}, {{account_id: "222222222222"}}]
+"""
+SMALL = "stack: small\nvpcs: {main: {cidr_block: 10.9.0.0/16, enable_dns_hostnames: true}}\nsync: {report: [update]}\n"
+
+
+def spec() -> dict[str, Any]:
+    """The demo behind a login, with a secret from each place that may have one."""
+    found = behind(oidc(env="OIDC_SECRET"))
+    listener = found["load_balancers"]["public"]["listeners"]["https"]
+    for number, secret in enumerate(
+        ({"file": "oidc"}, {"ssm": "/oidc"}, {"secretsmanager": "oidc", "json_key": "secret"}), 1
+    ):
+        action = {**oidc(**secret), **answer(404)}
+        conditions = [{"path_pattern": f"/{number}"}]
+        listener["rules"][f"r{number}"] = {"priority": 10 + number, "conditions": conditions, "action": action}
+    found["instances"]["web"]["user_data"] = f"#!/bin/sh\nexport PASSWORD='{SECRETS['user data']}'\n"
+    other = {key: value for key, value in found["instances"]["web"].items() if key not in ("user_data", "count")}
+    found["instances"]["other"] = {**other, "user_data_file": "start.sh"}
+    found["lease"] = "s3://leases/prod"
+    return found
+
+
+class Office:
+    """A folder from which the commands are run, and all that they leave behind."""
+
+    def __init__(
+        self, folder: Path, account: World, hook: Receiver, github: FakeGitHub, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.folder, self.account, self.hook, self.github, self.capsys = folder, account, hook, github, capsys
+        self.said: dict[str, str] = {}
+        self.inputs: set[Path] = set()
+
+    def write(self, name: str, text: str) -> None:
+        """A file of the user's."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        self.inputs.add(path)
+
+    def run(self, line: str, code: int) -> None:
+        """Run a command, and keep what it says."""
+        ended = main(line.replace("RECORD", RECORD).replace("VPC", self._vpc()).split())
+        told = self.capsys.readouterr()
+        self.said[line] = told.out + told.err
+        assert ended == code, f"{line}: {ended}\n{told.out}\n{told.err}"
+
+    def leaks(self, secrets: Mapping[str, str]) -> dict[str, set[str]]:
+        """Where which secrets are that shouldn't be there. `export -o` keeps user data: that is its purpose."""
+        texts: dict[str, str | bytes] = {
+            **self.said,
+            **self._in_aws(),
+            "issues": "\n".join(_texts([self.github.issues, self.github.comments])),
+        }
+        texts |= {f"request {number}": body for number, (*_, body) in enumerate(self.hook.requests, 1)}
+        found = {place: leaks(secrets, text) for place, text in texts.items()}
+        given = {*self.inputs, *self.folder.glob("user-data/*")}
+        found |= leaks_in_files(secrets, self.folder, given)
+        return {place: names for place, names in found.items() if names}
+
+    def _vpc(self) -> str:
+        vpcs = [str(item["VpcId"]) for item in by_hand("ec2").describe_vpcs()["Vpcs"] if not item["IsDefault"]]
+        return vpcs[0] if vpcs else ""
+
+    def _in_aws(self) -> dict[str, str]:
+        """What others who may read the account see: tags and objects."""
+        tags = [
+            ec2_backends[DEFAULT_ACCOUNT_ID][REGION].tags,
+            elbv2_backends[DEFAULT_ACCOUNT_ID][REGION].tagging_service.tags,
+        ]
+        s3 = by_hand("s3")
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket="leases").get("Contents", ())]
+        objects = [s3.get_object(Bucket="leases", Key=key)["Body"].read().decode() for key in keys]
+        return {"tags": "\n".join(_texts(tags)), "objects": "\n".join([*keys, *objects])}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in something."""
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    else:
+        yield str(value)
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Office]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with world() as account, receiving(status=200) as hook, fake_github() as github:
+        environment = {
+            **ENVIRONMENT,
+            **github.environ,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "ALB_RECONCILE_STATE_DIR": str(tmp_path / "state"),
+            "ALB_RECONCILE_LOCK_DIR": str(tmp_path / "locks"),
+            "ALB_RECONCILE_WEBHOOK_ALLOW": "private,http",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{hook.port}",
+            "ALB_RECONCILE_FLEET_QUEUE": f"redis://:{SECRETS['queue']}@127.0.0.1:1/0",
+            "OTEL_EXPORTER_OTLP_HEADERS": f"x-api-key={SECRETS['OTLP header']}",
+        }
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        found = Office(tmp_path, account, hook, github, capsys)
+        path = f"services/{SECRETS['webhook URL']}?token={SECRETS['webhook URL']}"
+        found.write("hook", f"http://127.0.0.1:{hook.port}/{path}")
+        found.write("oidc", SECRETS["oidc file"])
+        found.write("stack.yaml", yaml.safe_dump(spec(), sort_keys=False, allow_unicode=True))
+        found.write("start.sh", f"#!/bin/sh\nexport PASSWORD='{SECRETS['user data file']}'\n")
+        found.write("small.yaml", SMALL)
+        found.write("fleet.yaml", FLEET)
+        by_hand("ssm").put_parameter(Name="/oidc", Value=SECRETS["ssm"], Type="SecureString")
+        by_hand("secretsmanager").create_secret(
+            Name="oidc", SecretString=json.dumps({"secret": SECRETS["secrets manager"]})
+        )
+        by_hand("s3").create_bucket(Bucket="leases")
+        by_hand("iam").upload_server_certificate(
+            ServerCertificateName="one", CertificateBody="x", PrivateKey=SECRETS["certificate's key"]
+        )
+        make_roles([{"arn": f"arn:aws:iam::{'1' * 12}:role/reconciler", "external_id": SECRETS["external id"]}])
+        _in_virtual_time(account, monkeypatch)
+        yield found
+
+
+def _in_virtual_time(account: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that wait for AWS do so on its clock, and no thread waits where that can't be seen."""
+
+    async def to_thread(function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+        return function(*args, **named)
+
+    def with_stack(_options: object, target: object, run: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        return account._run(lambda aws: run(aws, target, *args, **named))
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    monkeypatch.setattr("alb_reconcile.cli.commands.reconcile.with_stack", with_stack)
+
+
+LIFE = (
+    ("validate stack.yaml -v", 0),
+    ("validate --security --format json stack.yaml", 0),
+    ("fmt --check stack.yaml", 2),
+    ("iam-policy --for apply stack.yaml", 0),
+    ("diff --format json small.yaml stack.yaml", 0),
+    ("plan stack.yaml -vv --out plan.json", 0),
+    ("plan --format json stack.yaml", 0),
+    ("plan --format markdown stack.yaml", 0),
+    ("plan --format html stack.yaml", 0),
+    ("graph --format html stack.yaml", 0),
+    ("apply --yes stack.yaml -v RECORD", 1),
+    ("apply --yes --format json stack.yaml RECORD", 0),
+    ("status stack.yaml -vv", 0),
+    ("status --format json stack.yaml", 0),
+    ("report . -v", 1),
+    ("stacks --region us-east-1", 0),
+    ("lock show --format json stack.yaml", 0),
+    ("history stack.yaml", 0),
+    ("history --format json stack.yaml", 0),
+    ("sync stack.yaml -v RECORD", 0),
+    ("verify --requests 1 --timeout 1s --connect-to 443=127.0.0.1:1 stack.yaml", 1),
+    ("move stack.yaml instance.other instance.another", 64),
+    ("release --yes stack.yaml", 0),
+    ("export --vpc VPC", 0),
+    ("export --vpc VPC -o exported.yaml", 0),
+    ("adopt --yes --format json --keep-secrets stack.yaml", 0),
+    ("lock break --yes stack.yaml", 0),
+    ("destroy --yes stack.yaml RECORD", 0),
+    ("sync small.yaml --issue github:acme/ops RECORD", 2),
+    ("fleet plan", 1),
+    ("fleet apply --yes -v RECORD", 1),
+    ("fleet sync -v RECORD", 1),
+    ("fleet status --format json", 1),
+    ("fleet report --format html", 1),
+    ("fleet enqueue", 1),
+)
+"""A day, with each command's exit code."""
+RECORD = "--webhook-url-file hook --metrics-file x.prom --trace"
+
+
+def test_no_command_shows_keeps_or_sends_a_secret(office: Office) -> None:
+    """AWS refuses the first login, and repeats the secret that it was sent."""
+    echo = f"Value '{SECRETS['OIDC_SECRET']}' at 'clientSecret' failed to satisfy constraint"
+    Faults(office.account).refuse("create_listener", "ValidationError", echo)
+    for line, code in LIFE:
+        office.run(line, code)
+    assert "Value '***' at 'clientSecret'" in office.said["apply --yes stack.yaml -v RECORD"]
+    assert "Authorization: Basic" not in repr(office.said)
+    places = [path.partition("?")[0] for _, path, *_ in office.hook.requests]
+    assert {"/v1/traces", f"/services/{SECRETS['webhook URL']}"} <= {*places}
+    assert office.github.issues
+    roles = sts_backends["1" * 12]["aws"].assumed_roles
+    assert roles
+    assumed = {f"role {number}": role.session_token for number, role in enumerate(roles)}
+    assumed |= {f"key {number}": role.secret_access_key for number, role in enumerate(roles)}
+    assert office.leaks(SECRETS | assumed) == {}
+
+
+FORMS: tuple[Callable[[str], str], ...] = (
+    str,
+    json.dumps,
+    quote,
+    lambda text: base64.b64encode(f"x{text}".encode()).decode(),
+)
+
+
+def test_a_leak_would_be_found(office: Office) -> None:
+    """In each form, wherever it is."""
+    vpc = by_hand("ec2").create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    (office.folder / "state").mkdir()
+    for form in FORMS:
+        text = f"before {form(SECRETS['user data'])} after"
+        office.said["plan"] = text
+        (office.folder / "state" / "x").write_text(text, encoding="utf-8")
+        office.github.add(text)
+        office.hook.requests.append(("POST", "/hook", {}, text.encode()))
+        by_hand("ec2").create_tags(Resources=[vpc], Tags=[{"Key": "x", "Value": text}])
+        by_hand("s3").put_object(Bucket="leases", Key="x", Body=text.encode())
+        found = office.leaks(SECRETS)
+        places = ("plan", "tags", "objects", "issues", "request 1", "state/x")
+        assert found == {place: {"user data"} for place in places}
+        office.hook.requests.clear()
+        office.github.issues.clear()
