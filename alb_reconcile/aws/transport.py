@@ -7,6 +7,7 @@ import copy
 import logging
 import os
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -186,6 +187,10 @@ class BotoTransport:
             raise _invalid(client, service, operation, foreign_answer() or "what can't be parsed") from None
         except BotoCoreError as error:
             raise transport_error(service, operation, error) from None
+        except RuntimeError as error:
+            if self._role is None or "credentials are still expired" not in str(error):
+                raise
+            raise _expired(self._role) from None
         self.answered = True
         return answer
 
@@ -232,6 +237,14 @@ def _not_assumed(role: Role, details: Mapping[str, Any]) -> AwsError:
             f"the role {role.arn} can't be assumed: {code}: {said}; see that it exists, that its trust policy allows this identity{asked}, "
             "and that this identity may call sts:AssumeRole"
         )
+    )
+
+
+def _expired(role: Role) -> UnreachableError:
+    """That the role's credentials were of no use when they came, as botocore sees by this machine's clock."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return UnreachableError(
+        f"the credentials of the role {role.arn} had expired when they came; this machine's clock says {now}: set it by a time server"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -63,13 +64,22 @@ def test_what_expires_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> Non
     _make()
     transport = _transport()
     assert _account(transport) == ACCOUNT
-    from datetime import UTC, datetime, timedelta
-
     later = datetime.now(UTC) + timedelta(minutes=55)  # an hour is what it was asked for
     transport._session._credentials._time_fetcher = lambda: later
     monkeypatch.setattr("botocore.credentials._local_now", lambda: later)
     assert _account(transport) == ACCOUNT
     assert len(sts_backends[ACCOUNT]["aws"].assumed_roles) == 2
+
+
+def test_a_clock_that_is_hours_ahead_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To it each session has expired when it comes."""
+    _make()
+    later = datetime.now(UTC) + timedelta(hours=3)
+    transport = _transport()
+    transport._session._credentials._time_fetcher = lambda: later
+    monkeypatch.setattr("botocore.credentials._local_now", lambda: later)
+    with pytest.raises(UnreachableError, match=r"role \S+ had expired when they came; this machine's clock .* set it"):
+        _account(transport)
 
 
 @pytest.mark.parametrize(
