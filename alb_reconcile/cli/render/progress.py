@@ -77,6 +77,10 @@ class Progress:
         text = _brief(item.text)
         if "(now" in text and not self.live:
             self._mention(str(item.address), f"  {item.address} waits for {text}", text)
+        if not text and self._said.pop(str(item.address), None):
+            word = "active" if item.address == item.within else "healthy"
+            took = (time.monotonic() - since) * self.speed
+            emit(f"  {self.style.paint('✓', 'green')} {item.address} {word} ({took:.1f} s)")
         self.tick()
 
     def tick(self) -> None:
