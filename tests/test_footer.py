@@ -72,9 +72,7 @@ def test_the_last_minute_has_the_load_balancer_and_its_targets(plan: Plan) -> No
     assert shown(progress) == []
 
 
-def test_without_a_terminal_each_wait_that_was_told_has_its_end(
-    plan: Plan, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_terminal_each_wait_that_was_told_has_its_end(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(PLAIN, plan)
     balancer, group = Address("load_balancer", "public"), Address("target_group", "web")
     told, silent = (Address("registration", f"web/web-{number}:80") for number in (1, 2))
