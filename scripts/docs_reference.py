@@ -1,4 +1,4 @@
-"""The reference's pages, from what the program itself says: schemas, command line, exit codes, schemas of outputs.
+"""The reference's pages, from what the program itself says: schemas, command line, schemas of outputs.
 
 What has no description is an error, so that nothing gets in undocumented.
 """
@@ -15,25 +15,11 @@ from typing import Any, Final
 import yaml
 
 from alb_reconcile.cli.options.parser import make_parser
-from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec import schema
 
 ROOT: Final = Path(__file__).parent.parent
 OUTPUTS: Final = ROOT / "schemas" / "output"
 Schema = Mapping[str, Any]
-
-EXIT_CODES: Final = {
-    ExitCode.OK: "Success.",
-    ExitCode.FAILED: "Something failed, in part or whole. Nothing is rolled back. Run the command again to continue.",
-    ExitCode.CHANGES: "Changes are pending (`plan --detailed-exitcode`), something requires manual action (`sync`), or there are "
-    "findings (`validate --security`).",
-    ExitCode.INVALID: "The spec is invalid, or missing. Nothing was changed.",
-    ExitCode.REFUSED: "Refused for safety. Nothing was changed. The message says how to allow it.",
-    ExitCode.HELD: "Another run holds the stack. `--lock-timeout 5m` waits for it.",
-    ExitCode.USAGE: "The command line is wrong.",
-    ExitCode.INTERRUPTED: "Interrupted: Ctrl-C, SIGTERM, or a terminal that is gone. Run the command again to continue.",
-}
-"""Each code that there is: a new one without a sentence ends the build."""
 
 COMMON: Final = {
     "--format": "what to print: text for people, or the other format for programs",
@@ -55,7 +41,6 @@ def pages() -> dict[str, str]:
     missing: list[str] = []
     found = {
         "commands.md": _commands(missing),
-        "exit-codes.md": _exit_codes(missing),
         "json.md": _outputs(missing),
         **{f"spec/{kind.replace('_', '-')}.md": text for kind, text in _kinds(missing)},
         "spec/index.md": _index(),
@@ -323,24 +308,7 @@ def _value(action: argparse.Action) -> str:
     return "|".join(map(str, action.choices)) if action.choices else action.dest.upper()
 
 
-# ── exit codes and outputs ──
-
-
-def _exit_codes(missing: list[str]) -> str:
-    missing += [f"the exit code {code.value}" for code in ExitCode if code not in EXIT_CODES]
-    rows = "\n".join(f"| {code.value} | {text} |" for code, text in EXIT_CODES.items())
-    return f"""\
-# Exit codes
-
-Every command ends with one of these:
-
-| Code | Means |
-| --- | --- |
-{rows}
-
-To run a command again is safe after each of them: nothing is done twice. What a scheduler makes of the codes of `sync` is in
-[Unattended runs](../cron.md#exit-codes).
-"""
+# ── outputs ──
 
 
 def _outputs(missing: list[str]) -> str:

@@ -27,6 +27,8 @@ CODE: Final = re.compile(r"`[^`]*`")
 """In a table's code GitHub wants `|` behind a backslash, which would be shown here."""
 FENCE: Final = re.compile(r"^(?: {0,8})(```|~~~)")
 GENERATED: Final = "docs/reference/"
+SITE_ONLY: Final = re.compile(r"^<!-- site: (.*) -->$")
+"""A line for the site: its links to generated pages would be dead in a clone, so pages have none elsewhere."""
 SHIM: Final = "https://unpkg.com/iframe-worker/shim"
 """What Zensical's pages fetch so that the search works without a server; docs/assets/ has a copy."""
 
@@ -76,6 +78,8 @@ class Staging:
             where = f"{source}:{number}"
             if fence or line.startswith("    "):
                 lines.append(line)
+            elif site_only := SITE_ONLY.match(line):
+                lines.append(site_only[1])
             else:
                 cells = CODE.sub(lambda found: found[0].replace("\\|", "|"), line) if line.startswith("|") else line
                 lines.append(LINK.sub(partial(self._replaced, source, place, where), cells))
@@ -89,7 +93,7 @@ class Staging:
         if not path or urlsplit(link).scheme:
             return link
         wanted = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-        if wanted in self._reference:
+        if {source, wanted} <= self._reference.keys():
             return link
         file = ROOT / wanted
         if file.is_dir() and (file / "README.md").is_file():

@@ -72,6 +72,22 @@ def test_the_last_minute_has_the_load_balancer_and_its_targets(plan: Plan) -> No
     assert shown(progress) == []
 
 
+def test_without_a_terminal_each_wait_that_was_told_has_its_end(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(PLAIN, plan)
+    balancer, group = Address("load_balancer", "public"), Address("target_group", "web")
+    told, silent = (Address("registration", f"web/web-{number}:80") for number in (1, 2))
+    progress.waiting(Awaited(balancer, balancer, "the load balancer to be active (now provisioning)"))
+    progress.waiting(Awaited(told, group, TARGET))
+    progress.waiting(Awaited(silent, group, "not looked at yet"))
+    for address, within in ((balancer, balancer), (told, group), (silent, group)):
+        progress.waiting(Awaited(address, within, ""))
+    lines = capsys.readouterr().out.splitlines()
+    assert [re.sub(r"[\d.]+ s", "0 s", line) for line in lines if "✓" in line] == [
+        "  ✓ load_balancer.public active (0 s)",
+        "  ✓ registration.web/web-1:80 healthy (0 s)",
+    ]
+
+
 def test_an_estimate_that_is_past_is_said_to_be(plan: Plan) -> None:
     progress = Progress(PLAIN, plan)
     least, most = plan.takes

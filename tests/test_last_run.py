@@ -61,12 +61,12 @@ def test_who_when_and_from_what(plan: Plan, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "warning"),
     [
-        ({"user": "bob"}, "that was bob, not you"),
-        ({"host": "ci"}, "that was on ci, not here"),
-        ({"spec_file": "other.yaml"}, "that was other.yaml, not specs/demo.yaml"),
+        ({"user": "bob"}, "the last run was by bob, not by you"),
+        ({"host": "ci"}, "the last run was on ci, not here"),
+        ({"spec_file": "other.yaml"}, "the last run was of other.yaml, not of specs/demo.yaml"),
         ({"command": "sync", "user": "bot"}, ""),
         ({"spec_digest": "another"}, "another spec has been applied since then, by a run that isn't recorded here"),
-        ({"user": "\x1b[2J"}, "that was \\x1b[2J, not you"),
+        ({"user": "\x1b[2J"}, "the last run was by \\x1b[2J, not by you"),
     ],
 )
 def test_another(plan: Plan, tmp_path: Path, changes: dict[str, str], warning: str) -> None:

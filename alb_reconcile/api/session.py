@@ -64,7 +64,10 @@ def connect(
         found, fresh = sandbox_client.start()
         endpoint, speed = found.endpoint_url, found.speed
         if fresh:
-            say(f"sandbox started at {endpoint}; it doesn't run user data, and lasts until: alb-reconcile sandbox stop")
+            say(
+                f"sandbox started at {endpoint}: new and empty, and {speed:g} times as fast as AWS, whose times are shown; "
+                "it doesn't run user data, and lasts until: alb-reconcile sandbox stop"
+            )
     workers, sandbox = session.max_workers, session.sandbox
     transport = BotoTransport(
         region=region, profile=session.profile, endpoint_url=endpoint, max_workers=workers, sandbox=sandbox,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from alb_reconcile.cli.options import parser
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec import schema
 from scripts import docs_reference
-from scripts.docs_reference import EXIT_CODES, UndocumentedError, pages
+from scripts.docs_reference import ROOT, UndocumentedError, pages
 from scripts.docs_site import Staging, broken, unnamed
 
 if TYPE_CHECKING:
@@ -40,6 +41,20 @@ def test_a_link_out_of_the_documentation_leads_to_a_page_of_that_file() -> None:
     assert "stack: demo" in staging.texts["files/specs/demo.yaml.md"]
 
 
+def test_a_link_to_a_generated_page_is_in_the_site_only() -> None:
+    """In a clone it would be dead."""
+    staging = Staging()
+    staging._add("docs/some.md", "[a](reference/commands.md)\n<!-- site: [b](reference/commands.md) -->")
+    found = [problem for problem in staging.problems if problem.startswith("docs/some.md")]
+    assert found == ["docs/some.md:1: there is no docs/reference/commands.md"]
+    assert "\n[b](reference/commands.md)" in staging.texts["some.md"]
+
+
+def test_every_exit_code_is_explained() -> None:
+    text = (ROOT / "docs" / "reference" / "exit-codes.md").read_text(encoding="utf-8")
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)] == sorted(ExitCode)
+
+
 def test_links_of_the_built_site_are_followed(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '<h1 id="top"></h1><a href="b.html#part">b</a><img src="none.png"><a href="#top">x</a>'
@@ -60,12 +75,11 @@ def test_a_page_that_nobody_finds() -> None:
 
 @pytest.mark.usefixtures("fresh")
 def test_what_has_no_word_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An option, an exit code, a key of a spec and one of an output."""
+    """An option, a key of a spec and one of an output."""
     whole = parser.make_parser()
     name, command = next(iter(docs_reference.commands(whole)))
     command.add_argument("--silent-option")
     monkeypatch.setattr(docs_reference, "make_parser", lambda: whole)
-    monkeypatch.delitem(EXIT_CODES, ExitCode.HELD)
     found = {**schema.resolved("key_pair")}
     found["properties"] = {**found["properties"], "silent": {"type": "string"}}
     original = schema.resolved
@@ -79,7 +93,6 @@ def test_what_has_no_word_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_p
         pages()
     for told in (
         f"{name} --silent-option has no description",
-        "the exit code 5 has no description",
         "key_pair.silent has no description",
         "some.schema.json: list[].silent has no description",
     ):

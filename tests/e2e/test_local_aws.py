@@ -56,7 +56,7 @@ def test_it_is_started_on_demand_whatever_the_environment_says_of_aws(fresh: Too
     }
     ended = fresh.run("plan", DEMO, **hostile)
     assert "sandbox started at http://127.0.0.1:" in ended.stderr
-    assert "it doesn't run user data" in ended.stderr
+    assert "new and empty, and 10 times as fast as AWS, whose times are shown; it doesn't run user data" in ended.stderr
     assert "16 to create" in ended.stdout
     assert "started" not in fresh.run("stacks", **hostile).stderr
     state = fresh.state()

@@ -53,7 +53,7 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
 )
 _PROGRESS: Final = re.compile(r"  (?:\x1b\[\d+m)?[✓✗·](?:\x1b\[0m)? \S+ .*")
 _AT_ONCE: Final = re.compile(r"  \S+ started \(.*\)| +\d+\.\d\d s  \w+ \w+")
-_WAITING: Final = re.compile(r"  (?:\S+ )?waits for (?!one)")
+_WAITING: Final = re.compile(r"  (?:\S+ )?waits for (?!one)|  (?:\x1b\[\d+m)?✓(?:\x1b\[0m)? \S+ (?:active|healthy)\b")
 _ELAPSED: Final = re.compile(r" \(\d+(?:\.\d)? s\)$")
 _READ: Final = ("describe_", "get_", "list_")
 HOST: Final = socket.gethostname()

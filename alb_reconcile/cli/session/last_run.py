@@ -82,9 +82,9 @@ def _difference(last: Record, spec_file: str, applied: str) -> str:
     if applied and last.is_success and applied != last.spec_digest:
         return "another spec has been applied since then, by a run that isn't recorded here"
     if last.command != "sync" and last.user != user_name():
-        return printable(f"that was {last.user}, not you")
+        return printable(f"the last run was by {last.user}, not by you")
     if last.host != socket.gethostname():
-        return printable(f"that was on {last.host}, not here")
+        return printable(f"the last run was on {last.host}, not here")
     if spec_file and last.spec_file and Path(last.spec_file).name != Path(spec_file).name:
-        return printable(f"that was {last.spec_file}, not {spec_file}")
+        return printable(f"the last run was of {last.spec_file}, not of {spec_file}")
     return ""
