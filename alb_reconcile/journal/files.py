@@ -89,6 +89,10 @@ def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -
 
 def unwritable(file: Path, error: OSError) -> RecordError:
     """What to say of a file that can't be written."""
+    if isinstance(error, FileNotFoundError):
+        return RecordError(
+            f"{file} can't be written: there is no folder {file.parent}; create it, and let this user write there"
+        )
     return RecordError(
         f"{file} can't be written: {(error.strerror or str(error)).lower()}; its old content is still there. "
         "Free up space, or give this user write access"

@@ -31,27 +31,36 @@ def tell(event: str, /, *, level: int = logging.INFO, **fields: Any) -> None:
 
 
 def configure_logs(
-    write: Callable[[str], None], *, terminal: bool, mask: Mask, verbose: bool = False, quiet: bool = False
+    write: Callable[[str], None],
+    *,
+    terminal: bool,
+    mask: Mask,
+    verbose: bool = False,
+    quiet: bool = False,
+    errors: bool = True,
 ) -> None:
     """Have all log lines written by `write`, each without its line end: readable on a terminal, else as JSON.
 
-    `quiet`: warnings and errors only. Those of libraries too, from warnings on. Called again, it replaces what it did before. Without it nothing of this
+    `quiet`: warnings and errors only. Without `errors`, none of this program's, since a report tells them. Those of libraries too, from warnings on. Called again, it replaces what it did before. Without it nothing of this
     program's is logged.
     """
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _Lines)]:
         root.removeHandler(handler)
-    root.addHandler(_Lines(write, terminal, mask))
+    root.addHandler(_Lines(write, terminal, mask, errors=errors))
     root.setLevel(logging.WARNING)  # below that, HTTP clients write whole URLs
     _LOG.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 class _Lines(logging.Handler):
-    def __init__(self, write: Callable[[str], None], terminal: bool, mask: Mask) -> None:
+    def __init__(self, write: Callable[[str], None], terminal: bool, mask: Mask, *, errors: bool) -> None:
         super().__init__()
+        self._errors = errors
         self._write, self._terminal, self._mask = write, terminal, mask
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name == _OWN and record.levelno >= logging.ERROR and not self._errors:
+            return
         try:
             line = self._line(record)
         except Exception as error:  # a message that doesn't fit its arguments; logging itself would show them

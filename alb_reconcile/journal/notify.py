@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.journal.webhook import Webhook, send
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.files import read_file
@@ -24,6 +25,8 @@ Delivery = Literal["unchanged", "sent", "held_back"]
 
 _MOST: Final = 50
 """Steps that a message names."""
+_CHANGES: Final = 10
+"""Changes of one step that it has."""
 _LARGEST: Final = 64 * 1024 * 1024
 
 
@@ -44,6 +47,7 @@ class StepSummary(msgspec.Struct, frozen=True):
     error: str
     request_id: str
     reason: str
+    changes: tuple[str, ...]
 
 
 class Body(msgspec.Struct, frozen=True, tag_field="version", tag=1):
@@ -219,11 +223,15 @@ def _message(record: Record, event: Event) -> Message:
     fields = vars(record) | {
         "event": event,
         "text": f"{record.stack} ({record.region}): {_summary(record, event)}",
-        "left": record.withheld[:_MOST],
-        "failed": record.having(how="failed")[:_MOST],
-        "corrected": record.having(how="done", cause="drift")[:_MOST],
+        "left": _first(record.withheld),
+        "failed": _first(record.having(how="failed")),
+        "corrected": _first(record.having(how="done", cause="drift")),
     }
     return Message(f"{record.run}-{event}", msgspec.convert(fields, Body, from_attributes=True))
+
+
+def _first(steps: tuple[StepRecord, ...]) -> list[StepRecord]:
+    return [replace(step, changes=step.changes[:_CHANGES]) for step in steps[:_MOST]]
 
 
 def _summary(record: Record, event: Event) -> str:
@@ -234,7 +242,8 @@ def _summary(record: Record, event: Event) -> str:
         number = total(record.withheld)
         return f"the spec has changed, and {number} {'resource isn' if number == 1 else 'resources aren'}'t as it says"
     if event == "corrected":
-        return f"{len(record.having(how='done', cause='drift'))} differences corrected"
+        number = len(record.having(how="done", cause="drift"))
+        return f"{number} difference{'s' * (number != 1)} corrected"
     if event == "recovered":
         return "in sync again"
     failed = record.having(how="failed")

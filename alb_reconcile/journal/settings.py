@@ -12,7 +12,7 @@ from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import Retention
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.tracing import Tracing, read_tracing, secrets_of
-from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
+from alb_reconcile.journal.webhook import ALLOW_VARIABLE, SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.files import read_file
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 METRICS_VARIABLE: Final = "ALB_RECONCILE_METRICS_FILE"
 URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"
 SECRET_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_SECRET_FILE"  # noqa: S105 (a variable's name)
-ALLOW_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_ALLOW"
 ALLOWANCES: Final = ("private", "http")
 _LONGEST: Final = 4096
 """Bytes of a URL or a secret."""
@@ -79,7 +78,13 @@ def read_settings(
             raise UsageError(
                 f"--webhook-allow or {ALLOW_VARIABLE} takes {' and '.join(ALLOWANCES)}, with a comma between them; correct it"
             )
-        webhook = make_webhook(url, secret, private="private" in allow, plain="http" in allow)
+        webhook = make_webhook(
+            url,
+            secret,
+            private="private" in allow,
+            plain="http" in allow,
+            place=webhook_url_file or environ.get(URL_FILE_VARIABLE) or URL_VARIABLE,
+        )
     elif webhook_secret_file or webhook_allow:
         raise UsageError(f"no webhook is configured; give --webhook-url-file, or set {URL_VARIABLE}")
     chosen = metrics_file or environ.get(METRICS_VARIABLE)

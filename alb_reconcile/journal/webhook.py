@@ -16,6 +16,7 @@ from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.version import __version__
 
 URL_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL"
+ALLOW_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_ALLOW"
 SECRET_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_SECRET"  # noqa: S105 (a variable's name)
 _SHORTEST: Final = 16
 _CONNECT: Final = 2.0
@@ -41,21 +42,25 @@ class Webhook:
     """Messages about all stacks together."""
 
 
-def make_webhook(url: str, secret: str, *, private: bool = False, plain: bool = False) -> Webhook:
-    """Check the settings. A `secret` that begins with whsec_ is base64, as Standard Webhooks has it.
+def make_webhook(
+    url: str, secret: str, *, private: bool = False, plain: bool = False, place: str = URL_VARIABLE
+) -> Webhook:
+    """Check the settings. A `secret` that begins with whsec_ is base64, as Standard Webhooks has it. `place` is where the
+    URL was read: a variable or a file.
 
     Raises UsageError, whose text has neither the URL nor the secret in it.
     """
-    parsed = _parse(url)
+    parsed = _parse(url, place)
     title = f"{parsed.scheme}://{parsed.raw_host.decode('ascii')}"
-    if parsed.scheme != "https" and not (plain and parsed.scheme == "http"):
+    if parsed.scheme != "https" and not plain:
         raise UsageError(
-            f"the webhook's URL has to begin with https://{' or http://' if plain else ''}; correct {URL_VARIABLE}, or the file that holds it"
+            f"the webhook's URL has to begin with https://; correct it in {place}, or allow http:// by --webhook-allow http "
+            f"or {ALLOW_VARIABLE}=http"
         )
     return Webhook(url, _key(secret), title, private, plain)
 
 
-def _parse(url: str) -> Any:
+def _parse(url: str, place: str = URL_VARIABLE) -> Any:
     import httpx  # only here: most runs have no webhook
 
     try:
@@ -65,9 +70,7 @@ def _parse(url: str) -> Any:
     except (httpx.InvalidURL, ValueError):
         valid = False
     if not valid:
-        raise UsageError(
-            f"the webhook's URL isn't valid; set {URL_VARIABLE}, or write https://HOST/PATH into the file that holds it"
-        )
+        raise UsageError(f"the webhook's URL isn't valid; write https://HOST/PATH into {place}")
     return parsed
 
 

@@ -43,25 +43,33 @@ async def hold(
 
 @asynccontextmanager
 async def held(
-    aws: Aws, target: DesiredStack, command: str, timeout: float, say: Callable[[str], None]
+    aws: Aws,
+    target: DesiredStack,
+    command: str,
+    timeout: float,
+    say: Callable[[str], None],
+    *,
+    say_waiting: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Callable[[Moment], bool]]:
     """Hold the stack's lock on this host, and then its lease, if it has one.
 
     Gives whether another run may have held them after a moment. Of other hosts nobody knows: so it is with a lease.
+    `say_waiting` is told, instead of `say`, for whom it waits.
 
     Raises HeldError if another run holds one of them for longer than `timeout` seconds, or took the lease over before
     anything was changed; LeaseError; LeaseLostError.
     """
     now = asyncio.get_running_loop().time
     deadline = now() + timeout
-    async with _on_host(aws, target, command, timeout, say) as lock:
+    say_waiting = say_waiting or say
+    async with _on_host(aws, target, command, timeout, say_waiting) as lock:
         if not target.lease:
             yield lock.was_used_since
             return
         store = LeaseStore(aws, LeaseLocation.of(target.lease, await aws.account(), target.region, target.stack))
         lease = Lease(aws, store, lock.title, command, say)
         try:
-            await lease.acquire(max(0.0, deadline - now()))
+            await lease.acquire(max(0.0, deadline - now()), say_waiting)
             yield lambda _: True
         except LeaseLostError as lost:
             if lost.to_another and not aws.changed:

@@ -57,8 +57,11 @@ class Lease:
         self._writing = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
 
-    async def acquire(self, timeout: float) -> None:
-        """Take it, within so many seconds. Raises HeldError with who has it, LeaseError, InterruptedRun."""
+    async def acquire(self, timeout: float, say_waiting: Callable[[str], None] | None = None) -> None:
+        """Take it, within so many seconds. `say_waiting` is told for whom it waits, instead of whom all else is told.
+
+        Raises HeldError with who has it, LeaseError, InterruptedRun.
+        """
         now = asyncio.get_running_loop().time
         deadline, waited = now() + timeout, False
         seen = await self._try(None)
@@ -66,7 +69,7 @@ class Lease:
             if now() >= deadline:
                 raise HeldError(self._held(seen))
             if not waited:
-                self._say(self._waiting(seen))
+                (say_waiting or self._say)(self._waiting(seen))
                 waited = True
             await self._aws.pause(min(durations.POLL_INTERVAL, max(deadline - now(), 0.05)))
             seen = await self._try(seen)

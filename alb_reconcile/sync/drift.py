@@ -47,6 +47,11 @@ def is_ending(planned: StackPlan) -> bool:
     return any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in _own(planned.plan.stack, planned.discovery))
 
 
+def is_absent(planned: StackPlan) -> bool:
+    """Whether there is nothing of the stack."""
+    return not _own(planned.plan.stack, planned.discovery)
+
+
 def _own(stack: str, discovery: Discovery) -> list[Observed]:
     return [item for item in discovery.resources if item.owner == stack and item.state.service and not item.is_gone]
 

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
@@ -18,7 +19,7 @@ from alb_reconcile.journal.settings import Settings
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import AwsError, ExitCode, ReconcileError, UnreachableError
+from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, ReconcileError, UnreachableError
 from alb_reconcile.sync.leftovers import describe_leftovers
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
 from alb_reconcile.sync.targets import Broken, Targets
@@ -140,6 +141,9 @@ class Rounds:
             try:
                 async with recorded(aws, target, "sync", self._settings, _warn, sandbox=connection.sandbox) as recorder:
                     await connection.until_answered(self._sync(aws, target, shared, recorder, report))
+            except HeldError as error:  # somebody is working
+                failure = error
+                tell("stack_held", text=error)
             except ReconcileError as error:
                 failure = error
                 tell("stack_failed", level=40, error=error)
@@ -167,14 +171,15 @@ class Rounds:
 
         ways, timeout = self._ways, self._lock_timeout
         target = await resolve_lookups(aws, target)
-        async with held(aws, target, "sync", timeout, _warn) as was_used_since:
+        locks = partial(held, aws, target, "sync", timeout, _warn, say_waiting=_tell_waiting)
+        async with locks() as was_used_since:
             # whoever has held the stack meanwhile has made the shared reads old
             found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)
         ending = Ending(found.selection, notes=found.notes)
         seen = [*found.selection.steps, *found.selection.left]
         left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), seen) if seen else ""
         if found.selection.steps:
-            async with self._turns, held(aws, target, "sync", timeout, _warn):  # who waits for a turn holds nothing
+            async with self._turns, locks():  # who waits for a turn holds nothing
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 _write_down(recorder, ending)  # so that a run that is killed leaves its plan
                 ending = await correct(aws, target, ways, found, note)
@@ -225,6 +230,10 @@ def _tell_event(event: Event) -> None:
 def _tell_throttled(aws: Aws, region: str) -> None:
     for operation, found in aws.throttled.items():
         tell("throttled", level=10, region=region, operation=operation, times=found.count, last=found.last)
+
+
+def _tell_waiting(text: str) -> None:
+    tell("waiting", text=text)
 
 
 def _warn(text: str) -> None:

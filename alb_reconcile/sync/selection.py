@@ -19,6 +19,11 @@ from alb_reconcile.model.text import printable
 from alb_reconcile.sync.dependents import Dependents
 from alb_reconcile.sync.severity import weigh
 
+NEVER_APPLIED: Final = (
+    "nothing of the stack is there, as it was never applied, or was destroyed: run apply once, or remove the spec"
+)
+"""Why all of a stack waits of which there is nothing."""
+
 
 @dataclass(frozen=True)
 class Selection:

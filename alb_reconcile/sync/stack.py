@@ -15,8 +15,8 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.sync.drift import find_causes, is_applied, is_ending
-from alb_reconcile.sync.selection import Selection, select
+from alb_reconcile.sync.drift import find_causes, is_absent, is_applied, is_ending
+from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
 SIGHTING_INTERVAL: Final = 30.0
 """Seconds between the reads that have to see a difference before it is corrected (`sightings`)."""
@@ -185,6 +185,8 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
         barred = dict.fromkeys(
             (step.key for step in plan.steps), "a destroy of the stack was begun: finish it, or run apply"
         )
+    elif is_absent(planned) and not ways.apply_changes:
+        barred = dict.fromkeys((step.key for step in plan.steps), NEVER_APPLIED)
     barred |= planned.protected  # nobody is there to say that a protection may be lifted
     return select(plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now)
 

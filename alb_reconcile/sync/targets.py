@@ -70,6 +70,9 @@ def _files_of(place: str) -> list[str]:
         if not found:
             raise UsageError(f"no file matches {shorten(place)}; correct the pattern, or name specs")
         return found
+    if path.suffix not in _ENDINGS and not path.exists():
+        kind = "folder" if place.endswith("/") else "file or folder"
+        raise UsageError(f"there is no {kind} {shorten(place)}; name a spec, or a folder of specs")
     return [place]  # whether it can be read is the loader's to say
 
 

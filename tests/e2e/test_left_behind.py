@@ -128,7 +128,11 @@ def test_a_full_disk(shop: Tool, tmp_path: Path) -> None:
 
 def test_mistakes_are_told_before_anything_is_changed(shop: Tool, tmp_path: Path) -> None:
     for content, options, text in (
-        ("http://x.example.com/T0KEN", ("--webhook-secret-file", "secret"), "has to begin with https://"),
+        (
+            "http://x.example.com/T0KEN",
+            ("--webhook-secret-file", "secret"),
+            "has to begin with https://; correct it in url, or allow http:// by --webhook-allow http",
+        ),
         ("https://x.example.com/T0KEN", (), "has no secret to sign with"),
     ):
         (tmp_path / "url").write_text(content)

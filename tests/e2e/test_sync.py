@@ -97,6 +97,8 @@ def test_broken_specs_dont_stop_the_others(sandbox: Tool, stacks: Path, account:
         ("nothing/*.yaml", 'no file matches "nothing/*.yaml"'),
         ("home", 'there is no *.yaml or *.yml in the folder "home"'),
         ("gone.yaml", "gone.yaml:1:1: can't be read"),
+        ("gone/", 'there is no folder "gone/"'),
+        ("gone", 'there is no file or folder "gone"'),
     ],
 )
 def test_what_names_no_spec_is_told(sandbox: Tool, place: str, said: str) -> None:
@@ -118,6 +120,8 @@ def test_a_stack_that_another_run_holds_is_left_to_it(
         told = "one  held\n    one (account 123456789012, us-east-1) is held by alb-reconcile apply (user "
         assert told in ended.stdout
         assert "1 in sync, 1 held" in tool.run("sync", str(stacks)).stdout
+        quiet = tool.run("sync", "-q", str(stacks / "one.yaml"), expect=5)
+        assert (quiet.stdout, quiet.stderr) == ("", "")
         holder.kill()
         rest_of(holder)
     assert "in sync" in tool.run("sync", str(stacks / "one.yaml")).stdout

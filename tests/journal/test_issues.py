@@ -119,6 +119,14 @@ class TestGitHub:
         assert not update(issues_of(github), left())
         assert (len(github.issues), issue["state"]) == (1, "open")
 
+    def test_a_stack_in_the_sandbox(self, github: FakeGitHub) -> None:
+        """The commands are those for the sandbox."""
+        update(issues_of(github), left(place="sandbox", spec_file="stack.yaml"))
+        assert (
+            "`alb-reconcile plan --sandbox stack.yaml` shows what is to be done, and `apply --sandbox`"
+            in github.issues[0]["body"]
+        )
+
     @pytest.mark.parametrize("record", [left(result="held"), left(result="interrupted"), made(not_ready=("x",))])
     def test_runs_that_say_nothing(self, github: FakeGitHub, record: Record) -> None:
         assert not update(issues_of(github), record)

@@ -131,6 +131,12 @@ def test_a_message(post: Post) -> None:
     assert post.receiver.requests[0][2]["webhook-id"] == f"{'0' * 32}-drift_detected"
 
 
+def test_a_message_says_what_differs(post: Post) -> None:
+    """The first ten properties of each step; the history has the rest."""
+    post.run(left(replace(UPDATE, how="withheld", changes=tuple(f"tags.{n}: 1 → 2" for n in range(12)))))
+    assert post.messages[0]["left"][0]["changes"] == [f"tags.{n}: 1 → 2" for n in range(10)]
+
+
 def test_stacks_are_told_apart(post: Post) -> None:
     post.run(failed())
     post.run(failed(region="us-east-1"))
@@ -270,4 +276,4 @@ def test_the_form_of_a_message(post: Post) -> None:
         "version", "event", "text", "run", "command", "stack", "region", "account", "place", "started", "ended", "result",
         "host", "error", "code", "counts", "left", "failed", "corrected",
     ]  # fmt: skip
-    assert list(message["left"][0]) == ["key", "action", "cause", "code", "error", "request_id", "reason"]
+    assert list(message["left"][0]) == ["key", "action", "cause", "code", "error", "request_id", "reason", "changes"]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.cli.main import main
-from alb_reconcile.journal.record import Record
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.sync import sync_text
+from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec.stack import load_stack
 from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.selection import NEVER_APPLIED
 from alb_reconcile.sync.targets import find_specs, load_targets
 
 if TYPE_CHECKING:
@@ -89,6 +93,15 @@ def test_the_gravest_result_makes_the_exit_code(results: tuple[str, ...], code: 
     assert Report([_record(result) for result in results]).code is code
 
 
+def test_a_stack_of_which_nothing_is_there_takes_one_line() -> None:
+    steps = tuple(
+        StepRecord(f"create:vpc.{name}", "create", "spec", "withheld", reason=NEVER_APPLIED) for name in ("a", "b")
+    )
+    record = replace(_record("left"), counts={"create": 2}, steps=steps)
+    told = sync_text(Report([record]), Style(colored=False))
+    assert told.splitlines()[:-1] == ["demo  left  2 require manual action", f"    · {NEVER_APPLIED}"]
+
+
 class TestFailures:
     """On the command line, without AWS."""
 
@@ -107,6 +120,13 @@ class TestFailures:
     def test_settings_that_cant_be_used_are_a_failure(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["sync", "one", "--profile", "nope"]) == 1
         assert "nope" in capsys.readouterr().out
+
+    def test_a_failure_is_told_once_to_cron(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """cron mails standard output and standard error."""
+        assert main(["sync", "-q", "one", "--profile", "nope"]) == 1
+        told = capsys.readouterr()
+        assert told.out.count("nope") == 1
+        assert told.err == ""
 
     def test_a_run_that_cant_be_recorded_is_told(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

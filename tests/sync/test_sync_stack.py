@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.model import tags
+from alb_reconcile.sync.selection import NEVER_APPLIED
 from tests.harness import Spec, demo
 from tests.kinds.hand import LINUX_2, Hand, edited
 from tests.sync.words import done, left, with_image, writes
@@ -243,6 +244,7 @@ class TestChangedSpec:
     def test_a_stack_that_was_never_applied_waits(self, hand: Hand) -> None:
         ending = hand.world.sync(demo())
         assert set(left(ending).values()) == {"spec"}
+        assert set(ending.selection.withheld.values()) == {NEVER_APPLIED}
         assert writes(hand) == []
 
     def test_a_destroyed_stack_stays_destroyed(self, hand: Hand, spec: Spec) -> None:
@@ -250,6 +252,7 @@ class TestChangedSpec:
         hand.world.destroy(spec)
         ending = hand.world.sync(spec)
         assert set(left(ending).values()) == {"spec"}
+        assert set(ending.selection.withheld.values()) == {NEVER_APPLIED}
         assert writes(hand) == []
 
     def test_a_change_without_a_difference_is_known_as_applied(self, hand: Hand, spec: Spec) -> None:

@@ -57,6 +57,7 @@ def sync(options: SyncOptions) -> ExitCode:
         mask=settings.mask,
         verbose=bool(options.connection.verbose),
         quiet=options.quiet,
+        errors=not options.quiet or options.every is not None,  # cron mails both outputs, and the report tells errors
     )
     ask = partial(connect, options.connection, usual_pace=0.5)  # nobody waits for it, and others may
     ways = Ways(options.apply_changes, options.timeout)

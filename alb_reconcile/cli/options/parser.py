@@ -303,7 +303,9 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
         "--parallel", type=number(1, 64), default=8, metavar="N", help="how many stacks are changed at once (default 8)"
     )
     _add_format(command)
-    command.add_argument("-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron")
+    command.add_argument(
+        "-q", "--quiet", action="store_true", help="report only what isn't in sync or held by another run, for cron"
+    )
     text = "how long to wait for a corrected stack's targets to be healthy"
     command.add_argument("--timeout", type=duration(), default=900, metavar="15m", help=text)
     add_issue(command)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from alb_reconcile.cli.render.history import result_text, step_line
+from alb_reconcile.cli.render.history import result_text, step_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.fleet.cells import Cell
 from alb_reconcile.fleet.operation import Outcome
@@ -201,7 +201,7 @@ def _cell(cell: CellResult, width: int, style: Style) -> Iterator[str]:
 def _stack(stack: StackResult, style: Style) -> Iterator[str]:
     name = printable(stack.stack or stack.spec_file)
     yield f"    {name}  {style.paint(result_text(stack.result), _COLORS.get(stack.result, 'dim'))}"
-    told = [*stack.error.splitlines(), *map(step_line, stack.steps), *stack.notes]
+    told = [*stack.error.splitlines(), *step_lines(stack.steps), *stack.notes]
     yield from (f"      {printable(line)}" for line in told[:_MOST])
     if len(told) > _MOST:
         yield f"      … and {len(told) - _MOST} more (--format json)"

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from alb_reconcile.cli.render.progress import render_throttled, show_moment
@@ -12,6 +12,7 @@ from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
+from alb_reconcile.sync.selection import NEVER_APPLIED
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}
 _ENDS: Final = {"failed": "failed", "withheld": "left", "skipped": "not done", "interrupted": "not done"}
@@ -100,9 +101,10 @@ def _details(record: Record) -> Iterator[str]:
         for step in first_steps(record.steps)
         if step.how in ("failed", "withheld") or (step.how, step.cause) == ("done", "drift")
     ]
-    yield from map(step_line, told[:_MOST])
-    if len(told) > _MOST:
-        yield f"… and {len(told) - _MOST} more"
+    lines = step_lines(told)
+    yield from lines[:_MOST]
+    if len(lines) > _MOST:
+        yield f"… and {len(lines) - _MOST} more"
 
 
 def _half_done(record: Record) -> Iterator[str]:
@@ -119,6 +121,13 @@ def first_steps(steps: Iterable[StepRecord]) -> list[StepRecord]:
         first = next((step for step in each if step.key.startswith(f"{step.action}:")), each[0])
         found += [step for step in each if step is first or step.how == "failed" or step.how != first.how]
     return found
+
+
+def step_lines(steps: Sequence[StepRecord]) -> list[str]:
+    """What became of steps, a line each; one for a stack of which nothing is there. Not escaped."""
+    if steps and all(step.reason == NEVER_APPLIED for step in steps):
+        return [f"· {NEVER_APPLIED}"]
+    return list(map(step_line, steps))
 
 
 def step_line(step: StepRecord) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from alb_reconcile.cli.render.history import done_counts, first_steps, result_text, step_line
+from alb_reconcile.cli.render.history import done_counts, first_steps, result_text, step_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.record import RESULTS, Record
 from alb_reconcile.model.counting import total
@@ -31,9 +31,10 @@ def sync_json(report: Report, *, indent: int | None = 2) -> str:
 
 
 def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
-    """The same to read; `quiet` leaves out what is in sync, and all of it if everything is."""
+    """The same to read; `quiet` leaves out what is in sync or held by another run, and all of it if everything is."""
     notes = report.notes
-    told = [record for record in report.records if not quiet or record.result != "in_sync" or notes.get(record.run)]
+    fine = ("in_sync", "held") if quiet else ()
+    told = [record for record in report.records if record.result not in fine or notes.get(record.run)]
     if quiet and not told and not report.broken:
         return ""
     width = max((len(printable(record.stack)) for record in told), default=0)
@@ -58,10 +59,11 @@ def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> 
     if record.error:
         yield from (f"    {printable(line)}" for line in record.error.splitlines())
     steps = [step for step in first_steps(record.steps) if step.how != "planned"]
-    for step in steps[:_MOST]:
-        yield f"    {printable(step_line(step))}"
-    if len(steps) > _MOST:
-        yield f"    … and {len(steps) - _MOST} more (alb-reconcile history, or --format json)"
+    lines = step_lines(steps)
+    for line in lines[:_MOST]:
+        yield f"    {printable(line)}"
+    if len(lines) > _MOST:
+        yield f"    … and {len(lines) - _MOST} more (alb-reconcile history, or --format json)"
     for note in notes[:_MOST]:
         yield f"    {printable(note)}"
 

@@ -151,8 +151,12 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
         yield f"… and {len(steps) - _MOST} more steps; `alb-reconcile history` has all of them."
     if actors.note:
         yield actors.note
-    spec = code_span(f"alb-reconcile plan {record.spec_file}") if record.spec_file else "`alb-reconcile plan`"
-    yield f"{spec} shows what is to be done, and `apply` does it. This issue is kept up to date, and closed when a run finds the stack in sync."
+    is_sandbox = record.place == "sandbox"
+    if is_sandbox and actors.texts:
+        yield "The times of changes are by the sandbox's own clock, which runs ahead of this one."
+    option = " --sandbox" * is_sandbox
+    spec = code_span(f"alb-reconcile plan{option} {record.spec_file}".rstrip())
+    yield f"{spec} shows what is to be done, and `apply{option}` does it. This issue is kept up to date, and closed when a run finds the stack in sync."
 
 
 def _lines(step: StepRecord, actors: Actors) -> Iterator[str]:
