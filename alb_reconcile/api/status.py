@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from alb_reconcile.api.runs import on_stack
-from alb_reconcile.api.serving import unready, urls
+from alb_reconcile.api.serving import unready, unserved, urls
 from alb_reconcile.api.session import local_urls
 from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
@@ -51,8 +51,8 @@ class Status:
 
     @property
     def not_ready(self) -> tuple[str, ...]:
-        """What doesn't answer requests yet, in words."""
-        return tuple(unready(self.discovery))
+        """What serves nobody, and what doesn't answer requests yet, in words."""
+        return (*unserved(self.discovery), *unready(self.discovery))
 
     @property
     def warnings(self) -> tuple[str, ...]:
