@@ -1,15 +1,12 @@
 """Where a stack answers, and what of it doesn't yet."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from alb_reconcile.engine.stack import awaited
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.target_group import ServedBy
-from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
@@ -33,26 +30,6 @@ def listeners(discovery: Discovery) -> list[tuple[str, str]]:
             host = hosts[str(state.load_balancer)]
             found.append((item.id, f"{scheme}://{host}{'' if port == default else f':{port}'}/"))
     return sorted(found, key=lambda pair: pair[1])
-
-
-def unserved(discovery: Discovery) -> list[str]:
-    """Where nobody can come in: load balancers without a listener, and groups with targets to which nothing forwards."""
-    live = [item for item in discovery.resources if not item.is_gone]
-    doors = {str(state.load_balancer) for _, state in each_of(live, Listener)}
-    asked = {str(part.target_group) for item in live for part in action_of(item.state).forward}
-    filled = {str(state.target_group) for item, state in each_of(live, Registration) if not item.is_leaving}
-    shut = [f"{item.address} has no listener, so it serves nobody" for item in live if _is_shut(item, doors)]
-    idle = [
-        f"{item.address} has targets, but no listener or rule forwards to it"
-        for item in live
-        if item.address.kind == "target_group" and item.id in filled - asked
-        if not item.detail(ServedBy).load_balancers
-    ]
-    return [printable(line) for line in shut + idle]
-
-
-def _is_shut(item: Observed, doors: Collection[str]) -> bool:
-    return item.address.kind == "load_balancer" and not item.is_leaving and item.id not in doors
 
 
 def unready(discovery: Discovery) -> list[str]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from alb_reconcile.api.runs import on_stack
-from alb_reconcile.api.serving import unready, unserved, urls
+from alb_reconcile.api.serving import unready, urls
 from alb_reconcile.api.session import local_urls
 from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import discover as read
 from alb_reconcile.engine.stack import Standing, find_standing
+from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
@@ -52,7 +53,7 @@ class Status:
     @property
     def not_ready(self) -> tuple[str, ...]:
         """What serves nobody, and what doesn't answer requests yet, in words."""
-        return (*unserved(self.discovery), *unready(self.discovery))
+        return (*unserved(self.discovery.resources), *unready(self.discovery))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from alb_reconcile.api.serving import listeners, unready, unserved, urls
+from alb_reconcile.api.serving import listeners, unready, urls
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import Standing
+from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.shown import id_and_name
 from alb_reconcile.model.address import Address
@@ -35,7 +36,7 @@ class StatusView:
         number = len(self.standing.missing)
         verb = "resource is" if number == 1 else "resources are"
         lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
-        return unserved(self.discovery) + lines + unready(self.discovery)
+        return unserved(self.discovery.resources) + lines + unready(self.discovery)
 
 
 def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
