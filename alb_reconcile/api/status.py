@@ -10,6 +10,7 @@ from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import discover as read
 from alb_reconcile.engine.stack import Standing, find_standing
+from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
@@ -51,8 +52,8 @@ class Status:
 
     @property
     def not_ready(self) -> tuple[str, ...]:
-        """What doesn't answer requests yet, in words."""
-        return tuple(unready(self.discovery))
+        """What serves nobody, and what doesn't answer requests yet, in words."""
+        return (*unserved(self.discovery.resources), *unready(self.discovery))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -284,7 +284,7 @@ class Standing:
 def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
     """What is missing, and which of several resources at one address stay."""
     shown = Counter(item.address for item in discovery.resources if not item.is_gone)
-    if not shown:
+    if not shown or target.destroy:  # without a spec nothing says what stays
         return Standing()
     decisions = decide(target.stack, target.desired, discovery, {})
     missing = sorted(

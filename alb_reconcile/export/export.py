@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -10,6 +10,9 @@ from typing import Any, Final
 from alb_reconcile.adoption.adopt import Adoption, UnmatchedError, find_adoption
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
+from alb_reconcile.engine.plan.decide import DUPLICATE
+from alb_reconcile.engine.unserved import unserved
+from alb_reconcile.export.doubles import find_doubles
 from alb_reconcile.export.draft import Draft, Written
 from alb_reconcile.export.naming import common_prefix, stack_name
 from alb_reconcile.export.scope import Found, Scope, find
@@ -18,6 +21,7 @@ from alb_reconcile.kinds.base import HasFile
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, Problem, RefusedError, SpecError
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.document import Path, render_path
 from alb_reconcile.spec.formatting import dump
@@ -27,6 +31,11 @@ from alb_reconcile.spec.stack import Stack, parse_stack
 _ATTEMPTS: Final = 12
 _UNKNOWN: Final = (
     "AWS doesn't know these, so add what the spec had: policy, lease, rollout, type_change, image_update, min_healthy."
+)
+
+
+_DELETED: Final = (
+    "It has what is there. What was deleted isn't in it, so compare it with an old copy before you apply it."
 )
 
 
@@ -69,6 +78,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
             "none of the names from --from-state and --from-stack is that of something here; look whether it is the right state or stack"
         )
     draft = Draft(found, stack, region, account, wishes.names or {}, await _read_files(aws, found), wishes.folder)
+    draft.doubles = find_doubles(found)
     written, problems, adoption = await _try(aws, draft, wishes)
     lost = sorted(
         key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"
@@ -78,8 +88,14 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     given: tuple[str, ...] = ()
     if scope.stack:
         unsaid = ((address, draft.excluded[key]) for key, address in found.addresses.items() if key in draft.excluded)
-        problems = (*(f"{address} isn't in the spec: {why}" for address, why in unsaid), *problems)
-        header += [_UNKNOWN, *(f"Not as it runs: {text}" for text in problems)]
+        twice = [
+            f"{found.addresses[key]} exists twice: {meant} is in the spec, and apply deletes {key}"
+            for key, meant in sorted(draft.doubles.items())
+        ]
+        problems = (*twice, *(f"{address} isn't in the spec: {why}" for address, why in unsaid), *problems)
+        gaps = [f"{text}; add what was deleted" for text in unserved(_addressed(found))]
+        found.notes.extend(gaps)
+        header += [_UNKNOWN, _DELETED, *gaps, *(f"Not as it runs: {text}" for text in problems)]
     else:
         given = await _needed(aws, written, adoption, wishes) if adoption else ()
         command = " ".join(["alb-reconcile adopt", wishes.file or "FILE", *_flags(written), *given])
@@ -88,6 +104,12 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     count = len(adoption.target.desired) if adoption else len(written.ids)
     text = dump(written.data, written.remarks, header)
     return Export(text, stack, written.files, given, count, tuple(found.notes), problems, bool(scope.stack))
+
+
+def _addressed(found: Found) -> list[Observed]:
+    """All that is in question, as the stack calls it."""
+    there = (item.found for item in found.all.values())
+    return [replace(item, address=found.addresses.get(item.id, item.address)) for item in there]
 
 
 def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
@@ -215,6 +237,8 @@ def _differences(draft: Draft, written: Written, adoption: Adoption) -> tuple[tu
     again = False
     problems = []
     for step in adoption.preview.plan.steps:
+        if step.reason == DUPLICATE:
+            continue  # it is told by itself
         problems.append(f"{step.address} would be {step.action}d ({', '.join(item.path for item in step.changes)})")
         for path, why in _unsayable(step):
             entry = _entry_path(written, step)

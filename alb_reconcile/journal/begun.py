@@ -38,7 +38,7 @@ class Begun:
             raise
 
     def note(self, step: Mapping[str, object]) -> None:
-        """How a step ended: some fields of its record, and `at`, the time. What can't be written isn't missed before a kill."""
+        """That a step has started, or how it ended: some fields of its record, and `at`, the time. What can't be written isn't missed before a kill."""
         with suppress(OSError):
             self._write(json.dumps(step, separators=(",", ":")))
 
@@ -83,7 +83,7 @@ def _record(data: bytes) -> Record:
         key = str(note["key"])
         steps[key] = replace(steps.get(key, StepRecord(key, "")), **note)
     began, last = datetime.fromisoformat(record.started), datetime.fromisoformat(ended)
-    undone = (replace(step, how="interrupted") if step.how == "planned" else step for step in steps.values())
+    undone = (replace(step, how="skipped") if step.how == "planned" else step for step in steps.values())
     found = replace(
         record, steps=tuple(undone), ended=ended, seconds=(last - began).total_seconds(), result="interrupted",
         exit_code=int(ExitCode.INTERRUPTED), code=KILLED, error=_TEXT,

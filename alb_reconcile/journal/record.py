@@ -54,7 +54,8 @@ class Record:
     `requests`: the operation and AWS's request id of each call that changed something. `times`: seconds on AWS's clock until
     a first healthy target was `ready`, all `converged`, a request of --verify was `answered`, and what the steps `took`, with what
     was waited for after them. `not_ready`: what wasn't in the
-    end, where nobody waited for it. `certificates`: when those end that the stack had before, by address. `commit` was checked out where
+    end, where nobody waited for it. `spec_folder`: where the run was
+    started, which `spec_file` is relative to. `certificates`: when those end that the stack had before, by address. `commit` was checked out where
     the spec is. `error` ended the run as a whole.
     """
 
@@ -72,6 +73,7 @@ class Record:
     user: str = ""
     tool: str = ""
     spec_file: str = ""
+    spec_folder: str = ""
     spec_digest: str = ""
     commit: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -113,13 +115,14 @@ class Record:
         return self.having(how="withheld")
 
     def to_data(self) -> dict[str, Any]:
-        """The documented form, without what is empty in a step, and without certificates where there are none."""
+        """The documented form, without what is empty in a step, certificates and a folder where there are none."""
         steps = [
             {key: value for key, value in asdict(step).items() if value not in ("", 0.0, ())} for step in self.steps
         ]
         found = {"version": VERSION, **asdict(self), "steps": steps}
-        if not self.certificates:
-            del found["certificates"]
+        for name in ("certificates", "spec_folder"):
+            if not found[name]:
+                del found[name]
         return found
 
     def to_json(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
@@ -82,6 +83,7 @@ class Recorder:
         self.begun: Begun | None = None
         self._command, self._stack, self._region, self._place = command, stack, region, place
         self._spec_file, self._spec_digest = spec_file, tags.spec_digest_of(desired) if desired else ""
+        self._spec_folder = str(Path.cwd()) if spec_file else ""
         self._mask, self._now = mask, now
         self._started, self._began = now(), time.monotonic()
         self._seconds: dict[str, float] = {}
@@ -98,10 +100,12 @@ class Recorder:
             self._seconds[event.step.key] = event.elapsed
         if event.what == "done" and event.step.action in ("create", "replace"):
             self._created[event.step.key] = event.text
-        if self.begun is not None and event.what in ("done", "failed", "skipped", "interrupted"):
+        if self.begun is not None and event.what in ("started", "done", "failed", "skipped", "interrupted"):
+            # a kill interrupts what has started, and nothing else
+            how = "interrupted" if event.what == "started" else event.what
             known = {"id": event.text} if event.what == "done" and event.text else {}
             known |= {"error": event.text} if event.what == "failed" else {}
-            step = {"key": event.step.key, "action": event.step.action, "how": event.what, **known}
+            step = {"key": event.step.key, "action": event.step.action, "how": how, **known}
             ended = {"seconds": round(event.elapsed, 3), "at": iso(self._now())}
             self.begun.note({name: self._line(value) for name, value in step.items()} | ended)
 
@@ -143,6 +147,7 @@ class Recorder:
             user=self._line(user_name()),
             tool=__version__,
             spec_file=self._line(self._spec_file),
+            spec_folder=self._line(self._spec_folder),
             spec_digest=self._spec_digest,
             commit=self.commit,
             counts=self.plan.count() if self.plan else {},

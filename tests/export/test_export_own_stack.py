@@ -9,15 +9,18 @@ import pytest
 
 from alb_reconcile.export.scope import Scope
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.tags import ADDRESS, from_list, own_tags
 from tests.adoption.adopting import keeper
 from tests.export.exporting import exported, plain, planned, steps
 from tests.export.hand_made import by_ansible
-from tests.kinds.many import HOUR, members, web
+from tests.harness import by_hand
+from tests.kinds.hand import Faults
+from tests.kinds.many import HOUR, members, rows, web
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.harness import Spec
+    from tests.harness import Spec, World
 
 STACK = Scope(stack="demo")
 
@@ -72,6 +75,42 @@ def test_what_is_missing_is_made_again_and_what_is_there_keeps_its_number(tmp_pa
         assert plain(found)["instances"]["web"]["count"] == 3
         made = [step for step in planned(world, found, tmp_path).steps if step.address.kind == "instance"]
         assert [(step.action, step.address.name) for step in made] == [("create", "web-2")]
+
+
+def left_in_a_roll(world: World) -> tuple[str, str]:
+    """A roll whose first old instance is drained and can't be terminated; then the listener is deleted by hand, and web-2
+    terminated. Returns the old web-1 and the new one."""
+    world.converge(web(2))
+    old = members(world)["1"]
+    Faults(world).refuse("terminate_instances", "OperationNotPermitted", times=9)
+    assert world.apply(web(2, "two")).failures
+    elb = world.client("elbv2")
+    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    elb.delete_listener(ListenerArn=listener["ListenerArn"])
+    own = {row["InstanceId"]: own_tags(from_list(row["Tags"]), row["AmiLaunchIndex"])[ADDRESS] for row in rows(world)}
+    by_hand("ec2").terminate_instances(InstanceIds=[known for known, name in own.items() if name == "instance.web-2"])
+    world.clock.advance(HOUR)
+    (new,) = (known for known, name in own.items() if name == "instance.web-1" and known != old)
+    return old, new
+
+
+def test_after_half_a_roll_and_an_outage_the_one_that_is_registered_is_meant_and_what_is_gone_is_said(
+    tmp_path: Path,
+) -> None:
+    with keeper() as (world, _):
+        old, new = left_in_a_roll(world)
+        found = exported(world, STACK, tmp_path)
+        assert plain(found)["target_groups"]["web"]["targets"] == ["web"]
+        assert found.problems == (f"instance.web-1 exists twice: {new} is in the spec, and apply deletes {old}",)
+        assert "two" in (tmp_path / "user-data" / "web").read_text()
+        made = planned(world, found, tmp_path)
+        assert [step.key for step in made.steps] == [f"delete:instance.web-1@{old}"]
+        assert found.notes == (
+            "load_balancer.public has no listener, so it serves nobody; add what was deleted",
+            "target_group.web has targets, but no listener or rule forwards to it; add what was deleted",
+        )
+        assert all(f"# {note}" in found.text for note in found.notes)
 
 
 def test_an_unknown_stack_and_one_that_something_is_part_of_are_refused_with_what_to_do(tmp_path: Path) -> None:

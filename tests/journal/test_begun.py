@@ -15,8 +15,9 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.journal.begun import ENDING, Begun
 from alb_reconcile.journal.history import history_file, read_history, write_history
+from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import StepRecord
-from alb_reconcile.journal.recorder import recorded
+from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -27,7 +28,8 @@ from tests.journal.records import made
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alb_reconcile.journal.record import Record
+    from alb_reconcile.journal.mask import Mask
+from alb_reconcile.journal.record import Record
 
 STEPS = (StepRecord("create:vpc.main", "create"), StepRecord("create:subnet.a", "create"))
 
@@ -62,7 +64,7 @@ def test_a_killed_run_is_in_the_history_with_what_it_did(tmp_path: Path) -> None
     )  # fmt: skip
     assert [(step.key, step.how, step.id) for step in record.steps] == [
         ("create:vpc.main", "done", "vpc-1"),
-        ("create:subnet.a", "interrupted", ""),
+        ("create:subnet.a", "skipped", ""),
     ]
     text = history_text(read_history(tmp_path, "shop"), Style(colored=False))
     assert "interrupted  1 created, 1 not done, 20s, cron@ops-1" in text
@@ -120,6 +122,16 @@ def test_what_cant_be_read_hides_nothing(tmp_path: Path, data: bytes | None) -> 
     write_history(made(), tmp_path)
     past = read_history(tmp_path, "shop")
     assert (len(past.runs), past.unreadable) == (1, 0)
+
+
+def test_only_what_had_started_was_interrupted(tmp_path: Path) -> None:
+    step = Step("create", Address("vpc", "main"))
+    recorder = Recorder("apply", "shop", "eu-west-1", mask=Mask())
+    recorder.begin = lambda: begin(tmp_path)
+    recorder(Event("started", step))
+    assert recorder.begun is not None
+    kill(recorder.begun)
+    assert [step.how for step in read(tmp_path)[0].steps] == ["interrupted", "skipped"]
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alb_reconcile.aws.throttle import Throttled
+from alb_reconcile.cli.render.history import history_text
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.files import RecordError, safe_name, state_folder
-from alb_reconcile.journal.history import Retention, history_file, read_history, write_history
+from alb_reconcile.journal.history import History, Retention, history_file, read_history, write_history
 from alb_reconcile.journal.record import Record, StepRecord
 from tests.journal.records import FAILED, REPLACE, made
 
@@ -242,7 +244,9 @@ class TestRetention:
 WRITER = """
 import sys
 from pathlib import Path
-from alb_reconcile.journal.history import Retention, write_history
+from alb_reconcile.cli.render.history import history_text
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.journal.history import History, Retention, write_history
 from tests.journal.records import made
 print("ready", flush=True)
 sys.stdin.readline()
@@ -278,7 +282,9 @@ ENDLESS = """
 import sys
 from itertools import count
 from pathlib import Path
-from alb_reconcile.journal.history import Retention, write_history
+from alb_reconcile.cli.render.history import history_text
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.journal.history import History, Retention, write_history
 from tests.journal.records import made
 for number in count():
     write_history(made(run=f"{sys.argv[2]}-{number}", error="x" * 100_000), Path(sys.argv[1]), Retention(runs=20, least=5))
@@ -319,7 +325,9 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from alb_reconcile.journal.files import RecordError
-from alb_reconcile.journal.history import Retention, write_history
+from alb_reconcile.cli.render.history import history_text
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.journal.history import History, Retention, write_history
 from tests.journal.records import made
 folder = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
@@ -403,3 +411,10 @@ def test_another_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with FileLock(file.with_name(file.name + ".lock")), pytest.raises(RecordError, match="another process"):
         write(tmp_path, ["b"])
     assert runs(tmp_path) == ["a"]
+
+
+def test_by_its_name_a_stack_tells_where_the_spec_of_its_newest_run_is() -> None:
+    runs = made(spec_folder="/srv/shop"), made(spec_file="old.yaml", spec_folder="/tmp")
+    text = history_text(History(runs), Style(colored=False), tells_files=True)
+    assert text.splitlines()[1] == "  The newest run's spec: /srv/shop/shop.yaml"
+    assert "shop.yaml" not in history_text(History(runs), Style(colored=False))

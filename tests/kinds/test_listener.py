@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.api.status import Status
 from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.status import StatusView, status_text
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.engine.discover import discover
+from alb_reconcile.engine.stack import find_standing
 from alb_reconcile.kinds._actions import actions_from_aws
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.elb_attributes import listener_defaults
 from alb_reconcile.spec.schema import resolved
-from tests.harness import Spec, by_hand, demo
+from tests.harness import REGION, Spec, by_hand, demo, load
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, short, update
 
@@ -312,6 +316,21 @@ def test_one_that_was_deleted_waits_for_an_instance_without_which_it_has_too_few
 ) -> None:
     deleted_with_an_instance(hand, edited(demo(), path, value))
     assert order(hand.world, "create_listener", "register_targets") == ["register_targets", "create_listener"]
+
+
+def test_status_says_first_that_nobody_is_served_and_which_targets_wait(hand: Hand) -> None:
+    hand.make(demo())
+    hand.elb.delete_listener(ListenerArn=hand[HTTP])
+    hand.wait(60)
+    found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))
+    view = StatusView("demo", REGION, found, {}, find_standing(load(demo()).target(), found))
+    assert view.not_ready == [
+        "load_balancer.public has no listener, so it serves nobody",
+        "target_group.web has targets, but no listener or rule forwards to it",
+        "1 resource is missing; plan shows what apply would make",
+    ]
+    assert re.search(r"registration\.web/web-1:80 +unused +i-[0-9a-f]+:80", status_text(view, Style(colored=False)))
+    assert Status("demo", REGION, found).not_ready == tuple(view.not_ready[:2])
 
 
 @pytest.mark.parametrize("code", ["LoadBalancerNotFound", "TargetGroupNotFound", "CertificateNotFound"])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 GROUP, GATEWAY = Address("target_group", "web"), Address("internet_gateway", "main")
 STEPS = [Step("update", GROUP, "arn:tg"), Step("create", GATEWAY)]
+NOT_BEGUN = StepRecord("replace:internet_gateway.main@igw-1", "replace", how="skipped")
 SKIPPED = StepRecord("create:internet_gateway.main", "create", how="skipped")
 SEEN = made()
 
@@ -29,6 +30,8 @@ SEEN = made()
         ((FAILED, SKIPPED), "failed", "which failed: target_group.web, internet_gateway.main"),
         ((UPDATE, replace(SKIPPED, how="interrupted")), "interrupted", "which was interrupted: internet_gateway.main"),
         ((UPDATE,), "failed", ""),
+        ((NOT_BEGUN,), "interrupted", ""),  # it was there then: somebody has deleted it since
+        ((replace(NOT_BEGUN, how="interrupted"),), "interrupted", "which was interrupted: internet_gateway.main"),
         ((FAILED,), "left", ""),
         ((replace(FAILED, key="update:target_group.other@arn:tg"),), "failed", ""),
     ],

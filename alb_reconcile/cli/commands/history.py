@@ -51,7 +51,7 @@ def show(options: HistoryOptions) -> ExitCode:
 
     def text(past: History, style: Style) -> str:
         if past.runs:
-            return history_text(past, style)
+            return history_text(past, style, tells_files=options.stack is not None)
         where = f" in {region}" if region else ""
         torn = f" {past.unreadable} lines there can't be read." if past.unreadable else ""
         told = f"No runs of {shorten(name)}{where} are recorded in {shorten(str(folder / 'history'), 500)}.{torn}"

@@ -12,18 +12,20 @@ from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.status import StacksView, StatusView, stacks_json, stacks_text, status_json, status_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws, with_stack
-from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
+from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
 from alb_reconcile.kinds.base import ListedApart
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, UsageError, ignoring
 
 
 @dataclass(frozen=True)
 class StatusOptions:
     specs: tuple[str, ...]
+    stack: str | None
     detailed_exitcode: bool
     output: Output
     loading: LoadingOptions
@@ -34,13 +36,20 @@ def status(options: StatusOptions) -> ExitCode:
     """Show each resource, the health of the targets, and the URLs. With --detailed-exitcode it exits with 2 where something
     is missing or not ready."""
     is_ready = True
-    for stack in load_stacks(options.specs, options.loading):
-        target = stack.target()
+    for target in _targets(options):
         found, standing = with_stack(options.connection, target, look)
         view = StatusView(target.stack, target.region, found, local_urls(options.connection), standing)
         options.output.show(view, status_text, status_json)
         is_ready &= not view.not_ready
     return ExitCode.OK if is_ready or not options.detailed_exitcode else ExitCode.CHANGES
+
+
+def _targets(options: StatusOptions) -> list[DesiredStack]:
+    if not options.stack:
+        return [stack.target() for stack in load_stacks(options.specs, options.loading)]
+    if options.specs:
+        raise UsageError("status takes SPEC or --stack NAME, not both")
+    return [named_target(StackOptions(options.stack, options.loading.region, None))]
 
 
 @dataclass(frozen=True)

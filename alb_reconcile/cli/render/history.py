@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from alb_reconcile.cli.render.progress import render_throttled, show_moment
@@ -27,12 +28,12 @@ def history_json(past: History) -> str:
     return json.dumps({"version": 1, "runs": runs, "unreadable": past.unreadable}, indent=2)
 
 
-def history_text(past: History, style: Style) -> str:
-    """The same to read. A history is data like any other: nothing of it reaches the terminal unescaped."""
-    return "\n".join(_lines(past, style))
+def history_text(past: History, style: Style, *, tells_files: bool = False) -> str:
+    """The same to read, with the spec that each stack was last run from where nobody has named one. A history is data like any other: nothing of it reaches the terminal unescaped."""
+    return "\n".join(_lines(past, style, tells_files=tells_files))
 
 
-def _lines(past: History, style: Style) -> Iterator[str]:
+def _lines(past: History, style: Style, *, tells_files: bool) -> Iterator[str]:
     place: tuple[str, ...] = ()
     for record in past.runs:
         where = (record.stack, record.region, record.account, record.place)
@@ -41,10 +42,18 @@ def _lines(past: History, style: Style) -> Iterator[str]:
                 yield ""
             place = where
             yield style.paint(_title(record), "bold")
+            if tells_files and (file := _spec(past.runs, where)):
+                yield printable(f"  The newest run's spec: {file}")
         yield _run(record, style)
         yield from (f"      {printable(line)}" for line in _details(record))
     if past.unreadable:
         yield f"{past.unreadable} lines of the history can't be read and were skipped."
+
+
+def _spec(runs: Iterable[Record], where: tuple[str, ...]) -> str:
+    """Where the spec of a stack's newest run was that had one."""
+    own = (item for item in runs if (item.stack, item.region, item.account, item.place) == where)
+    return next((str(Path(item.spec_folder, item.spec_file)) for item in own if item.spec_file), "")
 
 
 def _title(record: Record) -> str:

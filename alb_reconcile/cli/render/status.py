@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from alb_reconcile.api.serving import listeners, unready, urls
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import Standing
+from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.shown import id_and_name
 from alb_reconcile.model.address import Address
@@ -35,7 +36,7 @@ class StatusView:
         number = len(self.standing.missing)
         verb = "resource is" if number == 1 else "resources are"
         lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
-        return lines + unready(self.discovery)
+        return unserved(self.discovery.resources) + lines + unready(self.discovery)
 
 
 def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
@@ -54,11 +55,11 @@ class _Row(NamedTuple):
 
 
 def _row(item: Observed, fate: str, stack: str) -> _Row:
-    # of two at one address a reader asks which is which
+    # of two at one address, and of a target that doesn't serve, a reader asks which is which
     since = f"since {item.created[:19].replace(' ', 'T')}Z" if fate and item.created else ""
     told = [item.reason, item.description, since, f"apply {fate} it" if fate else ""]
     reason = printable("; ".join(filter(None, [" ".join(filter(None, told[:2])), *told[2:]])))
-    is_named = item.address.kind != "registration" or fate
+    is_named = item.address.kind != "registration" or fate or not is_in_order(item)
     known = id_and_name(item.id, item.tags, item.address, stack) if is_named else ""
     color = "green" if is_in_order(item) else "yellow"
     return _Row(item.address, printable(item.status or "present"), color, known, reason)
