@@ -15,7 +15,7 @@ from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.kinds._instance_options import UNSHOWN, attributes
+from alb_reconcile.kinds._instance_options import UNSHOWN, attributes, read_attributes
 from alb_reconcile.kinds._secrets import current_version, secret_of, secret_tag
 from alb_reconcile.kinds.images import RESOLVE
 from alb_reconcile.kinds.instance import Instance
@@ -25,7 +25,7 @@ from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Desired, Observed, each_of
-from alb_reconcile.model.text import camel, printable
+from alb_reconcile.model.text import printable
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,9 @@ async def _tag(
     if isinstance(desired.state, Instance) and isinstance(found.state, Instance):
         bookkeeping[tags.ADOPTED] = found.id
         if tags.ATTRIBUTES in bookkeeping:
-            bookkeeping[tags.ATTRIBUTES] = attributes(await _with_attributes(reader, found.id, desired.state))
+            declared = [name for name in UNSHOWN if getattr(desired.state, name) is not None]
+            there = await read_attributes(reader.aws, found.id, declared)
+            bookkeeping[tags.ATTRIBUTES] = attributes(replace(desired.state, **there))
         reference = desired.state.image_id
         if images.get(reference, reference) != found.state.image_id and not (
             keep.images and reference.startswith(RESOLVE)
@@ -205,18 +207,6 @@ async def _tag(
             )
         volumes = _volumes(reader.rows[found.id], desired.state)
     return Tagging(match.address, found.id, bookkeeping, volumes=volumes)
-
-
-async def _with_attributes(reader: HypotheticalReader, instance: str, wanted: Instance) -> Instance:
-    """The declared attributes that DescribeInstances doesn't show, as they are."""
-    there: dict[str, Any] = {}
-    for name in UNSHOWN:
-        if getattr(wanted, name) is not None:
-            title, operation = camel(name), "describe_instance_attribute"
-            attribute = title[:1].lower() + title[1:]
-            answer = await reader.aws.call("ec2", operation, InstanceId=instance, Attribute=attribute)
-            there[name] = (answer.get(title) or {}).get("Value")
-    return replace(wanted, **there)
 
 
 async def _has_user_data(reader: HypotheticalReader, instance: str, wanted: UserData) -> bool:

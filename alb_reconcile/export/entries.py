@@ -64,14 +64,17 @@ def _without_usual(kind: AnyKind, schema: Schema, entry: Entry, above: str) -> E
     """Without what the schema's defaults say, or AWS's, or what AWS chooses for each. Left out, a new one would get the same."""
     known, required = schema.get("properties", {}), schema.get("required", ())
     found: Entry = {}
+    has_news = not above
     for key, value in entry.items():
         path, below = f"{above}{key}", known.get(key, {})
         if path in kind.chosen:
             continue
         said = _without_usual(kind, below, value, f"{path}.") if isinstance(value, dict) else value
-        if key in required or not _is_usual(kind, below, said, path):
+        is_usual = _is_usual(kind, below, said, path)
+        has_news |= not is_usual
+        if key in required or not is_usual:
             found[key] = said
-    return found if found.keys() - set(required) or not above else {}
+    return found if has_news else {}
 
 
 def _is_usual(kind: AnyKind, schema: Schema, value: Any, path: str) -> bool:

@@ -17,7 +17,7 @@ from alb_reconcile.export.draft import Draft, Written
 from alb_reconcile.export.naming import common_prefix, stack_name
 from alb_reconcile.export.scope import Found, Scope, find
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import HasFile
+from alb_reconcile.kinds.base import HasFile, HasUnshown
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, Problem, RefusedError, SpecError
 from alb_reconcile.model.plan import Step
@@ -77,6 +77,8 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         found.notes.append(
             "none of the names from --from-state and --from-stack is that of something here; look whether it is the right state or stack"
         )
+    if not scope.stack:  # which says them by its tags
+        await _read_unshown(aws, found)
     draft = Draft(found, stack, region, account, wishes.names or {}, await _read_files(aws, found), wishes.folder)
     draft.doubles = find_doubles(found)
     written, problems, adoption = await _try(aws, draft, wishes)
@@ -129,6 +131,26 @@ def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
 def _flags(written: Written) -> list[str]:
     text = str(written.data)
     return ["--keep-secrets"] if "'client_secret':" in text else []
+
+
+async def _read_unshown(aws: Aws, found: Found) -> None:
+    """What AWS shows only in calls of their own; without it nothing is said of it."""
+    kinds = load_kinds()
+    asked = [
+        (key, kind)
+        for key in sorted(found.chosen)
+        if isinstance(kind := kinds[found.all[key].found.state.kind], HasUnshown)
+    ]
+    try:
+        states = await asyncio.gather(*(kind.read_unshown(aws, found.all[key].found) for key, kind in asked))
+    except AwsError as error:
+        found.notes.append(
+            f"instances' termination protection, stop protection and shutdown behavior can't be read ({error.operation}: {error.code}); "
+            "replacements won't have them"
+        )
+        return
+    for (key, _), state in zip(asked, states, strict=True):
+        found.all[key] = replace(found.all[key], found=replace(found.all[key].found, state=state))
 
 
 async def _read_files(aws: Aws, found: Found) -> dict[str, bytes]:

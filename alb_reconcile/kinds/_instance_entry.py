@@ -2,15 +2,18 @@
 
 import base64
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from dataclasses import replace
+from typing import Any, ClassVar, Final, cast
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import _volumes
+from alb_reconcile.kinds._instance_options import UNSHOWN, read_attributes
 from alb_reconcile.kinds.base import Entry, Named
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed, Properties
 
 _USUAL: Final = {
     "source_dest_check": True,
+    "instance_initiated_shutdown_behavior": "stop",
     "root_volume.delete_on_termination": True,
     "metadata_options.http_endpoint": "enabled",
     "metadata_options.http_protocol_ipv6": "disabled",
@@ -62,6 +65,11 @@ class WritesInstances:
         if state.associate_public_ip_address not in (None, usual):
             entry["associate_public_ip_address"] = state.associate_public_ip_address
         return entry
+
+    async def read_unshown(self, aws: Aws, observed: Observed) -> Properties:
+        """Its protections, and what becomes of it when it shuts itself down (DescribeInstanceAttribute)."""
+        state: Any = observed.state
+        return cast(Properties, replace(state, **await read_attributes(aws, observed.id, UNSHOWN)))
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
         """Its user data (DescribeInstanceAttribute)."""

@@ -158,6 +158,17 @@ def attributes_of(tag: str) -> dict[str, Any]:
     return {name: {"true": True, "false": False}.get(said[name], said[name]) for name in UNSHOWN if name in said}
 
 
+async def read_attributes(aws: Aws, instance: str, names: Iterable[str]) -> dict[str, Any]:
+    """Attributes that only DescribeInstanceAttribute shows, as they are."""
+    found: dict[str, Any] = {}
+    for name in names:
+        title = camel(name)
+        attribute = title[:1].lower() + title[1:]
+        answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=instance, Attribute=attribute)
+        found[name] = (answer.get(title) or {}).get("Value")
+    return found
+
+
 async def read_credits(aws: Aws, instances: Iterable[str]) -> dict[str, Any]:
     """The credit options of instances by id (DescribeInstanceCreditSpecifications); none where one of them is gone meanwhile."""
     found: dict[str, Any] = {}

@@ -326,6 +326,14 @@ class HasFile(Protocol):
 
 
 @runtime_checkable
+class HasUnshown(Protocol):
+    """A kind with properties that AWS shows only in calls of their own, so that only an export asks for them."""
+
+    async def read_unshown(self, aws: Aws, observed: Observed) -> Properties:
+        """Its state with these."""
+
+
+@runtime_checkable
 class HasPreconditions(Protocol):
     """A kind of which AWS can be asked beforehand whether it would take what is to be made or changed."""
 

@@ -1,0 +1,67 @@
+"""What was set by hand on instances is exported, so that those that replace them have it too."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.export.scope import Scope, read_around
+from alb_reconcile.kinds._instance_options import UNSHOWN
+from alb_reconcile.model.resource import field_names
+from alb_reconcile.model.text import camel
+from tests.adoption.adopting import keeper, our_tags
+from tests.export.exporting import adopted, exported, plain, steps
+from tests.kinds.example import entry_of, put
+from tests.kinds.hand import LINUX_2
+from tests.kinds.test_instance import EXAMPLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.harness import World
+
+ALONE = ("metadata_options.http_endpoint", "state")
+"""Changes that hide others: AWS shows nothing else of a metadata service that is off, nor the address of what is stopped."""
+ITS_OWN = {"image_id", "private_ip_address"}
+
+
+@pytest.mark.parametrize("paths", [EXAMPLE.changes.keys() - set(ALONE), set(ALONE)], ids=["most", "alone"])
+def test_what_was_set_by_hand_outlives_a_replacement(paths: set[str], tmp_path: Path) -> None:
+    with keeper() as (world, keep):
+        EXAMPLE.prepare()
+        spec = copy.deepcopy(EXAMPLE.spec)
+        for path in sorted(paths):
+            put(entry_of(spec, EXAMPLE.address), path, EXAMPLE.changes[path])
+        world.converge(spec)
+        vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
+        keep.release(spec)
+        before = there(world, vpc)
+        found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
+        assert steps(adopted(world, found, tmp_path)) == []
+        assert "left out" not in found.text
+        successor = plain(found)
+        (entry,) = successor["instances"].values()
+        entry["image_id"] = LINUX_2
+        world.converge(successor, allow={"lift-protection": 1})
+        assert there(world, vpc) == before
+
+
+def there(world: World, vpc: str) -> dict[str, Any]:
+    """All that AWS shows of the one instance, but what each has of its own."""
+
+    async def read(aws: Aws) -> Any:
+        states = {key: item.found for key, item in (await read_around(aws, {vpc})).all.items()}
+        (one,) = (item for item in states.values() if item.state.kind == "instance" and not item.is_gone)
+        return one
+
+    one = world._run(read)
+    ec2 = world.client("ec2")
+    shown = {name: getattr(one.state, name) for name in field_names(type(one.state)) if name not in ITS_OWN}
+    for name in UNSHOWN:
+        title = camel(name)
+        answer = ec2.describe_instance_attribute(InstanceId=one.id, Attribute=title[:1].lower() + title[1:])
+        shown[name] = answer[title]["Value"]
+    return shown
