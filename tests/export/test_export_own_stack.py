@@ -124,13 +124,14 @@ def test_what_the_history_has_made_and_is_gone_is_named(tmp_path: Path) -> None:
         steps = (
             StepRecord("create:instance.web-1", "create", how="done", id=first),
             StepRecord("create:instance.web-2", "create", how="done", id="i-terminated-and-made-again"),
+            StepRecord("create:registration.web/web-2:80", "create", how="done", id="arn:group|i-terminated:80"),
             StepRecord("create:rule.public/http/api", "create", how="done", id="arn:rule"),
             StepRecord("create:rule.public/http/old", "create", how="done", id="arn:old"),
         )
         removed = StepRecord("delete:rule.public/http/old@arn:old", "delete", how="done", id="arn:old")
         runs = (made(account="123456789012", steps=(removed,)), made(account="123456789012", steps=steps))
         found = exported(world, STACK, tmp_path, Wishes(runs=runs))
-        assert found.notes == ("by this host's history it had rule.public/http/api, too; add what was deleted",)
+        assert found.notes == ("This host's history has rule.public/http/api, too; add what was deleted",)
         assert exported(world, STACK, None, Wishes(runs=(replace(runs[1], account="1"),))).notes == ()
 
 
