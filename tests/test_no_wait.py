@@ -225,3 +225,12 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
 def _instances(account: World) -> set[str]:
     found = account.client("ec2").describe_instances()["Reservations"]
     return {item["InstanceId"] for part in found for item in part["Instances"]}
+
+
+def test_status_needs_no_spec(account: World, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    account.converge(demo())
+    shown = run("status", "--stack", "demo", "--region", "us-east-1")
+    assert shown[0].startswith("demo · us-east-1 · account ")
+    assert len([line for line in shown if "instance.web-" in line]) == 2
+    assert main(["status", "--stack", "demo", "--region", "us-east-1", FILE]) == 64
+    assert "status takes SPEC or --stack NAME, not both" in capsys.readouterr().err

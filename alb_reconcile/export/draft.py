@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.export.entries import entry_of, plain_fields
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
 from alb_reconcile.export.scope import Found
@@ -39,8 +38,6 @@ class Draft:
     """What was in the files of resources, by id."""
     folder: str = ""
     """Where files go, below the spec's own folder; empty for nowhere."""
-    doubles: Mapping[str, str] = field(default_factory=dict)
-    """Which of several at one address aren't meant, and which one is, by id."""
     excluded: dict[str, str] = field(default_factory=dict)
     """Why resources are left out, by id."""
     unsaid: dict[tuple[str, Path], str] = field(default_factory=dict)
@@ -75,7 +72,7 @@ class _Writer:
         self.called: dict[str, str] = {}
         self.here: Path = ()
         there = draft.found.all
-        self.own = {key: there[key].found for key in draft.found.chosen - draft.excluded.keys() - draft.doubles.keys()}
+        self.own = {key: there[key].found for key in draft.found.chosen if key not in draft.excluded}
         self.members: dict[str, list[Observed]] = defaultdict(list)
         for item in there.values():
             if not item.found.state.service and item.found.parent_id in self.own:
@@ -118,8 +115,7 @@ class _Writer:
         self._imply_vpc()
         for item in sorted(self.own.values(), key=lambda item: item.id):
             for member in sorted(self.members[item.id], key=lambda member: member.id):
-                is_meant = self.draft.doubles.keys().isdisjoint(named_ids(member.state))
-                if is_meant and not (member.is_leaving or member.is_gone):
+                if not (member.is_leaving or member.is_gone):
                     self._write_member(item, member)
         self._leave_unsaid()
         for path in {*self.result.paths.values()}:
@@ -178,8 +174,7 @@ class _Writer:
             entry[kind.section] = nested
         strange = [
             key for key, other in self.draft.found.all.items()
-            if other.found.state.kind == kind.name and other.found.parent_id == item.id
-            and key not in self.own and key not in self.draft.doubles
+            if other.found.state.kind == kind.name and other.found.parent_id == item.id and key not in self.own
         ]  # fmt: skip
         if strange:
             entry["others"] = "keep"

@@ -12,10 +12,12 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.unserved import unserved
-from alb_reconcile.export.doubles import find_doubles
+from alb_reconcile.export.doubles import take_out_doubles
 from alb_reconcile.export.draft import Draft, Written
 from alb_reconcile.export.naming import common_prefix, stack_name
+from alb_reconcile.export.remembered import describe_gone
 from alb_reconcile.export.scope import Found, Scope, find
+from alb_reconcile.journal.record import Record
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import HasFile, HasUnshown
 from alb_reconcile.model.address import Address
@@ -29,9 +31,7 @@ from alb_reconcile.spec.schema import resolved
 from alb_reconcile.spec.stack import Stack, parse_stack
 
 _ATTEMPTS: Final = 12
-_UNKNOWN: Final = (
-    "AWS doesn't know these, so add what the spec had: policy, lease, rollout, type_change, image_update, min_healthy."
-)
+_UNKNOWN: Final = "AWS doesn't know these, so add what the spec had: policy, sync, lease, security.accept, rollout, type_change, image_update, min_healthy."
 
 
 _DELETED: Final = (
@@ -50,6 +50,8 @@ class Wishes:
     """Where the spec goes; empty for standard output, beside which no files can be."""
     folder: str = ""
     """Where files go, below the spec's folder."""
+    runs: tuple[Record, ...] = ()
+    """What is recorded of the stack, the newest first, where it is one of this tool's."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Export:
 async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     """Write a spec of what is meant. Changes nothing. Raises RefusedError where nothing is, or it is another stack's."""
     found, account = await asyncio.gather(find(aws, scope), read_account(aws, ()))
+    doubles = take_out_doubles(found)
     stack = scope.stack or wishes.stack or stack_name(_stack_names(found, scope))
     if wishes.names is not None and not wishes.names.keys() & found.chosen:
         found.notes.append(
@@ -80,7 +83,6 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     if not scope.stack:  # which says them by its tags
         await _read_unshown(aws, found)
     draft = Draft(found, stack, region, account, wishes.names or {}, await _read_files(aws, found), wishes.folder)
-    draft.doubles = find_doubles(found)
     written, problems, adoption = await _try(aws, draft, wishes)
     lost = sorted(
         key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"
@@ -92,10 +94,13 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         unsaid = ((address, draft.excluded[key]) for key, address in found.addresses.items() if key in draft.excluded)
         twice = [
             f"{found.addresses[key]} exists twice: {meant} is in the spec, and apply deletes {key}"
-            for key, meant in sorted(draft.doubles.items())
+            for key, meant in sorted(doubles.items())
         ]
         problems = (*twice, *(f"{address} isn't in the spec: {why}" for address, why in unsaid), *problems)
         gaps = [f"{text}; add what was deleted" for text in unserved(_addressed(found))]
+        own = [record for record in wishes.runs if record.account == account]
+        gone = describe_gone(own, found.all.keys(), {str(address) for address in found.addresses.values()})
+        gaps += [gone] if gone else []
         found.notes.extend(gaps)
         header += [_UNKNOWN, _DELETED, *gaps, *(f"Not as it runs: {text}" for text in problems)]
     else:

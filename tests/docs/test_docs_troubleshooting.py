@@ -13,7 +13,8 @@ from tests.docs.page import blocks, texts
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "troubleshooting.md"
 PAGES = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
-SAID = [*(ROOT / "tests/golden/expected").glob("*.txt"), *(ROOT / "tests/spec/broken").glob("*")]
+PLACES = ("tests/golden/expected", "tests/spec/broken", "tests/plan/cases")
+SAID = [file for place in PLACES for file in (ROOT / place).glob("*")]
 MESSAGES = re.findall(r"^### `(.+)`$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 

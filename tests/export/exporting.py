@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ def exported(world: World, scope: Scope, folder: Path | None = None, wishes: Wis
     """An export, which changes nothing; its files in a folder, if there is one."""
     wishes = wishes or Wishes()
     if folder:
-        wishes = Wishes(wishes.stack, wishes.names, str(folder / "stack.yaml"), "user-data")
+        wishes = replace(wishes, file=str(folder / "stack.yaml"), folder="user-data")
     found: Export = world._run(lambda aws: export(aws, REGION, scope, wishes))
     assert not [name for name, _ in world.log if not name.startswith(READS)]
     for name, data in found.files.items():

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.export.export import Wishes
 from alb_reconcile.export.scope import Scope
+from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.tags import ADDRESS, from_list, own_tags
 from tests.adoption.adopting import keeper
 from tests.export.exporting import exported, plain, planned, steps
 from tests.export.hand_made import by_ansible
 from tests.harness import by_hand
+from tests.journal.records import made
 from tests.kinds.hand import Faults
 from tests.kinds.many import HOUR, members, rows, web
 
@@ -111,6 +115,24 @@ def test_after_half_a_roll_and_an_outage_the_one_that_is_registered_is_meant_and
             "target_group.web has targets, but no listener or rule forwards to it; add what was deleted",
         )
         assert all(f"# {note}" in found.text for note in found.notes)
+
+
+def test_what_the_history_has_made_and_is_gone_is_named(tmp_path: Path) -> None:
+    with keeper() as (world, _):
+        world.converge(web(2))
+        first = members(world)["1"]
+        steps = (
+            StepRecord("create:instance.web-1", "create", how="done", id=first),
+            StepRecord("create:instance.web-2", "create", how="done", id="i-terminated-and-made-again"),
+            StepRecord("create:registration.web/web-2:80", "create", how="done", id="arn:group|i-terminated:80"),
+            StepRecord("create:rule.public/http/api", "create", how="done", id="arn:rule"),
+            StepRecord("create:rule.public/http/old", "create", how="done", id="arn:old"),
+        )
+        removed = StepRecord("delete:rule.public/http/old@arn:old", "delete", how="done", id="arn:old")
+        runs = (made(account="123456789012", steps=(removed,)), made(account="123456789012", steps=steps))
+        found = exported(world, STACK, tmp_path, Wishes(runs=runs))
+        assert found.notes == ("This host's history has rule.public/http/api, too; add what was deleted",)
+        assert exported(world, STACK, None, Wishes(runs=(replace(runs[1], account="1"),))).notes == ()
 
 
 def test_an_unknown_stack_and_one_that_something_is_part_of_are_refused_with_what_to_do(tmp_path: Path) -> None:

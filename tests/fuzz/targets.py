@@ -41,7 +41,7 @@ STEP = StepRecord(
     "update:vpc.main@vpc-1", "update", "drift", "failed", 1.5, "vpc-1", "Denied", "no", "r-1", "by hand", ("a: 1 → 2",)
 )
 RECORD = Record(
-    "1", "apply", "shop", "us-east-1", TIME, TIME, "failed", "111111111111", "", 2.0, "host", "ann", "1.0", "shop.yaml", "/shop.yaml", "d", "c", {"update": 1},
+    "1", "apply", "shop", "us-east-1", TIME, TIME, "failed", "111111111111", "", 2.0, "host", "ann", "1.0", "shop.yaml", "/srv", "d", "c", {"update": 1},
     (STEP,), {"create_vpc": 1}, requests=("create_vpc r-1",), times={"took": 1.0}, certificates={"certificate.a": TIME}, exit_code=1, error="no",
 )  # fmt: skip
 RESULT = CellResult(

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from alb_reconcile.cli.session.specs import LoadingOptions
 from alb_reconcile.export.export import Export, Wishes, export
 from alb_reconcile.export.foreign_names import names_in_stack, names_in_state
 from alb_reconcile.export.scope import Scope
+from alb_reconcile.journal.files import RecordError, state_folder
+from alb_reconcile.journal.history import read_history
+from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.stack import check_region
@@ -76,8 +80,19 @@ async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str],
     for stack in options.stacks:
         names = {**names, **await names_in_stack(aws, stack)}
     given = names if options.states or options.stacks else None
-    wishes = Wishes(options.stack or "", given, options.out or "", _folder(Path(options.out)) if options.out else "")
+    folder = _folder(Path(options.out)) if options.out else ""
+    wishes = Wishes(options.stack or "", given, options.out or "", folder, _runs(aws, region, scope, options))
     return await export(aws, region, scope, wishes)
+
+
+def _runs(aws: Aws, region: str, scope: Scope, options: ExportOptions) -> tuple[Record, ...]:
+    """What this host has recorded of a stack of this tool's; nothing where that can't be read."""
+    with suppress(RecordError):
+        place = place_name(aws.endpoint, sandbox=options.connection.sandbox)
+        return (
+            read_history(state_folder(None, os.environ), scope.stack, region, place=place).runs if scope.stack else ()
+        )
+    return ()
 
 
 def _folder(file: Path) -> str:

@@ -46,9 +46,7 @@ async def find_actors(aws: Aws, steps: Iterable[StepRecord], mask: Mask) -> Acto
     missing = asked.keys() - texts.keys()
     if not missing:
         return Actors(texts)
-    return Actors(
-        texts, "What isn't said of who changed it, CloudTrail doesn't have, or not yet.", is_final=len(asked) > _MOST
-    )
+    return Actors(texts, "Where no name is given, CloudTrail has none yet.", is_final=len(asked) > _MOST)
 
 
 def _last_change(events: Iterable[Mapping[str, Any]], mask: Mask) -> str:

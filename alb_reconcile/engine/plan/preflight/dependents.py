@@ -17,11 +17,17 @@ def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
     goes = decisions.to_delete.keys() | replaced
     stays = [item for item in decisions.live if item.id not in goes and not item.is_leaving]
     return [
-        f"{doubles[text].address} exists twice, and {item.address} still uses {text}; move or delete one of them by hand"
+        f"{doubles[text].address} exists twice, and {item.address} still uses {text}, which would go; take it out there by hand, or "
+        f"delete {_kept(decisions, doubles[text].address)}, which would stay, if nothing uses it"
         for item in stays
         for text in doubles.keys() & set(named_ids(item.state))
         if not _is_changed_away(item.id, text, decisions)
     ]
+
+
+def _kept(decisions: Decisions, address: Address) -> str:
+    item = decisions.desired.get(address)
+    return item.found.id if item and item.found else "the other one"
 
 
 def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
