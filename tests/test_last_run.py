@@ -63,7 +63,10 @@ def test_who_when_and_from_what(plan: Plan, tmp_path: Path) -> None:
     [
         ({"user": "bob"}, "that was bob, not you"),
         ({"host": "ci"}, "that was on ci, not here"),
-        ({"spec_file": "other.yaml"}, "that was other.yaml, not specs/demo.yaml"),
+        (
+            {"spec_file": "other.yaml"},
+            "that was other.yaml, not specs/demo.yaml; see what this one changes: alb-reconcile diff other.yaml specs/demo.yaml",
+        ),
         ({"command": "sync", "user": "bot"}, ""),
         ({"spec_digest": "another"}, "another spec has been applied since then, by a run that isn't recorded here"),
         ({"user": "\x1b[2J"}, "that was \\x1b[2J, not you"),

@@ -41,6 +41,8 @@ class Wishes:
     """Where the spec goes; empty for standard output, beside which no files can be."""
     folder: str = ""
     """Where files go, below the spec's folder."""
+    where: tuple[str, ...] = ()
+    """The options that have commands ask the same AWS."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         header += [_UNKNOWN, *(f"Not as it runs: {text}" for text in problems)]
     else:
         given = await _needed(aws, written, adoption, wishes) if adoption else ()
-        command = " ".join(["alb-reconcile adopt", wishes.file or "FILE", *_flags(written), *given])
+        command = " ".join(["alb-reconcile adopt", *wishes.where, wishes.file or "FILE", *_flags(written), *given])
         header.append(f"To bring it under management: {printable(command)}")
         header += [f"Not adoptable as it is: {text}" for text in problems]
     count = len(adoption.target.desired) if adoption else len(written.ids)

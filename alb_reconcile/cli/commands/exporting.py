@@ -76,7 +76,8 @@ async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str],
     for stack in options.stacks:
         names = {**names, **await names_in_stack(aws, stack)}
     given = names if options.states or options.stacks else None
-    wishes = Wishes(options.stack or "", given, options.out or "", _folder(Path(options.out)) if options.out else "")
+    folder = _folder(Path(options.out)) if options.out else ""
+    wishes = Wishes(options.stack or "", given, options.out or "", folder, _where(options))
     return await export(aws, region, scope, wishes)
 
 
@@ -97,13 +98,19 @@ def _written(file: Path, found: Export) -> Iterator[str]:
 
 def _next(options: ExportOptions, found: Export) -> str:
     """The command that adopts it, or plans it, asking the same AWS."""
-    profile = options.connection.profile
-    where = ["--sandbox"] if options.connection.sandbox else []
-    where += ["--profile", shlex.quote(profile)] if profile else []
+    where = _where(options)
     if found.is_owned:
         return " ".join(["alb-reconcile plan", *where, shlex.quote(options.out or "")])
     secrets = ["--keep-secrets"] if "--keep-secrets" in found.text else []
     return " ".join(["alb-reconcile adopt", *where, shlex.quote(options.out or ""), *secrets, *found.adopting])
+
+
+def _where(options: ExportOptions) -> tuple[str, ...]:
+    profile = options.connection.profile
+    return (
+        *(["--sandbox"] if options.connection.sandbox else []),
+        *(["--profile", shlex.quote(profile)] if profile else []),
+    )
 
 
 def _refuse_existing(file: Path) -> None:
