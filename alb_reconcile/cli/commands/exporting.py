@@ -77,7 +77,7 @@ async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str],
         names = {**names, **await names_in_stack(aws, stack)}
     given = names if options.states or options.stacks else None
     folder = _folder(Path(options.out)) if options.out else ""
-    wishes = Wishes(options.stack or "", given, options.out or "", folder, _where(options))
+    wishes = Wishes(options.stack or "", given, options.out or "", folder, options.connection.flags)
     return await export(aws, region, scope, wishes)
 
 
@@ -98,19 +98,11 @@ def _written(file: Path, found: Export) -> Iterator[str]:
 
 def _next(options: ExportOptions, found: Export) -> str:
     """The command that adopts it, or plans it, asking the same AWS."""
-    where = _where(options)
+    where = options.connection.flags
     if found.is_owned:
         return " ".join(["alb-reconcile plan", *where, shlex.quote(options.out or "")])
     secrets = ["--keep-secrets"] if "--keep-secrets" in found.text else []
     return " ".join(["alb-reconcile adopt", *where, shlex.quote(options.out or ""), *secrets, *found.adopting])
-
-
-def _where(options: ExportOptions) -> tuple[str, ...]:
-    profile = options.connection.profile
-    return (
-        *(["--sandbox"] if options.connection.sandbox else []),
-        *(["--profile", shlex.quote(profile)] if profile else []),
-    )
 
 
 def _refuse_existing(file: Path) -> None:
