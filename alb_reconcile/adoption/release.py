@@ -39,6 +39,8 @@ class Release:
     """Whether nothing of the stack is left."""
     preview: Preview | None = None
     notes: tuple[str, ...] = ()
+    strays: tuple[Tagging, ...] = ()
+    """Volumes of the stack that no instance has; they go with the whole of it."""
     unknowing: tuple[Tagging, ...] = ()
     """What stays and would say that what is released, and still declared, was there: `sync` would make it anew."""
 
@@ -79,17 +81,36 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
         found = {item.id: item for item in going}
         staying = [item for item in own if item.id not in found]
         preview = await preview_plan(reader, target, gone) if staying else None
+        strays = () if staying or addresses else await _strays(aws, target.stack)
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
     notes = [*absent, *_declared(target, going, whole=not staying), *_ties(going, staying)]
+    notes += [
+        f"no instance has {item.id}, a volume of {item.address}: it is released as well, and stays" for item in strays
+    ]
     knowing = staying if any(item.address in target.desired for item in going) else []
     unknowing = tuple(
         Tagging(item.address, item.id, remove=(tags.APPLIED,))
         for item in knowing
         if tags.APPLIED in reader.tags[item.id]
     )
-    return Release(target, taggings, found, account, not staying, preview, tuple(notes), unknowing)
+    return Release(target, taggings, found, account, not staying, preview, tuple(notes), strays, unknowing)
+
+
+async def _strays(aws: Aws, stack: str) -> tuple[Tagging, ...]:
+    """Volumes that instances have left behind (EC2 DescribeVolumes)."""
+    where = {f"tag:{tags.STACK}": [stack], "status": ["available"]}
+    rows = await aws.pages("ec2", "describe_volumes", "Volumes", where=where)
+    found = {str(row["VolumeId"]): tags.from_list(row.get("Tags")) for row in rows}
+    return tuple(
+        Tagging(
+            tags.address_of(own, "instance") or Address("instance", key),
+            key,
+            remove=tuple(sorted(name for name in own if name.startswith(PREFIX))),
+        )
+        for key, own in sorted(found.items())
+    )
 
 
 def _choose(

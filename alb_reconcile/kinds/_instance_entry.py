@@ -51,6 +51,11 @@ class WritesInstances:
         entry.pop("data_volumes", None)
         if disks := _volumes.by_name(state.data_volumes):
             entry["data_volumes"] = {name: _write_disk(disk, disk) for name, disk in disks.items()}
+            empty = [name for name, disk in disks.items() if not (disk.get("persistent") or disk.get("snapshot_id"))]
+            if empty:
+                named.remark(
+                    f"a replacement starts with empty data volumes ({', '.join(empty)}); persistent: true hands over those that there are"
+                )
         family = state.instance_type.partition(".")[0]
         credit = entry.pop("credit_specification", None)
         if credit and credit["cpu_credits"] != _CREDITS.get(family):

@@ -54,7 +54,7 @@ class Keeper:
     def release(self, spec: Spec, *addresses: str) -> Release:
         target = target_of(spec)
         found: Release = self._run(lambda aws: find_release(aws, target, addresses), writes=set())
-        self.write(found.unknowing)
+        self.write([*found.unknowing, *found.strays])
         self.write(found.taggings)
         return found
 

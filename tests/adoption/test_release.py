@@ -164,3 +164,22 @@ def test_what_is_let_go_and_still_declared_isnt_made_anew_by_sync() -> None:
         ending = world.sync(demo())
         assert "instance.web-2" in {str(step.address) for step in ending.selection.left}
         assert world.strict.inventory() == before
+
+
+def test_the_whole_stack_goes_with_volumes_that_no_instance_has() -> None:
+    with keeper() as (world, keep):
+        spec = demo()
+        disk = {"device_name": "/dev/sdf", "volume_size": 10, "volume_type": "gp3", "persistent": True}
+        spec["instances"]["web"] |= {
+            "data_volumes": {"uploads": disk},
+            "rollout": {"max_surge": 0, "max_unavailable": 1},
+        }
+        world.converge(spec)
+        spec["instances"]["web"]["count"] = 1
+        world.converge(spec)
+        (left,) = world.client("ec2").describe_volumes(Filters=[{"Name": "status", "Values": ["available"]}])["Volumes"]
+        keep.release(spec, "instance.web-1")
+        assert left["VolumeId"] in our_tags(world)
+        found = keep.release(spec)
+        assert any(left["VolumeId"] in note for note in found.notes)
+        assert our_tags(world) == {}

@@ -49,6 +49,54 @@ def test_what_was_set_by_hand_outlives_a_replacement(paths: set[str], tmp_path: 
         assert there(world, vpc) == before
 
 
+def test_a_volume_that_was_attached_by_hand_is_told_of_and_can_be_handed_over(tmp_path: Path) -> None:
+    with keeper() as (world, keep):
+        EXAMPLE.prepare()
+        spec = copy.deepcopy(EXAMPLE.spec)
+        del spec["instances"]["web"]["data_volumes"]
+        world.converge(spec)
+        vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
+        keep.release(spec)
+        volume = attach_by_hand(world, vpc)
+        found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
+        told = "# a replacement starts with empty data volumes (sdf); persistent: true hands over those that there are"
+        assert told in found.text
+        assert steps(adopted(world, found, tmp_path)) == []
+        successor = plain(found)
+        (entry,) = successor["instances"].values()
+        entry["image_id"] = LINUX_2
+        (step,) = (item for item in world.plan(successor).steps if item.action == "replace")
+        assert any(text.startswith("starts with empty data volumes (sdf)") for text in step.effects)
+        disk = entry["data_volumes"]["sdf"]
+        disk["persistent"] = True
+        entry["image_id"] = EXAMPLE.spec["instances"]["web"]["image_id"]
+        entry["rollout"] = {"max_surge": 0, "max_unavailable": 1}
+        world.converge(successor)
+        entry["image_id"] = LINUX_2
+        world.converge(successor)
+        (held,) = world.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
+        assert [item["InstanceId"] for item in held["Attachments"]] == [find_instance(world, vpc)["InstanceId"]]
+
+
+def find_instance(world: World, vpc: str) -> dict[str, Any]:
+    where = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "instance-state-name", "Values": ["running"]}]
+    (reservation,) = world.client("ec2").describe_instances(Filters=where)["Reservations"]
+    (row,) = reservation["Instances"]
+    found: dict[str, Any] = row
+    return found
+
+
+def attach_by_hand(world: World, vpc: str) -> str:
+    """A volume for the one instance that runs in a VPC."""
+    ec2, row = world.client("ec2"), find_instance(world, vpc)
+    zone = row["Placement"]["AvailabilityZone"]
+    volume = str(ec2.create_volume(Size=20, VolumeType="gp3", AvailabilityZone=zone, Encrypted=True)["VolumeId"])
+    world.clock.advance(60)
+    ec2.attach_volume(VolumeId=volume, InstanceId=row["InstanceId"], Device="/dev/sdf")
+    world.clock.advance(60)
+    return volume
+
+
 def there(world: World, vpc: str) -> dict[str, Any]:
     """All that AWS shows of the one instance, but what each has of its own."""
 

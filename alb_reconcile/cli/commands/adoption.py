@@ -170,11 +170,11 @@ def release(options: ReleaseOptions) -> ExitCode:
 async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> ExitCode:
     look = partial(find_release, aws, target, options.addresses)
     async with hold(aws, target, "release", options.lock_timeout, look, complain) as found:
-        if found.whole and not found.taggings:
+        if found.whole and not (found.taggings or found.strays):
             emit(f"Nothing in {target.region} belongs to the stack {target.stack}.")
             return ExitCode.OK
         options.output.show(found, release_text, release_json)
-        if not found.taggings:
+        if not (found.taggings or found.strays):
             return ExitCode.OK
         if found.whole:
             place = f"account {found.account}"
@@ -183,8 +183,9 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
             place = _place(target, found.account)
             question, answer = f"Release {len(found.taggings)} from {place}? Type yes: ", "yes"
         await confirm(aws, question, answer, yes=options.yes)
-        await carry_out(aws, found.unknowing, lambda _: None)
-        await _write(aws, found.taggings, target, options, "release")
+        await carry_out(aws, [*found.unknowing, *found.strays], lambda _: None)
+        if found.taggings:
+            await _write(aws, found.taggings, target, options, "release")
     return ExitCode.OK
 
 

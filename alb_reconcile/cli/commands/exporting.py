@@ -81,7 +81,8 @@ async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str],
         names = {**names, **await names_in_stack(aws, stack)}
     given = names if options.states or options.stacks else None
     folder = _folder(Path(options.out)) if options.out else ""
-    wishes = Wishes(options.stack or "", given, options.out or "", folder, _runs(aws, region, scope, options))
+    runs = _runs(aws, region, scope, options)
+    wishes = Wishes(options.stack or "", given, options.out or "", folder, runs, options.connection.flags)
     return await export(aws, region, scope, wishes)
 
 
@@ -112,9 +113,7 @@ def _written(file: Path, found: Export) -> Iterator[str]:
 
 def _next(options: ExportOptions, found: Export) -> str:
     """The command that adopts it, or plans it, asking the same AWS."""
-    profile = options.connection.profile
-    where = ["--sandbox"] if options.connection.sandbox else []
-    where += ["--profile", shlex.quote(profile)] if profile else []
+    where = options.connection.flags
     if found.is_owned:
         return " ".join(["alb-reconcile plan", *where, shlex.quote(options.out or "")])
     secrets = ["--keep-secrets"] if "--keep-secrets" in found.text else []

@@ -1,5 +1,6 @@
 """`plan`: what `apply` would do."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,15 @@ def _each(options: PlanOptions) -> ExitCode:
             continue
         if options.out:
             _save(options.out, made)
+            words = [
+                "alb-reconcile apply",
+                *options.connection.flags,
+                "--plan",
+                shlex.quote(options.out),
+                target.spec_file,
+            ]
+            told = f"Wrote {options.out}. To apply exactly this plan: {' '.join(words)}"
+            (emit if options.output.format == "text" else complain)(told)
         if closed:
             complain(f"Note: {closed}")
     if refused:

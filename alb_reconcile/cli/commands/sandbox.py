@@ -60,7 +60,7 @@ def status() -> ExitCode:
     """Say whether it runs, and how other tools reach it. Exits with 1 if it doesn't."""
     found = sandbox_client.running()
     if found is None:
-        emit("No sandbox is running.")
+        emit("No sandbox is running; start one: alb-reconcile sandbox start")
         return ExitCode.FAILED
     emit(f"The sandbox is running: {_where(found)}")
     emit(f"  process {found.pid}, since {found.started}, state file {sandbox_client.state_file()}")

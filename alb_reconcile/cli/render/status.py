@@ -108,7 +108,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     for warning in view.discovery.warnings:
         yield style.paint(f"Warning: {printable(warning)}", "yellow")
     if not shown:
-        yield "The stack has no resources here."
+        yield "The stack has no resources here: run apply, or adopt if they exist already."
         return
     rows = [_row(item, view.standing.fates.get(item.id, ""), view.stack) for item in shown]
     rows += [_Row(address, _MISSING, "yellow") for address in view.standing.missing]

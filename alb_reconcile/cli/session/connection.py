@@ -1,5 +1,6 @@
 """The connection to AWS that a command's options ask for, with what a terminal adds: signals, and words about calls."""
 
+import shlex
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ class ConnectionOptions(Session):
     """Which AWS is asked, and how. `verbose` counts."""
 
     verbose: int = 0
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a command that is to be run next needs to ask the same AWS."""
+        profile = ["--profile", shlex.quote(self.profile)] if self.profile else []
+        return (*(["--sandbox"] if self.sandbox else []), *profile)
 
 
 def connect(options: ConnectionOptions, region: str, usual_pace: float = 1) -> Connection:

@@ -86,5 +86,8 @@ def _difference(last: Record, spec_file: str, applied: str) -> str:
     if last.host != socket.gethostname():
         return printable(f"the last run was on {last.host}, not here")
     if spec_file and last.spec_file and Path(last.spec_file).name != Path(spec_file).name:
-        return printable(f"the last run was of {last.spec_file}, not of {spec_file}")
+        names = f"{last.spec_file} {spec_file}"
+        return printable(
+            f"the last run was of {last.spec_file}, not of {spec_file}; see what this one changes: alb-reconcile diff {names}"
+        )
     return ""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.kinds._volumes import persistent
+from alb_reconcile.kinds._volumes import by_name, persistent
 from alb_reconcile.kinds.instance import Instance, LaunchedWith
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import each_of
@@ -52,9 +52,16 @@ def _at_root(item: Decision, state: Instance) -> Iterator[Finding]:
 
 
 def tell_volumes(graph: Graph) -> None:
-    """Say which volumes an instance gets that its predecessor had, or that wait for it."""
+    """Say which volumes an instance gets that its predecessor had, or that wait for it, and which ones begin empty."""
     for step in graph.of_kind("instance", "create", "replace"):
         if isinstance(step.state, Instance):
+            named = by_name(step.state.data_volumes).items()
+            empty = [name for name, disk in named if not (disk.get("persistent") or disk.get("snapshot_id"))]
+            if empty and step.action == "replace":
+                graph.say(
+                    step.key,
+                    effects=f"starts with empty data volumes ({', '.join(empty)}); to hand over those that it has, apply persistent: true of them first",
+                )
             for name in persistent(step.state.data_volumes):
                 if kept := graph.discovery.kept.get((step.address, name)):
                     graph.say(
