@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.export.entries import entry_of, plain_fields
+from alb_reconcile.export.entries import by_tags, entry_of, plain_fields
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
 from alb_reconcile.export.scope import Found
 from alb_reconcile.kinds import in_spec_order, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
-from alb_reconcile.kinds.images import entry_for
-from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed, Properties, field_names
 from alb_reconcile.model.text import digest, number_of
@@ -193,12 +191,7 @@ class _Writer:
             entry = {"name": name, **entry}
         elif re.search("-[0-9a-f]{8}$", name):  # derived, unless it was adopted
             entry.pop("name", None)
-        if known.get(tags.PREVENT_DESTROY) == "true":
-            entry["prevent_destroy"] = True
-        if reference := known.get(tags.IMAGE):
-            del entry["image_id"]
-            entry |= entry_for(reference)
-        return entry
+        return by_tags(entry, known)
 
     # -- groups
 

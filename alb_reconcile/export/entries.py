@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from alb_reconcile.kinds.base import AnyKind, Entry, Named
+from alb_reconcile.kinds.images import entry_for
+from alb_reconcile.model import tags
 from alb_reconcile.model.resource import Observed, field_names
 from alb_reconcile.spec.schema import resolved
 
@@ -14,6 +16,20 @@ Schema = Mapping[str, Any]
 def entry_of(kind: AnyKind, observed: Observed, named: Named, *, whole: bool = False) -> Entry:
     """The entry of a kind with a section, without tags and without what nests in it; a `whole` one says also what it needn't."""
     return kind.write_entry(observed, plain_fields(kind, observed, named, whole=whole), named)
+
+
+def by_tags(entry: Entry, known: Mapping[str, str]) -> Entry:
+    """An entry with what the tags of ours know of it: protection, the image's reference, and what a spec has said
+    of its root volume, which else has what the image and the account gave it."""
+    if known.get(tags.PREVENT_DESTROY) == "true":
+        entry["prevent_destroy"] = True
+    if reference := known.get(tags.IMAGE):
+        del entry["image_id"]
+        entry |= entry_for(reference)
+    if tags.SPEC in known and (disk := entry.pop("root_volume", None)):
+        said = {key: value for key, value in disk.items() if tags.has_declared(known[tags.SPEC], f"root_volume.{key}")}
+        entry |= {"root_volume": said} if said else {}
+    return entry
 
 
 def plain_fields(kind: AnyKind, observed: Observed, named: Named, *, whole: bool = False) -> Entry:

@@ -130,6 +130,11 @@ def no_longer_declared(desired: Desired, tag: str, candidates: Iterable[str]) ->
     return sorted(path for path in set(candidates).difference(desired.declared) if _code(path) in earlier)
 
 
+def has_declared(tag: str, path: str) -> bool:
+    """Whether a spec that was applied declared that path, as its tag says; or may have, where the tag has no room for all of its codes."""
+    return _code(path) in tag.split()[1:] or len(tag) > 256 - len(" 12345")
+
+
 def _code(path: str) -> str:
     return hashlib.sha256(path.encode()).hexdigest()[:5]
 

@@ -36,6 +36,7 @@ def long_named() -> Spec:
     spec["security_groups"]["web"]["name"] = "of its own"
     spec["instances"]["demo-web"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 1}
     del spec["instances"]["demo-web"]["name"]
+    spec["instances"]["demo-web"]["root_volume"] = {"volume_size": 20}
     return spec
 
 
@@ -63,6 +64,8 @@ def test_it_is_written_as_it_was(tmp_path: Path) -> None:
         ):
             assert again[section].keys() == spec[section].keys()
         assert again["vpcs"]["main"]["prevent_destroy"] is True
+        assert "root_volume" not in again["instances"]["web"], "nobody has declared it"
+        assert again["instances"]["demo-web"]["root_volume"] == {"volume_size": 20}
         assert again["security_groups"]["web"]["name"] == "of its own"
         assert again["instances"]["web"]["name"] == "shop%02d"
         assert again["instances"]["web"]["image_id"] == spec["instances"]["web"]["image_id"]
