@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.export.entries import by_tags, entry_of, plain_fields
+from alb_reconcile.export.entries import by_tags, can_be_said, entry_of, plain_fields, plain_tags
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
 from alb_reconcile.export.scope import Found
 from alb_reconcile.kinds import in_spec_order, load_kinds
@@ -19,7 +19,6 @@ from alb_reconcile.spec.schema import SECTIONS, resolved
 
 _MOST = 5
 """Names that a comment lists."""
-_OURS = ("aws:", "alb-reconcile:")
 
 
 @dataclass
@@ -201,6 +200,7 @@ class _Writer:
             groups[self._likeness(kind, item)].append(item)
         self.result.remarks = {key: value for key, value in self.result.remarks.items() if key}
         taken: set[str] = set()
+        alike: dict[str, str] = {}
         for items in sorted(groups.values(), key=lambda items: min((item.created, item.id) for item in items)):
             own = [self.draft.found.tags.get(item.id, {}) for item in items]
             ordered = [item for _, item in sorted(zip(own, items, strict=True), key=by_number)]
@@ -216,6 +216,8 @@ class _Writer:
             name = kind.group_of(own_address.name) if own_address else unique(names, taken)
             taken.add(name)
             self._write_group(kind, ordered, section, name)
+            if not own_address and (known := stem(first)) and (other := alike.setdefault(known, name)) != name:
+                self._tell_apart(section, other, name, kind.file_key)
 
     def _write_group(self, kind: Any, items: Sequence[Observed], section: dict[str, Entry], name: str) -> None:
         self.here = (kind.section, name)
@@ -235,6 +237,14 @@ class _Writer:
             given = self._common_name(dict(zip(numbers, items, strict=True)))
         section[name] = {**given, **entry, **self._tags_of(items[0])}
         self._say_beside(items)
+
+    def _tell_apart(self, section: Mapping[str, Entry], other: str, name: str, file: str) -> None:
+        """Say why instances whose names differ by a number only aren't one entry."""
+        there, here = (
+            {**section[key], file: self.result.files.get(section[key].get(file, ""))} for key in (other, name)
+        )
+        keys = [key for key in {**there, **here} if key not in ("count", "subnets") and there.get(key) != here.get(key)]
+        self.remark(f"apart from {other}, which has {' and '.join(keys) or 'targets'} of its own")
 
     def _say_beside(self, items: Iterable[Observed]) -> None:
         for text in dict.fromkeys(text for item in items for text in self.draft.found.asides.get(item.id, ())):
@@ -268,7 +278,7 @@ class _Writer:
         return digest(
             [
                 entry,
-                _plain_tags(own),
+                plain_tags(own),
                 stem(own),
                 stem({"Name": known}),
                 sorted(uses, key=str),
@@ -307,11 +317,11 @@ class _Writer:
     def _common_tags(self) -> dict[str, str]:
         """The tags that most have; the others say what they have instead, or null."""
         carriers = [key for key, item in self.own.items() if item.state.service and item.state.keeps_tags]
-        pairs = Counter(pair for key in carriers for pair in _plain_tags(self.draft.found.tags.get(key, {})).items())
+        pairs = Counter(pair for key in carriers for pair in plain_tags(self.draft.found.tags.get(key, {})).items())
         return {
             key: value
             for (key, value), count in sorted(pairs.items())
-            if count > len(carriers) / 2 and _can_be_said(key, value)
+            if count > len(carriers) / 2 and can_be_said(key, value)
         }
 
     def _name_of(self, kind: AnyKind, item: Observed, usual: str) -> Entry:
@@ -326,7 +336,7 @@ class _Writer:
         common = self.result.data.get("tags", {})
         if not item.state.keeps_tags:
             return {}
-        own = {**dict.fromkeys(common), **_plain_tags(self.draft.found.tags.get(item.id, {}))}
+        own = {**dict.fromkeys(common), **plain_tags(self.draft.found.tags.get(item.id, {}))}
         further = {key: value for key, value in own.items() if key not in common or common[key] != value}
         return {"tags": further} if further else {}
 
@@ -379,15 +389,3 @@ def _put_in_order(entry: Entry) -> None:
 
 def _in_order(item: Observed) -> tuple[int, int, str]:
     return getattr(item.state, "priority", 0), getattr(item.state, "port", 0), item.id
-
-
-def _plain_tags(own: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in sorted(own.items()) if key != "Name" and not key.lower().startswith(_OURS)}
-
-
-def _can_be_said(key: str, value: str) -> bool:
-    schema = resolved("stack")["properties"]["tags"]
-    return bool(
-        re.search(schema["propertyNames"]["pattern"], key)
-        and re.search(schema["additionalProperties"]["pattern"], value)
-    )

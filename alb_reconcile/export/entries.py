@@ -1,5 +1,6 @@
 """Entries from what was observed: the way back, derived from a kind's fields and its schema; what differs, the kind says."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.resource import Observed, field_names
 from alb_reconcile.spec.schema import resolved
 
+_OURS = ("aws:", "alb-reconcile:")
 _NOTHING: tuple[Any, ...] = (None, False, "", (), [], {})
 Schema = Mapping[str, Any]
 
@@ -99,3 +101,17 @@ def _is_usual(kind: AnyKind, schema: Schema, value: Any, path: str) -> bool:
     if path in kind.usual:
         return bool(value == kind.usual[path])
     return value in _NOTHING
+
+
+def plain_tags(own: Mapping[str, str]) -> dict[str, str]:
+    """A resource's tags but its Name, and those of AWS and of this tool."""
+    return {key: value for key, value in sorted(own.items()) if key != "Name" and not key.lower().startswith(_OURS)}
+
+
+def can_be_said(key: str, value: str) -> bool:
+    """Whether a spec takes such a tag."""
+    schema = resolved("stack")["properties"]["tags"]
+    return bool(
+        re.search(schema["propertyNames"]["pattern"], key)
+        and re.search(schema["additionalProperties"]["pattern"], value)
+    )

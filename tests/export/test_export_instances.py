@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.export.export import Wishes
 from alb_reconcile.export.scope import Scope, read_around
 from alb_reconcile.kinds._instance_options import UNSHOWN
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.model.text import camel
 from tests.adoption.adopting import keeper, our_tags
 from tests.export.exporting import adopted, exported, plain, steps
+from tests.export.hand_made import by_ansible
 from tests.kinds.example import entry_of, put
 from tests.kinds.hand import LINUX_2
 from tests.kinds.test_instance import EXAMPLE
@@ -76,6 +78,18 @@ def test_a_volume_that_was_attached_by_hand_is_told_of_and_can_be_handed_over(tm
         world.converge(successor)
         (held,) = world.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
         assert [item["InstanceId"] for item in held["Attachments"]] == [find_instance(world, vpc)["InstanceId"]]
+
+
+def test_why_instances_that_look_alike_have_an_entry_each(tmp_path: Path) -> None:
+    with keeper() as (world, _):
+        made = by_ansible(world)
+        world.client("ec2").monitor_instances(InstanceIds=made["instances"][1:])
+        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
+        assert list(plain(found)["instances"]) == ["web", "shop-web"]
+        told = exported(world, Scope(vpcs=(made["vpc"],)), wishes=Wishes(where=("--sandbox",)))
+        assert "alb-reconcile adopt --sandbox FILE" in told.text
+        assert "# apart from web, which has monitoring of its own" in found.text
+        assert steps(adopted(world, found, tmp_path)) == []
 
 
 def find_instance(world: World, vpc: str) -> dict[str, Any]:

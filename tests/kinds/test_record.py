@@ -208,12 +208,15 @@ def https(**listeners: Spec) -> Spec:
     return spec
 
 
-def test_a_listener_of_another_name_answers_until_https_does(hand: Hand, names: Names) -> None:
+def test_a_listener_of_another_name_becomes_the_one_that_redirects_when_https_answers(hand: Hand, names: Names) -> None:
     hand.make(https(web={"protocol": "HTTP", "port": 80}))
+    with pytest.raises(RefusedError, match=r"run alb-reconcile move SPEC listener\.public/web listener\.public/http"):
+        hand.world.plan(https())
+    Keeper(hand.world).move(https(), "listener.public/web", "listener.public/http")
     steps = {step.key.partition("@")[0]: step for step in hand.world.plan(https()).steps}
-    gone = steps["delete:listener.public/web"]
-    assert {"create:listener.public/https", "create:record.public-api-example-com"} <= set(gone.needs)
-    assert gone.pause[0] == 30
+    changed = steps["update:listener.public/http"]
+    assert {"create:listener.public/https", "create:record.public-api-example-com"} <= set(changed.needs)
+    assert changed.pause[0] == 30
     hand.make(https())
 
 

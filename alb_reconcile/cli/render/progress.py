@@ -28,11 +28,12 @@ ENDINGS: Final = ("done", "failed", "skipped", "interrupted")
 
 
 class _Running(NamedTuple):
-    """A step under way: since when, by the wall's clock, and what it waits for."""
+    """A step under way: since when, by the wall's clock, and what it waits for; how long it ran when it began to wait for that."""
 
     step: Step
     since: float
     text: str
+    before: float = 0
 
 
 class Progress:
@@ -58,12 +59,14 @@ class Progress:
         """Take an event."""
         key, text = event.step.key, _brief(event.text)
         if event.what in ("started", "waiting"):
-            since = self.running[key].since if key in self.running else time.monotonic()
-            self.running[key] = _Running(event.step, since, text)
+            last = self.running.get(key, _Running(event.step, time.monotonic(), ""))
+            is_same = _awaited(last.text) == _awaited(text)
+            before = last.before if is_same else event.elapsed
+            self.running[key] = _Running(event.step, last.since, text, before)
             if event.what == "started" and self.verbose:
                 complain(f"  {event.step.address} started ({event.step.action})")
             if event.what == "waiting" and not self.live:
-                self._mention(key, f"  {event.step.address} waits for {text} ({event.elapsed:.0f} s)", text)
+                self._mention(key, f"  {event.step.address} waits for {text} ({event.elapsed - before:.0f} s)", text)
         else:
             self.running.pop(key, None)
             self.ended[key] = event.what
@@ -104,7 +107,7 @@ class Progress:
         from alb_reconcile.cli.render.footer import Row
 
         now = time.monotonic()
-        for step, since, text in self.running.values():
+        for step, since, text, _ in self.running.values():
             what = _plain(text) if text else _DOING[step.action]
             yield Row(str(step.address), what, (now - since) * self.speed)
         for group, items in self._groups().items():
@@ -157,9 +160,14 @@ class Progress:
     def _mention(self, key: str, line: str, text: str) -> None:
         said, when = self._said.get(key, ("", 0.0))
         now = time.monotonic()
-        if said.partition("(now")[0] != text.partition("(now")[0] or now - when > _EVERY:
+        if _awaited(said) != _awaited(text) or now - when > _EVERY:
             self._said[key] = (text, now)
             emit(self.style.paint(line, "dim"))
+
+
+def _awaited(text: str) -> str:
+    """What is waited for, however it is now."""
+    return text.partition("(now")[0]
 
 
 def _rounded(seconds: float) -> int:
