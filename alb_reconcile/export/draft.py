@@ -243,7 +243,11 @@ class _Writer:
         there, here = (
             {**section[key], file: self.result.files.get(section[key].get(file, ""))} for key in (other, name)
         )
-        keys = [key for key in {**there, **here} if key not in ("count", "subnets") and there.get(key) != here.get(key)]
+        keys = [
+            key
+            for key in {**there, **here}
+            if key not in ("count", "name", "subnets") and there.get(key) != here.get(key)
+        ]
         self.remark(f"apart from {other}, which has {' and '.join(keys) or 'targets'} of its own")
 
     def _say_beside(self, items: Iterable[Observed]) -> None:
