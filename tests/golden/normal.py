@@ -37,6 +37,7 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r'(?<="free_in": )\d+', "0"),
     # of the reads that are made at once, whichever fails first is told
     (r"\b[A-Z][A-Za-z]+(?=: (?:ExpiredToken|EndpointConnectionError): )", "<operation>"),
+    (r'(?<=endpoint URL: "http://127.0.0.1:<port>/)[^"]+', ""),  # whichever call came first
     (r"\b\d+[hms](?: \d+[ms])?(?=, ann@)", "<n>"),
     (r"\bp(50|95|99) \d+(?:\.\d+)? ms", r"p\1 <n> ms"),
     (r'(?<="(?:p50|p95|p99)": )\d+(?:\.\d+)?', "0.0"),
