@@ -89,7 +89,7 @@ def test_the_demo_stops_its_sandbox(repository: Path, tmp_path: Path) -> None:
         demo.send_signal(signal.SIGINT)
         told = rest_of(demo)
     assert (demo.returncode, "The demo was interrupted" in told) == (130, True)
-    port = int(seen.rpartition("127.0.0.1:")[2].partition(";")[0])
+    port = int(seen.rpartition("127.0.0.1:")[2].partition(":")[0])
     with socket.socket() as probe:
         until(lambda: probe.connect_ex(("127.0.0.1", port)) != 0)
     assert not list(tmp_path.glob("alb-reconcile-demo-*"))
