@@ -67,7 +67,10 @@ def unfit_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 
 
 def strange_security_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Security groups of another VPC than the subnets of what would wear them, where one of the two is named by its id."""
+    """Security groups of another VPC than the subnets of what would wear them, where one of the two is named by its id.
+
+    One that exists may have been associated with that VPC (EC2 AssociateSecurityGroupVpc), which nobody reads: a warning.
+    """
     findings = []
     for item in [item.desired for item in decisions.desired.values()]:
         known = (location_of(subnet, decisions, discovery).vpc for subnet in subnets_of(item.state))
@@ -79,7 +82,9 @@ def strange_security_groups(decisions: Decisions, discovery: Discovery) -> list[
             if vpc and here and bind(vpc, decisions.ids) not in here:
                 places = ", ".join(sorted(map(str, here)))
                 text = f"{group} is in the VPC {vpc}, but this is in {places}; choose one in the same VPC"
-                findings.append(Finding(item, "security_groups", text))
+                is_made = entry is not None and (entry.found is None or bool(entry.forces))
+                unless = "" if is_made else ", unless it is associated with this one: AWS refuses it otherwise"
+                findings.append(Finding(item, "security_groups", text + unless, warning=not is_made))
     return findings
 
 
