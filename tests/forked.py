@@ -10,7 +10,8 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from tests.outputs import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from multiprocessing.connection import Connection
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.preloaded"])
@@ -56,6 +58,68 @@ def begun(
         process.join()
 
 
+class Forked:
+    """`alb-reconcile` with these arguments under way, as subprocess.Popen has it: `stdout` is all that it says."""
+
+    def __init__(self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
+        reader, writer = _CONTEXT.Pipe(duplex=False)
+        self._process = _CONTEXT.Process(
+            target=_run, args=(tuple(arguments), str(folder), dict(environment), [writer, writer])
+        )
+        self._process.start()
+        writer.close()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+        self.returncode: int | None = None
+        self.stdout = os.fdopen(os.dup(reader.fileno()), encoding="utf-8")
+        reader.close()
+        self._one = threading.Lock()
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+        with self._one:  # whoever kills it asks, too
+            self.returncode = self._process.exitcode
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end. Raises TimeoutExpired."""
+        with self._one:
+            self._process.join(timeout)
+        if self.poll() is None:
+            raise subprocess.TimeoutExpired("alb-reconcile", timeout or 0.0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Wait for its end, and take what it said that nobody has read yet. What hangs is killed."""
+        guard = threading.Timer(timeout, self.kill) if timeout is not None else None
+        if guard:
+            guard.start()
+        try:
+            said = self.stdout.read()
+        finally:
+            if guard:
+                guard.cancel()
+        self.wait(timeout)
+        return said, None
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it is there."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(9)
+
+    def close(self) -> None:
+        """Kill it if it hasn't ended."""
+        self.kill()
+        self.wait()
+        self.stdout.close()
+
+
 def run_started(
     program: str, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
@@ -66,14 +130,22 @@ def run_started(
     )  # fmt: skip
 
 
-def _run(arguments: Sequence[str], folder: str, environment: Mapping[str, str], files: Sequence[Path]) -> None:
+def _run(
+    arguments: Sequence[str], folder: str, environment: Mapping[str, str], outputs: Sequence[Path | Connection]
+) -> None:
     """In the new process, with what Python's UTF-8 mode makes of its output."""
     from alb_reconcile.cli.main import run
     from tests.forked_sandbox import fork_sandboxes
 
     fork_sandboxes()
-    for number, file in enumerate(files, 1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+    for number, output in enumerate(outputs, 1):
+        if isinstance(output, Path):
+            os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+        else:
+            os.dup2(output.fileno(), number)
+    for output in outputs:
+        if not isinstance(output, Path):
+            output.close()  # who reads is to see its end
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.chdir(folder)

@@ -9,12 +9,15 @@ import boto3
 
 import alb_reconcile
 import tests.conftest
+import tests.forked
 import tests.forked_sandbox  # noqa: F401  # AWS's models are read once, and the emulator
 
 EXTRA = () if find_spec("celery") else ("fleet.beat", "fleet.broker", "fleet.celery_app", "fleet.worker")
 for module in pkgutil.walk_packages(alb_reconcile.__path__, "alb_reconcile."):
     if ".sandbox." not in module.name and not module.name.endswith(("__main__", *EXTRA)):
         importlib.import_module(module.name)
+for name in ("anyio", "anyio._backends._asyncio", "anyio.streams.tls", "httpcore", "tenacity"):  # which they read late
+    importlib.import_module(name)
 session = boto3.Session("testing", "testing", region_name="us-east-1")
 for service in ("ec2", "elbv2", "sts", "ssm"):
     session.client(service)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
 
+    from tests.forked import Forked
+
 GUARD = 300.0
 """Seconds after which what hangs is a failure. Tests wait for events: nothing is proven by this."""
 
@@ -40,7 +42,7 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def read_until(process: subprocess.Popen[str], text: str) -> str:
+def read_until(process: subprocess.Popen[str] | Forked, text: str) -> str:
     """Output up to a line that holds the text."""
     assert process.stdout is not None
     seen = ""
@@ -56,7 +58,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"{text!r} never came:\n{seen}")
 
 
-def rest_of(process: subprocess.Popen[str]) -> str:
+def rest_of(process: subprocess.Popen[str] | Forked) -> str:
     """Wait for its end. Returns what it said that nobody has read yet."""
     told: str = process.communicate(timeout=GUARD)[0]
     return told

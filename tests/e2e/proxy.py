@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.buckets import Buckets
+    from tests.forked import Forked
 
 READS = ("Describe", "Get", "List")
 _S3 = {"GET": "GetObject", "PUT": "PutObject"}
@@ -86,7 +87,7 @@ class Proxy(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.changes: list[str] = []
         self.kill_at: tuple[int, str] | None = None
-        self.victim: subprocess.Popen[str] | None = None
+        self.victim: Forked | subprocess.Popen[str] | None = None
         self.gates: list[Gate] = []
         self.pretended: dict[str, tuple[bytes, bytes]] = {}
         """By operation: what its answers say, and what is said instead."""

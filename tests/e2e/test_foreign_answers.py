@@ -37,7 +37,7 @@ def test_in_the_place_of_what_was_made(proxied: tuple[Proxy, Tool], account: Acc
     proxy.replaced = dict.fromkeys(CREATES, PAGE)
     while proxy.replaced:
         left = len(proxy.replaced)
-        with tool.started("apply", "--yes", DEMO) as process:
+        with tool.forked("apply", "--yes", DEMO) as process:
             told = rest_of(process)
         runs += 1
         assert "Traceback" not in told
@@ -53,7 +53,7 @@ def test_in_the_place_of_a_poll(proxied: tuple[Proxy, Tool], account: Account) -
     """What was done is reported all the same."""
     (proxy, tool), before = proxied, account.census()
     proxy.replaced["DescribeTargetHealth"] = PAGE
-    with tool.started("apply", "--yes", DEMO) as process:
+    with tool.forked("apply", "--yes", DEMO) as process:
         told = rest_of(process)
     assert process.returncode in (0, 1)
     assert "Traceback" not in told

@@ -24,7 +24,7 @@ def history(tool: Tool, spec: str = DEMO) -> list[dict[str, Any]]:
 def test_runs_are_recorded_however_they_end(proxied: tuple[Proxy, Tool], tmp_path: Path) -> None:
     (proxy, tool), metrics = proxied, tmp_path / "alb.prom"
     gate = proxy.hold("CreateVpc")
-    with tool.started("apply", "--yes", DEMO) as process:
+    with tool.forked("apply", "--yes", DEMO) as process:
         gate.wait()
         tool.run("destroy", "--yes", DEMO, expect=5)
         gate.open()

@@ -35,7 +35,7 @@ MADE = {
 def killed(proxy: Proxy, tool: Tool, number: int, when: str, command: str = "apply") -> bool:
     """Run, and be killed. Returns False if the run made fewer calls and came to its end."""
     proxy.arm(number, when)
-    with tool.started(command, "--yes", DEMO) as process:
+    with tool.forked(command, "--yes", DEMO) as process:
         proxy.victim = process
         rest_of(process)
     proxy.disarm()

@@ -33,11 +33,11 @@ def test_a_second_host_is_held_and_then_runs(
     gate = proxy.hold("CreateVpc")
     with (
         in_front_of(sandbox, tmp_path / "other") as (others, of_others),
-        first.started("apply", "--yes", LEASED) as process,
+        first.forked("apply", "--yes", LEASED) as process,
     ):
         second = Host(tmp_path, "second", of_others)
         gate.wait()
-        with patient.started("destroy", *PATIENT, LEASED) as waiting:
+        with patient.forked("destroy", *PATIENT, LEASED) as waiting:
             ended = second.run("apply", "--yes", LEASED, expect=5)
             assert "demo (account 123456789012, us-east-1) is held by alb-reconcile apply (user " in ended.stderr
             assert f"process {process.pid}) since 20" in ended.stderr
@@ -67,7 +67,7 @@ def test_a_frozen_holder_that_wakes_up_changes_nothing_more(
     gate = proxy.hold("CreateVpc")
     with (
         in_front_of(sandbox, tmp_path / "other") as (others, of_others),
-        first.started("apply", "--yes", LEASED) as process,
+        first.forked("apply", "--yes", LEASED) as process,
     ):
         second = Host(tmp_path, "second", of_others)
         gate.wait()
@@ -96,7 +96,7 @@ def test_a_killed_holder_keeps_others_waiting_until_its_lease_ends(
     proxy, between = proxied
     first = Host(tmp_path, "first", between)
     gate = proxy.hold("CreateVpc")
-    with first.started("apply", "--yes", LEASED) as process:
+    with first.forked("apply", "--yes", LEASED) as process:
         gate.wait()
         process.kill()
         rest_of(process)
@@ -104,7 +104,7 @@ def test_a_killed_holder_keeps_others_waiting_until_its_lease_ends(
         second = Host(tmp_path, "second", of_others, quick=True)
         others.age = LEASE + MARGIN - 1
         assert "which holds until" in second.run("apply", "--yes", LEASED, expect=5).stderr
-        with second.started("destroy", *PATIENT, LEASED) as waiting:
+        with second.forked("destroy", *PATIENT, LEASED) as waiting:
             read_until(waiting, "waiting for alb-reconcile apply (user ")
             for _ in range(2):
                 look = others.hold("GetObject")
@@ -122,7 +122,7 @@ def test_ctrl_c_gives_the_lease_back(proxied: tuple[Proxy, Tool], sandbox: Tool,
     proxy, between = proxied
     host = Host(tmp_path, "first", between)
     gate = proxy.hold("CreateVpc")
-    with host.started("apply", "--yes", LEASED) as process:
+    with host.forked("apply", "--yes", LEASED) as process:
         gate.wait()
         process.send_signal(signal.SIGINT)
         read_until(process, "again to stop at once")
@@ -139,7 +139,7 @@ def test_a_broken_lease_stops_its_run(proxied: tuple[Proxy, Tool], sandbox: Tool
     proxy, between = proxied
     first, second = Host(tmp_path, "first", between, quick=True), Host(tmp_path, "second", sandbox)
     gate = proxy.hold("CreateVpc")
-    with first.started("apply", "--yes", LEASED) as process:
+    with first.forked("apply", "--yes", LEASED) as process:
         gate.wait()
         assert "there is no terminal to ask for confirmation" in second.run("lock", "break", LEASED, expect=4).stderr
         read = proxy.hold("GetObject")

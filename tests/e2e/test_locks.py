@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.proxy import Gate, Proxy
     from tests.e2e.tool import Account, Tool
+    from tests.forked import Forked
 
 HELD = "is held by alb-reconcile apply (user "
 PATIENT = ("--yes", "--lock-timeout", "1h")
@@ -29,18 +30,20 @@ def empty(account: Account) -> dict[str, int]:
 
 
 @pytest.fixture
-def under_way(proxied: tuple[Proxy, Tool], empty: dict[str, int]) -> Iterator[tuple[subprocess.Popen[str], Gate]]:
+def under_way(
+    proxied: tuple[Proxy, Tool], empty: dict[str, int]
+) -> Iterator[tuple[Forked | subprocess.Popen[str], Gate]]:
     """An apply that has made its VPC and doesn't know yet, until the gate is opened."""
     proxy, tool = proxied
     assert empty["instances"] == 0
     gate = proxy.hold("CreateVpc")
-    with tool.started("apply", "--yes", DEMO) as process:
+    with tool.forked("apply", "--yes", DEMO) as process:
         gate.wait()
         yield process, gate
 
 
 def test_a_second_run_is_held_and_changes_nothing(
-    proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]
+    proxied: tuple[Proxy, Tool], under_way: tuple[Forked | subprocess.Popen[str], Gate]
 ) -> None:
     """Apply and destroy, while an apply is under way; plan and status only read."""
     (proxy, tool), (process, gate) = proxied, under_way
@@ -61,12 +64,12 @@ def test_a_second_run_is_held_and_changes_nothing(
 def test_it_waits_if_it_may_and_then_looks_again(
     proxied: tuple[Proxy, Tool],
     empty: dict[str, int],
-    under_way: tuple[subprocess.Popen[str], Gate],
+    under_way: tuple[Forked | subprocess.Popen[str], Gate],
     account: Account,
 ) -> None:
     """Destroy after apply, planned when apply has ended: nothing is left."""
     (_, tool), (process, gate) = proxied, under_way
-    with tool.started("destroy", *PATIENT, DEMO) as second:
+    with tool.forked("destroy", *PATIENT, DEMO) as second:
         read_until(second, "waiting for alb-reconcile apply")
         gate.open()
         rest_of(process)
@@ -81,8 +84,8 @@ def test_two_at_once_make_one_stack(proxied: tuple[Proxy, Tool], account: Accoun
     proxy, tool = proxied
     gate = proxy.hold("DescribeVpcs", 2)
     with (
-        tool.started("apply", *PATIENT, DEMO) as first,
-        tool.started("apply", *PATIENT, DEMO) as second,
+        tool.forked("apply", *PATIENT, DEMO) as first,
+        tool.forked("apply", *PATIENT, DEMO) as second,
     ):
         gate.wait()
         gate.open()
@@ -95,7 +98,7 @@ def test_two_at_once_make_one_stack(proxied: tuple[Proxy, Tool], account: Accoun
 
 
 def test_a_killed_holder_holds_nothing(
-    proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]
+    proxied: tuple[Proxy, Tool], under_way: tuple[Forked | subprocess.Popen[str], Gate]
 ) -> None:
     """The kernel lets go for it; what is left of its file is no lock."""
     (proxy, tool), (process, _) = proxied, under_way
@@ -108,10 +111,12 @@ def test_a_killed_holder_holds_nothing(
     assert proxy.changes.count("CreateVpc") == 1
 
 
-def test_waiting_can_be_interrupted(proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]) -> None:
+def test_waiting_can_be_interrupted(
+    proxied: tuple[Proxy, Tool], under_way: tuple[Forked | subprocess.Popen[str], Gate]
+) -> None:
     """Ctrl-C while another run is waited for."""
     (_, tool), (first, gate) = proxied, under_way
-    with tool.started("apply", *PATIENT, DEMO) as second:
+    with tool.forked("apply", *PATIENT, DEMO) as second:
         read_until(second, "waiting for alb-reconcile apply")
         second.send_signal(signal.SIGINT)
         rest_of(second)
@@ -130,7 +135,9 @@ def test_a_folder_that_cant_be_used_is_told(sandbox: Tool, tmp_path: Path) -> No
     assert len(sandbox.plan()["steps"]) == 16
 
 
-def test_other_stacks_arent_held(proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]) -> None:
+def test_other_stacks_arent_held(
+    proxied: tuple[Proxy, Tool], under_way: tuple[Forked | subprocess.Popen[str], Gate]
+) -> None:
     """Nor is a stack of that name in another region."""
     (_, tool), (process, gate) = proxied, under_way
     tool.run("apply", "--yes", "--set", "REGION=us-west-2", DEMO)

@@ -118,7 +118,7 @@ def write(tool: Tool, stack: str, change: Spec) -> None:
 
 def at_once(tool: Tool, command: str) -> None:
     with ExitStack() as running:
-        started = [running.enter_context(tool.started(command, "--yes", f"{stack}.yaml")) for stack in STACKS]
+        started = [running.enter_context(tool.forked(command, "--yes", f"{stack}.yaml")) for stack in STACKS]
         for process in started:
             told = rest_of(process)
             assert process.returncode == 0, told

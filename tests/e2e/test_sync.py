@@ -114,7 +114,7 @@ def test_a_stack_that_another_run_holds_is_left_to_it(
     proxy, tool = proxied
     disturb(account, "one")
     gate = proxy.hold("CreateTags")
-    with tool.started("apply", "--yes", str(stacks / "one.yaml")) as holder:
+    with tool.forked("apply", "--yes", str(stacks / "one.yaml")) as holder:
         gate.wait()
         ended = tool.run("sync", str(stacks / "one.yaml"), expect=5)
         told = "one  held\n    one (account 123456789012, us-east-1) is held by alb-reconcile apply (user "
@@ -132,9 +132,9 @@ def test_an_apply_waits_for_a_sync(proxied: tuple[Proxy, Tool], stacks: Path, ac
     (proxy, tool), file = proxied, str(stacks / "one.yaml")
     disturb(account, "one")
     gate = proxy.hold("CreateTags")
-    with tool.started("sync", file) as first:
+    with tool.forked("sync", file) as first:
         gate.wait()
-        with tool.started("apply", "--yes", "--lock-timeout", "1h", file) as second:
+        with tool.forked("apply", "--yes", "--lock-timeout", "1h", file) as second:
             read_until(second, "waiting for alb-reconcile sync")
             gate.open()
             assert "No changes" in rest_of(second)
@@ -161,7 +161,7 @@ def test_sigterm_ends_it_between_steps(proxied: tuple[Proxy, Tool], sandbox: Too
     """What is under way ends, nothing new begins; the next run does the rest."""
     proxy, tool = proxied
     gate = proxy.hold("CreateVpc")
-    with tool.started("sync", "--apply-changes", DEMO) as process:
+    with tool.forked("sync", "--apply-changes", DEMO) as process:
         gate.wait()
         process.send_signal(signal.SIGTERM)
         read_until(process, "nothing new starts")

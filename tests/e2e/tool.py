@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from alb_reconcile.sandbox.client import read_state
-from tests.forked import run_forked, run_started
+from tests.forked import Forked, run_forked, run_started
 from tests.processes import GUARD, default_signals
 
 if TYPE_CHECKING:
@@ -86,6 +86,20 @@ class Tool:
             finally:
                 with suppress(ProcessLookupError):
                     process.kill()
+
+    @contextmanager
+    def forked(self, *arguments: str) -> Iterator[Forked | subprocess.Popen[str]]:
+        """The same, forked, where nothing hangs on how it begins."""
+        program, *rest = self.arguments(*arguments)
+        if program != COMMAND:
+            with self.started(*arguments) as started:
+                yield started
+            return
+        process = Forked(rest, folder=self.folder, environment=self.environment)
+        try:
+            yield process
+        finally:
+            process.close()
 
     def state(self) -> dict[str, Any]:
         """The sandbox's state file."""

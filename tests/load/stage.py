@@ -56,7 +56,7 @@ class Stage:
     def apply(self, spec: Spec, *, expect: int = 0) -> str:
         """Run `apply` to its end, which has to be that one. Returns what it said."""
         self._current.pop(spec["stack"], None)
-        with self.tool.started("apply", "--yes", self.write(spec)) as process:
+        with self.tool.forked("apply", "--yes", self.write(spec)) as process:
             output, _ = process.communicate(timeout=LONGEST)
         assert process.returncode == expect, output
         assert "Traceback" not in output
@@ -70,7 +70,7 @@ class Stage:
         words = [
             part for word in ("delete", "replace", "cut-off", "lift-protection") for part in ("--allow", f"{word}=99")
         ]
-        with self.tool.started("apply", "--yes", *words, self.write(spec)) as process:
+        with self.tool.forked("apply", "--yes", *words, self.write(spec)) as process:
             output, _ = process.communicate(timeout=LONGEST)
         assert process.returncode in (0, 1), output
         if is_served := process.returncode == 0:

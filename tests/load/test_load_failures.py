@@ -83,7 +83,7 @@ def kills() -> Iterator[tuple[int, str]]:
 def is_killed(proxy: Proxy, tool: Tool, file: str, number: int, when: str) -> bool:
     """Whether that run of `apply` was; else it made fewer calls and came to its end."""
     proxy.arm(number, when)
-    with tool.started("apply", "--yes", file) as process:
+    with tool.forked("apply", "--yes", file) as process:
         proxy.victim = process
         output, _ = process.communicate(timeout=LONGEST)
     proxy.disarm()
@@ -119,7 +119,7 @@ def rolling(stage: Stage, folder: Path, version: str) -> Iterator[None]:
     spec = web(version=version)
     with in_front_of(stage.tool, folder) as (proxy, tool):
         gate = proxy.hold("RegisterTargets")
-        with tool.started("apply", "--yes", stage.write(spec)) as process:
+        with tool.forked("apply", "--yes", stage.write(spec)) as process:
             gate.wait()
             yield
             gate.open()
