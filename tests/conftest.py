@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture.engine import ConjectureRunner
+from moto.core import models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,8 @@ JSONFileLoader.load_file = lambda _, path: _models(path)
 rsa.generate_private_key = cache(rsa.generate_private_key)
 _keys: Any = serialization
 _keys.load_pem_private_key = cache(_keys.load_pem_private_key)
+# Each time moto begins, it prepares six thousand answers for the library requests, which nobody here uses.
+vars(models)["RESPONSES_METHODS"] = ()
 settings.load_profile("soak" if os.environ.get("SOAK") else "suite")
 
 

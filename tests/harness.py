@@ -51,7 +51,7 @@ FAKE_ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 READS = ("describe_", "get_", "list_")
-CATALOGUE = ("describe_instance_types", "describe_instance_type_offerings")
+CATALOGUE = ("describe_instance_types", "describe_instance_type_offerings", "get_caller_identity")
 """What AWS answers to everybody alike."""
 
 

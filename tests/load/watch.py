@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.tool import Account
 
-LOOK = 0.25
+LOOK = 0.5
 """Seconds between two looks at target health."""
 ADDRESS = "alb-reconcile:address"
 
@@ -43,7 +43,7 @@ class Sight:
 
 
 class Watch:
-    """Looks at a stack's target health several times a second, as its user can."""
+    """Looks at a stack's target health twice a second, as its user can."""
 
     def __init__(self, account: Account, stack: str) -> None:
         self._elb, self._stack = account.elb, stack

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from alb_reconcile.cli.options.exporting import add_exporting
@@ -88,8 +88,9 @@ def _add(
     return command
 
 
+@cache
 def make_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """The whole command line, made once."""
     parser = Parser(
         prog="alb-reconcile",
         description="An HTTP service behind an AWS Application Load Balancer, from one YAML file.",
