@@ -17,6 +17,7 @@ from moto.elbv2.responses import ELBV2Response
 
 from alb_reconcile.aws.hints import explain_code
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.sandbox.strict import aws as strict
 from alb_reconcile.sandbox.strict.inventory import parser
 from tests.answered import answer_of
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REGION = "us-east-1"
+# Tests compare what is there before and after, which are hundreds of answers each time.
+vars(strict)["answer"] = lambda response, _, result: answer_of(response, result)
 
 
 class _Unsent(BaseResponse):

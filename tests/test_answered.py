@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from moto.core.responses import ActionResult, BaseResponse
 
-from alb_reconcile.sandbox.strict.inventory import parse
+from alb_reconcile.sandbox.strict import aws as strict
+from alb_reconcile.sandbox.strict.inventory import answer, parse
 from tests import answered, direct
 from tests.properties.scene import SHAPES, scene
 
@@ -33,3 +34,12 @@ def test_answers_without_the_wire_are_the_wires(shape: str, monkeypatch: pytest.
         made.account.converge(unprotected)
         made.account.destroy(unprotected, allow={"lift-protection": 9})
     assert len(seen) >= 25, seen
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_inventories_without_the_wire_are_the_wires(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scene(shape) as made:
+        found = made.account.strict.inventory()
+        monkeypatch.setattr(strict, "answer", answer)
+        assert found == made.account.strict.inventory()
+    assert len(found) > 10

@@ -49,7 +49,7 @@ from .catalogue import shared_images
 from .clock import Timing
 from .health import Health, HealthHook
 from .history import History
-from .inventory import parse, take_inventory
+from .inventory import answer, take_inventory
 from .paging import EVERYTHING, Pager, plan_of
 from .passage import settle, show_states
 from .rule import Call, RefusedError, refuse
@@ -316,7 +316,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             params["PageSize"] = EVERYTHING
         call = self._call(action, params, world, self.clock())
         result = self._perform(service, call, getattr(response, remembered.method_of(action)))
-        return parse(service, action, *response.serialized(ActionResult(result)))
+        return answer(response, action, result)
 
 
 def told_to_moto(service: str, answer: Callable[[], Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.parsers import create_parser
 from moto.acm.models import acm_backends
+from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 from moto.s3.models import s3_backends
 
@@ -34,6 +35,11 @@ EC2_LISTS = {
 }
 VPC_ATTRIBUTES = ("enableDnsSupport", "enableDnsHostnames", "enableNetworkAddressUsageMetrics")
 INSTANCE_ATTRIBUTES = ("disableApiTermination", "disableApiStop", "instanceInitiatedShutdownBehavior", "userData")
+
+
+def answer(response: BaseResponse, action: str, result: Any) -> dict[str, Any]:
+    """moto's result as boto3 hands it out."""
+    return parse(response.boto3_service_name, action, *response.serialized(ActionResult(result)))
 
 
 def parse(service: str, action: str, status: int, headers: Any, body: Any) -> dict[str, Any]:
