@@ -25,7 +25,7 @@ def web(*, count: int = 2, version: str, stack: str = "load", port: int = 80, **
     instances |= {"count": count, "user_data": user_data(version)}
     instances["rollout"] = {"max_surge": 1, "health_timeout": "30m"} | rollout
     spec["target_groups"]["web"]["port"] = port
-    spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 15
+    spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 30
     return spec
 
 
@@ -36,7 +36,7 @@ def private(*, version: str, zones: str = "ab", addresses: str = "nat") -> Spec:
     spec["nat_gateways"] = {zone: {"subnet": f"public-{zone}", "elastic_ip": f"{addresses}-{zone}"} for zone in zones}
     spec["instances"]["web"] |= {"user_data": user_data(version)}
     spec["instances"]["web"]["rollout"] = {"max_surge": 2, "health_timeout": "2h"}
-    spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 15
+    spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 30
     return spec
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tests.harness import Spec
 
 SOAK = bool(os.environ.get("SOAK"))
-REQUESTS = 10_000 if SOAK else 2_000
-RATE = 150.0
+REQUESTS = 10_000 if SOAK else 1_200
+RATE = 150.0 if SOAK else 100.0
 """Requests a second: so many that a change of a few seconds meets hundreds of them, and a quarter of a core at most."""
 LONGEST = 600.0
 """For one run of the tool, at a sandbox's lowest speed too."""
