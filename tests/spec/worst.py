@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import sys
@@ -19,6 +20,8 @@ from alb_reconcile.spec.stack import parse_stack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+SHARE = 1 if os.environ.get("SOAK") else 2
+"""What is tried is so much smaller than it may be."""
 FOLDER = Path(__file__).parents[2] / "specs"
 DEMO = (FOLDER / "demo.yaml").read_text(encoding="utf-8")
 MEMORY = 2 * 1024**3  # far above what is asserted: a runaway must not take the machine with it
@@ -29,18 +32,18 @@ ANY_ROOT = "stack: shop\nx: "
 
 
 def fill(piece: str, around: str = "%s") -> str:
-    """As much of a piece as the limit on size lets through."""
-    return around % (piece * ((MAX_BYTES - len(around)) // len(piece)))
+    """As much of a piece as the limit on size lets through, or its share."""
+    return around % (piece * ((MAX_BYTES - len(around)) // SHARE // len(piece)))
 
 
 def listed(piece: str, count: int) -> str:
-    """A flow sequence."""
-    return "[" + ",".join([piece] * count) + "]"
+    """A flow sequence, of a share of so many."""
+    return "[" + ",".join([piece] * (count // SHARE)) + "]"
 
 
 def numbered(template: str, count: int, separator: str = "") -> str:
-    """A template's # replaced by 0, 1, 2 and so on."""
-    return separator.join(template.replace("#", str(number)) for number in range(count))
+    """A template's # replaced by 0, 1, 2 and so on, for a share of so many."""
+    return separator.join(template.replace("#", str(number)) for number in range(count // SHARE))
 
 
 def demo(*changes: tuple[str, str]) -> str:
