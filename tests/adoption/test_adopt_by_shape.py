@@ -123,3 +123,21 @@ def test_a_copy_of_an_adopted_instance_isnt_the_stacks() -> None:
         world.clock.advance(60)
         assert world.plan(_spec()).is_empty
         assert not keep.adopt(_spec()).taggings
+
+
+def test_an_address_is_the_one_that_its_instance_has() -> None:
+    """Found: another public address would have been made for a machine that runs."""
+    spec = _spec("maker")
+    spec["elastic_ips"] = {"one": {}, "two": {}}
+    spec["instances"]["web"]["elastic_ip"] = ["one", "two"]
+    with keeper() as (world, keep):
+        ids = _made_nameless(world, keep, spec)
+        addresses = {key: item for key, item in ids.items() if key.startswith("elastic_ip.")}
+        assert len(addresses) == 2
+        # under another name, as the header of an export would have had to say
+        spec["elastic_ips"] = {"admin": {}, "other": {}}
+        spec["instances"]["web"]["elastic_ip"] = ["admin", "other"]
+        found = keep.adopt(spec | {"stack": "demo"})
+        assert set(addresses.values()) <= set(by_address(found).values())
+        assert not found.missing
+        assert world.plan(spec | {"stack": "demo"}).is_empty
