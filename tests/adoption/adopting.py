@@ -49,6 +49,7 @@ class Keeper:
         found = self.look(spec, *choices, keep_images=keep_images)
         self.write(found.knowing)
         self.write(found.taggings)
+        self.write(found.applied)
         return found
 
     def release(self, spec: Spec, *addresses: str) -> Release:
@@ -62,6 +63,7 @@ class Keeper:
         target = target_of(spec)
         found: Move = self._run(lambda aws: find_move(aws, target, old, new), writes=set())
         self.write([item for _, item in found.moves])
+        self.write(found.applied)
         return found
 
     def write(self, taggings: Any) -> None:

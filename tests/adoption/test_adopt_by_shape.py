@@ -53,6 +53,7 @@ def test_a_whole_stack_is_recognised_by_its_shape_and_apply_leaves_it_nameless()
             item for item in ids.values() if item.startswith("i-")
         }
         assert world.plan(_spec()).is_empty
+        assert not world.sync(_spec()).notes  # every round would have said that nobody has applied it
 
 
 def test_a_subnet_with_ipv6_addresses_alone_is_in_nobodys_way() -> None:

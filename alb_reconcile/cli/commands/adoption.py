@@ -101,6 +101,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         await carry_out(aws, found.knowing, lambda _: None)
         if found.taggings:
             await _write(aws, found.taggings, target, options, "adopt")
+            await carry_out(aws, found.applied, lambda _: None)
     return ExitCode.OK
 
 
@@ -212,6 +213,7 @@ async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCod
                 yes=options.yes,
             )
             await _write(aws, [item for _, item in found.moves], target, options, "move")
+            await carry_out(aws, found.applied, lambda _: None)
     return ExitCode.OK
 
 
