@@ -66,7 +66,7 @@ def make_plan(
         return _make_plan(stack, region, desired, discovery, options or Options(), renames)
     except (PlanError, RefusedError) as error:  # whoever has renamed something should hear of it before they allow it
         hints = [hint for hint in renames if hint.rpartition(": ")[2] not in str(error)]
-        error.args = ("\n".join([str(error), *hints]),)
+        error.args = ("\n".join([*hints, str(error)]),)
         raise
 
 
