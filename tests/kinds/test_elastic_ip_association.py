@@ -160,6 +160,7 @@ def test_in_a_roll_it_moves_when_the_successor_is_healthy_and_before_the_old_one
     assert step.effects == (
         f"moves the address from {old} when its successor is healthy; {old} then has another public address, or none",
     )
+    assert not any(item.also_deletes for item in plan.steps)  # as if nobody got it
     result = hand.make(spec)
     told = [(event.what, str(event.step.address), event.step.action) for event in result.events]
     healthy = told.index(("done", "registration.web/web-1:80", "replace"))
