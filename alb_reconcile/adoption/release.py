@@ -64,7 +64,7 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
     `instances.NAME` names all members of a group. An entry of the spec that the stack doesn't have may have been released
     before, as by a run that was killed. Raises RefusedError for any other address that the stack doesn't have.
     """
-    target = await resolve_lookups(aws, target)
+    target = await resolve_lookups(aws, target, takes_own=True)
     reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         account = await read_account(reader.aws, target.account_ids)
