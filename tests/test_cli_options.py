@@ -13,6 +13,7 @@ import pytest
 
 from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
+from alb_reconcile.cli.render.console import advise_with, complain, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,3 +141,15 @@ class _Wrong:
 def test_a_field_without_an_option_is_an_error() -> None:
     with pytest.raises(AttributeError, match="frobnicate"):
         fill(_Wrong, argparse.Namespace(group="not this one"))
+
+
+def test_a_command_that_is_advised_asks_the_same_aws(capsys: pytest.CaptureFixture[str]) -> None:
+    advise_with(("--sandbox",))
+    try:
+        complain("run this: alb-reconcile move shop.yaml vpc.a vpc.b; it is held by alb-reconcile apply (user ann)")
+    finally:
+        reset()
+    told = (
+        "run this: alb-reconcile move --sandbox shop.yaml vpc.a vpc.b; it is held by alb-reconcile apply (user ann)\n"
+    )
+    assert capsys.readouterr().err == told

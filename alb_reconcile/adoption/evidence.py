@@ -8,6 +8,8 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 from alb_reconcile.kinds import in_spec_order
+from alb_reconcile.kinds.elastic_ip import Holder
+from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.route_table import Associations
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
@@ -249,6 +251,21 @@ def _instance(desired: Desired, item: Candidate, scene: Scene) -> Evidence | Non
     return None
 
 
+def _elastic_ip(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    plain = _plain(desired, item, scene)
+    held = item.found.detail(Holder).instance
+    users = [
+        scene.ids.get(state.instance)
+        for _, state in each_of(scene.desired.values(), ElasticIpAssociation)
+        if state.elastic_ip == desired.address and isinstance(state.instance, Address)
+    ]
+    return (
+        _both(plain.words if plain and plain.named else "", f"its association with {held}")
+        if held and held in users
+        else plain
+    )
+
+
 def _load_balancer(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     wanted = scene.bound(desired)
     found: Any = item.found.state
@@ -325,6 +342,7 @@ _JUDGES: Final[Mapping[str, Callable[[Desired, Candidate, Scene], Evidence | Non
     "rule": _rule,
     "target_group": _target_group,
     "instance": _instance,
+    "elastic_ip": _elastic_ip,
 }
 """What speaks for resources of those kinds of which more is known than of a plain one."""
 

@@ -153,7 +153,7 @@ class Matcher:
             if evidence and evidence.named:
                 self.problems.append(
                     f"{desired.address} looks like {item.found.id} by {evidence.words}, which belongs to the stack {item.owner}; "
-                    f"release it there first, or give {desired.address}=ID, or {desired.address}={NEW} to have apply create it"
+                    f"release it there first, or give {desired.address}=ID of another one, or {desired.address}={NEW} to have apply create it"
                 )
                 self.settled.add(desired.address)
                 return

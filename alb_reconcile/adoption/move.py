@@ -1,12 +1,12 @@
 """`move`: another address for what is there, since its entry was renamed; nothing is replaced."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
-from alb_reconcile.adoption.preview import Preview, preview_plan
+from alb_reconcile.adoption.preview import Preview, applied_tags, preview_plan
 from alb_reconcile.adoption.release import ancestors, find_own, hurdles, is_below, is_meant, volumes_of
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.aws.client import Aws
@@ -34,32 +34,42 @@ class Move:
     notes: tuple[str, ...] = ()
     found: Mapping[str, Observed] = field(default_factory=dict)
     """What moves, by id."""
+    applied: tuple[Tagging, ...] = ()
+    """What says that the spec is applied, where nothing differs; written when all else is."""
 
 
-async def find_move(aws: Aws, target: DesiredStack, old: str, new: str) -> Move:
-    """Who moves: what is at `old`, with all whose address holds its name.
+async def find_move(aws: Aws, target: DesiredStack, pairs: Sequence[tuple[str, str]]) -> Move:
+    """Who moves, by one pair of an old and a new address after the other: what is at the old one, with all whose address holds
+    its name.
 
     `instances.OLD` to `instances.NEW` moves all members of a group. Nothing moves where all has moved before, as by a
     run that was killed at its end. Raises UsageError for what is no address, RefusedError where nothing is at either
     address, or something at a new address already.
     """
-    _check(old, new)
+    for old, new in pairs:
+        _check(old, new)
     target = await resolve_lookups(aws, target)
     reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         own = await find_own(reader)
-        moving = [(item, address) for item in own if (address := _new_address(item.address, old, new))]
-        _refuse(target, own, moving, old, new)
+        notes, there = [], {item.id: item.address for item in own}
+        for old, new in pairs:
+            movers = {known: to for known, address in there.items() if (to := _new_address(address, old, new))}
+            _refuse(target, there, movers, old, new)
+            if not movers:
+                notes.append(f"nothing is at {old}, and {new} exists: there is nothing to move")
+            there |= movers
+        moving = [(item, there[item.id]) for item in own if there[item.id] != item.address]
         volumes = await volumes_of(reader, [item for item, _ in moving])
         moves = tuple((item.address, _tagging(item, address, volumes.get(item.id, ()))) for item, address in moving)
         imagined = {key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)}
         preview = await preview_plan(reader, target, imagined)
+        applied = applied_tags(reader, target, preview, own)
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
-    notes = [] if moves else [f"nothing is at {old}, and {new} exists: there is nothing to move"]
     found = {item.id: item for item, _ in moving}
-    return Move(target, moves, preview, (*notes, *_undeclared(target, moving)), found)
+    return Move(target, moves, preview, (*notes, *_undeclared(target, moving)), found, applied)
 
 
 def _check(old: str, new: str) -> None:
@@ -110,14 +120,13 @@ def _new_address(address: Address, old: str, new: str) -> Address | None:
 
 
 def _refuse(
-    target: DesiredStack, own: list[Observed], moving: list[tuple[Observed, Address]], old: str, new: str
+    target: DesiredStack, there: Mapping[str, Address], movers: Mapping[str, Address], old: str, new: str
 ) -> None:
-    movers = {item.id for item, _ in moving}
-    if not any(is_meant(old, item.address) or is_meant(new, item.address) for item in own):
-        hint = did_you_mean(old, (str(item.address) for item in own))
+    if not any(is_meant(old, address) or is_meant(new, address) for address in there.values()):
+        hint = did_you_mean(old, map(str, there.values()))
         raise RefusedError(f"nothing was moved: the stack {target.stack} has nothing at {old}{hint}")
-    there = {item.address: item.id for item in own if item.id not in movers}
-    taken = [f"{address} already exists ({there[address]})" for _, address in moving if address in there]
+    stays = {address: known for known, address in there.items() if known not in movers}
+    taken = [f"{address} already exists ({stays[address]})" for address in movers.values() if address in stays]
     if taken:
         raise RefusedError(
             "\n".join([*map(printable, taken), "nothing was moved; release it first, or choose another name"])

@@ -1,15 +1,19 @@
 """What the next plan would be, if some tags were others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
+from alb_reconcile.adoption.tagging import Tagging
+from alb_reconcile.engine.applied_tags import find_anchors
 from alb_reconcile.engine.discover import discover_by
 from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.resource import Observed
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,22 @@ class Preview:
             if desired is not None and step.action in ("create", "update", "replace"):
                 found.add(desired.carrier or desired.address)
         return frozenset(found)
+
+
+def applied_tags(
+    reader: HypotheticalReader, target: DesiredStack, preview: Preview, own: Iterable[Observed]
+) -> tuple[Tagging, ...]:
+    """What says that the spec is applied, as `apply` would write it, where that plan has nothing to do. It is true when all
+    else is written: `sync` makes anew what is missing from then on."""
+    if preview.plan is None or preview.plan.steps:
+        return ()
+    items = find_anchors(own)
+    said = tags.applied_tag(target.desired)
+    return tuple(
+        Tagging(item.address, item.id, {tags.APPLIED: said})
+        for item in items
+        if reader.tags[item.id].get(tags.APPLIED) != said
+    )
 
 
 async def preview_plan(

@@ -64,7 +64,7 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
     `instances.NAME` names all members of a group. An entry of the spec that the stack doesn't have may have been released
     before, as by a run that was killed. Raises RefusedError for any other address that the stack doesn't have.
     """
-    target = await resolve_lookups(aws, target)
+    target = await resolve_lookups(aws, target, takes_own=True)
     reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         account = await read_account(reader.aws, target.account_ids)
@@ -85,7 +85,12 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
-    notes = [*absent, *_declared(target, going, whole=not staying), *_ties(going, staying)]
+    notes = [
+        *absent,
+        *_declared(target, going, whole=not staying),
+        *_left_inside(target, going, staying),
+        *_ties(going, staying),
+    ]
     notes += [
         f"no instance has {item.id}, a volume of {item.address}: it is released as well, and stays" for item in strays
     ]
@@ -199,6 +204,22 @@ def _declared(target: DesiredStack, going: Iterable[Observed], *, whole: bool) -
     names = ", ".join(sorted(str(item.address) for item in declared))
     first = f"the spec still declares {names}: the next apply creates new ones, unless the entries are removed"
     return [first, *hurdles(target, {item.address: item for item in declared})]
+
+
+def _left_inside(target: DesiredStack, going: Iterable[Observed], staying: Iterable[Observed]) -> list[str]:
+    """What the next apply deletes as somebody else's, since it is in a listener or load balancer that stays the stack's."""
+    parents = {item.id: target.desired.get(item.address) for item in staying}
+    inside = [
+        str(item.address)
+        for item in going
+        for parent in [parents.get(item.parent_id or "")]
+        if parent is not None and not parent.lifecycle.keep_others
+    ]
+    if not inside:
+        return []
+    return [
+        f"what it is in stays the stack's: the next apply deletes {', '.join(sorted(inside))} as somebody else's, with or without the entry, unless others: keep stands there"
+    ]
 
 
 def hurdles(target: DesiredStack, gone: Mapping[Address, Observed]) -> list[str]:

@@ -10,6 +10,7 @@ COUNTED: Final = (
     "replace",
     "delete-load-balancer",
     "replace-load-balancer",
+    "delete-elastic-ip",
     "touch",
     "never-delete",
     "lift-protection",

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.cut_off import CutOff, find_cut_off
+from alb_reconcile.engine.plan.decide import subnets_of
 from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
 from alb_reconcile.kinds.elastic_ip import Holder
 from alb_reconcile.model.discovery import Discovery
@@ -40,6 +41,19 @@ async def find_blockers(aws: Aws, discovery: Discovery, plan: Plan) -> list[Bloc
         look.interfaces(), look.group_references(), look.inhabitants(), look.routes_of_others()
     )
     return [*(item for part in found for item in part), *look.held_addresses()]
+
+
+def find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
+    """What the spec puts into others' subnets of which the route table goes, since no entry declares it any more."""
+    own = {item.id for item in plan.live if item.owner == plan.stack}
+    going = {step.key for step in plan.steps if step.action == "delete" and step.address.kind == "route_table"}
+    for cut in find_cut_off(plan):
+        users = [str(key) for key, item in plan.desired.items() if cut.subnet in subnets_of(item.state)]
+        if users and cut.subnet not in own and going & cut.keys:
+            text = (
+                f"{cut.place}: {cut.subnet} loses {cut.loss}, and {', '.join(users)} would be in it; release that first"
+            )
+            yield Blocker(cut.keys, text, is_choice=True)
 
 
 class _Look:

@@ -29,8 +29,9 @@ _MOST: Final = 8
 Row = dict[str, Any]
 
 
-async def resolve_lookups(aws: Aws, target: DesiredStack) -> DesiredStack:
-    """The stack with ids in the place of its look-ups. Asks nothing where there are none.
+async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = False) -> DesiredStack:
+    """The stack with ids in the place of its look-ups. Asks nothing where there are none. `takes_own`: they may find what is the
+    stack's, since it is about to be released.
 
     Raises RefusedError, with each place, for what isn't there or isn't the only one; in a wrong account; AwsError.
     """
@@ -58,7 +59,7 @@ async def resolve_lookups(aws: Aws, target: DesiredStack) -> DesiredStack:
         elif wanted.by == "domain":
             ids, problem = certificates[wanted]
         else:
-            ids, problem = _of_rows(wanted, rows[wanted], target.stack)
+            ids, problem = _of_rows(wanted, rows[wanted], "" if takes_own else target.stack)
         problems += [str(Finding(item, path, problem)) for item, path in places if problem]
         found[wanted] = tuple(FoundId.of(text, wanted.words) for text in ids)
     if problems:
@@ -133,7 +134,7 @@ def _of_rows(wanted: Lookup, rows: list[Row], stack: str) -> tuple[list[str], st
     if own:
         return (
             ids,
-            f"{own[0]} is found by {wanted.words}, and is this stack's own; name its entry, or look for other tags",
+            f"{own[0]} is found by {wanted.words}, and is this stack's own; name its entry, look for other tags, or release it first",
         )
     if not wanted.many and len(ids) > 1:
         return (

@@ -42,7 +42,7 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
     ]
     made = {address: item.desired for address, item in decisions.desired.items() if item.found is None}
     quotas = check_quotas(aws, decisions, discovery, intents)
-    alike, found = await asyncio.gather(find_alike(aws, made, discovery), asyncio.gather(quotas, *checks))
+    alike, found = await asyncio.gather(find_alike(aws, made, discovery, desired), asyncio.gather(quotas, *checks))
     findings = [
         *discovery.findings,
         *(item for part in found for item in part),

@@ -13,7 +13,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, write_applied_tags
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
-from alb_reconcile.engine.blockers import Blocker, find_blockers
+from alb_reconcile.engine.blockers import Blocker, find_blockers, find_own_cut_off
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
@@ -111,15 +111,16 @@ async def _look_around(
     aws: Aws, discovery: Discovery, plan: Plan, *, destroy: bool
 ) -> tuple[list[Blocker], tuple[str, ...]]:
     """Who else uses what goes; and a warning where these credentials may not look. Who destroys has to look."""
+    own = [*find_own_cut_off(plan)]
     try:
-        return await find_blockers(aws, discovery, plan), ()
+        return [*own, *await find_blockers(aws, discovery, plan)], ()
     except AwsError as error:
         if destroy or error.code != "UnauthorizedOperation":
             raise
         text = (
             f"whether others use what this plan takes away isn't known, since these credentials may not look: {error}"
         )
-        return [], (text,)
+        return own, (text,)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class WritesInstances:
             empty = [name for name, disk in disks.items() if not (disk.get("persistent") or disk.get("snapshot_id"))]
             if empty:
                 named.remark(
-                    f"a replacement starts with empty data volumes ({', '.join(empty)}); persistent: true hands over those that there are"
+                    f"a replacement starts with empty data volumes ({', '.join(empty)}), unless each has persistent: true, which needs "
+                    "rollout: {max_surge: 0, max_unavailable: 1}"
                 )
         family = state.instance_type.partition(".")[0]
         credit = entry.pop("credit_specification", None)

@@ -41,11 +41,13 @@ class Attached:
     stays: frozenset[str] = frozenset()
     """The ids of those that outlive the instance."""
 
-    def fates(self) -> list[str]:
-        """What becomes of the volumes with their instance, in words; that its root disk goes goes without saying."""
+    def fates(self, handed: Collection[str]) -> list[str]:
+        """What becomes of the volumes with their instance, in words, but of those that are handed on; that its root disk goes goes
+        without saying."""
         going = sorted(item for device, item in self.ids.items() if device != self.root and item not in self.stays)
         said = [f"deletes its data ({', '.join(going)})"] if going else []
-        return said + ([f"leaves {', '.join(sorted(self.stays))} behind"] if self.stays else [])
+        left = sorted(self.stays.difference(handed))
+        return said + ([f"leaves {', '.join(left)} behind"] if left else [])
 
 
 def flat(disks: Mapping[str, Disk]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
     section = "elastic_ips"
     id_prefix = "eipalloc-"
     is_rare = True
+    recognized_after = ("instance",)
     usual = _USUAL
     chosen = frozenset({"address", "network_border_group"})
     listing = Listing(

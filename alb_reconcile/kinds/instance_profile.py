@@ -34,6 +34,7 @@ class InstanceProfile(Properties):
     kind = "instance_profile"
     service = "iam"
     replaced_on = frozenset({"name"})
+    known_in = "iam_instance_profile"
 
     name: str | None = None
     managed_policies: tuple[str, ...] | None = None

@@ -30,6 +30,7 @@ class KeyPair(Properties):
     service = "ec2"
     carries_applied = True
     replaced_on = frozenset({"name", "public_key"})
+    known_in = "key_name"
 
     name: str | None = None
     public_key: str | None = None
@@ -68,7 +69,7 @@ class KeyPairKind(Ec2Kind[KeyPair]):
     id_prefix = "key-"
     listing = Listing("describe_key_pairs", "KeyPairs", "KeyPairId", "key-pair-id", vpc_filter="")
     missing = ("InvalidKeyPair.NotFound",)
-    is_always_read = False
+    is_rare = True
     iam_actions = IamActions(
         read=("ec2:DescribeKeyPairs",),
         create=("ec2:ImportKeyPair", "ec2:CreateTags"),
@@ -84,8 +85,6 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         return state.name or ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        if not await self._is_asked(reader):
-            return []
         rows = await reader.looked_for(self.name, "key pairs", self.own_rows(reader))
         keys = await _read_keys(reader.aws) if rows and reader.thorough and reader.stack != NO_STACK else {}
         return [self._observe(reader, row, keys) for row in rows]
@@ -113,12 +112,6 @@ class KeyPairKind(Ec2Kind[KeyPair]):
             )
             for name, ids in named.items()
         ]  # fmt: skip
-
-    async def _is_asked(self, reader: Reader) -> bool:
-        """Whether there may be any: nothing is read where the spec declares none, and no instance has one of that name."""
-        if reader.everything or any(address.kind == self.name for address in reader.desired):
-            return True
-        return any(str(row.get("KeyName", "")).startswith(f"{reader.stack}-") for row in await reader.instances())
 
     async def create(self, run: Run, wanted: KeyPair, desired: Desired) -> str:
         material, tagging = str(wanted.public_key).encode(), run.tag_specification(desired)

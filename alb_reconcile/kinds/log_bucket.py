@@ -43,6 +43,7 @@ class LogBucket(Properties):
     service = "s3"
     is_for_others = True
     replaced_on = frozenset({"name"})
+    known_in = "attributes"
 
     expiration_days: int | None = None
     """0 where logs are kept for ever."""

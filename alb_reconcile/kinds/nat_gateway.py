@@ -111,6 +111,7 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     section = "nat_gateways"
     id_prefix = "nat-"
     is_rare = True
+    recognized_after = ("elastic_ip",)
     listing = Listing("describe_nat_gateways", "NatGateways", "NatGatewayId", "nat-gateway-id", needs_foreign=True)
     missing = ("NatGatewayNotFound", "InvalidNatGatewayID.NotFound")
     ready = frozenset({"available"})

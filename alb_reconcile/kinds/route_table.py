@@ -79,6 +79,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
     noun = "a route table"
     position = 40
     section = "route_tables"
+    recognized_after = ("nat_gateway",)
     id_prefix = "rtb-"
     listing = Listing("describe_route_tables", "RouteTables", "RouteTableId", "route-table-id")
     missing = ("InvalidRouteTableID.NotFound",)

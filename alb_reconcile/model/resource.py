@@ -62,6 +62,8 @@ class Properties:
     """Whether it carries the digest of the whole spec: what EC2 tags in one call and what outlives instances."""
     addresses: ClassVar[int] = 0
     """How many addresses AWS wants to be free in each of its `subnets` when one is made there."""
+    known_in: ClassVar[str] = ""
+    """The field in which others may say its `name` instead of its id."""
     missed: ClassVar[int] = 9
     """How soon a service misses one that somebody deletes; the lowest number first."""
 
@@ -237,6 +239,19 @@ def references(value: object) -> Iterator[Address]:
             yield from references(member)
     elif isinstance(value, Mapping):
         yield from references(tuple(value.values()))
+
+
+def texts(value: object) -> Iterator[str]:
+    """Every text in a property, but for addresses: ids and AWS's names among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple) and not isinstance(value, Address):
+        for member in value:
+            yield from texts(member)
+    elif isinstance(value, Mapping):
+        yield from texts(tuple(value.values()))
+    elif dataclasses.is_dataclass(value):
+        yield from texts(tuple(getattr(value, name) for name in field_names(type(value))))
 
 
 def bind(value: _T, ids: Mapping[Address, str]) -> _T:

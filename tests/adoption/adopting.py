@@ -49,6 +49,7 @@ class Keeper:
         found = self.look(spec, *choices, keep_images=keep_images)
         self.write(found.knowing)
         self.write(found.taggings)
+        self.write(found.applied)
         return found
 
     def release(self, spec: Spec, *addresses: str) -> Release:
@@ -58,10 +59,11 @@ class Keeper:
         self.write(found.taggings)
         return found
 
-    def move(self, spec: Spec, old: str, new: str) -> Move:
-        target = target_of(spec)
-        found: Move = self._run(lambda aws: find_move(aws, target, old, new), writes=set())
+    def move(self, spec: Spec, *addresses: str) -> Move:
+        target, pairs = target_of(spec), list(zip(addresses[::2], addresses[1::2], strict=True))
+        found: Move = self._run(lambda aws: find_move(aws, target, pairs), writes=set())
         self.write([item for _, item in found.moves])
+        self.write(found.applied)
         return found
 
     def write(self, taggings: Any) -> None:

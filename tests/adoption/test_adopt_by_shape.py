@@ -53,6 +53,7 @@ def test_a_whole_stack_is_recognised_by_its_shape_and_apply_leaves_it_nameless()
             item for item in ids.values() if item.startswith("i-")
         }
         assert world.plan(_spec()).is_empty
+        assert not world.sync(_spec()).notes  # every round would have said that nobody has applied it
 
 
 def test_a_subnet_with_ipv6_addresses_alone_is_in_nobodys_way() -> None:
@@ -123,3 +124,21 @@ def test_a_copy_of_an_adopted_instance_isnt_the_stacks() -> None:
         world.clock.advance(60)
         assert world.plan(_spec()).is_empty
         assert not keep.adopt(_spec()).taggings
+
+
+def test_an_address_is_the_one_that_its_instance_has() -> None:
+    """Found: another public address would have been made for a machine that runs."""
+    spec = _spec("maker")
+    spec["elastic_ips"] = {"one": {}, "two": {}}
+    spec["instances"]["web"]["elastic_ip"] = ["one", "two"]
+    with keeper() as (world, keep):
+        ids = _made_nameless(world, keep, spec)
+        addresses = {key: item for key, item in ids.items() if key.startswith("elastic_ip.")}
+        assert len(addresses) == 2
+        # under another name, as the header of an export would have had to say
+        spec["elastic_ips"] = {"admin": {}, "other": {}}
+        spec["instances"]["web"]["elastic_ip"] = ["admin", "other"]
+        found = keep.adopt(spec | {"stack": "demo"})
+        assert set(addresses.values()) <= set(by_address(found).values())
+        assert not found.missing
+        assert world.plan(spec | {"stack": "demo"}).is_empty

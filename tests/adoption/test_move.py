@@ -69,8 +69,7 @@ def test_every_kind_is_renamed_and_apply_then_changes_names_only() -> None:
         world.converge(_before())
         before = {key: found[tags.ADDRESS] for key, found in our_tags(world).items()}
         world.watch()
-        for old, new in MOVES:
-            keep.move(_after(), old, new)
+        keep.move(_after(), *(name for pair in MOVES for name in pair))
         moved = {key: found[tags.ADDRESS] for key, found in our_tags(world).items()}
         assert moved.keys() == before.keys()
         assert {before[key] for key in before if before[key] == moved[key]} == {

@@ -114,6 +114,47 @@ def test_an_interrupted_release_is_finished_by_the_next(written: int) -> None:
         assert not keep.release(demo()).taggings
 
 
+def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() -> None:
+    """Found: `release` was refused as `plan` is, since the look-ups found the stack's own."""
+    shop, network = demo(), {"stack": "network", "region": "us-east-1"}
+    for section in ("vpcs", "subnets", "internet_gateways", "route_tables"):
+        network[section] = shop.pop(section)
+    vpc, subnets = {"tag": {"Name": "demo-main"}}, [{"tag": {"Name": f"demo-public-{zone}"}} for zone in "ab"]
+    for section, key, value in (
+        ("security_groups", "vpc", vpc), ("target_groups", "vpc", vpc),
+        ("instances", "subnets", subnets), ("load_balancers", "subnets", subnets),
+    ):  # fmt: skip
+        for entry in shop[section].values():
+            entry[key] = value
+    with keeper() as (world, keep):
+        world.converge(demo())
+        with pytest.raises(
+            RefusedError, match="is this stack's own; name its entry, look for other tags, or release it"
+        ):
+            world.plan(shop)
+        ways = ("vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main", "route_table.public")
+        found = keep.release(shop, *ways)
+        assert found.preview is not None
+        assert found.preview.plan is not None
+        assert found.preview.plan.is_empty
+        assert not keep.adopt(network).missing
+        assert world.plan(shop).is_empty
+        assert world.plan(network).is_empty
+
+
+def test_a_renamed_stack_is_told_that_its_resources_are_anothers() -> None:
+    renamed = {**demo(), "stack": "webshop"}
+    with keeper() as (world, keep):
+        world.converge(demo())
+        (told,) = (text for text in world.plan(renamed).warnings if "this very spec" in text)
+        assert told.startswith(
+            "the stack demo was made from this very spec, and this plan makes everything a second time"
+        )
+        keep.release(demo())
+        assert not keep.adopt(renamed).missing
+        assert world.plan(renamed).is_empty
+
+
 def test_another_stack_beside_it_keeps_its_tags() -> None:
     with keeper() as (world, keep):
         world.converge({**demo(), "stack": "demo2"})

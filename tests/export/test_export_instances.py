@@ -61,7 +61,7 @@ def test_a_volume_that_was_attached_by_hand_is_told_of_and_can_be_handed_over(tm
         keep.release(spec)
         volume = attach_by_hand(world, vpc)
         found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
-        told = "# a replacement starts with empty data volumes (sdf); persistent: true hands over those that there are"
+        told = "# a replacement starts with empty data volumes (sdf), unless each has persistent: true"
         assert told in found.text
         assert steps(adopted(world, found, tmp_path)) == []
         successor = plain(found)

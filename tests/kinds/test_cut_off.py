@@ -39,7 +39,7 @@ def refusal(hand: Hand, spec: Spec) -> list[str]:
     """The lines with which `apply` refuses a spec; nothing was changed."""
     before = hand.world.strict.inventory()
     with pytest.raises(RefusedError) as caught:
-        hand.world.apply(spec)
+        hand.world.apply(spec, allow={"delete-elastic-ip": 1})
     assert hand.world.strict.inventory() == before
     assert all(name.startswith(READS) for name, _ in hand.world.log)
     return str(caught.value).splitlines()
@@ -57,7 +57,7 @@ def test_a_zone_goes_in_which_another_stack_is(hand: Hand) -> None:
     told = f"subnet.private ({subnet}) is in use by a resource outside this stack: {stranger}; remove it first"
     assert refusal(hand, ZONE_GOES) == [told]
     with pytest.raises(RefusedError, match="is in use by"):  # which AWS refuses, whoever allows it
-        hand.world.plan(ZONE_GOES, allow={"cut-off": 9})
+        hand.world.plan(ZONE_GOES, allow={"cut-off": 9, "delete-elastic-ip": 1})
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,7 @@ def test_in_a_roll_it_moves_when_the_successor_is_healthy_and_before_the_old_one
     assert step.effects == (
         f"moves the address from {old} when its successor is healthy; {old} then has another public address, or none",
     )
+    assert not any(item.also_deletes for item in plan.steps)  # as if nobody got it
     result = hand.make(spec)
     told = [(event.what, str(event.step.address), event.step.action) for event in result.events]
     healthy = told.index(("done", "registration.web/web-1:80", "replace"))
@@ -201,7 +202,12 @@ def test_left_out_it_is_not_managed_and_stays(hand: Hand) -> None:
 def test_an_address_that_leaves_the_spec_leaves_its_instance_first(hand: Hand) -> None:
     hand.make(alone())
     spec = edited(edited(alone(), "instances/web/elastic_ip", None), "elastic_ips/main", None)
-    result = hand.make(spec)
+    with pytest.raises(RefusedError, match="1 Elastic IP address would be given back to AWS"):
+        hand.world.apply(spec)
+    plan = hand.world.plan(spec, allow={"delete-elastic-ip": 1})
+    assert not plan.kept  # least of all that the instance keeps it
+    assert any("goes back to AWS" in text for step in plan.steps for text in step.effects)
+    result = hand.make(spec, allow={"delete-elastic-ip": 1})
     assert order(hand.world, "disassociate_address", "release_address") == ["disassociate_address", "release_address"]
     assert result.writes.keys() == {"disassociate_address", "release_address"}
 

@@ -210,7 +210,9 @@ def https(**listeners: Spec) -> Spec:
 
 def test_a_listener_of_another_name_becomes_the_one_that_redirects_when_https_answers(hand: Hand, names: Names) -> None:
     hand.make(https(web={"protocol": "HTTP", "port": 80}))
-    with pytest.raises(RefusedError, match=r"run alb-reconcile move SPEC listener\.public/web listener\.public/http"):
+    with pytest.raises(
+        RefusedError, match=r"run alb-reconcile move spec.yaml listener\.public/web listener\.public/http"
+    ):
         hand.world.plan(https())
     Keeper(hand.world).move(https(), "listener.public/web", "listener.public/http")
     steps = {step.key.partition("@")[0]: step for step in hand.world.plan(https()).steps}

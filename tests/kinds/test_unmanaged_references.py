@@ -77,4 +77,4 @@ def test_what_lets_go_by_itself_is_deleted(hand: Hand) -> None:
     spec = edited(ZONAL, "route_tables/private", {})
     spec["nat_gateways"], spec["elastic_ips"] = {}, {}
     del spec["subnets"]["private"]
-    hand.make(spec, allow={"delete": 9})
+    hand.make(spec, allow={"delete": 9, "delete-elastic-ip": 2})

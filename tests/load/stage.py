@@ -68,7 +68,9 @@ class Stage:
         """Run `apply`, whatever it replaces. Returns whether the stack serves then: nothing else may be wrong."""
         self._current.pop(spec["stack"], None)
         words = [
-            part for word in ("delete", "replace", "cut-off", "lift-protection") for part in ("--allow", f"{word}=99")
+            part
+            for word in ("delete", "replace", "cut-off", "lift-protection", "delete-elastic-ip")
+            for part in ("--allow", f"{word}=99")
         ]
         with self.tool.forked("apply", "--yes", *words, self.write(spec)) as process:
             output, _ = process.communicate(timeout=LONGEST)

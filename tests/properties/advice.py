@@ -34,8 +34,9 @@ class Advice:
 
         Raises AssertionError where it advises nothing that a test could do, or that leads nowhere.
         """
-        for old, new in re.findall(r"alb-reconcile move SPEC (\S+) ([^\s,]+)", self.text):
-            Keeper(world).move(self.after, old, new)
+        moves = re.findall(r"alb-reconcile move \S+ ([^\n,]+)", self.text)
+        for names in moves:
+            Keeper(world).move(self.after, *names.split())
             world.clock.advance(world.strict.lag)
         last: Exception | None = None
         for way in self._ways():

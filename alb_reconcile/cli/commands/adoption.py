@@ -101,6 +101,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         await carry_out(aws, found.knowing, lambda _: None)
         if found.taggings:
             await _write(aws, found.taggings, target, options, "adopt")
+            await carry_out(aws, found.applied, lambda _: None)
     return ExitCode.OK
 
 
@@ -191,17 +192,19 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
 
 @dataclass(frozen=True)
 class MoveOptions(AdoptionOptions):
-    old: str
-    new: str
+    addresses: tuple[str, ...]
 
 
 def move(options: MoveOptions) -> ExitCode:
     """Give what is there another address."""
+    if len(options.addresses) % 2:
+        raise UsageError(f"{options.addresses[-1]} has no new address; write OLD NEW, as often as needed")
     return _run(options, _move)
 
 
 async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCode:
-    look = partial(find_move, aws, target, options.old, options.new)
+    pairs = tuple(zip(options.addresses[::2], options.addresses[1::2], strict=True))
+    look = partial(find_move, aws, target, pairs)
     async with hold(aws, target, "move", options.lock_timeout, look, complain) as found:
         options.output.show(found, move_text, move_json)
         if found.moves:
@@ -212,6 +215,7 @@ async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCod
                 yes=options.yes,
             )
             await _write(aws, [item for _, item in found.moves], target, options, "move")
+            await carry_out(aws, found.applied, lambda _: None)
     return ExitCode.OK
 
 

@@ -53,7 +53,7 @@ def completion(options: CompletionOptions) -> ExitCode:
 def _mended(script: str) -> str:
     """shtab's script for zsh: of several arguments each is completed, not only the first; and options where an argument is due
     that nothing completes, for which zsh would only show what it is."""
-    every = script.replace('"(*)::', '"*:')
+    every = re.sub(r'"\(\*\)::?', '"*:', script)
     return re.sub(r'(?m)^( +"(?:\*|:)?:.*:)"$', r'\1()"', every)
 
 

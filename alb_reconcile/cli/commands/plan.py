@@ -68,7 +68,8 @@ def _each(options: PlanOptions) -> ExitCode:
             made, text, Plan.to_json, markdown=markdown, html=partial(_page, planned, refusal=why, note=closed)
         )
         if refusal is not None:
-            complain(str(refusal))
+            shown = made.warnings if options.output.format == "text" else ()
+            complain("\n".join(line for line in str(refusal).splitlines() if line not in shown))
             refused = True
             continue
         if options.out:

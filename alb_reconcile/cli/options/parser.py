@@ -339,8 +339,12 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default: the whole stack")
     move = add("move", "adoption.move", "follow a renamed entry; changes tags only")
     move.add_argument("spec", metavar="SPEC", help="a spec")
-    move.add_argument("old", metavar="OLD", help="such as instance.web-1, target_group.web or instances.web")
-    move.add_argument("new", metavar="NEW", help="its address now")
+    move.add_argument(
+        "addresses",
+        nargs="+",
+        metavar="OLD NEW",
+        help="such as target_group.web target_group.api; as many pairs as needed",
+    )
     for item in (command, release, move):
         item.add_argument("-y", "--yes", action="store_true", help="don't ask")
         _add_format(item)

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Final
 
 from alb_reconcile.cli.render.style import CODES, Style
@@ -16,9 +16,13 @@ _OBEYED: Final = re.compile(
 """The colours of `Style`, which stay, and whatever else a terminal obeys."""
 
 
+_ADVISED: Final = re.compile(r"\balb-reconcile (?:adopt|apply|destroy|move|plan|release)(?= [^-(\s])")
+"""A command that is advised: with a spec behind it."""
+
+
 def emit(text: str) -> None:
     """Write a line to standard output. A reader that has left (`| head -1`) doesn't disturb a run."""
-    _write(sys.stderr if _diverted else sys.stdout, text + "\n")
+    _write(sys.stderr if _diverted else sys.stdout, _runnable(text) + "\n")
 
 
 def emit_document(text: str) -> None:
@@ -45,7 +49,16 @@ def has_document() -> bool:
 def complain(text: str) -> None:
     """Write a line to standard error, on a terminal broken between words."""
     width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
-    _write(sys.stderr, Style(colored=False, width=width).fit(text) + "\n")
+    _write(sys.stderr, Style(colored=False, width=width).fit(_runnable(text)) + "\n")
+
+
+def advise_with(flags: Iterable[str]) -> None:
+    """From now on the commands that are advised have these options, by which they ask the same AWS."""
+    _flags[:] = flags
+
+
+def _runnable(text: str) -> str:
+    return _ADVISED.sub(lambda found: " ".join([found[0], *_flags]), text) if _flags else text
 
 
 def draw(text: str) -> None:
@@ -72,11 +85,12 @@ _diverted: list[None] = []
 _documents: list[None] = []
 """One process runs one command; `reset` is for tests that run several in one."""
 _screen: list[Callable[[str], None]] = []
+_flags: list[str] = []
 
 
 def reset() -> None:
     """Forget what an earlier command in this process has chosen."""
-    for known in (_unwritten, _diverted, _documents, _screen):
+    for known in (_unwritten, _diverted, _documents, _screen, _flags):
         known.clear()
 
 

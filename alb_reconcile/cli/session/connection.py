@@ -10,7 +10,7 @@ from alb_reconcile.api import session
 from alb_reconcile.api.session import Session
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
-from alb_reconcile.cli.render.console import complain
+from alb_reconcile.cli.render.console import advise_with, complain
 from alb_reconcile.cli.render.progress import render_calls
 from alb_reconcile.cli.session.signals import stop_on_signals
 from alb_reconcile.engine.lookups import resolve_lookups
@@ -55,6 +55,7 @@ def with_aws(
         if options.verbose:
             complain(render_calls(aws.calls, aws.throttled))
 
+    advise_with(options.flags)
     return session.over(connect(options, region), lambda aws: main(aws, *args, **named), begin=stop_on_signals, end=end)
 
 

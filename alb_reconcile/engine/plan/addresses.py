@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
-from alb_reconcile.kinds.elastic_ip import Holder
+from alb_reconcile.kinds.elastic_ip import ElasticIp, Holder
 from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
@@ -63,6 +63,9 @@ def move_addresses(graph: Graph) -> None:
             graph.say(step.key, effects=f"takes it from {held.by}, which isn't this stack's")
         elif held.by and held.by != wanted.instance:
             _follow(graph, step, wanted, held.by)
+    for step in graph.of_kind(ElasticIp.kind, "delete"):
+        if step.observed and isinstance(step.observed.state, ElasticIp) and not graph.destroy:
+            graph.say(step.key, effects=f"{step.observed.state.address} goes back to AWS, for others to get")
 
 
 def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) -> None:

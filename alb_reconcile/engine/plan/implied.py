@@ -10,10 +10,10 @@ from alb_reconcile.model.resource import Observed
 
 
 def tell_implied(steps: Iterable[Step], live: Iterable[Observed]) -> tuple[Step, ...]:
-    """The same steps; each says what goes with what it deletes, and has no step of its own."""
+    """The same steps; each says what goes with what it deletes, and has no step of its own: an address moves before."""
     steps = tuple(steps)
     removers = {step.id: step.key for step in steps if step.action == "delete" and step.id}
-    own = {step.id for step in steps if step.action in ("delete", "replace")}
+    own = {step.id for step in steps if step.action in ("delete", "replace", "update")}
     known = {item.id: item for item in live} if removers else {}
     along: dict[str, list[Address]] = defaultdict(list)
     for item in known.values():

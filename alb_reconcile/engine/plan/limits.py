@@ -217,6 +217,7 @@ class _Damage:
     balancers: int
     """Load balancers that are replaced, as `entrances` are those that are deleted."""
     entrances: int
+    addresses: int
     deleted: set[str]
     replaced: set[str]
     touched: set[str]
@@ -258,7 +259,10 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
     balancers = {item.id for item in plan.live if item.address.kind == "load_balancer"}
     renewed = sum(step.address.kind == "load_balancer" and step.action == "replace" for step in steps) + len(taken)
     gone = balancers.intersection(deleted) - {step.id for step in steps if step.detail(TakeOver).groups}
-    return _Damage(renewed, len(gone), deleted, replaced, own.intersection(replaced | deleted | updated), own)
+    addresses = sum(item.address.kind == "elastic_ip" and item.id in deleted | replaced for item in plan.live)
+    return _Damage(
+        renewed, len(gone), addresses, deleted, replaced, own.intersection(replaced | deleted | updated), own
+    )
 
 
 def _victims_named(plan: Plan, damage: _Damage) -> Iterator[str]:
@@ -280,18 +284,23 @@ def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
 
 
 def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count} {noun}{'' if count == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterator[str]:
     """The limits that are exceeded, in words."""
-    for action, count, what in (
-        ("replace", damage.balancers, "replaced, with another DNS name and a gap until clients follow it"),
-        ("delete", damage.entrances, "deleted, and the DNS name with it"),
+    for word, count, noun, what in (
+        (
+            "replace-load-balancer",
+            damage.balancers,
+            "load balancer",
+            "replaced, with another DNS name and a gap until clients follow it",
+        ),
+        ("delete-load-balancer", damage.entrances, "load balancer", "deleted, and the DNS name with it"),
+        ("delete-elastic-ip", damage.addresses, "Elastic IP address", "given back to AWS, for others to get"),
     ):
-        if count > allow.get(f"{action}-load-balancer", 0):
-            noun = "load balancers" if count > 1 else "load balancer"
-            yield f"{count} {noun} would be {what}; allow it with --allow {action}-load-balancer={count}"
+        if count > allow.get(word, 0):
+            yield f"{_number(count, noun)} would be {what}; allow it with --allow {word}={count}"
     deleted, replaced, touched, total = map(len, (damage.deleted, damage.replaced, damage.touched, damage.own))
     counts = {"delete": deleted, "replace": replaced}
     exceeded = [action for action, count in counts.items() if count > allow.get(action, 0)]

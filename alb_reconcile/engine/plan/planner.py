@@ -66,7 +66,7 @@ def make_plan(
         return _make_plan(stack, region, desired, discovery, options or Options(), renames)
     except (PlanError, RefusedError) as error:  # whoever has renamed something should hear of it before they allow it
         hints = [hint for hint in renames if hint.rpartition(": ")[2] not in str(error)]
-        error.args = ("\n".join([str(error), *hints]),)
+        error.args = ("\n".join([*hints, str(error)]),)
         raise
 
 
@@ -266,6 +266,7 @@ def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
 
 def _no_longer_managed(decisions: Decisions) -> list[str]:
     notes = []
+    leaving = [found.parent_id for found, _ in decisions.to_delete.values() if not found.state.service]
     for address, item in decisions.desired.items():
         if not item.found or item.forces or not item.desired.spec_digest:
             continue
@@ -277,6 +278,8 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
         candidates |= {f"tags.{key}" for key in item.found.tags}
         if getattr(item.desired.state, "user_data", None) is not None:  # user_data_file says it now
             candidates.discard("user_data")
+        if item.found.id in leaving:  # the plan says what becomes of its address
+            candidates.discard("elastic_ip")
         gone = tags.no_longer_declared(item.desired, item.found.tags.get(tags.SPEC, ""), candidates)
         if gone:
             notes.append(f"{address}: {', '.join(gone)} no longer managed; it keeps its value")

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from alb_reconcile.engine.plan.decide import forcing
 from alb_reconcile.model.abilities import settle, slots
@@ -24,13 +24,29 @@ def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Looku
     gone = [step for step in steps if step.action == "delete" and step.part_of is None and _moves(step)]
     made = [step for step in steps if step.action == "create" and _moves(step)]
     pairs = list(dict.fromkeys(_pairs(gone, made, ids, facts)))
-    hints = [
-        f"{new} is like {old}, which is deleted; if the entry was only renamed, run this first: "
-        f"alb-reconcile move SPEC {old} {new}"
-        for old, new in pairs[:_MOST]
+    told = [pair for pair in pairs if pair.is_ours][:_MOST]
+    hints = [f"{pair.new} is like {pair.old}, which is deleted" for pair in told]
+    if told:
+        what = "the entry was" if len(told) == 1 else "these entries were"
+        names = " ".join(f"{pair.old} {pair.new}" for pair in told)
+        hints[-1] += f"; if {what} only renamed, run this first: alb-reconcile move {told[0].file} {names}"
+    hints += [
+        f"{pair.new} is like {pair.old}, which no stack owns, and which is deleted; to take it over instead, run this first: "
+        f"alb-reconcile adopt {pair.file}"
+        for pair in pairs
+        if not pair.is_ours
     ]
-    more = len(pairs) - len(hints)
+    more = sum(pair.is_ours for pair in pairs) - len(told)
     return hints + ([f"{more} more look renamed, too"] if more else [])
+
+
+class _Pair(NamedTuple):
+    """What goes, and what is like it and comes. `is_ours`: the stack owns what goes."""
+
+    old: str
+    new: str
+    is_ours: bool
+    file: str
 
 
 def refuse_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> None:
@@ -47,7 +63,7 @@ def refuse_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> None
             if old.observed and old.observed.owner and new.desired and _can_become(old.observed, new.desired, ids):
                 problems.append(
                     f"{new.address} can't be created before {old.address} ({old.id}) is deleted, and nothing is there meanwhile; let the one "
-                    f"become the other: run alb-reconcile move SPEC {_spelled(old.address)} {_spelled(new.address)}, then apply"
+                    f"become the other: run alb-reconcile move {new.desired.file} {_spelled(old.address)} {_spelled(new.address)}, then apply"
                 )
     if problems:
         raise RefusedError("\n".join(dict.fromkeys(problems)))
@@ -65,9 +81,7 @@ def _moves(step: Step) -> bool:
     return state is not None and bool(state.service)
 
 
-def _pairs(
-    gone: Sequence[Step], made: Iterable[Step], ids: Mapping[Address, str], facts: Lookups
-) -> Iterator[tuple[str, str]]:
+def _pairs(gone: Sequence[Step], made: Iterable[Step], ids: Mapping[Address, str], facts: Lookups) -> Iterator[_Pair]:
     left: dict[tuple[str, ...], list[Step]] = defaultdict(list)
     for old in gone:
         left[_place(old.address)].append(old)
@@ -76,9 +90,10 @@ def _pairs(
         near = left[_place(new.address)][:comparisons]
         comparisons -= len(near)
         like = next((old for old in near if _is_like(old, new, ids, facts)), None)
-        if like is not None:
+        if like is not None and like.observed and new.desired:
             left[_place(new.address)].remove(like)
-            yield _spelled(like.address), _spelled(new.address)
+            is_ours = like.observed.owner is not None
+            yield _Pair(_spelled(like.address), _spelled(new.address), is_ours, new.desired.file)
 
 
 def _place(address: Address) -> tuple[str, ...]:

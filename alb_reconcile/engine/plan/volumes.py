@@ -52,7 +52,9 @@ def _at_root(item: Decision, state: Instance) -> Iterator[Finding]:
 
 
 def tell_volumes(graph: Graph) -> None:
-    """Say which volumes an instance gets that its predecessor had, or that wait for it, and which ones begin empty."""
+    """Say which volumes an instance gets that its predecessor had, or that wait for it, which ones begin empty, and what becomes
+    of the others with their instance."""
+    handed: set[str] = set()
     for step in graph.of_kind("instance", "create", "replace"):
         if isinstance(step.state, Instance):
             named = by_name(step.state.data_volumes).items()
@@ -60,11 +62,17 @@ def tell_volumes(graph: Graph) -> None:
             if empty and step.action == "replace":
                 graph.say(
                     step.key,
-                    effects=f"starts with empty data volumes ({', '.join(empty)}); to hand over those that it has, apply persistent: true of them first",
+                    effects=f"starts with empty data volumes ({', '.join(empty)}); to keep what is on them, first apply persistent: true of each, which needs "
+                    "rollout: {max_surge: 0, max_unavailable: 1}",
                 )
             for name in persistent(step.state.data_volumes):
                 if kept := graph.discovery.kept.get((step.address, name)):
+                    handed.add(kept[0])
                     graph.say(
                         step.key,
                         effects=f"gets {kept[0]} ({name}), which outlives its instance, when nothing else has it",
                     )
+    for step in graph.of_kind("instance", "delete"):
+        if step.observed and isinstance(held := step.observed.details, LaunchedWith):
+            for text in held.volumes.fates(handed):
+                graph.say(step.key, effects=text)

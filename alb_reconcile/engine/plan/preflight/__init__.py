@@ -15,6 +15,7 @@ from alb_reconcile.engine.plan.preflight.dependents import (
     shared_target_groups,
     used_duplicates,
 )
+from alb_reconcile.engine.plan.preflight.named import own_by_id
 from alb_reconcile.engine.plan.preflight.places import (
     missing_zones,
     strange_security_groups,
@@ -31,6 +32,7 @@ Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
 CHECKS: Final[tuple[Check, ...]] = (
     missing_zones, taken_names, unfit_subnets, strange_security_groups, unreached_targets, held_elsewhere, stranded_volumes,
     used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged, shadowed_rules,
+    own_by_id,
 )  # fmt: skip
 
 

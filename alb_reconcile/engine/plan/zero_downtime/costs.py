@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.instance import LaunchedWith
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
@@ -33,9 +32,6 @@ def add_costs(graph: Graph) -> None:
             _cost(graph, step, seconds, f"{settled} ({seconds} s)")
         if step.address.kind == "registration":
             _registration(graph, step)
-        if step.action == "delete" and step.observed and isinstance(held := step.observed.details, LaunchedWith):
-            for text in held.volumes.fates():
-                graph.say(step.key, effects=text)
         for group, least, _ in (*step.detail(Shift).awaits, *step.detail(TakeOver).shift.awaits):
             if least:
                 _cost(graph, step, 0, f"{_name(graph, group)} has {_targets(least)}")

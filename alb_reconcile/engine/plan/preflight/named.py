@@ -1,0 +1,48 @@
+"""What the spec names by its id, though it is the stack's own and would go."""
+
+from alb_reconcile.engine.plan.decide import Decisions, named_ids
+from alb_reconcile.kinds.route_table import RouteTable
+from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.resource import Observed, each_of, field_names, texts
+
+
+def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
+    """Each place in the spec, and how to let go of what stands there: it isn't deleted under whoever names it."""
+    gone = (found for found, _ in decisions.to_delete.values())
+    replaced = (item.found for item in decisions.desired.values() if item.found and item.forces)
+    going = {found.id: found for found in (*gone, *replaced) if found.owner == decisions.stack}
+    by_name = {(found.state.known_in, getattr(found.state, "name", "")): found for found in going.values()}
+    found: list[Finding | str] = []
+    named: set[str] = set()
+    for item in decisions.desired.values() if going else ():
+        for field in field_names(type(item.desired.state)):
+            for text in sorted(set(texts(getattr(item.desired.state, field)))):
+                own = going.get(text) or by_name.get((field, text))
+                if own is not None:
+                    how = "would be deleted" if own.id in decisions.to_delete else "would be replaced"
+                    said = f"{text} is this stack's own {own.address}, and {how}; name its entry, or release it first"
+                    found.append(Finding(item.desired, field, said))
+                    named.add(own.id)
+    if named:
+        file = next(iter(decisions.desired.values())).desired.file
+        whole = " ".join(sorted(str(going[known].address) for known in _with_ways(named, going)))
+        found.append(f"to let go of what the spec names by ids, run: alb-reconcile release {file} {whole}")
+    return found
+
+
+def _with_ways(named: set[str], going: dict[str, Observed]) -> set[str]:
+    """With what these need: what they name, and the ways out of subnets. Else these would be cut off."""
+    found = set(named)
+    while (
+        more := {
+            *(text for known in found for text in named_ids(going[known].state)),
+            *(
+                table.id
+                for table, state in each_of(going.values(), RouteTable)
+                if found.intersection(state.subnets or ())
+            ),
+        }
+        & going.keys() - found
+    ):
+        found |= more
+    return found
