@@ -222,6 +222,34 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     run("status", "--detailed-exitcode", FILE, code=2)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_status_says_that_nobody_is_served_or_who_does_not_run(account: World, run: Run, number: int) -> None:
+    account.converge(demo())
+    ids = sorted(_instances(account))[:number]
+    account.client("ec2").stop_instances(InstanceIds=ids)
+    account.clock.advance(90)
+    told = run("status", "--detailed-exitcode", FILE, spec=demo(), code=2)
+    told = [line.removeprefix("Not ready: ") for line in told if line.startswith("Not ready: ")]
+    start = f"{number} of 2 targets of target_group.web "
+    nobody = f"{start}are unused, so it serves nobody"
+    assert told[0] == (nobody if number == 2 else f"{start}isn't healthy yet (unused)")
+    assert [re.sub(r"\d", "N", line) for line in told[1:]] == ["instance.web-N is stopped"] * number
+    if number == 2:
+        without = run("status", "--detailed-exitcode", "--stack", "demo", "--region", "us-east-1", code=2)
+        assert f"Not ready: {told[0]}" in without
+    spec = edited(demo(), "instances/web/state", "any")
+    told = [line for line in run("status", FILE, spec=spec) if "ready" in line]
+    assert told == [f"Not ready: {nobody}"] * (number - 1), "the spec leaves it to others whether they run"
+
+
+def test_status_says_that_a_group_lost_its_targets(account: World, run: Run) -> None:
+    account.converge(demo())
+    account.client("ec2").terminate_instances(InstanceIds=list(_instances(account)))
+    account.clock.advance(3600)
+    told = [line for line in run("status", FILE, spec=demo()) if "ready" in line]
+    assert told[0] == "Not ready: target_group.web has no targets, so it serves nobody"
+
+
 def _instances(account: World) -> set[str]:
     found = account.client("ec2").describe_instances()["Reservations"]
     return {item["InstanceId"] for part in found for item in part["Instances"]}

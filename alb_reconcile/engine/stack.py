@@ -279,6 +279,10 @@ class Standing:
     """What the spec declares and isn't there; nothing where the whole stack isn't."""
     fates: Mapping[str, str] = field(default_factory=dict)
     """What `apply` does with those of which an address has several, by id: keeps, replaces or deletes."""
+    ill: tuple[Observed, ...] = ()
+    """What the spec declares and isn't in order by AWS's word, such as an instance that is stopped and should run."""
+    resting: frozenset[str] = frozenset()
+    """The ids of those that the spec lets stand still."""
 
 
 def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
@@ -295,7 +299,18 @@ def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
         if item.found is not None:
             fates[item.found.id] = "replaces" if item.forces else "keeps"
     several = [item.id for item in discovery.resources if shown[item.address] > 1]
-    return Standing(tuple(missing), {known: fates[known] for known in several if known in fates})
+    ill, resting = [], set()
+    for found in discovery.resources:
+        wanted = decisions.desired.get(found.address)
+        if wanted is None or found.is_gone or is_in_order(found):
+            continue
+        if getattr(wanted.desired.state, "state", "running") != "running":
+            resting.add(found.id)
+        elif wanted.found is found or (wanted.found is None and found.is_leaving):
+            ill.append(found)
+    return Standing(
+        tuple(missing), {known: fates[known] for known in several if known in fates}, tuple(ill), frozenset(resting)
+    )
 
 
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:
@@ -317,14 +332,15 @@ def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) ->
     return min(found, default=None)
 
 
-def awaited(discovery: Discovery) -> Iterable[Observed]:
-    """What answers requests: load balancers, and the targets that get requests.
+def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Iterable[Observed]:
+    """What answers requests: load balancers, and the targets that get requests, but for those that are `resting`.
 
-    Whom nobody wants to run (`state: any`) nobody waits for, nor whom somebody has just terminated.
+    By default whom nobody wants to run (`state: any`) nobody waits for, nor whom somebody has just terminated.
     """
     serving = {str(item.target_group) for found in discovery.resources for item in action_of(found.state).forward}
     ended = ("stopped", "stopping", "shutting-down", "terminated")
-    resting = {item.id for item in discovery.resources if item.status in ended}
+    if resting is None:
+        resting = {item.id for item in discovery.resources if item.status in ended}
     for item in discovery.resources:
         gets_requests = (
             item.address.kind == "registration"

@@ -36,7 +36,7 @@ class StatusView:
         number = len(self.standing.missing)
         verb = "resource is" if number == 1 else "resources are"
         lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
-        return unserved(self.discovery.resources) + lines + unready(self.discovery)
+        return [*unserved(self.discovery.resources), *unready(self.discovery, self.standing), *lines]
 
 
 def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
