@@ -155,6 +155,20 @@ def test_what_answered_before_isnt_told_to_be_ready_again(account: World, run: R
     assert told[told.index("Converged.") + 1].startswith("http://"), "nothing was to be done, nor waited for"
 
 
+def test_when_a_roll_out_of_an_outage_first_served_is_seen_during_the_roll(account: World, run: Run) -> None:
+    account.converge(demo())
+    elb = account.client("elbv2")
+    group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    for known in _instances(account):
+        account.strict.set_target_unhealthy(group, known)
+    account.clock.advance(60)
+    run(*APPLY, spec=edited(demo(), "instances/web/user_data", "#!/bin/sh\n"))
+    times = run.record()["times"]
+    assert times["ready"] < times["converged"] / 2, (
+        "the first new target was healthy long before the last old one had left"
+    )
+
+
 def test_a_target_that_never_gets_healthy_leaves_the_other_ready(account: World, run: Run) -> None:
     """What converged isn't told, since it didn't."""
     spec = demo()
