@@ -218,7 +218,7 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     rows = [re.sub(r"since \S+; ", "", line).split(maxsplit=3) for line in told if "web-1" in line]
     assert sorted(rows) == sorted(
         [address, status, f"{known}{port}", what]
-        for known, what in ((new, "apply keeps it"), (old, "apply deletes it"))
+        for known, what in ((new, "apply keeps it"), (old, "apply deletes it once enough others are healthy"))
         for address, status, port in (
             ("instance.web-1", "running", ""),
             ("registration.web/web-1:80", "healthy", ":80"),
@@ -230,6 +230,11 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
         new: "keeps",
         old: "deletes",
     }
+    group = account.client("elbv2").describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    account.strict.set_target_unhealthy(group, new)
+    account.clock.advance(60)
+    told = [line for line in run("status", FILE) if new in line]
+    assert all(line.endswith("; apply keeps it and waits until it is healthy") for line in told), told
     account.client("ec2").terminate_instances(InstanceIds=[old, new])
     account.clock.advance(3600)
     assert "Not ready: 2 resources are missing; plan shows what apply would make" in run("status", FILE)

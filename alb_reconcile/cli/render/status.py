@@ -1,7 +1,8 @@
 """A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -10,10 +11,11 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import Standing
 from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.kinds import is_in_order
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.shown import id_and_name
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
 from alb_reconcile.sandbox.client import Process, Traffic
 
@@ -54,10 +56,16 @@ class _Row(NamedTuple):
     reason: str = ""
 
 
-def _row(item: Observed, fate: str, stack: str) -> _Row:
+def _row(item: Observed, fate: str, health: Collection[str], stack: str) -> _Row:
+    """`health`: the status of each target that it is, or that is its."""
     # of two at one address, and of a target that doesn't serve, a reader asks which is which
     since = f"since {item.created[:19].replace(' ', 'T')}Z" if fate and item.created else ""
-    told = [item.reason, item.description, since, f"apply {fate} it" if fate else ""]
+    then = f"apply {fate} it" if fate else ""
+    if fate == "deletes" and "healthy" in health:
+        then += " once enough others are healthy"
+    elif fate == "keeps" and "unhealthy" in health:
+        then += " and waits until it is healthy"
+    told = [item.reason, item.description, since, then]
     reason = printable("; ".join(filter(None, [" ".join(filter(None, told[:2])), *told[2:]])))
     is_named = item.address.kind != "registration" or fate or not is_in_order(item)
     known = id_and_name(item.id, item.tags, item.address, stack) if is_named else ""
@@ -110,7 +118,11 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if not shown:
         yield "The stack has no resources here: run apply, or adopt if they exist already."
         return
-    rows = [_row(item, view.standing.fates.get(item.id, ""), view.stack) for item in shown]
+    health: dict[str, list[str]] = defaultdict(list)
+    for item, state in each_of(shown, Registration):
+        health[item.id].append(item.status)
+        health[str(state.target)].append(item.status)
+    rows = [_row(item, view.standing.fates.get(item.id, ""), health[item.id], view.stack) for item in shown]
     rows += [_Row(address, _MISSING, "yellow") for address in view.standing.missing]
     width = max(len(str(row.address)) for row in rows)
     broad = max(len(row.status) for row in rows)
