@@ -215,7 +215,7 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     run(*APPLY, spec=rolled, code=1)
     (new,) = _instances(account) - {old}
     told = run("status", FILE)
-    rows = [re.sub(r"since \S+; ", "", line).split(maxsplit=3) for line in told if "web-1" in line]
+    rows = [re.sub(r"since \S+ \S+Z; ", "", line).split(maxsplit=3) for line in told if "web-1" in line]
     assert sorted(rows) == sorted(
         [address, status, f"{known}{port}", what]
         for known, what in ((new, "apply keeps it"), (old, "apply deletes it once enough others are healthy"))

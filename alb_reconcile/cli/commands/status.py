@@ -38,7 +38,8 @@ def status(options: StatusOptions) -> ExitCode:
     is_ready = True
     for target in _targets(options):
         found, standing = with_stack(options.connection, target, look)
-        view = StatusView(target.stack, target.region, found, local_urls(options.connection), standing)
+        clock = " (the sandbox's clock)" if options.connection.sandbox else ""
+        view = StatusView(target.stack, target.region, found, local_urls(options.connection), standing, clock)
         options.output.show(view, status_text, status_json)
         is_ready &= not view.not_ready
     return ExitCode.OK if is_ready or not options.detailed_exitcode else ExitCode.CHANGES

@@ -31,6 +31,8 @@ class StatusView:
     discovery: Discovery
     local: Mapping[str, str]
     standing: Standing = field(default_factory=Standing)
+    clock: str = ""
+    """Whose clock times are of, where that isn't the world's, in brackets."""
 
     @property
     def not_ready(self) -> list[str]:
@@ -56,10 +58,10 @@ class _Row(NamedTuple):
     reason: str = ""
 
 
-def _row(item: Observed, fate: str, health: Collection[str], stack: str) -> _Row:
+def _row(item: Observed, fate: str, health: Collection[str], view: StatusView) -> _Row:
     """`health`: the status of each target that it is, or that is its."""
     # of two at one address, and of a target that doesn't serve, a reader asks which is which
-    since = f"since {item.created[:19].replace(' ', 'T')}Z" if fate and item.created else ""
+    since = f"since {item.created[:19].replace('T', ' ')}Z{view.clock}" if fate and item.created else ""
     then = f"apply {fate} it" if fate else ""
     if fate == "deletes" and "healthy" in health:
         then += " once enough others are healthy"
@@ -68,7 +70,7 @@ def _row(item: Observed, fate: str, health: Collection[str], stack: str) -> _Row
     told = [item.reason, item.description, since, then]
     reason = printable("; ".join(filter(None, [" ".join(filter(None, told[:2])), *told[2:]])))
     is_named = item.address.kind != "registration" or fate or not is_in_order(item)
-    known = id_and_name(item.id, item.tags, item.address, stack) if is_named else ""
+    known = id_and_name(item.id, item.tags, item.address, view.stack) if is_named else ""
     color = "green" if is_in_order(item) else "yellow"
     return _Row(item.address, printable(item.status or "present"), color, known, reason)
 
@@ -122,7 +124,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     for item, state in each_of(shown, Registration):
         health[item.id].append(item.status)
         health[str(state.target)].append(item.status)
-    rows = [_row(item, view.standing.fates.get(item.id, ""), health[item.id], view.stack) for item in shown]
+    rows = [_row(item, view.standing.fates.get(item.id, ""), health[item.id], view) for item in shown]
     rows += [_Row(address, _MISSING, "yellow") for address in view.standing.missing]
     width = max(len(str(row.address)) for row in rows)
     broad = max(len(row.status) for row in rows)
