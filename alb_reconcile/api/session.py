@@ -172,6 +172,16 @@ def prepare(session: Session, target: DesiredStack, say: Callable[[str], None]) 
             say(f"warning: {line}")
 
 
+def has_local_urls(session: Session) -> bool:
+    """Whether a listener gets one once its load balancer is active."""
+    if not session.sandbox:
+        return False
+    from alb_reconcile.sandbox import client as sandbox_client
+
+    found = sandbox_client.running()
+    return found is not None and found.traffic
+
+
 def local_urls(session: Session) -> dict[str, str]:
     """In the sandbox each listener's local URL, by ARN."""
     if not session.sandbox:

@@ -33,6 +33,8 @@ class StatusView:
     standing: Standing = field(default_factory=Standing)
     clock: str = ""
     """Whose clock times are of, where that isn't the world's, in brackets."""
+    awaits_local: bool = False
+    """Whether listeners that have no local URL get one."""
 
     @property
     def not_ready(self) -> list[str]:
@@ -43,9 +45,12 @@ class StatusView:
         return [*unserved(self.discovery.resources), *unready(self.discovery, self.standing), *lines]
 
 
-def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
+def url_lines(discovery: Discovery, local: Mapping[str, str], *, awaits_local: bool) -> list[str]:
     """The same to read: beside a local URL stands the one that it is here for."""
-    return [f"{local[arn]}  (here, for {url})" if arn in local else url for arn, url in listeners(discovery)]
+    later = "  (a local URL comes when the load balancer is active; status shows it)" if awaits_local else ""
+    return [
+        f"{local[arn]}  (here, for {url})" if arn in local else f"{url}{later}" for arn, url in listeners(discovery)
+    ]
 
 
 class _Row(NamedTuple):
@@ -135,7 +140,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if waiting := view.not_ready:
         yield ""
         yield from (style.paint(f"Not ready: {item}", "yellow") for item in waiting)
-    if found := url_lines(view.discovery, view.local):
+    if found := url_lines(view.discovery, view.local, awaits_local=view.awaits_local):
         yield ""
         yield from found
 
