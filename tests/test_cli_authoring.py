@@ -432,6 +432,7 @@ class TestInit:
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines] == sorted(file.stem for file in SPECS)
         assert all(len(line.split()) > 2 for line in lines)
+        assert not [line for line in lines if line.endswith((".", " in"))], "whole sentences, without their end"
         assert main(["init", "--template", "nonsense", str(tmp_path / "s.yaml")]) == 64
         assert "known: ansible, " in capsys.readouterr().err
         (tmp_path / "user-data").mkdir()
