@@ -285,5 +285,17 @@ def test_status_needs_no_spec(account: World, run: Run, capsys: pytest.CaptureFi
     shown = run("status", "--stack", "demo", "--region", "us-east-1")
     assert shown[0].startswith("demo · us-east-1 · account ")
     assert len([line for line in shown if "instance.web-" in line]) == 2
+    assert not [line for line in shown if "not this stack's" in line]
+    elb = account.client("elbv2")
+    listener = elb.describe_listeners(
+        LoadBalancerArn=elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+    )
+    elb.create_rule(
+        ListenerArn=listener["Listeners"][0]["ListenerArn"], Priority=7777, Conditions=[{"Field": "path-pattern", "Values": ["/x"]}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}],
+    )  # fmt: skip
+    account.clock.advance(60)
+    shown = run("status", "--stack", "demo", "--region", "us-east-1")
+    assert [line.split()[0] for line in shown if line.endswith("  not this stack's")] == ["rule.public/http/#7777"]
     assert main(["status", "--stack", "demo", "--region", "us-east-1", FILE]) == 64
     assert "status takes SPEC or --stack NAME, not both" in capsys.readouterr().err

@@ -72,7 +72,8 @@ def _row(item: Observed, fate: str, health: Collection[str], view: StatusView) -
         then += " once enough others are healthy"
     elif fate == "keeps" and "unhealthy" in health:
         then += " and waits until it is healthy"
-    told = [item.reason, item.description, since, then]
+    whose = "" if item.owner == view.stack else f"the stack {item.owner}'s" if item.owner else "not this stack's"
+    told = [item.reason, item.description, since, then, whose]
     reason = printable("; ".join(filter(None, [" ".join(filter(None, told[:2])), *told[2:]])))
     is_named = item.address.kind != "registration" or fate or not is_in_order(item)
     known = id_and_name(item.id, item.tags, item.address, view.stack) if is_named else ""
