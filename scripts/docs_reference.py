@@ -102,7 +102,7 @@ def _own_keys(found: Schema) -> Iterator[tuple[str, Schema, bool]]:
 
 
 def _key(path: str, item: Schema, *, is_required: bool, example: Any) -> list[str]:
-    facts = [f"Type: {schema.describe_type(item)}"]  # type: ignore[arg-type]
+    facts = [f"Type: {schema.describe_form(item)}"]  # type: ignore[arg-type]
     if _is_section(path, item):
         kind = schema.SECTIONS[path]
         facts = [f"Type: entries of [{kind}]({kind.replace('_', '-')}.md)"]

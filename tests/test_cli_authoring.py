@@ -432,6 +432,7 @@ class TestInit:
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines] == sorted(file.stem for file in SPECS)
         assert all(len(line.split()) > 2 for line in lines)
+        assert not [line for line in lines if line.endswith((".", " in"))], "whole sentences, without their end"
         assert main(["init", "--template", "nonsense", str(tmp_path / "s.yaml")]) == 64
         assert "known: ansible, " in capsys.readouterr().err
         (tmp_path / "user-data").mkdir()
@@ -524,12 +525,31 @@ class TestExplain:
             ("route_table.routes.internet_gateway", ["  refers to internet_gateway"]),
             ("listener.default_action.forward.target_groups.weight", ["  default   1"]),
             ("instance.count", ["  type      a whole number from 0 to 1000"]),
+            ("policy.windows.days", ["  type      a list; each is mon, tue, wed, thu, fri, sat or sun"]),
+            ("registration", ["  The targets of a target group; they are written in its entry."]),
         ],
     )
     def test_what_it_says(self, topic: str, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["explain", topic]) == 0
         text = capsys.readouterr().out
         assert all(f"\n{line}\n" in text for line in lines)
+
+    def test_a_list_of_keys_says_which_are_required(self, capsys: pytest.CaptureFixture[str]) -> None:
+        main(["explain", "listener"])
+        lines = capsys.readouterr().out.splitlines()
+        required = [line.split()[0] for line in lines if "  (required) " in f" {line}"]
+        assert required == schema.resolved("listener")["required"]
+
+    def test_what_an_unknown_key_names_has_the_rest_of_the_keys(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "a.yaml"
+        file.write_text("stack: shop\nfoo: 1\ninstances: {web: {data_volumes: {logs: {zoo: 1}}}}\n")
+        main(["validate", str(file)])
+        told = re.findall(r"alb-reconcile (explain \S+)` lists", capsys.readouterr().out)
+        assert told == ["explain stack", "explain instance.data_volumes"]
+        for words in told:
+            assert main(words.split()) == 0
 
     def test_optional_keys_are_not_required(self, capsys: pytest.CaptureFixture[str]) -> None:
         main(["explain", "subnet.map_public_ip_on_launch"])

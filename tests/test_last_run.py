@@ -82,6 +82,18 @@ def test_a_run_that_failed_says_so(plan: Plan, tmp_path: Path) -> None:
     assert find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).told.endswith("; that run failed.")
 
 
+def test_in_an_empty_sandbox_what_was_applied_was_applied_to_another_one(plan: Plan, tmp_path: Path) -> None:
+    empty = replace(plan, live=())
+
+    def told(**changes: str) -> str:
+        write_history(record(plan, **changes), tmp_path)
+        return find_last_run(empty, "specs/demo.yaml", changes["place"], str(tmp_path)).told
+
+    assert told(place="sandbox") == ""
+    assert told(place="").startswith("Last applied "), "on AWS somebody has deleted all of it"
+    assert told(place="sandbox", command="destroy", started="2026-01-02T03:06:05Z").startswith("Last destroyed ")
+
+
 def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:
     """The spec of a second person, with the same name: nothing of the first one is recorded here."""
     with world() as aws:

@@ -155,6 +155,20 @@ def test_what_answered_before_isnt_told_to_be_ready_again(account: World, run: R
     assert told[told.index("Converged.") + 1].startswith("http://"), "nothing was to be done, nor waited for"
 
 
+def test_when_a_roll_out_of_an_outage_first_served_is_seen_during_the_roll(account: World, run: Run) -> None:
+    account.converge(demo())
+    elb = account.client("elbv2")
+    group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    for known in _instances(account):
+        account.strict.set_target_unhealthy(group, known)
+    account.clock.advance(60)
+    run(*APPLY, spec=edited(demo(), "instances/web/user_data", "#!/bin/sh\n"))
+    times = run.record()["times"]
+    assert times["ready"] < times["converged"] / 2, (
+        "the first new target was healthy long before the last old one had left"
+    )
+
+
 def test_a_target_that_never_gets_healthy_leaves_the_other_ready(account: World, run: Run) -> None:
     """What converged isn't told, since it didn't."""
     spec = demo()
@@ -197,14 +211,14 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     assert run("status", "--detailed-exitcode", FILE, spec=spec)
     (old,) = _instances(account)
     rolled = edited(spec, "instances/web/user_data", "#!/bin/sh\n")
-    Faults(account).refuse("deregister_targets", "OperationNotPermitted", times=9)
+    Faults(account).refuse("deregister_targets", "OperationNotPermitted", times=1)
     run(*APPLY, spec=rolled, code=1)
     (new,) = _instances(account) - {old}
     told = run("status", FILE)
-    rows = [re.sub(r"since \S+; ", "", line).split(maxsplit=3) for line in told if "web-1" in line]
+    rows = [re.sub(r"since \S+ \S+Z; ", "", line).split(maxsplit=3) for line in told if "web-1" in line]
     assert sorted(rows) == sorted(
         [address, status, f"{known}{port}", what]
-        for known, what in ((new, "apply keeps it"), (old, "apply deletes it"))
+        for known, what in ((new, "apply keeps it"), (old, "apply deletes it once enough others are healthy"))
         for address, status, port in (
             ("instance.web-1", "running", ""),
             ("registration.web/web-1:80", "healthy", ":80"),
@@ -216,10 +230,49 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
         new: "keeps",
         old: "deletes",
     }
+    group = account.client("elbv2").describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    account.strict.set_target_unhealthy(group, new)
+    account.clock.advance(60)
+    told = [line for line in run("status", FILE) if new in line]
+    assert all(line.endswith("; apply keeps it and waits until it is healthy") for line in told), told
+    run(*APPLY, spec=spec)  # what that run left is nobody's drift
+    assert sorted(line.strip() for line in run("history", FILE) if "✓" in line) == [
+        "✓ delete instance.web-1 (a duplicate at its address)",
+        "✓ delete registration.web/web-1:80 (a duplicate at its address)",
+    ]
     account.client("ec2").terminate_instances(InstanceIds=[old, new])
     account.clock.advance(3600)
+    run("status", FILE, spec=rolled)
     assert "Not ready: 2 resources are missing; plan shows what apply would make" in run("status", FILE)
     run("status", "--detailed-exitcode", FILE, code=2)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_status_says_that_nobody_is_served_or_who_does_not_run(account: World, run: Run, number: int) -> None:
+    account.converge(demo())
+    ids = sorted(_instances(account))[:number]
+    account.client("ec2").stop_instances(InstanceIds=ids)
+    account.clock.advance(90)
+    told = run("status", "--detailed-exitcode", FILE, spec=demo(), code=2)
+    told = [line.removeprefix("Not ready: ") for line in told if line.startswith("Not ready: ")]
+    start = f"{number} of 2 targets of target_group.web "
+    nobody = f"{start}are unused, so it serves nobody"
+    assert told[0] == (nobody if number == 2 else f"{start}isn't healthy yet (unused)")
+    assert [re.sub(r"\d", "N", line) for line in told[1:]] == ["instance.web-N is stopped"] * number
+    if number == 2:
+        without = run("status", "--detailed-exitcode", "--stack", "demo", "--region", "us-east-1", code=2)
+        assert f"Not ready: {told[0]}" in without
+    spec = edited(demo(), "instances/web/state", "any")
+    told = [line for line in run("status", FILE, spec=spec) if "ready" in line]
+    assert told == [f"Not ready: {nobody}"] * (number - 1), "the spec leaves it to others whether they run"
+
+
+def test_status_says_that_a_group_lost_its_targets(account: World, run: Run) -> None:
+    account.converge(demo())
+    account.client("ec2").terminate_instances(InstanceIds=list(_instances(account)))
+    account.clock.advance(3600)
+    told = [line for line in run("status", FILE, spec=demo()) if "ready" in line]
+    assert told[0] == "Not ready: target_group.web has no targets, so it serves nobody"
 
 
 def _instances(account: World) -> set[str]:
@@ -232,5 +285,17 @@ def test_status_needs_no_spec(account: World, run: Run, capsys: pytest.CaptureFi
     shown = run("status", "--stack", "demo", "--region", "us-east-1")
     assert shown[0].startswith("demo · us-east-1 · account ")
     assert len([line for line in shown if "instance.web-" in line]) == 2
+    assert not [line for line in shown if "not this stack's" in line]
+    elb = account.client("elbv2")
+    listener = elb.describe_listeners(
+        LoadBalancerArn=elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+    )
+    elb.create_rule(
+        ListenerArn=listener["Listeners"][0]["ListenerArn"], Priority=7777, Conditions=[{"Field": "path-pattern", "Values": ["/x"]}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}],
+    )  # fmt: skip
+    account.clock.advance(60)
+    shown = run("status", "--stack", "demo", "--region", "us-east-1")
+    assert [line.split()[0] for line in shown if line.endswith("  not this stack's")] == ["rule.public/http/#7777"]
     assert main(["status", "--stack", "demo", "--region", "us-east-1", FILE]) == 64
     assert "status takes SPEC or --stack NAME, not both" in capsys.readouterr().err

@@ -1,12 +1,14 @@
 """Where a stack answers, and what of it doesn't yet."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from alb_reconcile.engine.stack import awaited
+from alb_reconcile.engine.stack import Standing, awaited
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
@@ -32,18 +34,39 @@ def listeners(discovery: Discovery) -> list[tuple[str, str]]:
     return sorted(found, key=lambda pair: pair[1])
 
 
-def unready(discovery: Discovery) -> list[str]:
-    """What of the stack doesn't answer requests: each load balancer, and the targets of each group."""
+def unready(discovery: Discovery, standing: Standing | None = None) -> list[str]:
+    """What of the stack doesn't answer requests: each load balancer, the targets of each group, and what else the spec wants
+    in order. What serves nobody comes first. Without `standing`, what is stopped is as somebody wants it."""
     names = {item.id: item.address for item in discovery.resources}
+    asked = {str(part.target_group) for item in discovery.resources for part in action_of(item.state).receiving}
+    known = standing or Standing()
     found: dict[str, list[Observed]] = defaultdict(list)
-    for item in awaited(discovery):
+    for item in awaited(discovery, resting=() if standing else None):
         found[item.parent_id or item.id].append(item)
-    lines = []
+    nobody, lines = _emptied(known.missing, discovery, asked.difference(found)), []
     for key, items in found.items():
-        ill = [item.status for item in items if not is_in_order(item)]
-        if ill and items[0].parent_id:
+        seen = [item.status for item in items]
+        ill = [item.status for item in items if not is_in_order(item) and _target(item) not in known.resting]
+        if items[0].parent_id and key in asked and set(seen) == {"unused"}:
+            nobody.append(
+                f"{len(seen)} of {len(seen)} targets of {names.get(key, key)} are unused, so it serves nobody"
+            )
+        elif ill and items[0].parent_id:
             verb, why = "isn't" if len(ill) == 1 else "aren't", ", ".join(sorted(set(ill)))
             lines.append(f"{len(ill)} of {len(items)} targets of {names.get(key, key)} {verb} healthy yet ({why})")
         elif ill:
             lines.append(f"{names.get(key, key)} is {ill[0]}")
-    return [printable(line) for line in lines]
+    apart = ("load_balancer", "registration")
+    lines += [f"{item.address} is {item.status}" for item in known.ill if item.address.kind not in apart]
+    return [printable(line) for line in (*nobody, *lines)]
+
+
+def _target(item: Observed) -> str:
+    return str(getattr(item.state, "target", ""))
+
+
+def _emptied(missing: Iterable[Address], discovery: Discovery, asked: Collection[str]) -> list[str]:
+    """The groups that are to get requests and have lost all their targets, in words."""
+    lost = {item.name.partition("/")[0] for item in missing if item.kind == "registration"}
+    groups = [item.address for item in discovery.resources if item.address.kind == "target_group" and item.id in asked]
+    return [f"{address} has no targets, so it serves nobody" for address in groups if address.name in lost]

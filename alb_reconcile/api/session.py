@@ -163,11 +163,23 @@ def prepare(session: Session, target: DesiredStack, say: Callable[[str], None]) 
     if not (session.sandbox and states):
         return
     from alb_reconcile.sandbox import client as sandbox_client
-    from alb_reconcile.sandbox import preparation
+    from alb_reconcile.sandbox import listening, preparation
 
     if found := sandbox_client.running():
         for line in preparation.prepare(found, target.region, states):
             say(f"Made in the sandbox: {line}")
+        for line in listening.find_refused(target.desired, found.serve_ports) if found.traffic else ():
+            say(f"warning: {line}")
+
+
+def has_local_urls(session: Session) -> bool:
+    """Whether a listener gets one once its load balancer is active."""
+    if not session.sandbox:
+        return False
+    from alb_reconcile.sandbox import client as sandbox_client
+
+    found = sandbox_client.running()
+    return found is not None and found.traffic
 
 
 def local_urls(session: Session) -> dict[str, str]:

@@ -53,7 +53,7 @@ class Status:
     @property
     def not_ready(self) -> tuple[str, ...]:
         """What serves nobody, and what doesn't answer requests yet, in words."""
-        return (*unserved(self.discovery.resources), *unready(self.discovery))
+        return (*unserved(self.discovery.resources), *unready(self.discovery, self.standing))
 
     @property
     def warnings(self) -> tuple[str, ...]:

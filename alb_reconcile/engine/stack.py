@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
@@ -189,8 +190,10 @@ async def apply_stack(
     """
     goal, target = goal or Goal(), planned.target
     own = (item.id for item in planned.discovery.resources if item.owner == target.stack)
-    run = Run(aws, target.stack, own=frozenset(own), warn=warn)
     applied = Applied(found=planned, is_reached=True, began=aws.now())
+    balancers = (item for item in planned.discovery.resources if item.address.kind == "load_balancer")
+    active = {item.id: applied.began for item in balancers if is_in_order(item)}
+    run = Run(aws, target.stack, own=frozenset(own), warn=warn, ready=active)
     if planned.plan.steps:
         if target.destroy:
             warning = await begin_destroying(aws, target.stack, planned.discovery)
@@ -213,9 +216,8 @@ async def apply_stack(
                 warn(warning)
         if timeout is None:
             return applied
-        seen: dict[str, float] = {}
-        problems = await _wait_until_serving(run, applied.found, timeout, goal, seen, on_wait)
-        ready = None if find_ready(planned.discovery) else find_ready(applied.found.discovery, seen)
+        problems = await _wait_until_serving(run, applied.found, timeout, goal, on_wait)
+        ready = None if find_ready(planned.discovery) else find_ready(applied.found.discovery, run.ready)
         moments = ({"ready": ready[0]} if ready else {}) | ({} if problems else {"converged": aws.now()})
         times = {name: moment - applied.began for name, moment in moments.items()}
         return replace(applied, problems=tuple(problems), times=times, entrance=ready[1] if ready else None)
@@ -238,12 +240,11 @@ async def _wait_until_serving(
     found: StackPlan,
     timeout: float,
     goal: Goal,
-    seen: dict[str, float],
     on_wait: Callable[[Awaited], None],
 ) -> list[str]:
     """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
 
-    Returns what isn't by then, in words; of what is, `seen` gets the time by id.
+    Returns what isn't by then, in words; of what is, `run.ready` gets the time.
     """
 
     names = {item.id: item.address for item in found.discovery.resources}
@@ -253,7 +254,7 @@ async def _wait_until_serving(
         on_wait(known)
         own = replace(run, say=lambda text: on_wait(replace(known, text=text)))
         await kind.wait_until_serving(own, item, timeout)
-        seen[item.id] = run.aws.now()
+        run.ready.setdefault(item.id, run.aws.now())
         on_wait(replace(known, text=""))
 
     kinds = load_kinds()
@@ -280,6 +281,10 @@ class Standing:
     """What the spec declares and isn't there; nothing where the whole stack isn't."""
     fates: Mapping[str, str] = field(default_factory=dict)
     """What `apply` does with those of which an address has several, by id: keeps, replaces or deletes."""
+    ill: tuple[Observed, ...] = ()
+    """What the spec declares and isn't in order by AWS's word, such as an instance that is stopped and should run."""
+    resting: frozenset[str] = frozenset()
+    """The ids of those that the spec lets stand still."""
 
 
 def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
@@ -296,18 +301,30 @@ def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
         if item.found is not None:
             fates[item.found.id] = "replaces" if item.forces else "keeps"
     several = [item.id for item in discovery.resources if shown[item.address] > 1]
-    return Standing(tuple(missing), {known: fates[known] for known in several if known in fates})
+    ill, resting = [], set()
+    for found in discovery.resources:
+        wanted = decisions.desired.get(found.address)
+        if wanted is None or found.is_gone or is_in_order(found):
+            continue
+        if getattr(wanted.desired.state, "state", "running") != "running":
+            resting.add(found.id)
+        elif wanted.found is found or (wanted.found is None and found.is_leaving):
+            ill.append(found)
+    return Standing(
+        tuple(missing), {known: fates[known] for known in several if known in fates}, tuple(ill), frozenset(resting)
+    )
 
 
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:
     """When first a load balancer was ready and a target that gets its requests, and which load balancer. `seen` has by id when
-    each was, the earliest first; without it those count that were when they were read."""
+    each was; without it those count that were when they were read."""
     by_id = {item.id: item for item in discovery.resources}
     if seen is None:
         seen = {item.id: 0.0 for item in discovery.resources if item.status and is_in_order(item)}
     behind: dict[Ref | None, float] = {}
-    for key, moment in seen.items():
-        behind.setdefault(by_id[key].parent_id, moment)
+    for key, moment in sorted(seen.items(), key=itemgetter(1)):
+        if key in by_id:
+            behind.setdefault(by_id[key].parent_id, moment)
     found = []
     for item in discovery.resources:
         groups = [behind[part.target_group] for part in action_of(item.state).receiving if part.target_group in behind]
@@ -318,14 +335,15 @@ def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) ->
     return min(found, default=None)
 
 
-def awaited(discovery: Discovery) -> Iterable[Observed]:
-    """What answers requests: load balancers, and the targets that get requests.
+def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Iterable[Observed]:
+    """What answers requests: load balancers, and the targets that get requests, but for those that are `resting`.
 
-    Whom nobody wants to run (`state: any`) nobody waits for, nor whom somebody has just terminated.
+    By default whom nobody wants to run (`state: any`) nobody waits for, nor whom somebody has just terminated.
     """
     serving = {str(item.target_group) for found in discovery.resources for item in action_of(found.state).forward}
     ended = ("stopped", "stopping", "shutting-down", "terminated")
-    resting = {item.id for item in discovery.resources if item.status in ended}
+    if resting is None:
+        resting = {item.id for item in discovery.resources if item.status in ended}
     for item in discovery.resources:
         gets_requests = (
             item.address.kind == "registration"

@@ -14,6 +14,7 @@ from typing import Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.journal.begun import Begun
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import history_file, read_history, write_history
@@ -179,6 +180,8 @@ class Recorder:
             reason = f"it needs {outcome.cause.address}"
         elif reason is not None and outcome is None:
             how = "withheld"
+        elif step.reason == DUPLICATE:  # nobody's doing but an earlier run's
+            reason = DUPLICATE
         return StepRecord(
             key=self._line(step.key),
             action=step.action,

@@ -33,10 +33,13 @@ async def read_health(run: Run, group: str) -> dict[str, dict[str, Any]]:
     """The health of a group's targets by `target:port`; of a function, by its ARN."""
     with ignoring("TargetGroupNotFound"):
         found = await run.aws.pages("elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group)
-        return {
+        health = {
             target_name(item["Target"]["Id"], item["Target"].get("Port")): as_checked(item["TargetHealth"])
             for item in found
         }
+        for name in (name for name, item in health.items() if item["State"] == "healthy"):
+            run.ready.setdefault(f"{group}|{name}", run.aws.now())
+        return health
     return {}
 
 

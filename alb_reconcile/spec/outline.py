@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path as FilePath
@@ -52,6 +52,7 @@ class Outline:
         self._reported: Counter[bool] = Counter()
         self._by_vpc: dict[str, Mapping[str | None, list[str]]] = {}
         self._given_ranges: Mapping[str, tuple[str, ...]] | None = None
+        self._wrong: tuple[int, Collection[str]] = (-1, ())
 
     @property
     def stack(self) -> str:
@@ -62,6 +63,14 @@ class Outline:
     def is_sound(self) -> bool:
         """Whether no mistake has been found until now: what is read then is whole."""
         return all(problem.warning for problem in self.problems)
+
+    def is_wrong(self, path: Path) -> bool:
+        """Whether a mistake has been found until now at a path or below it."""
+        if self._wrong[0] != len(self.problems):
+            paths = [item.path for item in self.problems if not item.warning]
+            above = {text[: mark.start()] for text in paths for mark in re.finditer(r"[.\[]", text)}
+            self._wrong = len(self.problems), above.union(paths)
+        return render_path(path) in self._wrong[1]
 
     def places(self, path: Path, file: str) -> dict[str, str]:
         """Where an entry and its keys stand, down to the keys of its mappings of mappings, by their paths below the entry."""

@@ -293,15 +293,35 @@ def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
             elif instead := schema.get("x-instead", {}).get(key):
                 hint = f"; {instead}"
             else:
-                hint = _did_you_mean(key, known) or f"; known here: {_shortened(known)}"
+                hint = _did_you_mean(key, known) or f"; known here: {_shortened(known, path)}"
             yield Problem(*node.keys[key], render_path((*path, key)), f"unknown key {shorten(key)}{hint}")
 
 
-def _shortened(names: list[str]) -> str:
+def _shortened(names: list[str], path: Path) -> str:
     lengths = accumulate(len(name) + 2 for name in names)
     shown = names[: sum(length <= _LONGEST_LIST for length in lengths)]
     more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more, which `alb-reconcile explain` lists" if more else "")
+    return ", ".join(shown) + (f" and {more} more, which `alb-reconcile explain {_topic(path)}` lists" if more else "")
+
+
+def _topic(path: Path) -> str:
+    """What `explain` calls a place in a spec: names of entries, and of what is in a map, are left out."""
+    topic, found, keys = ["stack"], resolved("stack"), iter(path)
+    for key in keys:
+        if key in SECTIONS:
+            topic, found = [SECTIONS[str(key)]], resolved(SECTIONS[str(key)])
+            next(keys, None)
+        elif key in (below := with_keys(found).get("properties", {})):
+            topic, found = [*topic, str(key)], below[key]
+    return ".".join(topic)
+
+
+def with_keys(schema: _Schema) -> _Schema:
+    """The schema with the keys: of a list or a map of things, that of the things; of attributes, the one with all that AWS documents."""
+    for below in (schema, schema.get("items"), schema.get("additionalProperties"), *schema.get("allOf", ())[:1]):
+        if isinstance(below, dict) and below.get("properties"):
+            return below
+    return {}
 
 
 def _did_you_mean(value: object, choices: Iterable[object]) -> str:
@@ -361,6 +381,12 @@ def describe_type(schema: _Schema) -> str:
     if "minimum" in schema and "maximum" in schema:
         return f"a whole number from {schema['minimum']} to {schema['maximum']}"
     return " or ".join(_NOUNS[name] for name in _types(schema)) or "a value"
+
+
+def describe_form(schema: _Schema) -> str:
+    """The same where there is room for more: of a list also what it is of."""
+    form = describe_type(schema)
+    return f"{form}; each is {describe_type(schema['items'])}" if form == "a list" and "items" in schema else form
 
 
 def _describe(schema: _Schema) -> str:

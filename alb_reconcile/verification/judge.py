@@ -225,7 +225,8 @@ def _on_health(group: Group, after: Group) -> list[str]:
         return [f"no target of {group.name} is healthy, so all of them get requests (fail-open)"]
     still = {(item.id, item.port) for item in after.targets if item.health not in _FINE}
     unhealthy = [item.label for item in group.targets if item.health not in _FINE and (item.id, item.port) in still]
-    return [f"{', '.join(unhealthy)} of {group.name}: not healthy, so the others get all requests"] if unhealthy else []
+    who = "the others get all" if group.serving or after.serving else "nobody gets its"
+    return [f"{', '.join(unhealthy)} of {group.name}: not healthy, so {who} requests"] if unhealthy else []
 
 
 def _shares(

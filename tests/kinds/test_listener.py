@@ -9,7 +9,7 @@ import pytest
 
 from alb_reconcile.api.status import Status
 from alb_reconcile.cli.render.plan import render_plan
-from alb_reconcile.cli.render.status import StatusView, status_text
+from alb_reconcile.cli.render.status import StatusView, status_text, url_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.stack import find_standing
@@ -320,6 +320,9 @@ def test_one_that_was_deleted_waits_for_an_instance_without_which_it_has_too_few
 
 def test_status_says_first_that_nobody_is_served_and_which_targets_wait(hand: Hand) -> None:
     hand.make(demo())
+    found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))
+    (line,) = url_lines(found, {}, awaits_local=True)
+    assert line.endswith(".amazonaws.com/  (a local URL comes when the load balancer is active; status shows it)")
     hand.elb.delete_listener(ListenerArn=hand[HTTP])
     hand.wait(60)
     found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))

@@ -61,6 +61,21 @@ def test_a_roll_ends_though_one_of_the_old_targets_is_unhealthy(here: World, mem
     assert "target_group.web: 2 of 3 targets are healthy now" in effects
 
 
+def test_a_plan_counts_the_targets_that_there_are_and_warns_of_nothing_that_is_so_already(here: World) -> None:
+    here.converge(web(2, "one"))
+
+    def about_health() -> set[str]:
+        effects = {text for step in here.plan(web(3, "two")).steps for text in step.effects}
+        return {text for text in effects if "healthy" in text}
+
+    assert about_health() == {"target_group.web keeps 2 healthy targets"}
+    known = ids(here, web(2, "one"))
+    for number in (1, 2):
+        here.strict.set_target_unhealthy(known[str(GROUP)], known[f"instance.web-{number}"])
+    here.clock.advance(300)
+    assert about_health() == {"target_group.web: 0 of 2 targets are healthy now"}
+
+
 def test_a_target_that_turns_unhealthy_during_a_roll_is_named_and_replaced_first_by_the_next_run(here: World) -> None:
     before, after = (web(3, version, health_timeout="2m") for version in ("one", "two"))
     here.converge(before)

@@ -74,6 +74,9 @@ class TestShares:
         assert verdict(answers, joins, WEB).state == "ok"
         assert verdict(answers, joins, replace(WEB, targets=(ONE,))).state == "ok"
         assert verdict(answers, joins, joins).problems == ("web-2 of web: not healthy, so the others get all requests",)
+        stopped = replace(WEB, targets=tuple(replace(item, health="unused") for item in (ONE, TWO)))
+        told = "web-1, web-2 of web: not healthy, so nobody gets its requests"
+        assert told in verdict(answers, stopped, stopped).problems
         alone = replace(WEB, targets=(replace(ONE, health="initial"),))
         assert verdict(answers, alone, replace(WEB, targets=(ONE,))).state == "ok"
         (problem,) = verdict(answers, alone, alone).problems

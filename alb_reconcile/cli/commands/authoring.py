@@ -13,6 +13,7 @@ from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.schema import bundle, output_bundle, output_schemas
 from alb_reconcile.cli.render.validate import ValidationView, validations_json, validations_text
 from alb_reconcile.cli.session.specs import chosen_specs, refuse_twins
+from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.errors import ExitCode, SpecError, UsageError
 from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec import schema
@@ -84,16 +85,18 @@ def explain(options: ExplainOptions) -> ExitCode:
         return ExitCode.OK
     word, *keys = options.topic.split(".")
     name = schema.SECTIONS.get(word, word)
+    if name not in kind_names() and word in schema.with_keys(schema.resolved("stack"))["properties"]:
+        name, keys = "stack", [word, *keys]
     if name not in kind_names():
         raise UsageError(f'there is no kind "{word}"; {_meant(word, kind_names())}')
     found, done, is_required = schema.resolved(name), name, False
     while keys:
-        properties = _properties(found)
+        properties = schema.with_keys(found).get("properties", {})
         joined = (".".join(keys[: count + 1]) for count in range(len(keys)))  # some names have dots
         key = next((name for name in joined if name in properties), "")
         if not key:
             raise UsageError(f'{done} has no key "{keys[0]}"; {_meant(keys[0], properties)}')
-        is_required = key in found.get("items", found).get("required", ())
+        is_required = key in schema.with_keys(found).get("required", ())
         found, done, keys = properties[key], f"{done}.{key}", keys[key.count(".") + 1 :]
     emit("\n".join(_explanation(done, found, is_required=is_required)))
     return ExitCode.OK
@@ -105,22 +108,15 @@ def _meant(word: str, known: Collection[str]) -> str:
 
 
 def kind_names() -> list[str]:
-    return ["stack", *schema.SECTIONS.values()]
-
-
-def _properties(found: dict[str, Any]) -> dict[str, Any]:
-    """A schema's properties; of a list or a map of things, those of the things; of attributes, all that AWS documents."""
-    for below in (found, found.get("items"), found.get("additionalProperties"), *found.get("allOf", ())[:1]):
-        if isinstance(below, dict) and below.get("properties"):
-            return dict(below["properties"])
-    return {}
+    """What can be explained: what a spec has entries of, and what a plan calls the members of entries."""
+    return ["stack", *(kind.name for kind in in_spec_order())]
 
 
 def _explanation(title: str, found: dict[str, Any], *, is_required: bool) -> Iterator[str]:
     yield title
     yield f"  {found.get('description', '(no description)')}"
     yield ""
-    yield f"  type      {schema.describe_type(found)}"
+    yield f"  type      {schema.describe_form(found)}"
     if is_required:
         yield "  required  yes"
     if "default" in found:
@@ -129,9 +125,11 @@ def _explanation(title: str, found: dict[str, Any], *, is_required: bool) -> Ite
         yield f"  refers to {found['x-refers']}"
     if "x-aws" in found:
         yield f"  AWS       {found['x-aws']}"
-    properties = _properties(found)
-    if properties:
+    below = schema.with_keys(found)
+    if properties := below.get("properties"):
         yield ""
         yield "  keys"
         width = max(map(len, properties)) + 2
-        yield from (f"    {key:<{width}}{item.get('description', '')}" for key, item in properties.items())
+        for key, item in properties.items():
+            mark = "(required) " if key in below.get("required", ()) else ""
+            yield f"    {key:<{width}}{mark}{item.get('description', '')}"

@@ -14,7 +14,7 @@ from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.markdown import MOST, error_markdown, plan_markdown
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import last_run_lines, render_plan
-from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.style import Style, is_terminal
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, chosen_specs, load_stacks
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
@@ -61,15 +61,16 @@ def _each(options: PlanOptions) -> ExitCode:
         made = planned.plan
         pending = pending or not made.is_empty
         why, space = str(refusal or ""), MOST // len(stacks)
+        apart = "\n".join(line for line in why.splitlines() if line not in made.warnings)
         closed = _closed(target, made, options)
         markdown = partial(plan_markdown, refusal=why, note=closed, most=space)
-        text = partial(_text, head=_head(made, target.spec_file, endpoint, options))
+        text = partial(_text, head=_head(made, target.spec_file, endpoint, options), refusal=apart)
         options.output.show(
             made, text, Plan.to_json, markdown=markdown, html=partial(_page, planned, refusal=why, note=closed)
         )
         if refusal is not None:
-            shown = made.warnings if options.output.format == "text" else ()
-            complain("\n".join(line for line in str(refusal).splitlines() if line not in shown))
+            if options.output.format != "text" or not is_terminal():  # else it is the last that stands there
+                complain(apart if options.output.format == "text" else why)
             refused = True
             continue
         if options.out:
@@ -125,8 +126,10 @@ def _head(made: Plan, spec_file: str, endpoint: str, options: PlanOptions) -> "L
     return find_last_run(made, spec_file, place_name(endpoint, sandbox=options.connection.sandbox))
 
 
-def _text(made: Plan, style: Style, head: "LastRun") -> str:
-    return render_plan(made, style, head=last_run_lines(head.told, head.warning, style))
+def _text(made: Plan, style: Style, head: "LastRun", refusal: str) -> str:
+    shown = render_plan(made, style, head=last_run_lines(head.told, head.warning, style))
+    words = refusal.replace("\n", "\n  ")
+    return f"{shown}\n{style.paint('Refused:', 'red')} {words}" if refusal else shown
 
 
 def _page(planned: StackPlan, made: Plan, *, refusal: str, note: str) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from alb_reconcile.api.applying import carry_out, code_of, holding, refuse_blocked
 from alb_reconcile.api.serving import unready, urls
-from alb_reconcile.api.session import local_urls, unimitated
+from alb_reconcile.api.session import has_local_urls, local_urls, unimitated
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
@@ -109,7 +109,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         _close(made, applied, recorder)
     local = local_urls(options.connection)
     view.urls = urls(applied.found.discovery, local)
-    for line in url_lines(applied.found.discovery, local):
+    for line in url_lines(applied.found.discovery, local, awaits_local=has_local_urls(options.connection)):
         emit(style.fit(line))
     balancers = (item.id for item in applied.found.discovery.resources if item.address.kind == "load_balancer")
     for line in unimitated(options.connection, balancers):

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -90,8 +91,8 @@ def _text(source: Path) -> str:
 
 def _title(source: Path) -> str:
     """Its first sentence."""
-    first = _text(source).partition("\n")[0].partition(". ")[0]
-    return first.removeprefix("# ") if first.startswith("# ") else ""
+    lines = takewhile(lambda line: line.startswith("# "), _text(source).splitlines())
+    return " ".join(line[2:] for line in lines).partition(". ")[0].rstrip(".")
 
 
 def _write(file: Path, text: str) -> None:

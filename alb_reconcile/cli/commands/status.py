@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from alb_reconcile.api.session import default_region, local_urls
+from alb_reconcile.api.session import default_region, has_local_urls, local_urls
 from alb_reconcile.api.status import look
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain
@@ -38,7 +38,10 @@ def status(options: StatusOptions) -> ExitCode:
     is_ready = True
     for target in _targets(options):
         found, standing = with_stack(options.connection, target, look)
-        view = StatusView(target.stack, target.region, found, local_urls(options.connection), standing)
+        view = StatusView(
+            target.stack, target.region, found, local_urls(options.connection), standing,
+            " (the sandbox's clock)" if options.connection.sandbox else "", has_local_urls(options.connection),
+        )  # fmt: skip
         options.output.show(view, status_text, status_json)
         is_ready &= not view.not_ready
     return ExitCode.OK if is_ready or not options.detailed_exitcode else ExitCode.CHANGES

@@ -22,7 +22,8 @@ from alb_reconcile.cli.options.version import Version
 
 _EPILOG = """\
 exit codes:
-  0 success   1 failed, in part or whole   2 changes pending, manual action required, or findings of --security
+  0 success   1 failed, in part or whole   2 changes pending, something missing or not ready, manual action required,
+  a file to be laid out (fmt --check), or findings of --security
   3 invalid spec   4 refused   5 held by another run   64 usage   130 interrupted
 """
 

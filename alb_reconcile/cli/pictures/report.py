@@ -12,7 +12,7 @@ from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import escaped, notice, page, table
 from alb_reconcile.cli.pictures.scene import Route, Scene
 from alb_reconcile.cli.render.history import done_counts, result_word
-from alb_reconcile.engine.stack import StackPlan
+from alb_reconcile.engine.stack import StackPlan, find_standing
 from alb_reconcile.journal.record import Record
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.plan import Step
@@ -66,7 +66,8 @@ def _judge(subject: Subject) -> _Judged:
     steps = [step for step in found.plan.steps if step.part_of is None]
     drift = [step for step in steps if causes.get(step.key) == "drift"]
     pending = [step for step in steps if causes.get(step.key) != "drift"]
-    return _Judged(subject, make_scene(found), unready(found.discovery), drift, pending)
+    ill = unready(found.discovery, find_standing(found.target, found.discovery))
+    return _Judged(subject, make_scene(found), ill, drift, pending)
 
 
 def _row(number: int, item: _Judged) -> str:

@@ -72,8 +72,9 @@ def _run(record: Record, style: Style) -> str:
 
 
 def result_word(record: Record) -> str:
-    """What came of a run, in a word: only `sync` corrects."""
-    return "done" if record.result == "corrected" and record.command != "sync" else result_text(record.result)
+    """What came of a run, in a word: only `sync` corrects, and a destroyed stack is in sync with nothing."""
+    is_done = record.result == "corrected" or (record.result, record.command) == ("in_sync", "destroy")
+    return "done" if is_done and record.command != "sync" else result_text(record.result)
 
 
 def result_text(result: str) -> str:
@@ -147,6 +148,6 @@ def step_line(step: StepRecord) -> str:
     if step.how == "failed":
         return f"✗ {name}{moved}: {step.error}"
     if step.how == "done":
-        return f"✓ {name}{moved}{changes}"
+        return f"✓ {name}{f' ({step.reason})' if step.reason else moved}{changes}"
     because = f": {step.reason}" if step.reason else ""
     return f"· {name} {'left' if step.how == 'withheld' else step.how}{moved}{because}{changes}"

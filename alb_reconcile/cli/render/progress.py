@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.render.console import complain, emit, is_diverted
 from alb_reconcile.cli.render.style import Style, is_terminal, show_seconds
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _EVERY: Final = 15.0
 """Seconds after which a wait that hasn't changed is mentioned again where there is no terminal."""
 _DOING: Final = {"create": "is created", "replace": "is created", "update": "is updated", "delete": "is deleted"}
+_HOW_TO_GO_ON: Final = "Nothing is rolled back; run the same command again to continue."
+_HOW_TO_MEND: Final = "Nothing is rolled back. If the new version is at fault, correct the spec or put the old version back; then apply it."
 ENDINGS: Final = ("done", "failed", "skipped", "interrupted")
 
 
@@ -53,6 +56,7 @@ class Progress:
         self.awaited: dict[Address, tuple[Awaited, float]] = {}
         """What is waited for in the end, and since when."""
         self._said: dict[str, tuple[str, float]] = {}
+        self._skipped: set[Address] = set()
         self._footer: Footer | None = None
 
     def __call__(self, event: Event) -> None:
@@ -66,11 +70,16 @@ class Progress:
             if event.what == "started" and self.verbose:
                 complain(f"  {event.step.address} started ({event.step.action})")
             if event.what == "waiting" and not self.live:
-                self._mention(key, f"  {event.step.address} waits for {text} ({event.elapsed - before:.0f} s)", text)
+                waited = round(event.elapsed - before)
+                since = f", for {waited} s" if waited else ""
+                self._mention(key, f"  {event.step.address} waits for {text}{since}", text)
         else:
             self.running.pop(key, None)
             self.ended[key] = event.what
-            emit(self.style.fit(_describe(event, self.style)))
+            address = event.step.address
+            if event.what != "skipped" or address not in self._skipped:  # both halves of a replacement may be
+                emit(self.style.fit(_describe(event, self.style)))
+            self._skipped |= {address} if event.what == "skipped" else set()
         self.tick()
 
     def waiting(self, item: Awaited) -> None:
@@ -246,8 +255,22 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     stopped = [item for item in ended if item.how == "interrupted" or (item.cause and item.cause.key not in causes)]
     if stopped:
         lines.append(f"  interrupted: {', '.join(dict.fromkeys(str(item.step.address) for item in stopped))}")
-    lines.append("Nothing is rolled back; run the same command again to continue.")
+    twice = [
+        step
+        for step in steps
+        if step.action == "replace" and hows[step.key] == "done" and step.state and step.state.service
+    ]
+    unpaired = {step.part_of for step in steps if hows[step.key] != "done"}
+    if left := [str(step.address) for step in twice if step.key in unpaired]:
+        lines.append(f"  there twice, old and new, and both cost: {', '.join(left)}")
+    lines.append(_HOW_TO_MEND if any(map(_is_unhealthy, failed)) else _HOW_TO_GO_ON)
     return "\n".join(lines)
+
+
+def _is_unhealthy(item: Outcome) -> bool:
+    return (
+        item.step.address.kind == "registration" and item.step.action != "delete" and isinstance(item.error, WaitError)
+    )
 
 
 def _progress(steps: Sequence[Step], hows: Mapping[str, str]) -> tuple[int, int]:

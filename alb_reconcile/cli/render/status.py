@@ -1,7 +1,8 @@
 """A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -10,10 +11,11 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import Standing
 from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.kinds import is_in_order
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.shown import id_and_name
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
 from alb_reconcile.sandbox.client import Process, Traffic
 
@@ -29,6 +31,10 @@ class StatusView:
     discovery: Discovery
     local: Mapping[str, str]
     standing: Standing = field(default_factory=Standing)
+    clock: str = ""
+    """Whose clock times are of, where that isn't the world's, in brackets."""
+    awaits_local: bool = False
+    """Whether listeners that have no local URL get one."""
 
     @property
     def not_ready(self) -> list[str]:
@@ -36,12 +42,15 @@ class StatusView:
         number = len(self.standing.missing)
         verb = "resource is" if number == 1 else "resources are"
         lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
-        return unserved(self.discovery.resources) + lines + unready(self.discovery)
+        return [*unserved(self.discovery.resources), *unready(self.discovery, self.standing), *lines]
 
 
-def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
+def url_lines(discovery: Discovery, local: Mapping[str, str], *, awaits_local: bool) -> list[str]:
     """The same to read: beside a local URL stands the one that it is here for."""
-    return [f"{local[arn]}  (here, for {url})" if arn in local else url for arn, url in listeners(discovery)]
+    later = "  (a local URL comes when the load balancer is active; status shows it)" if awaits_local else ""
+    return [
+        f"{local[arn]}  (here, for {url})" if arn in local else f"{url}{later}" for arn, url in listeners(discovery)
+    ]
 
 
 class _Row(NamedTuple):
@@ -54,13 +63,20 @@ class _Row(NamedTuple):
     reason: str = ""
 
 
-def _row(item: Observed, fate: str, stack: str) -> _Row:
+def _row(item: Observed, fate: str, health: Collection[str], view: StatusView) -> _Row:
+    """`health`: the status of each target that it is, or that is its."""
     # of two at one address, and of a target that doesn't serve, a reader asks which is which
-    since = f"since {item.created[:19].replace(' ', 'T')}Z" if fate and item.created else ""
-    told = [item.reason, item.description, since, f"apply {fate} it" if fate else ""]
+    since = f"since {item.created[:19].replace('T', ' ')}Z{view.clock}" if fate and item.created else ""
+    then = f"apply {fate} it" if fate else ""
+    if fate == "deletes" and "healthy" in health:
+        then += " once enough others are healthy"
+    elif fate == "keeps" and "unhealthy" in health:
+        then += " and waits until it is healthy"
+    whose = "" if item.owner == view.stack else f"the stack {item.owner}'s" if item.owner else "not this stack's"
+    told = [item.reason, item.description, since, then, whose]
     reason = printable("; ".join(filter(None, [" ".join(filter(None, told[:2])), *told[2:]])))
     is_named = item.address.kind != "registration" or fate or not is_in_order(item)
-    known = id_and_name(item.id, item.tags, item.address, stack) if is_named else ""
+    known = id_and_name(item.id, item.tags, item.address, view.stack) if is_named else ""
     color = "green" if is_in_order(item) else "yellow"
     return _Row(item.address, printable(item.status or "present"), color, known, reason)
 
@@ -110,7 +126,11 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if not shown:
         yield "The stack has no resources here: run apply, or adopt if they exist already."
         return
-    rows = [_row(item, view.standing.fates.get(item.id, ""), view.stack) for item in shown]
+    health: dict[str, list[str]] = defaultdict(list)
+    for item, state in each_of(shown, Registration):
+        health[item.id].append(item.status)
+        health[str(state.target)].append(item.status)
+    rows = [_row(item, view.standing.fates.get(item.id, ""), health[item.id], view) for item in shown]
     rows += [_Row(address, _MISSING, "yellow") for address in view.standing.missing]
     width = max(len(str(row.address)) for row in rows)
     broad = max(len(row.status) for row in rows)
@@ -121,7 +141,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if waiting := view.not_ready:
         yield ""
         yield from (style.paint(f"Not ready: {item}", "yellow") for item in waiting)
-    if found := url_lines(view.discovery, view.local):
+    if found := url_lines(view.discovery, view.local, awaits_local=view.awaits_local):
         yield ""
         yield from found
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import read_history
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.model import tags
 from alb_reconcile.model.host import user_name
 from alb_reconcile.model.plan import Plan
@@ -44,6 +44,8 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             other = applied and applied != tags.spec_digest_of(plan.desired)
             text = "another spec than this was applied to the stack last, and no run that did it is recorded here"
             return LastRun(warning=f"{text}; make sure that {plan.stack} isn't somebody else's" if other else "")
+        if place == place_name("", sandbox=True) and last.command != "destroy" and not plan.live:
+            return LastRun()  # that was in a sandbox that is gone
         return LastRun(_told(last), _difference(last, spec_file, applied))
     return LastRun()
 

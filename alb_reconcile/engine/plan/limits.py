@@ -306,10 +306,9 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
     exceeded = [action for action, count in counts.items() if count > allow.get(action, 0)]
     if total >= _SMALL_STACK and (deleted + replaced) * 2 > total and exceeded:
         words = " ".join(f"--allow {action}={counts[action]}" for action in exceeded)
-        yield (
-            f"{_number(deleted, 'deletion')} and {_number(replaced, 'replacement')} are more than half of the stack's {total} resources; "
-            f"if that is intended, allow it with {words}"
-        )
+        both = [_number(count, noun) for count, noun in ((deleted, "deletion"), (replaced, "replacement")) if count]
+        text = f"{' and '.join(both)} are more than half of the stack's {total} resources"
+        yield f"{text}; if that is intended, allow it with {words}"
     for action, noun, limit in (
         ("delete", "deletions", policy.max_deletions),
         ("replace", "replacements", policy.max_replacements),

@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from cryptography import x509
 from moto.wafv2.models import wafv2_backends
 
 from alb_reconcile.model.text import digest
+from alb_reconcile.sandbox.listening import ports_in
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.reach import find_ingress, find_shut_out
@@ -28,7 +28,6 @@ from alb_reconcile.sandbox.traffic.snapshot import (
 
 _DIGITS: Final = 16
 """Of the digest in an instance's `alb-reconcile:user-data` tag, which has to be the same one."""
-_PORT: Final = re.compile(rb"""(?<![A-Za-z0-9_])PORT=["']?([0-9]{1,5})(?![A-Za-z0-9_])""")
 
 
 def take_snapshot(strict: StrictAws, ports: tuple[int, ...] = (80,)) -> Snapshot:
@@ -150,13 +149,8 @@ def _instances(world: World, ports: tuple[int, ...]) -> Iterator[Instance]:
                 found.private_ip or "",
                 digest(user_data.hex(), _DIGITS) if user_data else "",
                 world.ledger.boots.get(found.id, 0),
-                _ports(user_data) or ports,
+                ports_in(user_data) or ports,
             )
-
-
-def _ports(user_data: bytes) -> tuple[int, ...]:
-    """Where it has the web API listen: what it gives to the variable PORT. It isn't run, so nothing else of it counts."""
-    return tuple(dict.fromkeys(int(port) for port in _PORT.findall(user_data)))
 
 
 def _names(arn: str) -> tuple[str, ...]:

@@ -81,7 +81,8 @@ def _check_default_route(
 
 def _check_ssh(outline: Outline) -> None:
     for path, rule in outline.mappings("security_groups", ..., "ingress", ...):
-        if _covers(rule, 22) and not _ANYWHERE.isdisjoint((rule.get("cidr_block"), rule.get("ipv6_cidr_block"))):
+        is_meant = _covers(rule, 22) and not outline.is_wrong(path)
+        if is_meant and not _ANYWHERE.isdisjoint((rule.get("cidr_block"), rule.get("ipv6_cidr_block"))):
             outline.warn(
                 path,
                 "opens SSH (port 22) to the whole internet; name the addresses that need it, or use SSM Session Manager",
@@ -210,10 +211,11 @@ def _allowed(outline: Outline, holder: Entry, direction: str, port: int, other: 
 
 
 def _rules(outline: Outline, holder: Entry, direction: str) -> list[Entry] | None:
-    """The rules of the holder's groups; None where there may be others: of foreign or unmanaged groups, or kept ones."""
+    """The rules of the holder's groups; None where there may be others: of foreign or unmanaged groups, kept ones, or mistaken ones."""
     known = outline.entries("security_groups")
+    names = [name if isinstance(name, str) else "" for name in holder.get("security_groups") or ()]
     # what is looked up, or isn't a name at all, is a foreign one
-    groups = [known.get(name, {}) if isinstance(name, str) else {} for name in holder.get("security_groups") or ()]
+    groups = [{} if outline.is_wrong(("security_groups", name)) else known.get(name, {}) for name in names]
     if not groups or any(direction not in entry or entry.get("others") == "keep" for entry in groups):
         return None
     return [rule for entry in groups for rule in entry[direction] if rule]

@@ -11,9 +11,12 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 
 from alb_reconcile.model.address import UserData
+from alb_reconcile.sandbox.listening import find_refused
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
 from alb_reconcile.sandbox.traffic.snapshot import HealthCheck, Instance, Snapshot, TargetState
+from tests.harness import demo, load
+from tests.kinds.hand import edited
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.kinds.test_trust_store import FILES, LISTS, upload
 from tests.sandbox.authorities import server_certificate
@@ -164,6 +167,27 @@ def test_an_instance_listens_where_its_user_data_says(
 ) -> None:
     network.launch(UserData=user_data)
     assert [found.ports for found in look(aws).instances] == [ports]
+
+
+@pytest.mark.parametrize(
+    ("user_data", "check", "says"),
+    [
+        ("exec api", "traffic-port", "listen on port 80 and not on 8080, where target_group.web expects them"),
+        ("exec api", "9090", "or: sandbox stop, and sandbox start --serve-ports 8080,9090"),
+        ("PORT=8080 exec api", "9090", "PORT in their user data says so: write PORT=9090"),
+        ("PORT=8080 exec api", "traffic-port", ""),
+    ],
+)
+def test_a_port_at_which_no_instance_listens_is_told_beforehand(user_data: str, check: str, says: str) -> None:
+    spec = edited(demo(), "target_groups/web/port", 8080)
+    spec = edited(spec, "instances/web/user_data", user_data)
+    spec = edited(spec, "target_groups/web/health_check/port", check)
+    spec["target_groups"]["web"]["targets"].append("i-0123456789abcdef0")  # of which nothing is known
+    lines = find_refused(load(spec).desired, "80")
+    assert len(lines) == bool(says)
+    assert all(
+        line.startswith("spec.yaml:") and ": target_groups.web.port: " in line and says in line for line in lines
+    )
 
 
 def test_starts_and_reboots_are_counted(aws: StrictAws, network: Network, clock: VirtualClock) -> None:

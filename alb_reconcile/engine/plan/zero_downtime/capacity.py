@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets
 from alb_reconcile.engine.plan.zero_downtime.forwards import forward_before, serving_groups, taken_up
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
@@ -42,12 +43,13 @@ def rollout_of(graph: Graph, address: Address) -> Rollout:
 @dataclass
 class _Minima:
     """By target group, by its id where it has one: declared targets, others that stay, how many may be missing, how
-    many are healthy now or still being checked, how long to wait."""
+    many there are, are healthy now or still being checked, how long to wait."""
 
     graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
     others: Counter[Ref] = field(default_factory=Counter)
     slack: Counter[Ref] = field(default_factory=Counter)
+    there: Counter[Ref] = field(default_factory=Counter)
     healthy: Counter[Ref] = field(default_factory=Counter)
     initial: Counter[Ref] = field(default_factory=Counter)
     timeout: dict[Ref, int] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class _Minima:
         known = {decision.found.id for decision in graph.decisions.desired.values() if decision.found} | graph.deleted
         for item, registered in each_of(graph.decisions.live, Registration):
             found.others[registered.target_group] += item.id not in known
+            found.there[registered.target_group] += not item.is_leaving
             found.healthy[registered.target_group] += item.status == "healthy"
             found.initial[registered.target_group] += item.status == "initial"
         for decision in graph.decisions.desired.values():
@@ -131,12 +134,18 @@ def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> Non
         going = step.observed.state if step.observed else None
         if isinstance(going, Registration) and going.target_group in receiving - graph.deleted:
             group = str(going.target_group)
-            how = replace(step.detail(Deregister), least=minima.to_keep(group))
+            least, name = minima.to_keep(group), graph.addresses.get(group, group)
+            how = replace(step.detail(Deregister), least=least)
             graph.specify(step.key, replace(how, health_timeout=minima.health_timeout([group])))
-            if minima.healthy[group] < minima.wanted[group]:
-                name = graph.addresses.get(group, group)
-                now = f"{minima.healthy[group]} of {minima.wanted[group]} targets are healthy now"
+            if minima.healthy[group] < minima.there[group]:
+                now = f"{minima.healthy[group]} of {minima.there[group]} targets are healthy now"
                 graph.say(step.key, effects=f"{name}: {now}")
+            if going.outlives_parent or (step.observed and step.observed.is_leaving):
+                continue
+            if least:
+                graph.say(step.key, effects=f"{name} keeps {healthy_targets(least)}")
+            elif minima.healthy[group] + minima.initial[group]:
+                graph.say(step.key, effects=f"{name} may be left without a healthy target")
 
 
 def _guard_arrivals(graph: Graph, minima: _Minima) -> None:

@@ -11,7 +11,7 @@ from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Properties
-from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
+from alb_reconcile.model.steps import Register, Shift, TakeOver
 
 _INTERVAL: Final = 30
 _DELAY: Final = 300
@@ -34,7 +34,7 @@ def add_costs(graph: Graph) -> None:
             _registration(graph, step)
         for group, least, _ in (*step.detail(Shift).awaits, *step.detail(TakeOver).shift.awaits):
             if least:
-                _cost(graph, step, 0, f"{_name(graph, group)} has {_targets(least)}")
+                _cost(graph, step, 0, f"{_name(graph, group)} has {healthy_targets(least)}")
 
 
 def _registration(graph: Graph, step: Step) -> None:
@@ -49,17 +49,12 @@ def _registration(graph: Graph, step: Step) -> None:
         return
     if graph.destroy or (step.observed and step.observed.status == "unused"):
         return
-    how = step.detail(Deregister)
     delay = delay_of(graph, step.observed.state if step.observed else None)
     _cost(graph, step, delay, f"drained (up to {delay} s)")
     told = graph.steps[step.key]
     graph.steps[step.key] = replace(
         told, takes=(told.takes[0] - delay, told.takes[1])
     )  # a group that's out of use doesn't
-    if how.least is not None and not (step.observed and step.observed.is_leaving):
-        group = _name(graph, _group_of(step))
-        text = f"keeps {_targets(how.least)}" if how.least else "may be left without a healthy target"
-        graph.say(step.key, effects=f"{group} {text}")
 
 
 def _is_function(step: Step) -> bool:
@@ -73,7 +68,8 @@ def _cost(graph: Graph, step: Step, seconds: int, waits: str) -> None:
     graph.steps[step.key] = replace(told, seconds=told.seconds + seconds)
 
 
-def _targets(count: int) -> str:
+def healthy_targets(count: int) -> str:
+    """So many, in words."""
     return f"{count} healthy target{'' if count == 1 else 's'}"
 
 
