@@ -261,6 +261,20 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
     return _Damage(renewed, len(gone), deleted, replaced, own.intersection(replaced | deleted | updated), own)
 
 
+def find_upheaval(plan: Plan) -> str:
+    """That much of a stack changes and some of it goes, as under another stack's spec; empty where a limit says so, or not."""
+    damage = _measure(plan, plan.steps)
+    touched, total = len(damage.touched), len(damage.own)
+    if total < _SMALL_STACK or not damage.deleted or touched * 3 <= total or _is_most(damage):
+        return ""
+    return f"{touched} of the stack's {total} resources would be changed, replaced or deleted: make sure that this is its spec"
+
+
+def _is_most(damage: _Damage) -> bool:
+    """Whether more than half of a stack goes, which needs the user's word."""
+    return len(damage.own) >= _SMALL_STACK and len(damage.deleted | damage.replaced) * 2 > len(damage.own)
+
+
 def _victims_named(plan: Plan, damage: _Damage) -> Iterator[str]:
     addresses = {item.id: str(item.address) for item in plan.live}
     for word, ids in (("deleted", damage.deleted), ("replaced", damage.replaced)):
@@ -295,7 +309,7 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
     deleted, replaced, touched, total = map(len, (damage.deleted, damage.replaced, damage.touched, damage.own))
     counts = {"delete": deleted, "replace": replaced}
     exceeded = [action for action, count in counts.items() if count > allow.get(action, 0)]
-    if total >= _SMALL_STACK and (deleted + replaced) * 2 > total and exceeded:
+    if _is_most(damage) and exceeded:
         words = " ".join(f"--allow {action}={counts[action]}" for action in exceeded)
         yield (
             f"{_number(deleted, 'deletion')} and {_number(replaced, 'replacement')} are more than half of the stack's {total} resources; "
