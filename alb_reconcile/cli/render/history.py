@@ -1,6 +1,7 @@
 """A stack's history: what was run, when, by whom, what came of it, and what failed."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.begun import KILLED
 from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.selection import NEVER_APPLIED
@@ -18,6 +20,7 @@ from alb_reconcile.sync.selection import NEVER_APPLIED
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}
 _ENDS: Final = {"failed": "failed", "withheld": "left", "skipped": "not done", "interrupted": "not done"}
 """What becomes of a resource, by how its steps ended: the first of these."""
+_EC2_ID: Final = re.compile(r"[a-z]+-[0-9a-f]{8,}(?::\d+)?(?=$|/)")
 _MOST: Final = 10
 """Steps of one run that are named; --format json names all."""
 
@@ -141,7 +144,8 @@ def step_lines(steps: Sequence[StepRecord]) -> list[str]:
 
 def step_line(step: StepRecord) -> str:
     """What became of a step, why, and what it changes or would change. Not escaped."""
-    name = f"{step.action} {step.key.partition(':')[2].partition('@')[0]}"  # without the id, which JSON has
+    known = _EC2_ID.match(short_id(step.id))  # others are long; JSON has them
+    name = f"{step.action} {step.key.partition(':')[2].partition('@')[0]}{f' {known[0]}' if known else ''}"
     changes = f"; {'; '.join(step.changes)}" if step.changes else ""
     moved = f" ({step.cause})" if step.cause else ""
     if step.how == "failed":
