@@ -109,6 +109,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
         yield style.paint(f"Warning: {printable(warning)}", "yellow")
     if not shown:
         yield "The stack has no resources here: run apply, or adopt if they exist already."
+        yield f"If that surprises you: `alb-reconcile stacks --region {view.region}` lists the stacks that have some."
         return
     rows = [_row(item, view.standing.fates.get(item.id, ""), view.stack) for item in shown]
     rows += [_Row(address, _MISSING, "yellow") for address in view.standing.missing]
