@@ -46,7 +46,7 @@ def _lines(past: History, style: Style, *, tells_files: bool) -> Iterator[str]:
             place = where
             yield style.paint(_title(record), "bold")
             if tells_files and (file := _spec(past.runs, where)):
-                yield printable(f"  The newest run's spec: {file}")
+                yield printable(f"  {file}")
         yield _run(record, style)
         yield from (f"      {printable(line)}" for line in _details(record))
     if past.unreadable:
@@ -54,9 +54,12 @@ def _lines(past: History, style: Style, *, tells_files: bool) -> Iterator[str]:
 
 
 def _spec(runs: Iterable[Record], where: tuple[str, ...]) -> str:
-    """Where the spec of a stack's newest run was that had one."""
-    own = (item for item in runs if (item.stack, item.region, item.account, item.place) == where)
-    return next((str(Path(item.spec_folder, item.spec_file)) for item in own if item.spec_file), "")
+    """Where the spec was of a stack's last run that changed something; of the newest one where none did. One that was refused or
+    held may have had any."""
+    own = [item for item in runs if (item.stack, item.region, item.account, item.place) == where and item.spec_file]
+    changed = [item for item in own if item.having(how="done")]
+    what = "The spec of the last change" if changed else "The newest run's spec"
+    return next((f"{what}: {Path(item.spec_folder, item.spec_file)}" for item in changed or own), "")
 
 
 def _title(record: Record) -> str:
