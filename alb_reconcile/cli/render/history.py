@@ -107,7 +107,7 @@ def _details(record: Record) -> Iterator[str]:
         yield from record.error.split(r"\n")  # as it is recorded, on one line
     if record.code == KILLED and (half := list(_half_done(record))):
         more = f" and {len(half) - _MOST} more" if len(half) > _MOST else ""
-        yield f"half done: {', '.join(half[:_MOST])}{more}"
+        yield f"begun and not finished, so look at them with status: {', '.join(half[:_MOST])}{more}"
     yield from (f"not ready: {line}" for line in record.not_ready)
     if record.throttled:
         yield render_throttled(record.throttled)
@@ -123,9 +123,10 @@ def _details(record: Record) -> Iterator[str]:
 
 
 def _half_done(record: Record) -> Iterator[str]:
-    """The resources of which one step was done and another wasn't, as of a replacement."""
+    """The resources of which one step was done and another wasn't, as of a replacement; and those whose step was under way."""
     for steps in by_resource(record.steps):
-        if {"done"} < {step.how for step in steps}:
+        hows = {step.how for step in steps}
+        if {"done"} < hows or "interrupted" in hows:
             yield steps[0].key.partition(":")[2].partition("@")[0]
 
 
