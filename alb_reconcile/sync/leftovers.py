@@ -32,7 +32,7 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
                 continue
             undone: dict[str, list[StepRecord]] = defaultdict(list)
             for item in last.steps:
-                if item.how not in ("done", "withheld") or last.result not in _ENDED:
+                if item.how != "done" and (item.how != "withheld" or last.result not in _ENDED):
                     undone[_address(item.key)].append(item)
             still = [step for step in left if _is_left(step, undone[str(step.address)])]
             if not still or (first is not None and len(still) < len(left)):
@@ -45,8 +45,9 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     when = first.started.replace("T", " ")
     what = f"left by the {first.command} of {when}, which {_ENDED[first.result]}: {', '.join(names[:_MOST])}{more}"
-    goes_on = f"; `alb-reconcile {first.command} {seen.spec_file}` continues it" if first.command != "sync" else ""
-    return printable(what + goes_on)
+    if first.command == "sync":  # the next round tries again
+        return printable(what)
+    return printable(f"{what}; `alb-reconcile {first.command} {Path(first.spec_folder, first.spec_file)}` continues it")
 
 
 def _is_left(step: Step, undone: Iterable[StepRecord]) -> bool:

@@ -12,7 +12,7 @@ from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
 from alb_reconcile.sync.leftovers import describe_leftovers
-from tests.journal.records import FAILED, UPDATE, made
+from tests.journal.records import FAILED, UPDATE, corrected, made
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +21,8 @@ GROUP, GATEWAY = Address("target_group", "web"), Address("internet_gateway", "ma
 STEPS = [Step("update", GROUP, "arn:tg"), Step("create", GATEWAY)]
 NOT_BEGUN = StepRecord("replace:internet_gateway.main@igw-1", "replace", how="skipped")
 SKIPPED = StepRecord("create:internet_gateway.main", "create", how="skipped")
-SEEN = made(spec_file="a.yaml")
-GOES_ON = "; `alb-reconcile apply a.yaml` continues it"
+SEEN = made(spec_file="cut.yaml")
+GOES_ON = "; `alb-reconcile apply shop.yaml` continues it"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,10 @@ def test_the_first_run_is_told_whatever_looked_at_it_since(tmp_path: Path) -> No
         write_history(made(started=f"2026-11-24T03:0{number}:00Z", result=result, steps=steps), tmp_path)
     told = "left by the apply of 2026-11-24 02:12:00Z, which was interrupted: target_group.web"
     assert describe_leftovers(tmp_path, SEEN, STEPS) == f"{told}{GOES_ON}"
+    again = made(command="apply", started="2026-11-24T03:08:00Z", result="interrupted", steps=(FAILED,))
+    write_history(corrected(command="apply", started="2026-11-24T03:07:00Z"), tmp_path)
+    write_history(again, tmp_path)
+    assert "apply of 2026-11-24 03:08:00Z" in describe_leftovers(tmp_path, SEEN, STEPS), "it was done in between"
     write_history(made(started="2026-11-24T03:09:00Z"), tmp_path)
     assert not describe_leftovers(tmp_path, SEEN, STEPS), "it was in sync then"
 

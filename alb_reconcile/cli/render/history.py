@@ -151,6 +151,7 @@ def step_line(step: StepRecord) -> str:
     known = _EC2_ID.match(short_id(step.id))  # others are long; JSON has them
     name = f"{step.action} {step.key.partition(':')[2].partition('@')[0]}{f' {known[0]}' if known else ''}"
     changes = f"; {'; '.join(step.changes)}" if step.changes else ""
+    changes += f"; with it {', '.join(step.also_deletes)}" if step.also_deletes else ""
     moved = f" ({step.cause})" if step.cause else ""
     if step.how == "failed":
         return f"✗ {name}{moved}: {step.error}"

@@ -301,7 +301,11 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
     """The limits that are exceeded, in words."""
     for action, count, what in (
         ("replace", damage.balancers, "replaced, with another DNS name and a gap until clients follow it"),
-        ("delete", damage.entrances, "deleted, and the DNS name with it"),
+        (
+            "delete",
+            damage.entrances,
+            "deleted, and the DNS name with it, so that nobody is served by it (is the spec cut short?)",
+        ),
     ):
         if count > allow.get(f"{action}-load-balancer", 0):
             noun = "load balancers" if count > 1 else "load balancer"
