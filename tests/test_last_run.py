@@ -54,7 +54,7 @@ def test_who_when_and_from_what(plan: Plan, tmp_path: Path) -> None:
     write_history(record(plan, started="2026-01-03T00:00:00Z", steps=(), result="in_sync", user="bob"), tmp_path)
     found = find_last_run(plan, "specs/demo.yaml", "", str(tmp_path))
     when = "2026-01-02 03:04:05Z"
-    assert found.told == f"Last applied {when} by ann@desk, from specs/demo.yaml at commit 0123456789ab."
+    assert found.told == f"Last applied on this host {when} by ann@desk, from specs/demo.yaml at commit 0123456789ab."
     assert found.warning == ""
 
 
@@ -94,6 +94,16 @@ def test_in_an_empty_sandbox_what_was_applied_was_applied_to_another_one(plan: P
     assert told(place="sandbox", command="destroy", started="2026-01-02T03:06:05Z").startswith("Last destroyed ")
 
 
+def test_a_launch_that_was_cut_short_is_the_last_run(plan: Plan, tmp_path: Path) -> None:
+    """It may have made an instance, though no step is done."""
+    write_history(record(plan), tmp_path)
+    cut = StepRecord("create:instance.web-1", "create", how="interrupted")
+    write_history(record(plan, started="2026-01-02T04:00:00Z", result="interrupted", steps=(cut,)), tmp_path)
+    told = find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).told
+    assert told.startswith("Last applied on this host 2026-01-02 04:00:00Z")
+    assert told.endswith("; that run was interrupted.")
+
+
 def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:
     """The spec of a second person, with the same name: nothing of the first one is recorded here."""
     with world() as aws:
@@ -101,7 +111,10 @@ def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:
         aws.converge(demo())
         other = aws.plan(edited(demo(), "target_groups/web/health_check/interval_seconds", 20))
         same = aws.plan(demo())
-    assert "make sure that demo isn't somebody else's" in find_last_run(other, "a.yaml", "", str(tmp_path)).warning
+    assert (
+        "make sure that demo isn't somebody else's, and that no run of it is unfinished"
+        in find_last_run(other, "a.yaml", "", str(tmp_path)).warning
+    )
     assert find_last_run(same, "a.yaml", "", str(tmp_path)).warning == ""
     assert find_last_run(other, "a.yaml", "sandbox", str(tmp_path)).told == ""
 

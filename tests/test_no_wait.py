@@ -182,7 +182,8 @@ def test_a_target_that_never_gets_healthy_leaves_the_other_ready(account: World,
 def test_status_names_what_is_missing(account: World, run: Run) -> None:
     """An instance and its registration, which somebody has terminated; what a stack that isn't there lacks isn't listed."""
     told = run("status", FILE, spec=demo())
-    assert told[-1] == "The stack has no resources here: run apply, or adopt if they exist already."
+    assert told[-2] == "The stack has no resources here: run apply, or adopt if they exist already."
+    assert "`alb-reconcile stacks --region us-east-1` lists" in told[-1]
     account.converge(demo())
     held = {"Filters": [{"Name": "tag:Name", "Values": ["demo-web-2", "demo-web"]}]}
     ids = [

@@ -10,8 +10,11 @@ from alb_reconcile.model.text import camel, printable
 DENIED: Final = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 """AWS's codes for a call that the identity may not make."""
 _HINTS: Final = {
-    **dict.fromkeys(DENIED, "allow the IAM action {action} to this identity"),
-    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException"), "log in again"),
+    **dict.fromkeys(
+        DENIED,
+        "allow the IAM action {action} to this identity (`alb-reconcile iam-policy SPEC` prints all that it needs)",
+    ),
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException"), "log in again{profile}"),
     **dict.fromkeys(
         ("AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"),
         "check the credentials, and that the region is enabled in the account",
@@ -20,7 +23,7 @@ _HINTS: Final = {
         ("OptInRequired", "RegionDisabledException"), "enable the region in the account, or choose another"
     ),
     "SignatureDoesNotMatch": "check the credentials",
-    "RequestExpired": "log in again, and check this machine's clock",
+    "RequestExpired": "log in again{profile}, and check this machine's clock",
     "InsufficientInstanceCapacity": "AWS has no capacity for this type there now: try later, or use another type or zone",
     "DependencyViolation": "something still uses it; find it in the console and run again",
     "OperationNotPermitted": "protection is on; lift it by hand, or in the spec, and run again",
@@ -35,6 +38,7 @@ _HINTS: Final = {
     "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",
 }
 
+_ACTION: Final = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 _NO_CREDENTIALS: Final = (
     "NoCredentialsError",
     "PartialCredentialsError",
@@ -47,16 +51,19 @@ _NO_CREDENTIALS: Final = (
 """botocore's errors, those below them included, that say that there are none, or none any more."""
 
 
-def explain_code(service: str, operation: str, code: str) -> str:
-    """What a user can do about an error code; empty if nothing can be said."""
+def explain_code(service: str, operation: str, code: str, message: str = "", profile: str | None = None) -> str:
+    """What a user can do about an error code; empty if nothing can be said. `message` is AWS's, `profile` whose credentials
+    were used, if it has a name."""
     if code in THROTTLED:
         return "AWS throttles this account's calls: see what else calls so often, and run again"
     if code.endswith(("LimitExceeded", "LimitExceededException")) or code.startswith("TooMany"):
         return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"
-    if (operation, code) == ("register_targets", "AccessDenied"):
-        return f"{_HINTS[code].format(action='elasticloadbalancing:RegisterTargets')}, or a function's policy keeps load balancers out: see it"
     prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)
-    return _HINTS.get(code, "").format(action=f"{prefix}:{camel(operation)}")
+    named = _ACTION.search(message)  # often another one than the call's: iam:PassRole
+    action = named[1] if named else f"{prefix}:{camel(operation)}"
+    hint = _HINTS.get(code, "").format(action=action, profile=f" with the profile {profile}" if profile else "")
+    is_function = (operation, code) == ("register_targets", "AccessDenied")
+    return hint + ", or a function's policy keeps load balancers out: see it" * is_function
 
 
 def transport_error(service: str, operation: str, error: Exception) -> AwsError:

@@ -178,9 +178,12 @@ class BotoTransport:
                 raise _invalid(client, service, operation, said) from None
             details, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
             code, status = str(details.get("Code", "Unknown")), int(meta.get("HTTPStatusCode", 0))
+            said = str(details.get("Message", ""))
+            is_in_environment = getattr(self._session.get_credentials(), "method", "") == "env"
+            profile = None if is_in_environment else self._session.profile
             raise AwsError(
-                service, operation, code, str(details.get("Message", "")), str(meta.get("RequestId", "")),
-                hint=explain_code(service, operation, code), ambiguous=status >= 500, retries=int(meta.get("RetryAttempts", 0)),
+                service, operation, code, said, str(meta.get("RequestId", "")),
+                hint=explain_code(service, operation, code, said, profile), ambiguous=status >= 500, retries=int(meta.get("RetryAttempts", 0)),
             ) from None  # fmt: skip
         except (ForeignAnswerError, ResponseParserError):
             self.answered = True

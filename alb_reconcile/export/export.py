@@ -1,7 +1,7 @@
 """`export`: a spec of what runs, tried before anybody sees it: adopted as it is, it leaves nothing to do."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
@@ -85,7 +85,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     if not scope.stack:  # which says them by its tags
         await _read_unshown(aws, found)
     draft = Draft(found, stack, region, account, wishes.names or {}, await _read_files(aws, found), wishes.folder)
-    written, problems, adoption = await _try(aws, draft, wishes)
+    written, problems, adoption = await _try(aws, draft, wishes, {found.addresses[key] for key in doubles})
     lost = sorted(
         key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"
     )
@@ -177,8 +177,11 @@ async def _read_files(aws: Aws, found: Found) -> dict[str, bytes]:
     return {key: data for (key, _, _), data in zip(asked, read, strict=True) if data}
 
 
-async def _try(aws: Aws, draft: Draft, wishes: Wishes) -> tuple[Written, tuple[str, ...], Adoption | None]:
-    """Write it, and leave out what doesn't hold, until adopting it leaves nothing to do."""
+async def _try(
+    aws: Aws, draft: Draft, wishes: Wishes, twice: Collection[Address]
+) -> tuple[Written, tuple[str, ...], Adoption | None]:
+    """Write it, and leave out what doesn't hold, until adopting it leaves nothing to do. What is there `twice` is found by its
+    tags: the plan knows which one stays."""
     problems: tuple[str, ...] = ()
     written, adoption = draft.write(), None
     for _ in range(_ATTEMPTS):
@@ -188,10 +191,9 @@ async def _try(aws: Aws, draft: Draft, wishes: Wishes) -> tuple[Written, tuple[s
             problems = tuple(f"{item.path}: {item.message}" if item.path else item.message for item in error.problems)
             again = _leave_out_refused(draft, written, error.problems)
         else:
+            given = {address: known for address, known in written.ids.items() if address not in twice}
             try:
-                adoption = await find_adoption(
-                    aws, stack.target(), dict(written.ids), keep_images=True, keep_secrets=True
-                )
+                adoption = await find_adoption(aws, stack.target(), given, keep_images=True, keep_secrets=True)
             except RefusedError as error:
                 return written, tuple(str(error).split("\n")), None
             problems, again = _differences(draft, written, adoption)

@@ -34,8 +34,11 @@ class Lease:
         command: str,
         say: Callable[[str], None],
         clock: Clock | None = None,
+        named: str = "SPEC",
     ) -> None:
+        """`named`: how commands are told whose lease it is."""
         self.title = title
+        self._named = named
         self._aws = aws
         self._store = store
         self._say = say
@@ -205,7 +208,9 @@ class Lease:
             self._say(self._taken(taken.seen))
         except LeaseError as error:
             given = "the lease wasn't released, and" if etag else "if S3 has stored the lease after all, it"
-            self._say(f"{given} expires within {minutes:.0f} minutes: {error}")
+            self._say(
+                f"{given} expires within {minutes:.0f} minutes (--lock-timeout {minutes // 1 + 1:.0f}m waits for that): {error}"
+            )
         finally:
             self._written = None  # nothing is sent under it any more
 
@@ -228,10 +233,17 @@ class Lease:
                 f"{self.title}: the lease {url} was broken by {seen.record.broken()}; its holder has until "
                 f"{seen.good_until} to notice. Nothing was changed; try again then, or wait with --lock-timeout"
             )
+        held = f"{self.title} is held by {seen.record.render()}, by the lease {url}, "
+        free = f"alb-reconcile lock break {self._named}"
+        if seen.record.is_dead():
+            minutes = (durations.LEASE + durations.MARGIN) // 60 + 1
+            return (
+                f"{held}which holds until {seen.good_until}: that run was on this host, and has ended; nothing was changed. "
+                f"Wait for it with --lock-timeout {minutes:.0f}m, or free it sooner: {free}"
+            )
         return (
-            f"{self.title} is held by {seen.record.render()}, by the lease {url}, which holds until {seen.good_until} "
-            "unless that run renews it; nothing was changed. Try again later, or wait with --lock-timeout; if that run "
-            "is dead and you can't wait: alb-reconcile lock break"
+            f"{held}{seen.renewed}, which holds until {seen.good_until} unless that run renews it; nothing was changed. "
+            f"Try again later, or wait with --lock-timeout; if that run is dead and you can't wait: {free}"
         )
 
     def _taken(self, seen: ObservedLease | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -57,6 +59,18 @@ class LeaseRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
         who = f"user {_short(self.user)} on {_short(self.host)}, process {self.pid}"
         return f"alb-reconcile {_short(self.command)} ({who}) since {_short(self.since)}"
 
+    def is_dead(self) -> bool:
+        """Whether it names a process of this host that isn't there any more. Of other hosts nobody knows."""
+        if self.host != printable(socket.gethostname()) or self.pid <= 0:
+            return False
+        try:
+            os.kill(self.pid, 0)  # asks only
+        except ProcessLookupError:
+            return True
+        except (OSError, OverflowError):
+            return False
+        return False
+
     def broken(self) -> str:
         """Who broke it."""
         return _short(self.broken_by)
@@ -90,10 +104,18 @@ class ObservedLease:
         """Seconds until others may take it; 0 if they may now. Without times it may never be taken before it is released."""
         if self.record.released:
             return 0.0
-        if self.modified is None or self.asked is None:
-            return self.record.seconds + durations.MARGIN
-        age = (self.asked - self.modified).total_seconds()
-        return max(0.0, self.record.seconds + durations.MARGIN - age)
+        return max(0.0, self.record.seconds + durations.MARGIN - (self._age or 0.0))
+
+    @property
+    def _age(self) -> float | None:
+        """Seconds since it was renewed; None where S3 doesn't tell."""
+        return None if self.modified is None or self.asked is None else (self.asked - self.modified).total_seconds()
+
+    @property
+    def renewed(self) -> str:
+        """How long ago it was renewed, from which a reader sees whether its run lives."""
+        every = f"a run that lives renews it every {durations.RENEW_INTERVAL:.0f} s"
+        return every if self._age is None else f"last renewed {self._age:.0f} s ago ({every})"
 
     @property
     def good_until(self) -> str:

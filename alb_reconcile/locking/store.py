@@ -134,12 +134,12 @@ class LeaseStore:
             return LeaseError(
                 f"the lease's bucket {location.bucket} doesn't exist; create it (aws s3 mb s3://{location.bucket}{at}), or correct lease"
             )
+        what = f"the lease {location.url} can't be {'read' if action == 'GetObject' else 'written'}"
         if error.code in _DENIED:
             missing = " (and s3:ListBucket, if there is no such object yet)" if action == "GetObject" else ""
             missing += f", and see that the bucket belongs to account {location.owner}" if location.owner else ""
             return LeaseError(
-                f"the lease {location.url} can't be {'read' if action == 'GetObject' else 'written'}: "
-                f"{printable(error.message[:300]).rstrip('.')}; allow the IAM action s3:{action} on {location.arn}{missing}"
+                f"{what}: {printable(error.message[:300]).rstrip('.')}; allow the IAM action s3:{action} on {location.arn}{missing}"
             )
         if error.code in _ELSEWHERE:
             return LeaseError(
@@ -149,7 +149,7 @@ class LeaseStore:
         if error.code in _UNABLE:
             return self.unable()
         kind = UnansweredError if error.ambiguous else LeaseError
-        return kind(f"the lease {location.url} can't be acquired: {printable(str(error))}")
+        return kind(f"{what}: {printable(str(error))}")
 
     def unable(self) -> LeaseError:
         """That its endpoint doesn't do what a lease needs."""

@@ -17,6 +17,9 @@ MAX_NODES: Final = 100_000
 MAX_DEPTH: Final = 20
 TEXT_UNIT: Final = 256
 MAX_PROBLEMS: Final = 500
+IF_EMPTY: Final = (
+    "`alb-reconcile init` writes a spec to start from, `alb-reconcile export --stack NAME` that of a stack that exists"
+)
 
 Path = tuple["str | int", ...]
 Scalar = str | int | float | bool | None

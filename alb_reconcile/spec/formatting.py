@@ -9,13 +9,12 @@ from typing import Any, Final
 import yaml
 
 from alb_reconcile.model.errors import Problem, RefusedError, SpecError
-from alb_reconcile.spec.document import DocumentError, Path, parse, printable, to_plain
+from alb_reconcile.spec.document import IF_EMPTY, DocumentError, Path, parse, printable, to_plain
 from alb_reconcile.spec.schema import SECTIONS
 
 _WIDTH: Final = 120
 _LONGEST_FLOW: Final = 100
 _DEEPEST_FLOW: Final = 2
-_EMPTY: Final = "`alb-reconcile init` writes a spec to start from"
 
 
 def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Iterable[str] = ()) -> str:
@@ -47,7 +46,7 @@ def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Ite
 
 def _read(text: str) -> Any:
     try:
-        root, problems = parse(text.encode(), _EMPTY)
+        root, problems = parse(text.encode(), IF_EMPTY)
     except DocumentError as error:
         raise RefusedError(
             f"one spec can't hold all of that: it {error.args[0].message}; ask for less at once"
@@ -117,7 +116,7 @@ def _scalar(text: str) -> Any:
 
     if text.isprintable() and text.strip() == text and text:
         with suppress(DocumentError):
-            root, problems = parse(f"[{text}]\n".encode(), _EMPTY)
+            root, problems = parse(f"[{text}]\n".encode(), IF_EMPTY)
             if not problems and to_plain(root) == [text]:
                 return text
     return DoubleQuotedScalarString(text)
@@ -159,7 +158,7 @@ def reformat(data: bytes, file: str) -> str:
 
 def meaning(data: bytes, file: str) -> Any:
     try:
-        root, problems = parse(data, _EMPTY)
+        root, problems = parse(data, IF_EMPTY)
     except DocumentError as error:
         raise SpecError(file, error.args) from None
     if problems:

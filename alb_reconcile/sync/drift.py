@@ -113,8 +113,10 @@ class _Judge:
 
     def _why_it_goes(self, step: Step) -> Cause:
         found = step.observed
-        if found is None or step.reason == DUPLICATE:
+        if found is None:
             return "drift"
+        if step.reason == DUPLICATE:  # a roll that isn't finished has left it, or somebody has copied the other one
+            return "drift" if {tag.partition(" ")[0] for tag in self.applied} == {self.whole} else "spec"
         if found.owner == self.plan.stack and found.state.service:
             wanted = self.desired.get(found.address)
             return self._compare(wanted, found) if wanted else "spec"

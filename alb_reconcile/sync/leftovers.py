@@ -14,26 +14,40 @@ from alb_reconcile.model.text import printable
 
 _ENDED: Final = {"failed": "failed", "interrupted": "was interrupted"}
 _MOST: Final = 5
+_LOOKED_AT: Final = 50
+"""Runs among which the one is looked for that left it: four hours of `sync` every five minutes."""
 
 
 def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str:
-    """Which of these steps the run before `seen` had planned and not done; empty where it did all, or isn't known."""
+    """Which of these steps a run before `seen` had planned and not done, and no run since then; empty where that isn't known.
+
+    Of several such runs the first one is told: the others have only tried it again.
+    """
+    first: Record | None = None
+    left = list(steps)
     with suppress(RecordError):
-        past = read_history(folder, seen.stack, seen.region, account=seen.account, place=seen.place, limit=1)
+        past = read_history(folder, seen.stack, seen.region, account=seen.account, place=seen.place, limit=_LOOKED_AT)
         for last in past.runs:
+            if last.result in ("held", "refused"):
+                continue
             undone: dict[str, list[StepRecord]] = defaultdict(list)
             for item in last.steps:
-                if item.how not in ("done", "withheld"):
+                if item.how != "done" and (item.how != "withheld" or last.result not in _ENDED):
                     undone[_address(item.key)].append(item)
-            left = [step for step in steps if _is_left(step, undone[str(step.address)])]
-            names = list(dict.fromkeys(str(step.address) for step in left))
-            if names and last.result in _ENDED:
-                more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-                when = last.started.replace("T", " ")
-                return printable(
-                    f"left by the {last.command} of {when}, which {_ENDED[last.result]}: {', '.join(names[:_MOST])}{more}"
-                )
-    return ""
+            still = [step for step in left if _is_left(step, undone[str(step.address)])]
+            if not still or (first is not None and len(still) < len(left)):
+                break
+            left = still
+            first = last if last.result in _ENDED else first
+    if first is None:
+        return ""
+    names = list(dict.fromkeys(str(step.address) for step in left))
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    when = first.started.replace("T", " ")
+    what = f"left by the {first.command} of {when}, which {_ENDED[first.result]}: {', '.join(names[:_MOST])}{more}"
+    if first.command == "sync":  # the next round tries again
+        return printable(what)
+    return printable(f"{what}; `alb-reconcile {first.command} {Path(first.spec_folder, first.spec_file)}` continues it")
 
 
 def _is_left(step: Step, undone: Iterable[StepRecord]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -77,6 +78,8 @@ def select(
             withheld[step.key] = "spec not applied"
         elif care == "report":
             withheld[step.key] = f"{_WORDS[weight]} requires manual action"
+        if step.key in withheld and step.reason == DUPLICATE:
+            withheld[step.key] = f"{DUPLICATE}: {withheld[step.key]}"
     return _close(plan, withheld, frozenset(ignored), causes)
 
 

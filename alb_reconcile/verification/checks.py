@@ -7,6 +7,7 @@ from typing import Literal
 from alb_reconcile.kinds._conditions import Transform
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.actions import Action
@@ -163,9 +164,20 @@ def _attributes(address: Address, desired: Mapping[Address, Desired]) -> Mapping
     return getattr(wanted.state, "attributes", None) or {} if wanted else {}
 
 
-def notes_on_groups(discovery: Discovery, desired: Mapping[Address, Desired]) -> dict[str, tuple[str, str]]:
-    """By ARN of the stack's target groups: the name, and why it needn't share equally (or nothing)."""
+def notes_on_groups(
+    discovery: Discovery, desired: Mapping[Address, Desired]
+) -> dict[str, tuple[str, str, tuple[str, ...]]]:
+    """By ARN of the stack's target groups: the name, why it needn't share equally (or nothing), and the targets that aren't
+    registered."""
+    there = {item.address for item in discovery.resources if not item.is_gone}
+    absent = sorted(
+        str(item.address) for item, _ in each_of(desired.values(), Registration) if item.address not in there
+    )
     return {
-        item.id: (item.address.name, uneven(_attributes(item.address, desired)))
+        item.id: (
+            item.address.name,
+            uneven(_attributes(item.address, desired)),
+            tuple(name for name in absent if name.startswith(f"registration.{item.address.name}/")),
+        )
         for item, _ in each_of(discovery.resources, TargetGroup)
     }

@@ -14,7 +14,7 @@ from alb_reconcile.verification.client import Reply, Shot
 _PORTS: Final = {"http": 80, "https": 443}
 _ALB_SAYS: Final = {
     502: "the load balancer got no valid answer from a target: it refuses or resets connections, or answers no HTTP",
-    503: "no target is registered, or all are unused, or the service itself says so",
+    503: "no target is registered, or all are unused, or the service itself or a fixed response says so",
     504: "a target didn't answer in time, or can't be connected to: check its security group",
 }
 

@@ -186,6 +186,11 @@ def judge(
             for arn, group in forwarded.items()
             if arn in asked and not group.targets
         ]
+        notes += [
+            f"not there, so the others get its share: {', '.join(group.absent)}; see alb-reconcile plan"
+            for group in forwarded.values()
+            if group.absent and group.targets
+        ]
         shares, more = _shares(tally, forwarded, after, how, sigmas)
         both = [*forwarded.values(), *(after[arn] for arn in forwarded if arn in after)]
         known = {target.id for group in both for target in group.targets}
@@ -223,6 +228,8 @@ def _on_health(group: Group, after: Group) -> list[str]:
     """Registered targets are expected to answer; those that can't, before nor after, are named. In a roll some join and some leave meanwhile."""
     if group.fails_open and after.fails_open:
         return [f"no target of {group.name} is healthy, so all of them get requests (fail-open)"]
+    if group.targets and all(item.health == "unused" for item in (*group.targets, *after.targets)):
+        return [f"{group.name} gets no requests: nothing that listens forwards to it now; see alb-reconcile plan"]
     still = {(item.id, item.port) for item in after.targets if item.health not in _FINE}
     unhealthy = [item.label for item in group.targets if item.health not in _FINE and (item.id, item.port) in still]
     who = "the others get all" if group.serving or after.serving else "nobody gets its"

@@ -103,8 +103,8 @@ async def _groups(checks: tuple[Check, ...], site: Site) -> dict[str, Group]:
     healths = await asyncio.gather(*(site.health(arn) for arn in arns))
     groups = {}
     for arn, health in zip(arns, healths, strict=True):
-        name, uneven = notes.get(arn, (arn.rpartition(":")[2], ""))
-        groups[arn] = Group(arn, name, read_targets(health, names, _of_group(arn, ids)), uneven)
+        name, uneven, absent = notes.get(arn, (arn.rpartition(":")[2], "", ()))
+        groups[arn] = Group(arn, name, read_targets(health, names, _of_group(arn, ids)), uneven, absent)
     return groups
 
 

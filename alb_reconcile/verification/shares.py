@@ -29,12 +29,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Group:
-    """A target group's targets. `uneven` is why the load balancer needn't share equally among them, or nothing."""
+    """A target group's targets. `uneven` is why the load balancer needn't share equally among them, or nothing; `absent` are those
+    of the spec that aren't registered."""
 
     arn: str
     name: str
     targets: tuple[Target, ...] = ()
     uneven: str = ""
+    absent: tuple[str, ...] = ()
 
     @property
     def serving(self) -> tuple[Target, ...]:

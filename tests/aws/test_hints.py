@@ -32,3 +32,15 @@ def test_a_login_that_is_over_is_about_credentials(kind: type[BotoCoreError]) ->
 def test_a_region_that_is_not_enabled_is_thought_of(code: str) -> None:
     """EC2 calls the credentials invalid there, STS the token."""
     assert "region" in explain_code("sts", "get_caller_identity", code)
+
+
+def test_the_action_is_the_one_that_aws_names() -> None:
+    said = "User: arn:aws:sts::1:assumed-role/ci/x is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/web because …"
+    assert "allow the IAM action iam:PassRole to" in explain_code("ec2", "run_instances", "UnauthorizedOperation", said)
+    assert "ec2:RunInstances to" in explain_code("ec2", "run_instances", "UnauthorizedOperation", "You are not")
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
+def test_as_whom_to_log_in_again(code: str) -> None:
+    assert "log in again with the profile prod" in explain_code("ec2", "describe_vpcs", code, profile="prod")
+    assert explain_code("ec2", "describe_vpcs", code).startswith("log in again")

@@ -120,6 +120,22 @@ def test_after_half_a_roll_and_an_outage_the_one_that_is_registered_is_meant_and
         assert all(f"# {note}" in found.text for note in found.notes)
 
 
+def test_of_two_that_both_serve_the_older_one_is_meant_and_nothing_is_to_be_adopted(tmp_path: Path) -> None:
+    """A roll that was cut short before it drained the old one."""
+    with keeper() as (world, _):
+        world.converge(web(2))
+        old = members(world)["1"]
+        Faults(world).refuse("deregister_targets", "UnauthorizedOperation", times=9)
+        assert world.apply(web(2, "two")).failures
+        world.clock.advance(HOUR)
+        found = exported(world, STACK, tmp_path)
+        (told,) = found.problems
+        assert told.startswith(f"instance.web-1 exists twice: {old} is in the spec, and apply deletes ")
+        (gone,) = [step for step in planned(world, found, tmp_path).steps if step.address.kind == "instance"]
+        assert (gone.action, told.endswith(str(gone.id))) == ("delete", True)
+        assert found.entries == len(planned(world, found, tmp_path).desired)
+
+
 def test_what_the_history_has_made_and_is_gone_is_named(tmp_path: Path) -> None:
     with keeper() as (world, _):
         world.converge(web(2))

@@ -34,6 +34,7 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r'(?<="seconds": )\d+(?:\.\d+)?', "0.0"),
     (r"( stacks? in )\d+\.\d(?= s:)", r"\1<n>"),
     (r"(?<=, in )\d+(?= s[,.])", "<n>"),
+    (r"(?<=last renewed )\d+(?= s ago)", "<n>"),
     (r'(?<="free_in": )\d+', "0"),
     # of the reads that are made at once, whichever fails first is told
     (r"\b[A-Z][A-Za-z]+(?=: (?:ExpiredToken|EndpointConnectionError): )", "<operation>"),

@@ -73,19 +73,23 @@ def test_a_killed_run_is_in_the_history_with_what_it_did(tmp_path: Path) -> None
     assert not read_history(tmp_path, "shop", successful=True).runs
 
 
-def test_a_half_done_replacement_is_named(tmp_path: Path) -> None:
+def test_a_half_done_replacement_and_what_was_under_way_are_named(tmp_path: Path) -> None:
     steps = (
         StepRecord("replace:instance.web-1@i-1", "replace"),
         StepRecord("delete:instance.web-1@i-1", "delete"),
         StepRecord("create:vpc.main", "create"),
+        StepRecord("create:instance.api-1", "create"),
+        StepRecord("create:subnet.a", "create"),
     )
     record = made(run="a" * 32, command="apply", steps=steps)
     begun = Begun(history_file(tmp_path, record), record)
     begun.note(done(steps[0].key, "2026-11-24T03:00:20Z") | {"action": "replace"})
     begun.note(done(steps[2].key, "2026-11-24T03:00:20Z"))
+    begun.note(done(steps[3].key, "2026-11-24T03:00:21Z") | {"how": "interrupted", "id": ""})  # AWS may have made it
     kill(begun)
     lines = history_text(read_history(tmp_path, "shop"), Style(colored=False)).splitlines()
-    assert [line.strip() for line in lines if "half" in line] == ["half done: instance.web-1"]
+    told = "begun and not finished, so look at them with status: instance.web-1, instance.api-1"
+    assert told in [line.strip() for line in lines]
 
 
 def test_the_next_run_takes_it_into_the_history_once(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.files import RecordError, safe_name, state_folder
 from alb_reconcile.journal.history import History, Retention, history_file, read_history, write_history
 from alb_reconcile.journal.record import Record, StepRecord
-from tests.journal.records import FAILED, REPLACE, made
+from tests.journal.records import FAILED, REPLACE, corrected, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -418,3 +418,6 @@ def test_by_its_name_a_stack_tells_where_the_spec_of_its_newest_run_is() -> None
     text = history_text(History(runs), Style(colored=False), tells_files=True)
     assert text.splitlines()[1] == "  The newest run's spec: /srv/shop/shop.yaml"
     assert "shop.yaml" not in history_text(History(runs), Style(colored=False))
+    runs = made(result="held", spec_folder="/tmp", spec_file="cut.yaml"), corrected(spec_folder="/srv/shop")
+    text = history_text(History(runs), Style(colored=False), tells_files=True)
+    assert text.splitlines()[1] == "  The spec of the last change: /srv/shop/shop.yaml"

@@ -25,10 +25,11 @@ def test_the_second_is_told_who_has_it(lab: Lab) -> None:
             await second.lease.acquire(0)
         for part in (
             "shop (account 123456789012, eu-west-1) is held by alb-reconcile apply (user ",
-            f"by the lease {PLACE.url}, which holds until 2026-11-24T03:10:10Z unless",
+            f"by the lease {PLACE.url}, last renewed 0 s ago (a run that lives renews it every 60 s), which holds until",
+            "until 2026-11-24T03:10:10Z unless",
             "nothing was changed",
             "--lock-timeout",
-            "alb-reconcile lock break",
+            "alb-reconcile lock break SPEC",
         ):
             assert part in str(held.value)
         await second.lease.release()
@@ -38,6 +39,26 @@ def test_the_second_is_told_who_has_it(lab: Lab) -> None:
     lab.run(main)
     assert lab.stored["released"]
     assert lab.stored["command"] == "apply"
+
+
+def test_that_of_a_dead_run_of_this_host_is_told_as_that(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its credentials had expired, say, so that it couldn't give it back."""
+
+    def gone(pid: int, _: int) -> None:
+        raise ProcessLookupError(pid)
+
+    async def main() -> None:
+        first, second = lab.runner("apply"), lab.runner("apply")
+        await first.lease.acquire(0)
+        monkeypatch.setattr("os.kill", gone)
+        with pytest.raises(HeldError, match=r"that run was on this host, and has ended; .* --lock-timeout 11m"):
+            await second.lease.acquire(0)
+        monkeypatch.setattr("socket.gethostname", lambda: "another")
+        with pytest.raises(HeldError, match="unless that run renews it"):
+            await second.lease.acquire(0)
+        await first.lease.release()
+
+    lab.run(main)
 
 
 def test_a_waiter_gets_it_when_it_is_given_back(lab: Lab) -> None:
@@ -365,7 +386,9 @@ def test_a_lease_that_cant_be_given_back_is_told(lab: Lab) -> None:
         lab.s3.mishaps = [UNREACHABLE] * 9
         await runner.lease.release()
         (told,) = runner.said
-        assert told.startswith("the lease wasn't released, and expires within 10 minutes: ")
+        assert told.startswith(
+            "the lease wasn't released, and expires within 10 minutes (--lock-timeout 11m waits for that): "
+        )
 
     lab.run(main)
 
@@ -457,7 +480,9 @@ def test_where_it_cant_be_known_it_is_told_how_long_that_lasts(lab: Lab) -> None
             await runner.lease.acquire(0)
         await runner.lease.release()
         (told,) = runner.said
-        assert told.startswith("if S3 has stored the lease after all, it expires within 10 minutes: ")
+        assert told.startswith(
+            "if S3 has stored the lease after all, it expires within 10 minutes (--lock-timeout 11m waits for that): "
+        )
 
     lab.run(main)
 

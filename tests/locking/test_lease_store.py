@@ -50,7 +50,7 @@ def refused(lab: Lab) -> str:
         ("NotImplemented", "its endpoint doesn't support conditional writes (If-None-Match, If-Match)"),
         (
             "EndpointConnectionError",
-            f"the lease {PLACE.url} can't be acquired: PutObject: EndpointConnectionError",
+            f"the lease {PLACE.url} can't be written: PutObject: EndpointConnectionError",
         ),
         ("ExpiredToken", "ExpiredToken it is"),
     ],

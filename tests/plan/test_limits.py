@@ -269,3 +269,17 @@ def test_what_is_never_deleted_is_withheld_step_by_step() -> None:
     found = protected(Policy(never_delete=frozenset({"instance"})), have=FOUR, want={"instances/web/count": 3})
     assert found.keys() == {"delete:instance.web-4"}
     assert protected(Policy(never_delete=frozenset({"vpc"})), want=TYPE) == {}
+
+
+@pytest.mark.parametrize(
+    ("want", "is_told"),
+    [
+        ({"instances/web/count": 1, "tags/service": "other"}, True),
+        ({"tags/service": "other"}, False),
+        ({"instances/web/count": 1}, False),
+    ],
+)
+def test_a_spec_under_which_most_of_a_stack_changes_and_some_goes(want: dict[str, Any], *, is_told: bool) -> None:
+    """As if it were another stack's: the sample of `init`, say, in a folder of that name."""
+    told = "12 of the stack's 12 resources would be changed, replaced or deleted: make sure that this is its spec"
+    assert (told in plan(want=want).warnings) is is_told

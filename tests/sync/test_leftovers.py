@@ -12,7 +12,7 @@ from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
 from alb_reconcile.sync.leftovers import describe_leftovers
-from tests.journal.records import FAILED, UPDATE, made
+from tests.journal.records import FAILED, UPDATE, corrected, made
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,8 @@ GROUP, GATEWAY = Address("target_group", "web"), Address("internet_gateway", "ma
 STEPS = [Step("update", GROUP, "arn:tg"), Step("create", GATEWAY)]
 NOT_BEGUN = StepRecord("replace:internet_gateway.main@igw-1", "replace", how="skipped")
 SKIPPED = StepRecord("create:internet_gateway.main", "create", how="skipped")
-SEEN = made()
+SEEN = made(spec_file="cut.yaml")
+GOES_ON = "; `alb-reconcile apply shop.yaml` continues it"
 
 
 @pytest.mark.parametrize(
@@ -42,10 +43,30 @@ def test_what_wasnt_done_and_still_differs(
     run = made(command="apply", started="2026-11-24T02:12:00Z", result=result, steps=steps)
     write_history(run, tmp_path)
     before = "left by the apply of 2026-11-24 02:12:00Z, "
-    assert describe_leftovers(tmp_path, SEEN, STEPS) == (f"{before}{told}" if told else "")
+    assert describe_leftovers(tmp_path, SEEN, STEPS) == (f"{before}{told}{GOES_ON}" if told else "")
     assert not describe_leftovers(tmp_path, replace(SEEN, account="2"), STEPS), "another account's"
     write_history(made(), tmp_path)
     assert not describe_leftovers(tmp_path, SEEN, STEPS), "a run since then has seen to it"
+
+
+def test_the_first_run_is_told_whatever_looked_at_it_since(tmp_path: Path) -> None:
+    """Rounds of sync that left it to a person, were held, or failed on it again."""
+    write_history(
+        made(command="apply", started="2026-11-24T02:12:00Z", result="interrupted", steps=(FAILED,)), tmp_path
+    )
+    left = replace(FAILED, how="withheld")
+    for number, (result, steps) in enumerate(
+        [("left", (left,)), ("held", ()), ("failed", (FAILED,)), ("left", (left,))]
+    ):
+        write_history(made(started=f"2026-11-24T03:0{number}:00Z", result=result, steps=steps), tmp_path)
+    told = "left by the apply of 2026-11-24 02:12:00Z, which was interrupted: target_group.web"
+    assert describe_leftovers(tmp_path, SEEN, STEPS) == f"{told}{GOES_ON}"
+    again = made(command="apply", started="2026-11-24T03:08:00Z", result="interrupted", steps=(FAILED,))
+    write_history(corrected(command="apply", started="2026-11-24T03:07:00Z"), tmp_path)
+    write_history(again, tmp_path)
+    assert "apply of 2026-11-24 03:08:00Z" in describe_leftovers(tmp_path, SEEN, STEPS), "it was done in between"
+    write_history(made(started="2026-11-24T03:09:00Z"), tmp_path)
+    assert not describe_leftovers(tmp_path, SEEN, STEPS), "it was in sync then"
 
 
 def test_no_history_says_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from alb_reconcile.model.errors import LeaseLostError
 from alb_reconcile.sync.stack import Ways, correct, survey
 from tests.harness import REGION, load
 from tests.kinds.hand import LINUX_2, Faults, Hand
-from tests.sync.words import done, left, writes
+from tests.sync.words import done, left, with_image, writes
 
 if TYPE_CHECKING:
     from alb_reconcile.aws.client import Aws
@@ -273,6 +273,31 @@ def test_a_half_finished_apply_isnt_written_down_as_applied(hand: Hand, spec: Sp
     hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
     hand.world.sync(spec)
     assert set(left(hand.world.sync(spec)).values()) == {"spec"}
+
+
+def test_what_a_roll_has_left_isnt_somebodys_doing(hand: Hand, spec: Spec) -> None:
+    """The old instance of an address whose new one serves."""
+    new = with_image(spec, LINUX_2)
+    faults = Faults(hand.world)
+    for name in ("deregister_targets", "terminate_instances"):
+        faults.refuse(name, "UnauthorizedOperation", times=20)
+    assert hand.world.apply(new).failures
+    faults.refusals.clear()
+    new["sync"] = {"correct": ["delete"]}
+    ending = hand.world.sync(new)
+    assert set(left(ending).values()) == {"spec"}
+    assert "a duplicate at its address: spec not applied" in ending.selection.withheld.values()
+
+
+def test_a_copy_with_all_tags_is_drift(hand: Hand, spec: Spec) -> None:
+    (old,) = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"]
+    copied = {"ResourceType": "security-group", "Tags": old["Tags"]}
+    hand.ec2.create_security_group(
+        GroupName="copy", Description=old["Description"], VpcId=old["VpcId"], TagSpecifications=[copied]
+    )
+    ending = hand.world.sync(spec)
+    assert left(ending)["security_group.web"] == "drift"
+    assert "a duplicate at its address: deleting it requires manual action" in ending.selection.withheld.values()
 
 
 def test_what_waits_of_a_changed_spec_stays_the_specs(hand: Hand, spec: Spec) -> None:

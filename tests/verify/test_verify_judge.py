@@ -95,6 +95,22 @@ class TestShares:
         assert found.problems == ("empty has no registered targets",)
         assert verdict(["i-1", "i-2"] * 30, WEB, WEB, empty, weight=0).state == "ok"
 
+    def test_a_target_that_isnt_registered_is_named(self) -> None:
+        """What is there answers all requests, which is no failure."""
+        half = replace(WEB, targets=(ONE,), absent=("registration.web/web-2:80",))
+        found = verdict(["i-1"] * 60, half, half)
+        assert found.state == "ok"
+        assert any("registration.web/web-2:80" in note for note in found.notes)
+
+    def test_a_group_to_which_nothing_forwards_is_told_as_that(self) -> None:
+        """Somebody has given the listener a fixed response: no target is ill, and there are no others."""
+        unused = replace(WEB, targets=(replace(ONE, health="unused"), replace(TWO, health="unused")))
+        found = verdict([None] * 60, unused, unused)
+        assert "web gets no requests: nothing that listens forwards to it now; see alb-reconcile plan" in found.problems
+        assert not any("the others" in text for text in found.problems)
+        text = verify_text(Report("demo", "us-east-1", "1", (found,)), Style(colored=False))
+        assert "0.0%  ✓" not in text
+
     def test_nothing_sent_is_nothing_proved(self) -> None:
         found = verdict([])
         assert found.state == "failed"

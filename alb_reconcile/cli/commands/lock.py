@@ -98,7 +98,7 @@ async def _break(aws: Aws, target: DesiredStack, *, yes: bool) -> ExitCode:
         return ExitCode.OK
     emit(
         f"The lease is broken, and free at {broken.good_until}. A run that is still alive learns of it by then, if it can reach "
-        "S3, and stops before its next change; a call in progress may still take effect."
+        "S3, and stops before its next change; a call in progress may still take effect. Run your command with --lock-timeout 3m."
     )
     if view.locked:
         complain(f"The lock on this host is held until its process ends: {_ending(view)}")

@@ -1,6 +1,7 @@
 """A stack's history: what was run, when, by whom, what came of it, and what failed."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.begun import KILLED
 from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.selection import NEVER_APPLIED
@@ -18,6 +20,7 @@ from alb_reconcile.sync.selection import NEVER_APPLIED
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}
 _ENDS: Final = {"failed": "failed", "withheld": "left", "skipped": "not done", "interrupted": "not done"}
 """What becomes of a resource, by how its steps ended: the first of these."""
+_EC2_ID: Final = re.compile(r"[a-z]+-[0-9a-f]{8,}(?::\d+)?(?=$|/)")
 _MOST: Final = 10
 """Steps of one run that are named; --format json names all."""
 
@@ -43,7 +46,7 @@ def _lines(past: History, style: Style, *, tells_files: bool) -> Iterator[str]:
             place = where
             yield style.paint(_title(record), "bold")
             if tells_files and (file := _spec(past.runs, where)):
-                yield printable(f"  The newest run's spec: {file}")
+                yield printable(f"  {file}")
         yield _run(record, style)
         yield from (f"      {printable(line)}" for line in _details(record))
     if past.unreadable:
@@ -51,9 +54,12 @@ def _lines(past: History, style: Style, *, tells_files: bool) -> Iterator[str]:
 
 
 def _spec(runs: Iterable[Record], where: tuple[str, ...]) -> str:
-    """Where the spec of a stack's newest run was that had one."""
-    own = (item for item in runs if (item.stack, item.region, item.account, item.place) == where)
-    return next((str(Path(item.spec_folder, item.spec_file)) for item in own if item.spec_file), "")
+    """Where the spec was of a stack's last run that changed something; of the newest one where none did. One that was refused or
+    held may have had any."""
+    own = [item for item in runs if (item.stack, item.region, item.account, item.place) == where and item.spec_file]
+    changed = [item for item in own if item.having(how="done")]
+    what = "The spec of the last change" if changed else "The newest run's spec"
+    return next((f"{what}: {Path(item.spec_folder, item.spec_file)}" for item in changed or own), "")
 
 
 def _title(record: Record) -> str:
@@ -102,7 +108,7 @@ def _details(record: Record) -> Iterator[str]:
         yield from record.error.split(r"\n")  # as it is recorded, on one line
     if record.code == KILLED and (half := list(_half_done(record))):
         more = f" and {len(half) - _MOST} more" if len(half) > _MOST else ""
-        yield f"half done: {', '.join(half[:_MOST])}{more}"
+        yield f"begun and not finished, so look at them with status: {', '.join(half[:_MOST])}{more}"
     yield from (f"not ready: {line}" for line in record.not_ready)
     if record.throttled:
         yield render_throttled(record.throttled)
@@ -118,9 +124,10 @@ def _details(record: Record) -> Iterator[str]:
 
 
 def _half_done(record: Record) -> Iterator[str]:
-    """The resources of which one step was done and another wasn't, as of a replacement."""
+    """The resources of which one step was done and another wasn't, as of a replacement; and those whose step was under way."""
     for steps in by_resource(record.steps):
-        if {"done"} < {step.how for step in steps}:
+        hows = {step.how for step in steps}
+        if {"done"} < hows or "interrupted" in hows:
             yield steps[0].key.partition(":")[2].partition("@")[0]
 
 
@@ -142,8 +149,10 @@ def step_lines(steps: Sequence[StepRecord]) -> list[str]:
 
 def step_line(step: StepRecord) -> str:
     """What became of a step, why, and what it changes or would change. Not escaped."""
-    name = f"{step.action} {step.key.partition(':')[2].partition('@')[0]}"  # without the id, which JSON has
+    known = _EC2_ID.match(short_id(step.id))  # others are long; JSON has them
+    name = f"{step.action} {step.key.partition(':')[2].partition('@')[0]}{f' {known[0]}' if known else ''}"
     changes = f"; {'; '.join(step.changes)}" if step.changes else ""
+    changes += f"; with it {', '.join(step.also_deletes)}" if step.also_deletes else ""
     moved = f" ({step.cause})" if step.cause else ""
     if step.how == "failed":
         return f"✗ {name}{moved}: {step.error}"

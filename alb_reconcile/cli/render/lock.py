@@ -64,7 +64,9 @@ def _lease(view: LockView) -> str:
     record, until = view.seen.record, view.seen.good_until
     who = record.render()
     said = {
-        "held": f"held by {who}; until {until}, in {view.seen.free_in:.0f} s, unless it is renewed",
+        "held": f"held by {who}; {view.seen.renewed}; until {until}, in {view.seen.free_in:.0f} s, unless it is renewed"
+        if not record.is_dead()
+        else f"held by {who}, which was on this host, and has ended; until {until}, in {view.seen.free_in:.0f} s",
         "expired": f"free: the lease of {who} expired at {until}",
         "broken": f"broken by {record.broken()}; free at {until}, in {view.seen.free_in:.0f} s. It was held by {who}",
     }

@@ -125,6 +125,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
         yield style.paint(f"Warning: {printable(warning)}", "yellow")
     if not shown:
         yield "The stack has no resources here: run apply, or adopt if they exist already."
+        yield f"If that surprises you: `alb-reconcile stacks --region {view.region}` lists the stacks that have some."
         return
     health: dict[str, list[str]] = defaultdict(list)
     for item, state in each_of(shown, Registration):

@@ -158,7 +158,8 @@ def _shares(shares: tuple[TargetShare, ...], style: Style) -> Iterator[str]:
         color = "green" if row.target.health == "healthy" else "yellow"
         share = "" if row.share is None else f"  {row.answers:>5} answers {row.share:>6.1%}"
         share += f" of {row.expected:.1%}" if row.share is not None and row.expected is not None else ""
-        verdict = {True: "  ✓", False: "  ✗", None: ""}[row.within]
+        fine = "  ✓" if row.target.health == "healthy" else ""  # that an ill one gets nothing is no good news
+        verdict = {True: fine, False: "  ✗", None: ""}[row.within]
         yield (
             f"      {row.target.label:<{names}}  {style.paint(f'{row.target.id:<{ids}}', 'dim')}  "
             f"{style.paint(f'{row.target.health:<{healths}}', color)}{share}{verdict}"

@@ -38,12 +38,14 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
         folder = state_folder(state_dir, os.environ)
         past = read_history(folder, plan.stack, plan.region, account=plan.account, place=place, limit=_LOOKED_AT)
         changing = (record for record in past.runs if record.command not in _TAGGING)
-        last = next((record for record in changing if record.having(how="done")), None)
+        began = ("done", "interrupted")  # a launch that was cut short has changed something as well
+        last = next((record for record in changing if any(record.having(how=how) for how in began)), None)
         applied = _applied(plan)
         if last is None:
             other = applied and applied != tags.spec_digest_of(plan.desired)
             text = "another spec than this was applied to the stack last, and no run that did it is recorded here"
-            return LastRun(warning=f"{text}; make sure that {plan.stack} isn't somebody else's" if other else "")
+            whose = f"make sure that {plan.stack} isn't somebody else's, and that no run of it is unfinished: that one needs its own spec"
+            return LastRun(warning=f"{text}; {whose}" if other else "")
         if place == place_name("", sandbox=True) and last.command != "destroy" and not plan.live:
             return LastRun()  # that was in a sandbox that is gone
         return LastRun(_told(last), _difference(last, spec_file, applied))
@@ -77,7 +79,9 @@ def _told(last: Record) -> str:
     ended = "" if last.is_success else f"; {_ENDED.get(last.result, 'not everything was ready then')}"
     when = last.started.replace("T", " ")
     who = f"{last.user}@{last.host}"
-    return printable(f"Last {words.get(last.command, last.command)} {when} by {who}{where}{commit}{ended}.")
+    return printable(
+        f"Last {words.get(last.command, last.command)} on this host {when} by {who}{where}{commit}{ended}."
+    )
 
 
 def _difference(last: Record, spec_file: str, applied: str) -> str:

@@ -265,6 +265,20 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
     )
 
 
+def find_upheaval(plan: Plan) -> str:
+    """That much of a stack changes and some of it goes, as under another stack's spec; empty where a limit says so, or not."""
+    damage = _measure(plan, plan.steps)
+    touched, total = len(damage.touched), len(damage.own)
+    if total < _SMALL_STACK or not damage.deleted or touched * 3 <= total or _is_most(damage):
+        return ""
+    return f"{touched} of the stack's {total} resources would be changed, replaced or deleted: make sure that this is its spec"
+
+
+def _is_most(damage: _Damage) -> bool:
+    """Whether more than half of a stack goes, which needs the user's word."""
+    return len(damage.own) >= _SMALL_STACK and len(damage.deleted | damage.replaced) * 2 > len(damage.own)
+
+
 def _victims_named(plan: Plan, damage: _Damage) -> Iterator[str]:
     addresses = {item.id: str(item.address) for item in plan.live}
     for word, ids in (("deleted", damage.deleted), ("replaced", damage.replaced)):
@@ -289,6 +303,7 @@ def _number(count: int, noun: str) -> str:
 
 def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterator[str]:
     """The limits that are exceeded, in words."""
+    gone = "deleted, and the DNS name with it, so that nobody is served by it (is the spec cut short?)"
     for word, count, noun, what in (
         (
             "replace-load-balancer",
@@ -296,7 +311,7 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
             "load balancer",
             "replaced, with another DNS name and a gap until clients follow it",
         ),
-        ("delete-load-balancer", damage.entrances, "load balancer", "deleted, and the DNS name with it"),
+        ("delete-load-balancer", damage.entrances, "load balancer", gone),
         ("delete-elastic-ip", damage.addresses, "Elastic IP address", "given back to AWS, for others to get"),
     ):
         if count > allow.get(word, 0):
@@ -304,7 +319,7 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
     deleted, replaced, touched, total = map(len, (damage.deleted, damage.replaced, damage.touched, damage.own))
     counts = {"delete": deleted, "replace": replaced}
     exceeded = [action for action, count in counts.items() if count > allow.get(action, 0)]
-    if total >= _SMALL_STACK and (deleted + replaced) * 2 > total and exceeded:
+    if _is_most(damage) and exceeded:
         words = " ".join(f"--allow {action}={counts[action]}" for action in exceeded)
         both = [_number(count, noun) for count, noun in ((deleted, "deletion"), (replaced, "replacement")) if count]
         text = f"{' and '.join(both)} are more than half of the stack's {total} resources"

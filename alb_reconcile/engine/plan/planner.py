@@ -130,7 +130,9 @@ def _make_plan(
             longest(steps, lambda step: step.seconds + step.takes[1]),
         ),
     )
-    plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *limits.find_losses(plan).values()))))
+    upheaval = "" if options.destroy else limits.find_upheaval(plan)
+    losses = (*filter(None, [upheaval]), *limits.find_losses(plan).values())
+    plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *losses))))
     if options.check:
         if not options.destroy:
             refuse_successors(steps, decisions.ids)

@@ -28,6 +28,13 @@ async def find_actors(aws: Aws, steps: Iterable[StepRecord], mask: Mask) -> Acto
     """Ask for those of the steps that correct drift (CloudTrail LookupEvents); in ten seconds at most, and never raises."""
     asked = {step.key: found[0] for step in steps if step.cause == "drift" and (found := _ID.match(step.id))}
     texts: dict[str, str] = {}
+
+    def unknown(why: str, *, is_final: bool) -> Actors:
+        missing = next((resource for key, resource in asked.items() if key not in texts), "ID")
+        attribute = f"AttributeKey=ResourceName,AttributeValue={missing}"
+        command = code_span(f"aws cloudtrail lookup-events --region {aws.region} --lookup-attributes {attribute}")
+        return Actors(texts, f"{why} To ask yourself: {command}", is_final)
+
     try:
         async with asyncio.timeout(_PATIENCE):
             for key, resource in [*asked.items()][:_MOST]:
@@ -37,16 +44,15 @@ async def find_actors(aws: Aws, steps: Iterable[StepRecord], mask: Mask) -> Acto
                     texts[key] = text
     except AwsError as error:
         if error.code in _DENIED:
-            return Actors(
-                texts, "Who changed it isn't known: these credentials may not call `cloudtrail:LookupEvents`."
-            )
-        return Actors(texts, f"Who changed it isn't known: {code_span(mask.line(error))}", is_final=False)
+            denied = "Who changed it isn't known: these credentials may not call `cloudtrail:LookupEvents`."
+            return unknown(denied, is_final=True)
+        return unknown(f"Who changed it isn't known: {code_span(mask.line(error))}", is_final=False)
     except (ReconcileError, TimeoutError):
-        return Actors(texts, "Who changed it isn't known: CloudTrail hasn't answered.", is_final=False)
+        return unknown("Who changed it isn't known: CloudTrail hasn't answered.", is_final=False)
     missing = asked.keys() - texts.keys()
     if not missing:
         return Actors(texts)
-    return Actors(texts, "Where no name is given, CloudTrail has none yet.", is_final=len(asked) > _MOST)
+    return unknown("Where no name is given, CloudTrail has none yet.", is_final=len(asked) > _MOST)
 
 
 def _last_change(events: Iterable[Mapping[str, Any]], mask: Mask) -> str:
