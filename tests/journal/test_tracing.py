@@ -170,7 +170,7 @@ def test_a_collector_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: 
 def test_a_collector_that_refuses_or_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any], reason: str
 ) -> None:
-    monkeypatch.setattr("alb_reconcile.journal.tracing._PATIENCE", 0.2)
+    monkeypatch.setattr("alb_reconcile.journal.tracing._PATIENCE", 0.2 if "manner" in answers else 60.0)
     with receiving(**answers) as receiver:
         monkeypatch.setenv(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"http://us:secret@127.0.0.1:{receiver.port}/in?key=abc"
