@@ -56,7 +56,8 @@ class OnQueue:
     accounts: Sequence[str]
     regions: Sequence[str]
     url: str
-    _keys: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _session: boto3.Session = field(default_factory=boto3.Session)
+    _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict)
 
     @property
     def port(self) -> int:
@@ -69,14 +70,15 @@ class OnQueue:
 
     def owner(self, account: str, service: str, region: str) -> Any:
         """boto3 as an account's owner has it."""
-        key = account, region
-        if key not in self._keys:
+        key = account, region, service
+        if key not in self._clients:
             arn = f"arn:aws:iam::{account}:role/reconciler"
             given = client("sts", self.port).assume_role(RoleArn=arn, RoleSessionName="owner")["Credentials"]
-            self._keys[key] = boto3.Session(
-                given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region
-            )
-        return self._keys[key].client(service, endpoint_url=f"http://127.0.0.1:{self.port}")
+            self._clients[key] = self._session.client(
+                service, region, endpoint_url=f"http://127.0.0.1:{self.port}", aws_access_key_id=given["AccessKeyId"],
+                aws_secret_access_key=given["SecretAccessKey"], aws_session_token=given["SessionToken"],
+            )  # fmt: skip
+        return self._clients[key]
 
     def apply(self, *options: str, timeout: float = GUARD) -> None:
         """All cells but the poisoned one, and as often as accounts need."""
