@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.api.serving import unready
 from alb_reconcile.aws.tagging import SERVICES
 from alb_reconcile.cli.commands.status import count_by_stack
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.engine.stack import find_standing
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.kinds.identifiers import is_id_of
@@ -126,7 +128,9 @@ def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) 
     before = bench.world.strict.inventory()
     assert f"+ {example.address}" in render_plan(bench.world.plan(example.spec), PLAIN)
     ids = bench.make()
-    view = StatusView("demo", REGION, bench.world.discover(example.spec), {})
+    found = bench.world.discover(example.spec)
+    view = StatusView("demo", REGION, found, {})
+    assert not unready(found, find_standing(load(example.spec).target(), found))
     shown = {item["address"]: item["id"] for item in json.loads(status_json(view))["resources"]}
     assert shown[example.address] == ids[example.address]
     assert f"  {example.address}  " in status_text(view, PLAIN)

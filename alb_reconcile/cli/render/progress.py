@@ -27,6 +27,7 @@ _EVERY: Final = 15.0
 _DOING: Final = {"create": "is created", "replace": "is created", "update": "is updated", "delete": "is deleted"}
 _HOW_TO_GO_ON: Final = "Nothing is rolled back; run the same command again to continue."
 _HOW_TO_MEND: Final = "Nothing is rolled back. If the new version is at fault, correct the spec or put the old version back; then apply it."
+_COSTLY: Final = ("instance", "load_balancer", "nat_gateway")
 ENDINGS: Final = ("done", "failed", "skipped", "interrupted")
 
 
@@ -255,11 +256,8 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     stopped = [item for item in ended if item.how == "interrupted" or (item.cause and item.cause.key not in causes)]
     if stopped:
         lines.append(f"  interrupted: {', '.join(dict.fromkeys(str(item.step.address) for item in stopped))}")
-    twice = [
-        step
-        for step in steps
-        if step.action == "replace" and hows[step.key] == "done" and step.state and step.state.service
-    ]
+    made = [step for step in steps if step.action == "replace" and hows[step.key] == "done"]
+    twice = [step for step in made if step.address.kind in _COSTLY]
     unpaired = {step.part_of for step in steps if hows[step.key] != "done"}
     if left := [str(step.address) for step in twice if step.key in unpaired]:
         lines.append(f"  there twice, old and new, and both cost: {', '.join(left)}")

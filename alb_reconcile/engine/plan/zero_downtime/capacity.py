@@ -140,8 +140,10 @@ def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> Non
             if minima.healthy[group] < minima.there[group]:
                 now = f"{minima.healthy[group]} of {minima.there[group]} targets are healthy now"
                 graph.say(step.key, effects=f"{name}: {now}")
-            if going.outlives_parent or (step.observed and step.observed.is_leaving):
-                continue
+            if going.outlives_parent or (
+                step.observed and (step.observed.is_leaving or step.observed.status == "unused")
+            ):
+                continue  # it serves nobody now, or is a function
             if least:
                 graph.say(step.key, effects=f"{name} keeps {healthy_targets(least)}")
             elif minima.healthy[group] + minima.initial[group]:
