@@ -29,7 +29,14 @@ UPDATE = bool(os.environ.get("UPDATE_GOLDENS"))
 ALL = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("README*.md"))]
 TRANSLATED = ROOT / "README.ja.md"
 TEXTS = {page: page.read_text(encoding="utf-8") for page in ALL if page != TRANSLATED}
-PLACES = {"sync.md": -3, "cron.md": -2, "observing.md": -1, "split-a-stack.md": 1, "export.md": 2, "from-terraform.md": 3}
+PLACES = {
+    "sync.md": -3,
+    "cron.md": -2,
+    "observing.md": -1,
+    "split-a-stack.md": 1,
+    "export.md": 2,
+    "from-terraform.md": 3,
+}
 """The history shows what `sync` did in the first two; the last three let go of the stack, and bring it back by specs of their own."""
 BESIDE = sorted(
     (page for page, text in TEXTS.items() if text.startswith(SCENE)), key=lambda page: PLACES.get(page.name, 0)
