@@ -62,8 +62,9 @@ def _names(resource: Any) -> Iterator[tuple[str, str]]:
     if name in _PLAIN and (module := _MODULE.search(str(resource.get("module", "")))):
         index = module["index"]
         name = _label(module["name"], int(index) if index and index.isdecimal() else index)
-    instances = resource.get("instances")
-    for item in instances if isinstance(instances, list) else ():
+    found = resource.get("instances")
+    instances = found if isinstance(found, list) else []
+    for item in instances:
         attributes = item.get("attributes") if isinstance(item, dict) else None
         if not isinstance(attributes, dict):
             continue
