@@ -149,4 +149,5 @@ def step_line(step: StepRecord) -> str:
     if step.how == "done":
         return f"✓ {name}{moved}{changes}"
     because = f": {step.reason}" if step.reason else ""
-    return f"· {name} {'left' if step.how == 'withheld' else step.how}{moved}{because}{changes}"
+    left = "not applied" if step.cause == "spec" else "not corrected"
+    return f"· {name} {left if step.how == 'withheld' else step.how}{moved}{because}{changes}"
