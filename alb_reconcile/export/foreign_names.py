@@ -27,12 +27,12 @@ _OTHERS: Final = {
 
 
 def names_in_state(file: str) -> dict[str, str]:
-    """The names of a state file's resources, by id and ARN. Nothing else of it is looked at: states hold secrets.
+    """The names of a state file's resources, by id and ARN; `-` is standard input. Nothing else of it is looked at: states hold secrets.
 
     Raises UsageError for what is no state of version 4.
     """
     try:
-        state = json.loads(read_file(file, _LARGEST))
+        state = json.loads(read_file("/dev/fd/0" if file == "-" else file, _LARGEST))
     except OSError as error:
         raise _refusal(file, f"can't be read: {error.strerror}") from None
     except json.JSONDecodeError as error:
@@ -62,12 +62,14 @@ def _names(resource: Any) -> Iterator[tuple[str, str]]:
     if name in _PLAIN and (module := _MODULE.search(str(resource.get("module", "")))):
         index = module["index"]
         name = _label(module["name"], int(index) if index and index.isdecimal() else index)
-    instances = resource.get("instances")
-    for item in instances if isinstance(instances, list) else ():
+    found = resource.get("instances")
+    instances = found if isinstance(found, list) else []
+    for item in instances:
         attributes = item.get("attributes") if isinstance(item, dict) else None
         if not isinstance(attributes, dict):
             continue
-        label = _label(name, item.get("index_key"))
+        index = item.get("index_key")
+        label = _label(name, None if index == 0 and len(instances) == 1 else index)  # count: 1 is a switch
         for key in ("id", "arn", "allocation_id", "key_pair_id"):
             if isinstance(attributes.get(key), str) and attributes[key]:
                 yield attributes[key], label

@@ -75,7 +75,7 @@ def select(
         elif pause := pauses.reason(step):
             withheld[step.key] = pause
         elif causes[step.key] == "spec" and not apply_changes:
-            withheld[step.key] = "spec not applied"
+            withheld[step.key] = "the spec has changed"
         elif care == "report":
             withheld[step.key] = f"{_WORDS[weight]} requires manual action"
         if step.key in withheld and step.reason == DUPLICATE:

@@ -69,7 +69,7 @@ def test_what_is_left_is_named(sandbox: Tool, stacks: Path) -> None:
     file = stacks / "one.yaml"
     file.write_text(file.read_text() + "  more: {description: more}\n")
     ended = sandbox.run("sync", "-q", "stacks", expect=2)
-    assert "· create security_group.more left (spec): spec not applied" in ended.stdout
+    assert "· create security_group.more not applied (spec): the spec has changed" in ended.stdout
     assert "two" not in ended.stdout.replace("2 stacks", "")
     assert ended.stderr == ""
     assert "✓ create security_group.more (spec)" in sandbox.run("sync", "--apply-changes", "stacks").stdout

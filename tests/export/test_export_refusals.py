@@ -287,7 +287,7 @@ def test_names_are_those_of_the_resources_in_modules_too(tmp_path: Path) -> None
     resources = [
         managed("aws_instance", "web", one("i-1", 0), one("i-2", 1)),
         managed("aws_subnet", "public", one("subnet-1", "10"), one("subnet-2", "eu.west")),
-        managed("aws_lb", "this", one("arn:lb", password="hunter2"), module="module.edge.module.alb"),
+        managed("aws_lb", "this", one("arn:lb", 0, password="hunter2"), module="module.edge.module.alb"),
         managed("aws_vpc", "main", one("vpc-1"), module='module.net["module.eu"]'),
         managed("aws_vpc", "this", one("vpc-2"), module="module.net[0]"),
         managed("aws_key_pair", "ops", one("ops", key_pair_id="key-1")),

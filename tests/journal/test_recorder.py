@@ -264,7 +264,7 @@ class TestHistory:
             "",
             "shop · eu-west-1 · account 123456789012",
             "  2026-11-24 03:15:00Z  sync     left         1 left, 12s, cron@ops-1",
-            "      · replace instance.web-1 left (drift): replacements are for a person",
+            "      · replace instance.web-1 not corrected (drift): replacements are for a person",
             "  2026-11-24 03:10:00Z  apply    failed       1 updated, 1 failed, 1h 2m, ann@ops-1",
             "      ✗ update target_group.web (drift): it was denied",
             "      ✓ update target_group.web (drift); health_check.path: /x → /",

@@ -59,21 +59,39 @@ def test_its_own_network_named_by_ids_stays_until_it_is_released(hand: Hand) -> 
     assert hand.world.plan(rest).is_empty
 
 
-def test_a_group_by_its_id_an_address_and_a_key_pair_by_its_name(hand: Hand) -> None:
+def test_a_group_by_its_id_an_address_and_what_aws_knows_by_name(hand: Hand) -> None:
     spec = demo()
+    logs = {"access_logs.s3.enabled": True, "access_logs.s3.bucket": "logs"}
+    spec["load_balancers"]["public"]["attributes"] = logs
+    spec["log_buckets"] = {"logs": {}, "more": {}}
+    spec["instance_profiles"] = {"web": {"session_manager": True}}
     spec["elastic_ips"] = {"admin": {}}
     spec["key_pairs"] = {"ops": {"name": "shop-ops", "public_key": ONE}}
-    spec["instances"]["web"] |= {"key_name": "ops", "count": 1, "elastic_ip": "admin"}
+    spec["instances"]["web"] |= {"key_name": "ops", "count": 1, "elastic_ip": "admin", "iam_instance_profile": "web"}
     hand.make(spec)
-    rest = {key: value for key, value in spec.items() if key not in ("elastic_ips", "key_pairs")}
+    gone = ("elastic_ips", "key_pairs", "instance_profiles")
+    rest = {key: value for key, value in spec.items() if key not in gone} | {"log_buckets": {"more": {}}}
+    bucket = hand["log_bucket.logs"].rpartition(":")[2]
+    balancer = {
+        **spec["load_balancers"]["public"],
+        "attributes": {**logs, "access_logs.s3.bucket": bucket},
+    }
+    rest["load_balancers"] = {"public": balancer}
+    profile = hand["instance_profile.web"].rpartition("/")[2]
     rest["security_groups"] = {"load-balancer": spec["security_groups"]["load-balancer"]}
     entry = {"security_groups": [hand["security_group.web"]], "elastic_ip": hand["elastic_ip.admin"]}
-    rest["instances"] = {"web": {**spec["instances"]["web"], **entry, "key_name": "shop-ops"}}
+    rest["instances"] = {
+        "web": {**spec["instances"]["web"], **entry, "key_name": "shop-ops", "iam_instance_profile": profile}
+    }
     text = refusal(hand, rest)
     for name, own in (
         (hand["security_group.web"], "security_group.web"),
         (hand["elastic_ip.admin"], "elastic_ip.admin"),
         ("shop-ops", "key_pair.ops"),
+        (bucket, "log_bucket.logs"),
+        (profile, "instance_profile.web"),
     ):
         assert f"{name} is this stack's own {own}, and would be deleted" in text
-    assert text.endswith("alb-reconcile release spec.yaml elastic_ip.admin key_pair.ops security_group.web")
+    assert text.endswith(
+        "alb-reconcile release spec.yaml elastic_ip.admin instance_profile.web key_pair.ops log_bucket.logs security_group.web"
+    )

@@ -156,7 +156,7 @@ class TestChangedSpec:
         }  # fmt: skip
         ending = hand.world.sync(spec)
         assert left(ending) == {"listener.public/extra": "spec"}
-        assert set(ending.selection.withheld.values()) == {"spec not applied"}
+        assert set(ending.selection.withheld.values()) == {"the spec has changed"}
         assert writes(hand) == []
         assert done(hand.world.sync(spec, apply_changes=True)) == {"listener.public/extra": "spec"}
         assert hand.world.sync(spec).selection.plan.is_empty

@@ -44,7 +44,7 @@ def add_exporting(
     )
     command.add_argument(
         "--from-state", dest="states", action="append", default=[], metavar="FILE",
-        help="names from a state file of Terraform or OpenTofu",
+        help="names from a state file of Terraform or OpenTofu; - is standard input",
     )  # fmt: skip
     command.add_argument(
         "--from-stack", dest="stacks", action="append", default=[], metavar="NAME",

@@ -159,4 +159,5 @@ def step_line(step: StepRecord) -> str:
     if step.how == "done":
         return f"✓ {name}{f' ({step.reason})' if step.reason else moved}{changes}"
     because = f": {step.reason}" if step.reason else ""
-    return f"· {name} {'left' if step.how == 'withheld' else step.how}{moved}{because}{changes}"
+    left = "not applied" if step.cause == "spec" else "not corrected"
+    return f"· {name} {left if step.how == 'withheld' else step.how}{moved}{because}{changes}"
