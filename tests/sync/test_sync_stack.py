@@ -331,6 +331,12 @@ class TestBreakGlass:
         if waits:
             assert tags.IGNORE_UNTIL in next(iter(ending.selection.withheld.values()))
 
+    def test_a_plan_says_what_apply_would_change_all_the_same(self, hand: Hand, spec: Spec) -> None:
+        until = "2999-12-01T00:00Z"
+        hand.changed_tags("ec2", hand["subnet.public-a"], {"Name": "other", tags.IGNORE_UNTIL: until})
+        told = f"subnet.public-a carries {tags.IGNORE_UNTIL}={until}: somebody has asked to leave it alone, and this plan changes subnet.public-a"
+        assert told in hand.world.plan(spec).warnings
+
     @pytest.mark.parametrize("carrier", ["load_balancer.public", "listener.public/http"])
     def test_it_covers_what_is_inside(self, hand: Hand, spec: Spec, carrier: str) -> None:
         hand.changed_tags("elbv2", hand[carrier], {tags.IGNORE_UNTIL: "2026-12-01T00:00Z"})
