@@ -33,6 +33,9 @@ class TestDrift:
         assert done(ending) == {"listener.public/http": "drift", "rule.public/http/soon": "drift"}
         assert left(ending) == {}
         assert hand.world.plan(spec).is_empty
+        told = "when this round began: load_balancer.public has no listener, so it serves nobody; "
+        assert any(note.startswith(told) for note in ending.notes)
+        assert not any("serves nobody" in note for note in hand.world.sync(spec).notes)
 
     def test_a_terminated_instance_is_made_again(self, hand: Hand, spec: Spec) -> None:
         hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
