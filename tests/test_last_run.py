@@ -64,8 +64,12 @@ def test_who_when_and_from_what(plan: Plan, tmp_path: Path) -> None:
         ({"user": "bob"}, "the last run was by bob, not by you"),
         ({"host": "ci"}, "the last run was on ci, not here"),
         (
-            {"spec_file": "other.yaml"},
-            "the last run was of other.yaml, not of specs/demo.yaml; see what this one changes: alb-reconcile diff other.yaml specs/demo.yaml",
+            {"spec_file": "README.md"},
+            "the last run was of README.md, not of specs/demo.yaml; see what this one changes: alb-reconcile diff README.md specs/demo.yaml",
+        ),
+        (
+            {"spec_file": "lost.yaml"},
+            "the last run was of lost.yaml, not of specs/demo.yaml",
         ),
         ({"command": "sync", "user": "bot"}, ""),
         ({"spec_digest": "another"}, "another spec has been applied since then, by a run that isn't recorded here"),

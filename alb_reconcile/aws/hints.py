@@ -24,7 +24,7 @@ _HINTS: Final = {
     ),
     "SignatureDoesNotMatch": "check the credentials",
     "RequestExpired": "log in again{profile}, and check this machine's clock",
-    "InsufficientInstanceCapacity": "AWS has no capacity for this type there now: try later, or use another type or zone",
+    "InsufficientInstanceCapacity": "AWS has no capacity for this type in that zone now: try later, or use another type or zone",
     "DependencyViolation": "something still uses it; find it in the console and run again",
     "OperationNotPermitted": "protection is on; lift it by hand, or in the spec, and run again",
     "Unsupported": "this type isn't offered in this zone; choose another",

@@ -76,6 +76,8 @@ async def launch_once(
             if all_or_none and len(left) > 1 and isinstance(error, AwsError) and error.code in _NO_ROOM:
                 attempt, all_or_none = attempt + 1, False
                 continue
+            if isinstance(error, AwsError) and error.code in _NO_ROOM:  # AWS doesn't say where
+                error.args = (f"{error}; it was asked for in {subnet}",)
             launched.error = error
             break
         known = len(launched.ids)

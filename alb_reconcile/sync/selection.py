@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from alb_reconcile.engine.plan.decide import DUPLICATE
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.model import tags
+from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.drift_policy import Care, DriftPolicy
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.steps import SetPriorities
-from alb_reconcile.model.text import printable
 from alb_reconcile.sync.dependents import Dependents
 from alb_reconcile.sync.severity import weigh
 
@@ -61,7 +59,7 @@ def select(
     now: datetime,
 ) -> Selection:
     """Sort a plan's steps out. `barred` has reasons why steps must not be done at all, by key."""
-    pauses = _Pauses(discovery, plan, now)
+    pauses = Pauses(discovery.resources, plan.ids, now)
     dead = frozenset(item.id for item in discovery.resources if item.is_gone or item.is_leaving)
     withheld: dict[str, str] = {}
     ignored: set[str] = set()
@@ -143,51 +141,3 @@ def _entries(plan: Plan, step: Step) -> Iterator[Address]:
         parent = plan.names.get(str(getattr(step.observed.state, step.observed.state.parent)))
         if parent is not None:
             yield parent
-
-
-class _Pauses:
-    """Who has asked, by a tag on a resource, that it be left alone for a while."""
-
-    def __init__(self, discovery: Discovery, plan: Plan, now: datetime) -> None:
-        self.live = {item.id: item for item in discovery.resources if not item.is_gone}
-        self.ids = plan.ids
-        self.now = now
-
-    def reason(self, step: Step) -> str:
-        """Why a step waits; empty if nobody has asked."""
-        for item in self._near(step):
-            text = item.tags.get(tags.IGNORE_UNTIL)
-            if text is not None and (words := self._read(text)):
-                return f"{item.address} carries {tags.IGNORE_UNTIL}{words}"
-        return ""
-
-    def _read(self, text: str) -> str:
-        try:
-            until = datetime.fromisoformat(text.strip())
-        except ValueError:
-            return ", which isn't a time; write 2026-12-01T00:00Z, or remove the tag"
-        until = until if until.tzinfo else until.replace(tzinfo=UTC)
-        return f"={printable(text.strip())}" if until > self.now else ""
-
-    def _near(self, step: Step) -> Iterator[Observed]:
-        """The resource itself, what it is in, what carries it, and the instance that it registers."""
-        seen: set[str] = set()
-        ids = [step.id, *(arn for arn, _ in step.detail(SetPriorities).priorities)]
-        for state in (step.observed.state if step.observed else None, step.desired.state if step.desired else None):
-            if state is not None and state.parent is not None:
-                ids.append(self._known(getattr(state, state.parent)))
-            if isinstance(state, Registration):
-                ids.append(self._known(state.target))
-        if step.desired is not None and step.desired.carrier is not None:
-            ids.append(self.ids.get(step.desired.carrier))
-        while ids:
-            item = self.live.get(str(ids.pop()))
-            if item is None or item.id in seen:
-                continue
-            seen.add(item.id)
-            yield item
-            if item.state.parent is not None:
-                ids.append(str(getattr(item.state, item.state.parent)))
-
-    def _known(self, ref: object) -> str | None:
-        return self.ids.get(ref) if isinstance(ref, Address) else str(ref)

@@ -11,6 +11,7 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
+from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
@@ -44,10 +45,15 @@ class Survey:
     warning: str = ""
 
     @property
+    def outage(self) -> list[str]:
+        """What serves nobody though steps would change that, in words."""
+        return unserved(self.planned.discovery.resources) if self.planned.plan.steps else []
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is no difference, but worth a word."""
         plan = self.selection.plan
-        found = list(unhealthy(self.planned))
+        found = [*self.outage, *unhealthy(self.planned)]
         if plan.is_empty and plan.total and not self.is_applied:
             found.append(
                 "no tag says that this spec has been applied: run apply once, so that what is missing later counts as drift"
@@ -142,7 +148,10 @@ async def correct(
         return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes)
     last = replace(rest(applied.found), warning="; ".join(warnings))
     problems = tuple(f"not healthy: {item}" for item in applied.problems)
-    return Ending(last.selection, chosen, applied.outcomes, problems, last.notes)
+    ended = "; ".join(text for text in seen.outage if text not in last.notes)
+    hint = "The round before, in the history, says since when at the earliest, and CloudTrail who it was"
+    before = [f"when this round began: {ended}. {hint}"] if ended else []
+    return Ending(last.selection, chosen, applied.outcomes, problems, (*before, *last.notes))
 
 
 def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = False) -> bool:

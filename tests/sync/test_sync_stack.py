@@ -33,6 +33,9 @@ class TestDrift:
         assert done(ending) == {"listener.public/http": "drift", "rule.public/http/soon": "drift"}
         assert left(ending) == {}
         assert hand.world.plan(spec).is_empty
+        told = "when this round began: load_balancer.public has no listener, so it serves nobody; "
+        assert any(note.startswith(told) for note in ending.notes)
+        assert not any("serves nobody" in note for note in hand.world.sync(spec).notes)
 
     def test_a_terminated_instance_is_made_again(self, hand: Hand, spec: Spec) -> None:
         hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
@@ -330,6 +333,12 @@ class TestBreakGlass:
         assert ("subnet.public-a" in done(ending)) is not waits
         if waits:
             assert tags.IGNORE_UNTIL in next(iter(ending.selection.withheld.values()))
+
+    def test_a_plan_says_what_apply_would_change_all_the_same(self, hand: Hand, spec: Spec) -> None:
+        until = "2999-12-01T00:00Z"
+        hand.changed_tags("ec2", hand["subnet.public-a"], {"Name": "other", tags.IGNORE_UNTIL: until})
+        told = f"subnet.public-a carries {tags.IGNORE_UNTIL}={until}: somebody has asked to leave it alone, and this plan changes subnet.public-a"
+        assert told in hand.world.plan(spec).warnings
 
     @pytest.mark.parametrize("carrier", ["load_balancer.public", "listener.public/http"])
     def test_it_covers_what_is_inside(self, hand: Hand, spec: Spec, carrier: str) -> None:

@@ -92,8 +92,9 @@ def _difference(last: Record, spec_file: str, applied: str) -> str:
     if last.host != socket.gethostname():
         return printable(f"the last run was on {last.host}, not here")
     if spec_file and last.spec_file and Path(last.spec_file).name != Path(spec_file).name:
-        names = f"{last.spec_file} {spec_file}"
-        return printable(
-            f"the last run was of {last.spec_file}, not of {spec_file}; see what this one changes: alb-reconcile diff {names}"
-        )
+        text = f"the last run was of {last.spec_file}, not of {spec_file}"
+        if (file := Path(last.spec_folder, last.spec_file)).is_file():
+            other = last.spec_file if Path(last.spec_file).is_file() else file
+            text += f"; see what this one changes: alb-reconcile diff {other} {spec_file}"
+        return printable(text)
     return ""

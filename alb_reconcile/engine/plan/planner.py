@@ -12,6 +12,7 @@ from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together, tell_names
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
+from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.renames import find_renames, refuse_successors
 from alb_reconcile.engine.plan.unseen import find_unseen
@@ -115,6 +116,7 @@ def _make_plan(
         warnings=(
             *findings,
             *_warnings(decisions, steps),
+            *Pauses(decisions.live, decisions.ids, now).warnings(steps),
             *discovery.warnings,
             *renames,
         ),
