@@ -99,7 +99,7 @@ def test_a_stack_of_which_nothing_is_there_takes_one_line() -> None:
     )
     record = replace(_record("left"), counts={"create": 2}, steps=steps)
     told = sync_text(Report([record]), Style(colored=False))
-    assert told.splitlines()[:-1] == ["demo  left  2 require manual action", f"    · {NEVER_APPLIED}"]
+    assert told.splitlines()[:-1] == ["demo  left  2 changes require manual action", f"    · {NEVER_APPLIED}"]
 
 
 class TestFailures:
