@@ -54,7 +54,9 @@ def _count(report: Report) -> dict[str, int]:
 def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> Iterator[str]:
     result = style.paint(result_text(record.result), _COLORS.get(record.result, "dim"))
     told, withheld = done_counts(record), total(record.withheld)
-    told += [f"{withheld} change{'s' * (withheld > 1)} require{'s' * (withheld == 1)} manual action"] if withheld else []
+    told += (
+        [f"{withheld} change{'s' * (withheld > 1)} require{'s' * (withheld == 1)} manual action"] if withheld else []
+    )
     yield f"{printable(record.stack):<{width}}  {result}" + (f"  {', '.join(told)}" if told else "")
     if record.error:
         yield from (f"    {printable(line)}" for line in record.error.splitlines())
