@@ -36,11 +36,11 @@ class Preview:
 
 
 def applied_tags(
-    reader: HypotheticalReader, target: DesiredStack, preview: Preview, own: Iterable[Observed]
+    reader: HypotheticalReader, target: DesiredStack, preview: Preview | None, own: Iterable[Observed]
 ) -> tuple[Tagging, ...]:
     """What says that the spec is applied, as `apply` would write it, where that plan has nothing to do. It is true when all
     else is written: `sync` makes anew what is missing from then on."""
-    if preview.plan is None or preview.plan.steps:
+    if preview is None or preview.plan is None or preview.plan.steps:
         return ()
     items = find_anchors(own)
     said = tags.applied_tag(target.desired)

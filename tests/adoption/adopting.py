@@ -57,6 +57,7 @@ class Keeper:
         found: Release = self._run(lambda aws: find_release(aws, target, addresses), writes=set())
         self.write([*found.unknowing, *found.strays])
         self.write(found.taggings)
+        self.write(found.applied)
         return found
 
     def move(self, spec: Spec, *addresses: str) -> Move:

@@ -140,6 +140,7 @@ def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() 
         assert not keep.adopt(network).missing
         assert world.plan(shop).is_empty
         assert world.plan(network).is_empty
+        assert not [*world.sync(shop).notes, *world.sync(network).notes]
 
 
 def test_a_renamed_stack_is_told_that_its_resources_are_anothers() -> None:

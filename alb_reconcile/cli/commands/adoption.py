@@ -187,6 +187,7 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
         await carry_out(aws, [*found.unknowing, *found.strays], lambda _: None)
         if found.taggings:
             await _write(aws, found.taggings, target, options, "release")
+            await carry_out(aws, found.applied, lambda _: None)
     return ExitCode.OK
 
 
