@@ -148,7 +148,7 @@ async def correct(
         return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes)
     last = replace(rest(applied.found), warning="; ".join(warnings))
     problems = tuple(f"not healthy: {item}" for item in applied.problems)
-    ended = "; ".join(text for text in seen.outage if text not in last.notes)
+    ended = "; ".join(text for text in seen.outage if text not in last.outage)
     hint = "The round before, in the history, says since when at the earliest, and CloudTrail who it was"
     before = [f"when this round began: {ended}. {hint}"] if ended else []
     return Ending(last.selection, chosen, applied.outcomes, problems, (*before, *last.notes))

@@ -41,7 +41,7 @@ def test_a_second_host_is_held_and_then_runs(
             ended = second.run("apply", "--yes", LEASED, expect=5)
             assert "demo (account 123456789012, us-east-1) is held by alb-reconcile apply (user " in ended.stderr
             assert f"process {process.pid}) since 20" in ended.stderr
-            assert f"by the lease s3://{BUCKET}/{KEY}, which holds until 20" in ended.stderr
+            assert f"by the lease s3://{BUCKET}/{KEY}, last renewed " in ended.stderr
             second.run("destroy", "--yes", *NAMED, expect=5)
             read_until(waiting, "waiting for alb-reconcile apply (user ")
             (shown,) = json.loads(second.run("lock", "show", "--format", "json", LEASED).stdout)["locks"]

@@ -34,6 +34,7 @@ def test_who_leaves_at_the_question_leaves_nothing_held(
         seen = b""
         while b"Type yes:" not in seen:
             seen += os.read(ours, 4096)
+        assert "held by alb-reconcile apply without --yes (user " in host.run("lock", "show", LEASED).stdout
         for name in signals:
             process.send_signal(getattr(signal, name))
         assert process.wait(GUARD) == 130

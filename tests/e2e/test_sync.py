@@ -72,7 +72,7 @@ def test_what_is_left_is_named(sandbox: Tool, stacks: Path) -> None:
     assert "· create security_group.more not applied (spec): the spec has changed" in ended.stdout
     assert "two" not in ended.stdout.replace("2 stacks", "")
     assert ended.stderr == ""
-    assert "✓ create security_group.more (spec)" in sandbox.run("sync", "--apply-changes", "stacks").stdout
+    assert "✓ create security_group.more sg-" in sandbox.run("sync", "--apply-changes", "stacks").stdout
     history = json.loads(sandbox.run("history", "--format", "json", str(file)).stdout)
     assert [run["result"] for run in history["runs"]] == ["corrected", "left", "corrected"]
 

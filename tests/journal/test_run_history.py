@@ -421,3 +421,12 @@ def test_by_its_name_a_stack_tells_where_the_spec_of_its_newest_run_is() -> None
     runs = made(result="held", spec_folder="/tmp", spec_file="cut.yaml"), corrected(spec_folder="/srv/shop")
     text = history_text(History(runs), Style(colored=False), tells_files=True)
     assert text.splitlines()[1] == "  The spec of the last change: /srv/shop/shop.yaml"
+
+
+def test_rounds_that_were_held_one_after_the_other_take_two_lines() -> None:
+    """A run that waits for an answer holds the stack for hours."""
+    held = [made(result="held", started=f"2026-11-24T03:{minute:02}:00Z") for minute in (25, 20, 15)]
+    text = history_text(History((made(), *held, corrected())), Style(colored=False))
+    assert text.count("  held  ") == 1
+    assert "… and 2 more that were held, the first at 2026-11-24T03:15:00Z" in text
+    assert "  corrected  " in text

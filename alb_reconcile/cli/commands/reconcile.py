@@ -222,10 +222,11 @@ async def _running(
 ) -> AsyncIterator[tuple[Recorder, StackPlan]]:
     """A run that holds the stack and is recorded, with the plan that was made meanwhile."""
     settings, sandbox = settings_of(options.record), options.connection.sandbox
+    named = command + " without --yes" * (not options.yes)  # who is kept waiting learns that it may wait for its answer
     with settings.traces_end(complain):
         async with (
             recorded(aws, target, command, settings, complain, sandbox=sandbox, keep=view.keep) as recorder,
-            holding(aws, target, command, options.allow, options.lock_timeout, complain) as planned,
+            holding(aws, target, named, options.allow, options.lock_timeout, complain) as planned,
         ):
             recorder.plan, view.warnings = planned.plan, planned.plan.warnings
             yield recorder, planned

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -38,25 +39,32 @@ def history_text(past: History, style: Style, *, tells_files: bool = False) -> s
 
 def _lines(past: History, style: Style, *, tells_files: bool) -> Iterator[str]:
     place: tuple[str, ...] = ()
-    for record in past.runs:
-        where = (record.stack, record.region, record.account, record.place)
+    for (where, is_held), part in groupby(past.runs, lambda item: (_where(item), item.result == "held")):
+        records = list(part)
         if where != place:
             if place:
                 yield ""
             place = where
-            yield style.paint(_title(record), "bold")
+            yield style.paint(_title(records[0]), "bold")
             if tells_files and (file := _spec(past.runs, where)):
                 yield printable(f"  {file}")
-        yield _run(record, style)
-        yield from (f"      {printable(line)}" for line in _details(record))
+        for record in records[:1] if is_held else records:
+            yield _run(record, style)
+            yield from (f"      {printable(line)}" for line in _details(record))
+        if is_held and len(records) > 1:  # of rounds that found the same run at work, or waiting for its answer
+            yield printable(f"      … and {len(records) - 1} more that were held, the first at {records[-1].started}")
     if past.unreadable:
         yield f"{past.unreadable} lines of the history can't be read and were skipped."
+
+
+def _where(record: Record) -> tuple[str, ...]:
+    return record.stack, record.region, record.account, record.place
 
 
 def _spec(runs: Iterable[Record], where: tuple[str, ...]) -> str:
     """Where the spec was of a stack's last run that changed something; of the newest one where none did. One that was refused or
     held may have had any."""
-    own = [item for item in runs if (item.stack, item.region, item.account, item.place) == where and item.spec_file]
+    own = [item for item in runs if _where(item) == where and item.spec_file]
     changed = [item for item in own if item.having(how="done")]
     what = "The spec of the last change" if changed else "The newest run's spec"
     return next((f"{what}: {Path(item.spec_folder, item.spec_file)}" for item in changed or own), "")
