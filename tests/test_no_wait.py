@@ -181,7 +181,7 @@ def test_a_target_that_never_gets_healthy_leaves_the_other_ready(account: World,
 
 def test_status_names_what_is_missing(account: World, run: Run) -> None:
     """An instance and its registration, which somebody has terminated; what a stack that isn't there lacks isn't listed."""
-    told = run("status", FILE, spec=demo())
+    told = run("status", "--detailed-exitcode", FILE, spec=demo(), code=2)
     assert told[-2] == "The stack has no resources here: run apply, or adopt if they exist already."
     assert "`alb-reconcile stacks --region us-east-1` lists" in told[-1]
     account.converge(demo())
@@ -216,7 +216,8 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     run(*APPLY, spec=rolled, code=1)
     (new,) = _instances(account) - {old}
     told = run("status", FILE)
-    rows = [re.sub(r"since \S+ \S+Z; ", "", line).split(maxsplit=3) for line in told if "web-1" in line]
+    both = [line for line in told if line.startswith("  ") and "web-1" in line]
+    rows = [re.sub(r"since \S+ \S+Z; ", "", line).split(maxsplit=3) for line in both]
     assert sorted(rows) == sorted(
         [address, status, f"{known}{port}", what]
         for known, what in ((new, "apply keeps it"), (old, "apply deletes it once enough others are healthy"))
@@ -237,7 +238,7 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     told = [line for line in run("status", FILE) if new in line]
     assert all(line.endswith("; apply keeps it and waits until it is healthy") for line in told), told
     run(*APPLY, spec=spec)  # what that run left is nobody's drift
-    assert sorted(line.strip() for line in run("history", FILE) if "✓" in line) == [
+    assert sorted(re.sub(r" i-\S+", "", line.strip()) for line in run("history", FILE) if "✓" in line) == [
         "✓ delete instance.web-1 (a duplicate at its address)",
         "✓ delete registration.web/web-1:80 (a duplicate at its address)",
     ]
@@ -274,6 +275,31 @@ def test_status_says_that_a_group_lost_its_targets(account: World, run: Run) -> 
     account.clock.advance(3600)
     told = [line for line in run("status", FILE, spec=demo()) if "ready" in line]
     assert told[0] == "Not ready: target_group.web has no targets, so it serves nobody"
+
+
+def test_status_says_what_differs_from_the_spec(account: World, run: Run) -> None:
+    """An ingress rule that somebody removed, so that nobody gets in; then a spec that isn't applied yet, and part of it."""
+    account.converge(demo())
+    in_order = run("status", "--detailed-exitcode", FILE, spec=demo())
+    assert not [line for line in in_order if "iffers" in line]
+    ec2 = account.client("ec2")
+    where = [{"Name": "tag:Name", "Values": ["demo-load-balancer"]}]
+    (group,) = ec2.describe_security_groups(Filters=where)["SecurityGroups"]
+    ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+    told = run("status", "--detailed-exitcode", FILE, code=2)
+    assert told[-3:-1] == [
+        "Differs from the spec: security_group_rules.load-balancer; `alb-reconcile plan spec.yaml` shows how", ""
+    ]  # fmt: skip
+    assert not [line for line in told if "ready" in line]
+    data = json.loads("\n".join(run("status", "--format", "json", FILE)))
+    assert (data["differs"], data["not_ready"]) == (["security_group_rules.load-balancer"], [])
+    run("status", "--detailed-exitcode", "--stack", "demo", "--region", "us-east-1")
+    run(*APPLY)
+    rolled = edited(demo(), "instances/web/user_data", "#!/bin/sh\n")
+    told = run("status", "--detailed-exitcode", FILE, spec=rolled, code=2)
+    addresses = "instance.web-1, instance.web-2, registration.web/web-1:80, registration.web/web-2:80"
+    line = f"Differs from the spec: {addresses}; `alb-reconcile plan spec.yaml` shows how"
+    assert [item for item in told if "ready" in item or "iffers" in item] == [line]
 
 
 def _instances(account: World) -> set[str]:

@@ -46,6 +46,11 @@ class Status:
         return self.standing.missing
 
     @property
+    def differs(self) -> tuple[Address, ...]:
+        """What there is and `apply` would update, replace or delete."""
+        return self.standing.differs
+
+    @property
     def urls(self) -> tuple[str, ...]:
         """Where the listeners answer."""
         return tuple(urls(self.discovery, self.local))

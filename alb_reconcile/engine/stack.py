@@ -285,10 +285,12 @@ class Standing:
     """What the spec declares and isn't in order by AWS's word, such as an instance that is stopped and should run."""
     resting: frozenset[str] = frozenset()
     """The ids of those that the spec lets stand still."""
+    differs: tuple[Address, ...] = ()
+    """What there is and `apply` would update, replace or delete."""
 
 
 def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
-    """What is missing, and which of several resources at one address stay."""
+    """What is missing or differs, and which of several resources at one address stay. It asks AWS nothing."""
     shown = Counter(item.address for item in discovery.resources if not item.is_gone)
     if not shown or target.destroy:  # without a spec nothing says what stays
         return Standing()
@@ -297,6 +299,8 @@ def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
         address for address, item in decisions.desired.items() if item.found is None and address not in shown
     )
     fates = dict.fromkeys(decisions.to_delete, "deletes")
+    differs = {found.address for found, _ in decisions.to_delete.values()}
+    differs |= {address for address, item in decisions.desired.items() if item.found and (item.changes or item.forces)}
     for item in decisions.desired.values():
         if item.found is not None:
             fates[item.found.id] = "replaces" if item.forces else "keeps"
@@ -310,9 +314,8 @@ def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
             resting.add(found.id)
         elif wanted.found is found or (wanted.found is None and found.is_leaving):
             ill.append(found)
-    return Standing(
-        tuple(missing), {known: fates[known] for known in several if known in fates}, tuple(ill), frozenset(resting)
-    )
+    told = {known: fates[known] for known in several if known in fates}
+    return Standing(tuple(missing), told, tuple(ill), frozenset(resting), tuple(sorted(differs)))
 
 
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:

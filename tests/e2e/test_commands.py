@@ -120,7 +120,17 @@ def test_a_stack_lives(sandbox: Tool, account: Account) -> None:
 
     assert sandbox.run("status", DEMO).stdout.count("healthy") == 2
     status = json.loads(sandbox.run("status", "--format", "json", DEMO).stdout)
-    assert list(status) == ["version", "stack", "region", "account", "resources", "not_ready", "urls", "warnings"]
+    assert list(status) == [
+        "version",
+        "stack",
+        "region",
+        "account",
+        "resources",
+        "not_ready",
+        "differs",
+        "urls",
+        "warnings",
+    ]
     assert {item["address"]: item["status"] for item in status["resources"]}["instance.web-1"] == "running"
     assert sandbox.run("stacks", "--region", REGION).stdout.startswith("demo  ")
 

@@ -130,7 +130,9 @@ def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) 
     ids = bench.make()
     found = bench.world.discover(example.spec)
     view = StatusView("demo", REGION, found, {})
-    assert not unready(found, find_standing(load(example.spec).target(), found))
+    standing = find_standing(load(example.spec).target(), found)
+    assert not unready(found, standing)
+    assert not standing.differs
     shown = {item["address"]: item["id"] for item in json.loads(status_json(view))["resources"]}
     assert shown[example.address] == ids[example.address]
     assert f"  {example.address}  " in status_text(view, PLAIN)

@@ -34,17 +34,18 @@ class StatusOptions:
 
 def status(options: StatusOptions) -> ExitCode:
     """Show each resource, the health of the targets, and the URLs. With --detailed-exitcode it exits with 2 where something
-    is missing or not ready."""
-    is_ready = True
+    is missing, not ready, or not as the spec says."""
+    is_in_order = True
     for target in _targets(options):
         found, standing = with_stack(options.connection, target, look)
         view = StatusView(
             target.stack, target.region, found, local_urls(options.connection), standing,
             " (the sandbox's clock)" if options.connection.sandbox else "", has_local_urls(options.connection),
+            target.spec_file,
         )  # fmt: skip
         options.output.show(view, status_text, status_json)
-        is_ready &= not view.not_ready
-    return ExitCode.OK if is_ready or not options.detailed_exitcode else ExitCode.CHANGES
+        is_in_order &= not (view.not_ready or view.differing or (target.desired and not view.is_there))
+    return ExitCode.OK if is_in_order or not options.detailed_exitcode else ExitCode.CHANGES
 
 
 def _targets(options: StatusOptions) -> list[DesiredStack]:

@@ -183,7 +183,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("status", "status.status", "show each resource, the health of the targets and the URLs")
     _add_specs(command)
     command.add_argument("--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; needs --region")
-    text = "exit with 2 if something is missing or not ready"
+    text = "exit with 2 if something is missing, not ready, or not as the spec says"
     command.add_argument("--detailed-exitcode", action="store_true", help=text)
     _add_format(command)
 

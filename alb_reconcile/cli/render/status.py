@@ -1,6 +1,7 @@
 """A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
 
 import json
+import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from alb_reconcile.model.text import printable
 from alb_reconcile.sandbox.client import Process, Traffic
 
 _MISSING: Final = "missing"
+_MOST: Final = 5
+"""So many addresses that differ are named; the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class StatusView:
     """Whose clock times are of, where that isn't the world's, in brackets."""
     awaits_local: bool = False
     """Whether listeners that have no local URL get one."""
+    spec_file: str = ""
 
     @property
     def not_ready(self) -> list[str]:
@@ -43,6 +47,19 @@ class StatusView:
         verb = "resource is" if number == 1 else "resources are"
         lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
         return [*unserved(self.discovery.resources), *unready(self.discovery, self.standing), *lines]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the stack has anything."""
+        return bool(_visible(self.discovery))
+
+    @property
+    def differing(self) -> str:
+        """What there is and the spec wants otherwise, in words; empty if all is as it says."""
+        differs = self.standing.differs
+        named = [*map(str, differs[:_MOST]), *([f"{len(differs) - _MOST} more"] if len(differs) > _MOST else [])]
+        plan = f"`alb-reconcile plan {shlex.quote(self.spec_file)}`" if self.spec_file else "plan"
+        return printable(f"Differs from the spec: {', '.join(named)}; {plan} shows how") if named else ""
 
 
 def url_lines(discovery: Discovery, local: Mapping[str, str], *, awaits_local: bool) -> list[str]:
@@ -105,6 +122,7 @@ def status_json(view: StatusView) -> str:
             "account": view.discovery.account,
             "resources": resources,
             "not_ready": view.not_ready,
+            "differs": [str(address) for address in view.standing.differs],
             "urls": urls(view.discovery, view.local),
             "warnings": list(view.discovery.warnings),
         },
@@ -139,9 +157,9 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
         status = style.paint(f"{row.status:<{broad}}", row.color)
         line = f"  {row.address!s:<{width}}  {status}  {style.paint(row.known, 'dim')}"
         yield (f"{line}  {row.reason}" if row.reason else line).rstrip()
-    if waiting := view.not_ready:
+    if told := [*(f"Not ready: {item}" for item in view.not_ready), *filter(None, [view.differing])]:
         yield ""
-        yield from (style.paint(f"Not ready: {item}", "yellow") for item in waiting)
+        yield from (style.paint(line, "yellow") for line in told)
     if found := url_lines(view.discovery, view.local, awaits_local=view.awaits_local):
         yield ""
         yield from found
