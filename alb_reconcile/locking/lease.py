@@ -238,7 +238,8 @@ class Lease:
         if seen.record.is_dead():
             minutes = (durations.LEASE + durations.MARGIN) // 60 + 1
             return (
-                f"{held}which holds until {seen.good_until}: that run was on this host, and has ended; nothing was changed. "
+                f"{held}which holds until {seen.good_until}: that run was on this host, and its process is gone "
+                "(or in another container); nothing was changed. "
                 f"Wait for it with --lock-timeout {minutes:.0f}m, or free it sooner: {free}"
             )
         return (

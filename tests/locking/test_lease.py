@@ -51,7 +51,9 @@ def test_that_of_a_dead_run_of_this_host_is_told_as_that(lab: Lab, monkeypatch: 
         first, second = lab.runner("apply"), lab.runner("apply")
         await first.lease.acquire(0)
         monkeypatch.setattr("os.kill", gone)
-        with pytest.raises(HeldError, match=r"that run was on this host, and has ended; .* --lock-timeout 11m"):
+        with pytest.raises(
+            HeldError, match=r"that run was on this host, and its process is gone .* --lock-timeout 11m"
+        ):
             await second.lease.acquire(0)
         monkeypatch.setattr("socket.gethostname", lambda: "another")
         with pytest.raises(HeldError, match="unless that run renews it"):

@@ -115,6 +115,13 @@ def test_show_of_holders(account: World, capsys: pytest.CaptureFixture[str]) -> 
     assert "since 2026, until 2026-11-24T03:00:00Z; s3://our-leases/prod/" in told
 
 
+@pytest.mark.usefixtures("account")
+def test_a_plan_says_who_is_at_work(capsys: pytest.CaptureFixture[str]) -> None:
+    take(mine := lock())
+    assert "Warning: alb-reconcile apply (user " in run(capsys, "plan", "plain.yaml")
+    mine.release()
+
+
 def test_break_takes_the_lease_only(account: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert "There is nothing to break." in run(capsys, "lock", "break", "leased.yaml", "--yes")
     put(account)

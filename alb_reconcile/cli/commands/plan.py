@@ -2,8 +2,8 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import write_file
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
     from alb_reconcile.cli.session.last_run import LastRun
@@ -122,8 +123,15 @@ def _head(made: Plan, spec_file: str, endpoint: str, options: PlanOptions) -> "L
     """Who changed the stack last. What reads that is imported after AWS was asked, which nobody has to wait for."""
     from alb_reconcile.cli.session.last_run import find_last_run
     from alb_reconcile.journal.record import place_name
+    from alb_reconcile.locking.host import StackLock
 
-    return find_last_run(made, spec_file, place_name(endpoint, sandbox=options.connection.sandbox))
+    found = find_last_run(made, spec_file, place_name(endpoint, sandbox=options.connection.sandbox))
+    lock = StackLock(made.account, made.region, made.stack, endpoint)
+    with suppress(ReconcileError):  # a plan needs no lock
+        if lock.is_held() and (holder := lock.holder()) is not None:
+            text = f"{printable(holder.render())} holds the stack, so this plan may be out of date in a moment"
+            return replace(found, warning="; ".join(filter(None, [text, found.warning])))
+    return found
 
 
 def _text(made: Plan, style: Style, head: "LastRun", refusal: str) -> str:

@@ -66,7 +66,7 @@ def _lease(view: LockView) -> str:
     said = {
         "held": f"held by {who}; {view.seen.renewed}; until {until}, in {view.seen.free_in:.0f} s, unless it is renewed"
         if not record.is_dead()
-        else f"held by {who}, which was on this host, and has ended; until {until}, in {view.seen.free_in:.0f} s",
+        else f"held by {who}, whose process is gone from this host; until {until}, in {view.seen.free_in:.0f} s",
         "expired": f"free: the lease of {who} expired at {until}",
         "broken": f"broken by {record.broken()}; free at {until}, in {view.seen.free_in:.0f} s. It was held by {who}",
     }
