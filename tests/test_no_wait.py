@@ -302,6 +302,27 @@ def test_status_says_what_differs_from_the_spec(account: World, run: Run) -> Non
     assert [item for item in told if "ready" in item or "iffers" in item] == [line]
 
 
+@pytest.mark.parametrize(
+    "operation", ["target_health", "load_balancers", "listeners", "rules", "instances", "security_groups"]
+)
+def test_status_shows_the_rest_where_a_read_is_denied(account: World, run: Run, operation: str) -> None:
+    """What couldn't be read is named, and neither missing, nor shut, nor different."""
+    account.converge(demo())
+    run("status", FILE, spec=demo())
+    faults = Faults(account)
+    for words in ((FILE,), ("--stack", "demo", "--region", "us-east-1")):
+        faults.refuse(f"describe_{operation}", "AccessDenied", times=9)
+        told = run("status", "--detailed-exitcode", *words, code=1)
+        assert ["vpc.main", "available"] in [line.split()[:2] for line in told]
+        assert not [line for line in told if "eady" in line or "missing" in line or "iffers" in line], told
+        (unknown,) = (line for line in told if line.startswith("Unknown: "))
+        assert f": Describe{operation.title().replace('_', '')}: AccessDenied" in unknown
+    data = json.loads("\n".join(run("status", "--format", "json", FILE, code=1)))
+    assert unknown == f"Unknown: {', '.join(data['unknown'][0]['kinds'])}: {data['unknown'][0]['error']}"
+    faults.refusals.clear()
+    assert not [line for line in run("status", "--detailed-exitcode", FILE) if "nknown" in line]
+
+
 def _instances(account: World) -> set[str]:
     found = account.client("ec2").describe_instances()["Reservations"]
     return {item["InstanceId"] for part in found for item in part["Instances"]}
