@@ -300,6 +300,11 @@ def test_status_says_what_differs_from_the_spec(account: World, run: Run) -> Non
     addresses = "instance.web-1, instance.web-2, registration.web/web-1:80, registration.web/web-2:80"
     line = f"Differs from the spec: {addresses}; `alb-reconcile plan spec.yaml` shows how"
     assert [item for item in told if "ready" in item or "iffers" in item] == [line]
+    Faults(account).refuse("run_instances", "InsufficientInstanceCapacity", times=9, after="terminate_instances")
+    run(*APPLY, "--allow", "replace=4", code=1)  # of two versions that serve now, one isn't the spec's
+    told = run("status", "--detailed-exitcode", FILE, code=2)
+    line = "Differs from the spec: instance.web-2, registration.web/web-2:80; `alb-reconcile plan spec.yaml` shows how"
+    assert [item for item in told if "ready" in item or "iffers" in item] == [line]
 
 
 @pytest.mark.parametrize(
