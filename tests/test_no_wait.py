@@ -300,6 +300,32 @@ def test_status_says_what_differs_from_the_spec(account: World, run: Run) -> Non
     addresses = "instance.web-1, instance.web-2, registration.web/web-1:80, registration.web/web-2:80"
     line = f"Differs from the spec: {addresses}; `alb-reconcile plan spec.yaml` shows how"
     assert [item for item in told if "ready" in item or "iffers" in item] == [line]
+    Faults(account).refuse("run_instances", "InsufficientInstanceCapacity", times=9, after="terminate_instances")
+    run(*APPLY, "--allow", "replace=4", code=1)  # of two versions that serve now, one isn't the spec's
+    told = run("status", "--detailed-exitcode", FILE, code=2)
+    line = "Differs from the spec: instance.web-2, registration.web/web-2:80; `alb-reconcile plan spec.yaml` shows how"
+    assert [item for item in told if "ready" in item or "iffers" in item] == [line]
+
+
+@pytest.mark.parametrize(
+    "operation", ["target_health", "load_balancers", "listeners", "rules", "instances", "security_groups"]
+)
+def test_status_shows_the_rest_where_a_read_is_denied(account: World, run: Run, operation: str) -> None:
+    """What couldn't be read is named, and neither missing, nor shut, nor different."""
+    account.converge(demo())
+    run("status", FILE, spec=demo())
+    faults = Faults(account)
+    for words in ((FILE,), ("--stack", "demo", "--region", "us-east-1")):
+        faults.refuse(f"describe_{operation}", "AccessDenied", times=9)
+        told = run("status", "--detailed-exitcode", *words, code=1)
+        assert ["vpc.main", "available"] in [line.split()[:2] for line in told]
+        assert not [line for line in told if "eady" in line or "missing" in line or "iffers" in line], told
+        (unknown,) = (line for line in told if line.startswith("Unknown: "))
+        assert f": Describe{operation.title().replace('_', '')}: AccessDenied" in unknown
+    data = json.loads("\n".join(run("status", "--format", "json", FILE, code=1)))
+    assert unknown == f"Unknown: {', '.join(data['unknown'][0]['kinds'])}: {data['unknown'][0]['error']}"
+    faults.refusals.clear()
+    assert not [line for line in run("status", "--detailed-exitcode", FILE) if "nknown" in line]
 
 
 def _instances(account: World) -> set[str]:

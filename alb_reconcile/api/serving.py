@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from alb_reconcile.engine.stack import Standing, awaited
+from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
@@ -32,6 +33,13 @@ def listeners(discovery: Discovery) -> list[tuple[str, str]]:
             host = hosts[str(state.load_balancer)]
             found.append((item.id, f"{scheme}://{host}{'' if port == default else f':{port}'}/"))
     return sorted(found, key=lambda pair: pair[1])
+
+
+def not_ready(discovery: Discovery, standing: Standing) -> list[str]:
+    """What serves nobody, and what doesn't answer requests yet, in words. Who comes in where isn't said by listeners and rules
+    that couldn't be read."""
+    is_known = discovery.unread.keys().isdisjoint(("listener", "rule"))
+    return [*(unserved(discovery.resources) if is_known else ()), *unready(discovery, standing)]
 
 
 def unready(discovery: Discovery, standing: Standing | None = None) -> list[str]:

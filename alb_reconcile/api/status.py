@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from alb_reconcile.api.runs import on_stack
-from alb_reconcile.api.serving import unready, urls
+from alb_reconcile.api.serving import not_ready, urls
 from alb_reconcile.api.session import local_urls
 from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import discover as read
 from alb_reconcile.engine.stack import Standing, find_standing
-from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
@@ -58,7 +57,7 @@ class Status:
     @property
     def not_ready(self) -> tuple[str, ...]:
         """What serves nobody, and what doesn't answer requests yet, in words."""
-        return (*unserved(self.discovery.resources), *unready(self.discovery, self.standing))
+        return tuple(not_ready(self.discovery, self.standing))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -76,8 +75,8 @@ def discover(stack: Stack) -> Status:
     return Status(stack.name, stack.region, found, standing, local_urls(stack.session))
 
 
-async def look(aws: Aws, target: DesiredStack) -> tuple[Discovery, Standing]:
-    """The same over a connection, with what can't be found among the warnings."""
-    found = await read(aws, target.stack, target.desired, account_ids=target.account_ids)
+async def look(aws: Aws, target: DesiredStack, *, lenient: bool = False) -> tuple[Discovery, Standing]:
+    """The same over a connection, with what can't be found among the warnings; `lenient`: without what can't be read."""
+    found = await read(aws, target.stack, target.desired, account_ids=target.account_ids, lenient=lenient)
     lost = dict.fromkeys(map(str, found.findings))
     return replace(found, warnings=(*found.warnings, *lost)), find_standing(target, found)

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from alb_reconcile.aws.client import Aws, batches
+from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Listing
@@ -17,9 +18,11 @@ from alb_reconcile.kinds.subnet import place_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Finding, Foreign
-from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, each_of
 from alb_reconcile.model.text import camel
+
+_T = TypeVar("_T")
 
 
 async def discover(
@@ -31,9 +34,11 @@ async def discover(
     everything: bool = False,
     shared: Shared | None = None,
     eager: bool = False,
+    lenient: bool = False,
 ) -> Discovery:
     """Read the stack. `everything` looks at all target groups of the account, as destroy must. `shared` has what is read
     for several stacks. `eager` reads at once what a creation needs, and what no other answer may turn out to say.
+    `lenient` goes on where the credentials may not read something (`unread`), for who shows the rest.
 
     Raises RefusedError in an account other than `account_ids`, if there are any.
     """
@@ -42,30 +47,49 @@ async def discover(
         aws.expect(*((service, False) for service in usual), ("ec2", True))
     reader = Reader(aws, stack, desired, everything=everything, shared=shared)
     reader.eager = eager
+    reader.lenient = lenient
     return await discover_by(reader, account_ids)
 
 
 async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Discovery:
     """`discover`, through a reader of its own, whose reads end with it where one fails."""
-    elsewhere = asyncio.ensure_future(_read_foreign(reader))
-    own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in load_kinds().items()}
+    unread: dict[str, AwsError] = {}
+
+    async def allowed(name: str, read: Awaitable[_T], nothing: _T) -> _T:
+        try:
+            return await read
+        except AwsError as error:
+            if not reader.lenient or error.code not in DENIED:
+                raise
+            unread[name] = error
+            return nothing
+
+    def begin(name: str, read: Awaitable[_T], nothing: _T) -> asyncio.Future[_T]:
+        return asyncio.ensure_future(allowed(name, read, nothing))
+
+    elsewhere = begin("what the spec names by id", _read_foreign(reader), ({}, []))
+    own = {name: begin(name, kind.discover(reader), []) for name, kind in load_kinds().items()}
     # where they depend on another answer they don't wait for the rest
     account = read_account(reader.aws, account_ids) if reader.eager else _account(reader, account_ids)
     identity = asyncio.ensure_future(account)
     instances = None if reader.eager else own["instance"]
-    images = asyncio.ensure_future(_images(reader.aws, tuple(reader.desired.values()), instances))
+    images = begin("images", _images(reader.aws, tuple(reader.desired.values()), instances), ({}, []))
     tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, *own.values()]
     try:
         await asyncio.gather(*tasks)
         resources = tuple(item for task in own.values() for item in task.result())
         foreign, missing = elsewhere.result()
-        taken, unowned = await _taken(reader)
+        taken, unowned = ({}, frozenset[str]()) if unread else await _taken(reader)
     except BaseException:  # an interruption too: no read may go on behind it
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await reader.cancel()
         raise
+    if unread:
+        await reader.cancel()  # what was begun for those that couldn't be read
+        if not resources:
+            raise next(iter(unread.values()))
     return Discovery(
         identity.result(),
         resources,
@@ -76,6 +100,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         findings=(*missing, *images.result()[1]),
         warnings=tuple(reader.warnings),
         kept={key: (item.id, item.zone) for key, item in reader.kept.items()},
+        unread={name: str(error) for name, error in sorted(unread.items())},
     )
 
 
@@ -89,9 +114,10 @@ async def _taken(reader: Reader) -> tuple[dict[tuple[str, str], str], frozenset[
 
 async def _account(reader: Reader, allowed: Collection[str]) -> str:
     """`read_account`, without a call where the account has a load balancer or a target group: their ARNs say it."""
-    arns = await asyncio.gather(reader.load_balancer_arns(), reader.target_group_arns())
-    for arn in [arn for part in arns for arn in part][:1]:
-        reader.aws.learn_account(arn)
+    with ignoring(*DENIED):  # who reads them tells it
+        arns = await asyncio.gather(reader.load_balancer_arns(), reader.target_group_arns())
+        for arn in [arn for part in arns for arn in part][:1]:
+            reader.aws.learn_account(arn)
     return await read_account(reader.aws, allowed)
 
 

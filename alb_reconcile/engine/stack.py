@@ -290,13 +290,16 @@ class Standing:
 
 
 def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
-    """What is missing or differs, and which of several resources at one address stay. It asks AWS nothing."""
+    """What is missing or differs, and which of several resources at one address stay. It asks AWS nothing. Where something couldn't
+    be read, what refers to it can't be compared, so nothing is said of what differs."""
     shown = Counter(item.address for item in discovery.resources if not item.is_gone)
     if not shown or target.destroy:  # without a spec nothing says what stays
         return Standing()
     decisions = decide(target.stack, target.desired, discovery, {})
     missing = sorted(
-        address for address, item in decisions.desired.items() if item.found is None and address not in shown
+        address
+        for address, item in decisions.desired.items()
+        if item.found is None and address not in shown and address.kind not in discovery.unread
     )
     fates = dict.fromkeys(decisions.to_delete, "deletes")
     differs = {found.address for found, _ in decisions.to_delete.values()}
@@ -315,6 +318,8 @@ def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
         elif wanted.found is found or (wanted.found is None and found.is_leaving):
             ill.append(found)
     told = {known: fates[known] for known in several if known in fates}
+    if discovery.unread:
+        told, differs = {}, set()
     return Standing(tuple(missing), told, tuple(ill), frozenset(resting), tuple(sorted(differs)))
 
 

@@ -47,6 +47,8 @@ class Reader:
         """Whether it reads also what only a spec that says it would have it read: who asks wants all that there is."""
         self.eager = False
         """Whether it reads at once what no other answer may turn out to make needless."""
+        self.lenient = False
+        """Whether what these credentials may not read is left out, so that the rest can be shown; nothing may be planned by it."""
         self.warnings: list[str] = []
         """What was read besides that a user should know of."""
         self.kept: Mapping[tuple[Address, str], Any] = {}

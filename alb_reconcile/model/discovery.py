@@ -57,3 +57,5 @@ class Discovery:
     """The volumes that outlive their instances, by its address and their name: id and zone."""
     keeps_unsupported: bool = True
     """Whether what no spec can say is to stay; the user may say otherwise."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """What these credentials may not read, as a rule a kind, with AWS's answer; only who asks for the rest gets a discovery with such gaps."""

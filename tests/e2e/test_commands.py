@@ -128,6 +128,7 @@ def test_a_stack_lives(sandbox: Tool, account: Account) -> None:
         "resources",
         "not_ready",
         "differs",
+        "unknown",
         "urls",
         "warnings",
     ]

@@ -23,6 +23,11 @@ def test_denied(scene: Scene) -> None:
             scene.run("plan" if action.startswith("Describe") else "apply", *_yes(action), "small.yaml")
             if action == "CreateSubnet":
                 scene.run("sync", "small.yaml")
+        gate.faults = {"DescribeSubnets": DENIED}
+        scene.note("DescribeSubnets is denied")
+        scene.run("status", "small.yaml")
+        scene.run("status", "--format", "json", "small.yaml")
+        gate.faults = {"CreateTags": DENIED}
         scene.run("destroy", "--yes", "small.yaml")
         scene.note("the credentials have expired")
         gate.faults = {"*": EXPIRED}

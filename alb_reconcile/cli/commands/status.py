@@ -34,17 +34,20 @@ class StatusOptions:
 
 def status(options: StatusOptions) -> ExitCode:
     """Show each resource, the health of the targets, and the URLs. With --detailed-exitcode it exits with 2 where something
-    is missing, not ready, or not as the spec says."""
-    is_in_order = True
+    is missing, not ready, or not as the spec says; with 1 where something couldn't be read."""
+    is_in_order = is_known = True
     for target in _targets(options):
-        found, standing = with_stack(options.connection, target, look)
+        found, standing = with_stack(options.connection, target, look, lenient=True)
         view = StatusView(
             target.stack, target.region, found, local_urls(options.connection), standing,
             " (the sandbox's clock)" if options.connection.sandbox else "", has_local_urls(options.connection),
             target.spec_file,
         )  # fmt: skip
         options.output.show(view, status_text, status_json)
+        is_known &= not found.unread
         is_in_order &= not (view.not_ready or view.differing or (target.desired and not view.is_there))
+    if not is_known:
+        return ExitCode.FAILED
     return ExitCode.OK if is_in_order or not options.detailed_exitcode else ExitCode.CHANGES
 
 

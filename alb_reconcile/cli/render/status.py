@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from alb_reconcile.api.serving import listeners, unready, urls
+from alb_reconcile.api.serving import listeners, not_ready, urls
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import Standing
-from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.shown import id_and_name
@@ -46,7 +45,15 @@ class StatusView:
         number = len(self.standing.missing)
         verb = "resource is" if number == 1 else "resources are"
         lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
-        return [*unserved(self.discovery.resources), *unready(self.discovery, self.standing), *lines]
+        return [*not_ready(self.discovery, self.standing), *lines]
+
+    @property
+    def unknown(self) -> Mapping[str, list[str]]:
+        """What couldn't be read, by why."""
+        by_error: dict[str, list[str]] = defaultdict(list)
+        for name, error in self.discovery.unread.items():
+            by_error[error].append(name)
+        return by_error
 
     @property
     def is_there(self) -> bool:
@@ -123,6 +130,7 @@ def status_json(view: StatusView) -> str:
             "resources": resources,
             "not_ready": view.not_ready,
             "differs": [str(address) for address in view.standing.differs],
+            "unknown": [{"kinds": kinds, "error": error} for error, kinds in view.unknown.items()],
             "urls": urls(view.discovery, view.local),
             "warnings": list(view.discovery.warnings),
         },
@@ -157,7 +165,12 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
         status = style.paint(f"{row.status:<{broad}}", row.color)
         line = f"  {row.address!s:<{width}}  {status}  {style.paint(row.known, 'dim')}"
         yield (f"{line}  {row.reason}" if row.reason else line).rstrip()
-    if told := [*(f"Not ready: {item}" for item in view.not_ready), *filter(None, [view.differing])]:
+    told = [
+        *(f"Not ready: {item}" for item in view.not_ready),
+        *filter(None, [view.differing]),
+        *(f"Unknown: {', '.join(kinds)}: {error}" for error, kinds in view.unknown.items()),
+    ]
+    if told:
         yield ""
         yield from (style.paint(line, "yellow") for line in told)
     if found := url_lines(view.discovery, view.local, awaits_local=view.awaits_local):
