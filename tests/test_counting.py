@@ -36,4 +36,7 @@ def test_the_history_adds_up() -> None:
     assert "2 deleted, 1 failed, 3 not done, " in history_text(History((record,), 0), Style(colored=False))
     left = made(result="left", steps=tuple(replace(step, how="withheld") for step in (*REPLACED, *CHANGED)))
     lines = history_text(History((left,), 0), Style(colored=False)).splitlines()[1:]
-    assert [line.split(" left")[0].strip() for line in lines[1:]] == ["· replace instance.web-1", "· update listener.a"]
+    assert [line.split(" not corrected")[0].strip() for line in lines[1:]] == [
+        "· replace instance.web-1",
+        "· update listener.a",
+    ]

@@ -47,7 +47,7 @@ def test_the_walk_finds_options_and_arguments() -> None:
     assert {
         ("apply", "--plan"), ("plan", "--out"), ("apply", "SPEC"), ("verify", "--ca-file"), ("sync", "--policy"),
         ("sync", "SPEC|DIRECTORY|GLOB"), ("history", "--state-dir"), ("init", "FILE"), ("sandbox", "--serve"),
-        ("lock", "--lease"), ("move", "NEW"), ("destroy", "--region"), ("adopt", "ADDRESS=ID"),
+        ("lock", "--lease"), ("move", "OLD NEW"), ("destroy", "--region"), ("adopt", "ADDRESS=ID"),
     } <= names  # fmt: skip
 
 

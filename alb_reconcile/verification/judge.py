@@ -228,7 +228,7 @@ def _on_health(group: Group, after: Group) -> list[str]:
     """Registered targets are expected to answer; those that can't, before nor after, are named. In a roll some join and some leave meanwhile."""
     if group.fails_open and after.fails_open:
         return [f"no target of {group.name} is healthy, so all of them get requests (fail-open)"]
-    if group.targets and all(item.health == "unused" for item in (*group.targets, *after.targets)):
+    if group.targets and all(item.reason.startswith("Target.NotInUse") for item in (*group.targets, *after.targets)):
         return [f"{group.name} gets no requests: nothing that listens forwards to it now; see alb-reconcile plan"]
     still = {(item.id, item.port) for item in after.targets if item.health not in _FINE}
     unhealthy = [item.label for item in group.targets if item.health not in _FINE and (item.id, item.port) in still]

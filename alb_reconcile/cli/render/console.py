@@ -16,8 +16,8 @@ _OBEYED: Final = re.compile(
 """The colours of `Style`, which stay, and whatever else a terminal obeys."""
 
 
-_ADVISED: Final = re.compile(r"\balb-reconcile (?:adopt|apply|destroy|move|plan|release)(?= [^-(\s])")
-"""A command that is advised: with a spec behind it."""
+_ADVISED: Final = re.compile(r"\balb-reconcile (?:adopt|apply|destroy|move|plan|release)(?= [^-(\s])(?! without )")
+"""A command that is advised: with a spec behind it, and not a run that is named."""
 
 
 def emit(text: str) -> None:
