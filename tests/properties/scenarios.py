@@ -219,9 +219,8 @@ def failures_of(name: str, parts: int, part: int, *, lag: float = 0.0, tries: in
         world.strict.lag = lag
         world.clock.advance(lag)
         world.watch()
-        with world.moments() as moments:
+        with world.moments(part, parts) as tried:
             world.apply(way.target, **way.run_options)
-        tried = moments[part::parts]
         for moment in tried:
             world.go_back(moment)
             try:

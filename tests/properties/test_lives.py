@@ -115,10 +115,10 @@ def test_a_run_that_is_cut_short_is_finished_by_the_next(kind: str) -> None:
         with watched() as world:
             begin(world, kind, way)
             lost_at = [(number, world.moment()) for number in range(1 + len(kind) % EVERY, 200 if SOAK else 40, EVERY)]
-            with world.moments() as moments:
+            with world.moments(len(name) % EVERY, EVERY) as moments:
                 writes = sum(world.converge(way.target, **way.run_options).writes.values())
             good = _end_of(world, way)
-            for moment in moments[len(name) % EVERY :: EVERY]:
+            for moment in moments:
                 world.go_back(moment)
                 wrong += _finished(world, way, good, f"{name}, killed {moment.words}")
             for number, moment in lost_at:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import os
 import pickle
@@ -89,6 +90,8 @@ class WatchedWorld(World):
         """What AWS has answered to the same question at the same moment."""
         self._names: dict[str, str] = {}
         self._moments: list[Moment] | None = None
+        self._last = -1.0
+        self._wanted: Iterator[bool] = iter(())
         self.strangers: dict[str, str] = {}
         """What stands in specs for what somebody else owns, by its id here."""
 
@@ -120,7 +123,7 @@ class WatchedWorld(World):
         if self._moments is None or operation.startswith(READS):
             return self._answer(service, operation, params)
         number = sum(not name.startswith(READS) for name, _ in self.log) + 1
-        if not self._moments or self._moments[-1].time != self.clock.now():
+        if self._last != self.clock.now():
             self._keep(f"before call {number}, {operation}")  # else it is the moment after the call before
         answer = self._answer(service, operation, params)
         self._keep(f"after call {number}, {operation}")
@@ -148,13 +151,16 @@ class WatchedWorld(World):
 
     def _keep(self, words: str) -> None:
         assert self._moments is not None
-        self._moments.append(self.moment(words))
+        self._last = self.clock.now()
+        if next(self._wanted):
+            self._moments.append(self.moment(words))
 
     @contextmanager
-    def moments(self) -> Iterator[list[Moment]]:
-        """Collects what the account is before and after each mutating call."""
+    def moments(self, first: int = 0, every: int = 1) -> Iterator[list[Moment]]:
+        """Collects what the account is before and after each mutating call, or from one of these on each so many-th."""
         found: list[Moment] = []
-        self._moments = found
+        self._moments, self._last = found, -1.0
+        self._wanted = (number >= first and (number - first) % every == 0 for number in itertools.count())
         try:
             yield found
         finally:
