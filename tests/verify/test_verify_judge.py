@@ -104,15 +104,8 @@ class TestShares:
 
     def test_a_group_to_which_nothing_forwards_is_told_as_that(self) -> None:
         """Somebody has given the listener a fixed response: no target is ill, and there are no others."""
-        unused = replace(
-            WEB,
-            targets=(
-                replace(
-                    ONE, health="unused", reason="Target.NotInUse Target group is not configured to receive traffic"
-                ),
-                replace(TWO, health="unused"),
-            ),
-        )
+        told = "Target.NotInUse Target group is not configured to receive traffic"
+        unused = replace(WEB, targets=tuple(replace(item, health="unused", reason=told) for item in (ONE, TWO)))
         found = verdict([None] * 60, unused, unused)
         assert "web gets no requests: nothing that listens forwards to it now; see alb-reconcile plan" in found.problems
         assert not any("the others" in text for text in found.problems)
