@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import sys
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture.engine import ConjectureRunner
 from moto.core import models
+
+from alb_reconcile.cli import main
+from alb_reconcile.cli.options.parser import make_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +48,8 @@ _keys: Any = serialization
 _keys.load_pem_private_key = cache(_keys.load_pem_private_key)
 # Each time moto begins, it prepares six thousand answers for the library requests, which nobody here uses.
 vars(models)["RESPONSES_METHODS"] = ()
+# What only parses needs no parser of its own; to make one takes longer than most commands that tests run.
+vars(main)["make_parser"] = cache(make_parser)
 settings.load_profile("soak" if os.environ.get("SOAK") else "suite")
 
 
@@ -54,11 +61,27 @@ def only_fresh() -> Iterator[None]:
         yield
 
 
+_PARTS = {"load": (0,), "docs": (1,), "golden": (1,), "e2e": (2, 3)}
+"""The quarters of the list that folders begin; a folder's modules take turns."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes or waits longest begins first, so that it doesn't stand alone at the end."""
-    longest = ("docs", "load", "golden", "e2e", "properties")
-    places = {name: place for place, name in enumerate(longest)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, len(longest)))
+    """What waits longest begins first, so that it doesn't stand alone at the end: each of pytest's workers begins with a part
+    of the list, which is a quarter of it in `make test`. What takes long follows, and modules stay together."""
+    parts: list[list[pytest.Item]] = [[], [], [], []]
+    modules: defaultdict[Path, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        modules[item.path].append(item)
+    turns = {folder: itertools.cycle(numbers) for folder, numbers in (*_PARTS.items(), ("properties", range(4)))}
+    rest: list[pytest.Item] = []
+    for path in sorted(modules, key=lambda path: [*turns, path.parent.name].index(path.parent.name)):
+        turn = turns.get(path.parent.name)
+        (parts[next(turn)] if turn else rest).extend(modules[path])
+    for number, part in enumerate(parts):
+        missing = max(0, len(items) * (number + 1) // len(parts) - sum(map(len, parts[: number + 1])))
+        part += rest[:missing]
+        del rest[:missing]
+    items[:] = itertools.chain.from_iterable(parts)
 
 
 def pytest_collection_finish() -> None:

@@ -18,7 +18,7 @@ for module in pkgutil.walk_packages(alb_reconcile.__path__, "alb_reconcile."):
         importlib.import_module(module.name)
 for name in ("anyio", "anyio._backends._asyncio", "anyio.streams.tls", "httpcore", "tenacity"):  # which they read late
     importlib.import_module(name)
-importlib.import_module("alb_reconcile.cli.options.parser").make_parser()
+vars(importlib.import_module("alb_reconcile.cli.main"))["make_parser"]()
 session = boto3.Session("testing", "testing", region_name="us-east-1")
 for service in ("ec2", "elbv2", "sts", "ssm"):
     session.client(service)

@@ -76,7 +76,7 @@ def test_a_page_that_nobody_finds() -> None:
 @pytest.mark.usefixtures("fresh")
 def test_what_has_no_word_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An option, a key of a spec and one of an output."""
-    whole = parser.make_parser.__wrapped__()  # one of its own, which it changes
+    whole = parser.make_parser()
     name, command = next(iter(docs_reference.commands(whole)))
     command.add_argument("--silent-option")
     monkeypatch.setattr(docs_reference, "make_parser", lambda: whole)

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from alb_reconcile.cli.options.exporting import add_exporting
@@ -89,9 +89,8 @@ def _add(
     return command
 
 
-@cache
 def make_parser() -> argparse.ArgumentParser:
-    """The whole command line, made once."""
+    """The whole command line."""
     parser = Parser(
         prog="alb-reconcile",
         description="An HTTP service behind an AWS Application Load Balancer, from one YAML file.",
