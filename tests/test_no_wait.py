@@ -216,7 +216,7 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     run(*APPLY, spec=rolled, code=1)
     (new,) = _instances(account) - {old}
     told = run("status", FILE)
-    both = [line for line in told if line.startswith("  ") and "web-1" in line]
+    both = [line for line in told if re.match(r"  \S+[./]web-1(:80)? ", line)]
     rows = [re.sub(r"since \S+ \S+Z; ", "", line).split(maxsplit=3) for line in both]
     assert sorted(rows) == sorted(
         [address, status, f"{known}{port}", what]
