@@ -77,22 +77,23 @@ class _Reader:
         return lambda value: {str(key): item(one) for key, one in value.items() if one is not None}
 
     def _structure(self, shape: Any, path: str) -> Read:
-        known: dict[type, list[tuple[str, tuple[str, ...], Read | None, Read]]] = {}
+        known: dict[Any, list[tuple[str, tuple[str, ...], Read | None, Read]]] = {}
         readers: dict[str, Read] = {}
 
         def members(example: Any) -> list[tuple[str, tuple[str, ...], Read | None, Read]]:
             """With the names by which objects of that kind may have each."""
             if not readers:
                 readers.update({name: self.of(member, f"{path}.{name}") for name, member in shape.members.items()})
-            return [
+            found = [
                 (name, _names(example, shape, name), self._transform(f"{path}.{name}"), readers[name])
                 for name in shape.members
             ]
+            return [item for item in found if item[2] or any(_may_have(example, name) for name in item[1])]
 
         def read(value: Any) -> Any:
             if value is None:
                 return _ABSENT
-            kind = type(value)
+            kind = _kind(value)
             if kind not in known:
                 known[kind] = members(value)
             look = _look(value)
@@ -115,6 +116,25 @@ class _Reader:
         """It is looked up when it is used: some answers have a member only if the request asks for it (`_include_in_response`)."""
         found = next((end for end in self._transforms if path.endswith(end)), None)
         return None if found is None else lambda value: self._transforms[found](value)
+
+
+def _kind(value: Any) -> Any:
+    """What has the same names is of one kind."""
+    if type(value) is dict:
+        return tuple(value)
+    return (type(value), *vars(value)) if _is_plain(type(value)) else type(value)
+
+
+@cache
+def _is_plain(kind: type) -> bool:
+    """Whether the names of an object are those of its class and of its own dictionary."""
+    return kind.__dictoffset__ != 0 and not hasattr(kind, "__getitem__") and not hasattr(kind, "__getattr__")
+
+
+def _may_have(example: Any, name: str) -> bool:
+    if type(example) is dict:
+        return name in example
+    return not _is_plain(type(example)) or name in vars(example) or hasattr(type(example), name)
 
 
 def _look(value: Any) -> Callable[[str, Any], Any]:

@@ -155,6 +155,11 @@ class Aws:
         *,
         once: bool = False,
     ) -> Response:
+        try:
+            return await self._once(service, operation, params, once=once)
+        except AwsError as error:
+            unread = [error]
+
         from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
         refused: list[float] = []  # when; before that, who called has waited for its turn
@@ -166,13 +171,18 @@ class Aws:
             limit = next((limits[key] for key in limits if error.matches(key)), -1.0)
             return refused[-1] - refused[0] < max(limit, THROTTLED if error.is_throttled else -1.0)
 
+        async def attempt() -> Response:
+            if unread:  # the first one: tenacity costs more than all else here, and nearly every call succeeds
+                raise unread.pop()
+            return await self._once(service, operation, params, once=once)
+
         retrying = AsyncRetrying(
             retry=retry_if_exception(not_yet),
             wait=wait_random_exponential(1, 15, min=1),
             sleep=self.sleep,
             reraise=True,
         )
-        result: Response = await retrying(self._once, service, operation, params, once=once)
+        result: Response = await retrying(attempt)
         return result
 
     async def _once(

@@ -90,6 +90,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self._mock = moto.mock_aws() if mock else None
         self._lock = threading.RLock()
         self._undo: ExitStack | None = None
+        self._settled: tuple[Any, ...] = ()  # the last time, at which nothing happens any more
         self._health = Health()
         self._history = History()
         self._pager = Pager()
@@ -142,7 +143,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         if self._undo:
             self._undo.close()
             self._undo = None
-        self._history = History()
+        self._history, self._settled = History(), ()
 
     def _patches(self) -> list[tuple[Any, str, Any]]:
         return [
@@ -198,7 +199,10 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         return self._history.shown(world, now - behind) if behind > 0 else nullcontext()
 
     def _settle(self, world: World, now: float) -> None:
-        settle(world, now, self.timing, self._health, self._keep)
+        settled = (world, now, self.changes, world.ec2, world.elb)
+        if settled != self._settled or self._health.hook is not None:
+            settle(world, now, self.timing, self._health, self._keep)
+            self._settled = settled
 
     def _keep(self, world: World, until: float) -> None:
         if self.lag > 0:
@@ -223,7 +227,8 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         if self._throttling is not None:
             self._throttling.take(service, call, now)
         if reading:
-            show_states(world, seen)
+            if behind > 0:
+                show_states(world, seen)
             return ActionResult(self._read(service, call, proceed))
         self.changes += 1
         references.check(call, self.reference_lag)
@@ -241,7 +246,6 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         asked = self._pager.asked(service, call)
         with filters.clear_refusal(call):
             result = self._perform(service, call, proceed)
-        show_states(call.world, call.now)
         return self._pager.page(service, call, asked, result, self.page_size) if asked else result
 
     def _perform(self, service: str, call: Call, proceed: Callable[[], Any]) -> Any:
@@ -281,12 +285,12 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         _, _, _, region, account, _ = arn.split(":", 5)
         world = World(account, region)
         with self._lock:
-            self.changes += 1
             now = self.clock()
             self._settle(world, now)
             world.ledger.unhealthy.pop((arn, instance_id), None)
             if reason:
                 world.ledger.unhealthy[(arn, instance_id)] = reason
+            self.changes += 1
             self._settle(world, now)
 
     def hide_interface(self, interface_id: str, region: str = "us-east-1", account: str = DEFAULT_ACCOUNT_ID) -> None:

@@ -7,6 +7,9 @@ from functools import cache
 from typing import Any
 
 
+_SPECIAL = frozenset("*?\\")
+
+
 @cache
 def pattern(wanted: str) -> re.Pattern[str]:
     """AWS EC2, 'List and filter using the CLI and API': * and ? are wildcards, a backslash takes that away, and
@@ -16,8 +19,20 @@ def pattern(wanted: str) -> re.Pattern[str]:
     return re.compile("".join(wild.get(p) or re.escape(p[1:] if len(p) > 1 else p) for p in parts), re.DOTALL)
 
 
+@cache
+def _told_apart(wanted: tuple[Any, ...]) -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
+    """A filter's values that are meant literally, and the others: a list may have hundreds of elements to be matched."""
+    texts = [str(one) for one in wanted]
+    wild = [text for text in texts if _SPECIAL.intersection(text)]
+    return frozenset(texts).difference(wild), tuple(map(pattern, wild))
+
+
 def matches(value: Any, wanted: Iterable[Any]) -> bool:
     """Any of the filter's values matches the value, or any of its elements where it is a list."""
+    return _matches(value, tuple(wanted))
+
+
+def _matches(value: Any, wanted: tuple[Any, ...]) -> bool:
     if value is None:
         return False
     if isinstance(value, bool):
@@ -25,5 +40,7 @@ def matches(value: Any, wanted: Iterable[Any]) -> bool:
     if isinstance(value, datetime):
         value = value.isoformat(timespec="milliseconds")
     if isinstance(value, str | int):
-        return any(pattern(str(one)).fullmatch(str(value)) for one in wanted)
-    return any(matches(element, wanted) for element in value)
+        literal, wild = _told_apart(wanted)
+        text = str(value)
+        return text in literal or any(one.fullmatch(text) for one in wild)
+    return any(_matches(element, wanted) for element in value)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from moto.ec2.models.instances import InstanceState
+
 from . import nat
 from .clock import Timing
 from .ec2_endpoints import end_endpoint
@@ -29,17 +31,15 @@ def settle(
 
 def show_states(world: World, now: float) -> None:
     """Write the states that hold at that time into moto's objects. It changes nothing else."""
-    from moto.ec2.models.instances import InstanceState
-
-    ledger = world.ledger
+    ec2, ledger = world.ec2, world.ledger
     for instance in world.instances():
         if instance.id in ledger.instances:
             state = ledger.instances[instance.id].state(now)
             if instance._state.name != state:
                 instance._state = InstanceState(state, STATE_CODES[state])
     for endpoint_id, timeline in ledger.endpoints.items():
-        if endpoint_id in world.ec2.vpc_end_points:
-            world.ec2.vpc_end_points[endpoint_id].state = timeline.state(now)
+        if endpoint_id in ec2.vpc_end_points:
+            ec2.vpc_end_points[endpoint_id].state = timeline.state(now)
     nat.show(world, now)
     for arn, balancer in world.elb.load_balancers.items():
         balancer.state = ledger.balancers[arn].state(now) if arn in ledger.balancers else "active"

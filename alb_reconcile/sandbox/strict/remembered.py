@@ -7,6 +7,7 @@ from typing import Any
 import moto.core.responses
 from moto.core.serialize import AttributePicker, AttributePickerContext, XFormedAttributePicker
 from moto.core.utils import camelcase_to_underscores, method_names_from_class
+from moto.ec2.models.instance_types import InstanceTypeOfferingBackend
 
 method_of = functools.cache(camelcase_to_underscores)
 """The name of the method that answers an action."""
@@ -27,7 +28,16 @@ def _remembering(original: Any) -> Any:
     return get_possible_keys
 
 
+def _is_offered(self: Any, offering: dict[str, Any], filters: Any, location_type: str) -> bool:
+    """One that is asked for by its type alone, as each launch does of all that there are."""
+    if filters.keys() == {"instance-type"}:
+        return offering["InstanceType"] in filters["instance-type"]
+    return bool(_matches_filters(self, offering, filters, location_type))
+
+
+_matches_filters = InstanceTypeOfferingBackend.matches_filters
 _patches = [
+    (InstanceTypeOfferingBackend, "matches_filters", _is_offered),
     (moto.core.responses, "camelcase_to_underscores", method_of),
     (moto.core.responses, "method_names_from_class", _method_names),
     *(

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar
 
 
@@ -113,15 +114,11 @@ class World:
 
     @property
     def ec2(self) -> Any:
-        from moto.ec2.models import ec2_backends
-
-        return self._here(ec2_backends)
+        return self._here(_backends()[0])
 
     @property
     def elb(self) -> Any:
-        from moto.elbv2.models import elbv2_backends
-
-        return self._here(elbv2_backends)
+        return self._here(_backends()[1])
 
     def _here(self, backends: Any) -> Any:
         # moto's own look-up, which makes what isn't there, takes a lock each time
@@ -193,6 +190,14 @@ class World:
         arns = [*elb.load_balancers, *elb.target_groups, *self.ledger.trust_stores]
         elbs = [*self.listeners(), *self.rules()]
         return {*named, *(o.id for o in listed), *arns, *(o.arn for o in elbs)}
+
+
+@cache
+def _backends() -> tuple[Any, Any]:
+    from moto.ec2.models import ec2_backends
+    from moto.elbv2.models import elbv2_backends
+
+    return ec2_backends, elbv2_backends
 
 
 def private_addresses(instance: Any) -> list[str]:
