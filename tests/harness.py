@@ -120,8 +120,7 @@ def shop(certificate: str) -> Spec:
 
 def load(spec: Spec) -> Stack:
     """A spec as the loader makes it. Raises SpecError."""
-    text = yaml.dump(spec, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False)
-    return _parsed(text)
+    return _parsed(json.dumps(spec, ensure_ascii=False))  # which is YAML, too, and written ten times as fast
 
 
 @lru_cache(maxsize=64)

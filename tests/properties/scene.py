@@ -62,7 +62,6 @@ class Scene:
     def reset(self) -> None:
         """Undo everything."""
         self.account.go_back(self._kept)
-        self._kept = self.account.moment()
 
     def of(self, kind: str) -> Iterator[tuple[Observed, Desired | None]]:
         """What there was of a kind, and what the spec wants of it."""

@@ -49,7 +49,6 @@ def test_what_a_kind_may_not_do_is_told_and_the_next_run_finishes(kind: str) -> 
             good = look_of(world, way), census(world)
             for operation in called:
                 world.go_back(start)
-                start = world.moment()
                 try:
                     check(world, way, operation, good)
                 except AssertionError as error:

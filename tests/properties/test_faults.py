@@ -106,7 +106,8 @@ def test_what_is_denied_is_named_the_rest_is_done_and_the_next_run_finishes(name
     actions = list(dict.fromkeys(uninterrupted(name)[2]))
     with watched() as world:
         begun(world, way)
-        for action, start in [(action, world.moment()) for action in actions]:
+        start = world.moment()
+        for action in actions:
             world.go_back(start)
             denied = Denied(action)
             try:
@@ -143,7 +144,8 @@ def test_a_change_whose_reply_is_no_answer_was_made(name: str) -> None:
     numbers = range(1, len(changes) - 2, 1 if SOAK else 5)  # tags may be written by fewer calls
     with watched() as world:
         begun(world, way)
-        for number, start in [(number, world.moment()) for number in numbers]:
+        start = world.moment()
+        for number in numbers:
             world.go_back(start)
             lost = Lost(number, "InvalidResponse")
             try:

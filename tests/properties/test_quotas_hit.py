@@ -78,7 +78,6 @@ def test_a_quota_that_is_hit_half_way_is_told_and_the_next_run_with_room_finishe
             numbers = range(1, whole.counted + 1)
             for number in numbers if SOAK else {*numbers[:1], *numbers[-1:]}:
                 world.go_back(start)
-                start = world.moment()
                 try:
                     check(world, way, Filled(code, number), good)
                 except AssertionError as error:

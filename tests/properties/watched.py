@@ -25,7 +25,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock, acm
 from alb_reconcile.sandbox.strict.health import balancer_of
-from alb_reconcile.sandbox.strict.history import copies, put_in_place
+from alb_reconcile.sandbox.strict.history import Copy, put_in_place
 from alb_reconcile.sandbox.strict.world import World as Account
 from tests import direct
 from tests.harness import CATALOGUE, FAKE_ENVIRONMENT, READS, REGION, Spec, World, load
@@ -59,7 +59,7 @@ class Moment:
 
     words: str
     time: float
-    backends: tuple[Any, Any]
+    backends: Copy
     identities: dict[str, Any]
     certificates: dict[str, Any]
     records: dict[str, list[Any]]
@@ -145,7 +145,7 @@ class WatchedWorld(World):
         """The account as it is now."""
         past = dict(self.strict._history._past)
         return Moment(
-            words, self.clock.now(), copies(self.account), _identities(), acm.copied(ACCOUNT, REGION), _records(), past,
+            words, self.clock.now(), Copy(self.account), _identities(), acm.copied(ACCOUNT, REGION), _records(), past,
             dict(self.lows),
         )  # fmt: skip
 
@@ -167,12 +167,15 @@ class WatchedWorld(World):
             self._moments = None
 
     def go_back(self, moment: Moment) -> None:
-        """Let the account be what it was then; once for each moment, since it is used up."""
-        put_in_place(self.account, *moment.backends)
-        vars(iam_backends[ACCOUNT]["aws"]).update(moment.identities)
-        vars(acm_backends[ACCOUNT][REGION]).update(moment.certificates)
+        """Let the account be what it was then, as often as needed."""
+        put_in_place(self.account, *moment.backends.make())
+        iam, certificates = vars(iam_backends[ACCOUNT]["aws"]), vars(acm_backends[ACCOUNT][REGION])
+        iam.update(moment.identities)
+        iam.update(_identities())
+        certificates.update(moment.certificates)
+        certificates.update(acm.copied(ACCOUNT, REGION))
         for zone, records in moment.records.items():
-            vars(_zones()[zone]).update(rrsets=records, strict_served=None, busy_until=0.0)
+            vars(_zones()[zone]).update(rrsets=list(records), strict_served=None, busy_until=0.0)
         self.strict._history._past = dict(moment.past)
         self.clock._now = moment.time
         self._seen = None

@@ -1,9 +1,15 @@
 """Eventual consistency: describes may show the world as it was some seconds ago."""
 
-import copy
-from collections.abc import Iterator
+import copyreg
+import io
+import pickle
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
+
+from moto.ec2.models import EC2Backend
+from moto.iam.models import InstanceProfile
 
 from .world import World
 
@@ -15,35 +21,78 @@ class History:
     """Copies of the world as it was before each change, with the time until which each one held."""
 
     def __init__(self) -> None:
-        self._past: dict[World, list[tuple[float, Any, Any]]] = {}
+        self._past: dict[World, list[tuple[float, Copy]]] = {}
 
     def keep(self, world: World, until: float, horizon: float) -> None:
         """The world is about to change: keep what it was, and drop what nobody can look back to."""
         past = [entry for entry in self._past.get(world, []) if entry[0] > horizon]
-        self._past[world] = [*past, (until, *copies(world))]
+        self._past[world] = [*past, (until, Copy(world))]
 
     @contextmanager
     def shown(self, world: World, at: float) -> Iterator[None]:
         """Within the block moto's backends are those of that time."""
-        held = next((entry for entry in self._past.get(world, []) if entry[0] > at), None)
+        held = next((copy for until, copy in self._past.get(world, []) if until > at), None)
         if held is None:
             yield
             return
         present = world.ec2, world.elb
-        put_in_place(world, held[1], held[2])
+        put_in_place(world, *held.backends)
         try:
             yield
         finally:
             put_in_place(world, *present)
 
 
-def copies(world: World) -> tuple[Any, Any]:
-    """moto's backends of the world, as they are now."""
-    ec2, elb = world.ec2, world.elb
-    memo: dict[int, Any] = {id(getattr(ec2, name)): getattr(ec2, name) for name in SHARED}
-    for association in ec2.iam_instance_profile_associations.values():
-        memo[id(association.iam_instance_profile)] = association.iam_instance_profile
-    return copy.deepcopy(ec2, memo), copy.deepcopy(elb, memo)
+class Copy:
+    """moto's backends of a world as they are now. It is pickled, which takes a fifth of the time of a deep copy, and most copies
+    are never looked at."""
+
+    def __init__(self, world: World) -> None:
+        ec2, elb = world.ec2, world.elb
+        self._shared = {name: getattr(ec2, name) for name in SHARED}
+        self._profiles: list[InstanceProfile] = []
+        stream = io.BytesIO()
+        pickler = pickle.Pickler(stream, pickle.HIGHEST_PROTOCOL)
+        pickler.dispatch_table = copyreg.dispatch_table | {EC2Backend: _without_shared, InstanceProfile: self._keep}
+        pickler.dump((ec2, elb))
+        self._pickled = stream.getvalue()
+
+    def _keep(self, profile: InstanceProfile) -> tuple[Callable[[int], Any], tuple[int]]:
+        """IAM's own object."""
+        self._profiles.append(profile)
+        return _profile, (len(self._profiles) - 1,)
+
+    def make(self) -> tuple[Any, Any]:
+        """Backends that are as those were."""
+        ec2, elb = _Unpickler(self._pickled, self._profiles).load()
+        vars(ec2).update(self._shared)
+        return ec2, elb
+
+    @cached_property
+    def backends(self) -> tuple[Any, Any]:
+        """The same each time, for who only looks."""
+        return self.make()
+
+
+def _without_shared(backend: EC2Backend) -> tuple[Any, ...]:
+    state = {name: value for name, value in vars(backend).items() if name not in SHARED}
+    return copyreg.__newobj__, (type(backend),), state  # type: ignore[attr-defined]  # typeshed leaves it out
+
+
+def _profile(number: int) -> Any:
+    """Stands in pickles for what gives back an instance profile."""
+    raise NotImplementedError(number)
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, pickled: bytes, profiles: list[InstanceProfile]) -> None:
+        super().__init__(io.BytesIO(pickled))
+        self._profiles = profiles
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == (__name__, _profile.__name__):
+            return self._profiles.__getitem__
+        return super().find_class(module, name)
 
 
 def put_in_place(world: World, ec2: Any, elb: Any) -> None:

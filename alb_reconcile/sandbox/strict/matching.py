@@ -6,7 +6,6 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-
 _SPECIAL = frozenset("*?\\")
 
 
