@@ -20,7 +20,10 @@ from typing import Any
 
 import boto3
 import yaml
+from moto.acm.models import acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.dry_run import Transport
@@ -53,6 +56,20 @@ FAKE_ENVIRONMENT = {
 READS = ("describe_", "get_", "list_")
 CATALOGUE = ("describe_instance_types", "describe_instance_type_offerings", "get_caller_identity")
 """What AWS answers to everybody alike."""
+
+NOTHING: Mapping[str, Callable[[], bool]] = {
+    "list_buckets": lambda: not s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets,
+    "list_instance_profiles": lambda: not iam_backends[DEFAULT_ACCOUNT_ID]["aws"].instance_profiles,
+    "list_certificates": lambda: (
+        not any(vars(acm_backends[DEFAULT_ACCOUNT_ID][REGION]).get(name) for name in ("_certificates", "strict_tokens"))
+    ),
+}
+"""What each discovery reads, and whether there never was anything of it: then the answer is always the same."""
+
+
+def _asks_for_public(operation: str, params: Mapping[str, Any]) -> bool:
+    """For the parameters that AWS publishes."""
+    return operation == "get_parameters" and all(name.startswith("/aws/service/") for name in params["Names"])
 
 
 @cache
@@ -200,7 +217,7 @@ class World:
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         if "DryRun" not in params:
             self.log.append((operation, params))
-        if operation in CATALOGUE:
+        if operation in CATALOGUE or _asks_for_public(operation, params) or NOTHING.get(operation, lambda: False)():
             answer: Response = pickle.loads(_catalogued(service, operation, json.dumps(params, sort_keys=True)))
             return answer
         if service == "service-quotas" and not Place(DEFAULT_ACCOUNT_ID, REGION).ledger.quotas:
