@@ -17,6 +17,7 @@ from tests.e2e.tool import DEMO, REGION, Account, Tool, client
 from tests.harness import demo
 from tests.processes import rest_of
 from tests.properties.others import make_others, seen
+from tests.properties.seeds import SOAK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,19 +76,9 @@ def test_a_stack_lives(tool: Tool, port: int, spec: str, region: str) -> None:
     assert account.census() == before
 
 
-def test_a_destroy_that_was_killed_after_its_instances_had_ended_goes_on(tool: Tool, port: int) -> None:
-    """moto keeps the interfaces of dead instances; they are the stack's, as their instances were."""
-    account = Account(port)
-    before = account.census()
-    tool.run("apply", "--yes", DEMO)
-    found = account.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
-    account.ec2.terminate_instances(
-        InstanceIds=[item["InstanceId"] for each in found["Reservations"] for item in each["Instances"]]
-    )
-    tool.run("destroy", "--yes", DEMO)
-    assert account.census() == before
-
-
+@pytest.mark.skipif(
+    not SOAK, reason="at length; tests/properties/test_unmodified_moto.py has two stacks, one after the other"
+)
 def test_two_stacks_live_at_the_same_time_beside_others(tool: Tool, port: int) -> None:
     """Created, changed, rolled and destroyed by two processes at once, without a trace in what is somebody else's."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # not shrunk: shrinking takes many minutes, and a failing spec tells enough
 @pytest.mark.usefixtures("only_fresh")
 @settings(
-    max_examples=300 if os.environ.get("SOAK") else 2, database=None, deadline=None, print_blob=True,
+    max_examples=100 if os.environ.get("SOAK") else 2, database=None, deadline=None, print_blob=True,
     phases=[Phase.generate], derandomize=not os.environ.get("SOAK"),
 )  # fmt: skip
 @given(specs())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     pass
 
 LAGS = (0, 7, 30, 60)
-PARTS = 12
+PARTS = 18
 TRIED = {7: 1, 30: 2, 60: 5}
 """Which part of the moments the suite tries with which lag; test_interrupted.py tries each third moment, from the first on, without one."""
 SOAK = bool(os.environ.get("SOAK"))
@@ -80,7 +80,7 @@ def test_drift_is_repaired_in_one_apply_however_far_reads_lag(lag: int) -> None:
 def test_a_kill_and_lag_need_three_more_runs_at_most(name: str, lag: int, part: int) -> None:
     """Whatever the next runs can't see yet: in the end there are no duplicates, no orphans, and there was no dip.
 
-    A quarter of the moments of the way are tried with one of the lags, and at length each with each.
+    A sixth of the moments of the way are tried with one of the lags, and at length each with each.
     """
     tried, resumed, wrong = failures_of(name, PARTS, part, lag=lag, tries=3)
     assert not wrong, "\n\n".join(wrong)

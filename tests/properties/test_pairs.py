@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 SHARDS = 10
-EXAMPLES = (3000 if SOAK else 10) // SHARDS
+EXAMPLES = (1000 if SOAK else 10) // SHARDS
 ALLOW = {"delete": 999, "replace": 999, "replace-load-balancer": 9, "delete-elastic-ip": 9, "delete-load-balancer": 9}
 IN_TWO_STEPS = (
     "exists twice", "belongs to", "AWS takes five", "serves one load balancer", "in two steps", "in two applies",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.properties.campaign import Campaign
 
 SHARDS = 5
-WALKS = 300
+WALKS = 100
 
 
 @st.composite
