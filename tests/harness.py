@@ -250,7 +250,7 @@ class World:
 
         return run_virtually(self.clock, session())
 
-    def plan(self, spec: Spec, *, allow: Mapping[str, int] | None = None, destroy: bool = False) -> Plan:
+    def plan(self, spec: Spec | Stack, *, allow: Mapping[str, int] | None = None, destroy: bool = False) -> Plan:
         """Plan, and nothing else."""
         target = _target(spec, destroy=destroy)
 
@@ -356,8 +356,8 @@ def _raise_bugs(outcomes: Iterable[Outcome]) -> None:
             raise item.error.__cause__
 
 
-def _target(spec: Spec, *, destroy: bool) -> DesiredStack:
-    stack = load(spec)
+def _target(spec: Spec | Stack, *, destroy: bool) -> DesiredStack:
+    stack = spec if isinstance(spec, Stack) else load(spec)
     return DesiredStack(
         stack.name, REGION, {} if destroy else stack.desired, stack.account_ids, destroy=destroy,
         policy=stack.policy, sync=stack.sync,

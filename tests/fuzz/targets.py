@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
+from alb_reconcile.cli.commands.reconcile import _compare
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.render.output import report
 from alb_reconcile.export.foreign_names import names_in_state
@@ -25,10 +28,14 @@ from alb_reconcile.journal.webhook import make_webhook
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.locking.lease_record import LeaseRecord
 from alb_reconcile.model.errors import ReconcileError
-from alb_reconcile.spec.stack import load_policy
+from alb_reconcile.spec.stack import load_policy, parse_stack
+from tests.harness import demo, world
+from tests.kinds.hand import rich
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from alb_reconcile.model.plan import Plan
 
 SPECS = Path(__file__).parents[2] / "specs"
 FLEET = (
@@ -183,6 +190,24 @@ def _url(file: Path) -> None:
     make_webhook(file.read_bytes().decode("utf-8", "replace"), "0123456789abcdef" * 2, private=True, plain=True)
 
 
+def _planned(file: Path) -> None:
+    """Beside a stack of that name, whatever the spec makes of it."""
+    stack = parse_stack(file.read_bytes(), str(file), file.parent, {}, None)
+    with world() as account:
+        account.converge(demo())
+        account.plan(stack)
+
+
+def _saved_plan(file: Path) -> None:
+    _compare(str(file), _some_plan())
+
+
+@cache
+def _some_plan() -> Plan:
+    with world() as account:
+        return account.plan(demo())
+
+
 def _issues(file: Path) -> int:
     return len(asyncio.run(Folder(file.parent).known())) * 0
 
@@ -193,6 +218,8 @@ TARGETS: Mapping[str, Target] = {
     "diff": Target("x.yaml", _command("diff", "--format", "json", str(SPECS / "demo.yaml"), "FILE"), _specs),
     "fmt": Target("x.yaml", _command("fmt", "FILE"), _specs),
     "iam-policy": Target("x.yaml", _command("iam-policy", "--for", "apply", "FILE"), _specs),
+    "planner": Target("x.yaml", _function(_planned), lambda: [yaml.safe_dump(demo()).encode(), yaml.safe_dump(rich()).encode()]),
+    "saved plan": Target("plan.json", _function(_saved_plan), lambda: [_some_plan().to_json().encode()]),
     "policy": Target(
         "p.yaml",
         _function(lambda file: load_policy(str(file), {})),
