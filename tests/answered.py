@@ -120,9 +120,10 @@ class _Reader:
 
 def _kind(value: Any) -> Any:
     """What has the same names is of one kind."""
-    if type(value) is dict:
+    kind: Any = type(value)
+    if kind is dict:
         return tuple(value)
-    return (type(value), *vars(value)) if _is_plain(type(value)) else type(value)
+    return (kind, *vars(value)) if _is_plain(kind) else kind
 
 
 @cache
@@ -132,9 +133,10 @@ def _is_plain(kind: type) -> bool:
 
 
 def _may_have(example: Any, name: str) -> bool:
-    if type(example) is dict:
+    kind: Any = type(example)
+    if kind is dict:
         return name in example
-    return not _is_plain(type(example)) or name in vars(example) or hasattr(type(example), name)
+    return not _is_plain(kind) or name in vars(example) or hasattr(kind, name)
 
 
 def _look(value: Any) -> Callable[[str, Any], Any]:

@@ -22,7 +22,7 @@ LONGEST, LARGEST = 10, 2048
 
 def one(name: str, seconds: int) -> None:
     """Try one target until the time is over. atheris ends the process."""
-    import atheris  # type: ignore[import-not-found]  # which few have: see above
+    import atheris  # type: ignore[import-untyped]  # which few have: see above
 
     with atheris.instrument_imports(include=["alb_reconcile"]):
         from tests.fuzz.mutate import changed
