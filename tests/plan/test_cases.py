@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,17 @@ if TYPE_CHECKING:
     from alb_reconcile.model.plan import Plan
 
 FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+
+
+@cache
+def cases_of(file: Path) -> dict[str, Any]:
+    """All of a file."""
+    cases: dict[str, Any] = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return cases
+
+
 CASES = [
-    pytest.param(file, name, id=f"{file.stem}-{name.replace(' ', '-')}")
-    for file in FILES
-    for name in yaml.safe_load(file.read_text())
+    pytest.param(file, name, id=f"{file.stem}-{name.replace(' ', '-')}") for file in FILES for name in cases_of(file)
 ]
 
 
@@ -85,7 +93,7 @@ def steps_of(plan: Plan) -> list[str]:
 
 @pytest.mark.parametrize(("file", "name"), CASES)
 def test_the_plan_is_as_written(file: Path, name: str) -> None:
-    cases = yaml.safe_load(file.read_text())
+    cases = cases_of(file)
     case = cases[name]
     actual = outcome(case)
     if os.environ.get("UPDATE_CASES"):

@@ -17,7 +17,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from tests.harness import SPECS, demo, world
-from tests.plan.test_cases import CASES, plan_of
+from tests.plan.test_cases import CASES, cases_of, plan_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def plain(text: str) -> str:
 @pytest.mark.parametrize(("file", "name"), CASES)
 def test_every_step_is_named_and_every_change_told(file: Path, name: str) -> None:
     try:
-        plan = plan_of(yaml.safe_load(file.read_text())[name])
+        plan = plan_of(cases_of(file)[name])
     except (PlanError, RefusedError):
         return
     text = plan_markdown(plan)
