@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import json
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
+from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
+import alb_reconcile
+from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
-from alb_reconcile.cli.render.console import advise_with, complain, reset
+from alb_reconcile.cli.render.console import advise_with, complain, emit, emit_document, reset, runnable
+from alb_reconcile.model.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,12 +152,64 @@ def test_a_field_without_an_option_is_an_error() -> None:
 
 
 def test_a_command_that_is_advised_asks_the_same_aws(capsys: pytest.CaptureFixture[str]) -> None:
-    advise_with(("--sandbox",))
+    advise_with(("--sandbox", "--region eu-west-1"))
     try:
         complain("run this: alb-reconcile move shop.yaml vpc.a vpc.b; it is held by alb-reconcile apply (user ann)")
+        complain("see alb-reconcile stacks --region us-east-1, or `alb-reconcile destroy 'my shop.yaml'`")
+        emit(runnable("alb-reconcile apply --plan saved shop.yaml"))
+        emit_document(json.dumps({"note": "see alb-reconcile plan"}))
     finally:
         reset()
-    told = (
-        "run this: alb-reconcile move --sandbox shop.yaml vpc.a vpc.b; it is held by alb-reconcile apply (user ann)\n"
-    )
-    assert capsys.readouterr().err == told
+    read = capsys.readouterr()
+    assert read.err.splitlines() == [
+        "run this: alb-reconcile move --sandbox --region eu-west-1 shop.yaml vpc.a vpc.b; it is held by alb-reconcile apply (user ann)",
+        "see alb-reconcile stacks --sandbox --region us-east-1, or `alb-reconcile destroy --sandbox --region eu-west-1 'my shop.yaml'`",
+    ]
+    assert read.out.splitlines() == [
+        "alb-reconcile apply --sandbox --region eu-west-1 --plan saved shop.yaml",
+        '{"note": "see alb-reconcile plan --sandbox --region eu-west-1"}',
+    ]
+
+
+NAMED = re.compile(r"\balb-reconcile ((?:lock |fleet )?[a-z-]+)(?! \(| without )")
+"""A command in a text; not where a run is named that holds a stack."""
+
+
+def find_advice() -> Iterator[tuple[str, str]]:
+    """Each command that the product's texts name, with the text, without what is filled in."""
+    for file in sorted(Path(alb_reconcile.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                text = "".join(str(item.value) for item in node.values if isinstance(item, ast.Constant))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = node.value
+            else:
+                continue
+            yield from ((found[1], text) for found in NAMED.finditer(text) if found[1] in COMMANDS)
+
+
+def test_whatever_command_is_advised_asks_the_same_aws() -> None:
+    """Each one in any text of the product's; the options are those of the commands that ask AWS."""
+    asking = {name for name, parser in COMMANDS.items() if any(item.dest == "sandbox" for item in parser._actions)}
+    told: dict[str, list[str]] = {name: [] for name in COMMANDS}
+    for name, text in find_advice():
+        told[name].append(text)
+    assert len([name for name in asking if told[name]]) > 8
+    advise_with(("--sandbox",))
+    try:
+        for name in asking:
+            assert runnable(f"alb-reconcile {name}") == f"alb-reconcile {name} --sandbox"
+            for text in told[name]:
+                flagged = len(re.findall(rf"alb-reconcile {name} --sandbox", runnable(text)))
+                assert flagged == [found[1] for found in NAMED.finditer(text)].count(name), text
+        for name in COMMANDS.keys() - asking:
+            assert runnable(f"alb-reconcile {name} x.yaml") == f"alb-reconcile {name} x.yaml"
+    finally:
+        reset()
+
+
+def test_advice_has_the_options_before_aws_is_reached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "stack.yaml").write_text("")
+    where = ["--sandbox", "--profile", "my own", "--endpoint-url", "http://localhost:1", "--region", "us-west-2"]
+    assert main(["plan", *where, str(tmp_path / "stack.yaml")]) == ExitCode.INVALID
+    assert f"`alb-reconcile export {shlex.join(where)} --stack NAME`" in capsys.readouterr().err

@@ -52,8 +52,6 @@ class Wishes:
     """Where files go, below the spec's folder."""
     runs: tuple[Record, ...] = ()
     """What is recorded of the stack, the newest first, where it is one of this tool's."""
-    where: tuple[str, ...] = ()
-    """The options that have commands ask the same AWS."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         header += [_UNKNOWN, _DELETED, *gaps, *(f"Not as it runs: {text}" for text in problems)]
     else:
         given = await _needed(aws, written, adoption, wishes) if adoption else ()
-        command = " ".join(["alb-reconcile adopt", *wishes.where, wishes.file or "FILE", *_flags(written), *given])
+        command = " ".join(["alb-reconcile adopt", wishes.file or "FILE", *_flags(written), *given])
         header.append(f"To bring it under management: {printable(command)}")
         header += [f"Not adoptable as it is: {text}" for text in problems]
     count = len(adoption.target.desired) if adoption else len(written.ids)

@@ -326,7 +326,7 @@ def with_keys(schema: _Schema) -> _Schema:
 
 def _did_you_mean(value: object, choices: Iterable[object]) -> str:
     words = [word for word in choices if isinstance(word, str)]
-    near = get_close_matches(str(value)[:80], words, 1, 0.6)
+    near = [word for word in words if word.startswith(f"{value}/")] or get_close_matches(str(value)[:80], words, 1, 0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -350,7 +350,9 @@ def _quote_hint(value: object, schema: _Schema) -> str:
     if "quotes" in describe_type(schema):
         return ""
     if "string" in _types(schema) and isinstance(value, int | float) and not isinstance(value, bool):
-        return "" if _types(schema) == ["boolean", "string"] else "; put it in quotes"
+        pattern, units = schema.get("pattern", ""), [] if _types(schema) == ["boolean", "string"] else ["", "s", "%"]
+        fits = [unit for unit in units if re.search(pattern, f"{value}{unit}")]
+        return f"; write {value}{fits[0]}" if fits and fits[0] else "; put it in quotes" if fits else ""
     if isinstance(value, str) and "integer" in _types(schema) and value.isdigit():
         return "; remove the quotes"
     if isinstance(value, str) and "array" in _types(schema) and re.fullmatch(r"[\w.*/-]{1,60}", value):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.export.export import Wishes
 from alb_reconcile.export.scope import Scope, read_around
 from alb_reconcile.kinds._instance_options import UNSHOWN
 from alb_reconcile.model.resource import field_names
@@ -86,8 +85,6 @@ def test_why_instances_that_look_alike_have_an_entry_each(tmp_path: Path) -> Non
         world.client("ec2").monitor_instances(InstanceIds=made["instances"][1:])
         found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
         assert list(plain(found)["instances"]) == ["web", "shop-web"]
-        told = exported(world, Scope(vpcs=(made["vpc"],)), wishes=Wishes(where=("--sandbox",)))
-        assert "alb-reconcile adopt --sandbox FILE" in told.text
         assert "# apart from web, which has monitoring of its own" in found.text
         assert steps(adopted(world, found, tmp_path)) == []
 

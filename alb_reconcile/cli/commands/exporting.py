@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alb_reconcile.api.session import default_region
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.console import complain, emit, runnable
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions
 from alb_reconcile.export.export import Export, Wishes, export
@@ -82,7 +82,7 @@ async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str],
     given = names if options.states or options.stacks else None
     folder = _folder(Path(options.out)) if options.out else ""
     runs = _runs(aws, region, scope, options)
-    wishes = Wishes(options.stack or "", given, options.out or "", folder, runs, options.connection.flags)
+    wishes = Wishes(options.stack or "", given, options.out or "", folder, runs)
     return await export(aws, region, scope, wishes)
 
 
@@ -112,12 +112,11 @@ def _written(file: Path, found: Export) -> Iterator[str]:
 
 
 def _next(options: ExportOptions, found: Export) -> str:
-    """The command that adopts it, or plans it, asking the same AWS."""
-    where = options.connection.flags
+    """The command that adopts it, or plans it."""
     if found.is_owned:
-        return " ".join(["alb-reconcile plan", *where, shlex.quote(options.out or "")])
+        return " ".join(["alb-reconcile plan", shlex.quote(options.out or "")])
     secrets = ["--keep-secrets"] if "--keep-secrets" in found.text else []
-    return " ".join(["alb-reconcile adopt", *where, shlex.quote(options.out or ""), *secrets, *found.adopting])
+    return " ".join(["alb-reconcile adopt", shlex.quote(options.out or ""), *secrets, *found.adopting])
 
 
 def _refuse_existing(file: Path) -> None:
@@ -130,7 +129,7 @@ def _write(file: Path, found: Export) -> None:
     try:
         for name, data in sorted(found.files.items()):
             _create(file.parent / name, data, 0o600)
-        _create(file, found.text.encode(), 0o666)
+        _create(file, runnable(found.text).encode(), 0o666)
     except FileExistsError as error:
         raise RefusedError(f"{error.filename} already exists and was left unchanged; name another file") from None
     except OSError as error:

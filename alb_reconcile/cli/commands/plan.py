@@ -76,14 +76,7 @@ def _each(options: PlanOptions) -> ExitCode:
             continue
         if options.out:
             _save(options.out, made)
-            words = [
-                "alb-reconcile apply",
-                *options.connection.flags,
-                "--plan",
-                shlex.quote(options.out),
-                target.spec_file,
-            ]
-            told = f"Wrote {options.out}. To apply exactly this plan: {' '.join(words)}"
+            told = f"Wrote {options.out}. To apply exactly this plan: alb-reconcile apply --plan {shlex.quote(options.out)} {target.spec_file}"
             (emit if options.output.format == "text" else complain)(told)
         if closed:
             complain(f"Note: {closed}")

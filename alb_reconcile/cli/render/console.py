@@ -16,18 +16,21 @@ _OBEYED: Final = re.compile(
 """The colours of `Style`, which stay, and whatever else a terminal obeys."""
 
 
-_ADVISED: Final = re.compile(r"\balb-reconcile (?:adopt|apply|destroy|move|plan|release)(?= [^-(\s])(?! without )")
-"""A command that is advised: with a spec behind it, and not a run that is named."""
+_ADVISED: Final = re.compile(
+    r"\b(alb-reconcile (?:adopt|apply|destroy|export|graph|history|move|plan|release|report|stacks|status|sync|verify"
+    r"|lock (?:break|show)|fleet [a-z]+)(?![\w-]))(?! \(| without )((?:\s+--?[a-z][a-z-]*(?: [^-\s`]\S*)?)*)"
+)
+"""A command that asks AWS, with the options that follow; not where a run is named that holds a stack."""
 
 
 def emit(text: str) -> None:
     """Write a line to standard output. A reader that has left (`| head -1`) doesn't disturb a run."""
-    _write(sys.stderr if _diverted else sys.stdout, _runnable(text) + "\n")
+    _write(sys.stderr if _diverted else sys.stdout, runnable(text) + "\n")
 
 
 def emit_document(text: str) -> None:
     """Write what programs read to standard output, whatever else is diverted."""
-    _write(sys.stdout, text + "\n")
+    _write(sys.stdout, runnable(text) + "\n")
     _documents.append(None)
 
 
@@ -49,16 +52,22 @@ def has_document() -> bool:
 def complain(text: str) -> None:
     """Write a line to standard error, on a terminal broken between words."""
     width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
-    _write(sys.stderr, Style(colored=False, width=width).fit(_runnable(text)) + "\n")
+    _write(sys.stderr, Style(colored=False, width=width).fit(runnable(text)) + "\n")
 
 
 def advise_with(flags: Iterable[str]) -> None:
-    """From now on the commands that are advised have these options, by which they ask the same AWS."""
+    """From now on the commands that are advised have these options, each with its value, by which they ask the same AWS."""
     _flags[:] = flags
 
 
-def _runnable(text: str) -> str:
-    return _ADVISED.sub(lambda found: " ".join([found[0], *_flags]), text) if _flags else text
+def runnable(text: str) -> str:
+    """The text, where each command that asks AWS has the options of `advise_with`, unless it has them already."""
+
+    def complete(found: re.Match[str]) -> str:
+        missing = [flag for flag in _flags if flag.split()[0] not in found[2].split()]
+        return " ".join([found[1], *missing]) + found[2]
+
+    return _ADVISED.sub(complete, text)
 
 
 def draw(text: str) -> None:

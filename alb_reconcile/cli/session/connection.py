@@ -1,6 +1,5 @@
 """The connection to AWS that a command's options ask for, with what a terminal adds: signals, and words about calls."""
 
-import shlex
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from alb_reconcile.api import session
 from alb_reconcile.api.session import Session
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
-from alb_reconcile.cli.render.console import advise_with, complain
+from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.progress import render_calls
 from alb_reconcile.cli.session.signals import stop_on_signals
 from alb_reconcile.engine.lookups import resolve_lookups
@@ -25,12 +24,6 @@ class ConnectionOptions(Session):
     """Which AWS is asked, and how. `verbose` counts."""
 
     verbose: int = 0
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """What a command that is to be run next needs to ask the same AWS."""
-        profile = ["--profile", shlex.quote(self.profile)] if self.profile else []
-        return (*(["--sandbox"] if self.sandbox else []), *profile)
 
 
 def connect(options: ConnectionOptions, region: str, usual_pace: float = 1) -> Connection:
@@ -55,7 +48,6 @@ def with_aws(
         if options.verbose:
             complain(render_calls(aws.calls, aws.throttled))
 
-    advise_with(options.flags)
     return session.over(connect(options, region), lambda aws: main(aws, *args, **named), begin=stop_on_signals, end=end)
 
 

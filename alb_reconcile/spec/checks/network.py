@@ -5,8 +5,9 @@ from collections import defaultdict
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
+from alb_reconcile.spec.checks.ranges import address_range
 from alb_reconcile.spec.document import Path
-from alb_reconcile.spec.outline import Outline, network
+from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
 
 _PORTS: Final = ("port", "from_port", "to_port")
@@ -27,26 +28,10 @@ def check(outline: Outline) -> None:
 def _check_ranges(outline: Outline) -> None:
     for section in ("vpcs", "subnets"):
         for path, text in outline.texts(section, ..., "cidr_block"):
-            block = _range(outline, path, text)
-            if block and not 16 <= block.prefixlen <= 28:
-                outline.error(path, f"/{block.prefixlen} is a size that AWS refuses; give it /16 to /28")
+            address_range(outline, path, text, is_of_vpc=True)
     for key in ("destination_cidr_block", "destination_ipv6_cidr_block"):
         for path, text in outline.texts("route_tables", ..., "routes", ..., key):
-            _range(outline, path, text)
-
-
-def _range(outline: Outline, path: Path, text: str) -> ipaddress.IPv4Network | None:
-    """The range, or None with its mistake reported."""
-    ipv6 = str(path[-1]).endswith("ipv6_cidr_block")
-    try:
-        loose = (ipaddress.IPv6Network if ipv6 else ipaddress.IPv4Network)(text, strict=False)
-    except ValueError:
-        example = "2001:db8::/32" if ipv6 else "10.0.0.0/16"
-        outline.error(path, f'"{text}" is not an address range; write one such as {example}')
-        return None
-    if loose.network_address != ipaddress.ip_interface(text).ip:
-        outline.error(path, f'"{text}" has host bits set; write {loose}')
-    return network(text)
+            address_range(outline, path, text)
 
 
 def _check_subnets(outline: Outline) -> None:
@@ -180,4 +165,4 @@ def _check_source(outline: Outline, path: Path, permission: Entry) -> None:
         outline.error(path, f"the source or destination is missing; give one of {', '.join(_SOURCES)}")
     for key in given:
         if key.endswith("cidr_block"):
-            _range(outline, (*path, key), permission[key])
+            address_range(outline, (*path, key), permission[key])

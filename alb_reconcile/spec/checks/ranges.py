@@ -35,13 +35,10 @@ def _check_secondary(outline: Outline, name: str, entry: Entry) -> None:
     primary = network(entry.get("cidr_block"))
     before = [primary] if primary else []
     for path, text in outline.texts("vpcs", name, "secondary_cidr_blocks", ...):
-        block = network(text)
+        block = address_range(outline, path, text, is_of_vpc=True)
         if block is None:
-            _explain(outline, path, text)
             continue
-        if not 16 <= block.prefixlen <= 28:
-            outline.error(path, f"/{block.prefixlen} is a size that AWS refuses; give it /16 to /28")
-        elif over := [other for other in before if other.overlaps(block)]:
+        if over := [other for other in before if other.overlaps(block)]:
             outline.error(path, f"{block} overlaps {over[0]} of the same VPC; choose a free range")
         elif primary and _is_restricted(block, primary, before):
             outline.error(
@@ -51,13 +48,21 @@ def _check_secondary(outline: Outline, name: str, entry: Entry) -> None:
         before.append(block)
 
 
-def _explain(outline: Outline, path: Path, text: str) -> None:
+def address_range(outline: Outline, path: Path, text: str, *, is_of_vpc: bool = False) -> ipaddress.IPv4Network | None:
+    """The range, if it is one of IPv4; or None with its mistake reported."""
+    ipv6 = str(path[-1]).endswith("ipv6_cidr_block")
     try:
-        loose = ipaddress.IPv4Network(text, strict=False)
+        loose = (ipaddress.IPv6Network if ipv6 else ipaddress.IPv4Network)(text, strict=False)
     except ValueError:
-        outline.error(path, f'"{text}" is not an address range; write one such as 10.1.0.0/16')
-    else:
+        example = "2001:db8::/32" if ipv6 else "10.0.0.0/16"
+        outline.error(path, f'"{text}" is not an address range; write one such as {example}')
+        return None
+    if is_of_vpc and not 16 <= loose.prefixlen <= 28:
+        outline.error(path, f"/{loose.prefixlen} is a size that AWS refuses; give it /16 to /28")
+        return None
+    if loose.network_address != ipaddress.ip_interface(text).ip:
         outline.error(path, f'"{text}" has host bits set; write {loose}')
+    return network(text)
 
 
 def _is_restricted(
@@ -99,14 +104,14 @@ def ipv6_network(outline: Outline, path: Path, text: str, sizes: range) -> ipadd
     except ValueError:
         outline.error(path, f'"{text}" is not an IPv6 range; write one such as 2001:db8:1234:1a00::/64')
         return None
-    if loose.network_address != ipaddress.IPv6Interface(text).ip:
-        outline.error(path, f'"{text}" has host bits set; write {loose}')
-        return None
     if loose.prefixlen not in sizes:
         outline.error(
             path,
             f"/{loose.prefixlen} is a size that AWS refuses; give it /{sizes[0]} to /{sizes[-1]}, in steps of {sizes.step}",
         )
+        return None
+    if loose.network_address != ipaddress.IPv6Interface(text).ip:
+        outline.error(path, f'"{text}" has host bits set; write {loose}')
         return None
     return loose
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
+from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.kinds.vpc_endpoint import INTERFACE, full_name, type_of
 from alb_reconcile.spec.checks.targets import targets_of
 from alb_reconcile.spec.document import Path
@@ -223,7 +224,10 @@ def _rules(outline: Outline, holder: Entry, direction: str) -> list[Entry] | Non
 
 def _matches(outline: Outline, rule: Entry, other: Entry) -> bool:
     if "security_group" in rule:
-        return rule["security_group"] in (other.get("security_groups") or ())
+        named, known = rule["security_group"], outline.entries("security_groups")
+        given = [name for name in other.get("security_groups") or () if isinstance(name, str)]
+        # a name that is mistyped, which is told elsewhere, may have been meant for it
+        return any(name == named or not (name in known or is_aws_id(name)) for name in given)
     if "prefix_list_id" in rule:
         return True  # what it lists is not known here
     allowed = network(rule.get("cidr_block"))
