@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from alb_reconcile.adoption.adopt import entries_of
+from alb_reconcile.adoption.adopt import entries_of, file_of
 from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
 from alb_reconcile.adoption.preview import Preview, applied_tags, preview_plan
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
@@ -195,7 +195,7 @@ def _ours(reader: HypotheticalReader, *ids: str) -> tuple[str, ...]:
 
 def _declared(target: DesiredStack, going: Iterable[Observed], *, whole: bool) -> list[str]:
     if whole:
-        file = next((item.file for item in target.desired.values()), "SPEC")
+        file = file_of(target)
         after = f"apply would make all that {file} declares a second time, and " if target.desired else ""
         back = f"to take them back: alb-reconcile adopt {file}"
         return [
