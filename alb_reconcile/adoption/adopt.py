@@ -193,7 +193,9 @@ async def _prepare(
     applied = applied_tags(reader, target, preview, [*(match.found.found for match in matches), *there.values()])
     held = tuple(address for address in there if address in target.desired)
     vpcs = frozenset(reader.vpcs or ())
-    return Adoption(target, matches, held, missing, taggings, preview, tuple(notes), knowing, vpcs, applied)
+    return Adoption(
+        target, matches, held, missing, taggings, preview, (*notes, *preview.elsewhere), knowing, vpcs, applied
+    )
 
 
 def _zones(reader: HypotheticalReader, target: DesiredStack, found: Observed) -> dict[str, str]:

@@ -8,7 +8,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError
 from tests.adoption.adopting import keeper, our_tags
 from tests.adoption.test_adopt_refusals import _failing_after
-from tests.harness import demo
+from tests.harness import REGION, Spec, demo
 
 
 def _addresses(found: dict[str, dict[str, str]]) -> set[str]:
@@ -114,8 +114,11 @@ def test_an_interrupted_release_is_finished_by_the_next(written: int) -> None:
         assert not keep.release(demo()).taggings
 
 
-def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() -> None:
-    """Found: `release` was refused as `plan` is, since the look-ups found the stack's own."""
+NETWORK = ("vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main", "route_table.public")
+
+
+def _split() -> tuple[Spec, Spec]:
+    """The demo as two stacks: a service, and the network that it looks up."""
     shop, network = demo(), {"stack": "network", "region": "us-east-1"}
     for section in ("vpcs", "subnets", "internet_gateways", "route_tables"):
         network[section] = shop.pop(section)
@@ -126,14 +129,19 @@ def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() 
     ):  # fmt: skip
         for entry in shop[section].values():
             entry[key] = value
+    return shop, network
+
+
+def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() -> None:
+    """Found: `release` was refused as `plan` is, since the look-ups found the stack's own."""
+    shop, network = _split()
     with keeper() as (world, keep):
         world.converge(demo())
         with pytest.raises(
             RefusedError, match="is this stack's own; name its entry, look for other tags, or release it"
         ):
             world.plan(shop)
-        ways = ("vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main", "route_table.public")
-        found = keep.release(shop, *ways)
+        found = keep.release(shop, *NETWORK)
         assert found.preview is not None
         assert found.preview.plan is not None
         assert found.preview.plan.is_empty
@@ -154,6 +162,23 @@ def test_a_renamed_stack_is_told_that_its_resources_are_anothers() -> None:
         keep.release(demo())
         assert not keep.adopt(renamed).missing
         assert world.plan(renamed).is_empty
+
+
+def test_so_is_one_in_a_network_of_somebody_elses() -> None:
+    """Found: only VPCs were asked, and a service that was split from its network has none."""
+    with keeper() as (world, keep):
+        shop, _ = _split()
+        world.converge(demo())
+        keep.release(shop, *NETWORK)
+        balancer = {**shop["load_balancers"]["public"], "listeners": {}}
+        alone = {"stack": "alone", "region": REGION, "load_balancers": {"public": balancer}}
+        del balancer["security_groups"]
+        world.converge(alone)
+        for spec, old in ((shop, "demo"), (alone, "alone")):
+            (told,) = (text for text in world.plan({**spec, "stack": "webshop"}).warnings if "this very spec" in text)
+            assert told.startswith(f"the stack {old} was made from this very spec")
+            other = {**spec, "stack": "webshop", "tags": {"owner": "web"}}
+            assert not [text for text in world.plan(other).warnings if "this very spec" in text]
 
 
 def test_another_stack_beside_it_keeps_its_tags() -> None:
