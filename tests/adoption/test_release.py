@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from alb_reconcile.model import tags
@@ -179,6 +181,24 @@ def test_so_is_one_in_a_network_of_somebody_elses() -> None:
             assert told.startswith(f"the stack {old} was made from this very spec")
             other = {**spec, "stack": "webshop", "tags": {"owner": "web"}}
             assert not [text for text in world.plan(other).warnings if "this very spec" in text]
+
+
+@pytest.mark.parametrize("name", ["demo", "webshop"])
+def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(name: str) -> None:
+    """Found: beside a twin it was refused, and under another name of the stack a target group that nothing uses was made anew."""
+    spec = demo()
+    spec["target_groups"]["old"] = {"protocol": "HTTP", "port": 8080}
+    with keeper() as (world, keep):
+        world.converge(spec)
+        world.client("ec2").create_vpc(CidrBlock=spec["vpcs"]["main"]["cidr_block"])
+        found = keep.release(spec)
+        back = re.search(r"to take them back: alb-reconcile adopt spec\.yaml (.+)$", found.notes[0])
+        assert back is not None
+        ids = back[1].split()
+        assert [item.partition("=")[0] for item in ids] == ["vpc.main", "target_group.old"]
+        again = keep.adopt({**spec, "stack": name}, *ids)
+        assert not again.missing
+        assert world.plan({**spec, "stack": name}).is_empty
 
 
 def test_another_stack_beside_it_keeps_its_tags() -> None:
