@@ -11,7 +11,7 @@ from alb_reconcile.adoption.evidence import Candidate, Scene, order, place_of_ca
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.match import NEW, Match, Matcher
 from alb_reconcile.adoption.preview import Preview, applied_tags, preview_plan
-from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs
+from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs, told_place
 from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
@@ -99,7 +99,7 @@ async def _find(reader: HypotheticalReader, target: DesiredStack, given: Mapping
     )
     _refuse(list(dict.fromkeys(map(str, lost))))
     scene = Scene(target.desired, target.stack, images=images)
-    matcher = Matcher(target.stack, scene, given)
+    matcher = Matcher(target.stack, scene, given, await told_place(reader.aws))
     there = held(reader, vpcs)
     scene.ids.update({address: item.id for address, item in there.items()})
     matcher.match("vpc", vpcs)

@@ -34,6 +34,8 @@ class Matcher:
     stack: str
     scene: Scene
     given: Mapping[Address, str]
+    place: str = ""
+    """The region and the account, in words."""
     matches: dict[Address, Match] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     ambiguous: list[Address] = field(default_factory=list)
@@ -81,7 +83,9 @@ class Matcher:
             physical_id = self.given[desired.address]
             if not is_id_of(kind, physical_id):
                 return f"not a valid {kind.replace('_', ' ')} id; correct it"
-            return "it doesn't exist in this account and region, or nothing in this stack leads to it; correct the id"
+            return (
+                f"it doesn't exist in {self.place}, or nothing in this stack leads to it; correct the id, or the region"
+            )
         if item.owner == self.stack:
             return f"it is already {item.found.address}; release it first, or rename it with move"
         if item.owner:

@@ -127,7 +127,7 @@ def test_another_stack_with_the_same_range_and_no_name_in_common_is_no_candidate
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ("vpc.main=vpc-0123456789abcdef0", "doesn't exist"),
+        ("vpc.main=vpc-0123456789abcdef0", "doesn't exist in us-east-1, account 123456789012"),
         ("vpc.main=subnet-0123456789abcdef0", "not a valid vpc id"),
         ("subnet.a={far}", "is in {elsewhere}, not in {vpc}"),
     ],
