@@ -153,6 +153,22 @@ def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() 
         assert not [*world.sync(shop).notes, *world.sync(network).notes]
 
 
+def test_each_member_of_a_group_is_told_whose_instance_has_its_name() -> None:
+    """Found: worker-2 was said to look like worker-1's, which was launched for the same entry."""
+    with keeper() as (world, keep):
+        world.converge(demo())
+        shop, _ = _split()
+        keep.release(shop, *NETWORK)
+        shop["instances"]["web"]["name"] = "web%d"
+        world.converge(shop)
+        with pytest.raises(RefusedError) as refused:
+            keep.adopt({**shop, "stack": "other"})
+        for item in world.account.instances():
+            number = our_tags(world)[item.id][tags.ADDRESS][-1]
+            expected = f"instance.web-{number} looks like {item.id} by its Name tag web{number}, which belongs"
+            assert expected in str(refused.value)
+
+
 def test_a_renamed_stack_is_told_that_its_resources_are_anothers() -> None:
     renamed = {**demo(), "stack": "webshop"}
     with keeper() as (world, keep):
