@@ -2,15 +2,16 @@
 
 import asyncio
 import base64
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from alb_reconcile.adoption.evidence import Scene, order
+from alb_reconcile.adoption.evidence import Candidate, Scene, order, place_of_candidate
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.match import NEW, Match, Matcher
 from alb_reconcile.adoption.preview import Preview, applied_tags, preview_plan
-from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs
+from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs, told_place
 from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
@@ -98,28 +99,54 @@ async def _find(reader: HypotheticalReader, target: DesiredStack, given: Mapping
     )
     _refuse(list(dict.fromkeys(map(str, lost))))
     scene = Scene(target.desired, target.stack, images=images)
-    matcher = Matcher(target.stack, scene, given)
+    matcher = Matcher(target.stack, scene, given, await told_place(reader.aws))
     there = held(reader, vpcs)
     scene.ids.update({address: item.id for address, item in there.items()})
     matcher.match("vpc", vpcs)
     own = {item.found.id for item in vpcs if item.owner == target.stack}
     matched = {item.found.found.id for item in matcher.matches.values()}
     found, scene.subnet_vpcs = await survey_rest(reader, own | matched)
-    there |= held(reader, [item for part in found.values() for item in part])
+    every = [item for part in (vpcs, *found.values()) for item in part]
+    there |= held(reader, every)
     scene.ids.update({address: item.id for address, item in there.items()})
     add_findings(scene, found)
     for kind in order()[1:]:
         matcher.match(kind, found[kind])
-    _refuse([*_misplaced(given, there), *matcher.problems], matcher.ambiguous)
+    ours = [item for item in every if item.owner == target.stack]
+    news = [match for match in matcher.matches.values() if match.address.kind == "vpc"]
+    wrong = [*_taken(target, given, ours), *_left_elsewhere(target, news, ours, reader.vpcs or ())]
+    _refuse([*wrong, *matcher.problems], matcher.ambiguous)
     return await _prepare(reader, target, matcher, there, keep)
 
 
-def _misplaced(given: Mapping[Address, str], there: Mapping[Address, Any]) -> list[str]:
+def _taken(target: DesiredStack, given: Mapping[Address, str], own: Collection[Candidate]) -> list[str]:
+    problems = []
+    for there in (item.found for item in own):
+        if given.get(there.address, there.id) != there.id:
+            inside = [item for item in own if place_of_candidate(item) == there.id]
+            first = _has(there.id, inside, target) if inside else "release that first"
+            problems.append(f"{there.address}={given[there.address]}: {there.address} is already {there.id}; {first}")
+    return problems
+
+
+def _left_elsewhere(
+    target: DesiredStack, news: Iterable[Match], own: Collection[Candidate], vpcs: Collection[str]
+) -> list[str]:
+    """What of the stack is in a VPC that is none of its own: it was taken by mistake, and then only the VPC was released."""
+    lost: dict[str, list[Candidate]] = defaultdict(list)
+    for item in own:
+        if item.vpc and item.vpc not in vpcs:
+            lost[item.vpc].append(item)
     return [
-        f"{address}={physical_id}: {address} is already {there[address].id}; release that first"
-        for address, physical_id in given.items()
-        if address in there and there[address].id != physical_id
+        f"{match.address} can't be {match.found.found.id}: {_has(vpc, inside, target)}"
+        for match in news
+        for vpc, inside in lost.items()
     ]
+
+
+def _has(place: str, inside: Iterable[Candidate], target: DesiredStack) -> str:
+    names = ", ".join(sorted(str(item.found.address) for item in inside))
+    return f"{place} has what is the stack's ({names}); release the whole stack first: alb-reconcile release {file_of(target)}"
 
 
 def _refuse(problems: list[str], ambiguous: Iterable[Address] = ()) -> None:
@@ -166,7 +193,9 @@ async def _prepare(
     applied = applied_tags(reader, target, preview, [*(match.found.found for match in matches), *there.values()])
     held = tuple(address for address in there if address in target.desired)
     vpcs = frozenset(reader.vpcs or ())
-    return Adoption(target, matches, held, missing, taggings, preview, tuple(notes), knowing, vpcs, applied)
+    return Adoption(
+        target, matches, held, missing, taggings, preview, (*notes, *preview.elsewhere), knowing, vpcs, applied
+    )
 
 
 def _zones(reader: HypotheticalReader, target: DesiredStack, found: Observed) -> dict[str, str]:
@@ -231,3 +260,8 @@ def _volumes(row: Mapping[str, Any], wanted: Instance) -> tuple[str, ...]:
 def entries_of(desired: Mapping[Address, Desired]) -> tuple[Address, ...]:
     """The addresses that carry tags: all that can be adopted, released and moved."""
     return tuple(address for address, desired in desired.items() if desired.state.service)
+
+
+def file_of(target: DesiredStack) -> str:
+    """What stands for the spec in a command that is advised."""
+    return next((item.file for item in target.desired.values()), "SPEC")

@@ -34,6 +34,8 @@ class Matcher:
     stack: str
     scene: Scene
     given: Mapping[Address, str]
+    place: str = ""
+    """The region and the account, in words."""
     matches: dict[Address, Match] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     ambiguous: list[Address] = field(default_factory=list)
@@ -81,7 +83,9 @@ class Matcher:
             physical_id = self.given[desired.address]
             if not is_id_of(kind, physical_id):
                 return f"not a valid {kind.replace('_', ' ')} id; correct it"
-            return "it doesn't exist in this account and region, or nothing in this stack leads to it; correct the id"
+            return (
+                f"it doesn't exist in {self.place}, or nothing in this stack leads to it; correct the id, or the region"
+            )
         if item.owner == self.stack:
             return f"it is already {item.found.address}; release it first, or rename it with move"
         if item.owner:
@@ -148,15 +152,15 @@ class Matcher:
         """What has the entry's own name and another stack's tags is neither taken nor passed over in silence."""
         if desired.address in self.settled:
             return
-        for item in candidates:
-            evidence = weigh(desired, item, self.scene) if item.owner not in ("", self.stack) else None
-            if evidence and evidence.named:
-                self.problems.append(
-                    f"{desired.address} looks like {item.found.id} by {evidence.words}, which belongs to the stack {item.owner}; "
-                    f"release it there first, or give {desired.address}=ID of another one, or {desired.address}={NEW} to have apply create it"
-                )
-                self.settled.add(desired.address)
-                return
+        foreign = (item for item in candidates if item.owner not in ("", self.stack))
+        weighed = [(evidence, item) for item in foreign if (evidence := weigh(desired, item, self.scene))]
+        named = sorted((pair for pair in weighed if pair[0].named), key=lambda pair: pair[0].rank)
+        for evidence, item in named[:1]:
+            self.problems.append(
+                f"{desired.address} looks like {item.found.id} by {evidence.words}, which belongs to the stack {item.owner}; "
+                f"release it there first, or give {desired.address}=ID of another one, or {desired.address}={NEW} to have apply create it"
+            )
+            self.settled.add(desired.address)
 
 
 def _first_named(found: Observed) -> tuple[int, str, str]:

@@ -80,7 +80,9 @@ def _check(old: str, new: str) -> None:
             continue
         if kind in kinds:
             raise UsageError(f"{text} has no tags of its own: it moves with the entry it belongs to")
-        raise UsageError(f"{text} isn't an address; write it as plans do, such as instance.web-1 or instances.web")
+        singular = [f"{name}.{text.partition('.')[2]}" for name, it in kinds.items() if it.section == kind]
+        hint = did_you_mean(text, singular) or "; write it as plans do, such as instance.web-1 or instances.web"
+        raise UsageError(f"{text} isn't an address{hint}")
     if first != second:
         raise RefusedError(f"{old} can't become {new}: an address keeps its kind; nothing was moved")
     parts, olds = after.split("/"), before.split("/")

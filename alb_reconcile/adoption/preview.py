@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.tagging import Tagging
+from alb_reconcile.engine.alike import told_alike
 from alb_reconcile.engine.applied_tags import find_anchors
 from alb_reconcile.engine.discover import discover_by
 from alb_reconcile.engine.plan.planner import Options, make_plan
@@ -23,6 +24,8 @@ class Preview:
     account: str
     plan: Plan | None = None
     refusal: str = ""
+    elsewhere: tuple[str, ...] = ()
+    """What looks like an entry that it would make, and is in another VPC than the stack."""
 
     @property
     def entries(self) -> frozenset[Address]:
@@ -62,8 +65,11 @@ async def preview_plan(
     discovery = await discover_by(reader, target.account_ids)
     if discovery.findings:
         raise RefusedError("\n".join(dict.fromkeys(map(str, discovery.findings))))
+    own = {item.address for item in discovery.resources}
+    made = {address: item for address, item in target.desired.items() if address not in own}
+    elsewhere = tuple(line for line in told_alike(made, discovery) if line.endswith("VPC?"))
     try:
         plan = make_plan(target.stack, target.region, target.desired, discovery, Options(check=False))
     except (PlanError, RefusedError) as error:
-        return Preview(discovery.account, refusal=str(error))
-    return Preview(discovery.account, plan)
+        return Preview(discovery.account, refusal=str(error), elsewhere=elsewhere)
+    return Preview(discovery.account, plan, elsewhere=elsewhere)

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from alb_reconcile.adoption.adopt import entries_of
+from alb_reconcile.adoption.adopt import entries_of, file_of
 from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
 from alb_reconcile.adoption.preview import Preview, applied_tags, preview_plan
-from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
+from alb_reconcile.adoption.survey import Survey, survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, waves
+from alb_reconcile.adoption.way_back import ids_for_adopt
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.lookups import resolve_lookups
@@ -49,13 +50,20 @@ class Release:
 
 async def find_own(reader: HypotheticalReader) -> list[Observed]:
     """All that carries the stack's tags: listeners and rules too whose load balancer doesn't, after an interruption."""
+    return _own(reader, (await _survey(reader))[0])
+
+
+async def _survey(reader: HypotheticalReader) -> tuple[Survey, dict[str, str]]:
+    """All VPCs, and what is in those of the stack, whoever owns it; and the VPC of each subnet."""
     vpcs = await survey_vpcs(reader)
-    own = {item.found.id for item in vpcs if item.owner == reader.stack}
-    found, _ = await survey_rest(reader, own)
-    everything = [item for part in (vpcs, *found.values()) for item in part]
+    found, subnet_vpcs = await survey_rest(reader, {item.found.id for item in vpcs if item.owner == reader.stack})
+    return {**found, "vpc": vpcs}, subnet_vpcs
+
+
+def _own(reader: HypotheticalReader, survey: Survey) -> list[Observed]:
     order = {kind: number for number, kind in enumerate(waves())}
     return sorted(
-        (item.found for item in everything if item.owner == reader.stack),
+        (item.found for part in survey.values() for item in part if item.owner == reader.stack),
         key=lambda item: (order[item.state.kind], item.address, item.id),
     )
 
@@ -70,7 +78,8 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
     reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         account = await read_account(reader.aws, target.account_ids)
-        own = await find_own(reader)
+        survey, subnet_vpcs = await _survey(reader)
+        own = _own(reader, survey)
         chosen, absent = _choose(target, own, addresses)
         going = _with_children(chosen, own) if addresses else own
         volumes = await volumes_of(reader, going)
@@ -90,7 +99,11 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
         raise
     notes = [
         *absent,
-        *_declared(target, going, whole=not staying),
+        *(
+            _declared(target, going)
+            if staying
+            else _all_of_it(target, ids_for_adopt(target, going, survey, subnet_vpcs))
+        ),
         *_left_inside(target, going, staying),
         *_ties(going, staying),
     ]
@@ -193,14 +206,16 @@ def _ours(reader: HypotheticalReader, *ids: str) -> tuple[str, ...]:
     return tuple(sorted({tags.STACK, *found}))
 
 
-def _declared(target: DesiredStack, going: Iterable[Observed], *, whole: bool) -> list[str]:
-    if whole:
-        file = next((item.file for item in target.desired.values()), "SPEC")
-        after = f"apply would make all that {file} declares a second time, and " if target.desired else ""
-        back = f"to take them back: alb-reconcile adopt {file}"
-        return [
-            f"afterwards the stack {target.stack} owns nothing, and its resources run on: {after}destroy would find nothing; {back}"
-        ]
+def _all_of_it(target: DesiredStack, ids: Mapping[Address, str]) -> list[str]:
+    file = file_of(target)
+    after = f"apply would make all that {file} declares a second time, and " if target.desired else ""
+    back = " ".join([f"alb-reconcile adopt {file}", *(f"{address}={key}" for address, key in ids.items())])
+    return [
+        f"afterwards the stack {target.stack} owns nothing, and its resources run on: {after}destroy would find nothing; to take them back: {back}"
+    ]
+
+
+def _declared(target: DesiredStack, going: Iterable[Observed]) -> list[str]:
     declared = [item for item in going if item.address in target.desired]
     if not declared:
         return []

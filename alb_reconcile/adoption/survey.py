@@ -7,6 +7,7 @@ from typing import Any
 
 from alb_reconcile.adoption.evidence import Candidate, Scene
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
@@ -18,6 +19,11 @@ from alb_reconcile.model.resource import Observed, each_of
 
 Survey = dict[str, list[Candidate]]
 """Candidates by kind; those of kinds without tags too."""
+
+
+async def told_place(aws: Aws) -> str:
+    """Where somebody looks who may have meant another region or account."""
+    return f"{aws.region}, account {await aws.account()}"
 
 
 async def survey_vpcs(reader: HypotheticalReader) -> list[Candidate]:

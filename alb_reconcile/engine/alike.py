@@ -1,9 +1,11 @@
 """What a plan would make though the account has it already, and no stack owns it: `adopt` is what was meant, perhaps."""
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.vpc import Vpc
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -18,52 +20,57 @@ _MOST = 3
 async def find_alike(
     aws: Aws, made: Mapping[Address, Desired], discovery: Discovery, desired: Mapping[Address, Desired]
 ) -> tuple[str, ...]:
-    """One line about what is like an entry that is to be made: by name, and of VPCs by name and range (EC2 DescribeVpcs); and one
-    about a stack of another name to which the very same spec was applied."""
-    vpcs, renamed = await _vpcs(aws, made, desired)
-    found = [*vpcs, *_balancing(made, discovery)]
-    if not found:
-        return renamed
-    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
-    are, them = ("exist", "them") if len(found) > 1 else ("exists", "it")
-    what = f"{', '.join(found[:_MOST])}{more} {are} already, and no stack owns {them}"
-    adopt = f"alb-reconcile adopt {next(iter(made.values())).file}"
-    return (
-        *renamed,
-        f"{what}: this plan makes new ones; {adopt} takes over what exists, by tags alone",
-    )
-
-
-async def _vpcs(
-    aws: Aws, made: Mapping[Address, Desired], desired: Mapping[Address, Desired]
-) -> tuple[list[str], tuple[str, ...]]:
+    """What is like an entry that is to be made: by name, and of VPCs by name and range (EC2 DescribeVpcs); and which stack of
+    another name the very same spec was applied to."""
     wanted = [(item, state.cidr_block) for item, state in each_of(made.values(), Vpc) if state.cidr_block]
-    if not wanted:
-        return [], ()
-    rows = await aws.pages("ec2", "describe_vpcs", "Vpcs", where={"cidr": sorted({block for _, block in wanted})})
+    blocks = sorted({block for _, block in wanted})
+    rows = await aws.pages("ec2", "describe_vpcs", "Vpcs", where={"cidr": blocks}) if wanted else []
     there = [(row, tags.from_list(row.get("Tags"))) for row in rows]
-    said = tags.spec_digest_of(desired)
-    olds = sorted({own[tags.STACK] for _, own in there if own.get(tags.APPLIED, "").partition(" ")[0] == said})
-    found = [
+    vpcs = [
         f"{item.address} ({row['VpcId']})"
         for item, block in wanted
         for row, own in there
         if row["CidrBlock"] == block and own.get("Name") == item.tags["Name"] and tags.STACK not in own
     ]
-    return found, tuple(
-        f"the stack {printable(old)} was made from this very spec, and this plan makes everything a second time; if only stack: was "
-        f"changed, let {printable(old)} release it, and adopt it here"
-        for old in olds
-    )
-
-
-def _balancing(made: Mapping[Address, Desired], discovery: Discovery) -> list[str]:
-    """Load balancers and target groups, by the name that this tool would give them."""
-    return [
-        f"{address} ({name})"
-        for address, item in made.items()
-        for kind, name in sorted(discovery.taken)
-        if kind == address.kind
-        and discovery.taken[kind, name] in discovery.unowned
-        and re.fullmatch(re.escape(item.tags["Name"]) + "(-[0-9a-f]{8})?", name)
+    telling = [own for _, own in there]
+    if not discovery.resources:
+        telling += [dict(item.tags) for item in discovery.others.values()]
+        telling += [] if wanted else await _carriers(aws, made, desired)
+    said = tags.spec_digest_of(desired)
+    olds = {own[tags.STACK] for own in telling if own.get(tags.APPLIED, "").partition(" ")[0] == said}
+    renamed = [
+        f"the stack {old} was made from this very spec, and this plan makes everything a second time; if only stack: was "
+        f"changed, let {old} release it, and adopt it here"
+        for old in map(printable, sorted(olds))
     ]
+    return (*renamed, *told_alike(made, discovery, vpcs))
+
+
+async def _carriers(aws: Aws, made: Mapping[Address, Desired], all_: Mapping[Address, Desired]) -> list[dict[str, str]]:
+    """The tags of what in EC2 says that the spec was applied to its stack, of one of the kinds that say so."""
+    kinds = load_kinds()
+    listings = (kinds[item.address.kind].listing for item in made.values() if item.state.carries_applied)
+    listing = next(filter(None, listings), None)
+    where = {f"tag:{tags.APPLIED}": [tags.applied_tag(all_)]}
+    rows = await aws.pages("ec2", listing.operation, listing.key, where=where) if listing else []
+    return [tags.from_list(row.get("Tags")) for row in rows]
+
+
+def told_alike(made: Mapping[Address, Desired], discovery: Discovery, vpcs: Iterable[str] = ()) -> list[str]:
+    """A line about these VPCs, and what has the name that this tool would give it and is nobody's: load balancers, and target
+    groups. One of its own about what is in another VPC than the stack: perhaps that is the wrong one."""
+    by_place = defaultdict(list, {"": [*vpcs]} if vpcs else {})
+    for (kind, name), arn in sorted(discovery.taken.items()):  # load balancers first, which are known by name
+        for address, item in made.items():
+            fits = address.kind == kind and re.fullmatch(re.escape(item.tags["Name"]) + "(-[0-9a-f]{8})?", name)
+            if fits and tags.STACK not in discovery.others[arn].tags:
+                by_place[discovery.elsewhere(arn)].append(f"{address} ({name})")
+    lines = []
+    for place, found in by_place.items():
+        more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+        are, them = ("exist", "them") if len(found) > 1 else ("exists", "it")
+        adopt = f"alb-reconcile adopt {next(iter(made.values())).file} takes over what exists, by tags alone"
+        then = "is that the right VPC?" if place else f"this plan makes new ones; {adopt}"
+        where = f" {place}" if place else ""
+        lines.append(f"{', '.join(found[:_MOST])}{more} {are} already{where}, and no stack owns {them}: {then}")
+    return lines

@@ -17,7 +17,7 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.kinds.subnet import place_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding, Foreign
+from alb_reconcile.model.discovery import Discovery, Finding, Foreign, Other
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, each_of
 from alb_reconcile.model.text import camel
@@ -79,7 +79,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         await asyncio.gather(*tasks)
         resources = tuple(item for task in own.values() for item in task.result())
         foreign, missing = elsewhere.result()
-        taken, unowned = ({}, frozenset[str]()) if unread else await _taken(reader)
+        taken, others = ({}, {}) if unread else await _taken(reader)
     except BaseException:  # an interruption too: no read may go on behind it
         for task in tasks:
             task.cancel()
@@ -95,7 +95,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         resources,
         images.result()[0],
         taken,
-        unowned,
+        others,
         foreign=foreign,
         findings=(*missing, *images.result()[1]),
         warnings=tuple(reader.warnings),
@@ -104,12 +104,19 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
     )
 
 
-async def _taken(reader: Reader) -> tuple[dict[tuple[str, str], str], frozenset[str]]:
-    """The names that others have, unique in account and region, by kind and name; and which of these no stack owns."""
+async def _taken(reader: Reader) -> tuple[dict[tuple[str, str], str], dict[str, Other]]:
+    """The names that others have, unique in account and region, by kind and name; and what is known of these by ARN."""
     read = {"load_balancer": await reader.load_balancers(), "target_group": await reader.target_groups()}
-    others = [(kind, item) for kind, items in read.items() for item in items if not reader.ours(item["Tags"])]
-    arns = {(kind, item[f"{camel(kind)}Name"]): str(item[f"{camel(kind)}Arn"]) for kind, item in others}
-    return arns, frozenset(str(item[f"{camel(kind)}Arn"]) for kind, item in others if tags.STACK not in item["Tags"])
+    others = {
+        (kind, str(item[f"{camel(kind)}Name"])): (
+            str(item[f"{camel(kind)}Arn"]),
+            Other(item.get("VpcId", ""), item["Tags"]),
+        )
+        for kind, items in read.items()
+        for item in items
+        if not reader.ours(item["Tags"])
+    }
+    return {key: arn for key, (arn, _) in others.items()}, dict(others.values())
 
 
 async def _account(reader: Reader, allowed: Collection[str]) -> str:

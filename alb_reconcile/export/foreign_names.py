@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from alb_reconcile.adoption.survey import told_place
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.record_tags import RecordId, plain_name
 from alb_reconcile.model.errors import AwsError, RefusedError, UsageError
@@ -100,9 +101,7 @@ async def names_in_stack(aws: Aws, stack: str) -> dict[str, str]:
         except AwsError as error:
             if error.code != "ValidationError":
                 raise
-            text = (
-                f"there is no CloudFormation stack {printable(stack)} in this region and account; correct --from-stack"
-            )
+            text = f"there is no CloudFormation stack {printable(stack)} in {await told_place(aws)}; correct --from-stack, or --region"
             raise RefusedError(text) from None
         for row in answer.get("StackResourceSummaries", ()):
             if row.get("PhysicalResourceId"):

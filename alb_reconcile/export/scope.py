@@ -9,7 +9,7 @@ from typing import Final
 
 from alb_reconcile.adoption.evidence import Candidate
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
-from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
+from alb_reconcile.adoption.survey import survey_rest, survey_vpcs, told_place
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.kinds import load_kinds
@@ -104,7 +104,7 @@ async def find(aws: Aws, scope: Scope) -> Found:
     try:
         vpcs = await survey_vpcs(reader)
         balancers = await _balancers(reader, scope)
-        rest, _ = await survey_rest(reader, _near(scope, balancers, {item.found.id for item in vpcs}))
+        rest, _ = await survey_rest(reader, await _near(aws, scope, balancers, {item.found.id for item in vpcs}))
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
@@ -141,7 +141,7 @@ async def _find_stack(aws: Aws, stack: str) -> Found:
     own = {item.found.id: item.found.address for item in everything if item.owner == stack and item.found.state.service}
     if not own:
         raise RefusedError(
-            f"nothing in this region and account belongs to the stack {stack}; alb-reconcile stacks lists those that there are"
+            f"nothing in {await told_place(aws)} belongs to the stack {stack}; alb-reconcile stacks lists those that there are"
         )
     found = _found(
         reader, [replace(item, owner="", builtin="") if item.owner == stack else item for item in everything]
@@ -150,10 +150,11 @@ async def _find_stack(aws: Aws, stack: str) -> Found:
     return found
 
 
-def _near(scope: Scope, balancers: Iterable[Mapping[str, str]], vpcs: set[str]) -> set[str]:
+async def _near(aws: Aws, scope: Scope, balancers: Iterable[Mapping[str, str]], vpcs: set[str]) -> set[str]:
     """The VPCs to look into."""
     if lost := sorted(set(scope.vpcs) - vpcs):
-        raise RefusedError(f"there is no VPC {printable(lost[0])} in this region and account; correct the id")
+        place = await told_place(aws)
+        raise RefusedError(f"there is no VPC {printable(lost[0])} in {place}; correct the id, or --region")
     return vpcs if scope.tags else {*scope.vpcs, *(item["VpcId"] for item in balancers)}
 
 
@@ -168,7 +169,7 @@ async def _balancers(reader: HypotheticalReader, scope: Scope) -> list[dict[str,
         if row is None:
             what = "ARN" if is_id_of("load_balancer", name) else "name"
             raise RefusedError(
-                f"there is no Application Load Balancer {printable(name)} in this region and account; correct the {what}"
+                f"there is no Application Load Balancer {printable(name)} in {await told_place(reader.aws)}; correct the {what}, or --region"
             )
         rows.append(row)
     return rows

@@ -34,6 +34,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Other:
+    """A load balancer or target group that isn't the stack's."""
+
+    vpc: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Discovery:
     """What was read of one stack."""
 
@@ -43,8 +51,8 @@ class Discovery:
     """AMI ids by `resolve:ssm:…`, as far as the plan may need them."""
     taken: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Names of load balancers and target groups that aren't the stack's, by (kind, name), with their ARNs."""
-    unowned: frozenset[str] = frozenset()
-    """Of these ARNs, those that no other stack owns."""
+    others: Mapping[str, Other] = field(default_factory=dict)
+    """What is known of these, by ARN."""
     zones: tuple[str, ...] = ()
     """The region's zones, if a subnet is to be made."""
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
@@ -59,3 +67,10 @@ class Discovery:
     """Whether what no spec can say is to stay; the user may say otherwise."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """What these credentials may not read, as a rule a kind, with AWS's answer; only who asks for the rest gets a discovery with such gaps."""
+
+    def elsewhere(self, arn: str) -> str:
+        """Where one of the others is, if that is none of the VPCs that the stack has or its spec names: no `adopt` looks there."""
+        known = {str(item.vpc): str(item.vpc) for item in self.foreign.values() if item.vpc}
+        known |= {item.id: f"{item.id} ({item.address})" for item in self.resources if item.state.kind == "vpc"}
+        vpc = self.others[arn].vpc
+        return f"in {vpc}, not in {', '.join(sorted(known.values()))}" if vpc and known and vpc not in known else ""

@@ -140,6 +140,8 @@ class UnreachableError(AwsError):
 class PlanError(ReconcileError):
     """No order of steps leads from what is to what is wanted; the text says how to get there."""
 
+    exit_code = ExitCode.REFUSED
+
 
 class RefusedError(ReconcileError):
     """Refused for safety's sake; the text says how to allow it."""

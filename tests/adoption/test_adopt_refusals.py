@@ -127,7 +127,7 @@ def test_another_stack_with_the_same_range_and_no_name_in_common_is_no_candidate
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ("vpc.main=vpc-0123456789abcdef0", "doesn't exist"),
+        ("vpc.main=vpc-0123456789abcdef0", "doesn't exist in us-east-1, account 123456789012"),
         ("vpc.main=subnet-0123456789abcdef0", "not a valid vpc id"),
         ("subnet.a={far}", "is in {elsewhere}, not in {vpc}"),
     ],
@@ -153,6 +153,36 @@ def test_one_that_the_stack_has_already_isnt_exchanged() -> None:
         second = _vpc(world)
         assert f"is already {first}" in _refused(world, keep, _network(), f"vpc.main={second}")
         assert not keep.adopt(_network(), f"vpc.main={first}").taggings
+
+
+def test_a_vpc_that_was_taken_by_mistake_goes_with_all_that_is_in_it() -> None:
+    """Found: who released only the VPC, as was advised, and adopted the right one had the neighbour's subnets in the stack."""
+    with keeper() as (world, keep):
+        wrong, right = _vpc(world), _vpc(world)
+        subnets = {vpc: _subnet(world, vpc) for vpc in (wrong, right)}
+        spec = _network(**SUBNETS)
+        keep.adopt(spec, f"vpc.main={wrong}")
+        whole = "what is the stack's (subnet.a); release the whole stack first: alb-reconcile release spec.yaml"
+        text = _refused(world, keep, spec, f"vpc.main={right}")
+        assert f"vpc.main={right}: vpc.main is already {wrong}; {wrong} has {whole}" in text
+        keep.release(spec, "vpc.main")
+        for choices in ([f"vpc.main={right}"], [f"vpc.main={right}", f"subnet.a={subnets[right]}"]):
+            text = _refused(world, keep, spec, *choices)
+            assert f"vpc.main can't be {right}: {wrong} has {whole}" in text
+        keep.adopt(spec, f"vpc.main={wrong}")
+        keep.release(spec)
+        assert by_address(keep.adopt(spec, f"vpc.main={right}")) == {"vpc.main": right, "subnet.a": subnets[right]}
+        assert world.plan(spec).is_empty
+
+
+def test_a_vpc_is_adopted_for_what_is_to_move_there_from_another_of_the_stacks() -> None:
+    with keeper() as (world, keep):
+        spec = _network(**SUBNETS)
+        keep.adopt(spec, f"vpc.main={_vpc(world)}")
+        world.converge(spec)
+        spec["vpcs"]["next"] = {"cidr_block": "10.3.0.0/16"}
+        spec["subnets"]["a"]["vpc"] = "next"
+        assert len(keep.adopt(spec, f"vpc.next={_vpc(world)}").matches) == 1
 
 
 @pytest.mark.parametrize(

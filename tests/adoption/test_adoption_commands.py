@@ -77,6 +77,33 @@ def test_adopt_shows_asks_and_writes(account: World, capsys: pytest.CaptureFixtu
     assert "There is nothing to adopt." in out
 
 
+def test_the_first_change_after_an_adoption_is_no_alarm(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found: plans warned of another spec, which was this one as this host had adopted it, or released or moved what it has."""
+    build_runbook(account, RUNBOOK_NAMES)
+    spec = runbook()
+    spec["subnets"]["subnet-1"]["map_public_ip_on_launch"] = False
+
+    def change(**tags: str) -> None:
+        text = yaml.safe_load((tmp_path / "runbook.yaml").read_text(encoding="utf-8")) | {"tags": tags}
+        (tmp_path / "changed.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
+        _, out, err = _run(capsys, "plan", "changed.yaml")
+        assert "to update" in out
+        assert "recorded here" not in out + err
+
+    (tmp_path / "runbook.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+    code, out, _ = _run(capsys, "adopt", "runbook.yaml", "--yes", "--write")
+    assert code == 0
+    assert "After that, apply has nothing to do." in out
+    change(owner="web")
+    text = (tmp_path / "runbook.yaml").read_text(encoding="utf-8")
+    (tmp_path / "runbook.yaml").write_text(re.sub(r"(?<!-)subnet-1", "left", text), encoding="utf-8")
+    code, out, _ = _run(capsys, "move", "runbook.yaml", "subnet.subnet-1", "subnet.left", "--yes")
+    assert code == 0
+    change(owner="app")
+
+
 def test_what_people_call_a_resource_stands_beside_its_id(account: World, capsys: pytest.CaptureFixture[str]) -> None:
     ids = build_runbook(account, {**RUNBOOK_NAMES, "vpc.main": "the old network"})
     known = f'{ids["vpc.main"]} "the old network"'

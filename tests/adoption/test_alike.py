@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, keeper, runbook
 from tests.harness import demo
 from tests.kinds.many import web
+
+if TYPE_CHECKING:
+    from tests.harness import World
 
 
 def test_what_exists_and_nobody_owns_is_named_in_one_line() -> None:
@@ -42,6 +47,34 @@ def test_a_name_that_aws_has_once_is_refused_with_both_ways_out() -> None:
         with pytest.raises(RefusedError) as refused:
             world.plan(runbook())
         assert f'"alb" belongs to {balancer}, which is outside this stack; choose another name' in str(refused.value)
+
+
+def test_what_is_in_another_vpc_makes_doubt_whether_this_is_the_right_one() -> None:
+    """Found: `plan` advised an `adopt` that then found nothing, since it looks in the stack's VPC only."""
+    with keeper() as (world, keep):
+        spec = web(2)
+        world.converge(spec)
+        keep.release(spec)
+        cidr = spec["vpcs"]["main"]["cidr_block"]
+        right = world.client("elbv2").describe_load_balancers()["LoadBalancers"][0]["VpcId"]
+        wrong = world.client("ec2").create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
+        found = keep.adopt(spec, f"vpc.main={wrong}")
+        for lines in (found.notes, world.plan(spec).warnings):
+            (line,) = [text for text in lines if "exist" in text]
+            assert line.startswith("load_balancer.public (demo-public-"), "what people know by name comes first"
+            assert line.endswith(
+                f"exist already in {right}, not in {wrong} (vpc.main), and no stack owns them: is that the right VPC?"
+            )
+        spec["load_balancers"]["public"]["name"] = "theirs"
+        world.client("elbv2").create_load_balancer(Name="theirs", Subnets=_subnets_of(world, right))
+        with pytest.raises(RefusedError) as refused:
+            world.plan(spec)
+        assert f"it is in {right}, not in {wrong} (vpc.main): is that the right VPC? Or choose" in str(refused.value)
+
+
+def _subnets_of(world: World, vpc: str) -> list[str]:
+    found = world.client("ec2").describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+    return [item["SubnetId"] for item in found]
 
 
 def test_a_fresh_account_has_nothing_to_take_over() -> None:

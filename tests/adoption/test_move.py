@@ -133,6 +133,7 @@ def test_a_move_that_cant_be_is_refused_and_nothing_moves() -> None:
         ("vpc.main", "vpc.vpc-0a1b2c3d4e5f60718", "not an id"),
         ("security_group_rules.web", "security_group_rules.api", "moves with the entry"),
         ("disk.a", "disk.b", "isn't an address"),
+        ("subnets.public-a", "subnets.front-a", r"subnets\.public-a isn't an address; did you mean subnet\.public-a\?"),
         ("vpc.main", "vpc.main", "same address"),
     ],
 )

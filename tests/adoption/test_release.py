@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError
 from tests.adoption.adopting import keeper, our_tags
 from tests.adoption.test_adopt_refusals import _failing_after
-from tests.harness import demo
+from tests.harness import REGION, Spec, demo
 
 
 def _addresses(found: dict[str, dict[str, str]]) -> set[str]:
@@ -114,8 +116,11 @@ def test_an_interrupted_release_is_finished_by_the_next(written: int) -> None:
         assert not keep.release(demo()).taggings
 
 
-def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() -> None:
-    """Found: `release` was refused as `plan` is, since the look-ups found the stack's own."""
+NETWORK = ("vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main", "route_table.public")
+
+
+def _split() -> tuple[Spec, Spec]:
+    """The demo as two stacks: a service, and the network that it looks up."""
     shop, network = demo(), {"stack": "network", "region": "us-east-1"}
     for section in ("vpcs", "subnets", "internet_gateways", "route_tables"):
         network[section] = shop.pop(section)
@@ -126,14 +131,19 @@ def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() 
     ):  # fmt: skip
         for entry in shop[section].values():
             entry[key] = value
+    return shop, network
+
+
+def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() -> None:
+    """Found: `release` was refused as `plan` is, since the look-ups found the stack's own."""
+    shop, network = _split()
     with keeper() as (world, keep):
         world.converge(demo())
         with pytest.raises(
             RefusedError, match="is this stack's own; name its entry, look for other tags, or release it"
         ):
             world.plan(shop)
-        ways = ("vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main", "route_table.public")
-        found = keep.release(shop, *ways)
+        found = keep.release(shop, *NETWORK)
         assert found.preview is not None
         assert found.preview.plan is not None
         assert found.preview.plan.is_empty
@@ -141,6 +151,22 @@ def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() 
         assert world.plan(shop).is_empty
         assert world.plan(network).is_empty
         assert not [*world.sync(shop).notes, *world.sync(network).notes]
+
+
+def test_each_member_of_a_group_is_told_whose_instance_has_its_name() -> None:
+    """Found: worker-2 was said to look like worker-1's, which was launched for the same entry."""
+    with keeper() as (world, keep):
+        world.converge(demo())
+        shop, _ = _split()
+        keep.release(shop, *NETWORK)
+        shop["instances"]["web"]["name"] = "web%d"
+        world.converge(shop)
+        with pytest.raises(RefusedError) as refused:
+            keep.adopt({**shop, "stack": "other"})
+        for item in world.account.instances():
+            number = our_tags(world)[item.id][tags.ADDRESS][-1]
+            expected = f"instance.web-{number} looks like {item.id} by its Name tag web{number}, which belongs"
+            assert expected in str(refused.value)
 
 
 def test_a_renamed_stack_is_told_that_its_resources_are_anothers() -> None:
@@ -154,6 +180,41 @@ def test_a_renamed_stack_is_told_that_its_resources_are_anothers() -> None:
         keep.release(demo())
         assert not keep.adopt(renamed).missing
         assert world.plan(renamed).is_empty
+
+
+def test_so_is_one_in_a_network_of_somebody_elses() -> None:
+    """Found: only VPCs were asked, and a service that was split from its network has none."""
+    with keeper() as (world, keep):
+        shop, _ = _split()
+        world.converge(demo())
+        keep.release(shop, *NETWORK)
+        balancer = {**shop["load_balancers"]["public"], "listeners": {}}
+        alone = {"stack": "alone", "region": REGION, "load_balancers": {"public": balancer}}
+        del balancer["security_groups"]
+        world.converge(alone)
+        for spec, old in ((shop, "demo"), (alone, "alone")):
+            (told,) = (text for text in world.plan({**spec, "stack": "webshop"}).warnings if "this very spec" in text)
+            assert told.startswith(f"the stack {old} was made from this very spec")
+            other = {**spec, "stack": "webshop", "tags": {"owner": "web"}}
+            assert not [text for text in world.plan(other).warnings if "this very spec" in text]
+
+
+@pytest.mark.parametrize("name", ["demo", "webshop"])
+def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(name: str) -> None:
+    """Found: beside a twin it was refused, and under another name of the stack a target group that nothing uses was made anew."""
+    spec = demo()
+    spec["target_groups"]["old"] = {"protocol": "HTTP", "port": 8080}
+    with keeper() as (world, keep):
+        world.converge(spec)
+        world.client("ec2").create_vpc(CidrBlock=spec["vpcs"]["main"]["cidr_block"])
+        found = keep.release(spec)
+        back = re.search(r"to take them back: alb-reconcile adopt spec\.yaml (.+)$", found.notes[0])
+        assert back is not None
+        ids = back[1].split()
+        assert [item.partition("=")[0] for item in ids] == ["vpc.main", "target_group.old"]
+        again = keep.adopt({**spec, "stack": name}, *ids)
+        assert not again.missing
+        assert world.plan({**spec, "stack": name}).is_empty
 
 
 def test_another_stack_beside_it_keeps_its_tags() -> None:

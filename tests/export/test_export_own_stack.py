@@ -158,7 +158,8 @@ def test_an_unknown_stack_and_one_that_something_is_part_of_are_refused_with_wha
     with keeper() as (world, _):
         made = by_ansible(world)
         with pytest.raises(
-            RefusedError, match="nothing in this region and account belongs to the stack demo; alb-reconcile stacks"
+            RefusedError,
+            match="nothing in us-east-1, account 123456789012 belongs to the stack demo; alb-reconcile stacks",
         ):
             exported(world, STACK, tmp_path)
         world.client("elbv2").add_tags(

@@ -37,8 +37,14 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 @pytest.mark.parametrize(
     ("scope", "words"),
     [
-        (Scope(load_balancers=("shop",)), "there is no Application Load Balancer shop in this region and account"),
-        (Scope(vpcs=("vpc-0123456789abcdef0",)), "there is no VPC vpc-0123456789abcdef0 in this region and account"),
+        (
+            Scope(load_balancers=("shop",)),
+            "there is no Application Load Balancer shop in us-east-1, account 123456789012; correct the name, or --region",
+        ),
+        (
+            Scope(vpcs=("vpc-0123456789abcdef0",)),
+            "there is no VPC vpc-0123456789abcdef0 in us-east-1, account 123456789012; correct the id, or --region",
+        ),
         (Scope(tags={"team": "\x1b[2J"}), r"nothing that a spec could describe was found by tag team=\x1b[2J"),
     ],
 )
@@ -388,10 +394,14 @@ def test_the_next_command_asks_the_same_aws(
             64,
             "the sandbox has no CloudFormation: leave out --from-stack",
         ),
-        (["--vpc", "vpc-1", "--from-stack", "none"], 4, "there is no CloudFormation stack none in this region"),
+        (["--vpc", "vpc-1", "--from-stack", "none"], 4, "there is no CloudFormation stack none in us-east-1, account"),
         (["--stack", "demo", "--from-stack", "x"], 64, "the entries of the stack demo have names already: leave out"),
-        (["--stack", "demo"], 4, "nothing in this region and account belongs to the stack demo"),
-        (["--vpc", "vpc-1"], 4, "there is no VPC vpc-1 in this region and account"),
+        (["--stack", "demo"], 4, "nothing in us-east-1, account 123456789012 belongs to the stack demo"),
+        (
+            ["--vpc", "vpc-1"],
+            4,
+            "there is no VPC vpc-1 in us-east-1, account 123456789012; correct the id, or --region",
+        ),
     ],
 )
 def test_a_command_that_cant_be_meant_is_one_line(

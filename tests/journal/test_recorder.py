@@ -130,7 +130,7 @@ class TestRecorder:
             OSError(),
         )
         assert [result_of(error) for error in errors] == [
-            "held", "refused", "interrupted", "interrupted", "failed", "failed",
+            "held", "refused", "interrupted", "interrupted", "refused", "failed",
         ]  # fmt: skip
 
     @pytest.mark.parametrize(

@@ -58,7 +58,10 @@ def test_a_plan_that_no_order_leads_to_says_so_too() -> None:
         aws.converge(demo())
         with pytest.raises(PlanError, match="dependency cycle") as refused:
             aws.plan(renamed(demo(), ("public-a", "front-a")))
-        assert "move spec.yaml subnet.public-a subnet.front-a" in str(refused.value)
+        hint, cycle = str(refused.value).split("\n")
+        assert hint.endswith("move spec.yaml subnet.public-a subnet.front-a")
+        assert cycle.startswith("dependency cycle")
+        assert refused.value.exit_code == 4, "refused: running it again doesn't help"
 
 
 def test_what_differs_otherwise_too_is_another_thing() -> None:

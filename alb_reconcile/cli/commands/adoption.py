@@ -100,7 +100,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
             options.output.remark(f"Wrote {options.spec}.")
         await carry_out(aws, found.knowing, lambda _: None)
         if found.taggings:
-            await _write(aws, found.taggings, target, options, "adopt")
+            await _write(aws, found.taggings, found.target, options, "adopt")  # `--write` has changed it
             await carry_out(aws, found.applied, lambda _: None)
     return ExitCode.OK
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from alb_reconcile.api.planning import make
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.console import complain, emit, is_one_place
 from alb_reconcile.cli.render.markdown import MOST, error_markdown, plan_markdown
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import last_run_lines, render_plan
@@ -70,7 +70,9 @@ def _each(options: PlanOptions) -> ExitCode:
             made, text, Plan.to_json, markdown=markdown, html=partial(_page, planned, refusal=why, note=closed)
         )
         if refusal is not None:
-            if options.output.format != "text" or not is_terminal():  # else it is the last that stands there
+            if options.output.format != "text" or not (
+                is_terminal() or is_one_place()
+            ):  # else it is the last that stands there
                 complain(apart if options.output.format == "text" else why)
             refused = True
             continue

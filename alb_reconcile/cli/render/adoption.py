@@ -30,6 +30,8 @@ def adoption_text(found: Adoption, style: Style) -> str:
             known = id_and_name(item.id, item.tags, match.address, stack)
         lines.append(f"  = {name}  {known}   by {match.how}")
     lines += [f"  + {address}   nothing found: apply would create it" for address in found.missing]
+    if found.missing:
+        lines.append(f"    if one of them exists, give its id, such as {found.missing[0]}=ID")
     if found.held:
         lines.append(f"  {len(found.held)} of the spec's entries already belong to the stack.")
     lines += ["", *_notes(found.notes, style)]
@@ -38,10 +40,9 @@ def adoption_text(found: Adoption, style: Style) -> str:
         lines.append("Adopting changes tags only.")
     else:
         lines.append("There is nothing to adopt.")
-        if found.held and not found.missing:
-            lines += _preview(
-                "The next apply would do this:", found.preview, style, rest="The next apply has nothing to do."
-            )
+        lines += _preview(
+            "The next apply would do this:", found.preview, style, rest="The next apply has nothing to do."
+        )
     return "\n".join(lines)
 
 

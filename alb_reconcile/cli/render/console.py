@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import IO, Final
 
 from alb_reconcile.cli.render.style import CODES, Style
@@ -80,6 +81,13 @@ def draw_above(write: Callable[[str], None] | None) -> None:
     _screen.clear()
     if write is not None:
         _screen.append(write)
+
+
+def is_one_place() -> bool:
+    """Whether standard output and error are the same file, pipe or terminal."""
+    with suppress(OSError, ValueError):  # neither has to be an open file
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return False
 
 
 def finish(code: int) -> int:

@@ -4,6 +4,7 @@ import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -40,15 +41,18 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
         changing = (record for record in past.runs if record.command not in _TAGGING)
         began = ("done", "interrupted")  # a launch that was cut short has changed something as well
         last = next((record for record in changing if any(record.having(how=how) for how in began)), None)
+        since = takewhile(lambda record: record is not last, past.runs)
+        # what runs wrote down that changed tags only, or nothing
+        known = {record.spec_digest for record in (*since, *([last] if last else ())) if record.is_success}
         applied = _applied(plan)
         if last is None:
-            other = applied and applied != tags.spec_digest_of(plan.desired)
+            other = applied and applied not in {tags.spec_digest_of(plan.desired), *known}
             text = "another spec than this was applied to the stack last, and no run that did it is recorded here"
             whose = f"make sure that {plan.stack} isn't somebody else's, and that no run of it is unfinished: that one needs its own spec"
             return LastRun(warning=f"{text}; {whose}" if other else "")
         if place == place_name("", sandbox=True) and last.command != "destroy" and not plan.live:
             return LastRun()  # that was in a sandbox that is gone
-        return LastRun(_told(last), _difference(last, spec_file, applied))
+        return LastRun(_told(last), _difference(last, spec_file, is_known=applied in {"", *known}))
     return LastRun()
 
 
@@ -84,8 +88,8 @@ def _told(last: Record) -> str:
     )
 
 
-def _difference(last: Record, spec_file: str, applied: str) -> str:
-    if applied and last.is_success and applied != last.spec_digest:
+def _difference(last: Record, spec_file: str, *, is_known: bool) -> str:
+    if last.is_success and not is_known:
         return "another spec has been applied since then, by a run that isn't recorded here"
     if last.command != "sync" and last.user != user_name():
         return printable(f"the last run was by {last.user}, not by you")

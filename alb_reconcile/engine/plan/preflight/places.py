@@ -6,6 +6,7 @@ from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.security_group import SecurityGroup
 from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Finding, Foreign
@@ -37,7 +38,13 @@ def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
         name = getattr(item.desired.state, "name", None)
         holder = discovery.taken.get((address.kind, str(name)))
         if name and holder and (item.found is None or item.forces):
-            adopt = f"alb-reconcile adopt {item.desired.file} takes it over; or " if holder in discovery.unowned else ""
+            elsewhere = discovery.elsewhere(holder)
+            adopt = (
+                f"it is {elsewhere}: is that the right VPC? Or "
+                if elsewhere
+                else f"alb-reconcile adopt {item.desired.file} takes it over; or "
+            )
+            adopt = "" if tags.STACK in discovery.others[holder].tags else adopt
             text = f'the name "{name}" belongs to {holder}, which is outside this stack; {adopt}choose another name, or delete that one'
             findings.append(Finding(item.desired, "name", text))
     return findings

@@ -1,0 +1,51 @@
+"""What `adopt` would have to be told to find again what is about to be let go. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from alb_reconcile.adoption.evidence import Scene, order
+from alb_reconcile.adoption.match import Matcher
+from alb_reconcile.adoption.survey import Survey, add_findings
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.resource import Desired, Observed
+
+
+def ids_for_adopt(
+    target: DesiredStack, going: Iterable[Observed], survey: Survey, subnet_vpcs: Mapping[str, str]
+) -> dict[Address, str]:
+    """The ids of what it wouldn't find by itself, whether the stack keeps its name, or gets another and with it other names of
+    what has none of its own."""
+    there = {item.address: item.id for item in going if item.address in target.desired}
+    free = {
+        kind: [replace(item, owner="" if item.owner == target.stack else item.owner) for item in found]
+        for kind, found in survey.items()
+    }
+    needed: dict[Address, str] = {}
+    for desired in (target.desired, _renamed(target)):
+        scene = Scene(desired, target.stack, subnet_vpcs=subnet_vpcs)
+        add_findings(scene, survey)
+        while (lost := _lost(scene, free, there, needed)).keys() - needed.keys():
+            needed |= lost
+    return {address: needed[address] for address in target.desired if address in needed}
+
+
+def _lost(scene: Scene, free: Survey, there: Mapping[Address, str], given: Mapping[Address, str]) -> dict[Address, str]:
+    """What isn't found of the first kind of which something isn't; what is in it depends on that."""
+    matcher = Matcher(scene.stack, replace(scene, ids={}), given)
+    for kind in order():
+        matcher.match(kind, free.get(kind, ()))
+        entries = {address: key for address, key in there.items() if address.kind == kind}
+        if lost := {address: key for address, key in entries.items() if matcher.scene.ids.get(address) != key}:
+            return lost
+    return {}
+
+
+def _renamed(target: DesiredStack) -> dict[Address, Desired]:
+    """The entries under a stack's name that nothing is called by yet."""
+    own = f"{target.stack}-"
+    return {
+        address: replace(item, tags={**item.tags, "Name": f"\n{name}"}) if name.startswith(own) else item
+        for address, item in target.desired.items()
+        for name in (item.tags.get("Name", ""),)
+    }
