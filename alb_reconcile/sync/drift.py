@@ -42,6 +42,11 @@ def is_applied(planned: StackPlan) -> bool:
     return any(item.tags.get(tags.APPLIED, "").partition(" ")[0] == whole for item in find_anchors(live))
 
 
+def was_applied(planned: StackPlan) -> bool:
+    """Whether they say that any spec of it was."""
+    return any(item.tags.get(tags.APPLIED) for item in find_anchors(_own(planned.plan.stack, planned.discovery)))
+
+
 def is_ending(planned: StackPlan) -> bool:
     """Whether a destroy of the stack was begun."""
     return any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in _own(planned.plan.stack, planned.discovery))
@@ -138,7 +143,10 @@ class _Judge:
         # a member, or a stranger: what says whether it may be there is the entry that it is in
         parent = self.live.get(found.parent_id or "")
         wanted = self.desired.get(parent.address) if parent else None
-        return self._compare(wanted, parent) if wanted and parent else "drift"
+        if wanted is None or parent is None:
+            return "drift"
+        # what an adoption has found there is nobody's doing
+        return "spec" if self._compare(wanted, parent) == "spec" else self._why_it_is_missing(wanted)
 
     def _of_order(self, step: Step) -> Cause:
         """Of rules that change places: one whose entry has changed makes it the spec's doing."""
