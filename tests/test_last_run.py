@@ -142,6 +142,9 @@ def test_a_launch_that_was_cut_short_is_the_last_run(plan: Plan, tmp_path: Path)
     told = find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).told
     assert told.startswith("Last applied on this host 2026-01-02 04:00:00Z")
     assert told.endswith("; that run was interrupted.")
+    for result, how in (("left", "interrupted."), ("in_sync", "from specs/demo.yaml."), ("left", "demo.yaml.")):
+        write_history(record(plan, started="2026-01-02T05:00:00Z", result=result, steps=()), tmp_path)
+        assert find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).told.endswith(how), "until all is in sync"
 
 
 def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.route_table import Associations, RouteTable
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.steps import HandOver, SetPriorities
 from alb_reconcile.sync.severity import weigh
@@ -30,12 +33,32 @@ def _adds(step: Step) -> bool:
     )
 
 
+def join_what_stays(plan: Plan, out: Collection[str]) -> Plan:
+    """The plan, with the new targets of a group whose replacement waits joining the group that there is."""
+    stays = {
+        step.address: step.id
+        for step in plan.steps
+        if step.key in out and step.id and step.action == "replace" and step.address.kind == "target_group"
+    }
+    makers = {step.address: step.key for step in plan.steps if step.action == "create"}
+
+    def join(step: Step) -> Step:
+        state = step.state
+        if step.action != "create" or not isinstance(state, Registration) or state.target_group not in stays:
+            return step
+        made = makers.get(state.target) if isinstance(state.target, Address) else None
+        state = replace(state, target_group=stays[state.target_group])
+        return replace(step, state=state, needs=(made,) if made in step.needs else ())
+
+    return replace(plan, steps=tuple(join(step) if step.key not in out else step for step in plan.steps))
+
+
 class Dependents:
     """A plan's steps, and how they hang together."""
 
-    def __init__(self, plan: Plan, causes: Mapping[str, str]) -> None:
+    def __init__(self, plan: Plan, causes: Mapping[str, str], ignored: Collection[str] = ()) -> None:
         self._plan = plan
-        self._causes = causes
+        self._causes, self._ignored = causes, ignored
         self._steps = {step.key: step for step in plan.steps}
         self._pairs = {step.part_of: step.key for step in plan.steps if step.part_of is not None}
         self._users: dict[str, list[str]] = defaultdict(list)
@@ -94,6 +117,10 @@ class Dependents:
         users = self._users[step.key]
         if step.state and step.state.is_for_others and users and all(key in waiting.keys for key in users):
             return f"only {self._steps[users[0]].address} would use it, which isn't done"
+        joins = [key for key in users if isinstance(self._steps[key].state, Registration)]
+        missed = [key for key in joins if self._causes.get(key) == "drift" and key not in self._ignored]
+        if missed and step.address.kind == "instance" and all(key in waiting.keys for key in joins):
+            return f"it would serve nobody: {self._steps[missed[0]].address} isn't done"
         group = step.desired.lifecycle.group if step.desired and step.address.kind == "instance" else None
         return "the group's other instances are still to be replaced" if group and group in waiting.rolling else ""
 

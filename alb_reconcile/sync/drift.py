@@ -42,6 +42,11 @@ def is_applied(planned: StackPlan) -> bool:
     return any(item.tags.get(tags.APPLIED, "").partition(" ")[0] == whole for item in find_anchors(live))
 
 
+def was_applied(planned: StackPlan) -> bool:
+    """Whether they say that any spec of it was."""
+    return any(item.tags.get(tags.APPLIED) for item in find_anchors(_own(planned.plan.stack, planned.discovery)))
+
+
 def is_ending(planned: StackPlan) -> bool:
     """Whether a destroy of the stack was begun."""
     return any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in _own(planned.plan.stack, planned.discovery))
@@ -100,12 +105,27 @@ class _Judge:
         carrier = wanted.carrier or wanted.address
         found = self.by_address.get(carrier)
         if wanted.carrier is not None and found is not None:
-            return self._compare(self.desired[carrier], found)
+            return "drift" if self._is_missed(wanted, found) else self._compare(self.desired[carrier], found)
         return self._why_it_is_missing(self.desired[carrier])
 
     def _compare(self, wanted: Desired, found: Observed) -> Cause:
         applied = found.tags.get(tags.SPEC, "").partition(" ")[0]
         return "drift" if applied == wanted.spec_digest else "spec"
+
+    def _is_missed(self, wanted: Desired, group: Observed) -> bool:
+        """Whether the other instances of a target's entry are in the group on its port, whatever the group's entry says anew."""
+        state, member = wanted.state, self.desired.get(getattr(wanted.state, "target", None) or wanted.address)
+        if not isinstance(state, Registration) or member is None or member.lifecycle.group is None:
+            return False
+        known = {
+            item.id
+            for address, item in self.by_address.items()
+            if address in self.desired and self.desired[address].lifecycle.group == member.lifecycle.group
+        }
+        return any(
+            there.target_group == group.id and there.target in known and there.port == state.port
+            for _, there in each_of(self.plan.live, Registration)
+        )
 
     def _why_it_is_missing(self, wanted: Desired) -> Cause:
         known = any(tag.partition(" ")[0] == self.whole or tags.is_known_in(tag, wanted) for tag in self.applied)
@@ -123,7 +143,10 @@ class _Judge:
         # a member, or a stranger: what says whether it may be there is the entry that it is in
         parent = self.live.get(found.parent_id or "")
         wanted = self.desired.get(parent.address) if parent else None
-        return self._compare(wanted, parent) if wanted and parent else "drift"
+        if wanted is None or parent is None:
+            return "drift"
+        # what an adoption has found there is nobody's doing
+        return "spec" if self._compare(wanted, parent) == "spec" else self._why_it_is_missing(wanted)
 
     def _of_order(self, step: Step) -> Cause:
         """Of rules that change places: one whose entry has changed makes it the spec's doing."""
@@ -140,7 +163,12 @@ class _Judge:
         if step.part_of is not None:
             before.append(step.part_of)
         if step.desired is not None:
-            before += [self.makers.get(address) for address in references(step.desired.state)]
+            before += [
+                self.makers.get(address)
+                for address in references(step.desired.state)
+                # a new target joins the group that there is, if another one is to wait
+                if step.action != "create" or address != step.desired.carrier or address not in self.by_address
+            ]
         if step.action in ("delete", "replace") and step.observed is not None:
             before += [self.removers.get(text) for text in named_ids(step.observed.state)]
         if step.phase == "attach":  # a group is put beside others for whoever is going to take it up

@@ -176,14 +176,14 @@ class Rounds:
             # whoever has held the stack meanwhile has made the shared reads old
             found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)
         ending = Ending(found.selection, notes=found.notes)
-        seen = [*found.selection.steps, *found.selection.left]
-        left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), seen) if seen else ""
         if found.selection.steps:
             async with self._turns, locks():  # who waits for a turn holds nothing
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 _write_down(recorder, ending)  # so that a run that is killed leaves its plan
                 ending = await correct(aws, target, ways, found, note)
         _write_down(recorder, ending)
+        still = [*(item.step for item in ending.outcomes if item.how != "done"), *ending.selection.left]
+        left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), still) if still else ""
         report.notes[recorder.run] = tuple(
             map(self._settings.mask.line, (*ending.problems, *filter(None, [left]), *ending.notes))
         )

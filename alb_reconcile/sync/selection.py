@@ -15,7 +15,7 @@ from alb_reconcile.model.drift_policy import Care, DriftPolicy
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.steps import SetPriorities
-from alb_reconcile.sync.dependents import Dependents
+from alb_reconcile.sync.dependents import Dependents, join_what_stays
 from alb_reconcile.sync.severity import weigh
 
 NEVER_APPLIED: Final = (
@@ -78,6 +78,7 @@ def select(
             withheld[step.key] = f"{_WORDS[weight]} requires manual action"
         if step.key in withheld and step.reason == DUPLICATE:
             withheld[step.key] = f"{DUPLICATE}: {withheld[step.key]}"
+    plan = join_what_stays(plan, withheld.keys() | ignored)
     return _close(plan, withheld, frozenset(ignored), causes)
 
 
@@ -114,7 +115,7 @@ def _names(address: Address, wanted: Desired | None) -> tuple[str, ...]:
 def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], causes: Mapping[str, str]) -> Selection:
     """Withhold what can't be done, or shouldn't be, without what is withheld."""
     out = dict(withheld)
-    dependents = Dependents(plan, causes)
+    dependents = Dependents(plan, causes, ignored)
     while more := dict(dependents.entangled(out.keys() | ignored)):
         out |= more
     left = [step for step in plan.steps if step.key in out or step.key in ignored]

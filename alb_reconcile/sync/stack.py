@@ -16,11 +16,17 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.sync.drift import find_causes, is_absent, is_applied, is_ending
+from alb_reconcile.sync.drift import find_causes, is_absent, is_applied, is_ending, was_applied
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
 SIGHTING_INTERVAL: Final = 30.0
 """Seconds between the reads that have to see a difference before it is corrected (`sightings`)."""
+NEVER_RECORDED: Final = (
+    "no tag says that this stack has been applied: run apply once, so that what is missing later counts as drift"
+)
+UNRECORDED: Final = (
+    "the spec has changed since it was applied, in nothing that AWS shows: run apply once to record that"
+)
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,11 @@ class Survey:
         """What is no difference, but worth a word."""
         plan = self.selection.plan
         found = [*self.outage, *unhealthy(self.planned)]
-        if plan.is_empty and plan.total and not self.is_applied:
-            found.append(
-                "no tag says that this spec has been applied: run apply once, so that what is missing later counts as drift"
-            )
+        if plan.total and not self.is_applied and not self.is_ending:
+            if not was_applied(self.planned):
+                found.append(NEVER_RECORDED)
+            elif plan.is_empty:
+                found.append(UNRECORDED)
         return (*found, *self.planned.discovery.warnings, *filter(None, [self.warning]))
 
 
@@ -94,7 +101,8 @@ async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | No
     applied = await apply_stack(aws, idle, goal=goal, warn=warnings.append, timeout=None)
     if applied.error is not None:
         raise applied.error
-    return replace(found, warning="; ".join(warnings))
+    is_told = found.is_applied or (_may_be_called_applied(ways, found) and not warnings)
+    return replace(found, is_applied=is_told, warning="; ".join(warnings))
 
 
 async def correct(
@@ -146,10 +154,12 @@ async def correct(
         problem = f"all steps are done, but these still differ from the spec: {', '.join(undone(applied.found)[:10])}"
         last = sort_out(applied.found)
         return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes)
-    last = replace(rest(applied.found), warning="; ".join(warnings))
+    last = rest(applied.found)
+    is_told = last.is_applied or (goal.is_applied(applied.found) and not warnings)
+    last = replace(last, is_applied=is_told, warning="; ".join(warnings))
     problems = tuple(f"not healthy: {item}" for item in applied.problems)
     ended = "; ".join(text for text in seen.outage if text not in last.outage)
-    hint = "The round before, in the history, says since when at the earliest, and CloudTrail who it was"
+    hint = "history says when it was last in sync, and CloudTrail who changed it"
     before = [f"when this round began: {ended}. {hint}"] if ended else []
     return Ending(last.selection, chosen, applied.outcomes, problems, (*before, *last.notes))
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
 from alb_reconcile.cli.main import main
+from alb_reconcile.journal.history import write_history
+from alb_reconcile.journal.record import StepRecord
+from alb_reconcile.model.host import iso
 from alb_reconcile.sandbox.strict import StrictAws
 from tests.harness import FAKE_ENVIRONMENT
+from tests.journal.records import made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +50,25 @@ def switch(ec2: Any, *, on: bool) -> str:
     [vpc] = [item["VpcId"] for item in ec2.describe_vpcs()["Vpcs"] if not item["IsDefault"]]
     ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": on})
     return str(vpc)
+
+
+def test_what_a_killed_run_left_is_told_until_it_is_done(
+    aws: StrictAws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "stack.yaml", "--yes"]) == 0
+    vpc = switch(boto3.client("ec2"), on=False)
+    cut = StepRecord(f"update:vpc.main@{vpc}", "update", how="interrupted")
+    killed = made(command="apply", stack="shop", region="us-east-1", account="123456789012", steps=(cut,))
+    now = iso(time.time())
+    write_history(replace(killed, started=now, ended=now, result="interrupted"), tmp_path / "state")
+    told = "which was interrupted: vpc.main; `alb-reconcile apply"
+    assert main(["sync", "stack.yaml"]) == 2
+    assert told in capsys.readouterr().out
+    (tmp_path / "stack.yaml").write_text(SPEC.replace("report", "correct"))
+    assert main(["sync", "stack.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert "corrected  1 updated" in out
+    assert "left by" not in out, "nothing is left to continue"
 
 
 def test_drift_is_an_issue_until_it_is_gone(aws: StrictAws, tmp_path: Path) -> None:

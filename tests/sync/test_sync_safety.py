@@ -419,3 +419,58 @@ def test_only_who_is_chosen_is_launched(hand: Hand, spec: Spec) -> None:
     assert hand.world._run(main) == ("done", "done")
     there = hand.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
     assert sum(len(item["Instances"]) for item in there["Reservations"]) == 4
+
+
+def terminate(hand: Hand, name: str) -> None:
+    hand.ec2.terminate_instances(InstanceIds=[hand[f"instance.{name}"]])
+    hand.wait(120)
+
+
+def healthy(hand: Hand) -> int:
+    """How many targets of the group that there was are healthy."""
+    found = hand.elb.describe_target_health(TargetGroupArn=hand["target_group.web"])["TargetHealthDescriptions"]
+    return [item["TargetHealth"]["State"] for item in found].count("healthy")
+
+
+@pytest.mark.parametrize("why", ["by hand", "by hand, the only one", "path", "interval"])
+def test_a_new_instance_joins_the_group_that_serves_whatever_waits_there(hand: Hand, spec: Spec, why: str) -> None:
+    """A replacement of its group, or a change of it that nobody has applied."""
+    if why.startswith("by hand"):
+        if why != "by hand":
+            spec["instances"]["web"]["count"] = 1
+            hand.make(spec, allow={"delete": 1})
+        hand.elb.modify_target_group(TargetGroupArn=hand["target_group.web"], HealthCheckPath="/by-hand")
+    elif why == "path":
+        spec["target_groups"]["web"]["health_check"]["path"] = "/not-applied"
+    else:
+        spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 25
+    count = spec["instances"]["web"]["count"]
+    terminate(hand, f"web-{count}")
+    ending = hand.world.sync(spec)
+    assert not ending.is_failed
+    assert done(ending) == {f"instance.web-{count}": "drift", f"registration.web/web-{count}:80": "drift"}
+    assert healthy(hand) == count
+    assert left(ending)["target_group.web"] == ("drift" if why.startswith("by hand") else "spec")
+    hand.world.sync(spec)
+    assert writes(hand) == [], "the next round finds nothing more that it may do"
+    hand.make(spec)
+
+
+def test_no_instance_is_made_that_cant_be_registered(hand: Hand, spec: Spec) -> None:
+    hand.changed_tags("elbv2", hand["target_group.web"], {tags.IGNORE_UNTIL: "2026-12-01T00:00Z"})
+    terminate(hand, "web-1")
+    ending = hand.world.sync(spec, now=NOW)
+    assert writes(hand) == []
+    assert ending.selection.withheld["create:instance.web-1"] == (
+        "it would serve nobody: registration.web/web-1:80 isn't done"
+    )
+    spec["sync"] = {"ignore": ["registration"]}  # somebody else registers them
+    assert done(hand.world.sync(spec, now=NOW)) == {"instance.web-1": "drift"}
+
+
+def test_an_unapplied_target_doesnt_keep_a_worker_dead(hand: Hand, spec: Spec) -> None:
+    spec["instances"]["worker"] = copy.deepcopy(spec["instances"]["web"])
+    hand.make(spec)
+    spec["target_groups"]["web"]["targets"].append("worker")
+    terminate(hand, "worker-1")
+    assert done(hand.world.sync(spec)) == {"instance.worker-1": "drift"}

@@ -306,7 +306,10 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     )
     _add_format(command)
     command.add_argument(
-        "-q", "--quiet", action="store_true", help="report only what isn't in sync or held by another run, for cron"
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="leave out stacks that are in sync and healthy, or held by another run, for cron",
     )
     text = "how long to wait for a corrected stack's targets to be healthy"
     command.add_argument("--timeout", type=duration(), default=900, metavar="15m", help=text)

@@ -11,6 +11,7 @@ from alb_reconcile.journal.record import RESULTS, Record
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.stack import NEVER_RECORDED, UNRECORDED
 from alb_reconcile.sync.targets import Broken
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
@@ -34,7 +35,8 @@ def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
     """The same to read; `quiet` leaves out what is in sync or held by another run, and all of it if everything is."""
     notes = report.notes
     fine = ("in_sync", "held") if quiet else ()
-    told = [record for record in report.records if record.result not in fine or notes.get(record.run)]
+    hints = {NEVER_RECORDED, UNRECORDED}  # for whoever looks at it
+    told = [item for item in report.records if item.result not in fine or {*notes.get(item.run, ())} - hints]
     if quiet and not told and not report.broken:
         return ""
     width = max((len(printable(record.stack)) for record in told), default=0)

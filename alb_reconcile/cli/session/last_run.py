@@ -38,7 +38,7 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
     with suppress(RecordError):
         folder = state_folder(state_dir, os.environ)
         past = read_history(folder, plan.stack, plan.region, account=plan.account, place=place, limit=_LOOKED_AT)
-        changing = (record for record in past.runs if record.command not in _TAGGING)
+        changing = [record for record in past.runs if record.command not in _TAGGING]
         began = ("done", "interrupted")  # a launch that was cut short has changed something as well
         last = next((record for record in changing if any(record.having(how=how) for how in began)), None)
         since = takewhile(lambda record: record is not last, past.runs)
@@ -52,7 +52,10 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             return LastRun(warning=f"{text}; {whose}" if other else "")
         if place == place_name("", sandbox=True) and last.command != "destroy" and not plan.live:
             return LastRun()  # that was in a sandbox that is gone
-        return LastRun(_told(last), _difference(last, spec_file, is_known=applied in {"", *known}))
+        later = (item for item in changing[: changing.index(last)] if item.result == "in_sync")
+        is_through = any(Path(item.spec_file).name == Path(last.spec_file).name for item in later)
+        ended = "" if last.is_success or is_through else _how_it_ended(last)
+        return LastRun(_told(last, ended), _difference(last, spec_file, is_known=applied in {"", *known}))
     return LastRun()
 
 
@@ -76,11 +79,14 @@ _ENDED: Final = {
 }
 
 
-def _told(last: Record) -> str:
+def _how_it_ended(last: Record) -> str:
+    return f"; {_ENDED.get(last.result, 'not everything was ready then')}"
+
+
+def _told(last: Record, ended: str) -> str:
     words = {"apply": "applied", "destroy": "destroyed", "sync": "corrected by sync"}
     where = f", from {last.spec_file}" if last.spec_file else ""
     commit = f" at commit {last.commit[:12]}" if last.commit else ""
-    ended = "" if last.is_success else f"; {_ENDED.get(last.result, 'not everything was ready then')}"
     when = last.started.replace("T", " ")
     who = f"{last.user}@{last.host}"
     return printable(

@@ -1,0 +1,88 @@
+"""What `sync` does and says where no tag says that the spec is applied."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.sync import sync_text
+from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.stack import NEVER_RECORDED, UNRECORDED
+from tests.adoption.adopting import keeper
+from tests.harness import demo
+from tests.journal.records import RECORD
+from tests.kinds.hand import edited
+from tests.sync.words import done, left
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Hand
+
+EVERYTHING = {"correct": ["update", "create", "replace", "delete"]}
+FIXED = {"fixed_response": {"status_code": 200}}
+
+
+def _more() -> Spec:
+    """The demo with a listener, a rule and a target that its file leaves out."""
+    spec = demo()
+    listeners = spec["load_balancers"]["public"]["listeners"]
+    listeners["more"] = {"protocol": "HTTP", "port": 8080, "default_action": FIXED}
+    listeners["http"]["rules"] = {
+        "soon": {"priority": 9, "conditions": [{"path_pattern": "/v2/*"}], "action": FIXED},
+    }
+    spec["target_groups"]["web"]["targets"] = ["web", {"instances": "web", "port": 81}]
+    return spec
+
+
+def test_what_an_adoption_has_found_isnt_deleted() -> None:
+    with keeper() as (world, keep):
+        world.converge(_more())
+        keep.release(_more())
+        spec = {**demo(), "sync": EVERYTHING}
+        keep.adopt(spec)
+        for _ in range(2):
+            ending = world.sync(spec)
+            assert done(ending) == {}
+            assert len(left(ending)) == 4
+            assert set(left(ending).values()) == {"spec"}
+            assert NEVER_RECORDED in ending.notes
+        world.apply(spec, allow={"delete": 9, "deregister": 9}, check=False)
+        assert not world.sync(spec).notes
+        elb = world.client("elbv2")
+        (listener,) = elb.describe_listeners(
+            LoadBalancerArn=elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+        )["Listeners"]
+        elb.create_listener(
+            LoadBalancerArn=listener["LoadBalancerArn"], Protocol="HTTP", Port=9090, DefaultActions=listener["DefaultActions"]
+        )  # fmt: skip
+        moved = edited(spec, "target_groups/web/min_healthy", 1)
+        assert list(done(world.sync(moved)).values()) == ["drift"], "what somebody adds later is, whatever else is new"
+
+
+def _told(ending_notes: tuple[str, ...], *, quiet: bool) -> str:
+    record = replace(RECORD, result="in_sync", steps=())
+    return sync_text(Report([record], notes={record.run: ending_notes}), Style(colored=False), quiet=quiet)
+
+
+def test_a_change_that_aws_doesnt_show_is_told_and_mailed_to_nobody(hand: Hand, spec: Spec) -> None:
+    spec["target_groups"]["web"]["min_healthy"] = 1
+    ending = hand.world.sync(spec)
+    assert ending.notes == (UNRECORDED,)
+    assert UNRECORDED in _told(ending.notes, quiet=False)
+    assert _told(ending.notes, quiet=True) == ""
+    assert _told((*ending.notes, "registration.web/web-1:80 is unhealthy"), quiet=True)
+    assert hand.world.sync(spec, apply_changes=True).notes == (), "it is written down now"
+    assert hand.world.sync(spec).notes == ()
+
+
+@pytest.mark.parametrize("apply_changes", [False, True])
+def test_a_changed_spec_that_is_applied_needs_no_other_run(hand: Hand, spec: Spec, *, apply_changes: bool) -> None:
+    spec = copy.deepcopy(spec)
+    spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 25
+    ending = hand.world.sync(spec, apply_changes=apply_changes)
+    assert ending.notes == ()
+    assert left(ending) == ({} if apply_changes else {"target_group.web": "spec"})
