@@ -25,7 +25,7 @@ from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan
-from alb_reconcile.sync.drift import find_causes
+from alb_reconcile.sync.drift import find_causes, new_names
 
 
 @dataclass(frozen=True)
@@ -245,6 +245,7 @@ async def carry_out(
         aws, planned, on_event=both, on_outcomes=on_outcomes, warn=warn, on_wait=on_wait, timeout=timeout
     )
     recorder.times |= applied.times
+    recorder.remarks = new_names(planned.plan, applied.outcomes, applied.found)
     if planned.plan.steps:
         recorder.times["took"] = aws.now() - applied.began
     if applied.error is not None:

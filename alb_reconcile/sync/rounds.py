@@ -208,6 +208,7 @@ def _write_down(recorder: Recorder, ending: Ending) -> None:
     recorder.plan, recorder.outcomes = replace(acted.plan, steps=steps), ending.outcomes
     recorder.withheld = {**ending.selection.withheld, **acted.withheld}
     recorder.withheld_steps = tuple(step for step in ending.selection.left if step.key not in known)
+    recorder.remarks = ending.remarks
     recorder.causes = {**acted.causes, **ending.selection.causes}
     interrupted = any(item.how == "interrupted" for item in ending.outcomes)
     if any(item.how == "failed" for item in ending.outcomes) or ending.problems:

@@ -1,7 +1,7 @@
 """One stack, corrected without anybody who watches: look and sort out; then look again, apply what may be, and look whether it
 is so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -16,7 +16,7 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.sync.drift import find_causes, is_absent, is_applied, is_ending
+from alb_reconcile.sync.drift import find_causes, is_absent, is_applied, is_ending, new_names
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
 SIGHTING_INTERVAL: Final = 30.0
@@ -71,6 +71,8 @@ class Ending:
     outcomes: tuple[Outcome, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """What else is to be told of steps, by key."""
     error: ReconcileError | None = None
 
     @property
@@ -139,19 +141,20 @@ async def correct(
     )
     warnings: list[str] = []
     applied = await apply_stack(aws, planned, on_event=on_event, warn=warnings.append, timeout=ways.timeout, goal=goal)
+    remarks = new_names(chosen.plan, applied.outcomes, applied.found)
     if applied.found is None or applied.error is not None:
         # what was done is to be told, whatever came after it: a lost lease, say
-        return Ending(chosen, chosen, applied.outcomes, error=applied.error or aws.halted)
+        return Ending(chosen, chosen, applied.outcomes, remarks=remarks, error=applied.error or aws.halted)
     if not applied.is_reached:
         problem = f"all steps are done, but these still differ from the spec: {', '.join(undone(applied.found)[:10])}"
         last = sort_out(applied.found)
-        return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes)
+        return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes, remarks)
     last = replace(rest(applied.found), warning="; ".join(warnings))
     problems = tuple(f"not healthy: {item}" for item in applied.problems)
     ended = "; ".join(text for text in seen.outage if text not in last.outage)
     hint = "The round before, in the history, says since when at the earliest, and CloudTrail who it was"
     before = [f"when this round began: {ended}. {hint}"] if ended else []
-    return Ending(last.selection, chosen, applied.outcomes, problems, (*before, *last.notes))
+    return Ending(last.selection, chosen, applied.outcomes, problems, (*before, *last.notes), remarks)
 
 
 def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = False) -> bool:

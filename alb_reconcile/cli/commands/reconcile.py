@@ -126,9 +126,11 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
 
 
 def _close(made: Plan, applied: Applied, recorder: Recorder) -> None:
-    """The closing line, where something was done or waited for."""
+    """The closing line, where something was done or waited for, and what else is to be told of steps."""
     if made.steps or applied.entrance:
         emit(render_closing(made, recorder.times))
+    for key, text in recorder.remarks.items():
+        emit(f"{key.partition(':')[2].partition('@')[0]}: {text}")
 
 
 @dataclass(frozen=True)
