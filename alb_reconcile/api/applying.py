@@ -170,14 +170,15 @@ def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: Wi
     found = applied.found
     if found is None:
         return Result(planned.plan, applied.outcomes, run=recorder.run)
-    if wishes.timeout is None and not planned.target.destroy:
-        recorder.not_ready = tuple(unready(found.discovery))
+    waits = wishes.timeout is not None or planned.target.destroy
+    not_ready = () if waits else tuple(unready(found.discovery))
+    recorder.not_ready = not_ready or applied.problems
     return Result(
         planned.plan,
         applied.outcomes,
         rest=found.plan,
         problems=applied.problems,
-        not_ready=recorder.not_ready,
+        not_ready=not_ready,
         times=applied.times,
         urls=tuple(urls(found.discovery, local_urls(session))),
         run=recorder.run,

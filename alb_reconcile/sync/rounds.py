@@ -175,7 +175,7 @@ class Rounds:
         async with locks() as was_used_since:
             # whoever has held the stack meanwhile has made the shared reads old
             found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)
-        ending = Ending(found.selection, notes=found.notes)
+        ending = found.at_rest()
         seen = [*found.selection.steps, *found.selection.left]
         left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), seen) if seen else ""
         if found.selection.steps:
@@ -208,7 +208,7 @@ def _write_down(recorder: Recorder, ending: Ending) -> None:
     recorder.plan, recorder.outcomes = replace(acted.plan, steps=steps), ending.outcomes
     recorder.withheld = {**ending.selection.withheld, **acted.withheld}
     recorder.withheld_steps = tuple(step for step in ending.selection.left if step.key not in known)
-    recorder.remarks = ending.remarks
+    recorder.remarks, recorder.not_ready = ending.remarks, (*ending.problems, *ending.not_ready)
     recorder.causes = {**acted.causes, **ending.selection.causes}
     interrupted = any(item.how == "interrupted" for item in ending.outcomes)
     if any(item.how == "failed" for item in ending.outcomes) or ending.problems:

@@ -17,6 +17,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.sync.drift import find_causes, is_absent, is_applied, is_ending, new_names
+from alb_reconcile.sync.health import find_ill
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
 SIGHTING_INTERVAL: Final = 30.0
@@ -60,16 +61,22 @@ class Survey:
             )
         return (*found, *self.planned.discovery.warnings, *filter(None, [self.warning]))
 
+    def at_rest(self) -> "Ending":
+        """How it ends where nothing is done."""
+        nobody, some = find_ill(self.planned.discovery.resources)
+        return Ending(self.selection, problems=nobody, not_ready=some, notes=self.notes)
+
 
 @dataclass(frozen=True)
 class Ending:
     """How it went. `selection` is what is left in the end, `outcomes` how the steps went that were carried out, of
-    `acted`; `problems` are what doesn't serve, in words, and `error` is what ended it early."""
+    `acted`; `problems` are what doesn't serve, in words, `not_ready` is what serves in part, and `error` is what ended it early."""
 
     selection: Selection
     acted: Selection | None = None
     outcomes: tuple[Outcome, ...] = ()
     problems: tuple[str, ...] = ()
+    not_ready: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     remarks: Mapping[str, str] = field(default_factory=dict)
     """What else is to be told of steps, by key."""
@@ -109,7 +116,7 @@ async def correct(
     seen = await _see_again(aws, target, ways, first)
     chosen = seen.selection
     if not chosen.steps:
-        return Ending(chosen, notes=seen.notes)
+        return seen.at_rest()
     # what is created mustn't say of a spec that isn't applied that it is
     planned = replace(seen.planned, plan=replace(chosen.plan, steps=chosen.steps, says_applied=seen.is_applied))
     # of a step in two parts the second one may wait
@@ -148,13 +155,14 @@ async def correct(
     if not applied.is_reached:
         problem = f"all steps are done, but these still differ from the spec: {', '.join(undone(applied.found)[:10])}"
         last = sort_out(applied.found)
-        return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes, remarks)
+        return Ending(last.selection, chosen, applied.outcomes, (problem,), (), last.notes, remarks)
     last = replace(rest(applied.found), warning="; ".join(warnings))
-    problems = tuple(f"not healthy: {item}" for item in applied.problems)
+    nobody, some = find_ill(applied.found.discovery.resources)
+    problems = (*(f"not healthy: {item}" for item in applied.problems), *nobody)
     ended = "; ".join(text for text in seen.outage if text not in last.outage)
     hint = "The round before, in the history, says since when at the earliest, and CloudTrail who it was"
     before = [f"when this round began: {ended}. {hint}"] if ended else []
-    return Ending(last.selection, chosen, applied.outcomes, problems, (*before, *last.notes), remarks)
+    return Ending(last.selection, chosen, applied.outcomes, problems, some, (*before, *last.notes), remarks)
 
 
 def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = False) -> bool:

@@ -96,7 +96,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
     problems = applied.problems
-    recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else ()
+    recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else problems
     if problems:
         complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))
     elif recorder.not_ready:
