@@ -118,7 +118,7 @@ def test_one_target_of_two(account: World, run: Run) -> None:
     make_one_ill(account)
     account.clock.advance(60)
     told = run(*APPLY, "--no-wait", spec=demo())
-    assert "  1 of 2 targets of target_group.web isn't healthy yet (unhealthy)" in told
+    assert "  1 of 2 targets of target_group.web isn't healthy (unhealthy)" in told
 
 
 def test_a_roll_waits_for_health_all_the_same(account: World, run: Run) -> None:
@@ -249,6 +249,21 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     run("status", "--detailed-exitcode", FILE, code=2)
 
 
+def test_status_says_first_that_no_target_is_healthy_or_that_the_entrance_is_missing(account: World, run: Run) -> None:
+    account.converge(demo())
+    elb = account.client("elbv2")
+    group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    for instance in _instances(account):
+        account.strict.set_target_unhealthy(group, instance)
+    account.clock.advance(60)
+    told = [line for line in run("status", FILE, spec=demo()) if line.startswith("Not ready: ")]
+    assert told == ["Not ready: no target of target_group.web is healthy (unhealthy)"]
+    elb.delete_load_balancer(LoadBalancerArn=elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"])
+    account.clock.advance(300)
+    told = [line for line in run("status", FILE) if line.startswith("Not ready: ")]
+    assert told[0] == "Not ready: load_balancer.public is missing, so it serves nobody"
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_status_says_that_nobody_is_served_or_who_does_not_run(account: World, run: Run, number: int) -> None:
     account.converge(demo())
@@ -259,7 +274,7 @@ def test_status_says_that_nobody_is_served_or_who_does_not_run(account: World, r
     told = [line.removeprefix("Not ready: ") for line in told if line.startswith("Not ready: ")]
     start = f"{number} of 2 targets of target_group.web "
     nobody = f"{start}are unused, so it serves nobody"
-    assert told[0] == (nobody if number == 2 else f"{start}isn't healthy yet (unused)")
+    assert told[0] == (nobody if number == 2 else f"{start}isn't healthy (unused)")
     assert [re.sub(r"\d", "N", line) for line in told[1:]] == ["instance.web-N is stopped"] * number
     if number == 2:
         without = run("status", "--detailed-exitcode", "--stack", "demo", "--region", "us-east-1", code=2)

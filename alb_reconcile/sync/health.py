@@ -21,10 +21,10 @@ def find_ill(resources: Iterable[Observed]) -> tuple[tuple[str, ...], tuple[str,
             seen[item.parent_id][item.status] += 1
     nobody, some = [], []
     for key, counts in seen.items():
-        ill, number = counts["unhealthy"] + counts["unavailable"], counts.total()
+        ill = counts["unhealthy"] + counts["unavailable"]
         if ill and not counts["healthy"] + counts["initial"]:
-            which = f"none of its {number} targets is" if number > 1 else "its only target isn't"
-            nobody.append(f"{names[key]}: {which} healthy")
+            nobody.append(f"no target of {names[key]} is healthy")
         elif ill:
-            some.append(f"{names[key]}: {ill} of its {number} targets {'is' if ill == 1 else 'are'} unhealthy")
+            verb = "isn't" if ill == 1 else "aren't"
+            some.append(f"{ill} of {counts.total()} targets of {names[key]} {verb} healthy")
     return tuple(nobody), tuple(some)

@@ -38,7 +38,7 @@ def test_all_is_well(hand: Hand, spec: Spec) -> None:
 def test_no_healthy_target_is_a_failure(hand: Hand, spec: Spec) -> None:
     make_ill(hand, "web-1", "web-2")
     ending = hand.world.sync(spec)
-    assert ending.problems == ("target_group.web: none of its 2 targets is healthy",)
+    assert ending.problems == ("no target of target_group.web is healthy",)
     assert ending.is_failed
 
 
@@ -46,14 +46,14 @@ def test_so_it_is_where_something_else_is_corrected(hand: Hand, spec: Spec) -> N
     make_ill(hand, "web-1", "web-2")
     hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
     ending = hand.world.sync(spec)
-    assert ending.problems == ("target_group.web: none of its 2 targets is healthy",)
+    assert ending.problems == ("no target of target_group.web is healthy",)
     assert hand.world.plan(spec).is_empty
 
 
 def test_one_ill_target_isnt_a_failure_and_not_in_order_either(hand: Hand, spec: Spec) -> None:
     make_ill(hand, "web-1")
     ending = hand.world.sync(spec)
-    assert ending.not_ready == ("target_group.web: 1 of its 2 targets is unhealthy",)
+    assert ending.not_ready == ("1 of 2 targets of target_group.web isn't healthy",)
     assert not ending.is_failed
 
 
@@ -117,10 +117,10 @@ def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkey
     make_ill(hand, "web-1")
     report, record = go_round(hand, spec, tmp_path)
     assert (report.code, record.result, record.is_success) == (ExitCode.OK, "in_sync", False)
-    assert record.not_ready == ("target_group.web: 1 of its 2 targets is unhealthy",)
+    assert record.not_ready == ("1 of 2 targets of target_group.web isn't healthy",)
     make_ill(hand, "web-2")
     report, record = go_round(hand, spec, tmp_path)
     assert (report.code, record.result, record.is_success) == (ExitCode.FAILED, "failed", False)
-    assert record.not_ready == ("target_group.web: none of its 2 targets is healthy",)
+    assert record.not_ready == ("no target of target_group.web is healthy",)
     metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
     assert 'last_run_result{account="123456789012",region="us-east-1",result="failed",stack="demo"} 1.0' in metrics
