@@ -264,6 +264,20 @@ def test_status_says_first_that_no_target_is_healthy_or_that_the_entrance_is_mis
     assert told[0] == "Not ready: load_balancer.public is missing, so it serves nobody"
 
 
+def test_status_says_that_a_destroy_was_begun(account: World, run: Run) -> None:
+    """Whoever is told of missing resources only brings back what somebody meant to delete."""
+    account.converge(demo())
+    ec2 = account.client("ec2")
+    subnet = ec2.describe_subnets(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:stack"]}])["Subnets"][0]
+    ec2.create_network_interface(SubnetId=subnet["SubnetId"])  # somebody's, which keeps the subnet
+    assert account.apply(demo(), destroy=True).failures
+    told = "Not ready: a destroy of this stack was begun: destroy finishes it, and apply would make again what is gone"
+    lines = run("status", FILE, spec=demo())
+    assert told in lines
+    assert not any("plan shows what apply would make" in line for line in lines)
+    assert told in run("status", "--stack", "demo", "--region", "us-east-1")
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_status_says_that_nobody_is_served_or_who_does_not_run(account: World, run: Run, number: int) -> None:
     account.converge(demo())

@@ -45,9 +45,9 @@ def is_applied(planned: StackPlan) -> bool:
     return any(item.tags.get(tags.APPLIED, "").partition(" ")[0] == whole for item in find_anchors(live))
 
 
-def is_ending(planned: StackPlan) -> bool:
+def is_ending(stack: str, discovery: Discovery) -> bool:
     """Whether a destroy of the stack was begun."""
-    return any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in _own(planned.plan.stack, planned.discovery))
+    return any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in _own(stack, discovery))
 
 
 def is_absent(planned: StackPlan) -> bool:
@@ -80,7 +80,7 @@ class _Judge:
         for item in self.live.values():
             if plan.ids.get(item.address, item.id) == item.id:
                 self.by_address.setdefault(item.address, item)
-        self.is_over = not self.live or is_ending(planned)
+        self.is_over = not self.live or is_ending(planned.plan.stack, planned.discovery)
         self.applied = {item.tags.get(tags.APPLIED, "") for item in find_anchors(self.live.values())}
         self.whole = tags.spec_digest_of(desired)
         self.makers = {step.address: step.key for step in plan.steps if step.action in _MAKING}

@@ -194,14 +194,14 @@ def _sort_out(planned: StackPlan, ways: Ways) -> Survey:
         check_damage(planned.plan, selection.steps, planned.target.policy, {}, now)
     except RefusedError as error:
         selection = selection.keep(set(), _by_hand(str(error)))
-    return Survey(planned, selection, is_applied(planned), is_ending(planned))
+    return Survey(planned, selection, is_applied(planned), is_ending(planned.target.stack, planned.discovery))
 
 
 def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
     target, discovery, plan = planned.target, planned.discovery, planned.plan
     causes = find_causes(planned)
     barred = {key: _by_hand(text) for key, text in find_forbidden(plan, target.policy).items()}
-    if is_ending(planned):
+    if is_ending(target.stack, discovery):
         barred = dict.fromkeys(
             (step.key for step in plan.steps), "a destroy of the stack was begun: finish it, or run apply"
         )
