@@ -278,6 +278,18 @@ def test_status_says_that_a_destroy_was_begun(account: World, run: Run) -> None:
     assert told in run("status", "--stack", "demo", "--region", "us-east-1")
 
 
+@pytest.mark.parametrize("command", ["status", "history"])
+def test_a_broken_spec_is_no_obstacle_at_night(run: Run, command: str, tmp_path: Path) -> None:
+    """What ran and whether it is up can be asked without it."""
+    file = tmp_path / "broken.yaml"
+    file.write_text("stack: shop\nregion: eu-west-1\nvpcs: {main: {cdir_block: 10.0.0.0/16}}\n", encoding="utf-8")
+    assert main((command, str(file))) == 3
+    told = run.capsys.readouterr().err.splitlines()
+    assert told[-1] == f"Without the spec: `alb-reconcile {command} --stack shop --region eu-west-1`"
+    assert main(("validate", str(file))) == 3
+    assert "Without" not in run.capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_status_says_that_nobody_is_served_or_who_does_not_run(account: World, run: Run, number: int) -> None:
     account.converge(demo())
