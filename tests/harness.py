@@ -336,7 +336,7 @@ class World:
             ways = Ways(apply_changes, now=lambda: now or datetime.now(UTC))
             found = await survey(aws, target, ways, Shared(aws, [target.stack]))
             if not found.selection.steps:
-                return Ending(found.selection, notes=found.notes)
+                return found.at_rest()
             ended = await correct(aws, target, ways, found, meanwhile)
             _raise_bugs(ended.outcomes)
             return ended

@@ -118,7 +118,7 @@ def test_one_target_of_two(account: World, run: Run) -> None:
     make_one_ill(account)
     account.clock.advance(60)
     told = run(*APPLY, "--no-wait", spec=demo())
-    assert "  1 of 2 targets of target_group.web isn't healthy yet (unhealthy)" in told
+    assert "  1 of 2 targets of target_group.web isn't healthy (unhealthy)" in told
 
 
 def test_a_roll_waits_for_health_all_the_same(account: World, run: Run) -> None:
@@ -249,6 +249,47 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     run("status", "--detailed-exitcode", FILE, code=2)
 
 
+def test_status_says_first_that_no_target_is_healthy_or_that_the_entrance_is_missing(account: World, run: Run) -> None:
+    account.converge(demo())
+    elb = account.client("elbv2")
+    group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    for instance in _instances(account):
+        account.strict.set_target_unhealthy(group, instance)
+    account.clock.advance(60)
+    told = [line for line in run("status", FILE, spec=demo()) if line.startswith("Not ready: ")]
+    assert told == ["Not ready: no target of target_group.web is healthy (unhealthy)"]
+    elb.delete_load_balancer(LoadBalancerArn=elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"])
+    account.clock.advance(300)
+    told = [line for line in run("status", FILE) if line.startswith("Not ready: ")]
+    assert told[0] == "Not ready: load_balancer.public is missing, so it serves nobody"
+
+
+def test_status_says_that_a_destroy_was_begun(account: World, run: Run) -> None:
+    """Whoever is told of missing resources only brings back what somebody meant to delete."""
+    account.converge(demo())
+    ec2 = account.client("ec2")
+    subnet = ec2.describe_subnets(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:stack"]}])["Subnets"][0]
+    ec2.create_network_interface(SubnetId=subnet["SubnetId"])  # somebody's, which keeps the subnet
+    assert account.apply(demo(), destroy=True).failures
+    told = "Not ready: a destroy of this stack was begun: destroy finishes it, and apply would make again what is gone"
+    lines = run("status", FILE, spec=demo())
+    assert told in lines
+    assert not any("plan shows what apply would make" in line for line in lines)
+    assert told in run("status", "--stack", "demo", "--region", "us-east-1")
+
+
+@pytest.mark.parametrize("command", ["status", "history"])
+def test_a_broken_spec_is_no_obstacle_at_night(run: Run, command: str, tmp_path: Path) -> None:
+    """What ran and whether it is up can be asked without it."""
+    file = tmp_path / "broken.yaml"
+    file.write_text("stack: shop\nregion: eu-west-1\nvpcs: {main: {cdir_block: 10.0.0.0/16}}\n", encoding="utf-8")
+    assert main((command, str(file))) == 3
+    told = run.capsys.readouterr().err.splitlines()
+    assert told[-1] == f"Without the spec: `alb-reconcile {command} --stack shop --region eu-west-1`"
+    assert main(("validate", str(file))) == 3
+    assert "Without" not in run.capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_status_says_that_nobody_is_served_or_who_does_not_run(account: World, run: Run, number: int) -> None:
     account.converge(demo())
@@ -259,7 +300,7 @@ def test_status_says_that_nobody_is_served_or_who_does_not_run(account: World, r
     told = [line.removeprefix("Not ready: ") for line in told if line.startswith("Not ready: ")]
     start = f"{number} of 2 targets of target_group.web "
     nobody = f"{start}are unused, so it serves nobody"
-    assert told[0] == (nobody if number == 2 else f"{start}isn't healthy yet (unused)")
+    assert told[0] == (nobody if number == 2 else f"{start}isn't healthy (unused)")
     assert [re.sub(r"\d", "N", line) for line in told[1:]] == ["instance.web-N is stopped"] * number
     if number == 2:
         without = run("status", "--detailed-exitcode", "--stack", "demo", "--region", "us-east-1", code=2)

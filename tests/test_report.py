@@ -56,7 +56,7 @@ def test_each_stack_is_told_from_the_others() -> None:
     assert found["fine"] == "in order none none left 2026-11-26 03:10:00Z, sync by @"
     assert found["canary"] == "in order none 4 resources none recorded here"
     assert found["ill"] == "not in order none none none recorded here"
-    assert "1 of 2 targets of target_group.web isn&#x27;t healthy yet (unhealthy)" in text
+    assert "1 of 2 targets of target_group.web isn&#x27;t healthy (unhealthy)" in text
     assert found["broken"] == "couldn't be read none recorded here"
     assert "1 of 5 stacks are as their specs say, and healthy." in text
     assert "<td>target_group.new</td><td>25%</td><td>2 to come</td>" in text

@@ -25,7 +25,7 @@ from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan
-from alb_reconcile.sync.drift import find_causes
+from alb_reconcile.sync.drift import find_causes, new_names
 
 
 @dataclass(frozen=True)
@@ -170,14 +170,15 @@ def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: Wi
     found = applied.found
     if found is None:
         return Result(planned.plan, applied.outcomes, run=recorder.run)
-    if wishes.timeout is None and not planned.target.destroy:
-        recorder.not_ready = tuple(unready(found.discovery))
+    waits = wishes.timeout is not None or planned.target.destroy
+    not_ready = () if waits else tuple(unready(found.discovery))
+    recorder.not_ready = not_ready or applied.problems
     return Result(
         planned.plan,
         applied.outcomes,
         rest=found.plan,
         problems=applied.problems,
-        not_ready=recorder.not_ready,
+        not_ready=not_ready,
         times=applied.times,
         urls=tuple(urls(found.discovery, local_urls(session))),
         run=recorder.run,
@@ -245,6 +246,7 @@ async def carry_out(
         aws, planned, on_event=both, on_outcomes=on_outcomes, warn=warn, on_wait=on_wait, timeout=timeout
     )
     recorder.times |= applied.times
+    recorder.remarks = new_names(planned.plan, applied.outcomes, applied.found)
     if planned.plan.steps:
         recorder.times["took"] = aws.now() - applied.began
     if applied.error is not None:

@@ -39,7 +39,8 @@ def not_ready(discovery: Discovery, standing: Standing) -> list[str]:
     """What serves nobody, and what doesn't answer requests yet, in words. Who comes in where isn't said by listeners and rules
     that couldn't be read."""
     is_known = discovery.unread.keys().isdisjoint(("listener", "rule"))
-    return [*(unserved(discovery.resources) if is_known else ()), *unready(discovery, standing)]
+    gone = [f"{item} is missing, so it serves nobody" for item in standing.missing if item.kind == "load_balancer"]
+    return [*gone, *(unserved(discovery.resources) if is_known else ()), *unready(discovery, standing)]
 
 
 def unready(discovery: Discovery, standing: Standing | None = None) -> list[str]:
@@ -61,7 +62,11 @@ def unready(discovery: Discovery, standing: Standing | None = None) -> list[str]
             )
         elif ill and items[0].parent_id:
             verb, why = "isn't" if len(ill) == 1 else "aren't", ", ".join(sorted(set(ill)))
-            lines.append(f"{len(ill)} of {len(items)} targets of {names.get(key, key)} {verb} healthy yet ({why})")
+            yet = " yet" * ("initial" in ill)
+            if key in asked and {"healthy", "initial"}.isdisjoint(seen):
+                nobody.append(f"no target of {names.get(key, key)} is healthy ({why})")
+            else:
+                lines.append(f"{len(ill)} of {len(items)} targets of {names.get(key, key)} {verb} healthy{yet} ({why})")
         elif ill:
             lines.append(f"{names.get(key, key)} is {ill[0]}")
     apart = ("load_balancer", "registration")

@@ -42,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended: done, failed, skipped or interrupted."""
+    """How a step ended: done, failed, skipped or interrupted; this with an error where it had begun."""
 
     step: Step
     how: How
@@ -185,7 +185,7 @@ class _Application:
             text = f"{error}; what it has made stays for the next run"
             self._end(Outcome(step, "skipped", cause=error.cause), elapsed, text)
         except InterruptedRun as error:
-            self._end(Outcome(step, "interrupted"), elapsed, str(error))
+            self._end(Outcome(step, "interrupted", error=error), elapsed, str(error))
         except ReconcileError as error:
             self._end(Outcome(step, "failed", error=error), elapsed, str(error))
         except Exception as error:  # a mistake of ours ends its step; the others and the report go on

@@ -18,7 +18,7 @@ def unserved(resources: Iterable[Observed]) -> list[str]:
     filled = {str(state.target_group) for item, state in each_of(live, Registration) if not item.is_leaving}
     shut = [f"{item.address} has no listener, so it serves nobody" for item in live if _is_shut(item, doors)]
     idle = [
-        f"{item.address} has targets, but no listener or rule forwards to it"
+        f"{item.address} has targets, but no listener or rule forwards to it, so it serves nobody"
         for item in live
         if item.address.kind == "target_group" and item.id in filled - asked
         if not item.detail(ServedBy).load_balancers

@@ -180,6 +180,18 @@ def read_history(
     return History(tuple(found[:limit]), unreadable)
 
 
+def last_runs_of(folder: Path, file: str) -> list[Record]:
+    """The newest run of each stack that was last run from a spec file, and wasn't destroyed; the newest one first. Raises RecordError."""
+    path = os.path.realpath(file)
+    newest = (next(filter(None, _read(item)), None) for item in _listed(folder / "history", _ENDING))
+    found = [
+        item for item in newest
+        if item and item.spec_file and not item.is_gone
+        and os.path.realpath(Path(item.spec_folder, item.spec_file)) == path
+    ]  # fmt: skip
+    return sorted(found, key=lambda record: record.started, reverse=True)
+
+
 def _files(folder: Path, stack: str, region: str | None, ending: str) -> list[Path]:
     wanted = [safe_name(region) if region else None, safe_name(stack)]
     files = []

@@ -108,6 +108,10 @@ _ENTRIES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENTRY: Final = msgspec.json.Decoder(_Entry)
 
 
+_PARTLY: Final = (("in_sync", True), ("in_sync", False), ("corrected", False))
+"""Results, and whether they are of `sync`, that say nothing of a stack of which something isn't ready."""
+
+
 def judge(before: State | None, record: Record) -> tuple[State | None, Event | None]:
     """The state after a run (None for a stack that is gone), and what the receiver is to be told, if anything.
 
@@ -116,7 +120,8 @@ def judge(before: State | None, record: Record) -> tuple[State | None, Event | N
     if record.is_gone:
         return None, None
     is_seen = record.result == "refused" and record.command != "sync"
-    if is_seen or record.not_ready or record.result in ("held", "interrupted"):
+    is_partly = record.not_ready and (record.result, record.command == "sync") in _PARTLY
+    if is_seen or is_partly or record.result in ("held", "interrupted"):
         return before, None
     verdict = before.verdict if before else "in_sync"
     if record.result in ("failed", "refused"):
@@ -247,4 +252,5 @@ def _summary(record: Record, event: Event) -> str:
     if event == "recovered":
         return "in sync again"
     failed = record.having(how="failed")
-    return f"failing: {record.error or next((step.error for step in failed), record.result)}"
+    why = [record.error, *(step.error for step in failed), *record.not_ready, record.result]
+    return f"failing: {next(filter(None, why))}"

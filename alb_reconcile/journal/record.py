@@ -54,7 +54,7 @@ class Record:
     `requests`: the operation and AWS's request id of each call that changed something. `times`: seconds on AWS's clock until
     a first healthy target was `ready`, all `converged`, a request of --verify was `answered`, and what the steps `took`, with what
     was waited for after them. `not_ready`: what wasn't in the
-    end, where nobody waited for it. `spec_folder`: where the run was
+    end. `spec_folder`: where the run was
     started, which `spec_file` is relative to. `certificates`: when those end that the stack had before, by address. `commit` was checked out where
     the spec is. `error` ended the run as a whole.
     """

@@ -79,6 +79,8 @@ class Recorder:
         """Those of them that aren't in `plan`."""
         self.causes: Mapping[str, str] = {}
         """Of steps, by key: "drift" if the account has moved, "spec" if the spec has."""
+        self.remarks: Mapping[str, str] = {}
+        """What else is to be told of steps that were done, by key."""
         self.times: dict[str, float] = {}
         self.not_ready: tuple[str, ...] = ()
         self.throttled: Mapping[str, Throttled] = {}
@@ -188,6 +190,8 @@ class Recorder:
             reason = f"it needs {outcome.cause.address}"
         elif reason is not None and outcome is None:
             how = "withheld"
+        elif step.key in self.remarks:
+            reason = self.remarks[step.key]
         elif step.reason == DUPLICATE:  # nobody's doing but an earlier run's
             reason = DUPLICATE
         return StepRecord(

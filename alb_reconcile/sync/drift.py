@@ -1,17 +1,20 @@
 """Whether it is the account that has moved away from the spec (drift), or the spec from what was applied last."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
 
 from alb_reconcile.engine.applied_tags import find_anchors
+from alb_reconcile.engine.apply import Outcome
 from alb_reconcile.engine.plan.decide import DUPLICATE, named_ids
+from alb_reconcile.engine.plan.planner import POINT_THERE, made_anew
 from alb_reconcile.engine.stack import StackPlan
+from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired, Observed, each_of, references
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
@@ -47,14 +50,26 @@ def was_applied(planned: StackPlan) -> bool:
     return any(item.tags.get(tags.APPLIED) for item in find_anchors(_own(planned.plan.stack, planned.discovery)))
 
 
-def is_ending(planned: StackPlan) -> bool:
+def is_ending(stack: str, discovery: Discovery) -> bool:
     """Whether a destroy of the stack was begun."""
-    return any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in _own(planned.plan.stack, planned.discovery))
+    return any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in _own(stack, discovery))
 
 
 def is_absent(planned: StackPlan) -> bool:
     """Whether there is nothing of the stack."""
     return not _own(planned.plan.stack, planned.discovery)
+
+
+def new_names(plan: Plan, outcomes: Iterable[Outcome], found: StackPlan | None) -> dict[str, str]:
+    """What to tell of each load balancer that was made anew, by step key: its name, as far as somebody has looked since."""
+    balancers = [item for item in found.discovery.resources if item.address.kind == "load_balancer"] if found else []
+    names = {item.address: item.detail(Entrance).dns_name for item in balancers}
+    done = {item.step.key for item in outcomes if item.how == "done"}
+    return {
+        step.key: f"another DNS name than before, {names.get(step.address, 'which status shows')}: {POINT_THERE}"
+        for step in made_anew(plan.steps, plan.live)
+        if step.key in done
+    }
 
 
 def _own(stack: str, discovery: Discovery) -> list[Observed]:
@@ -70,7 +85,7 @@ class _Judge:
         for item in self.live.values():
             if plan.ids.get(item.address, item.id) == item.id:
                 self.by_address.setdefault(item.address, item)
-        self.is_over = not self.live or is_ending(planned)
+        self.is_over = not self.live or is_ending(planned.plan.stack, planned.discovery)
         self.applied = {item.tags.get(tags.APPLIED, "") for item in find_anchors(self.live.values())}
         self.whole = tags.spec_digest_of(desired)
         self.makers = {step.address: step.key for step in plan.steps if step.action in _MAKING}

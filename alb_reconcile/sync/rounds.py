@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -12,8 +13,9 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.engine.lookups import resolve_lookups
+from alb_reconcile.journal.history import last_runs_of
 from alb_reconcile.journal.log import about, tell
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.kinds.shared_reader import Shared
@@ -88,10 +90,27 @@ class Rounds:
         for target in found.stacks:
             regions[target.region].append(target)
         await asyncio.gather(*(self._run_region(name, part, report) for name, part in regions.items()))
+        for item in found.broken:
+            with suppress(ReconcileError):  # the report has it in any case
+                await self._record_broken(item, {(target.stack, target.region) for target in found.stacks})
         order = {target.spec_file: number for number, target in enumerate(found.stacks)}
         report.records.sort(key=lambda record: order.get(record.spec_file, 0))
         report.seconds = time.monotonic() - began
         return report
+
+    async def _record_broken(self, item: Broken, others: Collection[tuple[str, str]]) -> None:
+        """Record a run that failed for the stack that was last run from a broken spec. Raises its error, and what `account` does."""
+        for last in await asyncio.to_thread(last_runs_of, self._settings.folder, item.file):
+            if self.is_ending or (last.stack, last.region) in others:
+                continue
+            connection, aws = self._ask(last.region)
+            with suppress(ReconcileError):  # without credentials it counts for the account that it ran in
+                await aws.account()
+            where = (aws.known_account or last.account, place_name(aws.endpoint, sandbox=connection.sandbox))
+            if where == (last.account, last.place):
+                target, sandbox = DesiredStack(last.stack, last.region, {}, spec_file=item.file), connection.sandbox
+                async with recorded(aws, target, "sync", self._settings, _warn, sandbox=sandbox):
+                    raise ReconcileError(item.text)
 
     async def _run_region(self, region: str, targets: Sequence[DesiredStack], report: Report) -> None:
         try:
@@ -175,7 +194,7 @@ class Rounds:
         async with locks() as was_used_since:
             # whoever has held the stack meanwhile has made the shared reads old
             found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)
-        ending = Ending(found.selection, notes=found.notes)
+        ending = found.at_rest()
         if found.selection.steps:
             async with self._turns, locks():  # who waits for a turn holds nothing
                 tell("correcting", level=10, steps=len(found.selection.steps))
@@ -208,6 +227,7 @@ def _write_down(recorder: Recorder, ending: Ending) -> None:
     recorder.plan, recorder.outcomes = replace(acted.plan, steps=steps), ending.outcomes
     recorder.withheld = {**ending.selection.withheld, **acted.withheld}
     recorder.withheld_steps = tuple(step for step in ending.selection.left if step.key not in known)
+    recorder.remarks, recorder.not_ready = ending.remarks, (*ending.problems, *ending.not_ready)
     recorder.causes = {**acted.causes, **ending.selection.causes}
     interrupted = any(item.how == "interrupted" for item in ending.outcomes)
     if any(item.how == "failed" for item in ending.outcomes) or ending.problems:

@@ -1,7 +1,7 @@
 """One stack, corrected without anybody who watches: look and sort out; then look again, apply what may be, and look whether it
 is so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -16,7 +16,8 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.sync.drift import find_causes, is_absent, is_applied, is_ending, was_applied
+from alb_reconcile.sync.drift import find_causes, is_absent, is_applied, is_ending, new_names, was_applied
+from alb_reconcile.sync.health import find_ill
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
 SIGHTING_INTERVAL: Final = 30.0
@@ -67,17 +68,25 @@ class Survey:
                 found.append(UNRECORDED)
         return (*found, *self.planned.discovery.warnings, *filter(None, [self.warning]))
 
+    def at_rest(self) -> "Ending":
+        """How it ends where nothing is done."""
+        nobody, some = find_ill(self.planned.discovery.resources)
+        return Ending(self.selection, problems=nobody, not_ready=some, notes=self.notes)
+
 
 @dataclass(frozen=True)
 class Ending:
     """How it went. `selection` is what is left in the end, `outcomes` how the steps went that were carried out, of
-    `acted`; `problems` are what doesn't serve, in words, and `error` is what ended it early."""
+    `acted`; `problems` are what doesn't serve, in words, `not_ready` is what serves in part, and `error` is what ended it early."""
 
     selection: Selection
     acted: Selection | None = None
     outcomes: tuple[Outcome, ...] = ()
     problems: tuple[str, ...] = ()
+    not_ready: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """What else is to be told of steps, by key."""
     error: ReconcileError | None = None
 
     @property
@@ -115,7 +124,7 @@ async def correct(
     seen = await _see_again(aws, target, ways, first)
     chosen = seen.selection
     if not chosen.steps:
-        return Ending(chosen, notes=seen.notes)
+        return seen.at_rest()
     # what is created mustn't say of a spec that isn't applied that it is
     planned = replace(seen.planned, plan=replace(chosen.plan, steps=chosen.steps, says_applied=seen.is_applied))
     # of a step in two parts the second one may wait
@@ -147,21 +156,23 @@ async def correct(
     )
     warnings: list[str] = []
     applied = await apply_stack(aws, planned, on_event=on_event, warn=warnings.append, timeout=ways.timeout, goal=goal)
+    remarks = new_names(chosen.plan, applied.outcomes, applied.found)
     if applied.found is None or applied.error is not None:
         # what was done is to be told, whatever came after it: a lost lease, say
-        return Ending(chosen, chosen, applied.outcomes, error=applied.error or aws.halted)
+        return Ending(chosen, chosen, applied.outcomes, remarks=remarks, error=applied.error or aws.halted)
     if not applied.is_reached:
         problem = f"all steps are done, but these still differ from the spec: {', '.join(undone(applied.found)[:10])}"
         last = sort_out(applied.found)
-        return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes)
+        return Ending(last.selection, chosen, applied.outcomes, (problem,), (), last.notes, remarks)
     last = rest(applied.found)
     is_told = last.is_applied or (goal.is_applied(applied.found) and not warnings)
     last = replace(last, is_applied=is_told, warning="; ".join(warnings))
-    problems = tuple(f"not healthy: {item}" for item in applied.problems)
+    nobody, some = find_ill(applied.found.discovery.resources)
+    problems = (*(f"not healthy: {item}" for item in applied.problems), *nobody)
     ended = "; ".join(text for text in seen.outage if text not in last.outage)
     hint = "history says when it was last in sync, and CloudTrail who changed it"
     before = [f"when this round began: {ended}. {hint}"] if ended else []
-    return Ending(last.selection, chosen, applied.outcomes, problems, (*before, *last.notes))
+    return Ending(last.selection, chosen, applied.outcomes, problems, some, (*before, *last.notes), remarks)
 
 
 def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = False) -> bool:
@@ -193,14 +204,14 @@ def _sort_out(planned: StackPlan, ways: Ways) -> Survey:
         check_damage(planned.plan, selection.steps, planned.target.policy, {}, now)
     except RefusedError as error:
         selection = selection.keep(set(), _by_hand(str(error)))
-    return Survey(planned, selection, is_applied(planned), is_ending(planned))
+    return Survey(planned, selection, is_applied(planned), is_ending(planned.target.stack, planned.discovery))
 
 
 def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
     target, discovery, plan = planned.target, planned.discovery, planned.plan
     causes = find_causes(planned)
     barred = {key: _by_hand(text) for key, text in find_forbidden(plan, target.policy).items()}
-    if is_ending(planned):
+    if is_ending(target.stack, discovery):
         barred = dict.fromkeys(
             (step.key for step in plan.steps), "a destroy of the stack was begun: finish it, or run apply"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -40,6 +41,9 @@ def test_once_drops_the_waits_and_says_where_it_stands(slow: tuple[Proxy, Tool],
     assert "stopping: nothing new starts" in told
     assert "· instance.web-1 interrupted" in told
     assert "Nothing is rolled back; run the same command again" in told
+    for text in (told, tool.run("history", DEMO).stdout):
+        (begun,) = re.findall("begun and not finished, so look at them with status: (.*)", text)
+        assert "instance.web-1" in begun
     sandbox.run("plan", "--detailed-exitcode", DEMO, expect=2)
 
 

@@ -276,6 +276,8 @@ def test_a_web_api_that_crashes_again_and_again_is_ejected_and_verify_says_so(fr
     waited = fresh.tool.run("apply", "--yes", "--timeout", "20s", DEMO, expect=1)
     assert "Applied, but some targets are not healthy:\n  waited 20 s for: target" in waited.stderr
     assert "Target.FailedHealthChecks" in waited.stderr
+    assert "Nothing is left to apply: mend the service" in waited.stderr
+    assert "not ready: waited 20 s for: target" in fresh.tool.run("history", DEMO).stdout
     broken.write_text("")
     fresh.account.ec2.reboot_instances(InstanceIds=[one])
     until(lambda: set(fresh.answers(url, 4)) == {one, other})

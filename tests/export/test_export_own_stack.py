@@ -115,7 +115,7 @@ def test_after_half_a_roll_and_an_outage_the_one_that_is_registered_is_meant_and
         assert [step.key for step in made.steps] == [f"delete:instance.web-1@{old}"]
         assert found.notes == (
             "load_balancer.public has no listener, so it serves nobody; add what was deleted",
-            "target_group.web has targets, but no listener or rule forwards to it; add what was deleted",
+            "target_group.web has targets, but no listener or rule forwards to it, so it serves nobody; add what was deleted",
         )
         assert all(f"# {note}" in found.text for note in found.notes)
 

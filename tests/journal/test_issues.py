@@ -127,6 +127,20 @@ class TestGitHub:
             in github.issues[0]["body"]
         )
 
+    def test_a_run_without_steps_says_what_isnt_ready(self, github: FakeGitHub) -> None:
+        none = failed(steps=(), not_ready=("target_group.web: none of its 2 targets is healthy",))
+        assert not update(issues_of(github), none)
+        issue = github.issues[0]
+        assert "- `target_group.web: none of its 2 targets is healthy`" in issue["body"]
+        assert "alb-reconcile status shop.yaml" in issue["body"]
+        assert "apply" not in issue["body"]
+        assert not update(issues_of(github), made(not_ready=("target_group.web: 1 of its 2 targets is unhealthy",)))
+        assert issue["state"] == "open"
+
+    def test_a_run_that_got_nowhere_advises_no_apply(self, github: FakeGitHub) -> None:
+        assert not update(issues_of(github), failed(steps=(), error="no AWS credentials were found"))
+        assert "apply" not in github.issues[0]["body"]
+
     @pytest.mark.parametrize("record", [left(result="held"), left(result="interrupted"), made(not_ready=("x",))])
     def test_runs_that_say_nothing(self, github: FakeGitHub, record: Record) -> None:
         assert not update(issues_of(github), record)

@@ -329,7 +329,7 @@ def test_status_says_first_that_nobody_is_served_and_which_targets_wait(hand: Ha
     view = StatusView("demo", REGION, found, {}, find_standing(load(demo()).target(), found))
     assert view.not_ready == [
         "load_balancer.public has no listener, so it serves nobody",
-        "target_group.web has targets, but no listener or rule forwards to it",
+        "target_group.web has targets, but no listener or rule forwards to it, so it serves nobody",
         "1 resource is missing; plan shows what apply would make",
     ]
     assert re.search(r"registration\.web/web-1:80 +unused +i-[0-9a-f]+:80", status_text(view, Style(colored=False)))

@@ -3,8 +3,9 @@
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.cli.render.progress import render_outcomes
 from alb_reconcile.engine.apply import Outcome
+from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Step
 
 
@@ -52,6 +53,37 @@ def test_a_replacement_is_one_thing() -> None:
     assert render_outcomes([Outcome(new, "done"), Outcome(old, "done")]).startswith(
         "1 of 1 done, 0 failed, 0 not done."
     )
+
+
+def test_what_an_interrupted_run_had_begun_may_be_there() -> None:
+    """An instance that was asked for and wasn't running yet."""
+    new = Step("replace", Address("instance", "web-1"), "i-1")
+    old = Step("delete", Address("instance", "web-1"), "i-1", part_of=new.key)
+    later = Outcome(step("rule"), "interrupted")
+    begun = [
+        Outcome(new, "interrupted", error=InterruptedRun("interrupted")),
+        Outcome(old, "skipped", cause=new),
+        later,
+    ]
+    assert render_outcomes(begun).splitlines()[1:3] == [
+        "  interrupted: instance.web-1, rule.main",
+        "  begun and not finished, so look at them with status: instance.web-1",
+    ]
+    assert "begun" not in render_outcomes([later])
+
+
+def test_a_second_run_of_a_bad_version_is_told_the_same() -> None:
+    """The old one is a duplicate then, and may not leave before the new one is healthy."""
+    leaves = Step("delete", Address("registration", "web/web-1:80"), "arn|i-1:80", reason=DUPLICATE)
+    old = Step("delete", Address("instance", "web-1"), "i-1", reason=DUPLICATE)
+    error = WaitError("waited 600 s for: 2 other healthy targets before i-1:80 may be deregistered (now 1)")
+    lines = render_outcomes(
+        [Outcome(leaves, "failed", error=error), Outcome(old, "skipped", cause=leaves)]
+    ).splitlines()
+    assert "  there twice, old and new, and both cost: instance.web-1" in lines
+    assert "If the new version is at fault" in lines[-1]
+    drains = Outcome(leaves, "failed", error=WaitError("waited 600 s for: target i-1:80 to be drained (now draining)"))
+    assert "If the new version" not in render_outcomes([drains])
 
 
 def test_the_same_again_is_no_help_for_a_version_that_never_gets_healthy() -> None:

@@ -10,7 +10,7 @@ from alb_reconcile.aws.endpoint import endpoint_of
 from alb_reconcile.cli.render.history import history_json, history_text
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.cli.session.specs import USUAL
+from alb_reconcile.cli.session.specs import USUAL, told_without
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import History, read_history
 from alb_reconcile.journal.record import place_name
@@ -67,7 +67,8 @@ def _named(options: HistoryOptions) -> tuple[str, str | None]:
     """The stack's name and region, as far as they are known."""
     spec = options.spec or (USUAL if not options.stack and Path(USUAL).exists() else None)
     if spec and not options.stack:
-        stack = load_stack(spec, options.variables, options.region)
+        with told_without("history"):
+            stack = load_stack(spec, options.variables, options.region)
         return stack.name, stack.region
     if options.stack and not options.spec:
         return options.stack, options.region

@@ -96,9 +96,10 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
     problems = applied.problems
-    recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else ()
+    recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else problems
     if problems:
         complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))
+        complain("status says why. Nothing is left to apply: mend the service, or correct the spec and apply that.")
     elif recorder.not_ready:
         emit("\n  ".join(["Not ready yet:", *recorder.not_ready]))
         text = "All steps are done, and nothing was waited for: status says when it is ready, and apply waits for it."
@@ -126,9 +127,11 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
 
 
 def _close(made: Plan, applied: Applied, recorder: Recorder) -> None:
-    """The closing line, where something was done or waited for."""
+    """The closing line, where something was done or waited for, and what else is to be told of steps."""
     if made.steps or applied.entrance:
         emit(render_closing(made, recorder.times))
+    for key, text in recorder.remarks.items():
+        emit(f"{key.partition(':')[2].partition('@')[0]}: {text}")
 
 
 @dataclass(frozen=True)

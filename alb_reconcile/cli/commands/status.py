@@ -12,7 +12,7 @@ from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.status import StacksView, StatusView, stacks_json, stacks_text, status_json, status_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws, with_stack
-from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target
+from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target, told_without
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
 from alb_reconcile.kinds.base import ListedApart
@@ -53,7 +53,8 @@ def status(options: StatusOptions) -> ExitCode:
 
 def _targets(options: StatusOptions) -> list[DesiredStack]:
     if not options.stack:
-        return [stack.target() for stack in load_stacks(options.specs, options.loading)]
+        with told_without():
+            return [stack.target() for stack in load_stacks(options.specs, options.loading)]
     if options.specs:
         raise UsageError("status takes SPEC or --stack NAME, not both")
     return [named_target(StackOptions(options.stack, options.loading.region, None))]

@@ -114,7 +114,7 @@ def _counts(record: Record) -> Iterator[str]:
 def _details(record: Record) -> Iterator[str]:
     if record.error:
         yield from record.error.split(r"\n")  # as it is recorded, on one line
-    if record.code == KILLED and (half := list(_half_done(record))):
+    if record.result == "interrupted" and (half := list(_half_done(record))):
         more = f" and {len(half) - _MOST} more" if len(half) > _MOST else ""
         yield f"begun and not finished, so look at them with status: {', '.join(half[:_MOST])}{more}"
     yield from (f"not ready: {line}" for line in record.not_ready)
@@ -135,7 +135,8 @@ def _half_done(record: Record) -> Iterator[str]:
     """The resources of which one step was done and another wasn't, as of a replacement; and those whose step was under way."""
     for steps in by_resource(record.steps):
         hows = {step.how for step in steps}
-        if {"done"} < hows or "interrupted" in hows:
+        began = any(step.how == "interrupted" and (step.error or record.code == KILLED) for step in steps)
+        if {"done"} < hows or began:
             yield steps[0].key.partition(":")[2].partition("@")[0]
 
 

@@ -11,6 +11,7 @@ from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.render.console import complain, emit, is_diverted
 from alb_reconcile.cli.render.style import Style, is_terminal, show_seconds
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.zero_downtime.costs import longest
 from alb_reconcile.engine.stack import Awaited
 from alb_reconcile.kinds.shown import short_id
@@ -256,18 +257,22 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     stopped = [item for item in ended if item.how == "interrupted" or (item.cause and item.cause.key not in causes)]
     if stopped:
         lines.append(f"  interrupted: {', '.join(dict.fromkeys(str(item.step.address) for item in stopped))}")
+    if begun := [str(item.step.address) for item in stopped if item.error]:
+        lines.append(f"  begun and not finished, so look at them with status: {', '.join(dict.fromkeys(begun))}")
     made = [step for step in steps if step.action == "replace" and hows[step.key] == "done"]
-    twice = [step for step in made if step.address.kind in _COSTLY]
-    unpaired = {step.part_of for step in steps if hows[step.key] != "done"}
-    if left := [str(step.address) for step in twice if step.key in unpaired]:
+    undone = [step for step in steps if hows[step.key] != "done"]
+    unpaired = {step.part_of for step in undone}
+    twice = [*(step for step in made if step.key in unpaired), *(step for step in undone if step.reason == DUPLICATE)]
+    if left := [str(step.address) for step in twice if step.address.kind in _COSTLY]:
         lines.append(f"  there twice, old and new, and both cost: {', '.join(left)}")
     lines.append(_HOW_TO_MEND if any(map(_is_unhealthy, failed)) else _HOW_TO_GO_ON)
     return "\n".join(lines)
 
 
 def _is_unhealthy(item: Outcome) -> bool:
+    """Whether it waited for health, its own, or that of those that are to stay when it goes."""
     return (
-        item.step.address.kind == "registration" and item.step.action != "delete" and isinstance(item.error, WaitError)
+        item.step.address.kind == "registration" and isinstance(item.error, WaitError) and "healthy" in str(item.error)
     )
 
 

@@ -18,6 +18,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
 from alb_reconcile.sandbox.client import Process, Traffic
+from alb_reconcile.sync.drift import is_ending
 
 _MISSING: Final = "missing"
 _MOST: Final = 5
@@ -45,6 +46,8 @@ class StatusView:
         number = len(self.standing.missing)
         verb = "resource is" if number == 1 else "resources are"
         lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
+        if is_ending(self.stack, self.discovery):
+            lines = ["a destroy of this stack was begun: destroy finishes it, and apply would make again what is gone"]
         return [*not_ready(self.discovery, self.standing), *lines]
 
     @property

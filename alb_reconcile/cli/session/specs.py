@@ -1,7 +1,8 @@
 """The stacks that a command is about: specs, loaded in a region and under further policy; or a name, where a spec is lost."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from alb_reconcile.cli.render.annotations import annotate_problems
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
+from alb_reconcile.model.files import read_start
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import shorten
@@ -85,6 +87,23 @@ def load_in_region(file: str, options: LoadingOptions) -> Stack:
         options.region,
         lambda: default_region(configured),
     )
+
+
+@contextmanager
+def told_without(command: str = "status") -> Iterator[None]:
+    """Of a spec that can't be used, also how to ask about its stack without it, as far as its text still says which that is."""
+    try:
+        yield
+    except SpecError as error:
+        with suppress(OSError):
+            text = read_start(error.file, 1 << 20).decode(errors="replace")
+            stack, region = (
+                re.search(rf"^{key}: *[\"']?([a-z0-9-]+)", text, re.MULTILINE) for key in ("stack", "region")
+            )
+            if stack is not None:
+                where = f"--stack {stack[1]} --region {region[1] if region else 'REGION'}"
+                error.args = (f"{error}\nWithout the spec: `alb-reconcile {command} {where}`",)
+        raise
 
 
 def named_target(options: StackOptions) -> DesiredStack:

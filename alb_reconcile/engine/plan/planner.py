@@ -1,9 +1,10 @@
 """`make_plan`: decisions as steps, in an order that is read off the data."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.addresses import move_addresses
@@ -35,7 +36,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.model.resource import Desired, Lookups, Properties, bind, each_of, field_names
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, each_of, field_names
 from alb_reconcile.model.steps import Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
@@ -246,14 +247,33 @@ def _add_refreshes(graph: Graph) -> None:
             graph.steps[key] = replace(graph.steps[key], refresh=(decision.desired, found))
 
 
+POINT_THERE: Final = "point the records that aren't in this spec at it"
+
+
+def made_anew(steps: Iterable[Step], live: Iterable[Observed]) -> list[Step]:
+    """What makes a load balancer that clients may know by another DNS name: it is replaced, or was applied before and is gone."""
+    said = {item.tags.get(tags.APPLIED, "") for item in live}
+    return [
+        step
+        for step in steps
+        if step.address.kind == "load_balancer" and step.desired and step.action in ("create", "replace")
+        if step.action == "replace" or any(tags.is_known_in(tag, step.desired) for tag in said)
+    ]
+
+
 def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
     balancers = each_of(decisions.desired.values(), LoadBalancer)
     stay = (item for item in decisions.desired.values() if not item.forces)
     return [
         *(
-            f"{item.desired.address} is replaced: it gets another DNS name, and its target groups are replaced with it"
+            f"{item.desired.address} is replaced: it gets another DNS name, and its target groups are replaced with it: {POINT_THERE}"
             for item, _ in balancers
             if item.forces
+        ),
+        *(
+            f"{step.address} was there before, if the tags of the others are right, and gets another DNS name: {POINT_THERE}"
+            for step in made_anew(steps, decisions.live)
+            if step.action == "create"
         ),
         *(
             f"{step.address} is deleted, and its target groups move to another load balancer, which has another DNS name"

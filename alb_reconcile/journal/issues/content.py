@@ -83,7 +83,8 @@ def marker_of(record: Record) -> Marker | Literal["closed"] | None:
         return "closed"
     steps = steps_of(record)
     # neither times nor request ids: what is still the same is no news
-    content = [(step.key, step.how, step.cause, step.code, step.reason, step.changes) for step in steps]
+    content: list[object] = [(item.key, item.how, item.cause, item.code, item.reason, item.changes) for item in steps]
+    content += record.not_ready
     return Marker(
         record.stack, record.region, record.account, record.place, state.verdict,
         digest(sorted(step.key for step in steps)), digest([content, record.code]), record.ended,
@@ -106,7 +107,7 @@ def summary_of(record: Record, marker: Marker) -> str:
     steps = steps_of(record)
     names = ", ".join(code_span(f"{step.action} {_address(step)}") for step in steps[:_MOST])
     if marker.state == "failing" and not names:
-        return f"The last run {'was refused' if record.result == 'refused' else 'failed'}: {code_span(record.error or record.result)}"
+        return f"The last run {'was refused' if record.result == 'refused' else 'failed'}: {code_span(next(filter(None, (record.error, *record.not_ready, record.result))))}"
     number = f"{len(steps)} step{'s' * (len(steps) != 1)}"
     return (
         f"{number} failed or {_require(steps)} manual action: {names}"
@@ -139,6 +140,8 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     if record.error:
         yield f"The run as a whole {'was refused' if record.result == 'refused' else 'failed'}:"
         yield code_block(map(one_line, islice(record.error.splitlines(), _MOST)), "text")
+    if record.not_ready:
+        yield "\n".join(["Not ready:", "", *(f"- {code_span(line)}" for line in record.not_ready[:_MOST])])
     steps = steps_of(record)
     for step in steps[:_MOST]:
         yield f"### {code_span(f'{step.action} {_address(step)}')}"
@@ -155,8 +158,13 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     if is_sandbox and actors.texts:
         yield "The times of changes are by the sandbox's own clock, which runs ahead of this one."
     option = " --sandbox" * is_sandbox
-    spec = code_span(f"alb-reconcile plan{option} {record.spec_file}".rstrip())
-    yield f"{spec} shows what is to be done, and `apply{option}` does it. This issue is kept up to date, and closed when a run finds the stack in sync."
+    command = "plan" if steps else "status"
+    shows = code_span(f"alb-reconcile {command}{option} {record.spec_file}".rstrip())
+    if steps:
+        then = f"{shows} shows what is to be done, and `apply{option}` does it."
+    else:
+        then = f"{shows} shows how it is." if record.not_ready else "Once that is mended, the next run looks again."
+    yield f"{then} This issue is kept up to date, and closed when a run finds the stack in sync."
 
 
 def _lines(step: StepRecord, actors: Actors) -> Iterator[str]:

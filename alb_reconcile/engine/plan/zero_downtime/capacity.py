@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets
 from alb_reconcile.engine.plan.zero_downtime.forwards import forward_before, serving_groups, taken_up
@@ -145,7 +146,10 @@ def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> Non
             ):
                 continue  # it serves nobody now, or is a function
             if least:
-                graph.say(step.key, effects=f"{name} keeps {healthy_targets(least)}")
+                serves = step.observed is not None and step.observed.status == "healthy"
+                waits = step.reason == DUPLICATE and serves and minima.healthy[group] <= least
+                then = ", so this waits until enough others are healthy" * waits
+                graph.say(step.key, effects=f"{name} keeps {healthy_targets(least)}{then}")
             elif minima.healthy[group] + minima.initial[group]:
                 graph.say(step.key, effects=f"{name} may be left without a healthy target")
 

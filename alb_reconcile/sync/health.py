@@ -1,0 +1,30 @@
+"""Whether requests get an answer where nothing differs from the spec: the health of the targets that get them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.resource import Observed
+
+
+def find_ill(resources: Iterable[Observed]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of the groups that get requests, those without a healthy target, and those in which some aren't, in words.
+
+    Whose health checks have just begun may still get healthy, and who leaves or is stopped isn't meant to be.
+    """
+    live = list(resources)
+    names = {item.id: item.address for item in live}
+    asked = {str(part.target_group) for item in live for part in action_of(item.state).receiving}
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in live:
+        if item.address.kind == "registration" and item.parent_id in asked and not item.is_leaving:
+            seen[item.parent_id][item.status] += 1
+    nobody, some = [], []
+    for key, counts in seen.items():
+        ill = counts["unhealthy"] + counts["unavailable"]
+        if ill and not counts["healthy"] + counts["initial"]:
+            nobody.append(f"no target of {names[key]} is healthy")
+        elif ill:
+            verb = "isn't" if ill == 1 else "aren't"
+            some.append(f"{ill} of {counts.total()} targets of {names[key]} {verb} healthy")
+    return tuple(nobody), tuple(some)

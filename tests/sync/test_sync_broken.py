@@ -1,0 +1,85 @@
+"""A spec that somebody broke: its stack's history, metrics, webhook and issue hear of it, and not only who reads the report."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.cli.main import main
+from alb_reconcile.journal.history import read_history
+from alb_reconcile.sandbox.strict import StrictAws
+from tests.harness import FAKE_ENVIRONMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SPEC = "stack: {}\nregion: us-east-1\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n"
+BROKEN = SPEC.replace("cidr_block", "cdir_block")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with two applied stacks."""
+    for name, value in FAKE_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stacks").mkdir()
+    for name in ("shop", "blog"):
+        (tmp_path / "stacks" / f"{name}.yaml").write_text(SPEC.format(name))
+    with StrictAws(clock=time.monotonic):
+        assert main(["apply", "stacks", "--yes"]) == 0
+        yield tmp_path
+
+
+def sync() -> int:
+    return main(["sync", "stacks", "--issue", "issues", "--metrics-file", "metrics.prom"])
+
+
+def results(folder: Path, stack: str) -> list[str]:
+    return [run.result for run in reversed(read_history(folder / "state", stack).runs)]
+
+
+def test_all_who_are_told_of_runs_hear_of_it(folder: Path) -> None:
+    assert sync() == 0
+    spec = folder / "stacks" / "shop.yaml"
+    spec.write_text(BROKEN.format("shop"))
+    assert sync() == 1
+    assert results(folder, "shop") == ["corrected", "in_sync", "failed"]
+    assert results(folder, "blog") == ["corrected", "in_sync", "in_sync"]
+    last = read_history(folder / "state", "shop").runs[0]
+    assert (last.account, last.spec_file) == ("123456789012", "stacks/shop.yaml")
+    assert "stacks/shop.yaml:3:" in last.error
+    metrics = (folder / "metrics.prom").read_text(encoding="utf-8")
+    assert 'last_run_result{account="123456789012",region="us-east-1",result="failed",stack="shop"} 1.0' in metrics
+    (issue,) = (folder / "issues").glob("*.md")
+    assert "cdir_block" in issue.read_text(encoding="utf-8")
+    spec.write_text(SPEC.format("shop"))
+    assert sync() == 0
+    assert "State: closed" in issue.read_text(encoding="utf-8")
+
+
+def test_a_spec_that_was_never_run_is_nobodys(folder: Path) -> None:
+    (folder / "stacks" / "third.yaml").write_text(BROKEN.format("third"))
+    assert sync() == 1
+    assert results(folder, "third") == []
+    assert not (folder / "issues").exists()
+
+
+def test_a_stack_that_another_spec_has_now_is_well(folder: Path) -> None:
+    (folder / "stacks" / "new.yaml").write_text(SPEC.format("shop"))
+    (folder / "stacks" / "shop.yaml").write_text(BROKEN.format("shop"))
+    assert sync() == 1
+    assert results(folder, "shop") == ["corrected", "in_sync"]
+
+
+def test_a_stack_that_was_destroyed_doesnt_fail(folder: Path) -> None:
+    spec = folder / "stacks" / "shop.yaml"
+    assert main(["destroy", str(spec), "--yes"]) == 0
+    spec.write_text(BROKEN.format("shop"))
+    assert sync() == 1
+    assert results(folder, "shop")[-1] == "corrected"

@@ -1,0 +1,126 @@
+"""A stack that is as its spec says and serves nobody is no success, and neither is one in which a target is ill."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.journal.history import read_history
+from alb_reconcile.journal.settings import read_settings
+from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.sync.rounds import Report, Rounds
+from alb_reconcile.sync.stack import Ways
+from alb_reconcile.sync.targets import Targets
+from tests.harness import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.journal.record import Record
+    from tests.harness import Spec
+    from tests.kinds.hand import Hand
+
+
+def make_ill(hand: Hand, *names: str) -> None:
+    for name in names:
+        hand.world.strict.set_target_unhealthy(hand["target_group.web"], hand[f"instance.{name}"])
+    hand.wait(300)
+
+
+def test_all_is_well(hand: Hand, spec: Spec) -> None:
+    ending = hand.world.sync(spec)
+    assert (ending.problems, ending.not_ready, ending.is_failed) == ((), (), False)
+
+
+def test_no_healthy_target_is_a_failure(hand: Hand, spec: Spec) -> None:
+    make_ill(hand, "web-1", "web-2")
+    ending = hand.world.sync(spec)
+    assert ending.problems == ("no target of target_group.web is healthy",)
+    assert ending.is_failed
+
+
+def test_so_it_is_where_something_else_is_corrected(hand: Hand, spec: Spec) -> None:
+    make_ill(hand, "web-1", "web-2")
+    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+    ending = hand.world.sync(spec)
+    assert ending.problems == ("no target of target_group.web is healthy",)
+    assert hand.world.plan(spec).is_empty
+
+
+def test_one_ill_target_isnt_a_failure_and_not_in_order_either(hand: Hand, spec: Spec) -> None:
+    make_ill(hand, "web-1")
+    ending = hand.world.sync(spec)
+    assert ending.not_ready == ("1 of 2 targets of target_group.web isn't healthy",)
+    assert not ending.is_failed
+
+
+def test_who_is_new_or_leaves_or_is_stopped_isnt_ill(hand: Hand, spec: Spec) -> None:
+    """Health checks of a target that was registered a moment ago have just begun."""
+    group, name = hand["target_group.web"], hand["instance.web-1"]
+    hand.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": name, "Port": 80}])
+    hand.wait(400)
+    make_ill(hand, "web-2")
+    hand.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": name, "Port": 80}])
+    hand.wait(1)
+    ending = hand.world.sync(spec)
+    assert (ending.problems, len(ending.not_ready)) == ((), 1)
+
+
+def test_a_group_without_requests_may_be_ill(hand: Hand, spec: Spec) -> None:
+    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"fixed_response": {"status_code": 503}}
+    hand.make(spec)
+    make_ill(hand, "web-1", "web-2")
+    ending = hand.world.sync(spec)
+    assert (ending.problems, ending.not_ready) == ((), ())
+
+
+class World:
+    """A connection to the world at hand."""
+
+    sandbox = True
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+
+    def client(self) -> Aws:
+        return self.aws
+
+    async def until_answered(self, work: Any) -> None:
+        await work
+
+
+async def inline(work: Callable[..., Any], *args: Any) -> Any:
+    """On the virtual clock nobody waits for a thread."""
+    return work(*args)
+
+
+def go_round(hand: Hand, spec: Spec, folder: Path) -> tuple[Report, Record]:
+    """A round over one stack, and what the history has of it."""
+
+    async def main(aws: Aws) -> Report:
+        settings = read_settings({}, state_dir=str(folder), metrics_file=str(folder / "metrics.prom"))
+        rounds = Rounds(lambda _: World(aws), settings, Ways(), parallel=1, lock_timeout=0)  # type: ignore[arg-type,return-value]
+        return await rounds.run(Targets((load(spec).target(),)))
+
+    report: Report = hand.world._run(main)
+    return report, read_history(folder, "demo").runs[0]
+
+
+def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setattr("asyncio.to_thread", inline)
+    report, record = go_round(hand, spec, tmp_path)
+    assert (report.code, record.result, record.is_success) == (ExitCode.OK, "in_sync", True)
+    make_ill(hand, "web-1")
+    report, record = go_round(hand, spec, tmp_path)
+    assert (report.code, record.result, record.is_success) == (ExitCode.OK, "in_sync", False)
+    assert record.not_ready == ("1 of 2 targets of target_group.web isn't healthy",)
+    make_ill(hand, "web-2")
+    report, record = go_round(hand, spec, tmp_path)
+    assert (report.code, record.result, record.is_success) == (ExitCode.FAILED, "failed", False)
+    assert record.not_ready == ("no target of target_group.web is healthy",)
+    metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
+    assert 'last_run_result{account="123456789012",region="us-east-1",result="failed",stack="demo"} 1.0' in metrics
