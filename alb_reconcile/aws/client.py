@@ -16,6 +16,7 @@ from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.calls import Call, followed
 from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Regional, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
+from alb_reconcile.aws.repeating import repeated
 from alb_reconcile.aws.secret_params import hide_secrets
 from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.aws.throttle import ON_THROTTLING, Places, Throttle, Throttled
@@ -155,13 +156,6 @@ class Aws:
         *,
         once: bool = False,
     ) -> Response:
-        try:
-            return await self._once(service, operation, params, once=once)
-        except AwsError as error:
-            unread = [error]
-
-        from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
-
         refused: list[float] = []  # when; before that, who called has waited for its turn
 
         def not_yet(error: BaseException) -> bool:
@@ -171,19 +165,7 @@ class Aws:
             limit = next((limits[key] for key in limits if error.matches(key)), -1.0)
             return refused[-1] - refused[0] < max(limit, THROTTLED if error.is_throttled else -1.0)
 
-        async def attempt() -> Response:
-            if unread:  # the first one: tenacity costs more than all else here, and nearly every call succeeds
-                raise unread.pop()
-            return await self._once(service, operation, params, once=once)
-
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(not_yet),
-            wait=wait_random_exponential(1, 15, min=1),
-            sleep=self.sleep,
-            reraise=True,
-        )
-        result: Response = await retrying(attempt)
-        return result
+        return await repeated(partial(self._once, service, operation, params, once=once), not_yet, self.sleep)
 
     async def _once(
         self, service: str, operation: str, params: Callable[[], Mapping[str, Any]], *, once: bool = False
