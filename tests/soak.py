@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,11 @@ def summary(file: Path) -> str:
     return "\n".join(lines)
 
 
+def _commit() -> str:
+    asked = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)  # fmt: skip
+    return asked.stdout.strip()
+
+
 def main() -> int:
     """Run, and print what was tried."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
@@ -116,7 +122,8 @@ def main() -> int:
     where = [place for place in args.where if (ROOT / place.partition("::")[0]).exists()]
     ended = subprocess.run([*command, *where], cwd=ROOT, env=os.environ | {"SOAK": seed}, check=False)
     if record(seed).exists():
-        print(f"\nseed {seed}, {(time.monotonic() - began) / 60:.0f} minutes\n\n{summary(record(seed))}")
+        minutes = (time.monotonic() - began) / 60
+        print(f"\n{date.today()}, commit {_commit()}, seed {seed}, {minutes:.0f} minutes\n\n{summary(record(seed))}")
     return 0 if ended.returncode == pytest.ExitCode.NO_TESTS_COLLECTED else ended.returncode  # all has passed
 
 
