@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +60,16 @@ def _operation(service: str, operation: str) -> Any:
     return next(model.operation_model(name) for name in model.operation_names if xform_name(name) == operation)
 
 
+_VALID: set[str] = set()
+"""What was validated: most questions are asked often."""
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
 def call(
     service: str,
     operation: str,
@@ -72,11 +81,13 @@ def call(
 ) -> dict[str, Any]:
     """One EC2 or ELBv2 call: validated, answered and parsed as boto3 would. Raises AwsError."""
     model = _operation(service, operation)
-    given = copy.deepcopy(dict(params))  # moto writes into what it is given
+    given: dict[str, Any] = _copied(dict(params))  # moto writes into what it is given
     if "UserData" in given:  # as botocore does
         given["UserData"] = base64.b64encode(given["UserData"]).decode()
-    problems = ParamValidator().validate(given, model.input_shape)
-    assert not problems.has_errors(), problems.generate_report()
+    if (question := f"{service} {operation} {given}") not in _VALID:
+        problems = ParamValidator().validate(given, model.input_shape)
+        assert not problems.has_errors(), problems.generate_report()
+        _VALID.add(question)
     response = RESPONSES[service]()
     response.params, response.region, response.current_account = given, region, account
     response.partition = "aws"
