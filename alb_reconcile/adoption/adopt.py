@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from alb_reconcile.adoption.evidence import Candidate, Scene, order, place_of_candidate
+from alb_reconcile.adoption.evidence import Candidate, Scene, order
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.match import NEW, Match, Matcher
 from alb_reconcile.adoption.preview import Preview, applied_tags, preview_plan
@@ -123,7 +123,7 @@ def _taken(target: DesiredStack, given: Mapping[Address, str], own: Collection[C
     problems = []
     for there in (item.found for item in own):
         if given.get(there.address, there.id) != there.id:
-            inside = [item for item in own if place_of_candidate(item) == there.id]
+            inside = [item for item in own if item.vpc == there.id]  # what is in a load balancer is released with it
             first = _has(there.id, inside, target) if inside else "release that first"
             problems.append(f"{there.address}={given[there.address]}: {there.address} is already {there.id}; {first}")
     return problems
@@ -146,7 +146,7 @@ def _left_elsewhere(
 
 def _has(place: str, inside: Iterable[Candidate], target: DesiredStack) -> str:
     names = ", ".join(sorted(str(item.found.address) for item in inside))
-    return f"{place} has what is the stack's ({names}); release the whole stack first: alb-reconcile release {file_of(target)}"
+    return f"{place} holds the stack's {names}; release the whole stack first: alb-reconcile release {file_of(target)}"
 
 
 def _refuse(problems: list[str], ambiguous: Iterable[Address] = ()) -> None:

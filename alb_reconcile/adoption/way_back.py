@@ -32,7 +32,7 @@ def ids_for_adopt(
 
 def _lost(scene: Scene, free: Survey, there: Mapping[Address, str], given: Mapping[Address, str]) -> dict[Address, str]:
     """What isn't found of the first kind of which something isn't; what is in it depends on that."""
-    matcher = Matcher(scene.stack, replace(scene, ids={}), given)
+    matcher = Matcher(scene.stack, replace(scene, ids={}, _bound={}), given)
     for kind in order():
         matcher.match(kind, free.get(kind, ()))
         entries = {address: key for address, key in there.items() if address.kind == kind}

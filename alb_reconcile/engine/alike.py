@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import load_kinds
@@ -34,7 +35,7 @@ async def find_alike(
     ]
     telling = [own for _, own in there]
     if not discovery.resources:
-        telling += [dict(item.tags) for item in discovery.others.values()]
+        telling += [dict(item.tags) for item in discovery.taken.values()]
         telling += [] if wanted else await _carriers(aws, made, desired)
     said = tags.spec_digest_of(desired)
     olds = {own[tags.STACK] for own in telling if own.get(tags.APPLIED, "").partition(" ")[0] == said}
@@ -60,11 +61,13 @@ def told_alike(made: Mapping[Address, Desired], discovery: Discovery, vpcs: Iter
     """A line about these VPCs, and what has the name that this tool would give it and is nobody's: load balancers, and target
     groups. One of its own about what is in another VPC than the stack: perhaps that is the wrong one."""
     by_place = defaultdict(list, {"": [*vpcs]} if vpcs else {})
-    for (kind, name), arn in sorted(discovery.taken.items()):  # load balancers first, which are known by name
+    for (kind, name), other in sorted(
+        discovery.taken.items(), key=itemgetter(0)
+    ):  # load balancers first, which are known by name
         for address, item in made.items():
             fits = address.kind == kind and re.fullmatch(re.escape(item.tags["Name"]) + "(-[0-9a-f]{8})?", name)
-            if fits and tags.STACK not in discovery.others[arn].tags:
-                by_place[discovery.elsewhere(arn)].append(f"{address} ({name})")
+            if fits and tags.STACK not in other.tags:
+                by_place[discovery.elsewhere(other)].append(f"{address} ({name})")
     lines = []
     for place, found in by_place.items():
         more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""

@@ -79,7 +79,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         await asyncio.gather(*tasks)
         resources = tuple(item for task in own.values() for item in task.result())
         foreign, missing = elsewhere.result()
-        taken, others = ({}, {}) if unread else await _taken(reader)
+        taken = {} if unread else await _taken(reader)
     except BaseException:  # an interruption too: no read may go on behind it
         for task in tasks:
             task.cancel()
@@ -95,7 +95,6 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         resources,
         images.result()[0],
         taken,
-        others,
         foreign=foreign,
         findings=(*missing, *images.result()[1]),
         warnings=tuple(reader.warnings),
@@ -104,19 +103,15 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
     )
 
 
-async def _taken(reader: Reader) -> tuple[dict[tuple[str, str], str], dict[str, Other]]:
-    """The names that others have, unique in account and region, by kind and name; and what is known of these by ARN."""
+async def _taken(reader: Reader) -> dict[tuple[str, str], Other]:
+    """What others have of those kinds whose names are unique in account and region, by kind and name."""
     read = {"load_balancer": await reader.load_balancers(), "target_group": await reader.target_groups()}
-    others = {
-        (kind, str(item[f"{camel(kind)}Name"])): (
-            str(item[f"{camel(kind)}Arn"]),
-            Other(item.get("VpcId", ""), item["Tags"]),
-        )
+    return {
+        (kind, item[f"{camel(kind)}Name"]): Other(item[f"{camel(kind)}Arn"], item.get("VpcId", ""), item["Tags"])
         for kind, items in read.items()
         for item in items
         if not reader.ours(item["Tags"])
     }
-    return {key: arn for key, (arn, _) in others.items()}, dict(others.values())
 
 
 async def _account(reader: Reader, allowed: Collection[str]) -> str:

@@ -28,15 +28,7 @@ from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import (
-    AwsError,
-    ExitCode,
-    HeldError,
-    InterruptedRun,
-    LeaseLostError,
-    PlanError,
-    RefusedError,
-)
+from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, InterruptedRun, LeaseLostError
 from alb_reconcile.model.host import iso, user_name
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired
@@ -240,7 +232,7 @@ def result_of(error: BaseException) -> Result:
     """The result of a run that an error ended."""
     if isinstance(error, HeldError):
         return "held"
-    if isinstance(error, RefusedError | PlanError):
+    if getattr(error, "exit_code", None) is ExitCode.REFUSED:
         return "refused"
     if isinstance(error, LeaseLostError):
         return "failed"

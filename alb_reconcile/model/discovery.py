@@ -37,6 +37,7 @@ class Finding:
 class Other:
     """A load balancer or target group that isn't the stack's."""
 
+    arn: str
     vpc: str
     tags: Mapping[str, str]
 
@@ -49,10 +50,8 @@ class Discovery:
     resources: tuple[Observed, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     """AMI ids by `resolve:ssm:…`, as far as the plan may need them."""
-    taken: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """Names of load balancers and target groups that aren't the stack's, by (kind, name), with their ARNs."""
-    others: Mapping[str, Other] = field(default_factory=dict)
-    """What is known of these, by ARN."""
+    taken: Mapping[tuple[str, str], Other] = field(default_factory=dict)
+    """The load balancers and target groups that aren't the stack's, by (kind, name)."""
     zones: tuple[str, ...] = ()
     """The region's zones, if a subnet is to be made."""
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
@@ -68,9 +67,9 @@ class Discovery:
     unread: Mapping[str, str] = field(default_factory=dict)
     """What these credentials may not read, as a rule a kind, with AWS's answer; only who asks for the rest gets a discovery with such gaps."""
 
-    def elsewhere(self, arn: str) -> str:
-        """Where one of the others is, if that is none of the VPCs that the stack has or its spec names: no `adopt` looks there."""
+    def elsewhere(self, other: Other) -> str:
+        """Where it is, if that is none of the VPCs that the stack has or its spec names: no `adopt` looks there."""
         known = {str(item.vpc): str(item.vpc) for item in self.foreign.values() if item.vpc}
         known |= {item.id: f"{item.id} ({item.address})" for item in self.resources if item.state.kind == "vpc"}
-        vpc = self.others[arn].vpc
-        return f"in {vpc}, not in {', '.join(sorted(known.values()))}" if vpc and known and vpc not in known else ""
+        is_far = other.vpc and known and other.vpc not in known
+        return f"in {other.vpc}, not in {', '.join(sorted(known.values()))}" if is_far else ""

@@ -162,13 +162,13 @@ def test_a_vpc_that_was_taken_by_mistake_goes_with_all_that_is_in_it() -> None:
         subnets = {vpc: _subnet(world, vpc) for vpc in (wrong, right)}
         spec = _network(**SUBNETS)
         keep.adopt(spec, f"vpc.main={wrong}")
-        whole = "what is the stack's (subnet.a); release the whole stack first: alb-reconcile release spec.yaml"
+        whole = "holds the stack's subnet.a; release the whole stack first: alb-reconcile release spec.yaml"
         text = _refused(world, keep, spec, f"vpc.main={right}")
-        assert f"vpc.main={right}: vpc.main is already {wrong}; {wrong} has {whole}" in text
+        assert f"vpc.main={right}: vpc.main is already {wrong}; {wrong} {whole}" in text
         keep.release(spec, "vpc.main")
         for choices in ([f"vpc.main={right}"], [f"vpc.main={right}", f"subnet.a={subnets[right]}"]):
             text = _refused(world, keep, spec, *choices)
-            assert f"vpc.main can't be {right}: {wrong} has {whole}" in text
+            assert f"vpc.main can't be {right}: {wrong} {whole}" in text
         keep.adopt(spec, f"vpc.main={wrong}")
         keep.release(spec)
         assert by_address(keep.adopt(spec, f"vpc.main={right}")) == {"vpc.main": right, "subnet.a": subnets[right]}

@@ -38,14 +38,11 @@ def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
         name = getattr(item.desired.state, "name", None)
         holder = discovery.taken.get((address.kind, str(name)))
         if name and holder and (item.found is None or item.forces):
-            elsewhere = discovery.elsewhere(holder)
-            adopt = (
-                f"it is {elsewhere}: is that the right VPC? Or "
-                if elsewhere
-                else f"alb-reconcile adopt {item.desired.file} takes it over; or "
-            )
-            adopt = "" if tags.STACK in discovery.others[holder].tags else adopt
-            text = f'the name "{name}" belongs to {holder}, which is outside this stack; {adopt}choose another name, or delete that one'
+            adopt = f"alb-reconcile adopt {item.desired.file} takes it over; or "
+            if place := discovery.elsewhere(holder):
+                adopt = f"it is {place}: is that the right VPC? Or "
+            adopt = "" if tags.STACK in holder.tags else adopt
+            text = f'the name "{name}" belongs to {holder.arn}, which is outside this stack; {adopt}choose another name, or delete that one'
             findings.append(Finding(item.desired, "name", text))
     return findings
 
