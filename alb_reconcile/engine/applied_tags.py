@@ -101,7 +101,8 @@ def find_anchors(own: Iterable[Observed]) -> list[Observed]:
     found = [item for item in own if item.state.carries_applied]
     if len(found) > 1:
         return found
-    return [*found, *(item for item in own if item.state.kind in ("instance", "load_balancer"))]
+    found += (item for item in own if item.state.kind in ("instance", "load_balancer"))
+    return found or [item for item in own if item.state.kind == "target_group"]
 
 
 def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Future[None]]:

@@ -38,16 +38,16 @@ def find_causes(planned: StackPlan) -> dict[str, Cause]:
     return causes
 
 
-def is_applied(planned: StackPlan) -> bool:
-    """Whether the stack's resources say that the whole spec was applied, as it is now."""
+def find_said(planned: StackPlan) -> set[str]:
+    """What the stack's resources say of the spec that was applied; nothing where none of them can tell."""
     live = _own(planned.plan.stack, planned.discovery)
+    return {item.tags.get(tags.APPLIED, "") for item in find_anchors(live)}
+
+
+def is_applied(planned: StackPlan) -> bool:
+    """Whether they say that the whole spec was applied, as it is now."""
     whole = tags.spec_digest_of(planned.plan.desired)
-    return any(item.tags.get(tags.APPLIED, "").partition(" ")[0] == whole for item in find_anchors(live))
-
-
-def was_applied(planned: StackPlan) -> bool:
-    """Whether they say that any spec of it was."""
-    return any(item.tags.get(tags.APPLIED) for item in find_anchors(_own(planned.plan.stack, planned.discovery)))
+    return any(said.partition(" ")[0] == whole for said in find_said(planned))
 
 
 def is_ending(stack: str, discovery: Discovery) -> bool:
@@ -86,7 +86,7 @@ class _Judge:
             if plan.ids.get(item.address, item.id) == item.id:
                 self.by_address.setdefault(item.address, item)
         self.is_over = not self.live or is_ending(planned.plan.stack, planned.discovery)
-        self.applied = {item.tags.get(tags.APPLIED, "") for item in find_anchors(self.live.values())}
+        self.applied = find_said(planned)
         self.whole = tags.spec_digest_of(desired)
         self.makers = {step.address: step.key for step in plan.steps if step.action in _MAKING}
         self.removers = {step.id: step.key for step in plan.steps if step.id and step.action in ("delete", "replace")}

@@ -16,7 +16,7 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.sync.drift import find_causes, is_absent, is_applied, is_ending, new_names, was_applied
+from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
 from alb_reconcile.sync.health import find_ill
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
@@ -61,8 +61,8 @@ class Survey:
         """What is no difference, but worth a word."""
         plan = self.selection.plan
         found = [*self.outage, *unhealthy(self.planned)]
-        if plan.total and not self.is_applied and not self.is_ending:
-            if not was_applied(self.planned):
+        if not self.is_applied and not self.is_ending and (said := find_said(self.planned)):
+            if said == {""}:
                 found.append(NEVER_RECORDED)
             elif plan.is_empty:
                 found.append(UNRECORDED)

@@ -63,6 +63,30 @@ def test_what_an_adoption_has_found_isnt_deleted() -> None:
         assert list(done(world.sync(moved)).values()) == ["drift"], "what somebody adds later is, whatever else is new"
 
 
+FEW: Spec = {"stack": "few", "region": "us-east-1"}
+"""A stack of kinds of which none carries the digest of the whole."""
+
+
+def test_where_nobody_can_tell_nobody_is_asked_to_apply_again(hand: Hand) -> None:
+    answer = hand.world.client("route53").create_hosted_zone(Name="example.com", CallerReference="x")
+    zone = answer["HostedZone"]["Id"].rpartition("/")[2]
+    record = {"zone": zone, "name": "www.example.com", "type": "A", "ttl": 60, "resource_records": ["192.0.2.1"]}
+    spec = {**FEW, "records": {"www": record}}
+    hand.make(spec)
+    assert not hand.world.sync(spec).notes
+
+
+def test_a_target_group_tells_where_nobody_else_can(hand: Hand) -> None:
+    vpc = hand.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")
+    group = {"vpc": vpc, "protocol": "HTTP", "port": 80, "target_type": "ip", "targets": ["10.0.0.8"]}
+    spec = {**FEW, "target_groups": {"web": group}, "sync": EVERYTHING}
+    hand.make(spec)
+    assert not hand.world.sync(spec).notes
+    hand.elb.register_targets(TargetGroupArn=hand["target_group.web"], Targets=[{"Id": "10.0.0.9", "Port": 80}])
+    assert list(done(hand.world.sync(spec)).values()) == ["drift"]
+
+
 def _told(ending_notes: tuple[str, ...], *, quiet: bool) -> str:
     record = replace(RECORD, result="in_sync", steps=())
     return sync_text(Report([record], notes={record.run: ending_notes}), Style(colored=False), quiet=quiet)
