@@ -66,13 +66,14 @@ def explain_code(service: str, operation: str, code: str, message: str = "", pro
     return hint + ", or a function's policy keeps load balancers out: see it" * is_function
 
 
+NO_CREDENTIALS: Final = "no usable AWS credentials"
+
+
 def transport_error(service: str, operation: str, error: Exception) -> AwsError:
     """What botocore raised of its own, as an AwsError."""
     name = type(error).__name__
     if any(kind.__name__ in _NO_CREDENTIALS for kind in type(error).__mro__):
-        return UnreachableError(
-            f"no usable AWS credentials: {_one_line(error)}; set AWS_PROFILE or --profile, or log in; to try it without an account, add --sandbox"
-        )
+        return UnreachableError(f"{NO_CREDENTIALS}: {_one_line(error)}; set AWS_PROFILE or --profile, or log in")
     if name == "HTTPClientError" and "Invalid header" in str(error):  # it goes on with the header, a session token say
         return UnreachableError(
             "the AWS credentials can't be used: the access key or the session token has a character that no header can have, such as "

@@ -93,7 +93,7 @@ def unwritable(file: Path, error: OSError) -> RecordError:
         return RecordError(
             f"{file} can't be written: there is no folder {file.parent}; create it, and let this user write there"
         )
+    kept = "; its old content is still there" * os.path.exists(file)  # noqa: PTH110 (where nobody may look, it says so)
     return RecordError(
-        f"{file} can't be written: {(error.strerror or str(error)).lower()}; its old content is still there. "
-        "Free up space, or give this user write access"
+        f"{file} can't be written: {(error.strerror or str(error)).lower()}{kept}. Free up space, or give this user write access"
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from alb_reconcile.aws.throttle import Throttled
-from alb_reconcile.journal.files import RecordError
+from alb_reconcile.journal.files import RecordError, unwritable
 from alb_reconcile.journal.metrics import write_metrics
 from alb_reconcile.journal.record import RESULTS
 from tests.journal.records import REPLACE, UPDATE, corrected, failed, left, made
@@ -238,3 +238,11 @@ def test_the_example_alerts_ask_for_metrics_that_there_are(file: Path, repositor
         assert asked <= samples, rule["alert"]
         for result in re.findall(r'result="([^"]*)"', rule["expr"]):
             assert result in RESULTS
+
+
+def test_nothing_is_said_of_old_content_where_there_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.prom"
+    error = OSError(30, "Read-only file system")
+    assert "old content" not in str(unwritable(file, error))
+    file.write_text("")
+    assert "read-only file system; its old content is still there. Free" in str(unwritable(file, error))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
+from alb_reconcile.aws.hints import NO_CREDENTIALS
 from alb_reconcile.cli.render.console import complain, divert, emit, emit_document, has_document, runnable
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.errors import AwsError, ReconcileError, SpecError, UsageError
@@ -54,7 +55,10 @@ def report(error: ReconcileError, form: str) -> None:
     """Say what ended the command; with `--format json` as a document too, where the command has written none."""
     if form == "json" and not has_document():
         emit_document(error_json(error))
-    complain(str(error))
+    tries = str(error).startswith(
+        NO_CREDENTIALS
+    )  # somebody stands by; what is recorded is read by who runs it for long
+    complain(f"{error}; to try it without an account, add --sandbox" if tries else str(error))
 
 
 def error_json(error: ReconcileError) -> str:
