@@ -74,7 +74,7 @@ def play(shell: Shell) -> tuple[list[Scene], dict[str, list[str]]]:
     try:
         planned = shell.run("alb-reconcile plan --sandbox stack.yaml")
         applied = shell.run("alb-reconcile apply --sandbox --yes stack.yaml")
-        progress = applied[next(number for number, line in enumerate(applied) if line.startswith("Plan: ")) + 2 :]
+        progress = applied[next(number for number, line in enumerate(applied) if line.startswith("Takes ")) + 2 :]
         verified = shell.run("alb-reconcile verify --sandbox stack.yaml")
         status = shell.run("alb-reconcile status --sandbox stack.yaml")
     finally:
@@ -91,7 +91,8 @@ def play(shell: Shell) -> tuple[list[Scene], dict[str, list[str]]]:
     ]
     parts = {
         "stack.yaml": list(_excerpt(spec)),
-        "plan": [line for line in planned if line.startswith("  +")] + ["", planned[-1].split(",")[0]],
+        "plan": [f"  {line.lstrip()}" for line in planned if line.lstrip().startswith("+ ")]
+        + ["", *(line.split(",")[0] for line in planned if line.startswith("Plan: "))],
         "status": [
             f"{name:<34} {state}" for name, state in (line.split()[:2] for line in status[2:] if line[:2] == "  ")
         ],
@@ -191,7 +192,9 @@ def _dots() -> Iterator[str]:
 def main() -> None:
     """Draw both."""
     with tempfile.TemporaryDirectory() as place:
-        scenes, parts = play(Shell(Path(place)))
+        folder = Path(place, "my-service")  # after which the stack is called
+        folder.mkdir()
+        scenes, parts = play(Shell(folder))
     (ASSETS / "recording.svg").write_text(recording(scenes), encoding="utf-8")
     (ASSETS / "overview.svg").write_text(overview(parts), encoding="utf-8")
 

@@ -409,7 +409,7 @@ class TestInit:
     ) -> None:
         (tmp_path / folder).mkdir()
         assert main(["init", str(tmp_path / folder / file)]) == 0
-        told = f"The stack is called {name}: the folder's name, {folder}, isn't 2 to 40 lower-case letters"
+        told = f"The stack is called {name}: the folder's name, {folder}, can't be used (2 to 40 lower-case letters"
         assert (told in capsys.readouterr().out) is (name not in (folder, "orders"))
         assert f"\nstack: {name} #" in (tmp_path / folder / file).read_text(encoding="utf-8")
         assert main(["init", "--stack", "mine", str(tmp_path / "own.yaml")]) == 0

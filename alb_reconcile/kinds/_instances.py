@@ -25,6 +25,7 @@ _MOST: Final = 10
 _MOST_AT_ONCE: Final = 100
 """Instances of one call."""
 _ENDED: Final = ("shutting-down", "terminated")
+_EARLIER: Final = f"EC2 to show whether an earlier launch has made it already (up to {waits.LAG / 60:.0f} minutes)"
 Row = Mapping[str, Any]
 Member = tuple[Desired, str]
 """Who is launched, and its generation."""
@@ -114,7 +115,7 @@ async def _launch(
         def is_alive(rows: list[Row]) -> bool:
             return any(not _is_let_go(run, desired, row) for row in rows for desired, _ in members)
 
-        run.say("EC2 to show what an earlier launch at this address has made, if anything")
+        run.say(_EARLIER)
         if is_alive(await _shown(run, f"{stem}-*", is_alive)):
             raise
         return []
@@ -124,7 +125,7 @@ async def find_missing(run: Run, members: Iterable[Member], tokens: Iterable[str
     """What the launches of a moment ago have made for these members, as soon as AWS shows it."""
     launched = Launched()
     for token in tokens:
-        run.say("EC2 to show what an earlier launch has made, if anything")
+        run.say(_EARLIER)
         for row in await asyncio.shield(run.once(f"launch {token}", partial(_shown, run, token))):
             launched.take(run, row, members)
     return launched

@@ -62,8 +62,8 @@ def _derived(file: Path) -> tuple[str, str]:
     if name == wanted:
         return name, ""
     whose = "folder's" if says_nothing else "file's"
-    note = f"The stack is called {name}: the {whose} name, {printable(wanted)}, isn't {allowed['x-expect']}."
-    return name, f"{note} --stack NAME says another one."
+    note = f"The stack is called {name}: the {whose} name, {printable(wanted)}, can't be used ({allowed['x-expect']})."
+    return name, f"{note} Choose another one with --stack NAME."
 
 
 def _template_folder() -> Path:
