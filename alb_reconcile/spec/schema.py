@@ -326,7 +326,7 @@ def with_keys(schema: _Schema) -> _Schema:
 
 def _did_you_mean(value: object, choices: Iterable[object]) -> str:
     words = [word for word in choices if isinstance(word, str)]
-    near = get_close_matches(str(value)[:80], words, 1, 0.6)
+    near = [word for word in words if word.startswith(f"{value}/")] or get_close_matches(str(value)[:80], words, 1, 0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
