@@ -11,6 +11,7 @@ import pytest
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.pictures.compose import make_scene
+from alb_reconcile.cli.pictures.layout import arrange
 from alb_reconcile.cli.pictures.mermaid import scene_mermaid
 from alb_reconcile.cli.pictures.page import plan_page, scene_page
 from alb_reconcile.cli.pictures.scene import Scene
@@ -96,6 +97,18 @@ def test_weights_are_parts() -> None:
     text = scene_svg(scene)
     assert "HTTP 80 default 75%" in text
     assert "-->|25%|" in scene_mermaid(scene)
+
+
+def test_arrows_pass_the_gateways_and_the_names_of_the_network() -> None:
+    drawing = arrange(make_scene(planned(want=CANARY)))
+    (gateway,) = (box for box in drawing.boxes if box.style == "gateway")
+    (vpc,) = (box for box in drawing.grounds if box.style == "vpc")
+    downwards = [arrow for arrow in drawing.arrows if arrow.end[1] > gateway.y]
+    assert len(downwards) > 2
+    for arrow in downwards:
+        (x1, y1), (x2, y2) = arrow.start, arrow.end
+        for y in range(round(vpc.y), round(gateway.y + gateway.height)):
+            assert x1 + (x2 - x1) * (y - y1) / (y2 - y1) > gateway.x + gateway.width + 10, arrow
 
 
 def test_who_checks_is_told_beside_who_gets_the_request() -> None:

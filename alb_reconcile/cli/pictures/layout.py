@@ -15,6 +15,8 @@ _LETTER, _BOLD = 6.7, 7.6
 """How wide one is at 12 pixels, on the average and a little more."""
 _CARD, _CARD_HEIGHT, _GAP, _LINE = 196, 48, 10, 18
 _GROUP, _GROUP_HEIGHT, _BAND = 236, 64, 58
+_CORNER: Final = 40
+"""How far from a subnet's corners arrows end."""
 _LEAST: Final = 760
 _ARROWS: Final = 60
 """More between target groups and subnets would be a thicket; the subnets say the same in words."""
@@ -72,7 +74,7 @@ def arrange(scene: Scene) -> Drawing:
         y = _balancer(drawing, balancer, y) + _GAP
     bottom = y - _GAP
     tops, y = _groups(drawing, scene, y, bottom)
-    nets: dict[str, tuple[float, float]] = {}
+    nets: dict[str, Box] = {}
     for network in scene.networks:
         y = _network(drawing, network, scene.groups, y + _GAP, nets) + _GAP
     pairs = [(group, net) for group in scene.groups for net in group.targets if net in nets]
@@ -82,7 +84,10 @@ def arrange(scene: Scene) -> Drawing:
         )
         pairs = []
     for group, net in pairs:
-        drawing.arrows.append(Arrow(tops[group.node.key], nets[net], 0.2))
+        start, box = tops[group.node.key], nets[net]
+        # as steep as can be, so that it passes what stands on the left above the subnets
+        x = min(max(start[0], box.x + _CORNER), box.x + box.width - _CORNER)
+        drawing.arrows.append(Arrow(start, (x, box.y), 0.2))
     drawing.height = y
     return drawing
 
@@ -206,9 +211,7 @@ def _network_width(network: Network) -> float:
     return max(zones + _GAP, _LEAST)
 
 
-def _network(
-    drawing: Drawing, network: Network, groups: Sequence[Group], y: float, nets: dict[str, tuple[float, float]]
-) -> float:
+def _network(drawing: Drawing, network: Network, groups: Sequence[Group], y: float, nets: dict[str, Box]) -> float:
     width = drawing.width - 2 * _GAP
     words = _head(network.node, width, f"VPC, {', '.join(network.node.lines)}")
     top, x = y + 48, float(2 * _GAP)
@@ -230,8 +233,9 @@ def _network(
         for net in zone.subnets:
             served = list(_served(groups, net.node.key))
             height = _net_height(net, len(served))
-            nets[net.node.key] = (x + wide / 2, below)
-            cards += _net(net, served, x + _GAP, below, wide - 2 * _GAP, height)
+            drawn = list(_net(net, served, x + _GAP, below, wide - 2 * _GAP, height))
+            nets[net.node.key] = drawn[0]
+            cards += drawn
             below += height + _GAP
         ends.append(below)
         zones.append((x, wide, zone.name + (f", and {zone.more} more subnets" if zone.more else "")))
