@@ -158,6 +158,8 @@ def test_a_command_that_is_advised_asks_the_same_aws(capsys: pytest.CaptureFixtu
         complain("see alb-reconcile stacks --region us-east-1, or `alb-reconcile destroy 'my shop.yaml'`")
         emit(runnable("alb-reconcile apply --plan saved shop.yaml"))
         emit_document(json.dumps({"note": "see alb-reconcile plan"}))
+        advise_with(("--profile 'a\"b'",))
+        emit_document(json.dumps({"note": "see alb-reconcile plan"}))
     finally:
         reset()
     read = capsys.readouterr()
@@ -168,6 +170,7 @@ def test_a_command_that_is_advised_asks_the_same_aws(capsys: pytest.CaptureFixtu
     assert read.out.splitlines() == [
         "alb-reconcile apply --sandbox --region eu-west-1 --plan saved shop.yaml",
         '{"note": "see alb-reconcile plan --sandbox --region eu-west-1"}',
+        '{"note": "see alb-reconcile plan"}',
     ]
 
 

@@ -30,7 +30,8 @@ def emit(text: str) -> None:
 
 def emit_document(text: str) -> None:
     """Write what programs read to standard output, whatever else is diverted."""
-    _write(sys.stdout, runnable(text) + "\n")
+    is_plain = not re.search(r'["\\<&]', "".join(_flags))  # else JSON or HTML would have to quote it
+    _write(sys.stdout, (runnable(text) if is_plain else text) + "\n")
     _documents.append(None)
 
 
