@@ -276,6 +276,7 @@ def test_an_endpoint_that_failed_is_told(hand: Hand) -> None:
 
     hand.make(ssm())
     Place("123456789012", "us-east-1").ledger.endpoints[hand[SSM]].add(hand.world.clock.now(), "failed")
+    hand.world.clock.advance(1)
     plan = hand.world.plan(ssm())
     assert plan.is_empty
     assert any(f"is failed; delete {hand[SSM]} by hand" in text for text in plan.warnings)
