@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 from alb_reconcile.aws import timeouts
@@ -140,6 +141,7 @@ class BotoTransport:
         return client
 
     @staticmethod
+    @cache
     def regions() -> frozenset[str]:
         """Those that the installed SDK has for EC2, of all partitions."""
         session = _sandbox_session()
