@@ -16,6 +16,7 @@ import yaml
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.errors import PlanError, RefusedError
+from tests.harness import load
 from tests.kinds.test_nat_gateway import private_stack
 from tests.load.specs import two_ports
 from tests.properties.advice import REFUSALS, Advice
@@ -219,7 +220,11 @@ class Walk:
                     here.world.go_back(kept)
             found = portrait(here.world, here.world.localized(spec), besides=STAYS) if compares else None
         if compares and (other := portrait_of(spec)):
-            unequal = {key: (found[key], other[key]) for key in other if found and found[key] != other[key]}
+            # where others' are kept, so is what an earlier spec has declared
+            keeping = {str(address) for address, item in load(spec).desired.items() if item.lifecycle.keep_others}
+            unequal = {
+                key: (found[key], other[key]) for key in other.keys() - keeping if found and found[key] != other[key]
+            }
             assert not unequal, f"another one than in a fresh account, after {'; '.join(map(str, history))}: {unequal}"
         for item in [item for item in self.wrong if not portrait_of(item[0].after)]:
             self.wrong.remove(item)
