@@ -61,9 +61,7 @@ def told_alike(made: Mapping[Address, Desired], discovery: Discovery, vpcs: Iter
     """A line about these VPCs, and what has the name that this tool would give it and is nobody's: load balancers, and target
     groups. One of its own about what is in another VPC than the stack: perhaps that is the wrong one."""
     by_place = defaultdict(list, {"": [*vpcs]} if vpcs else {})
-    for (kind, name), other in sorted(
-        discovery.taken.items(), key=itemgetter(0)
-    ):  # load balancers first, which are known by name
+    for (kind, name), other in sorted(discovery.taken.items(), key=itemgetter(0)):  # load balancers come first
         for address, item in made.items():
             fits = address.kind == kind and re.fullmatch(re.escape(item.tags["Name"]) + "(-[0-9a-f]{8})?", name)
             if fits and tags.STACK not in other.tags:

@@ -67,7 +67,7 @@ def _pause() -> None:
     """Until a signal ends the worker at the latest. A handler of Python's doesn't end a sleep, so it is a short one each time."""
     until = time.monotonic() + _PAUSE
     while state.should_stop is None and state.should_terminate is None and time.monotonic() < until:
-        time.sleep(_LOOK)
+        time.sleep(_LOOK)  # this thread has nothing else to do, and signals are seen between two
 
 
 class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types

@@ -70,9 +70,8 @@ def _each(options: PlanOptions) -> ExitCode:
             made, text, Plan.to_json, markdown=markdown, html=partial(_page, planned, refusal=why, note=closed)
         )
         if refusal is not None:
-            if options.output.format != "text" or not (
-                is_terminal() or is_one_place()
-            ):  # else it is the last that stands there
+            is_last_there = options.output.format == "text" and (is_terminal() or is_one_place())
+            if not is_last_there:
                 complain(apart if options.output.format == "text" else why)
             refused = True
             continue
