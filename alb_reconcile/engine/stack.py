@@ -193,7 +193,7 @@ async def apply_stack(
     applied = Applied(found=planned, is_reached=True, began=aws.now())
     balancers = (item for item in planned.discovery.resources if item.address.kind == "load_balancer")
     active = {item.id: applied.began for item in balancers if is_in_order(item)}
-    run = Run(aws, target.stack, own=frozenset(own), warn=warn, ready=active)
+    run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn, ready=active)
     if planned.plan.steps:
         if target.destroy:
             warning = await begin_destroying(aws, target.stack, planned.discovery)

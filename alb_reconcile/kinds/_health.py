@@ -120,9 +120,10 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
     same time are judged by one read, one after another; who may leave counts as departed for the next one.
 
     Where a read doesn't show the target itself, or only as checked for the first time, it may be from before the target served.
+    While the run is young, a read may be from before a killed run's last call: others count then only if this run registered them.
     """
     own, began = target_name(target, port), run.aws.now()
-    doubts = min(waits.LAG, timeout / 2)
+    doubts, of_others = min(waits.LAG, timeout / 2), min(waits.EARLIER_RUN, timeout / 2)
 
     async def fetch(waiting: set[str]) -> Mapping[str, Any]:
         return dict.fromkeys(waiting, await read_health(run, group))
@@ -131,16 +132,20 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
         state = targets.get(own, {}).get("State", "initial")
         if state not in ("healthy", "initial") or (state == "initial" and run.aws.now() - began >= doubts):
             return ""
-        others = [
+        healthy = [
             key
             for key, item in targets.items()
             if item["State"] == "healthy"
             and key != own
             and run.departed.isdisjoint((f"{group}|{key}", key.split(":")[0]))
         ]
+        is_young = run.aws.now() - run.began < of_others
+        others = [key for key in healthy if not is_young or f"{group}|{key}" in run.arrived]
         if len(others) >= least:
             run.departed.add(f"{group}|{own}")
             return ""
+        if len(healthy) >= least:
+            return f"AWS to show what an earlier run did to {group} last, if anything (up to {waits.EARLIER_RUN:.0f} s)"
         ill = {key: item.get("Reason") for key, item in targets.items() if item["State"] == "unhealthy"}
         told = ", ".join(f"{key} is unhealthy, {why}" for key, why in ill.items())
         hint = (

@@ -55,6 +55,8 @@ class Run:
     aws: Aws
     stack: str
     ids: dict[Address, str] = field(default_factory=dict)
+    began: float = 0.0
+    """When, on AWS's clock."""
     own: frozenset[str] = frozenset()
     """The ids of all that carried the stack's tags when the run began, of what has ended, too."""
     applied: str = ""

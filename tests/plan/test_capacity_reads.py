@@ -11,7 +11,7 @@ from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds._health import keep_capacity
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.instance import KIND as INSTANCE
-from alb_reconcile.kinds.waits import LAG
+from alb_reconcile.kinds.waits import EARLIER_RUN, LAG
 from tests.harness import World, demo, world
 
 if TYPE_CHECKING:
@@ -89,3 +89,33 @@ def test_whom_this_run_has_terminated_doesnt_stay(here: World) -> None:
             await looked.leave(run, 1)
 
     here._run(main)
+
+
+def test_whom_a_killed_run_has_taken_out_doesnt_stay(here: World) -> None:
+    """Found: the run after it believed the first read, which was from before."""
+    old: list[dict[str, Any]] = []
+
+    def behind(targets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return copy.deepcopy(old) if here.clock.now() < began + EARLIER_RUN else targets
+
+    looked = Looked(here, behind)
+    old[:] = here.client("elbv2").describe_target_health(TargetGroupArn=looked.group)["TargetHealthDescriptions"]
+    targets = [{"Id": looked.other, "Port": 80}]
+    here.client("elbv2").deregister_targets(TargetGroupArn=looked.group, Targets=targets)
+    began = here.clock.now()
+
+    async def main(aws: Aws) -> None:
+        with pytest.raises(WaitError, match="1 other healthy targets"):
+            await looked.leave(Run(aws, "demo", began=began), 1)
+
+    here._run(main)
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_while_a_run_is_young_only_those_stay_whom_it_registered(here: World, is_own: bool) -> None:
+    """Of others a read may be from before an earlier run's last call."""
+    looked, began = Looked(here, list), here.clock.now()
+    arrived = {f"{looked.group}|{looked.other}:80"} if is_own else set()
+    here._run(lambda aws: looked.leave(Run(aws, "demo", began=began, arrived=arrived), 1))
+    assert (here.clock.now() - began < 1) is is_own
+    assert here.clock.now() - began < EARLIER_RUN + 15
