@@ -1,6 +1,7 @@
 """What would go though something that stays keeps it, and what AWS wouldn't have stand together."""
 
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, named_ids
+from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
@@ -21,6 +22,7 @@ def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
         f"delete {_kept(decisions, doubles[text].address)}, which would stay, if nothing uses it"
         for item in stays
         for text in doubles.keys() & set(named_ids(item.state))
+        if not (isinstance(item.state, RouteTable) and text in (item.state.subnets or ()))  # DeleteSubnet takes it out
         if not _is_changed_away(item.id, text, decisions)
     ]
 
