@@ -81,6 +81,11 @@ class Advice:
                 *above, last = path.split(".")
                 place_of(other, above)[last] = _instead(other, self.before, place_of(other, path.split(".")), name)
             yield [other]
+        if private := re.findall(r"say associate_public_ip_address: false in ([^\n]*), or keep", self.text):
+            other = copy.deepcopy(self.after)
+            for name in re.findall(r"instances\.([\w-]+)", private[0]):
+                other["instances"][name]["associate_public_ip_address"] = False
+            yield [other]
         if re.search(r"in two (steps|applies)|first apply", self.text):
             for change in self.changes:  # one of them alone first
                 if change.is_possible(self.before):
