@@ -1,15 +1,18 @@
 """`python -m tests.soak`: everything that is tried at length, from one seed, in parts that needn't be done twice.
 
-The same seed tries the same again. What has passed is kept by commit in `build/soak/COMMIT.jsonl`, so that a run that was stopped goes on where
-it was, and another seed leaves out what asks for none. Of a tree with changes nothing is kept.
+The same seed tries the same again. What has passed is kept by the state of the code in `build/soak/STATE.jsonl`, so that a run that was stopped goes
+on where it was, and another seed leaves out what asks for none. The state is that of all committed files but documents: a commit that writes down what
+was found doesn't undo it. Of a tree with changes nothing is kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -34,18 +37,23 @@ WHERE = (
 JOBS = 2
 
 
-def commit(root: Path = ROOT) -> str:
-    """What is checked out; empty if anything differs from it."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, encoding="utf-8", check=False).stdout.strip()  # fmt: skip
-
-    return "" if git("status", "--porcelain") else git("rev-parse", "HEAD")
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, encoding="utf-8", check=False).stdout.strip()
 
 
-def record(commit: str) -> Path:
+def state(root: Path = ROOT) -> str:
+    """A digest of all that is checked out but documents; empty if anything differs from it."""
+    files = [line for line in _git(root, "ls-tree", "-r", "HEAD").splitlines() if not _DOCUMENT.search(line)]
+    is_clean = bool(files) and not _git(root, "status", "--porcelain")
+    return hashlib.sha256("\n".join(files).encode()).hexdigest()[:12] if is_clean else ""
+
+
+_DOCUMENT = re.compile(r"\t(docs/|.*\.md$)")
+
+
+def record(state: str) -> Path:
     """Where results are kept, a line of JSON for each test; those of a changed tree until the next run."""
-    return ROOT / "build" / "soak" / f"{commit or 'changed'}.jsonl"
+    return ROOT / "build" / "soak" / f"{state or 'changed'}.jsonl"
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -148,7 +156,7 @@ def summary(file: Path, seed: str) -> str:
     if others:
         told += [
             "",
-            f"{others} of them, which ask for no seed, were run with another one on this commit, and not again.",
+            f"{others} of them, which ask for no seed, were run with another one on this state of the code, and not again.",
         ]
     return "\n".join(told)
 
@@ -161,13 +169,13 @@ def main() -> int:
     parser.add_argument("where", nargs="*", default=WHERE, help="folders, files or tests")
     args = parser.parse_args()
     seed = args.seed or str(random.SystemRandom().randrange(1, 10**6))
-    at = commit()
+    at = state()
     file = record(at)
     if not at:
         file.unlink(missing_ok=True)
         print(f"seed {seed}; there are changes that aren't committed, so that nothing of this run is kept", flush=True)
     else:
-        print(f"seed {seed}, commit {at[:12]}; to go on: make soak SEED={seed}", flush=True)
+        print(f"seed {seed}, state {at}; to go on: make soak SEED={seed}", flush=True)
     if args.afresh:
         forget(file, seed)
     began, before = time.monotonic(), file.stat().st_size if file.exists() else 0
@@ -178,10 +186,10 @@ def main() -> int:
         ended = subprocess.run([*command, *where], cwd=ROOT, env=environment, check=False)
         if file.exists():
             minutes = (time.monotonic() - began) / 60
-            words = at[:12] or "with changes"
+            words = f"{_git(ROOT, 'describe', '--always', '--dirty')}, state {at or 'changed'}"
             print(f"\n{date.today()}, commit {words}, seed {seed}, {minutes:.0f} minutes\n\n{summary(file, seed)}")
     finally:
-        if at and file.exists() and commit() != at:
+        if at and file.exists() and state() != at:
             os.truncate(file, before)
             print("\nThe tree was changed meanwhile: nothing of this run is kept.")
     return 0 if ended.returncode == pytest.ExitCode.NO_TESTS_COLLECTED else ended.returncode  # all has passed

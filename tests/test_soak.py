@@ -84,7 +84,9 @@ def test_the_table_says_what_was_tried_once(run: Run) -> None:
     rows = [[cell.strip() for cell in line.split("|")] for line in soak.summary(run.file, "2").splitlines()]
     assert rows[2][2:5] == ["3", "1", "3"]
     assert rows[2][6] == "2 of 4"
-    assert rows[-1] == ["1 of them, which ask for no seed, were run with another one on this commit, and not again."]
+    assert rows[-1] == [
+        "1 of them, which ask for no seed, were run with another one on this state of the code, and not again."
+    ]
 
 
 def test_nothing_is_kept_of_a_tree_with_changes(tmp_path: Path) -> None:
@@ -92,13 +94,21 @@ def test_nothing_is_kept_of_a_tree_with_changes(tmp_path: Path) -> None:
         who = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
         subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
 
-    assert not soak.commit(tmp_path)
+    assert not soak.state(tmp_path)
     git("init")
-    git("commit", "--allow-empty", "--message=first")
-    first = soak.commit(tmp_path)
+    (tmp_path / "code").touch()
+    assert not soak.state(tmp_path)
+    git("add", "code")
+    git("commit", "--message=first")
+    first = soak.state(tmp_path)
     (tmp_path / "new").touch()
-    assert not soak.commit(tmp_path)
+    assert not soak.state(tmp_path)
     git("add", "new")
-    assert not soak.commit(tmp_path)
+    assert not soak.state(tmp_path)
     git("commit", "--message=second")
-    assert soak.record(first) != soak.record(soak.commit(tmp_path)) != soak.record("")
+    second = soak.state(tmp_path)
+    assert soak.record(first) != soak.record(second) != soak.record("")
+    (tmp_path / "README.md").touch()
+    git("add", "README.md")
+    git("commit", "--message=what was found")
+    assert soak.state(tmp_path) == second
