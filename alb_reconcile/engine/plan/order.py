@@ -39,7 +39,10 @@ def _after_what_is_named(graph: Graph) -> None:
                     # what is only changed is there already; but nobody registers an instance that doesn't run
                     there = maker is not None and graph.steps[maker].action == "update"
                     mere = there and not _stops(graph.steps[str(maker)])
-                    graph.after(key, maker, Strength.ORDERED if mere else Strength.REQUIRED)
+                    if not (
+                        mere and step.phase == "late"
+                    ):  # a VPC's range goes when its subnets have left their tables
+                        graph.after(key, maker, Strength.ORDERED if mere else Strength.REQUIRED)
 
 
 def _stops(step: Step) -> bool:
