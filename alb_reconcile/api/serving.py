@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from alb_reconcile.engine.stack import Standing, awaited
-from alb_reconcile.engine.unserved import unserved
+from alb_reconcile.engine.unserved import is_down, unserved
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
@@ -63,7 +63,7 @@ def unready(discovery: Discovery, standing: Standing | None = None) -> list[str]
         elif ill and items[0].parent_id:
             verb, why = "isn't" if len(ill) == 1 else "aren't", ", ".join(sorted(set(ill)))
             yet = " yet" * ("initial" in ill)
-            if key in asked and {"healthy", "initial"}.isdisjoint(seen):
+            if key in asked and is_down(seen):
                 nobody.append(f"no target of {names.get(key, key)} is healthy ({why})")
             else:
                 lines.append(f"{len(ill)} of {len(items)} targets of {names.get(key, key)} {verb} healthy{yet} ({why})")

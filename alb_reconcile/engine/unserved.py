@@ -26,5 +26,10 @@ def unserved(resources: Iterable[Observed]) -> list[str]:
     return [printable(line) for line in shut + idle]
 
 
+def is_down(health: Collection[str]) -> bool:
+    """Whether none of a group's targets answers requests, nor may soon, since its health checks have just begun."""
+    return {"healthy", "initial"}.isdisjoint(health)
+
+
 def _is_shut(item: Observed, doors: Collection[str]) -> bool:
     return item.address.kind == "load_balancer" and not item.is_leaving and item.id not in doors

@@ -227,7 +227,7 @@ class _DeliveryLog:
 def _message(record: Record, event: Event) -> Message:
     fields = vars(record) | {
         "event": event,
-        "text": f"{record.stack} ({record.region}): {_summary(record, event)}",
+        "text": "; ".join([f"{record.stack} ({record.region}): {_summary(record, event)}", *record.remarks]),
         "left": _first(record.withheld),
         "failed": _first(record.having(how="failed")),
         "corrected": _first(record.having(how="done", cause="drift")),

@@ -44,6 +44,11 @@ class StepRecord:
     changes: tuple[str, ...] = ()
     also_deletes: tuple[str, ...] = ()
 
+    @property
+    def address(self) -> str:
+        """The resource's."""
+        return self.key.partition(":")[2].partition("@")[0] or self.key
+
 
 @dataclass(frozen=True)
 class Record:
@@ -113,6 +118,12 @@ class Record:
     def withheld(self) -> tuple[StepRecord, ...]:
         """The steps that require manual action."""
         return self.having(how="withheld")
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be told of what was made, such as a new DNS name."""
+        made = [step for step in self.having(how="done") if step.action in ("create", "replace")]
+        return [f"{step.address}: {step.reason}" for step in made if step.reason]
 
     def to_data(self) -> dict[str, Any]:
         """The documented form, without what is empty in a step, certificates and a folder where there are none."""

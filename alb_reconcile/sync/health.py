@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from alb_reconcile.engine.unserved import is_down
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.resource import Observed
 
@@ -10,7 +11,7 @@ from alb_reconcile.model.resource import Observed
 def find_ill(resources: Iterable[Observed]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Of the groups that get requests, those without a healthy target, and those in which some aren't, in words.
 
-    Whose health checks have just begun may still get healthy, and who leaves or is stopped isn't meant to be.
+    Whose health checks have just begun may still get healthy, who leaves isn't meant to be, nor who is stopped beside others.
     """
     live = list(resources)
     names = {item.id: item.address for item in live}
@@ -22,8 +23,8 @@ def find_ill(resources: Iterable[Observed]) -> tuple[tuple[str, ...], tuple[str,
     nobody, some = [], []
     for key, counts in seen.items():
         ill = counts["unhealthy"] + counts["unavailable"]
-        if ill and not counts["healthy"] + counts["initial"]:
-            nobody.append(f"no target of {names[key]} is healthy")
+        if is_down(counts):
+            nobody.append(f"no target of {names[key]} is healthy{' (unused)' * (counts['unused'] > 0)}")
         elif ill:
             verb = "isn't" if ill == 1 else "aren't"
             some.append(f"{ill} of {counts.total()} targets of {names[key]} {verb} healthy")

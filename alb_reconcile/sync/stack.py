@@ -15,6 +15,7 @@ from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
 from alb_reconcile.sync.health import find_ill
@@ -25,6 +26,7 @@ SIGHTING_INTERVAL: Final = 30.0
 NEVER_RECORDED: Final = (
     "no tag says that this stack has been applied: run apply once, so that what is missing later counts as drift"
 )
+HINT: Final = "history says when it was last in sync, and CloudTrail who changed it, unless a run was cut short"
 UNRECORDED: Final = (
     "the spec has changed since it was applied, in nothing that AWS shows: run apply once to record that"
 )
@@ -53,14 +55,17 @@ class Survey:
 
     @property
     def outage(self) -> list[str]:
-        """What serves nobody though steps would change that, in words."""
-        return unserved(self.planned.discovery.resources) if self.planned.plan.steps else []
+        """What serves nobody since somebody deleted what let requests in, in words."""
+        made = [step for step in self.planned.plan.steps if step.action == "create" and is_entrance(step)]
+        lost = [step.address for step in made if self.selection.causes.get(step.key) == "drift"]
+        gone = [f"{item} is missing, so it serves nobody" for item in lost if item.kind == "load_balancer"]
+        return [*gone, *unserved(self.planned.discovery.resources)] if lost else []
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is no difference, but worth a word."""
         plan = self.selection.plan
-        found = [*self.outage, *unhealthy(self.planned)]
+        found = [*unhealthy(self.planned)]
         if not self.is_applied and not self.is_ending and (said := find_said(self.planned)):
             if said == {""}:
                 found.append(NEVER_RECORDED)
@@ -71,7 +76,7 @@ class Survey:
     def at_rest(self) -> "Ending":
         """How it ends where nothing is done."""
         nobody, some = find_ill(self.planned.discovery.resources)
-        return Ending(self.selection, problems=nobody, not_ready=some, notes=self.notes)
+        return Ending(self.selection, problems=(*nobody, *self.outage), not_ready=some, notes=self.notes)
 
 
 @dataclass(frozen=True)
@@ -168,10 +173,12 @@ async def correct(
     is_told = last.is_applied or (goal.is_applied(applied.found) and not warnings)
     last = replace(last, is_applied=is_told, warning="; ".join(warnings))
     nobody, some = find_ill(applied.found.discovery.resources)
-    problems = (*(f"not healthy: {item}" for item in applied.problems), *nobody)
+    problems = (*(f"not healthy: {item}" for item in applied.problems), *nobody, *last.outage)
     ended = "; ".join(text for text in seen.outage if text not in last.outage)
-    hint = "history says when it was last in sync, and CloudTrail who changed it"
-    before = [f"when this round began: {ended}. {hint}"] if ended else []
+    before = [f"when this round began: {ended}. {HINT}"] if ended else []
+    if ended and (done := [item.step for item in applied.outcomes if item.how == "done" and is_entrance(item.step)]):
+        key, told = done[0].key, f"when this round began: {ended}"
+        remarks[key] = "; ".join(filter(None, [remarks.get(key), told]))
     return Ending(last.selection, chosen, applied.outcomes, problems, some, (*before, *last.notes), remarks)
 
 
@@ -240,6 +247,11 @@ async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) 
     constant = set.intersection(*({(step.key, step.changes) for step in item.selection.steps} for item in seen))
     reason = "not every read showed it; the next round looks again"
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
+
+
+def is_entrance(step: Step) -> bool:
+    """Whether a step is about what lets requests in."""
+    return step.address.kind in ("load_balancer", "listener", "rule")
 
 
 def unhealthy(planned: StackPlan) -> tuple[str, ...]:

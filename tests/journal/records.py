@@ -43,6 +43,11 @@ FAILED = StepRecord(
 )  # fmt: skip
 
 
+RENAMED = StepRecord(
+    "create:load_balancer.public", "create", "drift", "done", 9.0, reason="another DNS name than before, new.example.com"
+)  # fmt: skip
+
+
 def made(**changes: Any) -> Record:
     """A run that found all in sync, with changes."""
     return replace(RECORD, **changes)

@@ -17,7 +17,7 @@ from alb_reconcile.journal.issues.keeping import Issues
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import AwsError, UsageError
 from tests.journal.github import TOKEN, FakeGitHub, fake_github
-from tests.journal.records import REPLACE, corrected, failed, left, made
+from tests.journal.records import RENAMED, REPLACE, corrected, failed, left, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +118,16 @@ class TestGitHub:
         assert len(github.writes) == closed
         assert not update(issues_of(github), left())
         assert (len(github.issues), issue["state"]) == (1, "open")
+
+    def test_a_new_dns_name_is_a_comment(self, github: FakeGitHub) -> None:
+        """Later rounds know nothing of it, and write the body anew."""
+        told = "`load_balancer.public: another DNS name than before, new.example.com`"
+        assert not update(issues_of(github), left(REPLACE, RENAMED), left())
+        assert github.comments[1] == [f"1 step requires manual action: `replace instance.web-1`\n\n- {told}"]
+        assert not update(issues_of(github), left(REPLACE, RENAMED))
+        assert len(github.comments[1]) == 2
+        assert not update(issues_of(github), corrected(steps=(RENAMED,)))
+        assert github.comments[1][-1].endswith(f"\n\n- {told}")
 
     def test_a_stack_in_the_sandbox(self, github: FakeGitHub) -> None:
         """The commands are those for the sandbox."""

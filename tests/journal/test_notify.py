@@ -13,7 +13,7 @@ from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.notify import State, judge, notify
 from alb_reconcile.journal.webhook import Webhook, make_webhook
 from tests.journal.receiver import Receiver, receiving
-from tests.journal.records import FAILED, REPLACE, UPDATE, corrected, failed, left, made
+from tests.journal.records import FAILED, RENAMED, REPLACE, UPDATE, corrected, failed, left, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +133,15 @@ def test_a_message(post: Post) -> None:
     assert [(item["code"], item["request_id"]) for item in message["failed"]] == [("AccessDenied", "req-1")]
     assert [item["key"] for item in message["corrected"]] == [UPDATE.key]
     assert post.receiver.requests[0][2]["webhook-id"] == f"{'0' * 32}-drift_detected"
+
+
+def test_a_new_dns_name_is_in_the_text(post: Post) -> None:
+    """Receivers are told to pass that on, and nothing else."""
+    post.run(corrected(steps=(UPDATE, RENAMED, replace(RENAMED, action="delete", reason="a duplicate at its address"))))
+    told = "load_balancer.public: another DNS name than before, new.example.com"
+    assert post.messages[0]["text"] == f"shop (eu-west-1): 3 differences corrected; {told}"
+    post.run(left(REPLACE, RENAMED))
+    assert post.messages[1]["text"] == f"shop (eu-west-1): 1 resource requires manual action; {told}"
 
 
 def test_a_message_says_what_differs(post: Post) -> None:

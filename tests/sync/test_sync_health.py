@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from alb_reconcile.api.serving import not_ready
+from alb_reconcile.api.status import look
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import ExitCode
@@ -15,8 +19,6 @@ from tests.harness import load
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.journal.record import Record
@@ -69,6 +71,19 @@ def test_who_is_new_or_leaves_or_is_stopped_isnt_ill(hand: Hand, spec: Spec) -> 
     assert (ending.problems, len(ending.not_ready)) == ((), 1)
 
 
+@pytest.mark.parametrize("names", [("web-1",), ("web-1", "web-2")])
+def test_that_somebody_stopped_them_is_an_outage_where_status_calls_it_one(
+    hand: Hand, spec: Spec, names: tuple[str, ...]
+) -> None:
+    hand.ec2.stop_instances(InstanceIds=[hand[f"instance.{name}"] for name in names])
+    hand.wait(90)
+    ending = hand.world.sync(spec)
+    found: Any = hand.world._run(lambda aws: look(aws, load(spec).target()))
+    is_down = len(names) == 2
+    assert ending.problems == ("no target of target_group.web is healthy (unused)",) * is_down
+    assert any("serves nobody" in line for line in not_ready(*found)) == is_down
+
+
 def test_a_group_without_requests_may_be_ill(hand: Hand, spec: Spec) -> None:
     spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"fixed_response": {"status_code": 503}}
     hand.make(spec)
@@ -107,6 +122,20 @@ def go_round(hand: Hand, spec: Spec, folder: Path) -> tuple[Report, Record]:
 
     report: Report = hand.world._run(main)
     return report, read_history(folder, "demo").runs[0]
+
+
+def test_a_round_over_stopped_targets_fails(
+    hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told in working hours only, with exit code 2."""
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setattr("asyncio.to_thread", inline)
+    hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"], hand["instance.web-2"]])
+    hand.wait(90)
+    report, record = go_round(hand, spec, tmp_path)
+    assert (report.code, record.result) == (ExitCode.FAILED, "failed")
+    assert record.not_ready == ("no target of target_group.web is healthy (unused)",)
+    assert len(record.withheld) == 2, "and the report names who does not run"
 
 
 def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

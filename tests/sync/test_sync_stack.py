@@ -35,7 +35,24 @@ class TestDrift:
         assert hand.world.plan(spec).is_empty
         told = "when this round began: load_balancer.public has no listener, so it serves nobody; "
         assert any(note.startswith(told) for note in ending.notes)
+        assert [text for text in ending.remarks.values() if told.rstrip("; ") in text], "and the webhook says so"
         assert not any("serves nobody" in note for note in hand.world.sync(spec).notes)
+
+    def test_a_deleted_load_balancer_is_made_again(self, hand: Hand, spec: Spec) -> None:
+        hand.elb.delete_load_balancer(LoadBalancerArn=hand["load_balancer.public"])
+        hand.wait(300)
+        ending = hand.world.sync(spec)
+        (remark,) = ending.remarks.values()
+        assert "load_balancer.public is missing, so it serves nobody" in remark
+        assert "another DNS name than before" in remark
+
+    def test_what_serves_nobody_and_may_not_be_mended_is_a_failure(self, hand: Hand, spec: Spec) -> None:
+        spec["sync"] = {"report": ["create"]}
+        hand.make(spec)
+        hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+        ending = hand.world.sync(spec)
+        assert ending.problems[0] == "load_balancer.public has no listener, so it serves nobody"
+        assert ending.is_failed
 
     def test_a_terminated_instance_is_made_again(self, hand: Hand, spec: Spec) -> None:
         hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])

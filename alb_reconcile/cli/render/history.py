@@ -137,7 +137,7 @@ def _half_done(record: Record) -> Iterator[str]:
         hows = {step.how for step in steps}
         began = any(step.how == "interrupted" and (step.error or record.code == KILLED) for step in steps)
         if {"done"} < hows or began:
-            yield steps[0].key.partition(":")[2].partition("@")[0]
+            yield steps[0].address
 
 
 def first_steps(steps: Iterable[StepRecord]) -> list[StepRecord]:
@@ -159,14 +159,14 @@ def step_lines(steps: Sequence[StepRecord]) -> list[str]:
 def step_line(step: StepRecord) -> str:
     """What became of a step, why, and what it changes or would change. Not escaped."""
     known = _EC2_ID.match(short_id(step.id))  # others are long; JSON has them
-    name = f"{step.action} {step.key.partition(':')[2].partition('@')[0]}{f' {known[0]}' if known else ''}"
+    name = f"{step.action} {step.address}{f' {known[0]}' if known else ''}"
     changes = f"; {'; '.join(step.changes)}" if step.changes else ""
     changes += f"; with it {', '.join(step.also_deletes)}" if step.also_deletes else ""
     moved = f" ({step.cause})" if step.cause else ""
     if step.how == "failed":
         return f"✗ {name}{moved}: {step.error}"
-    if step.how == "done":
-        return f"✓ {name}{f' ({step.reason})' if step.reason else moved}{changes}"
     because = f": {step.reason}" if step.reason else ""
+    if step.how == "done":
+        return f"✓ {name}{f' ({step.reason})' if step.reason and step.action == 'delete' else moved + because}{changes}"
     left = "not applied" if step.cause == "spec" else "not corrected"
     return f"· {name} {left if step.how == 'withheld' else step.how}{moved}{because}{changes}"

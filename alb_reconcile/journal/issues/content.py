@@ -105,7 +105,7 @@ def title_of(record: Record, marker: Marker) -> str:
 def summary_of(record: Record, marker: Marker) -> str:
     """A sentence of how it is now."""
     steps = steps_of(record)
-    names = ", ".join(code_span(f"{step.action} {_address(step)}") for step in steps[:_MOST])
+    names = ", ".join(code_span(f"{step.action} {step.address}") for step in steps[:_MOST])
     if marker.state == "failing" and not names:
         return f"The last run {'was refused' if record.result == 'refused' else 'failed'}: {code_span(next(filter(None, (record.error, *record.not_ready, record.result))))}"
     number = f"{len(steps)} step{'s' * (len(steps) != 1)}"
@@ -114,6 +114,11 @@ def summary_of(record: Record, marker: Marker) -> str:
         if marker.state == "failing"
         else f"{number} {_require(steps)} manual action: {names}"
     )
+
+
+def remarks_of(record: Record) -> str:
+    """What a comment says in any case, since no later run knows it."""
+    return "".join(f"\n\n- {code_span(line)}" for line in record.remarks[:_MOST])
 
 
 def closing_of(record: Record) -> str:
@@ -144,7 +149,7 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
         yield "\n".join(["Not ready:", "", *(f"- {code_span(line)}" for line in record.not_ready[:_MOST])])
     steps = steps_of(record)
     for step in steps[:_MOST]:
-        yield f"### {code_span(f'{step.action} {_address(step)}')}"
+        yield f"### {code_span(f'{step.action} {step.address}')}"
         yield "\n".join(_lines(step, actors))
         if step.changes:
             more = len(step.changes) - _CHANGES
@@ -179,10 +184,6 @@ def _lines(step: StepRecord, actors: Actors) -> Iterator[str]:
         yield f"- {code_span(step.id)}"
     if step.key in actors.texts:
         yield f"- {actors.texts[step.key]}"
-
-
-def _address(step: StepRecord) -> str:
-    return step.key.partition(":")[2].partition("@")[0] or step.key
 
 
 def _require(steps: Sequence[StepRecord]) -> str:

@@ -22,6 +22,7 @@ from alb_reconcile.journal.issues.content import (
     closing_of,
     find_marker,
     marker_of,
+    remarks_of,
     steps_of,
     summary_of,
     title_of,
@@ -88,10 +89,10 @@ class Issues:
     async def _update(self, record: Record, wanted: Marker | str, aws: Aws) -> None:
         if time.monotonic() - self._listed >= _FRESH:
             self._found, self._listed = await self._tracker.known(), time.monotonic()
-        found = self._find(record)
+        found, told = self._find(record), remarks_of(record)
         if not isinstance(wanted, Marker):
             if found is not None and found.is_open and self._may_write():
-                await self._write(found, found.body, comment=closing_of(record), is_open=False)
+                await self._write(found, found.body, comment=closing_of(record) + told, is_open=False)
             return
         if found is not None and not record.account:
             wanted = msgspec.structs.replace(wanted, account=found.marker.account)
@@ -99,24 +100,25 @@ class Issues:
         is_same = before is not None and before.content == wanted.content
         if before is not None and is_same:
             wanted = msgspec.structs.replace(wanted, since=before.since)
-            if before.asked or _seconds(before.since, record.ended) > _LATE:
+            if not told and (before.asked or _seconds(before.since, record.ended) > _LATE):
                 return
         if not self._may_write(count=False):
             return
         actors = await find_actors(aws, steps_of(record), self._mask)
         wanted = msgspec.structs.replace(wanted, asked=actors.is_final)
         body = body_of(record, wanted, actors)
-        if is_same and found is not None and body == found.body:
+        if is_same and not told and found is not None and body == found.body:
             return
         self._may_write()
         if found is None:
             found = self._find(record, await self._tracker.others())
         if found is None:
             name = await self._tracker.create(title_of(record, wanted), body)
-            self._found.append(Issue(name, wanted, body, is_open=True))
-            return
-        is_news = not found.is_open or (found.marker.state, found.marker.steps) != (wanted.state, wanted.steps)
-        comment = summary_of(record, wanted) if is_news else ""
+            self._found.append(found := Issue(name, wanted, body, is_open=True))
+            if not told:
+                return
+        is_news = told or not found.is_open or (found.marker.state, found.marker.steps) != (wanted.state, wanted.steps)
+        comment = summary_of(record, wanted) + told if is_news else ""
         await self._write(found, body, title=title_of(record, wanted), comment=comment, is_open=True)
 
     def _find(self, record: Record, among: list[Issue] | None = None) -> Issue | None:
