@@ -25,7 +25,7 @@ LENGTH = 17
 @pytest.mark.parametrize("shard", range(1 if ONE else SHARDS))
 def test_a_walk_is_seen_by_nobody(shard: int) -> None:
     """From healthy and from partly ill starts, with lag and without. At most one pair in ten is refused (of so few, three), and
-    then the refusal's advice leads there."""
+    then the refusal's advice leads there. Where an entry was renamed, which walks do more than anybody, the advice is `move`."""
     ways: Counter[str] = Counter()
     for number in range(WALKS):
         walk = Walk(int(ONE) if ONE else first_seed(f"walk {shard}") + number if SOAK else shard + SHARDS * number)
