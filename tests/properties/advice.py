@@ -103,6 +103,8 @@ def _instead(spec: Spec, before: Spec, given: Any, name: str) -> Any:
         return [_instead(spec, before, item, name) for item in given]
     if given != name.removeprefix("elastic_ip."):
         return given
+    if "/" not in name and name == given:
+        return f"{given}-2"
     if "/" not in name:
         spec["elastic_ips"][f"{given}-2"] = {}
         return f"{given}-2"

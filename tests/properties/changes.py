@@ -10,6 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -161,7 +162,7 @@ def _options(random: Random, spec: Spec, place: Place) -> Iterator[Change]:
     if place.is_entry:
         above = place.path[:-1]
         yield Change(place.what, place.path, _free(place_of(spec, above)), renames=True)
-        yield say(_varied(random, spec, place), (*above, _free(place_of(spec, above))))
+        yield say(varied(random, spec, place), (*above, _free(place_of(spec, above))))
         return
     types = schema.get("type", ())
     yield from map(say, schema.get("enum", ()))
@@ -187,14 +188,15 @@ def _free(entries: Mapping[str, Any]) -> str:
     return next(name for name in ("new", "newer", "newest", *(f"new-{n}" for n in range(9))) if name not in entries)
 
 
-def _varied(random: Random, spec: Spec, place: Place) -> Any:
+def varied(random: Random, spec: Spec, place: Place) -> Any:
     """An entry like that one, of which something is said otherwise: what two can't have alike, for one."""
     entry = copy.deepcopy(place.given)
     within = [item for item in _within(place.schema, entry, (), place.what) if item.path]
     for item in random.sample(within, min(len(within), 2)):
-        options = [change for change in _options(random, spec, item) if not item.is_entry]
+        options = [] if item.is_entry else list(_options(random, spec, item))
         if options:
-            entry = random.choice(options).made(entry)
+            with suppress(LookupError):  # what the first has taken out
+                entry = random.choice(options).made(entry)
     return entry
 
 

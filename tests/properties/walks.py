@@ -118,7 +118,7 @@ class Account:
             try:
                 self._apply(after)
             except (PlanError, RefusedError) as error:
-                how = "refused"
+                how = "renamed" if "alb-reconcile move" in str(error) else "refused"
                 after = Advice(before, after, pair.changes, error).lead(world, self._apply)
             world.sample()
             check_capacity(world, before, after, start)

@@ -9,6 +9,7 @@ from typing import Final
 
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
+from alb_reconcile.engine.plan.renames import refuse_successors
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import conflicts, slots
@@ -174,6 +175,7 @@ def sort_keys(graph: Graph) -> list[str]:
             return list(_stable_order(needs))
         except CycleError as error:
             if not graph.cut(error.args[1]):
+                refuse_successors(steps_of(graph, error.args[1]), graph.decisions.ids)
                 _refuse_kept_names(graph, error.args[1])
                 _refuse_held(graph, error.args[1])
                 names = [str(graph.steps[key].address) for key in dict.fromkeys(error.args[1])]
