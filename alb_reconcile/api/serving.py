@@ -1,7 +1,7 @@
 """Where a stack answers, and what of it doesn't yet."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 
 from alb_reconcile.engine.stack import Standing, awaited
 from alb_reconcile.engine.unserved import is_down, unserved
@@ -9,7 +9,6 @@ from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
@@ -52,7 +51,7 @@ def unready(discovery: Discovery, standing: Standing | None = None) -> list[str]
     found: dict[str, list[Observed]] = defaultdict(list)
     for item in awaited(discovery, resting=() if standing else None):
         found[item.parent_id or item.id].append(item)
-    nobody, lines = _emptied(known.missing, discovery, asked.difference(found)), []
+    nobody, lines = list(known.emptied), []
     for key, items in found.items():
         seen = [item.status for item in items]
         ill = [item.status for item in items if not is_in_order(item) and _target(item) not in known.resting]
@@ -76,10 +75,3 @@ def unready(discovery: Discovery, standing: Standing | None = None) -> list[str]
 
 def _target(item: Observed) -> str:
     return str(getattr(item.state, "target", ""))
-
-
-def _emptied(missing: Iterable[Address], discovery: Discovery, asked: Collection[str]) -> list[str]:
-    """The groups that are to get requests and have lost all their targets, in words."""
-    lost = {item.name.partition("/")[0] for item in missing if item.kind == "registration"}
-    groups = [item.address for item in discovery.resources if item.address.kind == "target_group" and item.id in asked]
-    return [f"{address} has no targets, so it serves nobody" for address in groups if address.name in lost]

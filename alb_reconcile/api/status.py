@@ -78,5 +78,5 @@ def discover(stack: Stack) -> Status:
 async def look(aws: Aws, target: DesiredStack, *, lenient: bool = False) -> tuple[Discovery, Standing]:
     """The same over a connection, with what can't be found among the warnings; `lenient`: without what can't be read."""
     found = await read(aws, target.stack, target.desired, account_ids=target.account_ids, lenient=lenient)
-    lost = dict.fromkeys(map(str, found.findings))
-    return replace(found, warnings=(*found.warnings, *lost)), find_standing(target, found)
+    lost, standing = dict.fromkeys(map(str, found.findings)), find_standing(target, found)
+    return replace(found, warnings=(*found.warnings, *standing.idle, *lost)), standing

@@ -19,6 +19,7 @@ from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
+from alb_reconcile.engine.unserved import emptied
 from alb_reconcile.kinds import is_in_order, load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
@@ -285,6 +286,10 @@ class Standing:
     """What the spec declares and isn't in order by AWS's word, such as an instance that is stopped and should run."""
     resting: frozenset[str] = frozenset()
     """The ids of those that the spec lets stand still."""
+    emptied: tuple[str, ...] = ()
+    """The groups that get requests, should have targets and have none, in words."""
+    idle: tuple[str, ...] = ()
+    """The same where the spec wants no targets, or leaves them to others."""
     differs: tuple[Address, ...] = ()
     """What there is and `apply` would update, replace or delete."""
 
@@ -320,7 +325,10 @@ def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
     told = {known: fates[known] for known in several if known in fates}
     if discovery.unread:
         told, differs = {}, set()
-    return Standing(tuple(missing), told, tuple(ill), frozenset(resting), tuple(sorted(differs)))
+    wrong, meant = ([], []) if discovery.unread else emptied(discovery.resources, target.desired)
+    return Standing(
+        tuple(missing), told, tuple(ill), frozenset(resting), tuple(wrong), tuple(meant), tuple(sorted(differs))
+    )
 
 
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:

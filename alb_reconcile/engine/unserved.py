@@ -1,12 +1,14 @@
 """Where nobody can come in."""
 
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
 
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Desired, Observed, each_of
 from alb_reconcile.model.text import printable
 
 
@@ -29,6 +31,33 @@ def unserved(resources: Iterable[Observed]) -> list[str]:
 def is_down(health: Collection[str]) -> bool:
     """Whether none of a group's targets answers requests, nor may soon, since its health checks have just begun."""
     return {"healthy", "initial"}.isdisjoint(health)
+
+
+def emptied(resources: Iterable[Observed], desired: Mapping[Address, Desired]) -> tuple[list[str], list[str]]:
+    """Groups that get requests and have no target, in words: those that should have some, or go; and those for which the spec
+    has none, or which others fill."""
+    live = [item for item in resources if not item.is_gone]
+    askers: dict[str, list[str]] = defaultdict(list)
+    for item in live:
+        for part in action_of(item.state).receiving:
+            askers[str(part.target_group)].append(str(item.address))
+    filled = {str(state.target_group) for item, state in each_of(live, Registration) if not item.is_leaving}
+    resting = {item.address for item in live if item.status in ("stopping", "stopped")}
+    wanted = {item.target_group for _, item in each_of(desired.values(), Registration) if item.target not in resting}
+    number = Counter(item.address for item in live)
+    wrong, meant = [], []
+    for item in live:
+        if item.address.kind != "target_group" or item.id in filled or item.id not in askers:
+            continue
+        if item.address not in desired or number[item.address] > 1:
+            verb = "forwards" if len(askers[item.id]) == 1 else "forward"
+            asking = f"{', '.join(askers[item.id])} {verb} to it"
+            wrong.append(f"{item.address} ({item.id}) has no targets, and {asking}, so it serves nobody")
+        elif item.address in wanted:
+            wrong.append(f"{item.address} has no targets, so it serves nobody")
+        else:
+            meant.append(f"{item.address} gets requests and has no targets, so they are answered with 503")
+    return wrong, meant
 
 
 def _is_shut(item: Observed, doors: Collection[str]) -> bool:

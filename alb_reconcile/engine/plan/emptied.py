@@ -1,7 +1,9 @@
 """Target groups that get requests, and that a plan would leave without a target, or take from under who forwards to them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from alb_reconcile.engine.plan.decide import DUPLICATE
+from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
@@ -25,7 +27,7 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for item in (item for item in asking if item.id not in leaving or item.id in turning):
         step, before = turning.get(item.id), set(_asked(item))
-        for group in {part.target_group for part in action_of(step.state if step else item.state).receiving} - filled:
+        for group in {part.target_group for part in action_of(step.state if step else item.state).receiving} - filled - leaving.keys():
             name = plan.names.get(str(group), group)
             if group in before:
                 keys = [leaving[known.id] for known, its in registered if its == group and known.id in leaving]
@@ -45,3 +47,30 @@ def _is_filled_by_spec(desired: Mapping[Address, Desired], name: Ref) -> bool:
     """Whether the spec says which targets a group has; else others fill it."""
     wanted = desired.get(name) if isinstance(name, Address) else None
     return wanted is not None and wanted.lifecycle.members
+
+
+def find_forsaken(plan: Plan) -> Iterator[tuple[set[str], str]]:
+    """The groups that go while a rule or listener which nothing changes forwards to them: the steps, and why not."""
+    gone = {step.id for step in plan.steps if step.action in ("delete", "replace")}
+    going = {step.id: step for step in plan.steps if step.action == "delete" and step.address.kind == "target_group"}
+    known = {item.id: item for item in plan.live} if going else {}
+    for item in known.values():
+        if plan.ids.get(item.address) == item.id or not gone.isdisjoint(lineage(item, known)):
+            continue
+        for step in (going[part.target_group] for part in action_of(item.state).forward if part.target_group in going):
+            inside = {other.key for other in plan.steps if other.observed and other.observed.parent_id == step.id}
+            yield {step.key, step.part_of or step.key} | inside, _tell_forsaken(plan, step, item)
+
+
+def _tell_forsaken(plan: Plan, step: Step, item: Observed) -> str:
+    whose, advice, file = f"which the stack {item.owner} has", "", next((wish.file for wish in plan.desired.values()), "")
+    if item.owner is None:
+        whose, advice = "which isn't in the spec", f"declare it and run alb-reconcile adopt {file}, or "
+    if step.reason == DUPLICATE:
+        kept = f"{plan.ids.get(step.address, 'the other one')} first, by hand"
+        return f"{step.address} exists twice, and {item.address}, {whose}, forwards to {step.id}, which would go: {advice}let it forward to {kept}"
+    word = "replaced" if step.part_of else "deleted"
+    return (
+        f"{step.address} ({step.id}) would be {word}, and {item.address}, {whose}, forwards to it: {advice}let it forward to another "
+        "target group first, by hand"
+    )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from alb_reconcile.engine.plan.bypasses import find_bypasses
-from alb_reconcile.engine.plan.emptied import find_emptied
+from alb_reconcile.engine.plan.emptied import find_emptied, find_forsaken
 from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
@@ -31,7 +31,7 @@ def check_plan(plan: Plan, policy: Policy, allow: Mapping[str, int], now: dateti
 
     `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError.
     """
-    problems = dict.fromkeys(text for _, text in _forbidden(plan, policy, allow))
+    problems = dict.fromkeys(text for _, text in (*find_forsaken(plan), *_forbidden(plan, policy, allow)))
     if problems:
         raise RefusedError("\n".join(problems))
     if destroy:
@@ -44,13 +44,15 @@ def check_plan(plan: Plan, policy: Policy, allow: Mapping[str, int], now: dateti
 def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None = None) -> dict[str, str]:
     """By step key, why that step must not be done at all, for what it takes away or what AWS takes along with it.
 
-    That is what has `prevent_destroy`, what belongs to another stack, and the kinds of `never_delete` (unless `allow`
+    That is what has `prevent_destroy`, what belongs to another stack or others forward to, and the kinds of `never_delete` (unless `allow`
     has enough of `never-delete`); and what a listener or rule would lose (`find_losses`).
     """
     reasons: dict[str, str] = {}
     for victim, text in _forbidden(plan, policy, allow or {}):
         for step in victim.steps:
             reasons.setdefault(step.key, text)
+    for keys, text in find_forsaken(plan):
+        reasons |= dict.fromkeys(keys, text)
     return find_losses(plan) | reasons
 
 

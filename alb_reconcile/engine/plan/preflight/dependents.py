@@ -16,7 +16,7 @@ from alb_reconcile.model.resource import bind, each_of
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
-    """One of two at an address goes only if nothing that stays refers to it."""
+    """One of two at an address goes only if nothing that stays refers to it; who forwards to it, limits look at."""
     doubles = {found.id: found for found, reason in decisions.to_delete.values() if reason == DUPLICATE}
     if not doubles:
         return []
@@ -27,7 +27,7 @@ def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
         f"{doubles[text].address} exists twice, and {item.address} still uses {text}, which would go; take it out there by hand, or "
         f"delete {_kept(decisions, doubles[text].address)}, which would stay, if nothing uses it"
         for item in stays
-        for text in doubles.keys() & set(named_ids(item.state))
+        for text in doubles.keys() & set(named_ids(item.state)).difference(named_ids(action_of(item.state)))
         if not (isinstance(item.state, RouteTable) and text in (item.state.subnets or ()))  # DeleteSubnet takes it out
         if not _is_changed_away(item.id, text, decisions)
     ]
