@@ -153,6 +153,8 @@ def test_the_closing_line(plan: Plan) -> None:
     times = {"ready": 48.0, "converged": 92.0}
     assert render_closing(plan, {"took": 99.0, **times}) == "16 created in 1m 32s, first healthy target after 48s."
     assert render_closing(plan, {**times, "answered": 55.0}) == "16 created in 1m 32s, first answer after 55s."
+    served = {"converged": 92.0, "answered": 95.0}
+    assert render_closing(plan, served) == "16 created in 1m 32s, verified after 1m 35s.", "no outage"
 
 
 def luminance(red: int, green: int, blue: int) -> float:

@@ -77,7 +77,7 @@ def test_no_option_is_answered_with_the_opposite_or_another_aws(typed: str, caps
                 "--set",
                 "--out",
                 "--max-workers",
-                "-vv",
+                "-v",
                 "--websocket",
                 "--trace",
                 "--tag",

@@ -10,7 +10,7 @@ from alb_reconcile.verification.attribution import Attribution
 from alb_reconcile.verification.authentication import Provider, unasked
 from alb_reconcile.verification.checks import Check
 from alb_reconcile.verification.client import ERRORS
-from alb_reconcile.verification.expect import Statuses, mismatch
+from alb_reconcile.verification.expect import ANSWERED, Statuses, mismatch
 from alb_reconcile.verification.load import Answer
 from alb_reconcile.verification.promises import missing_header, untransformed
 from alb_reconcile.verification.shares import ENOUGH, Group, Target, expected_shares, is_within
@@ -174,6 +174,9 @@ def judge(
         )
     if tally.websocket:
         problems.append(f"WebSocket: {tally.websocket}")
+    usual = check.action.forward and not check.action.authentication and tally.statuses == ANSWERED
+    if usual and tally.seen and min(tally.seen) >= 400 and max(tally.seen) < 500:
+        notes.append("no answer but 4xx: verify --path asks for another path, --expect-status 200-399 refuses these")
     shares: tuple[TargetShare, ...] = ()
     unknown: dict[str, int] = {}
     if check.action.forward:

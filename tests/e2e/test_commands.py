@@ -204,9 +204,38 @@ def test_a_saved_plan_is_carried_out_or_refused_as_stale(sandbox: Tool, account:
     sandbox.run("apply", "--yes", "--plan", "saved", spec)
     told = sandbox.run("apply", "--yes", "--plan", "saved", spec, expect=4).stderr
     assert "the plan in saved is stale" in told
+    assert "\n  then: create vpc.main" in told
+    assert "\n  now: " not in told, "there is nothing to do now"
     assert "nothing was changed" in told
     sandbox.run("apply", "--yes", "--plan", "missing", spec, expect=64)
     account.ec2.delete_vpc(VpcId=vpc)
+
+
+def test_a_stale_plan_names_the_steps_that_differ(sandbox: Tool) -> None:
+    sandbox.run("apply", "--yes", small(sandbox, "differing"))
+    spec = small(sandbox, "differing", more="tags: {team: a}")
+    sandbox.run("plan", "--out", "saved", spec)
+    small(sandbox, "differing", more="tags: {team: b}")
+    told = sandbox.run("apply", "--yes", "--plan", "saved", spec, expect=4).stderr
+    assert "  then: update subnet.a (tags.team None → a)\n" in told
+    assert "  now: update subnet.a (tags.team None → b)\n" in told
+
+
+def test_a_saved_plan_is_no_spec(sandbox: Tool) -> None:
+    sandbox.run("plan", "--out", "a.plan", small(sandbox, "saved"))
+    for command in ("apply", "plan", "status"):
+        told = sandbox.run(command, "a.plan", expect=64).stderr
+        assert told.startswith("a.plan is a saved plan; to apply it: alb-reconcile apply "), told
+        assert told.endswith("--plan a.plan SPEC\n")
+
+
+def test_graph_takes_the_usual_spec(sandbox: Tool) -> None:
+    name = small(sandbox, "stack")
+    assert (
+        sandbox.run("graph", "--format", "mermaid").stdout == sandbox.run("graph", "--format", "mermaid", name).stdout
+    )
+    (sandbox.folder / name).unlink()
+    assert sandbox.run("graph", expect=64).stderr.startswith("name a SPEC: there is no stack.yaml here")
 
 
 def test_another_account_is_refused(sandbox: Tool, account: Account) -> None:

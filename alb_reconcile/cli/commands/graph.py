@@ -19,7 +19,7 @@ from alb_reconcile.model.errors import ExitCode
 
 @dataclass(frozen=True)
 class GraphOptions:
-    spec: str
+    spec: str | None
     destroy: bool
     output: Output
     loading: LoadingOptions
@@ -31,7 +31,7 @@ _FORMS = {"svg": scene_svg, "html": scene_page, "mermaid": scene_mermaid}
 
 def graph(options: GraphOptions) -> ExitCode:
     """Draw the stack as it will be, with what goes still in it."""
-    (stack,) = load_stacks([options.spec], options.loading)
+    (stack,) = load_stacks([options.spec] if options.spec else [], options.loading)
     planned = with_stack(options.connection, stack.target(destroy=options.destroy), _look)
     emit(_FORMS[options.output.format](make_scene(planned)))
     return ExitCode.OK

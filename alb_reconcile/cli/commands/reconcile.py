@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from alb_reconcile.api.applying import carry_out, code_of, holding, refuse_blocked
 from alb_reconcile.api.serving import unready, urls
@@ -13,7 +13,7 @@ from alb_reconcile.api.session import has_local_urls, local_urls, unimitated
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.render.plan import last_run_lines, render_plan, summarize
+from alb_reconcile.cli.render.plan import differing_steps, last_run_lines, render_plan, summarize
 from alb_reconcile.cli.render.progress import Progress, render_closing, render_outcomes
 from alb_reconcile.cli.render.runs import RunView, runs_json
 from alb_reconcile.cli.render.status import url_lines
@@ -265,11 +265,15 @@ def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
 
 def _compare(file: str, made: Plan) -> None:
     wanted = made.to_json()
-    try:  # a larger one is another plan
-        saved = read_start(file, len(wanted.encode()) + 3).decode("utf-8").rstrip("\r\n")
+    try:
+        saved = read_start(file, max(len(wanted.encode()) + 3, _LARGEST)).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}") from None
     if saved != wanted:
-        raise RefusedError(
-            f"the plan in {file} is stale: the spec or the account has changed since; nothing was changed. Plan again ({summarize(made)})"
-        )
+        text = "is stale: the spec or the account has changed since; nothing was changed. Plan again"
+        why = [f"the plan in {file} {text} ({summarize(made)})", *differing_steps(saved, wanted)]
+        raise RefusedError("\n  ".join(why))
+
+
+_LARGEST: Final = 1 << 24
+"""Bytes of a saved plan that are read at least: a larger one is another plan."""

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any, Final, NoReturn
 
 from alb_reconcile.cli.options.values import given
@@ -18,24 +18,16 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(("up", "deploy", "create", "update"), "apply"),
     **dict.fromkeys(("delete", "down", "teardown"), "destroy"),
     **dict.fromkeys(("state", "list", "ls", "workspace"), "stacks"),
-    "import": "export or adopt",
-    "format": "fmt",
-    "force-unlock": "lock break",
-    "unlock": "lock break",
-    "logs": "history",
-}
+    **dict.fromkeys(("unlock", "force-unlock"), "lock break"),
+} | {"import": "export or adopt", "format": "fmt", "logs": "history"}
 """What other tools call it."""
 _OPTIONS: Final = {
-    "--json": "--format json",
     **dict.fromkeys(("--auto-approve", "--force", "--approve", "--assume-yes", "--no-input"), "--yes"),
     **dict.fromkeys(("--var", "--var-file", "--extra-vars", "-e"), "--set NAME=VALUE"),
-    **dict.fromkeys(("-o", "--output"), "--out FILE"),
     **dict.fromkeys(("--parallelism", "--forks"), "--max-workers N"),
-    "--debug": "-vv",
-}
+} | {"--json": "--format json", "--debug": "-v", "-o": "--out FILE", "--output": "--out FILE"}
 """Likewise; the first word is the option that a command must have."""
 _DRY: Final = ("--dry-run", "--dryrun", "--check", "--check-mode", "--diff", "-C", "-D")
-_FILES: Final = ("spec", "specs", "places", "file")
 _PREVIEWS: Final = {
     **dict.fromkeys(("apply", "sync"), "alb-reconcile plan shows what it would do"),
     "destroy": "alb-reconcile plan --destroy shows what it would do",
@@ -66,29 +58,25 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def _hint(self, word: str, given: list[str]) -> str:
-        """What may have been meant by an option: what it is called here, or one that is much like it. Nothing means the opposite,
-        or another AWS."""
-        option, equals, value = word.partition("=")
+        """What may have been meant by an option: never its opposite, nor another AWS."""
+        option, _, value = word.partition("=")
         option = option if len(option) == 2 or option[1] == "-" else f"-{option}"
-        value = value if equals or word not in given else next(iter(given[given.index(word) + 1 :]), "")
-        known, command = self._option_string_actions, self.prog.partition(" ")[2]
-        opposite = f"--{option[5:]}" if option.startswith("--no-") else f"--no-{option[2:]}"
-        meant = _OPTIONS.get(option, option)
-        if option in ("-o", "--output") and "--format" in known and value in (known["--format"].choices or ()):
-            meant = f"--format {value}"
+        value = value or next((after for before, after in pairwise(given) if before == word), "")
+        known, command, is_negated = self._option_string_actions, self.prog.partition(" ")[2], option[:5] == "--no-"
+        opposite = f"--{option[5:]}" if is_negated else f"--no-{option[2:]}"
         if opposite in known and known[opposite].nargs == 0:
             return f"; that is so unless {opposite} is given"
         if option in _DRY and command in _PREVIEWS:
             return f"; {_PREVIEWS[command]}"
-        if option in ("-f", "--filename") and any(action.dest in _FILES for action in self._get_positional_actions()):
+        if option in ("-f", "--filename") and {"spec", "specs", "places"} & {action.dest for action in self._actions}:
             return f"; name the file without {option}"
-        if meant.partition(" ")[0] in known or (meant == "-vv" and "-v" in known):
-            return f"; did you mean {meant}?"
-        alike = [name for name in known if name[:3] == option[:3] and name != "--sandbox" and option not in _OPTIONS]
-        found = get_close_matches(
-            option, [name for name in alike if (name[:5] == "--no-") == (option[:5] == "--no-")], 1, 0.8
-        )
-        return self._misplaced(option) or (f"; did you mean {found[0]}?" if found else "")
+        meant = [_OPTIONS.get(option, option)]
+        if option in ("-o", "--output") and "--format" in known and value in (known["--format"].choices or ()):
+            meant = [f"--format {value}"]
+        elif meant[0].partition(" ")[0] not in known:
+            alike = (name for name in known if name[:3] == option[:3] and (name[:5] == "--no-") == is_negated)
+            meant = get_close_matches(option, {*alike} - {"--sandbox"}, 1, 0.8) if meant == [option] else []
+        return self._misplaced(option) or "".join(f"; did you mean {name}?" for name in meant)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
@@ -134,13 +122,10 @@ def _noun(action: argparse.Action) -> str:
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
+    """Whoever mistypes a command, of which some write, gets its first letter right."""
     elsewhere = _ELSEWHERE.get(word, "")
-    return f"; did you mean {elsewhere}?" if elsewhere.partition(" ")[0] in known else _alike(word, known)
-
-
-def _alike(word: str, known: Iterable[str]) -> str:
-    """As `did_you_mean`, of commands, some of which write: whoever mistypes one gets its first letter right."""
-    return did_you_mean(word, [name for name in known if name[:1] == word[:1]], 0.7)
+    alike = did_you_mean(word, [name for name in known if name[:1] == word[:1]], 0.7)
+    return f"; did you mean {elsewhere}?" if elsewhere.partition(" ")[0] in known else alike
 
 
 def _shown(text: str) -> str:

@@ -189,7 +189,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_format(command)
 
     command = add("graph", "graph.graph", "draw the stack as it will be, coloured by the plan; changes nothing")
-    command.add_argument("spec", metavar="SPEC", help="a spec")
+    command.add_argument("spec", nargs="?", metavar="SPEC", help="a spec (default stack.yaml)")
     command.add_argument("--destroy", action="store_true", help="draw what the deletion of the stack takes")
     command.add_argument("--format", choices=("svg", "html", "mermaid"), default="svg", help="default svg")
 

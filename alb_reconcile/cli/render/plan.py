@@ -1,7 +1,8 @@
 """A plan as text: what is made, changed, replaced and deleted, and why."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from alb_reconcile.cli.render.style import Style, show_seconds
 from alb_reconcile.engine.plan.decide import forcing
@@ -69,6 +70,26 @@ def summarize(plan: Plan, notice: str = "") -> str:
         return f"No changes: {why}."
     words = ", ".join(f"{number} to {action}" for action, number in plan.count().items())
     return f"Plan: {words}. {notice}".rstrip()
+
+
+def differing_steps(saved: str, now: str) -> list[str]:
+    """What only the saved one of two plans in JSON has, and what only that of now; nothing where the saved one isn't a plan."""
+    try:
+        plans = [json.loads(text) for text in (saved, now)]
+        steps = [{_told(step): step for step in plan["steps"]} for plan in plans]
+        apart = [
+            [told for told, step in here.items() if there.get(told) != step] for here, there in (steps, steps[::-1])
+        ]
+        other = [f"otherwise: {key}" for key in plans[1] if plans[0].get(key) != plans[1][key]]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return []
+    lines = [[*told[:3], *([f"{len(told) - 3} more"] if told[3:] else [])] for told in apart]
+    return [f"{when}: {line}" for when, told in zip(("then", "now"), lines, strict=True) for line in told] or other[:1]
+
+
+def _told(step: Mapping[str, Any]) -> str:
+    changes = "; ".join(f"{item['path']} {item['before']} → {item['after']}" for item in step["changes"])
+    return printable(f"{step['action']} {step['address']}" + f" ({changes})" * bool(changes))[:200]
 
 
 def last_run_lines(told: str, warning: str, style: Style) -> list[str]:

@@ -283,7 +283,7 @@ def _progress(steps: Sequence[Step], hows: Mapping[str, str]) -> tuple[int, int]
 
 
 def render_closing(plan: Plan, times: Mapping[str, float]) -> str:
-    """What was done and in which time, and when the stack first served, as far as that was waited for.
+    """What was done and in which time, and when the stack first served, where none did before, as far as that was waited for.
 
     `times` are as in a run's record.
     """
@@ -292,7 +292,7 @@ def render_closing(plan: Plan, times: Mapping[str, float]) -> str:
     taken = show_moment(times.get("converged", times.get("took", 0)))
     parts = [f"{words} in {taken}" if words else f"Waited {taken}"]
     if "answered" in times:
-        parts.append(f"first answer after {show_moment(times['answered'])}")
+        parts.append(f"{'first answer' if 'ready' in times else 'verified'} after {show_moment(times['answered'])}")
     elif "ready" in times:
         parts.append(f"first healthy target after {show_moment(times['ready'])}")
     return f"{', '.join(parts)}."

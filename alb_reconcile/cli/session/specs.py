@@ -1,9 +1,11 @@
 """The stacks that a command is about: specs, loaded in a region and under further policy; or a name, where a spec is lost."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -81,12 +83,15 @@ def load_further_policy(file: str | None, options: LoadingOptions) -> Policy:
 def load_in_region(file: str, options: LoadingOptions) -> Stack:
     """One spec, in a region. Raises SpecError, UsageError."""
     configured = Session(profile=options.profile, sandbox=options.sandbox)
-    return in_region(
-        lambda region: load_stack(file, options.variables, region),
-        file,
-        options.region,
-        lambda: default_region(configured),
-    )
+    load = partial(load_stack, file, options.variables)
+    try:
+        return in_region(load, file, options.region, lambda: default_region(configured))
+    except SpecError:
+        with suppress(OSError):
+            if re.match(rb'\{\s*"version": \d+,\s*"stack": "[^"]*",\s*"region": ', read_start(file, 300)):
+                told = f"to apply it: alb-reconcile apply --plan {shlex.quote(file)} SPEC"
+                raise UsageError(f"{file} is a saved plan; {told}") from None
+        raise
 
 
 @contextmanager
