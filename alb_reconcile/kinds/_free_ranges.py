@@ -13,6 +13,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ranges import associations, wait_while_associating
 from alb_reconcile.kinds.base import Intent
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.model import tags
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import RefusedError, ignoring
 
@@ -103,6 +104,27 @@ async def full_vpcs(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
         Finding(item.desired, "ipv4_netmask_length", _no_room(item.wanted.vpc, item.wanted.ipv4_netmask_length))
         for item in made
         if not rooms[item.wanted.vpc].take(item.wanted.ipv4_netmask_length, item.wanted.besides or ())
+    ]
+
+
+async def ownerless_subnets(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
+    """What nobody's tags are on and has the very range of a subnet that is to be made in its VPC: somebody has removed them."""
+    made = {
+        (item.wanted.vpc, item.wanted.cidr_block): item
+        for item in intents
+        if item.fields is None and item.wanted.cidr_block and isinstance(item.wanted.vpc, str)
+    }
+    where = {"vpc-id": sorted({vpc for vpc, _ in made}), "cidr-block": sorted({block for _, block in made})}
+    rows = await aws.pages("ec2", "describe_subnets", "Subnets", where=where) if made else []
+    return [
+        Finding(
+            item.desired,
+            "cidr_block",
+            f"{row['SubnetId']} has {row['CidrBlock']} in {row['VpcId']}, and no stack owns it: alb-reconcile adopt {item.desired.file} takes it over",
+        )
+        for row in rows
+        if (item := made.get((row["VpcId"], row.get("CidrBlock"))))
+        and tags.STACK not in tags.from_list(row.get("Tags"))
     ]
 
 
