@@ -95,9 +95,7 @@ async def find_in(run: Run, vpc: str, cidr: str) -> Mapping[str, Any]:
 
 async def full_vpcs(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
     """The subnets for whose length a VPC that is there has no range left."""
-    made = [
-        item for item in intents if item.fields is None and item.wanted.is_chosen and isinstance(item.wanted.vpc, str)
-    ]
+    made = [one for one in intents if one.fields is None and one.wanted.is_chosen and isinstance(one.wanted.vpc, str)]
     vpcs = sorted({item.wanted.vpc for item in made})
     rooms = dict(zip(vpcs, await asyncio.gather(*(read_room(aws, vpc) for vpc in vpcs)), strict=True))
     return [
@@ -107,24 +105,17 @@ async def full_vpcs(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
     ]
 
 
-async def ownerless_subnets(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
-    """What nobody's tags are on and has the very range of a subnet that is to be made in its VPC: somebody has removed them."""
-    made = {
-        (item.wanted.vpc, item.wanted.cidr_block): item
-        for item in intents
-        if item.fields is None and item.wanted.cidr_block and isinstance(item.wanted.vpc, str)
-    }
-    where = {"vpc-id": sorted({vpc for vpc, _ in made}), "cidr-block": sorted({block for _, block in made})}
-    rows = await aws.pages("ec2", "describe_subnets", "Subnets", where=where) if made else []
+async def lost_subnets(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
+    """Those without an owner that have the very range of one that is to be made in their VPC: somebody has removed the tags."""
+    made = {(item.wanted.vpc, item.wanted.cidr_block): item.desired for item in intents if item.fields is None}
+    vpcs = sorted({vpc for vpc, block in made if block and isinstance(vpc, str)})
+    rows = await aws.pages("ec2", "describe_subnets", "Subnets", where={"vpc-id": vpcs}) if vpcs else []
+    told = "{} has {} in {}, and no stack owns it: alb-reconcile adopt {} takes it over"
     return [
-        Finding(
-            item.desired,
-            "cidr_block",
-            f"{row['SubnetId']} has {row['CidrBlock']} in {row['VpcId']}, and no stack owns it: alb-reconcile adopt {item.desired.file} takes it over",
-        )
+        Finding(entry, "cidr_block", told.format(row["SubnetId"], row["CidrBlock"], row["VpcId"], entry.file))
         for row in rows
-        if (item := made.get((row["VpcId"], row.get("CidrBlock"))))
-        and tags.STACK not in tags.from_list(row.get("Tags"))
+        if (entry := made.get((row["VpcId"], row.get("CidrBlock") or "")))
+        if tags.STACK not in tags.from_list(row.get("Tags"))
     ]
 
 

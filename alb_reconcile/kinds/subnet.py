@@ -11,7 +11,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds._free_ranges import choose_range, find_in, full_vpcs, ownerless_subnets
+from alb_reconcile.kinds._free_ranges import choose_range, find_in, full_vpcs, lost_subnets
 from alb_reconcile.kinds._ipam import (
     Allocations,
     Use,
@@ -225,7 +225,7 @@ class SubnetKind(Ec2Kind[Subnet]):
     ) -> list[Finding]:
         """What IPAM pools would refuse, VPCs without room, and what should be adopted instead."""
         uses = [use for item in intents for use in _uses(item)]
-        found = await asyncio.gather(check_pools(aws, uses), full_vpcs(aws, intents), ownerless_subnets(aws, intents))
+        found = await asyncio.gather(check_pools(aws, uses), full_vpcs(aws, intents), lost_subnets(aws, intents))
         return [finding for part in found for finding in part]
 
     async def create(self, run: Run, wanted: Subnet, desired: Desired) -> str:
