@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import itemgetter
 from typing import Final
 
@@ -28,7 +29,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.errors import AwsError, InterruptedRun, ReconcileError, RefusedError
+from alb_reconcile.model.errors import AwsError, InterruptedRun, PlanError, ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed
 
@@ -74,10 +75,17 @@ async def plan_stack(
     options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
     discovery = replace(discovery, keeps_unsupported=not options.allow.get("remove-unsupported"))
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
-    if options.check:
-        decisions = decide(target.stack, target.desired, discovery, {})
-        discovery = await check_preconditions(aws, decisions, discovery)
-    plan = make_plan(target.stack, target.region, target.desired, discovery, options)
+    make = partial(make_plan, target.stack, target.region, target.desired)
+    asked = await _ask_beforehand(aws, target, discovery) if options.check else discovery
+    refusals: list[str] = []
+    try:
+        plan = make(asked, options)
+    except (PlanError, RefusedError) as error:
+        # its cause may be what only AWS knows, such as a subnet that has lost its tags; limits aren't all that speaks against it
+        asked = asked if options.check else await _ask_beforehand(aws, target, discovery)
+        plan = make(asked, replace(options, check=False))
+        refusals.append(str(error))
+    discovery = asked
     planned = StackPlan(target, discovery, plan)
     if choose is not None:
         steps = tuple(choose(planned))
@@ -91,22 +99,31 @@ async def plan_stack(
     protected, (blockers, warnings) = await asyncio.gather(
         find_protected(aws, plan.steps), _look_around(aws, discovery, plan, destroy=target.destroy)
     )
-    plan = replace(lift_protection(plan, protected, options.allow), warnings=(*plan.warnings, *warnings))
+    plan = replace(plan, warnings=(*plan.warnings, *warnings))
+    try:
+        plan = lift_protection(plan, protected, options.allow)
+    except RefusedError as error:
+        refusals.append(str(error))
     if not target.destroy:
-        _refuse_blocked(blockers, options.allow.get("cut-off", 0))
+        refusals[:0] = _refuse_blocked(blockers, options.allow.get("cut-off", 0))
         blockers = []
+    if refusals:
+        raise RefusedError("\n".join(refusals))
     return StackPlan(target, discovery, plan, protected, tuple(item.text for item in blockers))
 
 
-def _refuse_blocked(blockers: Sequence[Blocker], allowed: int) -> None:
-    """Raises RefusedError where others use what goes, or would lose their way out and that isn't allowed so often."""
+async def _ask_beforehand(aws: Aws, target: DesiredStack, discovery: Discovery) -> Discovery:
+    return await check_preconditions(aws, decide(target.stack, target.desired, discovery, {}), discovery)
+
+
+def _refuse_blocked(blockers: Sequence[Blocker], allowed: int) -> list[str]:
+    """Why it is refused where others use what goes, or would lose their way out and that isn't allowed so often."""
     choices = [item for item in blockers if item.is_choice]
     how = f"; or allow it once with --allow cut-off={len(choices)}"
     texts = [item.text for item in blockers if not item.is_choice]
     if len(choices) > allowed:
         texts += [f"{item.text}{how}" for item in choices]
-    if texts:
-        raise RefusedError("\n".join(texts))
+    return texts
 
 
 async def _look_around(

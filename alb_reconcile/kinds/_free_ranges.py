@@ -13,6 +13,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ranges import associations, wait_while_associating
 from alb_reconcile.kinds.base import Intent
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.model import tags
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import RefusedError, ignoring
 
@@ -94,15 +95,27 @@ async def find_in(run: Run, vpc: str, cidr: str) -> Mapping[str, Any]:
 
 async def full_vpcs(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
     """The subnets for whose length a VPC that is there has no range left."""
-    made = [
-        item for item in intents if item.fields is None and item.wanted.is_chosen and isinstance(item.wanted.vpc, str)
-    ]
+    made = [one for one in intents if one.fields is None and one.wanted.is_chosen and isinstance(one.wanted.vpc, str)]
     vpcs = sorted({item.wanted.vpc for item in made})
     rooms = dict(zip(vpcs, await asyncio.gather(*(read_room(aws, vpc) for vpc in vpcs)), strict=True))
     return [
         Finding(item.desired, "ipv4_netmask_length", _no_room(item.wanted.vpc, item.wanted.ipv4_netmask_length))
         for item in made
         if not rooms[item.wanted.vpc].take(item.wanted.ipv4_netmask_length, item.wanted.besides or ())
+    ]
+
+
+async def lost_subnets(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
+    """Those without an owner that have the very range of one that is to be made in their VPC: somebody has removed the tags."""
+    made = {(item.wanted.vpc, item.wanted.cidr_block): item.desired for item in intents if item.fields is None}
+    vpcs = sorted({vpc for vpc, block in made if block and isinstance(vpc, str)})
+    rows = await aws.pages("ec2", "describe_subnets", "Subnets", where={"vpc-id": vpcs}) if vpcs else []
+    told = "{} has {} in {}, and no stack owns it: alb-reconcile adopt {} takes it over"
+    return [
+        Finding(entry, "cidr_block", told.format(row["SubnetId"], row["CidrBlock"], row["VpcId"], entry.file))
+        for row in rows
+        if (entry := made.get((row["VpcId"], row.get("CidrBlock") or "")))
+        if tags.STACK not in tags.from_list(row.get("Tags"))
     ]
 
 

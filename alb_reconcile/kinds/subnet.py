@@ -11,7 +11,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds._free_ranges import choose_range, find_in, full_vpcs
+from alb_reconcile.kinds._free_ranges import choose_range, find_in, full_vpcs, lost_subnets
 from alb_reconcile.kinds._ipam import (
     Allocations,
     Use,
@@ -223,9 +223,9 @@ class SubnetKind(Ec2Kind[Subnet]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """What IPAM pools would refuse, and VPCs without room for ranges that are to be chosen."""
+        """What IPAM pools would refuse, VPCs without room, and what should be adopted instead."""
         uses = [use for item in intents for use in _uses(item)]
-        found = await asyncio.gather(check_pools(aws, uses), full_vpcs(aws, intents))
+        found = await asyncio.gather(check_pools(aws, uses), full_vpcs(aws, intents), lost_subnets(aws, intents))
         return [finding for part in found for finding in part]
 
     async def create(self, run: Run, wanted: Subnet, desired: Desired) -> str:
@@ -291,7 +291,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             if (subnet.get("CidrBlock") or None) == wanted.cidr_block:
                 return str(subnet["SubnetId"])
         raise RefusedError(
-            f"{desired.address}: {wanted.cidr_block or 'its range'} overlaps a subnet in {wanted.vpc} outside this stack; choose a free range ({error.code})"
+            f"{desired.address}: {wanted.cidr_block or 'its range'} overlaps a subnet in {wanted.vpc} outside this stack; adopt it if it is meant, or choose a free range ({error.code})"
         )
 
     async def update(self, run: Run, wanted: Subnet, observed: Observed, fields: frozenset[str]) -> None:

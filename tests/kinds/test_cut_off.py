@@ -56,6 +56,11 @@ def test_a_zone_goes_in_which_another_stack_is(hand: Hand) -> None:
     subnet = hand["subnet.private"]
     told = f"subnet.private ({subnet}) is in use by a resource outside this stack: {stranger}; remove it first"
     assert refusal(hand, ZONE_GOES) == [told]
+    with pytest.raises(RefusedError) as refused:
+        hand.world.plan(ZONE_GOES)
+    first, *rest = str(refused.value).splitlines()
+    assert first == told, "nobody is sent to an option that leads to the next refusal"
+    assert "--allow delete-elastic-ip=1" in "".join(rest)
     with pytest.raises(RefusedError, match="is in use by"):  # which AWS refuses, whoever allows it
         hand.world.plan(ZONE_GOES, allow={"cut-off": 9, "delete-elastic-ip": 1})
 

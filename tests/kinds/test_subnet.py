@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
+from tests.adoption.adopting import Keeper
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import edited, order, replaced, short
+from tests.kinds.test_nat_gateway import ZONAL
 from tests.pools import known_pools
 
 if TYPE_CHECKING:
@@ -154,9 +157,24 @@ def test_a_range_that_a_stranger_holds_is_refused(hand: Hand) -> None:
 
 def test_the_same_range_of_a_stranger_is_never_adopted(hand: Hand) -> None:
     hand.make(edited(ALONE, "subnets", None))
-    hand.ec2.create_subnet(VpcId=hand["vpc.main"], CidrBlock="10.0.1.0/24")
-    result = hand.world.apply(ALONE)
-    assert [item.how for item in result.outcomes] == ["failed"]
+    found = hand.ec2.create_subnet(VpcId=hand["vpc.main"], CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+    with pytest.raises(RefusedError, match=f"{found} has 10.0.1.0/24 .*: alb-reconcile adopt spec.yaml takes it over"):
+        hand.world.apply(ALONE)
+    hand.changed_tags("ec2", found, {tags.STACK: "other"})
+    assert [item.how for item in hand.world.apply(ALONE).outcomes] == ["failed"]
+
+
+def test_a_subnet_that_lost_its_tags_is_to_be_adopted_first(hand: Hand) -> None:
+    """Found: a plan asked for another Elastic IP address, for a second NAT gateway in its place."""
+    hand.make(ZONAL)
+    hand.ec2.delete_tags(Resources=[hand[A]], Tags=[{"Key": tags.STACK}, {"Key": tags.ADDRESS}])
+    for look in (hand.world.plan, hand.world.sync):
+        with pytest.raises(RefusedError) as refused:
+            look(ZONAL)
+        assert "alb-reconcile adopt spec.yaml takes it over" in str(refused.value)
+        assert "NAT gateway" not in str(refused.value)
+    Keeper(hand.world).adopt(ZONAL)
+    assert not [step for step in hand.world.plan(ZONAL).steps if step.action != "update"]
 
 
 def test_a_lost_reply_is_no_stranger(hand: Hand, faults: Faults) -> None:
