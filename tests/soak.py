@@ -1,15 +1,18 @@
 """`python -m tests.soak`: everything that is tried at length, from one seed, in parts that needn't be done twice.
 
-The same seed tries the same again. What has passed is kept in `build/soak/SEED.jsonl`, so that a run that was stopped goes on where it was; a
-test whose code has changed since is nobody's to know: `--afresh` begins anew.
+The same seed tries the same again. What has passed is kept by the state of the code in `build/soak/STATE.jsonl`, so that a run that was stopped goes
+on where it was, and another seed leaves out what asks for none. The state is that of all committed files but documents: a commit that writes down what
+was found doesn't undo it. Of a tree with changes nothing is kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis.internal.conjecture.engine import ConjectureRunner
 
 from tests.properties import seeds
 
@@ -33,47 +37,96 @@ WHERE = (
 JOBS = 2
 
 
-def record(seed: str) -> Path:
-    """Where the results of a seed are kept, a line of JSON for each test."""
-    return ROOT / "build" / "soak" / f"{seed}.jsonl"
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, encoding="utf-8", check=False).stdout.strip()
 
 
-def passed(file: Path) -> set[str]:
-    """The tests that needn't be run again."""
-    if not file.exists():
-        return set()
-    told = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return {item["test"] for item in told if item["outcome"] == "passed"}
+def state(root: Path = ROOT) -> str:
+    """A digest of all that is checked out but documents; empty if anything differs from it."""
+    files = [line for line in _git(root, "ls-tree", "-r", "HEAD").splitlines() if not _DOCUMENT.search(line)]
+    is_clean = bool(files) and not _git(root, "status", "--porcelain")
+    return hashlib.sha256("\n".join(files).encode()).hexdigest()[:12] if is_clean else ""
+
+
+_DOCUMENT = re.compile(r"\t(docs/|.*\.md$)")
+
+
+def record(state: str) -> Path:
+    """Where results are kept, a line of JSON for each test; those of a changed tree until the next run."""
+    return ROOT / "build" / "soak" / f"{state or 'changed'}.jsonl"
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    """All results, oldest first."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+def results(file: Path, seed: str) -> dict[str, dict[str, Any]]:
+    """The last result of each test that holds for a seed: with that one, or with any if the test has never asked for one."""
+    told = lines(file)
+    seeded = {item["test"] for item in told if item["seeded"]}
+    return {item["test"]: item for item in told if item["seed"] == seed or item["test"] not in seeded}
+
+
+def forget(file: Path, seed: str) -> None:
+    """Let everything be run that this seed would try."""
+    mine = results(file, seed)
+    kept = [item for item in lines(file) if item["test"] not in mine or (item["seeded"] and item["seed"] != seed)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(item) + "\n" for item in kept), encoding="utf-8")
 
 
 # -- what pytest calls (-p tests.soak)
 
 
+def _kept() -> tuple[Path, str]:
+    """The file of this run, and its seed."""
+    return Path(os.environ["SOAK_RECORD"]), os.environ["SOAK"]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what has passed."""
-    done = passed(record(os.environ["SOAK"]))
+    done = {test for test, item in results(*_kept()).items() if item["outcome"] == "passed"}
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid in done])
     items[:] = [item for item in items if item.nodeid not in done]
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Count what a test has tried."""
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Count what a test has tried, and see whether it drew anything: with Hypothesis, or from the run's seed."""
     seeds.tried.clear()
+    seeds.asked.clear()
+    run = ConjectureRunner.run
+
+    def drawn(runner: ConjectureRunner) -> None:
+        seeds.asked.add("Hypothesis")
+        run(runner)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConjectureRunner, "run", drawn)
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Hand over what was seen."""
     try:
-        yield
+        return (yield)
     finally:
-        item.user_properties.append(("tried", seeds.tried.total()))
+        item.user_properties += [("tried", seeds.tried.total()), ("seeded", bool(seeds.asked))]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Write the result down, in the process that has all of them."""
     if os.environ.get("PYTEST_XDIST_WORKER") or not (report.when == "call" or report.failed or report.skipped):
         return
-    file = record(os.environ["SOAK"])
+    file, seed = _kept()
     file.parent.mkdir(parents=True, exist_ok=True)
-    tried = dict(report.user_properties).get("tried", 0)
-    line = {"test": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 1), "tried": tried}
+    told = {"tried": 0, "seeded": True} | dict(report.user_properties)
+    line = {
+        "test": report.nodeid, "outcome": report.outcome, "seed": seed, "seeded": told["seeded"],
+        "seconds": round(report.duration, 1), "tried": told["tried"],
+    }  # fmt: skip
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
 
@@ -81,29 +134,31 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 # -- the command
 
 
-def summary(file: Path) -> str:
-    """A table by file of tests, of each test's last result."""
-    last: dict[str, dict[str, Any]] = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        item = json.loads(line)
-        last[item["test"]] = item
+def summary(file: Path, seed: str) -> str:
+    """A table by file of tests, of what holds for a seed; and what of it needs none."""
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for test, item in last.items():
+    for test, item in results(file, seed).items():
         rows[test.partition("::")[0]].append(item)
-    lines = ["| Tests | Passed | Failed | Tried | Minutes |", "| --- | --- | --- | --- | --- |"]
+    told = [
+        "| Tests | Passed | Failed | Tried | Minutes | Once for all seeds |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for name, items in sorted(rows.items()):
         outcomes = [item["outcome"] for item in items]
         minutes = sum(item["seconds"] for item in items) / 60
         tried = sum(item["tried"] for item in items)
-        lines.append(
-            f"| {name} | {outcomes.count('passed')} | {outcomes.count('failed')} | {tried or ''} | {minutes:.1f} |"
+        once = sum(not item["seeded"] for item in items)
+        share = "" if not once else "all" if once == len(items) else f"{once} of {len(items)}"
+        told.append(
+            f"| {name} | {outcomes.count('passed')} | {outcomes.count('failed')} | {tried or ''} | {minutes:.1f} | {share} |"
         )
-    return "\n".join(lines)
-
-
-def _commit() -> str:
-    asked = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)  # fmt: skip
-    return asked.stdout.strip()
+    others = sum(item["seed"] != seed for items in rows.values() for item in items)
+    if others:
+        told += [
+            "",
+            f"{others} of them, which ask for no seed, were run with another one on this state of the code, and not again.",
+        ]
+    return "\n".join(told)
 
 
 def main() -> int:
@@ -114,16 +169,29 @@ def main() -> int:
     parser.add_argument("where", nargs="*", default=WHERE, help="folders, files or tests")
     args = parser.parse_args()
     seed = args.seed or str(random.SystemRandom().randrange(1, 10**6))
+    at = state()
+    file = record(at)
+    if not at:
+        file.unlink(missing_ok=True)
+        print(f"seed {seed}; there are changes that aren't committed, so that nothing of this run is kept", flush=True)
+    else:
+        print(f"seed {seed}, state {at}; to go on: make soak SEED={seed}", flush=True)
     if args.afresh:
-        record(seed).unlink(missing_ok=True)
-    print(f"seed {seed}; to go on: make soak SEED={seed}", flush=True)
-    began = time.monotonic()
+        forget(file, seed)
+    began, before = time.monotonic(), file.stat().st_size if file.exists() else 0
     command = [sys.executable, "-m", "pytest", "-p", "tests.soak", f"--numprocesses={JOBS}", "--dist=worksteal", f"--hypothesis-seed={seed}"]  # fmt: skip
     where = [place for place in args.where if (ROOT / place.partition("::")[0]).exists()]
-    ended = subprocess.run([*command, *where], cwd=ROOT, env=os.environ | {"SOAK": seed}, check=False)
-    if record(seed).exists():
-        minutes = (time.monotonic() - began) / 60
-        print(f"\n{date.today()}, commit {_commit()}, seed {seed}, {minutes:.0f} minutes\n\n{summary(record(seed))}")
+    environment = os.environ | {"SOAK": seed, "SOAK_RECORD": str(file)}
+    try:
+        ended = subprocess.run([*command, *where], cwd=ROOT, env=environment, check=False)
+        if file.exists():
+            minutes = (time.monotonic() - began) / 60
+            words = f"{_git(ROOT, 'describe', '--always', '--dirty')}, state {at or 'changed'}"
+            print(f"\n{date.today()}, commit {words}, seed {seed}, {minutes:.0f} minutes\n\n{summary(file, seed)}")
+    finally:
+        if at and file.exists() and state() != at:
+            os.truncate(file, before)
+            print("\nThe tree was changed meanwhile: nothing of this run is kept.")
     return 0 if ended.returncode == pytest.ExitCode.NO_TESTS_COLLECTED else ended.returncode  # all has passed
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from alb_reconcile.adoption.evidence import Candidate, Scene, order
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.match import NEW, Match, Matcher
-from alb_reconcile.adoption.preview import Preview, applied_tags, preview_plan
+from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs, told_place
 from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.aws.client import Aws
@@ -46,8 +46,6 @@ class Adoption:
     """What the stack has already, and that says from now on in which zones its records are: else `destroy` wouldn't look there."""
     vpcs: frozenset[str] = frozenset()
     """Where it was looked: the stack's own, those that were matched, and those that the spec names or its subnets are in."""
-    applied: tuple[Tagging, ...] = ()
-    """What says that the spec is applied, where nothing differs; written when all else is."""
 
 
 class UnmatchedError(RefusedError):
@@ -190,12 +188,9 @@ async def _prepare(
         for address, item in there.items()
         if has_records and (zones := _zones(reader, target, item))
     )
-    applied = applied_tags(reader, target, preview, [*(match.found.found for match in matches), *there.values()])
     held = tuple(address for address in there if address in target.desired)
     vpcs = frozenset(reader.vpcs or ())
-    return Adoption(
-        target, matches, held, missing, taggings, preview, (*notes, *preview.elsewhere), knowing, vpcs, applied
-    )
+    return Adoption(target, matches, held, missing, taggings, preview, (*notes, *preview.elsewhere), knowing, vpcs)
 
 
 def _zones(reader: HypotheticalReader, target: DesiredStack, found: Observed) -> dict[str, str]:

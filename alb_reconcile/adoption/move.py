@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
-from alb_reconcile.adoption.preview import Preview, applied_tags, preview_plan
+from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.release import ancestors, find_own, hurdles, is_below, is_meant, volumes_of
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.aws.client import Aws
@@ -34,8 +34,6 @@ class Move:
     notes: tuple[str, ...] = ()
     found: Mapping[str, Observed] = field(default_factory=dict)
     """What moves, by id."""
-    applied: tuple[Tagging, ...] = ()
-    """What says that the spec is applied, where nothing differs; written when all else is."""
 
 
 async def find_move(aws: Aws, target: DesiredStack, pairs: Sequence[tuple[str, str]]) -> Move:
@@ -64,12 +62,11 @@ async def find_move(aws: Aws, target: DesiredStack, pairs: Sequence[tuple[str, s
         moves = tuple((item.address, _tagging(item, address, volumes.get(item.id, ()))) for item, address in moving)
         imagined = {key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)}
         preview = await preview_plan(reader, target, imagined)
-        applied = applied_tags(reader, target, preview, own)
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
     found = {item.id: item for item, _ in moving}
-    return Move(target, moves, preview, (*notes, *_undeclared(target, moving)), found, applied)
+    return Move(target, moves, preview, (*notes, *_undeclared(target, moving)), found)
 
 
 def _check(old: str, new: str) -> None:

@@ -1,20 +1,18 @@
 """What the next plan would be, if some tags were others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.engine.alike import told_alike
-from alb_reconcile.engine.applied_tags import find_anchors
+from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.discover import discover_by
 from alb_reconcile.engine.plan.planner import Options, make_plan
-from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan
-from alb_reconcile.model.resource import Observed
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,9 @@ class Preview:
     refusal: str = ""
     elsewhere: tuple[str, ...] = ()
     """What looks like an entry that it would make, and is in another VPC than the stack."""
+    applied: tuple[Tagging, ...] = ()
+    """What says that the spec is applied, as `apply` would write it, where that plan has nothing to do. It is true when all
+    else is written: what differs from then on is drift."""
 
     @property
     def entries(self) -> frozenset[Address]:
@@ -36,22 +37,6 @@ class Preview:
             if desired is not None and step.action in ("create", "update", "replace"):
                 found.add(desired.carrier or desired.address)
         return frozenset(found)
-
-
-def applied_tags(
-    reader: HypotheticalReader, target: DesiredStack, preview: Preview | None, own: Iterable[Observed]
-) -> tuple[Tagging, ...]:
-    """What says that the spec is applied, as `apply` would write it, where that plan has nothing to do. It is true when all
-    else is written: `sync` makes anew what is missing from then on."""
-    if preview is None or preview.plan is None or preview.plan.steps:
-        return ()
-    items = find_anchors(own)
-    said = tags.applied_tag(target.desired)
-    return tuple(
-        Tagging(item.address, item.id, {tags.APPLIED: said})
-        for item in items
-        if reader.tags[item.id].get(tags.APPLIED) != said
-    )
 
 
 async def preview_plan(
@@ -72,4 +57,6 @@ async def preview_plan(
         plan = make_plan(target.stack, target.region, target.desired, discovery, Options(check=False))
     except (PlanError, RefusedError) as error:
         return Preview(discovery.account, refusal=str(error), elsewhere=elsewhere)
-    return Preview(discovery.account, plan, elsewhere=elsewhere)
+    left = {} if plan.steps else find_unrecorded(target.stack, target.desired, discovery)
+    applied = tuple(Tagging(item.address, item.id, left[item.id]) for item in discovery.resources if item.id in left)
+    return Preview(discovery.account, plan, elsewhere=elsewhere, applied=applied)

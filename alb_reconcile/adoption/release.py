@@ -7,7 +7,7 @@ from typing import Final
 
 from alb_reconcile.adoption.adopt import entries_of, file_of
 from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
-from alb_reconcile.adoption.preview import Preview, applied_tags, preview_plan
+from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.survey import Survey, survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, waves
 from alb_reconcile.adoption.way_back import ids_for_adopt
@@ -44,8 +44,6 @@ class Release:
     """Volumes of the stack that no instance has; they go with the whole of it."""
     unknowing: tuple[Tagging, ...] = ()
     """What stays and would say that what is released, and still declared, was there: `sync` would make it anew."""
-    applied: tuple[Tagging, ...] = ()
-    """What says that the spec is applied, where nothing differs; written when all else is."""
 
 
 async def find_own(reader: HypotheticalReader) -> list[Observed]:
@@ -92,7 +90,6 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
         found = {item.id: item for item in going}
         staying = [item for item in own if item.id not in found]
         preview = await preview_plan(reader, target, gone) if staying else None
-        applied = applied_tags(reader, target, preview, staying)
         strays = () if staying or addresses else await _strays(aws, target.stack)
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
@@ -116,7 +113,7 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
         for item in knowing
         if tags.APPLIED in reader.tags[item.id]
     )
-    return Release(target, taggings, found, account, not staying, preview, tuple(notes), strays, unknowing, applied)
+    return Release(target, taggings, found, account, not staying, preview, tuple(notes), strays, unknowing)
 
 
 async def _strays(aws: Aws, stack: str) -> tuple[Tagging, ...]:

@@ -16,6 +16,7 @@ COUNTED: Final = (
     "lift-protection",
     "remove-unsupported",
     "remove-authentication",
+    "empty-target-group",
     "cut-off",
 )
 """What takes a number; `any-time` stands alone."""

@@ -23,6 +23,11 @@ async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Des
     For a stack that is as the spec wants it. Makes no call where the tags say so already. Returns a warning where the
     identity may not; raises AwsError for anything else.
     """
+    return await _write(aws, find_unrecorded(stack, desired, discovery), "sync can't tell drift from a changed spec")
+
+
+def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> dict[str, dict[str, str]]:
+    """The tags, by id, that don't say yet that this spec is applied."""
     own = _own(stack, discovery)
     wanted: dict[str, dict[str, str]] = {}
     for item in own:
@@ -39,7 +44,7 @@ async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Des
         told = item.tags.get(tags.ZONES)
         if told != zones and (told is not None or (zones and item.id in anchors)):
             wanted.setdefault(item.id, {})[tags.ZONES] = zones
-    return await _write(aws, wanted, "sync can't tell drift from a changed spec")
+    return wanted
 
 
 async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -30,8 +30,8 @@ Row = dict[str, Any]
 
 
 async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = False) -> DesiredStack:
-    """The stack with ids in the place of its look-ups. Asks nothing where there are none. `takes_own`: they may find what is the
-    stack's, since it is about to be released.
+    """The stack with ids in the place of its look-ups. Asks nothing where there are none. They may find what is the stack's and
+    has left the spec, since plans say how to let it go (`preflight.named`); with `takes_own`, anything of the stack's.
 
     Raises RefusedError, with each place, for what isn't there or isn't the only one; in a wrong account; AwsError.
     """
@@ -51,6 +51,7 @@ async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = F
         _read_parameters(aws, sorted(by_parameter)),
         find_certificates(aws, by_domain, target.stack),
     )
+    declared = set() if takes_own else {*map(str, target.desired)}
     found: dict[Lookup, tuple[FoundId, ...]] = {}
     problems: list[str] = []
     for wanted, places in users.items():
@@ -59,7 +60,7 @@ async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = F
         elif wanted.by == "domain":
             ids, problem = certificates[wanted]
         else:
-            ids, problem = _of_rows(wanted, rows[wanted], "" if takes_own else target.stack)
+            ids, problem = _of_rows(wanted, rows[wanted], target.stack, declared)
         problems += [str(Finding(item, path, problem)) for item, path in places if problem]
         found[wanted] = tuple(FoundId.of(text, wanted.words) for text in ids)
     if problems:
@@ -118,13 +119,14 @@ async def _read_parameters(aws: Aws, names: list[str]) -> dict[str, str]:
     return {item["Name"]: item["Value"] for answer in answers for item in answer["Parameters"]}
 
 
-def _of_rows(wanted: Lookup, rows: list[Row], stack: str) -> tuple[list[str], str]:
+def _of_rows(wanted: Lookup, rows: list[Row], stack: str, declared: Collection[str]) -> tuple[list[str], str]:
     """The ids, and what is wrong with them."""
     kind = load_kinds()[wanted.kind]
     name = wanted.kind.replace("_", " ")
     ids = sorted(row[kind.id_key] for row in rows)
     shown = ", ".join(ids[:_MOST]) + (f" and {len(ids) - _MOST} more" if len(ids) > _MOST else "")
-    own = [row[kind.id_key] for row in rows if tags.from_list(row.get("Tags")).get(tags.STACK) == stack]
+    tagged = [(row[kind.id_key], tags.from_list(row.get("Tags"))) for row in rows]
+    own = [known for known, own in tagged if own.get(tags.STACK) == stack and own.get(tags.ADDRESS) in declared]
     vpcs = sorted({str(row["VpcId"]) for row in rows if "VpcId" in row})
     if not ids:
         return (
@@ -134,7 +136,7 @@ def _of_rows(wanted: Lookup, rows: list[Row], stack: str) -> tuple[list[str], st
     if own:
         return (
             ids,
-            f"{own[0]} is found by {wanted.words}, and is this stack's own; name its entry, look for other tags, or release it first",
+            f"{own[0]} is found by {wanted.words}, and is this stack's own; name its entry, or look for other tags",
         )
     if not wanted.many and len(ids) > 1:
         return (

@@ -116,7 +116,7 @@ class Subnet(Properties):
         return own
 
     def slots(self) -> Iterable[Hashable]:
-        return (("cidr", str(self.vpc)),)
+        return (("range", str(self.vpc)),)
 
     def conflicts(self, other: Properties) -> bool:
         if not isinstance(other, Subnet):

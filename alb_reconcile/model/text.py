@@ -61,7 +61,7 @@ _NUMBER: Final = re.compile("%(?:0([1-9]))?d")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """The end of a sentence about a word that isn't known; empty where no other one is like it. What is right up to the last dot
     doesn't make the rest alike."""
     word, whole = word[:80], {name: name for name in known}
@@ -73,5 +73,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = {
         name[: len(word) + 1]: whole[name] for name in whole if name[:1] == word[:1]
     } | whole  # or only how it begins
-    found = get_close_matches(word, names, 1, 0.6)
+    found = get_close_matches(word, names, 1, likeness)
     return f"; did you mean {names[found[0]]}?" if found else ""

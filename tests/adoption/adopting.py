@@ -49,7 +49,7 @@ class Keeper:
         found = self.look(spec, *choices, keep_images=keep_images)
         self.write(found.knowing)
         self.write(found.taggings)
-        self.write(found.applied)
+        self.write(found.preview.applied if found.preview else ())
         return found
 
     def release(self, spec: Spec, *addresses: str) -> Release:
@@ -57,14 +57,14 @@ class Keeper:
         found: Release = self._run(lambda aws: find_release(aws, target, addresses), writes=set())
         self.write([*found.unknowing, *found.strays])
         self.write(found.taggings)
-        self.write(found.applied)
+        self.write(found.preview.applied if found.preview else ())
         return found
 
     def move(self, spec: Spec, *addresses: str) -> Move:
         target, pairs = target_of(spec), list(zip(addresses[::2], addresses[1::2], strict=True))
         found: Move = self._run(lambda aws: find_move(aws, target, pairs), writes=set())
         self.write([item for _, item in found.moves])
-        self.write(found.applied)
+        self.write(found.preview.applied if found.preview else ())
         return found
 
     def write(self, taggings: Any) -> None:

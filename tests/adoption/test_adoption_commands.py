@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from tests.properties.watched import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.harness import World
 
@@ -230,3 +230,17 @@ def test_while_another_run_holds_the_stack_nothing_is_written(
     assert code == 5
     assert "held by alb-reconcile apply" in err
     assert account.strict.inventory() == before
+
+
+def test_no_changes_isnt_the_last_word_while_nobody_has_applied_the_spec(
+    account: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.converge(demo())
+    changed = demo()
+    changed["target_groups"]["web"]["min_healthy"] = 1
+    Path("demo.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
+    code, out, err = _run(capsys, "plan", "demo.yaml", "--detailed-exitcode")
+    assert (code, "No changes" in out) == (0, True)
+    assert "run alb-reconcile apply demo.yaml once" in err
+    assert _run(capsys, "apply", "demo.yaml", "--no-wait")[0] == 0
+    assert "once" not in _run(capsys, "plan", "demo.yaml")[2]

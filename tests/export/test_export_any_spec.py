@@ -17,6 +17,7 @@ from tests.properties.strategies import specs
 
 if TYPE_CHECKING:
     from tests.harness import Spec
+    from tests.properties.watched import WatchedWorld
 
 
 # not shrunk: shrinking takes many minutes, and a failing spec tells enough
@@ -44,11 +45,20 @@ def test_what_runs_is_exported_adopted_and_planned_to_nothing(spec: Spec) -> Non
         assert not found.problems, found.problems
         assert steps(adopted(world, found, folder)) == []
         there = set(our_tags(world))
+        along = their_certificates(world)
+        assert along <= there, found.text
         if scope.vpcs:
-            assert there == ids, found.text
+            assert there == ids | along, found.text
         # of a network that isn't the stack's, groups that nothing else wears come along
-        assert {item for item in there if not item.startswith("sg-")} <= ids, found.text
+        assert {item for item in there if not item.startswith("sg-")} <= ids | along, found.text
         assert all(any(kind in key for key in there) for kind in KINDS if any(kind in key for key in ids))
+
+
+def their_certificates(world: WatchedWorld) -> set[str]:
+    """The strangers' certificate comes along where only what is exported uses it."""
+    arns = [item for item in world.strangers if ":certificate/" in item]
+    rows = [world.client("acm").describe_certificate(CertificateArn=arn)["Certificate"] for arn in arns]
+    return {row["CertificateArn"] for row in rows if row["InUseBy"] and row["Status"] == "ISSUED"}
 
 
 KINDS = (":loadbalancer/", ":listener/", ":listener-rule/")

@@ -1,6 +1,6 @@
 """Whatever is written into a file that is read, it is read or refused: soon, in words, and nothing else is touched.
 
-`SOAK=1 FUZZ_SECONDS=3600 pytest tests/fuzz` goes on for that long, with other inputs each time; a failure says the `FUZZ_SEED=` that repeats it.
+`SOAK=n FUZZ_SECONDS=3600 pytest tests/fuzz` goes on for that long, with other inputs for another n; a failure says the `FUZZ_SEED=` that repeats it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 
 from tests.fuzz.mutate import changed
 from tests.fuzz.targets import TARGETS
+from tests.properties.seeds import SOAK, first_seed
 from tests.spec.worst import floor
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ LOGIN = (
     "stack: shop\nregion: us-east-1\nload_balancers: {public: {listeners: {https: {protocol: HTTPS, port: 443, default_action: "
     "{authenticate_oidc: {issuer: 'https://i', client_secret: %s}, forward: web}}}}}\n"
 )
-SOAK = bool(os.environ.get("SOAK"))
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "300"))
 """Of all targets together."""
 COUNT = 4
@@ -43,7 +43,7 @@ def _seeds(name: str) -> Iterator[str]:
         if seed.startswith(f"{name}:"):
             yield seed
         return
-    start, end = time.time_ns() if SOAK else 0, time.monotonic() + SECONDS / len(TARGETS)
+    start, end = first_seed(f"fuzz {name}") if SOAK else 0, time.monotonic() + SECONDS / len(TARGETS)
     number = 0
     while time.monotonic() < end if SOAK else number < COUNT:
         yield f"{name}:{start}:{number}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -213,7 +215,33 @@ def test_too_much_for_one_policy_is_several(capsys: pytest.CaptureFixture[str]) 
     told = capsys.readouterr()
     documents = json.loads(told.out)
     assert len(documents) == 2
-    assert "note: 2 policies, since AWS takes 6,144 characters in one" in told.err
+    assert (
+        "note: a list of 2 policies, since AWS takes 6,144 characters in one: make each a policy (jq -c '.[]' prints"
+        in told.err
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "verify"])
+def test_what_only_reads_is_allowed_what_plan_is(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for name in ("plan", command):
+        assert main(["iam-policy", str(SPECS / "demo.yaml"), "--for", name]) == 0
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+
+
+def test_a_loop_of_the_page_makes_each_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With whatever stands for `aws`."""
+    if shutil.which("jq") is None:
+        pytest.skip("jq isn't installed")
+    page = (SPECS.parent / "docs" / "iam.md").read_text()
+    (loop,) = re.findall(r"^jq .+?^done$", page, re.M | re.S)
+    for spec, many in (("private", 2), ("demo", 1)):
+        assert main(["iam-policy", str(SPECS / f"{spec}.yaml"), "--for", "apply"]) == 0
+        (tmp_path / "policy.json").write_text(capsys.readouterr().out)
+        script = f'aws() {{ printf "%s\\n" "$6"; }}\n{loop}'
+        made = subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+        assert [json.loads(line)["Version"] for line in made.splitlines()] == ["2012-10-17"] * many
 
 
 def test_what_is_looked_up_may_be_read() -> None:

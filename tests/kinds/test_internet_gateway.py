@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
+from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import create, edited, order, replaced, short, update
 
@@ -67,6 +68,32 @@ def test_the_gateway_of_a_vpc_gives_way_to_another_one(hand: Hand) -> None:
         "detach_internet_gateway",
         "attach_internet_gateway",
     ]
+
+
+def without_a_gateway() -> Spec:
+    """The demo's network inside only: its load balancer is internal, its instances keep what they have."""
+    spec = edited(edited(demo(), "load_balancers/public/scheme", "internal"), "route_tables/public/routes", [])
+    return edited(spec, "internet_gateways", None)
+
+
+@pytest.mark.parametrize("change", [None, "user_data"])
+def test_a_gateway_whose_vpc_keeps_public_addresses_is_refused(hand: Hand, change: str | None) -> None:
+    """Found: AWS refused to detach it, after all else was done. Also where new instances get such addresses from their subnets."""
+    hand.make(edited(without_a_gateway(), "internet_gateways", {"main": {}}))
+    spec = (
+        edited(without_a_gateway(), f"instances/web/{change}", "#!/bin/sh\nexec web-api --new\n")
+        if change
+        else without_a_gateway()
+    )
+    told = (
+        rf"^internet_gateway\.main: AWS doesn't detach {hand[MAIN]} as long as instances in its VPC have public IPv4 addresses; say "
+        r"associate_public_ip_address: false in instances\.web, or keep the gateway$"
+    )
+    with pytest.raises(RefusedError, match=told):
+        hand.world.plan(spec)
+    hand.make(edited(spec, "instances/web/associate_public_ip_address", False), allow={"delete": 1, "replace": 2})
+    went = order(hand.world, "modify_network_interface_attribute", "terminate_instances", "detach_internet_gateway")
+    assert went.index("detach_internet_gateway") == len(went) - 1, "it isn't tried before"
 
 
 @pytest.mark.parametrize("lag", [0.0, 20.0])

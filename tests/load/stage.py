@@ -69,7 +69,7 @@ class Stage:
         self._current.pop(spec["stack"], None)
         words = [
             part
-            for word in ("delete", "replace", "cut-off", "lift-protection", "delete-elastic-ip")
+            for word in ("delete", "replace", "empty-target-group", "cut-off", "lift-protection", "delete-elastic-ip")
             for part in ("--allow", f"{word}=99")
         ]
         with self.tool.forked("apply", "--yes", *words, self.write(spec)) as process:

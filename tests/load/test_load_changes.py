@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from random import randrange
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.load.sender import Load
 from tests.load.stage import RATE, SOAK
+from tests.properties.seeds import first_seed
 from tests.properties.walks import asked
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ AROUND = 60
 @pytest.mark.skipif(not SOAK, reason="sixty changes of a running stack take a quarter of an hour: SOAK=1")
 def test_changes_of_any_property(hasty: Stage) -> None:
     """One that the stack can't serve, such as a check that the web API fails, ends with 1, and costs no request either."""
-    seed = int(os.environ.get("CHANGES_SEED", randrange(2**32)))
+    seed = int(os.environ.get("CHANGES_SEED") or first_seed("changes under load"))
     pairs = asked(seed, "two ports", PATHS)
     pair, paths = next(pairs)
     for number in range(PAIRS):

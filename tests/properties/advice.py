@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model.errors import AwsError, PlanError, RefusedError
 from tests.adoption.adopting import Keeper
@@ -25,7 +26,10 @@ REFUSALS = (AssertionError, AwsError, PlanError, RefusedError)
 class Advice:
     """A refusal of the way from one spec to another, which differ in these changes."""
 
-    def __init__(self, before: Spec, after: Spec, changes: tuple[Change, ...], error: PlanError | RefusedError) -> None:
+    def __init__(
+        self, before: Spec, after: Spec, changes: tuple[Change, ...], error: PlanError | RefusedError, further: int = 2
+    ) -> None:
+        self.further = further
         self.before, self.after, self.changes, self.error = before, after, changes, error
         self.text = str(error)
 
@@ -43,13 +47,23 @@ class Advice:
             kept = world.moment()
             try:
                 for spec in way:
-                    apply(spec)
+                    end = self._follow(world, apply, spec)
             except REFUSALS as error:
                 world.go_back(kept)
                 last = error
                 continue
-            return way[-1]
+            return end
         raise AssertionError(f"{self.text}\nThat was followed, and then: {last}") from self.error
+
+    def _follow(self, world: WatchedWorld, apply: Apply, spec: Spec) -> Spec:
+        """Apply it; another refusal may advise more. Returns what is applied in the end."""
+        try:
+            apply(spec)
+        except (PlanError, RefusedError) as error:
+            if str(error) == self.text or self.further == 0:
+                raise
+            return Advice(self.before, spec, self.changes, error, self.further - 1).lead(world, apply)
+        return spec
 
     def _ways(self) -> Iterator[list[Spec]]:
         """Specs to apply one after the other."""
@@ -61,7 +75,39 @@ class Advice:
                 entry = place_of(other, path_in_spec(address))
                 entry["name"] = f"{entry['name']}-2"
             yield [other]
+        if wanted := _ANOTHER.findall(self.text):
+            other = copy.deepcopy(self.after)
+            for path, name in wanted:
+                *above, last = path.split(".")
+                place_of(other, above)[last] = _instead(other, self.before, place_of(other, path.split(".")), name)
+            yield [other]
+        if private := re.findall(r"say associate_public_ip_address: false in ([^\n]*), or keep", self.text):
+            other = copy.deepcopy(self.after)
+            for name in re.findall(r"instances\.([\w-]+)", private[0]):
+                other["instances"][name]["associate_public_ip_address"] = False
+            yield [other]
         if re.search(r"in two (steps|applies)|first apply", self.text):
             for change in self.changes:  # one of them alone first
                 if change.is_possible(self.before):
                     yield [change.made(self.before), self.after]
+
+
+_ANOTHER = re.compile(r"^\S+ (\S+): the new \S+ can't have (\S+) as long as .*; give it another ", re.MULTILINE)
+
+
+def _instead(spec: Spec, before: Spec, given: Any, name: str) -> Any:
+    """What a property can say without that name of an Elastic IP address, or that range, which another has."""
+    if isinstance(given, dict):
+        return {key: _instead(spec, before, item, name) for key, item in given.items()}
+    if isinstance(given, list):
+        return [_instead(spec, before, item, name) for item in given]
+    if given != name.removeprefix("elastic_ip."):
+        return given
+    if "/" not in name:
+        spec["elastic_ips"][f"{given}-2"] = {}
+        return f"{given}-2"
+    own = ip_network(given)
+    said = [item.get("cidr_block") for part in (spec, before) for item in part["subnets"].values()]
+    taken = [ip_network(text) for text in said if text]
+    near = own.supernet(new_prefix=16).subnets(new_prefix=own.prefixlen)
+    return str(next(network for network in near if not any(map(network.overlaps, taken))))

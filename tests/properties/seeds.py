@@ -12,10 +12,13 @@ from moto.moto_api._internal import mock_random
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SOAK = os.environ.get("SOAK", "")
+_NUMBER = os.environ.get("SOAK", "")
 """The number from which all seeds of a long run follow; empty in the suite."""
+SOAK = bool(_NUMBER)
 tried: Counter[str] = Counter()
 """How often what a test tries was tried, for `tests.soak` to tell."""
+asked: set[str] = set()
+"""What has asked for a seed: where nothing has, another one tries the same."""
 _AGAIN = os.environ.get("SEED")
 _TOLD = 5
 """Failures that are told in full."""
@@ -35,7 +38,8 @@ def seeds(suite: int, soak: int) -> Iterator[int]:
 
 def first_seed(name: str) -> int:
     """A long run's first seed of a test or a shard."""
-    return random.Random(f"{SOAK} {name.partition(' (')[0]}").randrange(10**9)
+    asked.add(name)
+    return random.Random(f"{_NUMBER} {name.partition(' (')[0]}").randrange(10**9)
 
 
 def try_seeds(suite: int, soak: int, trial: Callable[[random.Random], None]) -> None:

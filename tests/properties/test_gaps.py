@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 SOAK = bool(os.environ.get("SOAK"))
 SSH = {"protocol": "tcp", "port": 22, "cidr_block": "10.9.0.0/16"}
-ALLOW = {"delete": 99, "replace": 99, "replace-load-balancer": 2, "delete-elastic-ip": 9, "delete-load-balancer": 2}
+ALLOW = {
+    "empty-target-group": 9,
+    "delete": 99,
+    "replace": 99,
+    "replace-load-balancer": 2,
+    "delete-elastic-ip": 9,
+    "delete-load-balancer": 2,
+}
 
 
 def web(port: int = 80) -> dict[str, Any]:

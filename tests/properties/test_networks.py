@@ -48,3 +48,17 @@ def test_an_endpoint_is_renamed_while_instances_are_rolled() -> None:
         spec["stack"] = "demo"
         spec["instances"]["web"]["rollout"] = {"max_surge": 1, "max_unavailable": 0}
     assert check_pair(before, after) == "converged"
+
+
+@pytest.mark.parametrize("after", ["10.5.0.0/16", None])
+def test_a_range_goes_when_its_subnet_has_gone(after: str | None) -> None:
+    """Found: beside a change of instances the subnet's table let it go after the VPC's change had ended, which waited for the subnet."""
+    specs = [private_stack(), private_stack()]
+    for spec, block in zip(specs, ("10.4.0.0/16", after), strict=True):
+        spec["stack"] = "demo"
+        spec["vpcs"]["main"]["secondary_cidr_blocks"] = [block] if block else []
+        if block:
+            spec["subnets"]["further"] = {"cidr_block": block.replace("0.0/16", "1.0/24"), "availability_zone": "a"}
+            spec["route_tables"]["private-a"]["subnets"].append("further")
+    specs[1]["instances"]["web"]["source_dest_check"] = False
+    assert check_pair(*specs) == "converged"

@@ -27,10 +27,17 @@ if TYPE_CHECKING:
 
 SHARDS = 10
 EXAMPLES = (1000 if SOAK else 10) // SHARDS
-ALLOW = {"delete": 999, "replace": 999, "replace-load-balancer": 9, "delete-elastic-ip": 9, "delete-load-balancer": 9}
+ALLOW = {
+    "empty-target-group": 9,
+    "delete": 999,
+    "replace": 999,
+    "replace-load-balancer": 9,
+    "delete-elastic-ip": 9,
+    "delete-load-balancer": 9,
+}
 IN_TWO_STEPS = (
     "exists twice", "belongs to", "AWS takes five", "serves one load balancer", "in two steps", "in two applies",
-    "change name, too", "declare more targets for it", "revoke the rule by hand", "take it out by hand",
+    "change name, too", "give it another", "declare more targets for it", "revoke the rule by hand", "take it out by hand",
 )  # fmt: skip
 """What the text of a refusal that can't be helped has in it."""
 

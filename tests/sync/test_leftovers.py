@@ -44,6 +44,8 @@ def test_what_wasnt_done_and_still_differs(
     write_history(run, tmp_path)
     before = "left by the apply of 2026-11-24 02:12:00Z, "
     assert describe_leftovers(tmp_path, SEEN, STEPS) == (f"{before}{told}{GOES_ON}" if told else "")
+    other = describe_leftovers(tmp_path, replace(SEEN, spec_digest="the one before"), STEPS)
+    assert other.endswith(" finishes or undoes it" if told else "")
     assert not describe_leftovers(tmp_path, replace(SEEN, account="2"), STEPS), "another account's"
     write_history(made(), tmp_path)
     assert not describe_leftovers(tmp_path, SEEN, STEPS), "a run since then has seen to it"

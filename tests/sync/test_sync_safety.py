@@ -289,6 +289,19 @@ def test_what_a_roll_has_left_isnt_somebodys_doing(hand: Hand, spec: Spec) -> No
     assert "a duplicate at its address; the spec has changed" in ending.selection.withheld.values()
 
 
+def test_what_a_roll_has_left_that_was_given_up_isnt_either(hand: Hand, spec: Spec) -> None:
+    """The new instance beside the one that serves, once the spec before it is back."""
+    faults = Faults(hand.world)
+    for name in ("deregister_targets", "terminate_instances"):
+        faults.refuse(name, "UnauthorizedOperation", times=20)
+    assert hand.world.apply(with_image(spec, LINUX_2)).failures
+    faults.refusals.clear()
+    spec["sync"] = {"correct": ["delete"]}
+    ending = hand.world.sync(spec)
+    assert set(left(ending).values()) == {"spec"}
+    assert "a duplicate at its address: the spec has changed" in ending.selection.withheld.values()
+
+
 def test_a_copy_with_all_tags_is_drift(hand: Hand, spec: Spec) -> None:
     (old,) = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"]
     copied = {"ResourceType": "security-group", "Tags": old["Tags"]}

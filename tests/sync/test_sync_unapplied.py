@@ -110,3 +110,23 @@ def test_a_changed_spec_that_is_applied_needs_no_other_run(hand: Hand, spec: Spe
     ending = hand.world.sync(spec, apply_changes=apply_changes)
     assert ending.notes == ()
     assert left(ending) == ({} if apply_changes else {"target_group.web": "spec"})
+
+
+def test_what_release_leaves_as_the_spec_has_it_counts_as_applied() -> None:
+    spec = demo()
+    spec["security_groups"]["bastion"] = {"description": "ours for now", "vpc": "main"}
+    ssh = {"protocol": "tcp", "port": 22, "security_group": "bastion"}
+    spec["security_groups"]["web"]["ingress"].append(ssh)
+    with keeper() as (world, keep):
+        world.converge(spec)
+        (bastion,) = (item for item in world.plan(spec).live if str(item.address) == "security_group.bastion")
+        del spec["security_groups"]["bastion"]
+        ssh["security_group"] = bastion.id
+        keep.release(spec, "security_group.bastion")
+        assert world.plan(spec).is_empty
+        assert not world.sync(spec).notes
+        (web,) = (item for item in world.plan(spec).live if str(item.address) == "security_group.web")
+        world.client("ec2").authorize_security_group_ingress(
+            GroupId=web.id, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
+        )
+        assert list(done(world.sync(spec)).values()) == ["drift"]

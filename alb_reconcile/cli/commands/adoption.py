@@ -101,7 +101,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         await carry_out(aws, found.knowing, lambda _: None)
         if found.taggings:
             await _write(aws, found.taggings, found.target, options, "adopt")  # `--write` has changed it
-            await carry_out(aws, found.applied, lambda _: None)
+            await carry_out(aws, found.preview.applied, lambda _: None)
     return ExitCode.OK
 
 
@@ -187,7 +187,7 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
         await carry_out(aws, [*found.unknowing, *found.strays], lambda _: None)
         if found.taggings:
             await _write(aws, found.taggings, target, options, "release")
-            await carry_out(aws, found.applied, lambda _: None)
+            await carry_out(aws, found.preview.applied if found.preview else (), lambda _: None)
     return ExitCode.OK
 
 
@@ -216,7 +216,7 @@ async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCod
                 yes=options.yes,
             )
             await _write(aws, [item for _, item in found.moves], target, options, "move")
-            await carry_out(aws, found.applied, lambda _: None)
+            await carry_out(aws, found.preview.applied, lambda _: None)
     return ExitCode.OK
 
 

@@ -74,7 +74,8 @@ def _of_fleet(options: IamPolicyOptions) -> ExitCode:
 def _note(documents: Sequence[Document]) -> None:
     if len(documents) > 1:
         complain(
-            f"note: {len(documents)} policies, since AWS takes {MOST:,} characters in one: create each of the list's members"
+            f"note: a list of {len(documents)} policies, since AWS takes {MOST:,} characters in one: make each a policy "
+            "(jq -c '.[]' prints one a line), and attach them all"
         )
 
 

@@ -17,6 +17,7 @@ from alb_reconcile.cli.render.plan import last_run_lines, render_plan
 from alb_reconcile.cli.render.style import Style, is_terminal
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, chosen_specs, load_stacks
+from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -63,11 +64,11 @@ def _each(options: PlanOptions) -> ExitCode:
         pending = pending or not made.is_empty
         why, space = str(refusal or ""), MOST // len(stacks)
         apart = "\n".join(line for line in why.splitlines() if line not in made.warnings)
-        closed = _closed(target, made, options)
-        markdown = partial(plan_markdown, refusal=why, note=closed, most=space)
+        note = _closed(target, made, options) or _unrecorded(planned)
+        markdown = partial(plan_markdown, refusal=why, note=note, most=space)
         text = partial(_text, head=_head(made, target.spec_file, endpoint, options), refusal=apart)
         options.output.show(
-            made, text, Plan.to_json, markdown=markdown, html=partial(_page, planned, refusal=why, note=closed)
+            made, text, Plan.to_json, markdown=markdown, html=partial(_page, planned, refusal=why, note=note)
         )
         if refusal is not None:
             is_last_there = options.output.format == "text" and (is_terminal() or is_one_place())
@@ -79,8 +80,8 @@ def _each(options: PlanOptions) -> ExitCode:
             _save(options.out, made)
             told = f"Wrote {options.out}. To apply exactly this plan: alb-reconcile apply --plan {shlex.quote(options.out)} {target.spec_file}"
             (emit if options.output.format == "text" else complain)(told)
-        if closed:
-            complain(f"Note: {closed}")
+        if note:
+            complain(f"Note: {note}")
     if refused:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
@@ -106,6 +107,17 @@ def _closed(target: DesiredStack, made: Plan, options: PlanOptions) -> str:
     if made.is_empty or ANY_TIME in options.allow:
         return ""
     return describe_closure(target.policy, datetime.now(UTC))
+
+
+def _unrecorded(planned: StackPlan) -> str:
+    """What somebody should know who takes "no changes" for the end of it."""
+    target = planned.target
+    if not planned.plan.is_empty or not find_unrecorded(target.stack, target.desired, planned.discovery):
+        return ""
+    return (
+        "the stack's tags don't say yet that this spec was applied, so sync may take drift for a changed spec and leave it: "
+        f"run alb-reconcile apply {target.spec_file} once, which only writes these tags"
+    )
 
 
 async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[StackPlan, RefusedError | None, str]:

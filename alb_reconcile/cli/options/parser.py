@@ -126,8 +126,10 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("specs", nargs="*", metavar="SPEC|FLEET", help=text)
     choices = ("plan", "apply", "sync", "destroy")
     command.add_argument(
-        "--for", dest="command", required=True, choices=choices, help="the command that is to be allowed"
-    )
+        "--for", dest="command", required=True, choices=choices,
+        type=lambda text: "plan" if text in ("status", "verify") else given(text),
+        help="the command that is to be allowed; status and verify are allowed what plan is",
+    )  # fmt: skip
     command.add_argument("--issue", action="store_true", help="of sync --issue: it may ask CloudTrail who changed what")
     command.add_argument("--queue", metavar="URL", help="of a fleet's workers: the URL of their queue of Amazon SQS")
     command = bare("explain", "authoring.explain", "explain a kind or one of its keys")

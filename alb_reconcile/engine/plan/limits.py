@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from alb_reconcile.engine.plan.bypasses import find_bypasses
+from alb_reconcile.engine.plan.emptied import find_emptied
 from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
@@ -54,9 +55,16 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
 
 
 def find_losses(plan: Plan) -> dict[str, str]:
-    """By step key, what a listener or rule would lose that nobody has asked for: what no spec can say, and what keeps
-    people out."""
-    return _unsupported_lost(plan.steps) | _authentication_lost(plan.steps, plan.live)
+    """By step key, what a listener or rule would lose that nobody has asked for: what no spec can say, what keeps people
+    out, and the last target."""
+    return {key: text for _, found in _losses(plan, plan.steps) for key, text in found.items()}
+
+
+def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """By the word that allows them."""
+    yield "remove-unsupported", _unsupported_lost(steps)
+    yield "remove-authentication", _authentication_lost(steps, plan.live)
+    yield "empty-target-group", find_emptied(plan, steps)
 
 
 def _unsupported_lost(steps: Iterable[Step]) -> dict[str, str]:
@@ -117,7 +125,7 @@ def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mappi
         *excess,
         *(_victims_named(plan, damage) if excess else ()),
         *([_UNCOUNTED] if excess and plan.total > len(damage.own) else ()),
-        *_lost(steps, plan.live, allow),
+        *_lost(plan, steps, allow),
         *_closed(policy, allow, now),
     ]
     if problems:
@@ -141,11 +149,8 @@ def describe_closure(policy: Policy, now: datetime) -> str:
     return f"it is outside the policy's windows ({policy.show(now)}); changes are refused {until}"
 
 
-def _lost(steps: tuple[Step, ...], live: Iterable[Observed], allow: Mapping[str, int]) -> Iterator[str]:
-    for word, found in (
-        ("remove-unsupported", _unsupported_lost(steps)),
-        ("remove-authentication", _authentication_lost(steps, live)),
-    ):
+def _lost(plan: Plan, steps: tuple[Step, ...], allow: Mapping[str, int]) -> Iterator[str]:
+    for word, found in _losses(plan, steps):
         texts = dict.fromkeys(found.values())
         if len(texts) > allow.get(word, 0):
             yield from (f"{text}; allow it once with --allow {word}={len(texts)}" for text in texts)

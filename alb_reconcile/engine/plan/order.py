@@ -5,10 +5,12 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from typing import Final
 
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.kinds.route_table import Associations, RouteTable
+from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
@@ -37,7 +39,10 @@ def _after_what_is_named(graph: Graph) -> None:
                     # what is only changed is there already; but nobody registers an instance that doesn't run
                     there = maker is not None and graph.steps[maker].action == "update"
                     mere = there and not _stops(graph.steps[str(maker)])
-                    graph.after(key, maker, Strength.ORDERED if mere else Strength.REQUIRED)
+                    if not (
+                        mere and step.phase == "late"
+                    ):  # a VPC's range goes when its subnets have left their tables
+                        graph.after(key, maker, Strength.ORDERED if mere else Strength.REQUIRED)
 
 
 def _stops(step: Step) -> bool:
@@ -214,6 +219,10 @@ def _refuse_held(graph: Graph, keys: Iterable[str]) -> None:
         for slot in set(slots(bound)).intersection(slots(holder.state)):
             what, *rest = slot if isinstance(slot, tuple) else (slot,)
             fields = [name for name in wanted.declared if rest and rest[-1] in named_ids(getattr(bound, name, None))]
+            if isinstance(bound, Subnet):  # which only overlaps
+                parts = {name: Subnet(vpc=bound.vpc, **{name: getattr(bound, name)}) for name in _RANGES}
+                fields = [name for name in _RANGES if name in wanted.declared and conflicts(parts[name], holder.state)]
+                rest = [getattr(bound, name) for name in fields[:1]]
             if len(rest) == 1 and fields and fields[0] != "vpc":
                 known = graph.addresses.get(rest[0], rest[0])
                 problems.append(
@@ -222,6 +231,9 @@ def _refuse_held(graph: Graph, keys: Iterable[str]) -> None:
                 )
     if problems:
         raise RefusedError("\n".join(problems))
+
+
+_RANGES: Final = ("cidr_block", "ipv6_cidr_block")
 
 
 def _json(value: object) -> str:

@@ -10,6 +10,7 @@ from alb_reconcile.engine.plan.addresses import held_elsewhere
 from alb_reconcile.engine.plan.decide import Decisions
 from alb_reconcile.engine.plan.preflight.dependents import (
     early_protocol_versions,
+    gateways_of_public_addresses,
     held_by_unmanaged,
     named_security_groups,
     shared_target_groups,
@@ -31,8 +32,8 @@ from alb_reconcile.model.errors import RefusedError
 Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
 CHECKS: Final[tuple[Check, ...]] = (
     missing_zones, taken_names, unfit_subnets, strange_security_groups, unreached_targets, held_elsewhere, stranded_volumes,
-    used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged, shadowed_rules,
-    own_by_id,
+    used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged,
+    gateways_of_public_addresses, shadowed_rules, own_by_id,
 )  # fmt: skip
 
 

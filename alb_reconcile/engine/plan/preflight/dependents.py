@@ -1,11 +1,18 @@
 """What would go though something that stays keeps it, and what AWS wouldn't have stand together."""
 
-from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, named_ids
+from collections import defaultdict
+from typing import Final
+
+from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, location_of, named_ids
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.internet_gateway import InternetGateway
+from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
+from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.resource import bind, each_of
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
@@ -21,6 +28,7 @@ def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
         f"delete {_kept(decisions, doubles[text].address)}, which would stay, if nothing uses it"
         for item in stays
         for text in doubles.keys() & set(named_ids(item.state))
+        if not (isinstance(item.state, RouteTable) and text in (item.state.subnets or ()))  # DeleteSubnet takes it out
         if not _is_changed_away(item.id, text, decisions)
     ]
 
@@ -81,8 +89,9 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
             continue
         decision = decisions.desired.get(item.address)
         for direction in ("ingress", "egress"):
-            kept = getattr(decision.state, direction) if decision else None
-            sources = {rule.source for rule in (getattr(state, direction) if kept is None else kept) or ()}
+            if decision and getattr(decision.state, direction) is not None:
+                continue  # of declared ones `own_by_id` tells
+            sources = {rule.source for rule in getattr(state, direction) or ()}
             problems += [
                 f"{going[known]}: {known} can't be deleted, since security_group.{item.address.name} keeps a rule that names it: the spec "
                 f"doesn't manage that rule; declare the {direction} of that group, or revoke the rule by hand"
@@ -104,6 +113,36 @@ def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
         if getattr(item.state, name) is None
         for known in sorted(going.keys() & set(named_ids(getattr(item.found.state, name))))
     ]
+
+
+def gateways_of_public_addresses(decisions: Decisions, discovery: Discovery) -> list[str]:
+    """Internet gateways that would go while instances have public addresses (DetachInternetGateway: "The VPC must not contain any
+    running instances with Elastic IP addresses or public IPv4 addresses")."""
+    entries, going = decisions.desired.values(), _going(decisions)
+    # who gets another one is told to `move` it
+    served = {bind(state.vpc, decisions.ids) for _, state in each_of(entries, InternetGateway)}
+    gateways = each_of(decisions.live, InternetGateway)
+    leaving = {state.vpc: item for item, state in gateways if item.id in going and state.vpc not in {*served, None}}
+    maps: dict[Ref, bool | None] = {
+        bind(item.desired.address, decisions.ids): state.map_public_ip_on_launch
+        for item, state in each_of(entries, Subnet)
+    }
+    users: dict[Ref | None, set[str]] = defaultdict(set)
+    for item, wanted in each_of(entries if leaving else (), Instance):
+        subnet = bind(wanted.subnets[0], decisions.ids)
+        usual = getattr(item.found.state, _PUBLIC, None) if item.found and not item.forces else maps.get(subnet)
+        if usual if wanted.associate_public_ip_address is None else wanted.associate_public_ip_address:
+            vpc = bind(location_of(subnet, decisions, discovery).vpc, decisions.ids)
+            users[vpc].add(f"instances.{item.desired.lifecycle.group or item.desired.address.name}")
+    return [
+        f"{item.address}: AWS doesn't detach {item.id} as long as instances in its VPC have public IPv4 addresses; say "
+        f"{_PUBLIC}: false in {', '.join(sorted(users[vpc]))}, or keep the gateway"
+        for vpc, item in leaving.items()
+        if users[vpc]
+    ]
+
+
+_PUBLIC: Final = "associate_public_ip_address"
 
 
 def _going(decisions: Decisions) -> dict[str, Address]:

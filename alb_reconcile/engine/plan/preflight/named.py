@@ -1,4 +1,4 @@
-"""What the spec names by its id, though it is the stack's own and would go."""
+"""What the spec names by its id, or looks up, though it is the stack's own and would go."""
 
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.kinds.route_table import RouteTable
@@ -26,7 +26,9 @@ def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
     if named:
         file = next(iter(decisions.desired.values())).desired.file
         whole = " ".join(sorted(str(going[known].address) for known in _with_ways(named, going)))
-        found.append(f"to let go of what the spec names by ids, run: alb-reconcile release {file} {whole}")
+        found.append(
+            f"to let go of what the spec uses and no longer declares, run: alb-reconcile release {file} {whole}"
+        )
     return found
 
 

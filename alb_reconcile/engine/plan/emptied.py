@@ -1,0 +1,47 @@
+"""Target groups that get requests, and that a plan would leave without a target, or take from under who forwards to them."""
+
+from collections.abc import Iterable, Mapping
+
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import Desired, Observed, each_of
+
+
+def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
+    """By step key, which group would get requests and have no target, where a healthy one answers them now.
+
+    Who goes without a successor leaves a group empty, or a listener or rule turns to a group for which the spec has no target.
+    """
+    steps = tuple(steps)
+    registered = [(item, str(state.target_group)) for item, state in each_of(plan.live, Registration)]
+    healthy = {group for item, group in registered if item.status == "healthy"}
+    asking = [item for item in plan.live if healthy.intersection(_asked(item))] if healthy else []
+    leaving = {step.id: step.key for step in steps if step.action == "delete"}
+    filled: set[Ref] = {group for item, group in registered if item.id not in leaving and not item.is_leaving}
+    filled |= {step.state.target_group for step in steps if isinstance(step.state, Registration)}
+    turning = {step.id: step for step in steps if step.state and step.action != "delete" and step.phase != "attach"}
+    reasons: dict[str, str] = {}
+    for item in (item for item in asking if item.id not in leaving or item.id in turning):
+        step, before = turning.get(item.id), set(_asked(item))
+        for group in {part.target_group for part in action_of(step.state if step else item.state).receiving} - filled:
+            name = plan.names.get(str(group), group)
+            if group in before:
+                keys = [leaving[known.id] for known, its in registered if its == group and known.id in leaving]
+                keys = keys if group in healthy else []
+            else:
+                keys = [step.key] if step and _is_filled_by_spec(plan.desired, name) else []
+            text = f"{name} would get requests and have no target, so that they are answered with 503"
+            reasons |= dict.fromkeys(keys, text)
+    return reasons
+
+
+def _asked(item: Observed) -> list[str]:
+    return [str(part.target_group) for part in action_of(item.state).receiving]
+
+
+def _is_filled_by_spec(desired: Mapping[Address, Desired], name: Ref) -> bool:
+    """Whether the spec says which targets a group has; else others fill it."""
+    wanted = desired.get(name) if isinstance(name, Address) else None
+    return wanted is not None and wanted.lifecycle.members

@@ -1,0 +1,115 @@
+"""Nobody takes the last target from a group that gets requests by accident; who means it says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.model.errors import RefusedError
+from tests.harness import READS, demo
+from tests.kinds.hand import edited
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tests.harness import Spec
+    from tests.kinds.hand import Hand
+
+TOLD = "target_group.web would get requests and have no target, so that they are answered with 503"
+ALLOW = {"empty-target-group": 1}
+COUNT = {"instances/web/count": 0}
+TARGETS: dict[str, Any] = {"target_groups/web/targets": []}
+HTTP = "load_balancers/public/listeners/http"
+
+
+def changed(spec: Spec, changes: dict[str, Any]) -> Spec:
+    for path, value in changes.items():
+        spec = edited(spec, path, value)
+    return spec
+
+
+def weighted(spec: Spec, web: int, api: int) -> Spec:
+    """Beside `web` a group that nobody is registered in."""
+    spec = edited(spec, "target_groups/api", {**spec["target_groups"]["web"], "targets": []})
+    groups = [{"target_group": name, "weight": weight} for name, weight in (("web", web), ("api", api))]
+    return edited(spec, f"{HTTP}/default_action", {"forward": {"target_groups": groups}})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(COUNT, id="no instances"),
+        pytest.param(TARGETS, id="no targets"),
+        pytest.param({"instances/web/state": "stopped"}, id="stopped"),
+        pytest.param({**COUNT, "target_groups/web/health_check/path": "/other"}, id="in a group that takes over"),
+    ],
+)
+def test_a_change_that_takes_the_last_target_needs_the_users_word(hand: Hand, changes: dict[str, Any]) -> None:
+    hand.make(demo())
+    wanted = changed(demo(), changes)
+    assert TOLD in hand.world.plan(wanted, allow=ALLOW).warnings
+    before = hand.world.strict.inventory()
+    with pytest.raises(RefusedError) as caught:
+        hand.world.apply(wanted)
+    assert str(caught.value) == f"{TOLD}; allow it once with --allow empty-target-group=1"
+    assert hand.world.strict.inventory() == before
+    assert all(name.startswith(READS) for name, _ in hand.world.log)
+    hand.make(wanted, allow=ALLOW)
+
+
+def test_a_sync_leaves_it_to_a_person_and_goes_on_with_the_rest(hand: Hand) -> None:
+    hand.make(demo())
+    wanted = changed(demo(), {**COUNT, "target_groups/web/health_check/interval_seconds": 15})
+    ending = hand.world.sync(wanted, apply_changes=True)
+    told = [text for key, text in ending.selection.withheld.items() if key.startswith("delete:registration.")]
+    assert told == [TOLD, TOLD]
+    health = hand.elb.describe_target_health(TargetGroupArn=hand["target_group.web"])["TargetHealthDescriptions"]
+    assert [item["TargetHealth"]["State"] for item in health] == ["healthy", "healthy"]
+    (group,) = hand.elb.describe_target_groups()["TargetGroups"]
+    assert group["HealthCheckIntervalSeconds"] == 15
+
+
+def test_requests_turn_to_no_group_without_targets(hand: Hand) -> None:
+    hand.make(weighted(demo(), 1, 0))
+    with pytest.raises(RefusedError, match=r"^target_group.api would get requests and have no target"):
+        hand.world.plan(weighted(demo(), 0, 1))
+    hand.make(weighted(demo(), 0, 1), allow=ALLOW)
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+def test_nobody_is_asked_where_nobody_is_served(hand: Hand, *, healthy: bool) -> None:
+    """A group at weight 0, and one whose targets are all ill."""
+    spec = edited(weighted(demo(), 0, 1), "target_groups/api/targets", ["web"]) if healthy else demo()
+    hand.make(spec)
+    if not healthy:
+        for number in (1, 2):
+            hand.world.strict.set_target_unhealthy(hand["target_group.web"], hand[f"instance.web-{number}"])
+        hand.wait(300)
+    hand.make(changed(spec, TARGETS))
+
+
+def test_a_group_that_has_none_from_the_beginning_is_as_it_should_be(hand: Hand) -> None:
+    spec = changed(demo(), COUNT)
+    hand.make(spec)
+    assert hand.world.plan(edited(spec, "tags/service", "other")).warnings == ()
+    hand.make(demo())
+
+
+def test_what_others_have_registered_is_a_target(hand: Hand) -> None:
+    """As an Auto Scaling group does it, or a service of ECS."""
+    spec = changed(demo(), {**TARGETS, "target_groups/web/others": "keep"})
+    hand.make(spec)
+    stranger = hand.stranger_in(hand["subnet.public-a"])
+    hand.elb.register_targets(TargetGroupArn=hand["target_group.web"], Targets=[{"Id": stranger}])
+    hand.wait(300)
+    both = edited(spec, "target_groups/web/targets", ["web"])
+    hand.make(both)
+    hand.make(spec)
+    with pytest.raises(RefusedError, match=TOLD):
+        hand.world.plan(changed(demo(), TARGETS))
+
+
+def test_a_destroy_means_it(hand: Hand) -> None:
+    hand.make(demo())
+    hand.world.destroy(demo())

@@ -1,0 +1,114 @@
+"""`tests.soak`: what has passed isn't run again, and what asks for no seed is run once a commit."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import soak
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest_plugins = ["pytester"]
+
+TESTS = """
+    from hypothesis import given, strategies
+    from pathlib import Path
+    from tests.properties.seeds import first_seed, tried
+
+    def test_plain():
+        tried["moments"] += 3
+
+    def test_seeded():
+        assert first_seed("any") >= 0
+
+    @given(strategies.integers())
+    def test_drawn(number):
+        pass
+
+    def test_broken():
+        assert Path("mended").exists()
+"""
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs these tests with a seed; returns which were run."""
+    pytester.makepyfile(TESTS)
+    return Run(pytester, monkeypatch)
+
+
+class Run:
+    """Runs of one commit."""
+
+    def __init__(self, pytester: pytest.Pytester, patch: pytest.MonkeyPatch) -> None:
+        self.file = pytester.path / "record" / "abc.jsonl"
+        self._pytester, self._patch = pytester, patch
+
+    def __call__(self, seed: str) -> list[str]:
+        self._patch.setenv("SOAK", seed)
+        self._patch.setenv("SOAK_RECORD", str(self.file))
+        self._patch.delenv("PYTEST_XDIST_WORKER", raising=False)
+        before = len(soak.lines(self.file))
+        self._pytester.runpytest_inprocess("-p", "tests.soak", "-p", "no:cacheprovider")
+        return [line["test"].partition("::test_")[2] for line in soak.lines(self.file)[before:]]
+
+    def mend(self) -> None:
+        (self._pytester.path / "mended").touch()
+
+
+def test_another_seed_runs_what_asks_for_one_and_what_has_not_passed(run: Run) -> None:
+    assert run("1") == ["plain", "seeded", "drawn", "broken"]
+    assert run("1") == ["broken"]
+    run.mend()
+    assert run("2") == ["seeded", "drawn", "broken"]
+    assert run("3") == ["seeded", "drawn"]
+    assert run("1") == []
+
+
+def test_what_is_begun_afresh_is_run_again(run: Run) -> None:
+    run.mend()
+    run("1")
+    run("2")
+    soak.forget(run.file, "1")
+    assert run("2") == ["plain", "broken"]
+    assert run("1") == ["seeded", "drawn"]
+
+
+def test_the_table_says_what_was_tried_once(run: Run) -> None:
+    run("1")
+    run("2")
+    rows = [[cell.strip() for cell in line.split("|")] for line in soak.summary(run.file, "2").splitlines()]
+    assert rows[2][2:5] == ["3", "1", "3"]
+    assert rows[2][6] == "2 of 4"
+    assert rows[-1] == [
+        "1 of them, which ask for no seed, were run with another one on this state of the code, and not again."
+    ]
+
+
+def test_nothing_is_kept_of_a_tree_with_changes(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        who = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    assert not soak.state(tmp_path)
+    git("init")
+    (tmp_path / "code").touch()
+    assert not soak.state(tmp_path)
+    git("add", "code")
+    git("commit", "--message=first")
+    first = soak.state(tmp_path)
+    (tmp_path / "new").touch()
+    assert not soak.state(tmp_path)
+    git("add", "new")
+    assert not soak.state(tmp_path)
+    git("commit", "--message=second")
+    second = soak.state(tmp_path)
+    assert soak.record(first) != soak.record(second) != soak.record("")
+    (tmp_path / "README.md").touch()
+    git("add", "README.md")
+    git("commit", "--message=what was found")
+    assert soak.state(tmp_path) == second
