@@ -444,6 +444,7 @@ class TestInit:
         file = tmp_path / "new.yaml"
         assert main(["init", str(file)]) == 0
         assert f"alb-reconcile validate {file}" in capsys.readouterr().out
+        assert f"#   alb-reconcile apply {file} " in file.read_text(encoding="utf-8")
         assert main(["validate", str(file)]) == 0
 
     def test_the_default_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

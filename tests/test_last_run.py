@@ -13,7 +13,9 @@ from alb_reconcile.cli.session.last_run import find_last_run
 from alb_reconcile.journal.history import write_history
 from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.journal.revision import commit_of
-from alb_reconcile.model.tags import spec_digest_of
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.tags import APPLIED, DESTROYING, spec_digest_of
 from tests.harness import demo, world
 from tests.journal.records import RECORD
 from tests.kinds.hand import edited
@@ -160,6 +162,38 @@ def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:
     )
     assert find_last_run(same, "a.yaml", "", str(tmp_path)).warning == ""
     assert find_last_run(other, "a.yaml", "sandbox", str(tmp_path)).told == ""
+
+
+def test_a_stack_that_runs_in_another_region(plan: Plan, tmp_path: Path) -> None:
+    """Found: with a wrong region in the spec, everything advised to make a second stack."""
+    empty = replace(plan, live=())
+    write_history(record(plan, region="eu-west-1"), tmp_path)
+    told = "its last run on this host that changed something, 2026-01-02 03:04:05Z, was in eu-west-1, account 123456789012: is this the right region?"
+    assert find_last_run(empty, "specs/demo.yaml", "", str(tmp_path)).warning == told
+    assert find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).warning == ""
+    assert find_last_run(empty, "specs/demo.yaml", "sandbox", str(tmp_path)).warning == ""
+    write_history(record(plan, steps=(), result="left", command="sync"), tmp_path)
+    assert find_last_run(empty, "specs/demo.yaml", "", str(tmp_path)).warning == told, (
+        "sync has looked there, and left it"
+    )
+    write_history(record(plan, region="eu-west-1", command="destroy"), tmp_path)
+    assert find_last_run(empty, "specs/demo.yaml", "", str(tmp_path)).warning == ""
+    write_history(record(plan, account="210987654321"), tmp_path)
+    assert find_last_run(empty, "specs/demo.yaml", "", str(tmp_path)).warning.endswith(
+        "account 210987654321: are these the right credentials?"
+    )
+    write_history(record(plan), tmp_path)
+    assert not find_last_run(empty, "specs/demo.yaml", "", str(tmp_path)).warning, "somebody has deleted all of it"
+
+
+def test_a_destroy_that_was_cut_short_is_no_state_to_apply_to(plan: Plan, tmp_path: Path) -> None:
+    step = Step("create", Address("vpc", "more"))
+    begun = replace(
+        plan, steps=(step,), live=tuple(replace(item, tags={**item.tags, APPLIED: DESTROYING}) for item in plan.live)
+    )
+    told = "a destroy of this stack was begun: destroy finishes it, and apply would make again what is gone"
+    assert find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).warning == told
+    assert not find_last_run(replace(begun, steps=()), "specs/demo.yaml", "", str(tmp_path)).warning
 
 
 def test_the_commit_is_read_from_gits_own_files(tmp_path: Path) -> None:

@@ -18,9 +18,8 @@ def describe_gone(runs: Iterable[Record], ids: Collection[str], addresses: Colle
     made: dict[str, str] = {}
     for record in reversed([*runs]):
         for step in record.having(how="done"):
-            address = step.key.partition(":")[2].partition("@")[0]
-            if step.action in ("create", "replace") and step.id and address.partition(".")[0] in tagged:
-                made[step.id] = address
+            if step.action in ("create", "replace") and step.id and step.address.partition(".")[0] in tagged:
+                made[step.id] = step.address
             elif step.action == "delete":
                 made = {key: other for key, other in made.items() if key != step.id and other not in step.also_deletes}
     there = {*addresses, *(address for key, address in made.items() if key in ids)}

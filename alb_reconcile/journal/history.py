@@ -14,6 +14,7 @@ from alb_reconcile.journal.files import RecordError, only_writer, replace_file, 
 from alb_reconcile.journal.record import Record
 from alb_reconcile.model.files import open_file
 from alb_reconcile.model.host import iso
+from alb_reconcile.model.text import printable
 
 _ENDING: Final = ".jsonl"
 _BLOCK: Final = 64 * 1024
@@ -190,6 +191,23 @@ def last_runs_of(folder: Path, file: str) -> list[Record]:
         and os.path.realpath(Path(item.spec_folder, item.spec_file)) == path
     ]  # fmt: skip
     return sorted(found, key=lambda record: record.started, reverse=True)
+
+
+def describe_elsewhere(folder: Path, stack: str, region: str, account: str, place: str) -> str:
+    """Where a stack of which nothing is here was changed last, in words; empty if it was here, or nowhere. Raises RecordError."""
+    newest = [
+        last
+        for file in _files(folder / "history", stack, None, _ENDING)
+        if (last := next((item for item in _read(file) if item and item.having(how="done")), None))
+        and (last.stack, last.place) == (stack, place)
+    ]
+    here = any((item.region, item.account) == (region, account) for item in newest)
+    last = max((item for item in newest if not item.is_gone), key=lambda item: item.started, default=None)
+    if last is None or here:
+        return ""
+    ask = "is this the right region?" if last.region != region else "are these the right credentials?"
+    when = f"its last run on this host that changed something, {last.started.replace('T', ' ')},"
+    return printable(f"{when} was in {last.region}, account {last.account}: {ask}")
 
 
 def _files(folder: Path, stack: str, region: str | None, ending: str) -> list[Path]:

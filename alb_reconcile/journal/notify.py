@@ -244,7 +244,9 @@ def _summary(record: Record, event: Event) -> str:
         number = total(record.withheld)
         return f"{number} {'resource requires' if number == 1 else 'resources require'} manual action"
     if event == "spec_unapplied":
-        number = total(record.withheld)
+        number, whys = total(record.withheld), {step.reason for step in record.withheld}
+        if len(whys) == 1 and whys.isdisjoint(("", "the spec has changed")):  # such as that it was never applied
+            return whys.pop()
         return f"the spec has changed, and {number} {'resource isn' if number == 1 else 'resources aren'}'t as it says"
     if event == "corrected":
         number = len(record.having(how="done", cause="drift"))

@@ -37,7 +37,8 @@ class NamedKind(Kind[P]):
         arn = str(answer[f"{camel(self.name)}s"][0][self.id_key])
         if not await is_ours(run, desired, arn):
             raise RefusedError(
-                f'{desired.address}: {self.noun} named "{name}" exists outside this stack; choose another name'
+                f'{self.noun} named "{name}" exists outside this stack; alb-reconcile adopt {desired.file} takes it over, or choose '
+                "another name"
             )
         return arn
 

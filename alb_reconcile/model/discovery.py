@@ -67,9 +67,14 @@ class Discovery:
     unread: Mapping[str, str] = field(default_factory=dict)
     """What these credentials may not read, as a rule a kind, with AWS's answer; only who asks for the rest gets a discovery with such gaps."""
 
+    @property
+    def vpcs(self) -> dict[str, str]:
+        """The VPCs that the stack has or its spec names, in words by id."""
+        named = {str(item.vpc): str(item.vpc) for item in self.foreign.values() if item.vpc}
+        return named | {item.id: f"{item.id} ({item.address})" for item in self.resources if item.state.kind == "vpc"}
+
     def elsewhere(self, other: Other) -> str:
-        """Where it is, if that is none of the VPCs that the stack has or its spec names: no `adopt` looks there."""
-        known = {str(item.vpc): str(item.vpc) for item in self.foreign.values() if item.vpc}
-        known |= {item.id: f"{item.id} ({item.address})" for item in self.resources if item.state.kind == "vpc"}
+        """Where it is, if that is none of those VPCs: no `adopt` looks there."""
+        known = self.vpcs
         is_far = other.vpc and known and other.vpc not in known
         return f"in {other.vpc}, not in {', '.join(sorted(known.values()))}" if is_far else ""

@@ -33,7 +33,7 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
             undone: dict[str, list[StepRecord]] = defaultdict(list)
             for item in last.steps:
                 if item.how != "done" and (item.how != "withheld" or last.result not in _ENDED):
-                    undone[_address(item.key)].append(item)
+                    undone[item.address].append(item)
             still = [step for step in left if _is_left(step, undone[str(step.address)])]
             if not still or (first is not None and len(still) < len(left)):
                 break
@@ -54,8 +54,3 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
 def _is_left(step: Step, undone: Iterable[StepRecord]) -> bool:
     """Whether a run left it: what it had to change or delete, and hadn't begun to, was there when it ended."""
     return any(step.action != "create" or item.action == "create" or item.how != "skipped" for item in undone)
-
-
-def _address(key: str) -> str:
-    """The address in a step's key."""
-    return key.partition(":")[2].partition("@")[0]

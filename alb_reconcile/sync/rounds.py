@@ -13,7 +13,8 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.journal.history import last_runs_of
+from alb_reconcile.journal.files import RecordError
+from alb_reconcile.journal.history import describe_elsewhere, last_runs_of
 from alb_reconcile.journal.log import about, tell
 from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
@@ -22,6 +23,7 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, ReconcileError, UnreachableError
+from alb_reconcile.sync.drift import is_absent
 from alb_reconcile.sync.leftovers import describe_leftovers
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
 from alb_reconcile.sync.targets import Broken, Targets
@@ -203,6 +205,10 @@ class Rounds:
         _write_down(recorder, ending)
         still = [*(item.step for item in ending.outcomes if item.how != "done"), *ending.selection.left]
         left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), still) if still else ""
+        if is_absent(found.planned):
+            with suppress(RecordError):
+                seen = recorder.so_far(aws.known_account)
+                left = describe_elsewhere(self._settings.folder, seen.stack, seen.region, seen.account, seen.place)
         report.notes[recorder.run] = tuple(
             map(self._settings.mask.line, (*ending.problems, *filter(None, [left]), *ending.notes))
         )

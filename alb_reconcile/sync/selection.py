@@ -77,7 +77,7 @@ def select(
         elif care == "report":
             withheld[step.key] = f"{_WORDS[weight]} requires manual action"
         if step.key in withheld and step.reason == DUPLICATE:
-            withheld[step.key] = f"{DUPLICATE}: {withheld[step.key]}"
+            withheld[step.key] = f"{DUPLICATE}; {withheld[step.key]}"
     plan = join_what_stays(plan, withheld.keys() | ignored)
     return _close(plan, withheld, frozenset(ignored), causes)
 

@@ -49,6 +49,42 @@ def test_a_name_that_aws_has_once_is_refused_with_both_ways_out() -> None:
         assert f'"alb" belongs to {balancer}, which is outside this stack; choose another name' in str(refused.value)
 
 
+def test_a_group_that_lost_its_tags_is_refused_with_the_one_way_out() -> None:
+    """Found: the create failed minutes later, and its advice, another name, builds a second group beside the one that serves."""
+    with keeper() as (world, keep):
+        spec = web(2)
+        world.converge(spec)
+        (group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
+        arn, name = group["TargetGroupArn"], group["TargetGroupName"]
+        world.client("elbv2").remove_tags(ResourceArns=[arn], TagKeys=["alb-reconcile:stack"])
+        with pytest.raises(RefusedError) as refused:
+            world.plan(spec)
+        told = f"{name} is in this stack's VPC, and no stack owns it; alb-reconcile adopt spec.yaml takes it over"
+        assert told in str(refused.value)
+        (failure,) = [item for item in world.sync(spec).outcomes if item.how == "failed"]
+        told = f'a target group named "{name}" exists outside this stack; alb-reconcile adopt spec.yaml takes it over'
+        assert str(failure.error).startswith(told)
+        keep.adopt(spec)
+        assert world.plan(spec).is_empty
+
+
+def test_an_instance_that_lost_its_tag_is_named() -> None:
+    """Found: a second one was launched, and the first one ran on and cost, without a word."""
+    with keeper() as (world, keep):
+        spec = web(2)
+        world.converge(spec)
+        where = [{"Name": "tag:alb-reconcile:address", "Values": ["instance.web-1"]}]
+        (found,) = world.client("ec2").describe_instances(Filters=where)["Reservations"]
+        first = found["Instances"][0]["InstanceId"]
+        world.client("ec2").delete_tags(Resources=[first], Tags=[{"Key": "alb-reconcile:stack"}])
+        (line,) = [text for text in world.plan(spec).warnings if "adopt" in text]
+        assert line.startswith(
+            f"instance.web-1 ({first}) exists already, and no stack owns it: this plan makes new ones"
+        )
+        keep.adopt(spec)
+        assert world.plan(spec).is_empty
+
+
 def test_what_is_in_another_vpc_makes_doubt_whether_this_is_the_right_one() -> None:
     """Found: `plan` advised an `adopt` that then found nothing, since it looks in the stack's VPC only."""
     with keeper() as (world, keep):

@@ -11,6 +11,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.throttle import Throttle
+from alb_reconcile.cli.session.connection import tell_throttled
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.text import camel
 from alb_reconcile.sandbox.strict import VirtualClock
@@ -115,6 +116,23 @@ def test_it_halves_and_climbs() -> None:
     late = [now for now, _ in account.made if account.seconds - 20 < now]
     assert len(late) == pytest.approx(200, abs=3)
     assert account.refused
+
+
+@pytest.mark.parametrize(("debt", "is_told"), [(400.0, True), (5.0, False)])
+def test_who_waits_for_long_is_told_what_for(debt: float, is_told: bool) -> None:
+    """Found: `plan` went on for minutes without a word. A refusal now and then is nobody's concern."""
+    account, told = Account(), list[str]()
+    account.empty(debt)
+
+    async def main() -> None:
+        aws = Aws(account, max_workers=0, throttle=Throttle(1.0))
+        watch = asyncio.ensure_future(tell_throttled(aws, told.append))
+        await aws.call("elbv2", "describe_rules")
+        await asyncio.sleep(30)
+        watch.cancel()
+
+    run_virtually(account.clock, main())
+    assert [text.partition(",")[0] for text in told] == ["AWS throttles describe_rules"] * is_told
 
 
 def test_who_has_waited_long_for_its_turn_is_patient_with_aws_nonetheless() -> None:

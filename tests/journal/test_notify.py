@@ -144,6 +144,18 @@ def test_a_new_dns_name_is_in_the_text(post: Post) -> None:
     assert post.messages[1]["text"] == f"shop (eu-west-1): 1 resource requires manual action; {told}"
 
 
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("it was never applied: run apply once", "it was never applied: run apply once"),
+        ("the spec has changed", "the spec has changed, and 1 resource isn't as it says"),
+    ],
+)
+def test_a_message_says_why_all_of_a_stack_waits(post: Post, reason: str, text: str) -> None:
+    post.run(left(replace(SPEC, reason=reason)))
+    assert post.messages[0]["text"] == f"shop (eu-west-1): {text}"
+
+
 def test_a_message_says_what_differs(post: Post) -> None:
     """The first ten properties of each step; the history has the rest."""
     post.run(left(replace(UPDATE, how="withheld", changes=tuple(f"tags.{n}: 1 → 2" for n in range(12)))))

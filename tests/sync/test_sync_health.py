@@ -8,13 +8,15 @@ import pytest
 
 from alb_reconcile.api.serving import not_ready
 from alb_reconcile.api.status import look
-from alb_reconcile.journal.history import read_history
+from alb_reconcile.journal.history import read_history, write_history
+from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.sync.rounds import Report, Rounds
 from alb_reconcile.sync.stack import Ways
 from alb_reconcile.sync.targets import Targets
 from tests.harness import load
+from tests.journal.records import made
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +138,22 @@ def test_a_round_over_stopped_targets_fails(
     assert (report.code, record.result) == (ExitCode.FAILED, "failed")
     assert record.not_ready == ("no target of target_group.web is healthy (unused)",)
     assert len(record.withheld) == 2, "and the report names who does not run"
+
+
+def test_a_stack_that_runs_in_another_region(
+    hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever follows the advice to apply it once makes a second one."""
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setattr("asyncio.to_thread", inline)
+    hand.world.destroy(spec)
+    hand.wait(4000)
+    step = StepRecord("create:vpc.main", "create", how="done")
+    write_history(made(command="apply", stack="demo", place="sandbox", result="corrected", steps=(step,)), tmp_path)
+    report, record = go_round(hand, spec, tmp_path)
+    assert record.result == "left"
+    (notes,) = report.notes.values()
+    assert "was in eu-west-1, account 123456789012: is this the right region?" in " ".join(notes)
 
 
 def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

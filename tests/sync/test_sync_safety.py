@@ -286,7 +286,7 @@ def test_what_a_roll_has_left_isnt_somebodys_doing(hand: Hand, spec: Spec) -> No
     new["sync"] = {"correct": ["delete"]}
     ending = hand.world.sync(new)
     assert set(left(ending).values()) == {"spec"}
-    assert "a duplicate at its address: the spec has changed" in ending.selection.withheld.values()
+    assert "a duplicate at its address; the spec has changed" in ending.selection.withheld.values()
 
 
 def test_what_a_roll_has_left_that_was_given_up_isnt_either(hand: Hand, spec: Spec) -> None:
@@ -310,7 +310,7 @@ def test_a_copy_with_all_tags_is_drift(hand: Hand, spec: Spec) -> None:
     )
     ending = hand.world.sync(spec)
     assert left(ending)["security_group.web"] == "drift"
-    assert "a duplicate at its address: deleting it requires manual action" in ending.selection.withheld.values()
+    assert "a duplicate at its address; deleting it requires manual action" in ending.selection.withheld.values()
 
 
 def test_what_waits_of_a_changed_spec_stays_the_specs(hand: Hand, spec: Spec) -> None:

@@ -29,7 +29,9 @@ class TestDrift:
 
     def test_a_deleted_listener_is_made_again(self, hand: Hand, spec: Spec) -> None:
         hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+        hand.wait(300)
         ending = hand.world.sync(spec)
+        assert ending.problems == (), "its targets were unused, and are awaited"
         assert done(ending) == {"listener.public/http": "drift", "rule.public/http/soon": "drift"}
         assert left(ending) == {}
         assert hand.world.plan(spec).is_empty
@@ -42,6 +44,7 @@ class TestDrift:
         hand.elb.delete_load_balancer(LoadBalancerArn=hand["load_balancer.public"])
         hand.wait(300)
         ending = hand.world.sync(spec)
+        assert not ending.problems
         (remark,) = ending.remarks.values()
         assert "load_balancer.public is missing, so it serves nobody" in remark
         assert "another DNS name than before" in remark

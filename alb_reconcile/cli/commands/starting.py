@@ -1,6 +1,7 @@
 """`init`: a spec to start from, the commented one or one of those that come with this program."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from importlib import resources
 from itertools import takewhile
@@ -38,7 +39,10 @@ def init(options: InitOptions) -> ExitCode:
     if options.file == "-":
         emit(text.rstrip("\n"))
         return ExitCode.OK
-    _write(Path(options.file), text)
+    own = shlex.quote(options.file)
+    _write(
+        Path(options.file), re.sub(r"(?m)^(#   alb-reconcile \w+) stack\.yaml", lambda found: f"{found[1]} {own}", text)
+    )
     if note:
         emit(note)
     emit(f"Wrote {options.file}; edit it, then run: alb-reconcile validate {options.file}")

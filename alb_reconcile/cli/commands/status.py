@@ -1,7 +1,9 @@
 """`status` and `stacks`: what there is, of a stack and in a region."""
 
 import asyncio
+import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,12 +15,16 @@ from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.status import StacksView, StatusView, stacks_json, stacks_text, status_json, status_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target, told_without
+from alb_reconcile.journal.files import RecordError, state_folder
+from alb_reconcile.journal.history import describe_elsewhere
+from alb_reconcile.journal.record import place_name
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
 from alb_reconcile.kinds.base import ListedApart
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, UsageError, ignoring
 
 
@@ -41,7 +47,7 @@ def status(options: StatusOptions) -> ExitCode:
         view = StatusView(
             target.stack, target.region, found, local_urls(options.connection), standing,
             " (the sandbox's clock)" if options.connection.sandbox else "", has_local_urls(options.connection),
-            target.spec_file,
+            target.spec_file, _elsewhere(target, found, options),
         )  # fmt: skip
         options.output.show(view, status_text, status_json)
         is_known &= not found.unread
@@ -49,6 +55,14 @@ def status(options: StatusOptions) -> ExitCode:
     if not is_known:
         return ExitCode.FAILED
     return ExitCode.OK if is_in_order or not options.detailed_exitcode else ExitCode.CHANGES
+
+
+def _elsewhere(target: DesiredStack, found: Discovery, options: StatusOptions) -> str:
+    with suppress(RecordError):
+        if not found.resources:
+            place = place_name("", sandbox=options.connection.sandbox)
+            return describe_elsewhere(state_folder(None, os.environ), target.stack, target.region, found.account, place)
+    return ""
 
 
 def _targets(options: StatusOptions) -> list[DesiredStack]:

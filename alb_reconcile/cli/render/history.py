@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from alb_reconcile.cli.render.progress import render_throttled, show_moment
+from alb_reconcile.cli.render.progress import COSTLY, TWICE, render_throttled, show_moment
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.begun import KILLED
 from alb_reconcile.journal.history import History
@@ -114,9 +114,9 @@ def _counts(record: Record) -> Iterator[str]:
 def _details(record: Record) -> Iterator[str]:
     if record.error:
         yield from record.error.split(r"\n")  # as it is recorded, on one line
-    if record.result == "interrupted" and (half := list(_half_done(record))):
+    for what, half in _half_done(record).items() if record.result in ("interrupted", "failed") else ():
         more = f" and {len(half) - _MOST} more" if len(half) > _MOST else ""
-        yield f"begun and not finished, so look at them with status: {', '.join(half[:_MOST])}{more}"
+        yield f"{what}: {', '.join(half[:_MOST])}{more}"
     yield from (f"not ready: {line}" for line in record.not_ready)
     if record.throttled:
         yield render_throttled(record.throttled)
@@ -131,13 +131,19 @@ def _details(record: Record) -> Iterator[str]:
         yield f"… and {len(lines) - _MOST} more"
 
 
-def _half_done(record: Record) -> Iterator[str]:
-    """The resources of which one step was done and another wasn't, as of a replacement; and those whose step was under way."""
+def _half_done(record: Record) -> dict[str, list[str]]:
+    """The resources whose step was cut short, or of which one step was done and another wasn't; and those that are there twice, since
+    what replaces them was made and they haven't gone."""
+    found: dict[str, list[str]] = defaultdict(list)
     for steps in by_resource(record.steps):
-        hows = {step.how for step in steps}
+        hows, address = {step.how for step in steps}, steps[0].address
         began = any(step.how == "interrupted" and (step.error or record.code == KILLED) for step in steps)
-        if {"done"} < hows or began:
-            yield steps[0].address
+        made = any((step.action, step.how) == ("replace", "done") for step in steps) and {"done"} < hows
+        if made and not began and address.partition(".")[0] in COSTLY:
+            found[TWICE].append(address)
+        elif record.result == "interrupted" and ({"done"} < hows or began):
+            found["begun and not finished, so look at them with status"].append(address)
+    return found
 
 
 def first_steps(steps: Iterable[StepRecord]) -> list[StepRecord]:

@@ -28,7 +28,8 @@ _EVERY: Final = 15.0
 _DOING: Final = {"create": "is created", "replace": "is created", "update": "is updated", "delete": "is deleted"}
 _HOW_TO_GO_ON: Final = "Nothing is rolled back; run the same command again to continue."
 _HOW_TO_MEND: Final = "Nothing is rolled back. If the new version is at fault, correct the spec or put the old version back; then apply it."
-_COSTLY: Final = ("instance", "load_balancer", "nat_gateway")
+TWICE: Final = "there twice, old and new, and both cost"
+COSTLY: Final = ("instance", "load_balancer", "nat_gateway")
 ENDINGS: Final = ("done", "failed", "skipped", "interrupted")
 
 
@@ -263,8 +264,8 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     undone = [step for step in steps if hows[step.key] != "done"]
     unpaired = {step.part_of for step in undone}
     twice = [*(step for step in made if step.key in unpaired), *(step for step in undone if step.reason == DUPLICATE)]
-    if left := [str(step.address) for step in twice if step.address.kind in _COSTLY]:
-        lines.append(f"  there twice, old and new, and both cost: {', '.join(left)}")
+    if left := [str(step.address) for step in twice if step.address.kind in COSTLY]:
+        lines.append(f"  {TWICE}: {', '.join(left)}")
     lines.append(_HOW_TO_MEND if any(map(_is_unhealthy, failed)) else _HOW_TO_GO_ON)
     return "\n".join(lines)
 

@@ -18,7 +18,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
 from alb_reconcile.sandbox.client import Process, Traffic
-from alb_reconcile.sync.drift import is_ending
+from alb_reconcile.sync.drift import DESTROY_BEGUN, is_ending
 
 _MISSING: Final = "missing"
 _MOST: Final = 5
@@ -39,6 +39,8 @@ class StatusView:
     awaits_local: bool = False
     """Whether listeners that have no local URL get one."""
     spec_file: str = ""
+    elsewhere: str = ""
+    """Where the stack was changed last, if it never was here, in words."""
 
     @property
     def not_ready(self) -> list[str]:
@@ -47,7 +49,7 @@ class StatusView:
         verb = "resource is" if number == 1 else "resources are"
         lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
         if is_ending(self.stack, self.discovery):
-            lines = ["a destroy of this stack was begun: destroy finishes it, and apply would make again what is gone"]
+            lines = [DESTROY_BEGUN]
         return [*not_ready(self.discovery, self.standing), *lines]
 
     @property
@@ -154,6 +156,8 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
         yield style.paint(f"Warning: {printable(warning)}", "yellow")
     if not shown:
         yield "The stack has no resources here: run apply, or adopt if they exist already."
+        if view.elsewhere:
+            yield style.paint(f"Warning: {view.elsewhere}", "yellow")
         yield f"If that surprises you: `alb-reconcile stacks --region {view.region}` lists the stacks that have some."
         return
     health: dict[str, list[str]] = defaultdict(list)

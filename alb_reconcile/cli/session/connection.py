@@ -1,9 +1,10 @@
 """The connection to AWS that a command's options ask for, with what a terminal adds: signals, and words about calls."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from alb_reconcile.api import session
 from alb_reconcile.api.session import Session
@@ -17,6 +18,8 @@ from alb_reconcile.model.desired_stack import DesiredStack
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
+_LOOK: Final = 5.0
+"""Seconds from one look to the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,25 @@ def with_aws(
         if options.verbose:
             complain(render_calls(aws.calls, aws.throttled))
 
-    return session.over(connect(options, region), lambda aws: main(aws, *args, **named), begin=stop_on_signals, end=end)
+    async def watched(aws: Aws) -> _T:
+        watch = asyncio.ensure_future(tell_throttled(aws, complain))
+        try:
+            return await main(aws, *args, **named)
+        finally:
+            watch.cancel()
+
+    return session.over(connect(options, region), watched, begin=stop_on_signals, end=end)
+
+
+async def tell_throttled(aws: Aws, say: Callable[[str], None]) -> None:
+    """Say once that AWS throttles, where it does so from one look to the next: else nobody knows what is waited for."""
+    before = count = 0
+    while not 0 < before < count:
+        await asyncio.sleep(_LOOK)
+        found = dict(aws.throttled)
+        before, count = count, sum(item.count for item in found.values())
+    operation = max(found, key=lambda name: found[name].last)
+    say(f"AWS throttles {operation}, as others in the account may use up its limits; waiting, for five minutes at most")
 
 
 def with_stack(

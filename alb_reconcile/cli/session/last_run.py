@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from alb_reconcile.journal.files import RecordError, state_folder
-from alb_reconcile.journal.history import read_history
+from alb_reconcile.journal.history import describe_elsewhere, read_history
 from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.model import tags
 from alb_reconcile.model.host import user_name
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.text import printable
+from alb_reconcile.sync.drift import DESTROY_BEGUN
 
 _LOOKED_AT: Final = 50
 """Runs among which the last one is looked for that changed something."""
@@ -35,6 +36,9 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
 
     `place` is as `place_name` says. A history that can't be read says nothing.
     """
+    makes = any(step.action == "create" for step in plan.steps)
+    if makes and any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in plan.live if item.owner == plan.stack):
+        return LastRun(warning=DESTROY_BEGUN)
     with suppress(RecordError):
         folder = state_folder(state_dir, os.environ)
         past = read_history(folder, plan.stack, plan.region, account=plan.account, place=place, limit=_LOOKED_AT)
@@ -46,6 +50,8 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
         known = {record.spec_digest for record in (*since, *([last] if last else ())) if record.is_success}
         applied = _applied(plan)
         if last is None:
+            if not plan.live:
+                return LastRun(warning=describe_elsewhere(folder, plan.stack, plan.region, plan.account, place))
             other = applied and applied not in {tags.spec_digest_of(plan.desired), *known}
             text = "another spec than this was applied to the stack last, and no run that did it is recorded here"
             whose = f"make sure that {plan.stack} isn't somebody else's, and that no run of it is unfinished: that one needs its own spec"
