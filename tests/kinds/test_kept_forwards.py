@@ -175,7 +175,9 @@ def refused_half_way(hand: Hand, old: str) -> str:
     with pytest.raises(RefusedError) as caught:
         hand.world.plan(PATH)
     told = str(caught.value)
-    assert told.startswith(f"{WEB} exists twice, and {RULE}, which isn't in the spec, forwards to {old}, which would go: ")
+    assert told.startswith(
+        f"{WEB} exists twice, and {RULE}, which isn't in the spec, forwards to {old}, which would go: "
+    )
     return told.partition("let it forward to ")[2].removesuffix(" first, by hand")
 
 
