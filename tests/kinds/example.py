@@ -37,6 +37,8 @@ class Example:
     """By address: the changes of further resources of the kind, for properties that one can't have together."""
     one_way: frozenset[str] = frozenset()
     """Properties that AWS changes in one direction only."""
+    said: frozenset[str] = frozenset()
+    """Properties without which it needs somebody's help to be made."""
     rest: float = 0
     """Seconds for which AWS takes no further change of one."""
     allow: Mapping[str, int] = field(default_factory=dict)

@@ -92,6 +92,7 @@ EXAMPLE = Example(
         }
     },
     beside={"certificate": {"private_key": {"file": "certificates/2.key"}}},
+    said=frozenset({"zone"}),
     prepare=zones,
     uncalled={
         "route53:ListHostedZonesByName": "zones that are named by name: https.yaml",

@@ -49,7 +49,7 @@ class Campaign(WatchedWorld):
         return answer
 
     def _answer(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
-        if self.strict.lag_of_read is not None:
+        if self.strict.lag and self.strict.lag_of_read is not None:
             self._answers = {}
         return super()._answer(service, operation, params)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from moto.route53.models import route53_backends
 
+from alb_reconcile.sandbox.strict.health import balancer_of
 from tests.harness import by_hand, demo
 from tests.kinds.hand import edited
 from tests.kinds.test_certificate import acm, zone
@@ -64,7 +65,7 @@ class Names:
             if found is None:
                 self.wrong.add(f"{where} leads nowhere")
                 continue
-            groups = self.world._groups_by_balancer().get(found.arn, set())
+            groups = [arn for arn in self.world._receivers() if balancer_of(self.world.account, arn) is found]
             if not groups or not all(self.world._healthy(group, self.world.clock.now()) for group in groups):
                 self.wrong.add(f"{where} leads to no healthy target")
             listeners = {int(item.port): item for item in found.listeners.values()}

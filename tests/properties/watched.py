@@ -185,24 +185,17 @@ class WatchedWorld(World):
         """From here on each load balancer counts."""
         self.least_served, self.serving_when_gone, self._seen = {}, {}, None
 
-    def _sample_balancers(self, now: float) -> None:
-        here = {
-            arn: min(self._healthy(group, now) for group in groups)
-            for arn, groups in self._groups_by_balancer().items()
-        }
+    def _sample_balancers(self, healthy: Mapping[str, int]) -> None:
+        here: dict[str, int] = {}
+        for group, count in healthy.items():
+            balancer = balancer_of(self.account, group)
+            if balancer is not None:
+                here[balancer.arn] = min(count, here.get(balancer.arn, count))
         for arn in self.least_served.keys() - here.keys() - self.serving_when_gone.keys():
             self.serving_when_gone[arn] = here
         for arn, count in here.items():
             if count or arn in self.least_served:  # from when it first served on
                 self.least_served[arn] = min(count, self.least_served.get(arn, count))
-
-    def _groups_by_balancer(self) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for arn in self._receivers():
-            balancer = balancer_of(self.account, arn)
-            if balancer is not None:
-                found.setdefault(balancer.arn, set()).add(arn)
-        return found
 
     def watch(self) -> None:
         """Forget what was seen: from here on the lows count."""
@@ -217,15 +210,15 @@ class WatchedWorld(World):
         """Look at every group that requests are sent to now."""
         now = self.clock.now()
         self.strict._settle(self.account, now)
-        self._sample_balancers(now)
+        healthy = {arn: self._healthy(arn, now) for arn in self._receivers()}
+        self._sample_balancers(healthy)
         for balancer in self.account.elb.load_balancers.values():
             for subnet in dark_subnets(self.account, balancer):
                 self.dark.setdefault((balancer.arn, subnet), operation)
         for way in self._ways - ways_out(self.account):
             self._cut.setdefault(way, operation)
-        for arn in self._receivers():
+        for arn, count in healthy.items():
             name = self._name(arn)
-            count = self._healthy(arn, now)
             if name not in self.lows or count < self.lows[name].healthy:
                 self.lows[name] = Low(count, now, operation)
 
@@ -362,6 +355,8 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
             allowed = {names.get(str(item), str(item)) for item in wanted}
             value = sorted({names.get(item, item) for item in value} - allowed)  # any of them is in order
         elif isinstance(wanted, Mapping):
+            if wanted.get("http_endpoint") == "disabled":  # AWS takes nothing else then
+                wanted = {"http_endpoint": "disabled"}
             value = {key: (value or {}).get(key) for key in wanted}
         result[name] = _by_name(_without_unmanaged(wanted, value), names)
     wanted_tags = {*wish.tags, *extra_tags(wish.state), *OWNERSHIP} if found.state.service else set()
