@@ -47,7 +47,8 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
     what = f"left by the {first.command} of {when}, which {_ENDED[first.result]}: {', '.join(names[:_MOST])}{more}"
     if first.command == "sync":  # the next round tries again
         return printable(what)
-    return printable(f"{what}; `alb-reconcile {first.command} {Path(first.spec_folder, first.spec_file)}` continues it")
+    ends = "finishes it, or undoes it if the spec was put back" if first.command == "apply" else "continues it"
+    return printable(f"{what}; `alb-reconcile {first.command} {Path(first.spec_folder, first.spec_file)}` {ends}")
 
 
 def _is_left(step: Step, undone: Iterable[StepRecord]) -> bool:

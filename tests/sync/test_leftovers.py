@@ -22,7 +22,7 @@ STEPS = [Step("update", GROUP, "arn:tg"), Step("create", GATEWAY)]
 NOT_BEGUN = StepRecord("replace:internet_gateway.main@igw-1", "replace", how="skipped")
 SKIPPED = StepRecord("create:internet_gateway.main", "create", how="skipped")
 SEEN = made(spec_file="cut.yaml")
-GOES_ON = "; `alb-reconcile apply shop.yaml` continues it"
+GOES_ON = "; `alb-reconcile apply shop.yaml` finishes it, or undoes it if the spec was put back"
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,20 @@ def test_what_a_roll_has_left_isnt_somebodys_doing(hand: Hand, spec: Spec) -> No
     assert "a duplicate at its address: the spec has changed" in ending.selection.withheld.values()
 
 
+def test_what_a_roll_that_was_given_up_has_left_isnt_drift(hand: Hand, spec: Spec) -> None:
+    """The new instance of an address whose old one the spec names again."""
+    faults = Faults(hand.world)
+    faults.refuse("deregister_targets", "UnauthorizedOperation", times=20)
+    assert hand.world.apply(with_image(spec, LINUX_2)).failures
+    faults.refusals.clear()
+    spec["sync"] = {"correct": ["delete"]}
+    ending = hand.world.sync(spec)
+    assert {str(address).partition(".")[0] for address in left(ending)} == {"instance", "registration"}
+    assert set(left(ending).values()) == {"spec"}
+    assert not hand.world.apply(spec).failures
+    assert not left(hand.world.sync(spec))
+
+
 def test_a_copy_with_all_tags_is_drift(hand: Hand, spec: Spec) -> None:
     (old,) = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"]
     copied = {"ResourceType": "security-group", "Tags": old["Tags"]}
