@@ -56,7 +56,7 @@ def plan(options: PlanOptions) -> ExitCode:
 
 def _each(options: PlanOptions) -> ExitCode:
     pending, refused = False, False
-    stacks = load_stacks(options.specs, options.loading, options.policy)
+    stacks = load_stacks(options.specs, options.loading, options.policy, warn=True)
     for stack in stacks:
         target = stack.target(destroy=options.destroy)
         planned, refusal, endpoint = with_stack(options.connection, target, _plan, options)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from alb_reconcile.api.applying import carry_out, code_of, holding, refuse_blocked
 from alb_reconcile.api.serving import unready, urls
@@ -65,7 +65,7 @@ def apply(options: ApplyOptions) -> ExitCode:
     options.output.narrate(yes=options.yes)
     if options.plan and len(chosen_specs(options.specs)) > 1:
         raise UsageError("--plan holds the plan of one spec: name one SPEC")
-    stacks = load_stacks(options.specs, options.loading, options.policy)
+    stacks = load_stacks(options.specs, options.loading, options.policy, warn=True)
     targets = [stack.target() for stack in stacks]
     return _each(targets, _apply, options)
 
@@ -265,15 +265,11 @@ def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
 
 def _compare(file: str, made: Plan) -> None:
     wanted = made.to_json()
-    try:
-        saved = read_start(file, max(len(wanted.encode()) + 3, _LARGEST)).decode("utf-8").rstrip("\r\n")
+    try:  # a larger one is another plan
+        saved = read_start(file, max(len(wanted.encode()) + 3, 1 << 24)).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}") from None
     if saved != wanted:
         text = "is stale: the spec or the account has changed since; nothing was changed. Plan again"
         why = [f"the plan in {file} {text} ({summarize(made)})", *differing_steps(saved, wanted)]
         raise RefusedError("\n  ".join(why))
-
-
-_LARGEST: Final = 1 << 24
-"""Bytes of a saved plan that are read at least: a larger one is another plan."""

@@ -52,17 +52,19 @@ def chosen_specs(places: Sequence[str]) -> list[str]:
     return find_specs(places or [USUAL])
 
 
-def load_stacks(files: Sequence[str], options: LoadingOptions, policy: str | None = None) -> list[Stack]:
-    """All specs, under the policy of `--policy` too, before AWS is asked anything. Raises SpecError, UsageError."""
+def load_stacks(
+    files: Sequence[str], options: LoadingOptions, policy: str | None = None, *, warn: bool = False
+) -> list[Stack]:
+    """All specs, under the policy of `--policy` too, before AWS is asked anything. `warn` prints their warnings. Raises SpecError, UsageError."""
     further = load_further_policy(policy, options)
     loaded: list[Stack] = []
     seen: dict[tuple[str, str | None], str] = {}
     for file in chosen_specs(files):
         stack = load_in_region(file, options)
         refuse_twins(stack, seen)
-        for warning in stack.warnings:
+        for warning in stack.warnings if warn else ():
             complain(warning.render(file))
-        annotate_problems(file, stack.warnings)
+        annotate_problems(file, stack.warnings if warn else ())
         loaded.append(replace(stack, policy=stack.policy.tighten(further)))
     return loaded
 
