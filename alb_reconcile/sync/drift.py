@@ -150,11 +150,11 @@ class _Judge:
         found = step.observed
         if found is None:
             return "drift"
-        if (
-            step.reason == DUPLICATE
-        ):  # a roll that isn't finished, or was given up, has left it, or somebody has copied the other one
+        if step.reason == DUPLICATE:
+            # a roll that isn't finished, or was given up, has left it, or somebody has copied the other one
             is_finished = {tag.partition(" ")[0] for tag in self.applied} == {self.whole}
-            return self._compare(self.desired[found.address], found) if is_finished else "spec"
+            wanted = self.desired[found.address]  # what has no tags of its own follows
+            return "spec" if not is_finished else "drift" if wanted.carrier else self._compare(wanted, found)
         if found.owner == self.plan.stack and found.state.service:
             wanted = self.desired.get(found.address)
             return self._compare(wanted, found) if wanted else "spec"
