@@ -153,8 +153,8 @@ class _Judge:
         if step.reason == DUPLICATE:
             # a roll that isn't finished, or was given up, has left it, or somebody has copied the other one
             is_finished = {tag.partition(" ")[0] for tag in self.applied} == {self.whole}
-            wanted = self.desired[found.address]  # what has no tags of its own follows
-            return "spec" if not is_finished else "drift" if wanted.carrier else self._compare(wanted, found)
+            entry = self.desired[found.address]  # what has no tags of its own follows
+            return "spec" if not is_finished else "drift" if entry.carrier else self._compare(entry, found)
         if found.owner == self.plan.stack and found.state.service:
             wanted = self.desired.get(found.address)
             return self._compare(wanted, found) if wanted else "spec"
