@@ -152,10 +152,10 @@ class _Judge:
         if found is None:
             return "drift"
         if step.reason == DUPLICATE:
-            # a roll that isn't finished, or was given up, has left it; or somebody has copied the other one
-            wanted = self.desired.get(found.address) if tags.SPEC in found.tags else None
-            is_alike = wanted is None or self._compare(wanted, found) == "drift"
-            return "drift" if is_alike and {tag.partition(" ")[0] for tag in self.applied} == {self.whole} else "spec"
+            # a roll that isn't finished, or was given up, has left it, or somebody has copied the other one
+            is_finished = {tag.partition(" ")[0] for tag in self.applied} == {self.whole}
+            entry = self.desired[found.address]  # what has no tags of its own follows
+            return "spec" if not is_finished else "drift" if entry.carrier else self._compare(entry, found)
         if found.owner == self.plan.stack and found.state.service:
             wanted = self.desired.get(found.address)
             return self._compare(wanted, found) if wanted else "spec"
