@@ -89,9 +89,10 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
             continue
         decision = decisions.desired.get(item.address)
         for direction in ("ingress", "egress"):
-            if decision and getattr(decision.state, direction) is not None:
-                continue  # of declared ones `own_by_id` tells
-            sources = {rule.source for rule in getattr(state, direction) or ()}
+            kept = getattr(decision.state, direction) if decision else None
+            sources = {rule.source for rule in (getattr(state, direction) if kept is None else kept) or ()}
+            if decision:  # of declared ones `own_by_id` tells
+                sources -= {rule.source for rule in getattr(decision.desired.state, direction) or ()}
             problems += [
                 f"{going[known]}: {known} can't be deleted, since security_group.{item.address.name} keeps a rule that names it: the spec "
                 f"doesn't manage that rule; declare the {direction} of that group, or revoke the rule by hand"
