@@ -11,6 +11,7 @@ from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.elastic_ip import Holder
 from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
 from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.nat_gateway import NatGateway
 from alb_reconcile.kinds.route_table import Associations
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.model.abilities import action_of
@@ -60,6 +61,8 @@ class Scene:
     """By the id of their group."""
     actions: Mapping[str, Action] = field(default_factory=dict)
     """Of listeners and rules, by ARN."""
+    gateways: Collection[Observed] = ()
+    """NAT gateways."""
     ports: Mapping[str, Collection[int]] = field(default_factory=dict)
     """Of each load balancer's listeners, by its ARN."""
     _bound: dict[Address, tuple[int, Any]] = field(default_factory=dict)
@@ -259,11 +262,25 @@ def _elastic_ip(desired: Desired, item: Candidate, scene: Scene) -> Evidence | N
         for _, state in each_of(scene.desired.values(), ElasticIpAssociation)
         if state.elastic_ip == desired.address and isinstance(state.instance, Address)
     ]
-    return (
-        _both(plain.words if plain and plain.named else "", f"its association with {held}")
-        if held and held in users
-        else plain
-    )
+    name = plain.words if plain and plain.named else ""
+    if held and held in users:
+        return _both(name, f"its association with {held}")
+    return _both(name, f"its NAT gateway {known}") if (known := _gateway_of(desired, item, scene)) else plain
+
+
+def _gateway_of(desired: Desired, item: Candidate, scene: Scene) -> str:
+    """The NAT gateway that has an address, where the spec gives it to one of the same subnet."""
+    entries = [
+        (scene.ids.get(entry.address), scene.bound(entry).subnet)
+        for entry, state in each_of(scene.desired.values(), NatGateway)
+        if state.elastic_ip == desired.address
+    ]
+    for there, state in each_of(scene.gateways, NatGateway):
+        if state.elastic_ip == item.found.id and any(
+            subnet == state.subnet and known in (None, there.id) for known, subnet in entries
+        ):
+            return there.id
+    return ""
 
 
 def _load_balancer(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:

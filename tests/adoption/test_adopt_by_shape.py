@@ -10,6 +10,8 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper, by_address, keeper, our_tags
 from tests.harness import Spec, World, demo
+from tests.kinds.hand import edited
+from tests.kinds.test_nat_gateway import ZONAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,3 +144,22 @@ def test_an_address_is_the_one_that_its_instance_has() -> None:
         assert set(addresses.values()) <= set(by_address(found).values())
         assert not found.missing
         assert world.plan(spec | {"stack": "demo"}).is_empty
+
+
+def test_an_elastic_ip_is_recognised_by_the_nat_gateway_that_has_it() -> None:
+    """Found: nothing was found for either, and `apply` would have made a second way out with another address."""
+    spec = {**ZONAL, "elastic_ips": {"one": {}}}
+    with keeper() as (world, keep):
+        ids = _made_nameless(world, keep, spec)
+        found = keep.adopt({**spec, "stack": "network"})
+        assert by_address(found) == ids
+        assert world.plan({**spec, "stack": "network"}).is_empty
+
+
+def test_two_gateways_in_a_subnet_are_told_apart_by_nobody() -> None:
+    gateways = {name: {"subnet": "public-a", "elastic_ip": name} for name in ("one", "two")}
+    spec = {**edited(ZONAL, "nat_gateways", gateways), "route_tables": {}}
+    with keeper() as (world, keep):
+        _made_nameless(world, keep, spec)
+        with pytest.raises(RefusedError, match=r"elastic_ip.one could be eipalloc-\w+ by its NAT gateway nat-"):
+            keep.look({**spec, "stack": "network"})

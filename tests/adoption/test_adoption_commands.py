@@ -244,3 +244,13 @@ def test_no_changes_isnt_the_last_word_while_nobody_has_applied_the_spec(
     assert "run alb-reconcile apply demo.yaml once" in err
     assert _run(capsys, "apply", "demo.yaml", "--no-wait")[0] == 0
     assert "once" not in _run(capsys, "plan", "demo.yaml")[2]
+
+
+def test_what_is_handed_over_is_told_with_its_ids(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = demo()
+    spec["security_groups"]["old"] = {"description": "for another stack"}
+    account.converge(spec)
+    (old,) = (item.id for item in account.plan(spec).live if str(item.address) == "security_group.old")
+    out = _run(capsys, "release", "demo.yaml", "security_group.old")[1]
+    assert f"If another spec is to have it: alb-reconcile adopt SPEC security_group.old={old}\n" in out
+    assert "adopt SPEC" not in _run(capsys, "release", "demo.yaml", "instances.web")[1], "the spec still declares them"

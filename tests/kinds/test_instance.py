@@ -163,7 +163,7 @@ def test_protection_outlives_its_entry(hand: Hand) -> None:
     with pytest.raises(RefusedError, match=r"instance\.web-1 .* is protected by prevent_destroy"):
         hand.world.plan(gone)
     hand.make(edited(demo(), "instances/web/prevent_destroy", False))
-    hand.make(gone)
+    hand.make(gone, allow={"empty-target-group": 1})
 
 
 def test_a_stopped_instance_is_started(hand: Hand) -> None:
@@ -184,7 +184,7 @@ def test_a_stopping_instance_is_started_once_it_has_stopped(hand: Hand) -> None:
 def test_instances_that_the_spec_stops_leave_their_group_first_and_are_stopped(hand: Hand) -> None:
     hand.make(demo())
     stopped = edited(demo(), "instances/web/state", "stopped")
-    hand.make(stopped)
+    hand.make(stopped, allow={"empty-target-group": 1})
     left = {
         params["Targets"][0]["Id"]: index
         for index, (name, params) in enumerate(hand.world.log)

@@ -162,7 +162,7 @@ def test_it_is_on_again_after_a_run_that_was_cut_short(hand: Hand, faults: Fault
         hand.make(spec)
     other = edited(spec, "instances/web/state", "stopped")
     faults.refuse("modify_instance_attribute", "InternalError", times=9, after="stop_instances")
-    assert hand.world.apply(other, allow={"lift-protection": 1}).failures
+    assert hand.world.apply(other, allow={"lift-protection": 1, "empty-target-group": 1}).failures
     faults.refusals.clear()
     hand.make(other)
     found = hand.ec2.describe_instance_attribute(InstanceId=hand[WEB_1], Attribute="disableApiStop")

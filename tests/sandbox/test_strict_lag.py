@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
+from moto.ec2.models.vpcs import VPC
 
 from tests.sandbox.strict_world import Network, refused
 
@@ -62,6 +64,20 @@ def test_what_is_deleted_is_still_seen(lagging: Network, ec2: Any, clock: Virtua
     clock.advance(30)
     with refused("InvalidGroup.NotFound"):
         ec2.describe_security_groups(GroupIds=[lagging.group])
+
+
+def test_what_nobody_can_see_any_more_takes_no_room(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
+    """moto keeps whatever it has made; what is looked back to is made each time."""
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    clock.advance(40)
+    assert ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+    ec2.delete_vpc(VpcId=vpc)
+    clock.advance(20)
+    assert ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+    clock.advance(20)
+    ec2.create_tags(Resources=[lagging.vpc], Tags=[{"Key": "owner", "Value": "me"}])
+    gc.collect()
+    assert not [item for item in gc.get_objects() if isinstance(item, VPC) and item.id == vpc]
 
 
 def test_changes_are_not_seen_yet(lagging: Network, ec2: Any, clock: VirtualClock) -> None:

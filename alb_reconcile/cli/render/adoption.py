@@ -78,6 +78,13 @@ def release_text(found: Release, style: Style) -> str:
     lines += ["", *_notes(found.notes, style)]
     if found.preview is not None:
         lines += _preview("With the spec as it is, the next apply would do this:", found.preview, style)
+    handed = [
+        f"{item.address}={item.id}"
+        for item in found.taggings
+        if not (found.whole or item.address in found.target.desired or found.found[item.id].state.parent)
+    ]
+    if handed:
+        lines.append(f"If another spec is to have it: alb-reconcile adopt SPEC {' '.join(handed)}")
     lines.append("Releasing removes alb-reconcile's tags and changes nothing else: nothing is stopped or deleted.")
     return "\n".join(lines)
 

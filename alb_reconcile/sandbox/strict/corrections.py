@@ -3,11 +3,12 @@
 from typing import Any
 
 from moto.core import errors
+from moto.core.common_models import BaseModel
 from moto.ec2 import utils
 from moto.ec2.models import security_groups
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.route_tables import Route
-from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
@@ -86,10 +87,39 @@ def own_tags(self: Any) -> list[dict[str, str]]:
     return [{"resource_id": self.id, "key": key, "value": value, "resource_type": kind} for key, value in held.items()]
 
 
+def filters_by_class() -> property:
+    """moto gives each object a dictionary of its own methods, which each copy of an account would have to write and to read."""
+    names: dict[str, str] = {}
+
+    def look(self: Any) -> dict[str, Any]:
+        return {key: getattr(self, name) for key, name in names.items()}
+
+    def put(_: Any, methods: dict[str, Any]) -> None:
+        if not names:
+            names.update({key: method.__name__ for key, method in methods.items()})
+
+    return property(look, put)
+
+
+_track = BaseModel.__new__
+
+
+def track(cls: Any, *args: Any, **options: Any) -> Any:
+    """moto keeps all that it ever makes, and what copies are made of, for a page that the sandbox doesn't have; S3 needs it to clean up."""
+    if cls.__module__.startswith(("moto.ec2.", "moto.elbv2.")):
+        return super(BaseModel, cls).__new__(cls)
+    return _track(cls, *args, **options)
+
+
+_FILTERS = [(kind, "filters", filters_by_class()) for kind in (SecurityGroup, SecurityGroupRule)]
+
+
 def patches() -> list[tuple[Any, str, Any]]:
     return [
         (SecurityGroupRule, "__eq__", same_rule),
         (SecurityGroupRule, "description", property(rule_description)),
+        (BaseModel, "__new__", track),
+        *_FILTERS,
         (Route, "state", property(route_state)),
         (TaggedEC2Resource, "get_tags", own_tags),
         (utils, "is_filter_matching", filter_matches),

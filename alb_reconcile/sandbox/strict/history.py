@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 from moto.ec2.models import EC2Backend
@@ -15,6 +16,8 @@ from .world import World
 
 # Large, and never changed by a request that the sandbox knows.
 SHARED = ("amis", "snapshots", "managed_prefix_lists")
+# IAM's own objects, and what never changes.
+AS_THEY_ARE = (InstanceProfile, IPv4Address, IPv4Network, IPv6Address, IPv6Network)
 
 
 class History:
@@ -50,21 +53,23 @@ class Copy:
     def __init__(self, world: World) -> None:
         ec2, elb = world.ec2, world.elb
         self._shared = {name: getattr(ec2, name) for name in SHARED}
-        self._profiles: list[InstanceProfile] = []
+        self._kept: list[Any] = []
         stream = io.BytesIO()
         pickler = pickle.Pickler(stream, pickle.HIGHEST_PROTOCOL)
-        pickler.dispatch_table = copyreg.dispatch_table | {EC2Backend: _without_shared, InstanceProfile: self._keep}
+        pickler.dispatch_table = (
+            copyreg.dispatch_table | {EC2Backend: _without_shared} | dict.fromkeys(AS_THEY_ARE, self._keep)
+        )
         pickler.dump((ec2, elb))
         self._pickled = stream.getvalue()
 
-    def _keep(self, profile: InstanceProfile) -> tuple[Callable[[int], Any], tuple[int]]:
-        """IAM's own object."""
-        self._profiles.append(profile)
-        return _profile, (len(self._profiles) - 1,)
+    def _keep(self, item: Any) -> tuple[Callable[[int], Any], tuple[int]]:
+        """The object itself."""
+        self._kept.append(item)
+        return _item, (len(self._kept) - 1,)
 
     def make(self) -> tuple[Any, Any]:
         """Backends that are as those were."""
-        ec2, elb = _Unpickler(self._pickled, self._profiles).load()
+        ec2, elb = _Unpickler(self._pickled, self._kept).load()
         vars(ec2).update(self._shared)
         return ec2, elb
 
@@ -79,19 +84,19 @@ def _without_shared(backend: EC2Backend) -> tuple[Any, ...]:
     return copyreg.__newobj__, (type(backend),), state  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
-def _profile(number: int) -> Any:
-    """Stands in pickles for what gives back an instance profile."""
+def _item(number: int) -> Any:
+    """Stands in pickles for what gives back an object that is kept as it is."""
     raise NotImplementedError(number)
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, pickled: bytes, profiles: list[InstanceProfile]) -> None:
+    def __init__(self, pickled: bytes, kept: list[Any]) -> None:
         super().__init__(io.BytesIO(pickled))
-        self._profiles = profiles
+        self._kept = kept
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == (__name__, _profile.__name__):
-            return self._profiles.__getitem__
+        if (module, name) == (__name__, _item.__name__):
+            return self._kept.__getitem__
         return super().find_class(module, name)
 
 
