@@ -238,10 +238,7 @@ def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, r
     told = [line for line in run("status", FILE) if new in line]
     assert all(line.endswith("; apply keeps it and waits until it is healthy") for line in told), told
     run(*APPLY, spec=spec)  # what that run left is nobody's drift
-    assert sorted(re.sub(r" i-\S+", "", line.strip()) for line in run("history", FILE) if "✓" in line) == [
-        "✓ delete instance.web-1 (a duplicate at its address)",
-        "✓ delete registration.web/web-1:80 (a duplicate at its address)",
-    ]
+    assert not [line for line in run("history", FILE) if "✓" in line]
     account.client("ec2").terminate_instances(InstanceIds=[old, new])
     account.clock.advance(3600)
     run("status", FILE, spec=rolled)

@@ -134,7 +134,7 @@ class KeyPairKind(Ec2Kind[KeyPair]):
             if tags.identity(desired, run.stack).items() <= tags.from_list(row.get("Tags")).items():
                 return str(row["KeyPairId"])
         raise RefusedError(
-            f'{desired.address}: there is a key pair named "{wanted.name}" outside this stack; choose another name ({error.code})'
+            f'there is a key pair named "{wanted.name}" outside this stack; choose another name ({error.code})'
         )
 
     async def update(self, run: Run, wanted: KeyPair, observed: Observed, fields: frozenset[str]) -> None:

@@ -185,7 +185,7 @@ class LogBucketKind(Kind[LogBucket]):
                 found = tags.from_list(run.tag_list(desired))
                 await change_bucket_tags(run.aws, name, found)
         if not tags.identity(desired, run.stack).items() <= found.items():
-            raise RefusedError(f"{desired.address}: {_TAKEN.format(name)}; choose another name, or adopt it")
+            raise RefusedError(f"{_TAKEN.format(name)}; choose another name, or adopt it")
         fields = frozenset(
             {"log_delivery", "block_public_access"} | ({"expiration_days"} if wanted.expiration_days else set())
         )
@@ -266,7 +266,7 @@ async def _make(run: Run, name: str, desired: Desired) -> None:
     except AwsError as error:
         if error.code == "BucketAlreadyExists":
             raise RefusedError(
-                f'{desired.address}: another account has a bucket named "{name}"; give the entry a name of its own'
+                f'another account has a bucket named "{name}"; give the entry a name of its own'
             ) from None
         if error.code != "BucketAlreadyOwnedByYou":  # an earlier attempt, whose reply was lost
             raise

@@ -193,7 +193,7 @@ class RuleKind(Kind[Rule]):
         found = await repeat_until(run.aws, read, bool, waits.LAG)
         if not found:
             raise RefusedError(
-                f"{desired.address}: priority {wanted.priority} was taken meanwhile by a rule outside this stack; run again ({error.code})"
+                f"priority {wanted.priority} was taken meanwhile by a rule outside this stack; run again ({error.code})"
             )
         return found
 

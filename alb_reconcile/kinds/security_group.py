@@ -98,7 +98,7 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
             if tags.identity(desired, run.stack).items() <= tags.from_list(group.get("Tags")).items():
                 return str(group["GroupId"])
         raise RefusedError(
-            f'{desired.address}: {wanted.vpc} has a security group named "{name}" outside this stack; choose another name ({error.code})'
+            f'{wanted.vpc} has a security group named "{name}" outside this stack; choose another name ({error.code})'
         )
 
     async def update(self, run: Run, wanted: SecurityGroup, observed: Observed, fields: frozenset[str]) -> None:

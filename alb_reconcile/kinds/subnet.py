@@ -291,7 +291,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             if (subnet.get("CidrBlock") or None) == wanted.cidr_block:
                 return str(subnet["SubnetId"])
         raise RefusedError(
-            f"{desired.address}: {wanted.cidr_block or 'its range'} overlaps a subnet in {wanted.vpc} outside this stack; adopt it if it is meant, or choose a free range ({error.code})"
+            f"{wanted.cidr_block or 'its range'} overlaps a subnet in {wanted.vpc} outside this stack; adopt it if it is meant, or choose a free range ({error.code})"
         )
 
     async def update(self, run: Run, wanted: Subnet, observed: Observed, fields: frozenset[str]) -> None:

@@ -227,7 +227,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
             if is_same and _state(row) != "deleting":
                 return str(row["VpcEndpointId"])
         raise RefusedError(
-            f"{desired.address}: {wanted.vpc} has an endpoint for {wanted.leads_to} outside this stack; adopt it, or delete it ({error.code}: {error.message})"
+            f"{wanted.vpc} has an endpoint for {wanted.leads_to} outside this stack; adopt it, or delete it ({error.code}: {error.message})"
         ) from None
 
     async def update(self, run: Run, wanted: VpcEndpoint, observed: Observed, fields: frozenset[str]) -> None:
