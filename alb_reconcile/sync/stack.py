@@ -75,7 +75,7 @@ class Survey:
 
     def at_rest(self) -> "Ending":
         """How it ends where nothing is done."""
-        nobody, some = find_ill(self.planned.discovery.resources)
+        nobody, some = find_ill(self.planned.discovery.resources, self.planned.target.desired)
         return Ending(self.selection, problems=(*nobody, *self.outage), not_ready=some, notes=self.notes)
 
 
@@ -172,7 +172,7 @@ async def correct(
     last = rest(applied.found)
     is_told = last.is_applied or (goal.is_applied(applied.found) and not warnings)
     last = replace(last, is_applied=is_told, warning="; ".join(warnings))
-    nobody, some = find_ill(applied.found.discovery.resources)
+    nobody, some = find_ill(applied.found.discovery.resources, applied.found.target.desired)
     problems = (*(f"not healthy: {item}" for item in applied.problems), *nobody, *last.outage)
     ended = "; ".join(text for text in seen.outage if text not in last.outage)
     before = [f"when this round began: {ended}. {HINT}"] if ended else []

@@ -86,6 +86,17 @@ def test_that_somebody_stopped_them_is_an_outage_where_status_calls_it_one(
     assert any("serves nobody" in line for line in not_ready(*found)) == is_down
 
 
+@pytest.mark.parametrize("state", ["stopped", "any"])
+def test_that_the_spec_lets_them_be_stopped_is_no_failure(hand: Hand, spec: Spec, state: str) -> None:
+    """A service that is off at night must not call somebody each round."""
+    spec["instances"]["web"]["state"] = state
+    hand.make(spec, allow={"empty-target-group": 1})
+    hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"], hand["instance.web-2"]])
+    hand.wait(90)
+    ending = hand.world.sync(spec)
+    assert (ending.problems, ending.not_ready) == ((), ())
+
+
 def test_a_group_without_requests_may_be_ill(hand: Hand, spec: Spec) -> None:
     spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"fixed_response": {"status_code": 503}}
     hand.make(spec)
