@@ -179,8 +179,7 @@ async def change_volumes(run: Run, wanted: Any, instance: str, has: Attached, fi
     for device, path, disk in disks:
         if disk.get("persistent") and device not in has.ids:
             continue  # it comes as it is to be
-        changed = {name: disk[key] for key, name in _CHANGED.items() if f"{path}.{key}" in fields}
-        if changed:
+        if changed := _said_anew(disk, {key for key in _CHANGED if f"{path}.{key}" in fields}):
             await modify(run, has.ids[device], changed)
         if f"{path}.delete_on_termination" in fields:
             kept.append({"DeviceName": device, "Ebs": {"DeleteOnTermination": disk["delete_on_termination"]}})
@@ -225,7 +224,14 @@ async def modify(run: Run, volume: str, changed: Mapping[str, Any]) -> None:
 
 def changes_of(disk: Disk, volume: Row) -> dict[str, Any]:
     """What ModifyVolume has to change of a volume, as AWS describes it."""
-    return {_CHANGED[key]: disk[key] for key in _CHANGED if disk.get(key) not in (None, volume.get(_SHOWN[key]))}
+    return _said_anew(disk, {key for key in _CHANGED if disk.get(key) not in (None, volume.get(_SHOWN[key]))})
+
+
+def _said_anew(disk: Disk, changed: set[str]) -> dict[str, Any]:
+    """Parameters of ModifyVolume. With another type a volume gets that type's default speed, unless the call says it."""
+    if "volume_type" in changed:
+        changed |= {key for key in ("iops", "throughput") if disk.get(key) is not None}
+    return {name: disk[key] for key, name in _CHANGED.items() if key in changed}
 
 
 async def _modifications(run: Run, volumes: Iterable[str]) -> dict[str, Row]:

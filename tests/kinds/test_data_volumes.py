@@ -53,6 +53,13 @@ def test_one_grows_and_changes_its_type_and_speed_in_one_call(hand: Hand) -> Non
     assert (volume(hand)["VolumeId"], volume(hand)["Size"], volume(hand)["Iops"]) == (before, 20, 500)
 
 
+def test_one_that_changes_its_type_alone_keeps_its_speed(hand: Hand) -> None:
+    """Found: with another type AWS gives a volume 3,000 IOPS, unless the call says more."""
+    hand.make(with_logs(iops=4000))
+    hand.make(with_logs(iops=4000, volume_type="io1"))
+    assert (volume(hand)["VolumeType"], volume(hand)["Iops"]) == ("io1", 4000)
+
+
 def test_the_root_disk_grows_as_well(hand: Hand) -> None:
     hand.make(web(root_volume={"volume_size": 20}))
     assert hand.make(web(root_volume={"volume_size": 30})).writes == {"modify_volume": 2, "create_tags": 1}

@@ -80,6 +80,12 @@ def test_it_grows_and_changes_in_place(hand: Hand) -> None:
     assert hand.make(spec).writes.keys() == {"modify_volume", "create_tags"}
 
 
+def test_one_that_changes_its_type_alone_keeps_its_speed(hand: Hand) -> None:
+    hand.make(kept(iops=4000))
+    hand.make(kept(iops=4000, volume_type="io1"))
+    assert (volumes(hand)[ONE]["VolumeType"], volumes(hand)[ONE]["Iops"]) == ("io1", 4000)
+
+
 def test_it_comes_to_an_instance_that_there_is(hand: Hand) -> None:
     spec = edited(kept(), "instances/web/data_volumes", None)
     hand.make(spec)
