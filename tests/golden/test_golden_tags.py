@@ -37,7 +37,7 @@ def test_adoption(scene: Scene) -> None:
     )
     scene.note(f"somebody makes two VPCs of that name, {vpcs[0]} and {vpcs[1]}")
     scene.note("and in the first a subnet and a security group")
-    ec2.create_subnet(VpcId=vpcs[0], CidrBlock="10.7.1.0/24", AvailabilityZone="us-east-1a")
+    subnet = ec2.create_subnet(VpcId=vpcs[0], CidrBlock="10.7.1.0/24", AvailabilityZone="us-east-1a")["Subnet"]
     ec2.create_security_group(
         VpcId=vpcs[0], GroupName="web", Description="web",
         TagSpecifications=named("security-group", "shop-web"),
@@ -56,6 +56,11 @@ def test_adoption(scene: Scene) -> None:
     scene.run("adopt", "--yes", "--format", "json", "shop.yaml")
     scene.run("sync", "shop.yaml")
     scene.run("plan", "shop.yaml")
+    scene.note("somebody removes the tags of the subnet")
+    ours = ("alb-reconcile:stack", "alb-reconcile:address")
+    ec2.delete_tags(Resources=[subnet["SubnetId"]], Tags=[{"Key": key} for key in ours])
+    scene.run("plan", "shop.yaml")
+    scene.run("adopt", "--yes", "shop.yaml")
     scene.run("move", "shop.yaml", "security_group.web", "security_group.api")
     scene.write("shop.yaml", SHOP.replace("  web:", "  api:"))
     scene.run("move", "--yes", "shop.yaml", "security_group.none", "security_group.api")
