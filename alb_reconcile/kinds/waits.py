@@ -13,7 +13,7 @@ Codes = Mapping[str, float]
 
 LAG: Final = 120.0
 """Seconds for which a read may still show what was before."""
-EARLIER_RUN: Final = 60.0
+EARLIER_RUN: Final = 60
 """Seconds from the beginning of a run for which a read may show what was before an earlier run's last call, where capacity hangs on it."""
 _NEW: Final = 300.0
 """Seconds for which a resource that we have just created may be unknown to other calls (EC2, eventual consistency)."""

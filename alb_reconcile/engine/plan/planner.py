@@ -29,6 +29,7 @@ from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
+from alb_reconcile.kinds.waits import EARLIER_RUN
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of, remark, settle
 from alb_reconcile.model.address import Address
@@ -129,8 +130,8 @@ def _make_plan(
         total=sum(item.owner == stack for item in decisions.live),
         seconds=longest(steps, lambda step: step.seconds),
         takes=(
-            longest(steps, lambda step: step.seconds + step.takes[0]),
-            longest(steps, lambda step: step.seconds + step.takes[1]),
+            longest(steps, lambda step: step.seconds + step.takes[0], EARLIER_RUN),
+            longest(steps, lambda step: step.seconds + step.takes[1], EARLIER_RUN),
         ),
     )
     upheaval = "" if options.destroy else limits.find_upheaval(plan)

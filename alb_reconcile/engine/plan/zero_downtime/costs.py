@@ -11,7 +11,7 @@ from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Properties
-from alb_reconcile.model.steps import Register, Shift, TakeOver
+from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 
 _INTERVAL: Final = 30
 _DELAY: Final = 300
@@ -99,12 +99,13 @@ def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> 
     return {key: value for part in parts for key, value in part.items()}
 
 
-def longest(steps: Iterable[Step], seconds: Callable[[Step], int]) -> int:
-    """The seconds along the longest chain of steps, which are in an order that keeps `needs`."""
+def longest(steps: Iterable[Step], seconds: Callable[[Step], int], departing: int = 0) -> int:
+    """The seconds along the longest chain of steps, which are in an order that keeps `needs`. Before `departing` nobody leaves
+    whom others must outnumber."""
     ends: dict[str, int] = {}
     begins: dict[str, int] = {}
     for step in steps:
         earlier = (begins[key] if key in step.announced else ends[key] for key in step.needs)
         begins[step.key] = max(earlier, default=0)
-        ends[step.key] = begins[step.key] + seconds(step)
+        ends[step.key] = max(begins[step.key], departing if step.detail(Deregister).least else 0) + seconds(step)
     return max(ends.values(), default=0)
