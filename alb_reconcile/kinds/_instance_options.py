@@ -140,10 +140,13 @@ def primary_interface(row: Row) -> Row:
 
 def _has_public_address(row: Row, interface: Row) -> bool | None:
     """Whether AWS has given it one of its own. A stopped instance has none, and an Elastic IP address hides it."""
-    if row["State"]["Name"] != "running" or not interface:
-        return None
-    owner = (interface.get("Association") or {}).get("IpOwnerId")
-    return owner == "amazon" if owner in (None, "amazon") else None
+    is_shown = row["State"]["Name"] == "running" and interface and not has_elastic_ip(interface)
+    return bool(interface.get("Association")) if is_shown else None
+
+
+def has_elastic_ip(interface: Row) -> bool:
+    """Whether its public address is of an account. Such a one stays while the instance is stopped."""
+    return bool((interface.get("Association") or {}).get("IpOwnerId", "amazon") != "amazon")
 
 
 def attributes(wanted: Any) -> str:
@@ -180,15 +183,12 @@ async def read_credits(aws: Aws, instances: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def unshown(wanted: Any, found: Any) -> dict[str, Any]:
-    """Of these, what a comparison has to leave out: what AWS doesn't show of that instance."""
-    names = (
-        *(item.field for item in (METADATA, *OPTIONS)),
-        "private_ip_address",
-        "ipv6_address_count",
-        "source_dest_check",
-    )
-    names = (*names, "ebs_optimized", "associate_public_ip_address")
+def unshown(wanted: Any, found: Any, interface: Row) -> dict[str, Any]:
+    """Of these, what a comparison leaves out: what AWS doesn't show. One that starts is told anew whether to get a public address."""
+    names = {"private_ip_address", "ipv6_address_count", "source_dest_check", "ebs_optimized", METADATA.field}
+    names |= {item.field for item in OPTIONS}
+    if wanted.state != "running" or found.state != "stopped" or has_elastic_ip(interface):
+        names.add("associate_public_ip_address")
     return {name: None for name in names if getattr(wanted, name) is not None and getattr(found, name) is None}
 
 

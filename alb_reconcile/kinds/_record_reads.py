@@ -13,6 +13,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.aws.record_tags import REGION, RecordId, name_about, plain_name, read_about, registry_of, tags_in
+from alb_reconcile.kinds._instances import is_alive
 from alb_reconcile.kinds._rare import read_anyway
 from alb_reconcile.kinds._record_changes import PAGE, RecordSet, key_of, list_records, read_record
 from alb_reconcile.kinds._zones import Zone, every_zone, zones_meant
@@ -24,13 +25,8 @@ from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed
 
 _ROUTING: Final = (
-    "Region",
-    "GeoLocation",
-    "GeoProximityLocation",
-    "MultiValueAnswer",
-    "CidrRoutingConfig",
-    "TrafficPolicyInstanceId",
-)
+    "Region", "GeoLocation", "GeoProximityLocation", "MultiValueAnswer", "CidrRoutingConfig", "TrafficPolicyInstanceId",
+)  # fmt: skip
 """What says which of several record sets is the answer, but for weights and failover."""
 
 
@@ -68,11 +64,13 @@ def _declared(reader: Reader) -> list[Any]:
 
 
 async def _said_by_tags(reader: Reader) -> tuple[set[str], bool]:
-    """The zones of which the tags of the stack's resources say that it has records there; and whether it has such resources."""
+    """The zones of which the tags of the stack's resources say that it has records there; and whether it has such resources.
+    AWS shows for an hour which instances have ended."""
     rows, balancers = await asyncio.gather(read_anyway(reader), reader.load_balancers())
     found = [tags.from_list(row.get("Tags")) for row in rows]
     found += [item["Tags"] for item in balancers if reader.ours(item["Tags"])]
-    return {text for own in found for text in own.get(tags.ZONES, "").split()}, bool(found)
+    ended = [row for row in rows if "InstanceId" in row and not is_alive(row)]
+    return {text for own in found for text in own.get(tags.ZONES, "").split()}, len(found) > len(ended)
 
 
 async def _read_zone(reader: Reader, zone: Zone, texts: tuple[str, ...]) -> list[Rows]:

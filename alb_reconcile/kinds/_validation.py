@@ -156,7 +156,8 @@ async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Record
     made, marks = [item for item, row in wrong if row is None], {item.mark for item in records}
     known = set(before.split()[1:]) if before.split()[:1] == [zone.id] else set()
     if not before and len(wrong) < len(records):
-        known = await _made_for_others(run, arn, zone, {item.domain.lower() for item in records})
+        others = await _told_of_others(arn, records, await list_everywhere(run.aws))
+        known = {mark for part in others.values() if part[:1] == [zone.id] for mark in part[1:]}
     text = " ".join([zone.id, *sorted((known & marks) | {item.mark for item in made})])
     changes: list[Change] = []
     for item, row in wrong:
@@ -174,12 +175,12 @@ async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Record
         await change_records(run, zone.id, changes)
 
 
-async def _made_for_others(run: Run, arn: str, zone: Zone, domains: Set[str]) -> set[str]:
-    """The marks of records in a zone that this tool has made for other certificates of these names, whichever stack's."""
-    others = [item for item in (await list_everywhere(run.aws)).found if item.arn != arn and domains & item.names]
+async def _told_of_others(arn: str, records: Sequence[Record], everywhere: Everywhere) -> dict[str, list[str]]:
+    """By ARN, what the tag of other certificates of these names says, whichever stack's: the zone, and the marks of what was made."""
+    domains = {item.domain.lower() for item in records}
+    others = [item for item in everywhere.found if item.arn != arn and domains & item.names]
     found = await asyncio.gather(*(_tags_of(item) for item in others))
-    parts = (there.get(tags.VALIDATION, "").split() for there in found)
-    return {mark for part in parts if part[:1] == [zone.id] for mark in part[1:]}
+    return {item.arn: there.get(tags.VALIDATION, "").split() for item, there in zip(others, found, strict=True)}
 
 
 async def _tags_of(item: Listed) -> dict[str, str]:
@@ -210,8 +211,7 @@ async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequ
 
 
 async def _why_pending(run: Run, zone: Zone | None, records: Sequence[Record]) -> str:
-    minutes = waits.CERTIFICATE_ISSUED / 60
-    said = f"the certificate isn't issued after {minutes:.0f} min"
+    said = f"the certificate isn't issued after {waits.CERTIFICATE_ISSUED / 60:.0f} min"
     if zone is None:
         return f"{said}: ACM doesn't see {' and '.join(map(str, records))}; make {'it' if len(records) == 1 else 'them'}, or correct what is there, and run again"
     if wrong := await faults(run.aws, zone, records):
@@ -224,14 +224,16 @@ async def _why_pending(run: Run, zone: Zone | None, records: Sequence[Record]) -
 
 
 async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Record]) -> None:
-    """Delete the records of a zone that this tool has made for a certificate, as its tag says, and that no other certificate of
-    the account needs, in whichever region. Where a region can't be read, they stay, and the user is told."""
+    """Delete the records of a zone that this tool has made for a certificate, as its tag says, and that no other in any region
+    needs: one that is validated in another zone doesn't. Where a region can't be read, they stay, and the user is told."""
     zone, *marks = tag.split() or [""]
     own = [item for item in records if item.mark in marks]
     if not own:
         return
     everywhere = await list_everywhere(run.aws)
-    needed = await _needed(run, arn, everywhere)
+    others = await _told_of_others(arn, own, everywhere)
+    elsewhere = {other for other, part in others.items() if part and part[0] != zone}
+    needed = await _needed(run, {arn, *elsewhere}, everywhere)
     own = [item for item in own if item.domain.lower() not in needed]
     if own and everywhere.unread:
         where = ", ".join(f"{name} ({why})" for name, why in sorted(everywhere.unread.items()))
@@ -248,20 +250,18 @@ async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Record]
             await change_records(run, zone, [("DELETE", row) for row in there], wait=False)
 
 
-async def _needed(run: Run, arn: str, everywhere: Everywhere) -> set[str]:
+async def _needed(run: Run, without: Set[str], everywhere: Everywhere) -> set[str]:
     """The names that other certificates are validated for, without wildcards. A region whose certificates may only be listed is
     noted as unread."""
     found: set[str] = set()
     for item in everywhere.found:
         row = item.row
-        if item.arn == arn or item.arn in run.departed or row.get("Type") == "IMPORTED" or row.get("Status") in DEAD:
+        if item.arn in {*without, *run.departed} or row.get("Type") == "IMPORTED" or row.get("Status") in DEAD:
             continue
         found |= item.names
         if row.get("HasAdditionalSubjectAlternativeNames"):
             try:
-                told = await describe(item.aws, item.arn) or {}
+                found |= bare_names((await describe(item.aws, item.arn) or {}).get("SubjectAlternativeNames", ()))
             except AwsError as error:
                 everywhere.unread[item.aws.region] = error.code
-            else:
-                found |= bare_names(told.get("SubjectAlternativeNames", ()))
     return found

@@ -253,6 +253,14 @@ def test_one_that_takes_anothers_place_takes_its_record_along_in_the_end(hand: H
     assert cnames(home) == []
 
 
+def test_one_that_takes_anothers_place_in_another_zone_needs_no_record_in_the_former(hand: Hand) -> None:
+    zones()
+    before = api(domain_name="api.example.net", zone="Z0000TWO")
+    hand.make({**BARE, "certificates": {"api": before}})
+    hand.make({**BARE, "certificates": {"api": {**before, "zone": "Z0000ONE", "key_algorithm": "EC_prime256v1"}}})
+    assert (len(cnames("Z0000ONE")), cnames("Z0000TWO")) == (1, [])
+
+
 def test_a_record_that_a_certificate_of_another_region_needs_stays_until_that_goes_too(hand: Hand) -> None:
     zone_id = zone()
     spec = {**BARE, "certificates": {"api": api()}}

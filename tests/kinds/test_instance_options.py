@@ -108,6 +108,23 @@ def test_a_stopped_instance_has_no_public_address_and_needs_none(hand: Hand) -> 
     }
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_an_instance_that_starts_gets_the_public_address_that_the_spec_says_by_then(hand: Hand, wanted: bool) -> None:
+    hand.make(web(associate_public_ip_address=not wanted, state="stopped"))
+    hand.make(web(associate_public_ip_address=wanted))
+    assert [("PublicIpAddress" in row) for row in rows(hand)] == [wanted, wanted]
+
+
+def test_an_elastic_ip_address_stays_with_an_instance_that_starts(hand: Hand) -> None:
+    spec = web(associate_public_ip_address=True, elastic_ip=["a", "b"], state="stopped")
+    spec["elastic_ips"] = {"a": {}, "b": {}}
+    hand.make(spec)
+    addresses = [row["PublicIpAddress"] for row in rows(hand)]
+    result = hand.make(edited(spec, "instances/web/state", "running"))
+    assert "modify_network_interface_attribute" not in result.writes
+    assert [row["PublicIpAddress"] for row in rows(hand)] == addresses
+
+
 FIXED: dict[str, Any] = {"subnets": ["public-a"], "rollout": {"max_surge": 0, "max_unavailable": 1}}
 
 

@@ -186,6 +186,14 @@ def test_destroy_finds_all_whatever_is_left_of_the_stack(hand: Hand, names: Name
     assert names.rows() == {}
 
 
+def test_destroy_finds_records_beside_instances_that_ended_a_moment_ago(hand: Hand, names: Names) -> None:
+    """Found: AWS shows these, with their tags, for an hour; `destroy` took them for what tells which zones there are."""
+    hand.make({**demo(), **api()})
+    hand.make(api(), allow={"delete": 99, "delete-load-balancer": 1})
+    hand.world.destroy(api())
+    assert names.rows() == {}
+
+
 def test_credentials_without_a_right_to_look_destroy_the_rest(hand: Hand, names: Names, faults: Faults) -> None:
     hand.make(demo())
     faults.refuse("list_hosted_zones", "AccessDenied", times=9)

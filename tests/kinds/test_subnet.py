@@ -69,6 +69,7 @@ EXAMPLE = Example(
         "private_dns_name_options_on_launch.enable_resource_name_dns_aaaa_record": True,
     },
     others={"subnet.pooled": {"ipv6_ipam_pool_id": POOLS[2], "ipv6_netmask_length": 60}},
+    bounded=frozenset({"ipv4_netmask_length", "ipv6_netmask_length"}),
     prepare=lambda: known_pools(POOLS, RANGES, vpc_name="-main"),
 )
 

@@ -76,6 +76,7 @@ EXAMPLE = Example(
         "vpc.pooled": {"ipv6_ipam_pool_id": POOLS[2], "ipv6_netmask_length": 52},
         "vpc.own": {"ipv6_pool": "ipv6pool-ec2-0fedcba9876543210", "ipv6_cidr_block": "2001:db8:2000::/56"},
     },
+    said=frozenset({"ipv4_netmask_length", "ipv6_netmask_length"}),
     prepare=lambda: known_pools(POOLS, ("10.96.0.0/12", "2001:db8::/40", "2001:db8:ff00::/40")),
     uncalled={
         "ec2:CreateVpcEncryptionControl": "a VPC that has none",

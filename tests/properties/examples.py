@@ -54,7 +54,7 @@ def genes_of(kind: str) -> tuple[Gene, ...]:
             item for item, wish in load(example.spec).desired.items() if not wish.carrier
         }
         for path, value in _options(KINDS[kind], example.spec, address) if described else ():
-            if value is None and path in example.said:
+            if path in example.bounded or (value is None and path in example.said):
                 continue
             found.setdefault((path_of(example.spec, address), path), []).append(value)
     for address, path, value in example.every_change:

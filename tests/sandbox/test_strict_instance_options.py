@@ -127,6 +127,17 @@ def test_a_public_address_of_awss_is_told_from_an_elastic_one(network: Network, 
     assert not network.show(instance)["NetworkInterfaces"][0].get("Association")
 
 
+def test_a_stopped_instance_gets_its_public_address_when_it_starts(
+    network: Network, ec2: Any, clock: VirtualClock
+) -> None:
+    instance = stopped(network, ec2, clock)
+    interface = network.show(instance)["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, AssociatePublicIpAddress=True)
+    assert "PublicIpAddress" not in network.show(instance)
+    ec2.start_instances(InstanceIds=[instance])
+    assert "PublicIpAddress" in network.show(instance)
+
+
 def test_a_volume_grows_only_and_once_in_six_hours(network: Network, ec2: Any, clock: VirtualClock) -> None:
     instance = network.running()
     volume = network.show(instance)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]

@@ -218,13 +218,15 @@ def shutdown_behavior_is_set(call: Call, proceed: Callable[[], Any]) -> Any:
 
 @around("ModifyNetworkInterfaceAttribute")
 def public_address_comes_and_goes(call: Call, proceed: Callable[[], Any]) -> Any:
-    """ModifyNetworkInterfaceAttribute, AssociatePublicIpAddress: assigned to the primary interface, or taken from it."""
+    """ModifyNetworkInterfaceAttribute, AssociatePublicIpAddress: assigned to the primary interface, or taken from it; 'Public IPv4
+    addresses': one that is stopped has none, and gets a new one when it starts."""
     wanted = call.given("AssociatePublicIpAddress")
     if wanted is None:
         return proceed()
     interface = call.world.ec2.get_network_interface(call.given("NetworkInterfaceId"))
     interface.public_ip_auto_assign = wanted
-    interface.public_ip = interface.public_ip or random_public_ip() if wanted else None
+    is_stopped = interface.instance is not None and interface.instance._state.name != "running"
+    interface.public_ip = interface.public_ip or random_public_ip() if wanted and not is_stopped else None
     return None
 
 
@@ -245,6 +247,19 @@ def owned_association(self: Any) -> dict[str, Any]:
     return {**found, "ipOwnerId": "amazon"} if found and "allocationId" not in found else found
 
 
+_SWITCHES = {name: getattr(NetworkInterface, name) for name in ("start", "stop")}
+
+
+def beside_elastic_ips(switch: Callable[[Any], None]) -> Callable[[Any], None]:
+    """'Elastic IP addresses': one stays with an instance that is stopped and started (moto: AWS's own takes its place)."""
+
+    def keep(self: Any) -> None:
+        if "allocationId" not in _association(self):
+            switch(self)
+
+    return keep
+
+
 def _unanswered(self: Any) -> ActionResult:
     return ActionResult({})
 
@@ -252,5 +267,6 @@ def _unanswered(self: Any) -> ActionResult:
 def patches() -> list[tuple[Any, str, Any]]:
     """Actions that moto doesn't know, so that a rule can answer them."""
     unknown = [snake(name) for name in (*CHANGES, "ModifyInstanceCreditSpecification")]
-    known = [(NetworkInterface, "association", property(owned_association))]
+    known: list[tuple[Any, str, Any]] = [(NetworkInterface, "association", property(owned_association))]
+    known += [(NetworkInterface, name, beside_elastic_ips(switch)) for name, switch in _SWITCHES.items()]
     return [*((EC2Response, name, _unanswered) for name in unknown if not hasattr(EC2Response, name)), *known]
