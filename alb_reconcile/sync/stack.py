@@ -55,10 +55,11 @@ class Survey:
 
     @property
     def outage(self) -> list[str]:
-        """What serves nobody since somebody deleted what let requests in, in words."""
-        made = [step for step in self.planned.plan.steps if step.action == "create" and is_entrance(step)]
-        lost = [step.address for step in made if self.selection.causes.get(step.key) == "drift"]
-        gone = [f"{item} is missing, so it serves nobody" for item in lost if item.kind == "load_balancer"]
+        """What serves nobody since somebody deleted or changed what let requests in, in words."""
+        doors = [step for step in self.planned.plan.steps if step.action != "delete" and is_entrance(step)]
+        lost = [step for step in doors if self.selection.causes.get(step.key) == "drift"]
+        made = [step.address for step in lost if step.action == "create"]
+        gone = [f"{item} is missing, so it serves nobody" for item in made if item.kind == "load_balancer"]
         return [*gone, *unserved(self.planned.discovery.resources)] if lost else []
 
     @property
@@ -251,7 +252,7 @@ async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) 
 
 def is_entrance(step: Step) -> bool:
     """Whether a step is about what lets requests in."""
-    return step.address.kind in ("load_balancer", "listener", "rule")
+    return step.address.kind in ("load_balancer", "listener", "rule", "security_group_rules")
 
 
 def unhealthy(planned: StackPlan) -> tuple[str, ...]:
