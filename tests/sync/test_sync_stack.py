@@ -9,9 +9,13 @@ import pytest
 
 from alb_reconcile.api.serving import not_ready
 from alb_reconcile.api.status import look
+from alb_reconcile.cli.render.history import step_lines
+from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.model import tags
 from alb_reconcile.sync.selection import NEVER_APPLIED
+from alb_reconcile.sync.stack import HINT
 from tests.harness import Spec, demo, load
+from tests.journal.records import corrected
 from tests.kinds.hand import LINUX_2, Hand, edited
 from tests.sync.words import done, left, with_image, writes
 
@@ -19,6 +23,14 @@ if TYPE_CHECKING:
     from alb_reconcile.engine.apply import Event
 
 SHUT = "no security group of load_balancer.public lets clients in on port 80, so it serves nobody"
+
+
+EMPTY = "target_group.web has no targets, so it serves nobody"
+
+
+def deregister(hand: Hand) -> None:
+    targets: Any = [{"Id": hand[f"instance.{name}"], "Port": 80} for name in ("web-1", "web-2")]
+    hand.elb.deregister_targets(TargetGroupArn=hand["target_group.web"], Targets=targets)
 
 
 def revoke_ingress(hand: Hand) -> None:
@@ -76,6 +88,27 @@ class TestDrift:
         assert left(ending) == {"security_group_rules.load-balancer": "drift"}
         found: Any = hand.world._run(lambda aws: look(aws, load(spec).target()))
         assert SHUT in not_ready(*found)
+
+    @pytest.mark.parametrize("what", ["targets", "ingress"])
+    def test_an_outage_that_was_corrected_is_called_one(self, hand: Hand, spec: Spec, what: str) -> None:
+        """In the report, the history and the webhook, in `status`'s words."""
+        (deregister if what == "targets" else revoke_ingress)(hand)
+        hand.wait(400)
+        ending = hand.world.sync(spec)
+        told = f"when this round began: {SHUT if what == 'ingress' else EMPTY}"
+        assert f"{told}{HINT}" in ending.notes
+        assert (list(ending.remarks.values()), ending.problems) == ([told], ())
+        (step,) = [item.step for item in ending.outcomes if item.step.key in ending.remarks]
+        record = corrected(steps=(StepRecord(step.key, step.action, "drift", "done", reason=told),))
+        assert record.remarks == [f"{step.address}: {told}"]
+        assert told in step_lines(record.steps)[0]
+        assert told not in step_lines(record.steps, ending.notes)[0], "the note below it says so"
+
+    def test_targets_that_may_not_come_back_are_a_failure(self, hand: Hand, spec: Spec) -> None:
+        spec["sync"] = {"report": ["create"]}
+        deregister(hand)
+        hand.wait(400)
+        assert hand.world.sync(spec).problems == (EMPTY,)
 
     @pytest.mark.parametrize("rule", [{"IpProtocol": "-1"}, {"IpProtocol": "tcp", "FromPort": 79, "ToPort": 80}])
     def test_somebody_who_may_come_in_is_served(self, hand: Hand, spec: Spec, rule: dict[str, Any]) -> None:
