@@ -328,10 +328,11 @@ def test_status_says_what_differs_from_the_spec(account: World, run: Run) -> Non
     assert told[-3:-1] == [
         "Differs from the spec: security_group_rules.load-balancer; `alb-reconcile plan spec.yaml` shows how", ""
     ]  # fmt: skip
-    assert not [line for line in told if "ready" in line]
+    shut = "no security group of load_balancer.public lets clients in on port 80, so it serves nobody"
+    assert [line for line in told if "ready" in line] == [f"Not ready: {shut}"]
     data = json.loads("\n".join(run("status", "--format", "json", FILE)))
-    assert (data["differs"], data["not_ready"]) == (["security_group_rules.load-balancer"], [])
-    run("status", "--detailed-exitcode", "--stack", "demo", "--region", "us-east-1")
+    assert (data["differs"], data["not_ready"]) == (["security_group_rules.load-balancer"], [shut])
+    run("status", "--detailed-exitcode", "--stack", "demo", "--region", "us-east-1", code=2)
     run(*APPLY)
     rolled = edited(demo(), "instances/web/user_data", "#!/bin/sh\n")
     told = run("status", "--detailed-exitcode", FILE, spec=rolled, code=2)

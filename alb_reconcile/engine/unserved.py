@@ -1,10 +1,11 @@
 """Where nobody can come in."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
@@ -13,7 +14,8 @@ from alb_reconcile.model.text import printable
 
 
 def unserved(resources: Iterable[Observed]) -> list[str]:
-    """Load balancers without a listener, and groups with targets to which nothing forwards, in words."""
+    """Load balancers without a listener or whose security groups let nobody in, and groups with targets to which nothing forwards,
+    in words."""
     live = [item for item in resources if not item.is_gone]
     doors = {str(state.load_balancer) for _, state in each_of(live, Listener)}
     asked = {str(part.target_group) for item in live for part in action_of(item.state).forward}
@@ -25,7 +27,22 @@ def unserved(resources: Iterable[Observed]) -> list[str]:
         if item.address.kind == "target_group" and item.id in filled - asked
         if not item.detail(ServedBy).load_balancers
     ]
-    return [printable(line) for line in shut + idle]
+    return [printable(line) for line in (*shut, *_closed(live), *idle)]
+
+
+def _closed(live: Collection[Observed]) -> Iterator[str]:
+    """Load balancers on whose listeners' ports nobody gets in. A group that isn't the stack's may let anybody in."""
+    rules = {str(state.security_group): state for _, state in each_of(live, SecurityGroupRules)}
+    ports = defaultdict(set)
+    for _, state in each_of(live, Listener):
+        ports[str(state.load_balancer)].add(state.port)
+    for item in live:
+        own = getattr(item.state, "security_groups", None) or ()
+        if item.is_leaving or item.id not in ports or not own or not rules.keys() >= set(own):
+            continue
+        if not any(rules[group].lets_in(port, own) for group in own for port in ports[item.id]):
+            where = " or ".join(map(str, sorted(ports[item.id])))
+            yield f"no security group of {item.address} lets clients in on port {where}, so it serves nobody"
 
 
 def is_down(health: Collection[str]) -> bool:

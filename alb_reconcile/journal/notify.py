@@ -133,9 +133,9 @@ def judge(before: State | None, record: Record) -> tuple[State | None, Event | N
         left = State("drift", tuple(sorted(step.key for step in record.withheld)))
         is_new = bool(fresh) or verdict != "drift"
         return left, changed if is_new else "corrected" if corrected else None
-    if corrected:
-        return State("in_sync"), "corrected"
-    return State("in_sync"), None if verdict == "in_sync" else "recovered"
+    if verdict != "in_sync":
+        return State("in_sync"), "recovered"
+    return State("in_sync"), "corrected" if corrected else None
 
 
 async def notify(webhook: Webhook, folder: Path, record: Record, now: Callable[[], float] = time.time) -> Delivery:
@@ -173,14 +173,15 @@ class _DeliveryLog:
             key = self._key(entries)
             entry = entries.get(key, _Entry())
             state, event = judge(entry.state, self._record)
-            message = _message(self._record, event) if event else entry.owed
+            record = _with_owed(self._record, entry.owed)
+            message = _message(record, event) if event else entry.owed
             if message is None:
                 entries.pop(key, None)
                 self._store(entries | ({key: entry.with_state(state)} if state else {}))
                 return "unchanged"
             # what still holds is found again by the next run; that something was corrected is not
-            owed = message if message.body.event == "corrected" else None
-            entry = msgspec.structs.replace(entry, owed=owed)
+            if event and message.body.corrected:
+                entry = msgspec.structs.replace(entry, owed=_message(record, "corrected"))
             recent = sum(item.age(now) < 60 for item in entries.values())
             if entry.age(now) < webhook.every or recent >= webhook.a_minute:
                 self._store({**entries, key: entry})
@@ -224,10 +225,21 @@ class _DeliveryLog:
         replace_file(self._file, msgspec.json.encode(entries) + b"\n")
 
 
+def _with_owed(record: Record, owed: Message | None) -> Record:
+    """The run, with what others before it corrected and nobody was told of."""
+    new = {(step.key, step.action) for step in record.having(how="done")}
+    steps = [item for item in (owed.body.corrected if owed else ()) if (item.key, item.action) not in new]
+    earlier = [StepRecord(how="done", **msgspec.structs.asdict(item)) for item in steps]
+    return replace(record, steps=(*record.steps, *earlier))
+
+
 def _message(record: Record, event: Event) -> Message:
+    number = len(record.having(how="done", cause="drift"))
+    done = f"{number} difference{'s' * (number != 1)} corrected"
+    said = [*filter(None, [_summary(record, event)]), *[done] * (number > 0), *record.remarks]
     fields = vars(record) | {
         "event": event,
-        "text": "; ".join([f"{record.stack} ({record.region}): {_summary(record, event)}", *record.remarks]),
+        "text": f"{record.stack} ({record.region}): {'; '.join(said)}",
         "left": _first(record.withheld),
         "failed": _first(record.having(how="failed")),
         "corrected": _first(record.having(how="done", cause="drift")),
@@ -249,8 +261,7 @@ def _summary(record: Record, event: Event) -> str:
             return whys.pop()
         return f"the spec has changed, and {number} {'resource isn' if number == 1 else 'resources aren'}'t as it says"
     if event == "corrected":
-        number = len(record.having(how="done", cause="drift"))
-        return f"{number} difference{'s' * (number != 1)} corrected"
+        return ""
     if event == "recovered":
         return "in sync again"
     failed = record.having(how="failed")

@@ -121,8 +121,8 @@ class Record:
 
     @property
     def remarks(self) -> list[str]:
-        """What is to be told of what was made, such as a new DNS name."""
-        made = [step for step in self.having(how="done") if step.action in ("create", "replace")]
+        """What is to be told of what was made or changed, such as a new DNS name."""
+        made = [step for step in self.having(how="done") if step.action != "delete"]
         return [f"{step.address}: {step.reason}" for step in made if step.reason]
 
     def to_data(self) -> dict[str, Any]:

@@ -75,6 +75,14 @@ class SecurityGroupRules(Properties):
             egress=keep_others(self.egress, observed.egress, lambda item: item.match),
         )
 
+    def lets_in(self, port: int, besides: Collection[object]) -> bool:
+        """Whether somebody else than these groups' own members gets in."""
+        return any(
+            (rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port))
+            and rule.source not in besides
+            for rule in self.ingress or ()
+        )
+
 
 def _most(permissions: Collection[Permission]) -> int:
     """How many count together at least: ranges of IPv6 are counted apart, and a list for as many as it may have."""

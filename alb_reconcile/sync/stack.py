@@ -11,7 +11,7 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
-from alb_reconcile.engine.unserved import unserved
+from alb_reconcile.engine.unserved import emptied, unserved
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
@@ -26,7 +26,9 @@ SIGHTING_INTERVAL: Final = 30.0
 NEVER_RECORDED: Final = (
     "no tag says that this stack has been applied: run apply once, so that what is missing later counts as drift"
 )
-HINT: Final = "history says when it was last in sync, and CloudTrail who changed it, unless a run was cut short"
+HINT: Final = (
+    ". history says when it was last in sync, and CloudTrail who changed it. If a run was cut short, nobody did."
+)
 UNRECORDED: Final = (
     "the spec has changed since it was applied, in nothing that AWS shows: run apply once to record that"
 )
@@ -55,11 +57,13 @@ class Survey:
 
     @property
     def outage(self) -> list[str]:
-        """What serves nobody since somebody deleted what let requests in, in words."""
-        made = [step for step in self.planned.plan.steps if step.action == "create" and is_entrance(step)]
-        lost = [step.address for step in made if self.selection.causes.get(step.key) == "drift"]
-        gone = [f"{item} is missing, so it serves nobody" for item in lost if item.kind == "load_balancer"]
-        return [*gone, *unserved(self.planned.discovery.resources)] if lost else []
+        """What serves nobody since somebody deleted or changed what requests came in by, in words."""
+        doors = [step for step in self.planned.plan.steps if step.action != "delete" and is_entrance(step)]
+        lost = [step for step in doors if self.selection.causes.get(step.key) == "drift"]
+        made = [step.address for step in lost if step.action == "create"]
+        gone = [f"{item} is missing, so it serves nobody" for item in made if item.kind == "load_balancer"]
+        resources = self.planned.discovery.resources
+        return [*gone, *unserved(resources), *emptied(resources, self.planned.target.desired)[0]] if lost else []
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -175,7 +179,7 @@ async def correct(
     nobody, some = find_ill(applied.found.discovery.resources, applied.found.target.desired)
     problems = (*(f"not healthy: {item}" for item in applied.problems), *nobody, *last.outage)
     ended = "; ".join(text for text in seen.outage if text not in last.outage)
-    before = [f"when this round began: {ended}. {HINT}"] if ended else []
+    before = [f"when this round began: {ended}{HINT}"] if ended else []
     if ended and (done := [item.step for item in applied.outcomes if item.how == "done" and is_entrance(item.step)]):
         key, told = done[0].key, f"when this round began: {ended}"
         remarks[key] = "; ".join(filter(None, [remarks.get(key), told]))
@@ -250,8 +254,8 @@ async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) 
 
 
 def is_entrance(step: Step) -> bool:
-    """Whether a step is about what lets requests in."""
-    return step.address.kind in ("load_balancer", "listener", "rule")
+    """Whether a step is about what lets requests in, or answers them."""
+    return step.address.kind in ("load_balancer", "listener", "rule", "security_group_rules", "registration")
 
 
 def unhealthy(planned: StackPlan) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alb_reconcile.journal.record import Record
 
 IN_SYNC, FAILING, DRIFT = State("in_sync"), State("failing"), State("drift", (REPLACE.key,))
+AGAIN = replace(UPDATE, key="create:rule.public/http/soon", action="create")
 OTHER = replace(REPLACE, key="delete:subnet.x")
 SPEC = replace(REPLACE, key="update:vpc.main", cause="spec")
 REFUSED = made(result="refused", exit_code=4)
@@ -41,7 +42,8 @@ REFUSED = made(result="refused", exit_code=4)
         (IN_SYNC, left(SPEC, OTHER), State("drift", (OTHER.key, SPEC.key)), "drift_detected"),
         (FAILING, failed(), FAILING, None),
         (FAILING, made(), IN_SYNC, "recovered"),
-        (FAILING, corrected(), IN_SYNC, "corrected"),
+        (FAILING, corrected(), IN_SYNC, "recovered"),
+        (DRIFT, corrected(), IN_SYNC, "recovered"),
         (FAILING, left(), DRIFT, "drift_detected"),
         (DRIFT, left(), DRIFT, None),
         (DRIFT, left(REPLACE, OTHER), State("drift", (OTHER.key, REPLACE.key)), "drift_detected"),
@@ -117,13 +119,13 @@ def test_only_changes_are_told(post: Post) -> None:
         )
     ]
     assert told.count("sent") == 4
-    assert post.events == ["shop: drift_detected", "shop: corrected", "shop: failing", "shop: recovered"]
+    assert post.events == ["shop: drift_detected", "shop: recovered", "shop: failing", "shop: recovered"]
 
 
 def test_a_message(post: Post) -> None:
     post.run(left(REPLACE, FAILED, UPDATE))
     (message,) = post.messages
-    assert message["text"] == "shop (eu-west-1): 1 resource requires manual action"
+    assert message["text"] == "shop (eu-west-1): 1 resource requires manual action; 1 difference corrected"
     names = ("version", "event", "run", "command", "region", "account", "started", "result", "host")
     assert [message[name] for name in names] == [
         1, "drift_detected", "0" * 32, "sync", "eu-west-1", "123456789012", "2026-11-24T03:00:00Z", "left", "ops-1",
@@ -141,7 +143,10 @@ def test_a_new_dns_name_is_in_the_text(post: Post) -> None:
     told = "load_balancer.public: another DNS name than before, new.example.com"
     assert post.messages[0]["text"] == f"shop (eu-west-1): 3 differences corrected; {told}"
     post.run(left(REPLACE, RENAMED))
-    assert post.messages[1]["text"] == f"shop (eu-west-1): 1 resource requires manual action; {told}"
+    assert (
+        post.messages[1]["text"]
+        == f"shop (eu-west-1): 1 resource requires manual action; 1 difference corrected; {told}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -190,6 +195,45 @@ def test_a_correction_is_told_though_all_is_in_order_since(post: Post) -> None:
     assert [message["run"] for message in post.messages] == ["1", "1"]
     ids = {headers["webhook-id"] for _, _, headers, _ in post.receiver.requests}
     assert ids == {"1-corrected"}  # the same message again, for a receiver whose answer was lost
+
+
+@pytest.mark.parametrize(
+    ("record", "event", "text"),
+    [
+        (corrected(run="3", steps=(AGAIN,)), "corrected", "2 differences corrected"),
+        (corrected(run="3"), "corrected", "1 difference corrected"),
+        (left(run="3"), "drift_detected", "1 resource requires manual action; 1 difference corrected"),
+        (failed(run="3"), "failing", "failing: it was denied; 1 difference corrected"),
+    ],
+)
+def test_a_correction_that_was_held_back_goes_with_what_follows(
+    post: Post, record: Record, event: str, text: str
+) -> None:
+    """It isn't lost, though the next message is about something else."""
+    post.run(corrected(run="1", steps=(AGAIN,)))
+    assert post.run(corrected(run="2"), after=20.0) == "held_back"
+    assert post.run(record, after=63.0) == "sent"
+    message = post.messages[1]
+    assert (message["event"], message["text"]) == (event, f"shop (eu-west-1): {text}")
+    assert UPDATE.key in [step["key"] for step in message["corrected"]]
+
+
+@pytest.mark.parametrize("record", [left(run="3"), failed(run="3"), corrected(run="3", steps=(AGAIN,))])
+def test_a_correction_is_held_back_twice(post: Post, record: Record) -> None:
+    post.run(corrected(run="1", steps=(AGAIN,)))
+    assert [post.run(corrected(run="2"), after=20.0), post.run(record, after=20.0)] == ["held_back"] * 2
+    assert [post.run(made(run="4"), after=63.0), post.run(made(run="5"))] == ["sent", "unchanged"]
+    assert post.events == ["shop: corrected"] * 2
+    assert UPDATE.key in [step["key"] for step in post.messages[1]["corrected"]]
+
+
+def test_what_recovered_within_the_minute_is_told_so_though_something_was_corrected_since(post: Post) -> None:
+    """For a receiver that closes incidents on `recovered`."""
+    post.run(failed())
+    assert post.run(made(), after=15.0) == "held_back"
+    assert [post.run(corrected()), post.run(made())] == ["sent", "unchanged"]
+    assert post.events == ["shop: failing", "shop: recovered"]
+    assert post.messages[1]["text"] == "shop (eu-west-1): in sync again; 1 difference corrected"
 
 
 def test_what_passed_before_it_could_be_told_is_not_told(post: Post) -> None:

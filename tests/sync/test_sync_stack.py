@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.api.serving import not_ready
+from alb_reconcile.api.status import look
+from alb_reconcile.cli.render.history import step_lines
+from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.model import tags
 from alb_reconcile.sync.selection import NEVER_APPLIED
-from tests.harness import Spec, demo
+from alb_reconcile.sync.stack import HINT
+from tests.harness import Spec, demo, load
+from tests.journal.records import corrected
 from tests.kinds.hand import LINUX_2, Hand, edited
 from tests.sync.words import done, left, with_image, writes
 
 if TYPE_CHECKING:
     from alb_reconcile.engine.apply import Event
+
+SHUT = "no security group of load_balancer.public lets clients in on port 80, so it serves nobody"
+
+
+EMPTY = "target_group.web has no targets, so it serves nobody"
+
+
+def deregister(hand: Hand) -> None:
+    targets: Any = [{"Id": hand[f"instance.{name}"], "Port": 80} for name in ("web-1", "web-2")]
+    hand.elb.deregister_targets(TargetGroupArn=hand["target_group.web"], Targets=targets)
+
+
+def revoke_ingress(hand: Hand) -> None:
+    group = hand["security_group.load-balancer"]
+    (found,) = hand.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    hand.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=found["IpPermissions"])
+
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -56,6 +79,54 @@ class TestDrift:
         ending = hand.world.sync(spec)
         assert ending.problems[0] == "load_balancer.public has no listener, so it serves nobody"
         assert ending.is_failed
+
+    def test_so_is_a_load_balancer_that_lets_nobody_in_any_more(self, hand: Hand, spec: Spec) -> None:
+        spec["sync"] = {"report": ["update"]}
+        revoke_ingress(hand)
+        ending = hand.world.sync(spec)
+        assert ending.problems == (SHUT,)
+        assert left(ending) == {"security_group_rules.load-balancer": "drift"}
+        found: Any = hand.world._run(lambda aws: look(aws, load(spec).target()))
+        assert SHUT in not_ready(*found)
+
+    @pytest.mark.parametrize("what", ["targets", "ingress"])
+    def test_an_outage_that_was_corrected_is_called_one(self, hand: Hand, spec: Spec, what: str) -> None:
+        """In the report, the history and the webhook, in `status`'s words."""
+        (deregister if what == "targets" else revoke_ingress)(hand)
+        hand.wait(400)
+        ending = hand.world.sync(spec)
+        told = f"when this round began: {SHUT if what == 'ingress' else EMPTY}"
+        assert f"{told}{HINT}" in ending.notes
+        assert (list(ending.remarks.values()), ending.problems) == ([told], ())
+        (step,) = [item.step for item in ending.outcomes if item.step.key in ending.remarks]
+        record = corrected(steps=(StepRecord(step.key, step.action, "drift", "done", reason=told),))
+        assert record.remarks == [f"{step.address}: {told}"]
+        assert told in step_lines(record.steps)[0]
+        assert told not in step_lines(record.steps, ending.notes)[0], "the note below it says so"
+
+    def test_targets_that_may_not_come_back_are_a_failure(self, hand: Hand, spec: Spec) -> None:
+        spec["sync"] = {"report": ["create"]}
+        deregister(hand)
+        hand.wait(400)
+        assert hand.world.sync(spec).problems == (EMPTY,)
+
+    @pytest.mark.parametrize("rule", [{"IpProtocol": "-1"}, {"IpProtocol": "tcp", "FromPort": 79, "ToPort": 80}])
+    def test_somebody_who_may_come_in_is_served(self, hand: Hand, spec: Spec, rule: dict[str, Any]) -> None:
+        spec["sync"] = {"report": ["update"]}
+        revoke_ingress(hand)
+        hand.ec2.authorize_security_group_ingress(
+            GroupId=hand["security_group.load-balancer"],
+            IpPermissions=[{**rule, "IpRanges": [{"CidrIp": "10.9.0.0/16"}]}],
+        )
+        assert not hand.world.sync(spec).problems
+
+    def test_members_of_its_own_group_are_nobody(self, hand: Hand, spec: Spec) -> None:
+        spec["sync"], group = {"report": ["update"]}, hand["security_group.load-balancer"]
+        revoke_ingress(hand)
+        hand.ec2.authorize_security_group_ingress(
+            GroupId=group, IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
+        )
+        assert hand.world.sync(spec).problems == (SHUT,)
 
     def test_a_terminated_instance_is_made_again(self, hand: Hand, spec: Spec) -> None:
         hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])

@@ -201,7 +201,7 @@ def _cell(cell: CellResult, width: int, style: Style) -> Iterator[str]:
 def _stack(stack: StackResult, style: Style) -> Iterator[str]:
     name = printable(stack.stack or stack.spec_file)
     yield f"    {name}  {style.paint(result_text(stack.result), _COLORS.get(stack.result, 'dim'))}"
-    told = [*stack.error.splitlines(), *step_lines(stack.steps), *stack.notes]
+    told = [*stack.error.splitlines(), *step_lines(stack.steps, stack.notes), *stack.notes]
     yield from (f"      {printable(line)}" for line in told[:_MOST])
     if len(told) > _MOST:
         yield f"      … and {len(told) - _MOST} more (--format json)"

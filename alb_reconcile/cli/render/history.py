@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.selection import NEVER_APPLIED
+from alb_reconcile.sync.stack import HINT
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}
 _ENDS: Final = {"failed": "failed", "withheld": "left", "skipped": "not done", "interrupted": "not done"}
@@ -155,8 +157,10 @@ def first_steps(steps: Iterable[StepRecord]) -> list[StepRecord]:
     return found
 
 
-def step_lines(steps: Sequence[StepRecord]) -> list[str]:
-    """What became of steps, a line each; one for a stack of which nothing is there. Not escaped."""
+def step_lines(steps: Sequence[StepRecord], notes: Iterable[str] = ()) -> list[str]:
+    """What became of steps, a line each, without what `notes` say; one for a stack of which nothing is there. Not escaped."""
+    for told in (note.removesuffix(HINT) for note in notes if note.endswith(HINT)):
+        steps = [replace(step, reason=step.reason.replace(told, "").removesuffix("; ")) for step in steps]
     if steps and all(step.reason == NEVER_APPLIED for step in steps):
         return [f"· {NEVER_APPLIED}"]
     return list(map(step_line, steps))

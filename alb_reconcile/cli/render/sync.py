@@ -63,7 +63,7 @@ def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> 
     if record.error:
         yield from (f"    {printable(line)}" for line in record.error.splitlines())
     steps = [step for step in first_steps(record.steps) if step.how != "planned"]
-    lines = step_lines(steps)
+    lines = step_lines(steps, notes)
     for line in lines[:_MOST]:
         yield f"    {printable(line)}"
     if len(lines) > _MOST:
