@@ -50,7 +50,9 @@ def _look(file: str, options: ValidateOptions, seen: dict[tuple[str, str | None]
         refuse_twins(stack, seen)
     except SpecError as error:
         return ValidationView(file, error.problems, None, None)
-    return ValidationView(file, stack.warnings, len(stack.desired), audit(outline) if options.security else None)
+    found = audit(outline) if options.security else None
+    warnings = [*stack.warnings, *(found.unused if found else ())]
+    return ValidationView(file, warnings, len(stack.desired), found)
 
 
 @dataclass(frozen=True)
