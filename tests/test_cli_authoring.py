@@ -251,6 +251,8 @@ class TestMisuse:
     def test_unknown_topics_name_the_known_ones(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["explain", "vcp"]) == 64
         assert "did you mean vpc?" in capsys.readouterr().err
+        assert main(["explain", "rollout.max_unavailable"]) == 64
+        assert "did you mean instance.rollout.max_unavailable?" in capsys.readouterr().err
         assert main(["explain", "nothing"]) == 64
         assert "vpc, subnet" in capsys.readouterr().err
         assert main(["explain", "vpc.cidr"]) == 64
