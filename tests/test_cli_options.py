@@ -157,6 +157,11 @@ def test_a_command_that_is_advised_asks_the_same_aws(capsys: pytest.CaptureFixtu
         complain("run this: alb-reconcile move shop.yaml vpc.a vpc.b; it is held by alb-reconcile apply (user ann)")
         complain("see alb-reconcile stacks --region us-east-1, or `alb-reconcile destroy 'my shop.yaml'`")
         emit(runnable("alb-reconcile apply --plan saved shop.yaml"))
+        emit(
+            runnable(
+                "create it (aws s3 mb s3://b --endpoint-url http://a); not in AWS: aws ec2 x (see --endpoint-url )"
+            )
+        )
         emit_document(json.dumps({"note": "see alb-reconcile plan"}))
         advise_with(("--profile 'a\"b'",))
         emit_document(json.dumps({"note": "see alb-reconcile plan"}))
@@ -169,6 +174,7 @@ def test_a_command_that_is_advised_asks_the_same_aws(capsys: pytest.CaptureFixtu
     ]
     assert read.out.splitlines() == [
         "alb-reconcile apply --sandbox --region eu-west-1 --plan saved shop.yaml",
+        "create it (AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox AWS_DEFAULT_REGION=us-east-1 aws s3 mb s3://b --endpoint-url http://a); not in AWS: aws ec2 x (see --endpoint-url )",
         '{"note": "see alb-reconcile plan --sandbox --region eu-west-1"}',
         '{"note": "see alb-reconcile plan"}',
     ]

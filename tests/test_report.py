@@ -63,6 +63,13 @@ def test_each_stack_is_told_from_the_others() -> None:
     assert not re.search(r"<(script|img)", text)
 
 
+def test_a_recorded_error_has_its_lines() -> None:
+    text = report_page(
+        "stacks", [Subject("s", "s.yaml", "us-east-1", planned(), runs=[record(r"refused:\n  <a>")])], "now"
+    )
+    assert "<br><code>refused:</code><br><code>  &lt;a&gt;</code>" in text
+
+
 def test_rules_that_dont_forward_are_told_too() -> None:
     """Who looks for a path finds it, whoever answers."""
     public = "load_balancers/public/listeners/http/rules"

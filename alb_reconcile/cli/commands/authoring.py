@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from alb_reconcile.cli.render.annotations import annotate_problems
 from alb_reconcile.cli.render.console import emit
@@ -19,6 +19,9 @@ from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.security.audit import audit
 from alb_reconcile.spec.stack import load_outline, stack_of
+
+_MOST: Final = 3
+"""Places of a key that a message names."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ def _look(file: str, options: ValidateOptions, seen: dict[tuple[str, str | None]
         refuse_twins(stack, seen)
     except SpecError as error:
         return ValidationView(file, error.problems, None, None)
-    return ValidationView(file, stack.warnings, len(stack.desired), audit(outline) if options.security else None)
+    found = audit(outline) if options.security else None
+    warnings = [*stack.warnings, *(found.unused if found else ())]
+    return ValidationView(file, warnings, len(stack.desired), found)
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,9 @@ def explain(options: ExplainOptions) -> ExitCode:
     if name not in kind_names() and word in schema.with_keys(schema.resolved("stack"))["properties"]:
         name, keys = "stack", [word, *keys]
     if name not in kind_names():
-        raise UsageError(f'there is no kind "{word}"; {_meant(word, kind_names())}')
+        paths = sorted((path for kind in kind_names() for path in _paths_to(word, (kind,))), key=len)[:_MOST]
+        near = f"did you mean {' or '.join('.'.join([*path, *keys]) for path in paths)}?"
+        raise UsageError(f'there is no kind "{word}"; {near if paths else _meant(word, kind_names())}')
     found, done, is_required = schema.resolved(name), name, False
     while keys:
         properties = schema.with_keys(found).get("properties", {})
@@ -100,6 +107,14 @@ def explain(options: ExplainOptions) -> ExitCode:
         found, done, keys = properties[key], f"{done}.{key}", keys[key.count(".") + 1 :]
     emit("\n".join(_explanation(done, found, is_required=is_required)))
     return ExitCode.OK
+
+
+def _paths_to(word: str, path: tuple[str, ...], found: dict[str, Any] | None = None) -> Iterator[tuple[str, ...]]:
+    """Where there is a key of that name, below a kind; what another kind is for is found there."""
+    below = schema.with_keys(schema.resolved(path[0]) if found is None else found).get("properties", {})
+    for key, item in below.items():
+        if key not in schema.SECTIONS:
+            yield from [(*path, key)] if key == word else _paths_to(word, (*path, key), item)
 
 
 def _meant(word: str, known: Collection[str]) -> str:

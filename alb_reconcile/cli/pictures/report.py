@@ -116,7 +116,8 @@ def _section(number: int, item: _Judged) -> Iterator[str]:
 
 
 def _error(record: Record) -> str:
-    return f"<br><code>{escaped(record.error)}</code>" if record.error else ""
+    lines = record.error.split(r"\n") if record.error else ()  # as it is recorded, on one line
+    return "".join(f"<br><code>{escaped(line)}</code>" for line in lines)
 
 
 def _shares(name: str, scene: Scene) -> Iterator[str]:

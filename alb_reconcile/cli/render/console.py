@@ -22,6 +22,9 @@ _ADVISED: Final = re.compile(
     r"|lock (?:break|show)|fleet [a-z]+)(?![\w-]))(?! \(| without )((?:\s+--?[a-z][a-z-]*(?: [^-\s`]\S*)?)*)"
 )
 """A command that asks AWS, with the options that follow; not where a run is named that holds a stack."""
+_BY_ENDPOINT: Final = re.compile(r"(?<!us-east-1 )\baws (?=[a-z0-9]+ [^()]* --endpoint-url )")
+"""A command of the AWS CLI that names where AWS is."""
+_KEYS: Final = "AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox AWS_DEFAULT_REGION=us-east-1"
 
 
 def emit(text: str) -> None:
@@ -63,12 +66,14 @@ def advise_with(flags: Iterable[str]) -> None:
 
 
 def runnable(text: str) -> str:
-    """The text, where each command that asks AWS has the options of `advise_with`, unless it has them already."""
+    """The text, where each command that asks AWS has the options of `advise_with`, unless it has them already; one of the AWS
+    CLI, the sandbox's credentials."""
 
     def complete(found: re.Match[str]) -> str:
         missing = [flag for flag in _flags if flag.split()[0] not in found[2].split()]
         return " ".join([found[1], *missing]) + found[2]
 
+    text = _BY_ENDPOINT.sub(f"{_KEYS} aws ", text) if "--sandbox" in _flags else text
     return _ADVISED.sub(complete, text)
 
 

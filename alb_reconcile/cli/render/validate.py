@@ -49,7 +49,6 @@ def _lines(view: ValidationView, verbose: int) -> Iterator[str]:
         return
     summary = f"{view.file}: valid, {view.resources} resources"
     if view.audit:
-        yield from (problem.render(view.file) for problem in view.audit.unused)
         for group in _together(view.audit.open):
             yield f"{_head(view.file, group)}: {group[0].problem}; {group[0].change}"
         for group in _together(view.audit.accepted) if verbose else ():
@@ -98,7 +97,6 @@ def _json(view: ValidationView) -> dict[str, Any]:
         "problems": [asdict(item) for item in view.problems],
     }
     if view.audit:
-        found["problems"] += [asdict(item) for item in view.audit.unused]
         found["findings"] = [_finding(item) for item in view.audit.findings]
     return found
 

@@ -110,12 +110,13 @@ def _check_zones(outline: Outline) -> None:
             if zone := outline.zone_of(subnet):
                 served[gateway].setdefault(zone, subnet)
     for gateway, zones in served.items():
-        home = outline.zone_of(str(outline.entries("nat_gateways").get(gateway, {}).get("subnet")))
+        entry = outline.entries("nat_gateways").get(gateway, {})
+        home = outline.zone_of(str(entry.get("subnet")))
         others = sorted(zone for zone in zones if zone != home)
-        if home and others:
+        if home and others and "availability_mode" not in entry:
             outline.warn(
                 first[gateway],
-                f"nat_gateway.{gateway} is in {home} and serves {', '.join(others)} too, which lose their way out if that zone fails; declare one a zone, or one with availability_mode: regional",
+                f"nat_gateway.{gateway} is in {home} and serves {', '.join(others)} too, which lose their way out if that zone fails; declare one a zone, or one with availability_mode: regional; if this is meant, write availability_mode: zonal",
             )
 
 
