@@ -2,10 +2,11 @@
 
 import asyncio
 import base64
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from alb_reconcile.adoption.evidence import Candidate, Scene, order
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
@@ -17,6 +18,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.kinds._instance_options import UNSHOWN, attributes, read_attributes
+from alb_reconcile.kinds._record_values import AliasTarget
 from alb_reconcile.kinds._secrets import current_version, secret_of, secret_tag
 from alb_reconcile.kinds.images import RESOLVE
 from alb_reconcile.kinds.instance import Instance
@@ -27,6 +29,9 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Desired, Observed, each_of
 from alb_reconcile.model.text import printable
+
+_REGION: Final = re.compile(r"\.([a-z0-9-]+)\.elb\.amazonaws\.com")
+"""In the DNS name of an Application Load Balancer."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ async def _find(reader: HypotheticalReader, target: DesiredStack, given: Mapping
     ours = [item for item in every if item.owner == target.stack]
     news = [match for match in matcher.matches.values() if match.address.kind == "vpc"]
     wrong = [*_taken(target, given, ours), *_left_elsewhere(target, news, ours, reader.vpcs or ())]
+    wrong += _misled(matcher, reader.aws.region)
     _refuse([*wrong, *matcher.problems], matcher.ambiguous)
     return await _prepare(reader, target, matcher, there, keep)
 
@@ -139,6 +145,18 @@ def _left_elsewhere(
         f"{match.address} can't be {match.found.found.id}: {_has(vpc, inside, target)}"
         for match in news
         for vpc, inside in lost.items()
+    ]
+
+
+def _misled(matcher: Matcher, region: str) -> list[str]:
+    """Names that lead to another region: DNS is found from everywhere, and the next apply would turn a live name."""
+    return [
+        f"{match.address} leads to a load balancer in {there[1]}: is {region} the right region? "
+        f"If it is, run adopt with {match.address}={match.found.found.id}"
+        for match in matcher.matches.values()
+        if isinstance(alias := getattr(match.found.found.state, "alias", None), AliasTarget)
+        if isinstance(getattr(matcher.scene.desired[match.address].state, "alias", None), Address)
+        if (there := _REGION.search(alias.dns_name)) and there[1] != region and match.address not in matcher.given
     ]
 
 

@@ -41,7 +41,7 @@ class Evidence:
     rank: int
     words: str
     named: bool = False
-    """Whether a name is in it."""
+    """Whether a name is in it, or what can be one resource's alone: it isn't passed over where another stack has it."""
 
 
 @dataclass
@@ -265,7 +265,9 @@ def _elastic_ip(desired: Desired, item: Candidate, scene: Scene) -> Evidence | N
     name = plain.words if plain and plain.named else ""
     if held and held in users:
         return _both(name, f"its association with {held}")
-    return _both(name, f"its NAT gateway {known}") if (known := _gateway_of(desired, item, scene)) else plain
+    if known := _gateway_of(desired, item, scene):
+        return Evidence(0 if name else 1, f"{name} and " * bool(name) + f"its NAT gateway {known}", named=True)
+    return plain
 
 
 def _gateway_of(desired: Desired, item: Candidate, scene: Scene) -> str:

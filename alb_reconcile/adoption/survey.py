@@ -61,7 +61,7 @@ def add_findings(scene: Scene, found: Survey) -> None:
     registrations = each_of(every, Registration)
     scene.targets = {(str(state.target_group), str(state.target)) for _, state in registrations}
     scene.rules = {str(state.security_group): state for _, state in each_of(every, SecurityGroupRules)}
-    scene.gateways = [item.found for item in found["nat_gateway"]]
+    scene.gateways = [item.found for item in found["nat_gateway"] if item.owner in ("", scene.stack)]
     scene.actions = {item.found.id: action_of(item.found.state) for item in [*found["listener"], *found["rule"]]}
     ports: dict[str, set[int]] = defaultdict(set)
     for _, state in each_of(every, Listener):

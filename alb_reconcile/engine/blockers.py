@@ -37,10 +37,8 @@ async def find_blockers(aws: Aws, discovery: Discovery, plan: Plan) -> list[Bloc
     Nothing is read where it does neither. Raises AwsError.
     """
     look = _Look(aws, discovery, plan)
-    found = await asyncio.gather(
-        look.interfaces(), look.group_references(), look.inhabitants(), look.routes_of_others()
-    )
-    return [*(item for part in found for item in part), *look.held_addresses()]
+    parts = look.interfaces(), look.group_references(), look.inhabitants(), look.routes_of_others()
+    return [item for part in await asyncio.gather(*parts, look.held_addresses()) for item in part]
 
 
 def find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
@@ -88,12 +86,18 @@ class _Look:
         text = f"{self.name(known)} is in use by {whom} outside this stack: {', '.join(by)}; {then or what} first"
         return Blocker(self.keys(known) | more, text)
 
-    def held_addresses(self) -> Iterator[Blocker]:
-        """Addresses of ours at something that isn't."""
+    async def held_addresses(self) -> list[Blocker]:
+        """Addresses of ours at something that isn't: a NAT gateway of a network that was split off, say."""
+        found = []
         for known, step in self.going.items():
             held = step.observed.details if step.observed else None
             if isinstance(held, Holder) and held.interface and not held.is_one_of(self.own):
-                yield self.used(known, held.instance or held.interface, then="disassociate it")
+                rows = await read_interfaces(self.aws, "network-interface-id", held.interface)
+                by = next(map(describe_interface, rows), held.interface)
+                file = next((item.file for item in self.plan.desired.values()), "SPEC")
+                keep = f"to leave it there, run: alb-reconcile release {file} {step.address}; else disassociate it"
+                found.append(self.used(known, by, then=keep))
+        return found
 
     async def interfaces(self) -> list[Blocker]:
         """Interfaces of others in what goes, and in subnets that lose their way out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,6 +155,37 @@ def test_an_elastic_ip_is_recognised_by_the_nat_gateway_that_has_it() -> None:
         found = keep.adopt({**spec, "stack": "network"})
         assert by_address(found) == ids
         assert world.plan({**spec, "stack": "network"}).is_empty
+
+
+def test_a_gateway_whose_address_was_forgotten_is_not_passed_over() -> None:
+    """A network was split off without its Elastic IP address: a second way out, with another address, was to come of it."""
+    spec = {**ZONAL, "elastic_ips": {"one": {}}}
+    network = {**spec, "stack": "network"}
+    with keeper() as (world, keep):
+        world.converge(spec)
+        rest = [address for address in map(str, world.plan(spec).ids) if address != "elastic_ip.one"]
+        keep.release(spec, *rest)
+        told = r"elastic_ip.one looks like eipalloc-\w+ by its NAT gateway nat-\w+, which belongs to the stack demo; release it there"
+        with pytest.raises(RefusedError, match=told):
+            keep.look(network)
+        keep.adopt(network, "elastic_ip.one=new", "nat_gateway.main=new")
+        (warning,) = (line for line in world.plan(network).warnings if "leaves" in line)
+        command = re.search(
+            r"0.0.0.0/0 leaves nat-\w+, which isn't this stack's, .* run: alb-reconcile adopt spec.yaml (.*)", warning
+        )
+        assert command, warning
+        keep.release(spec, "elastic_ip.one")
+        keep.adopt(network, command[1])
+        assert world.plan(network).is_empty
+
+
+def test_a_gateway_of_another_stack_tells_nothing_of_an_address() -> None:
+    with keeper() as (world, keep):
+        world.converge(edited(ZONAL, "elastic_ips", {"one": {}}))
+        (gateway,) = world.client("ec2").describe_nat_gateways()["NatGateways"]
+        entry = {"subnet": gateway["SubnetId"], "elastic_ip": "own"}
+        beside = {"stack": "beside", "region": "us-east-1", "elastic_ips": {"own": {}}, "nat_gateways": {"own": entry}}
+        assert set(map(str, keep.look(beside).missing)) == {"elastic_ip.own", "nat_gateway.own"}
 
 
 def test_two_gateways_in_a_subnet_are_told_apart_by_nobody() -> None:

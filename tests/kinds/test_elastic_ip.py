@@ -13,6 +13,8 @@ from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, delete, edited
+from tests.kinds.test_cut_off import interface_of
+from tests.kinds.test_nat_gateway import ZONAL
 from tests.pools import known_pools
 from tests.sync.words import writes
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
 ADDRESS = "elastic_ip.main"
+ADVICE = f"to leave it there, run: alb-reconcile release spec.yaml {ADDRESS}; else disassociate it first"
 GIVEN_BACK = {"delete-elastic-ip": 1}
 ALONE: Spec = {"stack": "demo", "region": "us-east-1", "elastic_ips": {"main": {}}}
 EXAMPLE = Example(
@@ -77,7 +80,7 @@ def test_an_address_that_somebody_uses_elsewhere_stays(hand: Hand) -> None:
     hand.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     instance = hand.stranger_in(subnet)
     hand.ec2.associate_address(InstanceId=instance, AllocationId=hand[ADDRESS])
-    told = f"{ADDRESS} ({hand[ADDRESS]}) is in use by a resource outside this stack: {instance}; disassociate it first"
+    told = f"{ADDRESS} ({hand[ADDRESS]}) is in use by a resource outside this stack: {interface_of(hand, instance)}; {ADVICE}"
     with pytest.raises(RefusedError, match=re.escape(told)):
         hand.world.apply(demo(), allow=GIVEN_BACK)
     assert writes(hand) == []
@@ -85,7 +88,26 @@ def test_an_address_that_somebody_uses_elsewhere_stays(hand: Hand) -> None:
     (failure,) = [item.error for item in result.outcomes if item.how == "failed"]
     assert isinstance(failure, RefusedError)
     assert str(failure).startswith(f"{hand[ADDRESS]} is in use by resources outside this stack: eni-")
-    assert hand.world.apply(spec, destroy=True, check=True).blockers == (told,)
+    assert hand.world.apply(spec, destroy=True, check=True).blockers == (told.replace("spec.yaml", "SPEC"),)
+
+
+def test_an_address_stays_with_a_nat_gateway_that_was_let_go(hand: Hand) -> None:
+    """A network was split off, and its address forgotten: the advice is to let go of it, too."""
+    hand.make(ZONAL)
+    gateway = hand["nat_gateway.main"]
+    keys = [{"Key": f"alb-reconcile:{key}"} for key in ("stack", "address", "spec", "applied")]
+    hand.ec2.delete_tags(Resources=[gateway], Tags=keys)
+    spec = edited(edited(ZONAL, "nat_gateways", {}), "elastic_ips", {"two": {}})
+    spec = edited(
+        spec, "route_tables/private/routes", [{"destination_cidr_block": "0.0.0.0/0", "nat_gateway": gateway}]
+    )
+    with pytest.raises(RefusedError) as caught:
+        hand.world.plan(spec)
+    first = str(caught.value).splitlines()[0]
+    assert first.startswith(
+        f"elastic_ip.one ({hand['elastic_ip.one']}) is in use by a resource outside this stack: eni-"
+    )
+    assert first.endswith(f"(Interface for NAT Gateway {gateway}); {ADVICE.replace(ADDRESS, 'elastic_ip.one')}")
 
 
 def test_an_address_that_a_run_left_behind_is_found_without_being_declared(hand: Hand, faults: Faults) -> None:

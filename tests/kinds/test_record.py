@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.route53.models import route53_backends
@@ -279,6 +281,25 @@ def test_nobodys_record_is_refused_and_adopted(hand: Hand, names: Names) -> None
     Keeper(hand.world).adopt(api())
     assert hand.world.plan(api()).is_empty
     assert names.rows().keys() == {"api.example.com A", "a.api.alb-reconcile.example.com TXT"}
+
+
+def test_a_name_isnt_taken_from_a_load_balancer_of_another_region(hand: Hand, names: Names) -> None:
+    """Somebody adopts in the wrong region, where nothing is but DNS, which is global: the next apply would turn the live name."""
+    abroad, balancers = (boto3.client(name, region_name="eu-west-1") for name in ("ec2", "elbv2"))
+    subnets = abroad.describe_subnets()["Subnets"]
+    made = balancers.create_load_balancer(
+        Name="shop", Scheme="internal", Subnets=[item["SubnetId"] for item in subnets]
+    )["LoadBalancers"][0]
+    there = {"DNSName": made["DNSName"], "HostedZoneId": made["CanonicalHostedZoneId"]}
+    row = {"Name": "api.example.com", "Type": "A", "AliasTarget": {**there, "EvaluateTargetHealth": True}}
+    names.change("CREATE", row)
+    keep, before = Keeper(hand.world), names.rows()
+    with pytest.raises(RefusedError) as refused:
+        keep.adopt(web())
+    told = r"record.api leads to a load balancer in eu-west-1: is us-east-1 the right region\? If it is, run adopt with (record.api=\S+)$"
+    assert (found := re.search(told, str(refused.value)))
+    assert names.rows() == before
+    assert [str(item.address) for item in keep.adopt(web(), found[1]).matches] == ["record.api"]
 
 
 def test_a_record_that_is_let_go_holds_no_load_balancer(hand: Hand, names: Names) -> None:

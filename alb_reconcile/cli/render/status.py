@@ -197,7 +197,7 @@ class StacksView:
 def stacks_text(view: StacksView, _: Style) -> str:
     """A line for each stack."""
     lines = [
-        f"{name}  {count} resources, not counting listeners, rules and targets"
+        f"{name}  {count} resource{'' if count == 1 else 's'}, not counting listeners, rules and targets"
         for name, count in sorted(view.counts.items())
     ]
     return "\n".join(lines) or f"No stack has resources in {view.region}."

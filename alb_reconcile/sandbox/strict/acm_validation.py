@@ -158,11 +158,13 @@ class Requested:
         return {"Certificate": told}
 
     def _options(self) -> list[dict[str, Any]]:
-        known = self.watched.clock() >= self.since + self.watched.timing.certificate_records
+        now = self.watched.clock()
+        known = now >= self.since + self.watched.timing.certificate_records
         found = []
         for name in self.names:
             record = record_of(self.account, name)
-            status = "SUCCESS" if self.status == "ISSUED" or record["Name"] in self.noticed else "PENDING_VALIDATION"
+            seen = self.noticed.get(record["Name"], float("inf")) + self.watched.timing.certificate_issued
+            status = "SUCCESS" if self.status == "ISSUED" or now >= seen else "PENDING_VALIDATION"
             status = "FAILED" if self.status == "FAILED" else status
             option = {
                 "DomainName": name,

@@ -4,6 +4,7 @@ from alb_reconcile.engine.plan.decide import Decisions, entrance_of, location_of
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.kinds.security_group import SecurityGroup
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
@@ -126,3 +127,24 @@ def unreached_targets(decisions: Decisions, discovery: Discovery) -> list[Findin
             if (zone := location_of(subnet, decisions, discovery).zone) and not served & {zone, None}
         ]
     return findings
+
+
+def other_ways_out(decisions: Decisions, _: Discovery) -> list[Finding]:
+    """Routes that leave a NAT gateway which isn't the stack's for a new one: it wasn't adopted, perhaps, or has lost its tags."""
+    own = {item.id for item in decisions.live}
+    return [
+        Finding(
+            item.desired,
+            "routes",
+            f"{there.destination} leaves {there.target}, which isn't this stack's, for a new {wanted.target}, so outgoing connections get "
+            f"another address; if the entry means {there.target}, run: alb-reconcile adopt {item.desired.file} {wanted.target}={there.target}",
+            warning=True,
+        )
+        for item, state in each_of(decisions.desired.values(), RouteTable)
+        if item.found and not item.forces
+        for there in set(getattr(item.found.state, "routes", None) or ()) - item.found.detail(Associations).blackholes
+        for wanted in state.routes or ()
+        if wanted.destination == there.destination and isinstance(wanted.target, Address)
+        if str(there.target).startswith("nat-") and there.target not in own and wanted.target.kind == "nat_gateway"
+        if wanted.target not in decisions.ids
+    ]
