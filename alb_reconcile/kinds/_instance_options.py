@@ -183,11 +183,11 @@ async def read_credits(aws: Aws, instances: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def unshown(wanted: Any, found: Any, interface: Row) -> dict[str, Any]:
-    """Of these, what a comparison leaves out: what AWS doesn't show. One that starts is told anew whether to get a public address."""
+def unshown(wanted: Any, found: Any, interface: Row, is_changed: bool) -> dict[str, Any]:
+    """Of these, what a comparison leaves out: what AWS doesn't show. Who starts by a changed entry is told anew of a public address."""
     names = {"private_ip_address", "ipv6_address_count", "source_dest_check", "ebs_optimized", METADATA.field}
     names |= {item.field for item in OPTIONS}
-    if wanted.state != "running" or found.state != "stopped" or has_elastic_ip(interface):
+    if not is_changed or (wanted.state, found.state) != ("running", "stopped") or has_elastic_ip(interface):
         names.add("associate_public_ip_address")
     return {name: None for name in names if getattr(wanted, name) is not None and getattr(found, name) is None}
 

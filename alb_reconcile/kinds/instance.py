@@ -134,7 +134,8 @@ class Instance(Properties):
             endpoint = endpoint or (observed.state.metadata_options or {}).get("http_endpoint")
             if tags.ADOPTED in observed.tags and tags.USER_DATA not in observed.tags:
                 user_data = None  # only the digest of what we launched is known
-            unknown = unshown(self, observed.state, getattr(observed.details, "interface", {}))
+            is_changed = wanted is not None and not observed.tags.get(tags.SPEC, "").startswith(wanted.spec_digest)
+            unknown = unshown(self, observed.state, getattr(observed.details, "interface", {}), is_changed)
             if str(observed.state.iam_instance_profile).endswith(f"/{self.iam_instance_profile}"):
                 unknown["iam_instance_profile"] = observed.state.iam_instance_profile
         if endpoint == "disabled":  # AWS takes nothing else then, and nothing else matters

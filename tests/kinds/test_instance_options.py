@@ -115,6 +115,15 @@ def test_an_instance_that_starts_gets_the_public_address_that_the_spec_says_by_t
     assert [("PublicIpAddress" in row) for row in rows(hand)] == [wanted, wanted]
 
 
+def test_one_that_somebody_stopped_is_only_started(hand: Hand) -> None:
+    hand.make(web(associate_public_ip_address=True))
+    hand.ec2.stop_instances(InstanceIds=[hand[ONE]])
+    hand.wait(60)
+    changes = [change.path for step in hand.world.plan(hand.spec).steps for change in step.changes]
+    assert changes == ["state"]
+    hand.make(hand.spec)
+
+
 def test_an_elastic_ip_address_stays_with_an_instance_that_starts(hand: Hand) -> None:
     spec = web(associate_public_ip_address=True, elastic_ip=["a", "b"], state="stopped")
     spec["elastic_ips"] = {"a": {}, "b": {}}

@@ -354,6 +354,8 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
         if name == "subnets" and found.state.kind == "instance":
             allowed = {names.get(str(item), str(item)) for item in wanted}
             value = sorted({names.get(item, item) for item in value} - allowed)  # any of them is in order
+        elif isinstance(wanted, tuple) and any(str(item).startswith("ipam-pool-") for item in wanted):
+            value = len(value)  # which ranges, a pool chooses
         elif isinstance(wanted, Mapping):
             if wanted.get("http_endpoint") == "disabled":  # AWS takes nothing else then
                 wanted = {"http_endpoint": "disabled"}
