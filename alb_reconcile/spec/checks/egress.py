@@ -102,7 +102,7 @@ def _check_way_out(outline: Outline, name: str, entry: Entry, tables: Mapping[st
 
 
 def _check_zones(outline: Outline) -> None:
-    """A zonal NAT gateway that other zones depend on."""
+    """A zonal NAT gateway that other zones depend on, and one on which nobody does."""
     served: dict[str, dict[str, str]] = defaultdict(dict)
     first: dict[str, Path] = {}
     for path, gateway in outline.texts("route_tables", ..., "routes", ..., "nat_gateway"):
@@ -110,6 +110,11 @@ def _check_zones(outline: Outline) -> None:
         for _, subnet in outline.texts("route_tables", path[1], "subnets", ...):
             if zone := outline.zone_of(subnet):
                 served[gateway].setdefault(zone, subnet)
+    tables = outline.entries("route_tables")
+    if tables and outline.is_sound and all(_is_known(outline, table) for table in tables):
+        for idle in (name for name in outline.entries("nat_gateways") if name not in first):
+            text = "no route leads to it, and it costs by the hour; name it in a route, or remove it"
+            outline.warn(("nat_gateways", idle), text, at_key=True)
     for gateway, zones in served.items():
         entry = outline.entries("nat_gateways").get(gateway, {})
         home = outline.zone_of(str(entry.get("subnet")))
