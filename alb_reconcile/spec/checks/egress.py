@@ -12,6 +12,7 @@ from alb_reconcile.spec.outline import Outline
 _DEFAULT: Final = "0.0.0.0/0"
 _OF_PUBLIC: Final = ("elastic_ip", "secondary_elastic_ips")
 _OF_PRIVATE: Final = ("secondary_private_ip_addresses", "secondary_private_ip_address_count")
+_PUBLIC: Final = "associate_public_ip_address"
 _OF_A_ZONE: Final = ("subnet", "private_ip_address", *_OF_PUBLIC, *_OF_PRIVATE)
 
 
@@ -101,7 +102,7 @@ def _check_way_out(outline: Outline, name: str, entry: Entry, tables: Mapping[st
 
 
 def _check_zones(outline: Outline) -> None:
-    """A zonal NAT gateway that other zones depend on."""
+    """A zonal NAT gateway that other zones depend on, and one on which nobody does."""
     served: dict[str, dict[str, str]] = defaultdict(dict)
     first: dict[str, Path] = {}
     for path, gateway in outline.texts("route_tables", ..., "routes", ..., "nat_gateway"):
@@ -109,6 +110,11 @@ def _check_zones(outline: Outline) -> None:
         for _, subnet in outline.texts("route_tables", path[1], "subnets", ...):
             if zone := outline.zone_of(subnet):
                 served[gateway].setdefault(zone, subnet)
+    tables = outline.entries("route_tables")
+    if tables and outline.is_sound and all(_is_known(outline, table) for table in tables):
+        for idle in (name for name in outline.entries("nat_gateways") if name not in first):
+            text = "no route leads to it, and it costs by the hour; name it in a route, or remove it"
+            outline.warn(("nat_gateways", idle), text, at_key=True)
     for gateway, zones in served.items():
         entry = outline.entries("nat_gateways").get(gateway, {})
         home = outline.zone_of(str(entry.get("subnet")))
@@ -133,16 +139,17 @@ def _check_instances(outline: Outline, tables: Mapping[str, str]) -> None:
         }
         for (path, subnet), route in ways.items():
             given = outline.entries("subnets")[subnet].get("map_public_ip_on_launch")
-            own = instance.get("associate_public_ip_address", given)
+            own = instance.get(_PUBLIC, given)
             if not route and any(ways.values()):
                 outline.warn(
                     path,
                     f"subnet.{subnet} has no default route, and other subnets of {name} have one: what runs there can't reach the internet; add a route for {_DEFAULT}, such as to a NAT gateway",
                 )
-            if "internet_gateway" in route and given is own is False and "elastic_ip" not in instance:
+            if "internet_gateway" in route and own is False and "elastic_ip" not in instance:
+                key = _PUBLIC if _PUBLIC in instance else "map_public_ip_on_launch"
                 outline.warn(
                     path,
-                    f"subnet.{subnet} gives {name} no public address, without which its internet gateway lets nothing out; set map_public_ip_on_launch, or route {_DEFAULT} to a NAT gateway",
+                    f"{name} gets no public address in subnet.{subnet}, whose internet gateway lets nothing out without one; set {key}: true, or route {_DEFAULT} to a NAT gateway",
                 )
             if "nat_gateway" in route and given is own is True:
                 outline.warn(
