@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from alb_reconcile.model.address import Address
@@ -166,4 +166,14 @@ def _one_a_place(problems: list[Problem]) -> list[Problem]:
     for problem in problems:
         place = (problem.line, problem.column, problem.path, problem.message if problem.warning else problem.warning)
         by_place.setdefault(place, problem)
-    return sorted(by_place.values())
+    by_anchor: dict[tuple[object, ...], list[Problem]] = {}
+    for problem in sorted(by_place.values()):
+        below = tuple(problem.path.split(".", 2)[2:]) or problem.path
+        by_anchor.setdefault((problem.line, problem.column, problem.message, below), []).append(problem)
+    return [_with_entries(*same) for same in by_anchor.values()]
+
+
+def _with_entries(first: Problem, *others: Problem) -> Problem:
+    """A mistake behind a YAML anchor, with some of the other entries that have it."""
+    names = [".".join(item.path.split(".", 2)[:2]) for item in others[:3]] + ["…"] * (len(others) > 3)
+    return replace(first, message=f"{first.message} (the same in {', '.join(names)})") if others else first
