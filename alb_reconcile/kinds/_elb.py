@@ -34,12 +34,15 @@ class NamedKind(Kind[P]):
             if error.code != f"Duplicate{camel(self.name)}Name":
                 raise
             answer = await run.aws.call("elbv2", f"describe_{self.name}s", retry=waits.NAMED_UNKNOWN, Names=[name])
-        arn = str(answer[f"{camel(self.name)}s"][0][self.id_key])
+        found = answer[f"{camel(self.name)}s"][0]
+        arn = str(found[self.id_key])
         if not await is_ours(run, desired, arn):
-            raise RefusedError(
-                f'{self.noun} named "{name}" exists outside this stack; alb-reconcile adopt {desired.file} takes it over, or choose '
-                "another name"
-            )
+            zones = {zone["SubnetId"] for zone in found.get("AvailabilityZones", ())}
+            is_near = found.get("VpcId", "") == params.get("VpcId") or not zones.isdisjoint(params.get("Subnets", ()))
+            is_lost = is_near and tags.STACK not in (await read_tags(run.aws, [arn])).get(arn, {tags.STACK: ""})
+            # beside one that serves and has lost its tags, another name would build a second one
+            then = f"alb-reconcile adopt {desired.file} takes it over{'' if is_lost else ', or choose another name'}"
+            raise RefusedError(f'{self.noun} named "{name}" exists outside this stack; {then}')
         return arn
 
 

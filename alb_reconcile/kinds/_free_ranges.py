@@ -15,7 +15,7 @@ from alb_reconcile.kinds.base import Intent
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
 from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 
 Network = ipaddress.IPv4Network
 
@@ -110,13 +110,24 @@ async def lost_subnets(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
     made = {(item.wanted.vpc, item.wanted.cidr_block): item.desired for item in intents if item.fields is None}
     vpcs = sorted({vpc for vpc, block in made if block and isinstance(vpc, str)})
     rows = await aws.pages("ec2", "describe_subnets", "Subnets", where={"vpc-id": vpcs}) if vpcs else []
-    told = "{} has {} in {}, and no stack owns it: alb-reconcile adopt {} takes it over"
-    return [
-        Finding(entry, "cidr_block", told.format(row["SubnetId"], row["CidrBlock"], row["VpcId"], entry.file))
-        for row in rows
-        if (entry := made.get((row["VpcId"], row.get("CidrBlock") or "")))
-        if tags.STACK not in tags.from_list(row.get("Tags"))
-    ]
+    there = [(row, made.get((row["VpcId"], row.get("CidrBlock") or ""))) for row in rows]
+    return [Finding(item, "cidr_block", told) for row, item in there if item and (told := ownerless(row, item.file))]
+
+
+def ownerless(row: Mapping[str, Any], file: str) -> str:
+    """That no stack owns a subnet, and what to do; empty for one that somebody has."""
+    told = f"{row['SubnetId']} has {row['CidrBlock']} in {row['VpcId']}, and no stack owns it"
+    is_owned = tags.STACK in tags.from_list(row.get("Tags"))
+    return "" if is_owned else f"{told}: alb-reconcile adopt {file} takes it over"
+
+
+async def taken(run: Run, vpc: str, cidr: str, file: str, error: AwsError) -> RefusedError:
+    """Who holds a range that AWS refuses, and what to do."""
+    row = await find_in(run, vpc, cidr) if cidr else {}
+    if row.get("CidrBlock") == cidr and (told := ownerless(row, file)):
+        return RefusedError(told)
+    clash = f"{cidr or 'its range'} overlaps {row.get('SubnetId', 'a subnet')} in {vpc}, outside this stack"
+    return RefusedError(f"{clash}; choose a free range ({error.code})")
 
 
 def _no_room(vpc: str, length: int) -> str:

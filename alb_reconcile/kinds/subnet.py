@@ -11,7 +11,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds._free_ranges import choose_range, find_in, full_vpcs, lost_subnets
+from alb_reconcile.kinds._free_ranges import choose_range, find_in, full_vpcs, lost_subnets, taken
 from alb_reconcile.kinds._ipam import (
     Allocations,
     Use,
@@ -290,9 +290,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         for subnet in await self.find_own(run, desired, {"vpc-id": str(wanted.vpc)}):
             if (subnet.get("CidrBlock") or None) == wanted.cidr_block:
                 return str(subnet["SubnetId"])
-        raise RefusedError(
-            f"{wanted.cidr_block or 'its range'} overlaps a subnet in {wanted.vpc} outside this stack; adopt it if it is meant, or choose a free range ({error.code})"
-        )
+        raise await taken(run, str(wanted.vpc), wanted.cidr_block or "", desired.file, error)
 
     async def update(self, run: Run, wanted: Subnet, observed: Observed, fields: frozenset[str]) -> None:
         subnet, names = observed.id, [name for name in _ATTRIBUTES if name in fields]

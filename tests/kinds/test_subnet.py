@@ -147,12 +147,14 @@ def test_two_unused_subnets_swap_their_ranges(hand: Hand) -> None:
 
 def test_a_range_that_a_stranger_holds_is_refused(hand: Hand) -> None:
     hand.make(edited(ALONE, "subnets", None))
-    hand.ec2.create_subnet(VpcId=hand["vpc.main"], CidrBlock="10.0.1.0/25")
+    found = hand.ec2.create_subnet(VpcId=hand["vpc.main"], CidrBlock="10.0.1.0/25")["Subnet"]["SubnetId"]
     before = hand.world.strict.inventory()
     result = hand.world.apply(ALONE)
     (failure,) = [item for item in result.outcomes if item.how == "failed"]
     assert isinstance(failure.error, RefusedError)
-    assert "overlaps a subnet" in str(failure.error)
+    assert f"10.0.1.0/24 overlaps {found} in {hand['vpc.main']}, outside this stack; choose a free range" in str(
+        failure.error
+    )
     assert hand.world.strict.inventory() == before
 
 
@@ -176,6 +178,16 @@ def test_a_subnet_that_lost_its_tags_is_to_be_adopted_first(hand: Hand) -> None:
         assert "NAT gateway" not in str(refused.value)
     Keeper(hand.world).adopt(ZONAL)
     assert not [step for step in hand.world.plan(ZONAL).steps if step.action != "update"]
+
+
+def test_what_lost_its_tags_since_it_was_planned_is_to_be_adopted_too(hand: Hand) -> None:
+    """A free range would be a second subnet beside the one that serves."""
+    hand.make(ALONE)
+    group, vpc = hand[A], hand["vpc.main"]
+    hand.ec2.delete_tags(Resources=[group], Tags=[{"Key": tags.STACK}, {"Key": tags.ADDRESS}])
+    (failure,) = [item for item in hand.world.sync(ALONE).outcomes if item.how == "failed"]
+    told = f"{group} has 10.0.1.0/24 in {vpc}, and no stack owns it: alb-reconcile adopt spec.yaml takes it over"
+    assert str(failure.error) == told
 
 
 def test_a_lost_reply_is_no_stranger(hand: Hand, faults: Faults) -> None:
