@@ -7,11 +7,10 @@ from operator import itemgetter
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.vpc import Vpc
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding, Other
+from alb_reconcile.model.discovery import Discovery, Other
 from alb_reconcile.model.resource import Desired, each_of
 from alb_reconcile.model.text import printable
 
@@ -45,7 +44,7 @@ async def find_alike(
         f"changed, let {old} release it, and adopt it here"
         for old in map(printable, sorted(olds))
     ]
-    return (*renamed, *told_alike(made, discovery, [*vpcs, *await _targets(aws, made, discovery)]))
+    return (*renamed, *told_alike(made, discovery, vpcs))
 
 
 async def _carriers(aws: Aws, made: Mapping[Address, Desired], all_: Mapping[Address, Desired]) -> list[dict[str, str]]:
@@ -58,16 +57,7 @@ async def _carriers(aws: Aws, made: Mapping[Address, Desired], all_: Mapping[Add
     return [tags.from_list(row.get("Tags")) for row in rows]
 
 
-def find_lost(made: Mapping[Address, Desired], discovery: Discovery) -> list[Finding]:
-    """What has lost the stack's tags: AWS refuses a second one of its name, or it would be made beside the one that serves."""
-    text = "{} is in this stack's VPC, and no stack owns it; alb-reconcile adopt {} takes it over, by tags alone"
-    there = [(item, name) for item, name, other in _fitting(made, discovery) if other.vpc in discovery.vpcs]
-    return [
-        Finding(item, "", text.format(name, item.file)) for item, name in there if not getattr(item.state, "name", "")
-    ]
-
-
-def _fitting(made: Mapping[Address, Desired], discovery: Discovery) -> Iterator[tuple[Desired, str, Other]]:
+def fitting(made: Mapping[Address, Desired], discovery: Discovery) -> Iterator[tuple[Desired, str, Other]]:
     """What has the name that this tool would give it and is nobody's."""
     for (kind, name), other in sorted(discovery.taken.items(), key=itemgetter(0)):  # load balancers come first
         for address, item in made.items():
@@ -76,27 +66,11 @@ def _fitting(made: Mapping[Address, Desired], discovery: Discovery) -> Iterator[
                 yield item, name, other
 
 
-async def _targets(aws: Aws, made: Mapping[Address, Desired], discovery: Discovery) -> list[str]:
-    """The targets of the stack's groups that are nobody's and have the address of what is to be made (EC2 DescribeInstances)."""
-    wanted, own = {*map(str, made)}, {item.id for item in discovery.resources}
-    ids = {str(state.target) for _, state in each_of(discovery.resources, Registration)} - own
-    ids = {known for known in ids if known.startswith("i-")} if any(item.kind == "instance" for item in made) else set()
-    rows = (
-        await aws.pages("ec2", "describe_instances", "Reservations", where={"instance-id": sorted(ids)}) if ids else []
-    )
-    found = [(row["InstanceId"], tags.from_list(row.get("Tags"))) for part in rows for row in part["Instances"]]
-    return [
-        f"{own[tags.ADDRESS]} ({known})"
-        for known, own in found
-        if tags.STACK not in own and own.get(tags.ADDRESS) in wanted
-    ]
-
-
 def told_alike(made: Mapping[Address, Desired], discovery: Discovery, vpcs: Iterable[str] = ()) -> list[str]:
     """A line about these VPCs, and what has the name that this tool would give it and is nobody's: load balancers, and target
     groups. One of its own about what is in another VPC than the stack: perhaps that is the wrong one."""
     by_place = defaultdict(list, {"": [*vpcs]} if vpcs else {})
-    for item, name, other in _fitting(made, discovery):
+    for item, name, other in fitting(made, discovery):
         by_place[discovery.elsewhere(other)].append(f"{item.address} ({name})")
     lines = []
     for place, found in by_place.items():

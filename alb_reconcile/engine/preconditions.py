@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.tasks import set_off
-from alb_reconcile.engine.alike import find_alike, find_lost
+from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of, subnets_of
 from alb_reconcile.engine.plan.preflight.free_addresses import full_subnets
+from alb_reconcile.engine.untagged import find_untagged
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected, StopProtected
 from alb_reconcile.kinds.quotas import Quota, Unread, over_quota, read_quota
@@ -47,7 +48,7 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
         *discovery.findings,
         *(item for part in found for item in part),
         *full_subnets(decisions, discovery),
-        *find_lost(made, discovery),
+        *(await find_untagged(aws, decisions, discovery)).values(),
     ]
     unread = [item.text for item in findings if isinstance(item, Unread)]
     return replace(

@@ -17,10 +17,11 @@ from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, wr
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
 from alb_reconcile.engine.blockers import Blocker, find_blockers, find_own_cut_off
 from alb_reconcile.engine.discover import discover, resolve_further_images
-from alb_reconcile.engine.plan.decide import decide
+from alb_reconcile.engine.plan.decide import Decisions, decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
 from alb_reconcile.engine.unserved import emptied
+from alb_reconcile.engine.untagged import find_untagged, second_ones
 from alb_reconcile.kinds import is_in_order, load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
@@ -93,6 +94,8 @@ async def plan_stack(
             find_protected(aws, steps), _look_around(aws, discovery, replace(plan, steps=steps), destroy=False)
         )
         used = {key: item.text for item in blockers for key in item.keys}
+        decisions = decide(target.stack, target.desired, discovery, {}) if plan.steps else Decisions()
+        used |= second_ones(await find_untagged(aws, decisions, discovery), plan.steps)
         return replace(planned, protected={**used, **protected})
     if not options.check:
         return planned

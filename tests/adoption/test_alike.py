@@ -9,7 +9,7 @@ import pytest
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, keeper, runbook
 from tests.harness import demo
-from tests.kinds.many import web
+from tests.kinds.many import members, rows, web
 
 if TYPE_CHECKING:
     from tests.harness import World
@@ -55,15 +55,15 @@ def test_a_group_that_lost_its_tags_is_refused_with_the_one_way_out() -> None:
         spec = web(2)
         world.converge(spec)
         (group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
-        arn, name = group["TargetGroupArn"], group["TargetGroupName"]
+        arn = group["TargetGroupArn"]
         world.client("elbv2").remove_tags(ResourceArns=[arn], TagKeys=["alb-reconcile:stack"])
         with pytest.raises(RefusedError) as refused:
             world.plan(spec)
-        told = f"{name} is in this stack's VPC, and no stack owns it; alb-reconcile adopt spec.yaml takes it over"
+        told = f"and no stack owns it; alb-reconcile adopt spec.yaml target_group.web={arn}"
         assert told in str(refused.value)
-        (failure,) = [item for item in world.sync(spec).outcomes if item.how == "failed"]
-        told = f'a target group named "{name}" exists outside this stack; alb-reconcile adopt spec.yaml takes it over'
-        assert str(failure.error) == told
+        ending = world.sync(spec)
+        assert not ending.outcomes
+        assert f"adopt spec.yaml target_group.web={arn} takes it over" in str(ending.selection.withheld)
         keep.adopt(spec)
         assert world.plan(spec).is_empty
 
@@ -78,11 +78,101 @@ def test_an_instance_that_lost_its_tag_is_named() -> None:
         first = found["Instances"][0]["InstanceId"]
         world.client("ec2").delete_tags(Resources=[first], Tags=[{"Key": "alb-reconcile:stack"}])
         (line,) = [text for text in world.plan(spec).warnings if "adopt" in text]
-        assert line.startswith(
-            f"instance.web-1 ({first}) exists already, and no stack owns it: this plan makes new ones"
-        )
+        told = f"{first} is there already, at target_group.web, and no stack owns it; alb-reconcile adopt spec.yaml instance.web-1={first} takes"
+        assert told in line
         keep.adopt(spec)
         assert world.plan(spec).is_empty
+
+
+@pytest.mark.parametrize("lost", ["target_group.main", "security_group.main", "vpc.main"])
+def test_what_its_users_still_name_isnt_made_a_second_time(lost: str) -> None:
+    """Found: of a stack that was made by hand, whose names are its own, `sync` built a second group and security group, and
+    moved the instances and listeners over, without a word of the old ones."""
+    with keeper() as (world, keep):
+        ids = build_runbook(world, {})
+        spec = runbook()
+        for room in ("target_groups", "security_groups"):
+            del spec[room]["main"]["name"]
+        chosen = ("vpc.main", "security_group.main", "instance.web-a-1", "instance.web-b-1")
+        keep.adopt(spec, *(f"{name}={ids[name]}" for name in chosen))
+        world.converge(spec)
+        _forget(world, ids[lost])
+        with pytest.raises(RefusedError, match=f"alb-reconcile adopt spec.yaml {lost}={ids[lost]} takes it over"):
+            world.plan(spec)
+        ending = world.sync(spec)
+        assert not ending.outcomes
+        assert f"alb-reconcile adopt spec.yaml {lost}={ids[lost]}" in str(ending.selection.withheld)
+        keep.adopt(spec, f"{lost}={ids[lost]}")
+        assert {step.id for step in world.plan(spec).steps} <= {ids["vpc.main"]}, (
+            "its Name, which somebody took away, too"
+        )
+
+
+def test_what_is_used_and_is_another_stacks_is_drift() -> None:
+    """Somebody leads the listener to another stack's group, and deletes the own one: that is put right."""
+    with keeper() as (world, _):
+        spec = web(2)
+        world.converge(spec)
+        elb = world.client("elbv2")
+        (old,) = elb.describe_target_groups()["TargetGroups"]
+        mine = [{"Key": "alb-reconcile:stack", "Value": "theirs"}]
+        made = elb.create_target_group(Name="theirs", Protocol="HTTP", Port=80, VpcId=old["VpcId"], Tags=mine)
+        (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+        (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+        to = [{"Type": "forward", "TargetGroupArn": made["TargetGroups"][0]["TargetGroupArn"]}]
+        elb.modify_listener(ListenerArn=listener["ListenerArn"], DefaultActions=to)
+        elb.delete_target_group(TargetGroupArn=old["TargetGroupArn"])
+        assert not world.sync(spec).selection.withheld
+        assert world.plan(spec).is_empty
+
+
+def test_a_nat_gateway_that_is_gone_is_made_again_though_a_route_still_names_it() -> None:
+    with keeper() as (world, _):
+        spec = web(2)
+        spec["elastic_ips"] = {"out": {}}
+        spec["nat_gateways"] = {"main": {"subnet": "public-a", "elastic_ip": "out"}}
+        spec["route_tables"]["out"] = {
+            "subnets": [],
+            "routes": [{"destination_cidr_block": "0.0.0.0/0", "nat_gateway": "main"}],
+        }
+        world.converge(spec)
+        ec2 = world.client("ec2")
+        (gateway,) = ec2.describe_nat_gateways()["NatGateways"]
+        ec2.delete_nat_gateway(NatGatewayId=gateway["NatGatewayId"])
+        world.clock.advance(600)
+        assert not world.sync(spec).selection.withheld
+        assert world.plan(spec).is_empty
+
+
+@pytest.mark.parametrize("kept", [("alb-reconcile:user-data",), ("Name",), ("Name", "alb-reconcile:address")])
+def test_sync_launches_no_second_one_beside_a_member_that_lost_its_tags(kept: tuple[str, ...]) -> None:
+    """Found: it launched one, and took the first out of the group, which ran on and cost."""
+    with keeper() as (world, keep):
+        spec = web(2)
+        world.converge(spec)
+        ids = members(world)
+        ec2 = world.client("ec2")
+        (own,) = [row["Tags"] for row in rows(world) if row["InstanceId"] == ids["2"]]
+        ec2.delete_tags(Resources=[ids["2"]], Tags=[{"Key": tag["Key"]} for tag in own if tag["Key"] not in kept])
+        ending = world.sync(spec)
+        assert not ending.outcomes
+        assert f"alb-reconcile adopt spec.yaml instance.web-2={ids['2']} takes it over" in str(
+            ending.selection.withheld
+        )
+        assert f"alb-reconcile adopt spec.yaml instance.web-2={ids['2']}" in str(world.plan(spec).warnings)
+        keep.adopt(spec, f"instance.web-2={ids['2']}")
+        world.converge(spec)
+        assert members(world) == ids
+
+
+def _forget(world: World, known: str) -> None:
+    """Take all tags of this tool's away, by hand."""
+    if not known.startswith("arn:"):
+        own = world.client("ec2").describe_tags(Filters=[{"Name": "resource-id", "Values": [known]}])["Tags"]
+        world.client("ec2").delete_tags(Resources=[known], Tags=[{"Key": tag["Key"]} for tag in own])
+        return
+    (found,) = world.client("elbv2").describe_tags(ResourceArns=[known])["TagDescriptions"]
+    world.client("elbv2").remove_tags(ResourceArns=[known], TagKeys=[tag["Key"] for tag in found["Tags"]])
 
 
 def test_what_is_in_another_vpc_makes_doubt_whether_this_is_the_right_one() -> None:
