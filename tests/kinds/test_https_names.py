@@ -86,7 +86,7 @@ def test_sync_says_whose_a_record_is_that_has_lost_its_owner(hand: Hand) -> None
     assert ending.is_failed
     (error,) = [str(item.error) for item in ending.outcomes]
     assert error == (
-        f"{RECORD}: there is a record {NAME} (A) already, outside this stack; adopt it, choose another name, or delete it"
+        f"there is a record {NAME} (A) already, outside this stack; adopt it, choose another name, or delete it"
     )
     Keeper(hand.world).adopt(hand.spec)
     hand.make(hand.spec)

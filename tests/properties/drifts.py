@@ -168,7 +168,9 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
         if name.startswith(TAKES_AWAY) or (name.startswith("delete_") and name not in LOOSENS)
     ]  # fmt: skip
     assert not wrong, f"called {wrong}"
-    assert not ending.is_failed, [*ending.problems, *_failures(ending)]
+    # where what waits for a person keeps requests out, the round fails for that
+    is_shut = bool(ending.selection.left) and all(text.endswith("so it serves nobody") for text in ending.problems)
+    assert not ending.is_failed or (is_shut and not _failures(ending)), [*ending.problems, *_failures(ending)]
     causes = {**(ending.acted.causes if ending.acted else {}), **ending.selection.causes}
     assert set(causes.values()) <= {"drift"}, causes
     assert calls or not (ending.acted and ending.acted.steps)
