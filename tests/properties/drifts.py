@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
+from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, ReconcileError
 from tests.harness import READS, by_hand
@@ -168,13 +169,15 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
         if name.startswith(TAKES_AWAY) or (name.startswith("delete_") and name not in LOOSENS)
     ]  # fmt: skip
     assert not wrong, f"called {wrong}"
-    # where what waits for a person keeps requests out, the round fails for that
-    is_shut = bool(ending.selection.left) and all(text.endswith("so it serves nobody") for text in ending.problems)
-    assert not ending.is_failed or (is_shut and not _failures(ending)), [*ending.problems, *_failures(ending)]
+    # where what waits for a person keeps requests out, the round fails for that alone, and says what is so
+    rest = scene.account.plan(scene.spec)
+    shut = unserved(rest.live) if ending.selection.left and ending.error is None else []
+    assert not ending.is_failed or ending.problems, _failures(ending)
+    assert not _failures(ending), _failures(ending)
+    assert set(ending.problems) <= set(shut), (ending.problems, shut)
     causes = {**(ending.acted.causes if ending.acted else {}), **ending.selection.causes}
     assert set(causes.values()) <= {"drift"}, causes
     assert calls or not (ending.acted and ending.acted.steps)
-    rest = scene.account.plan(scene.spec)
     # by address: what the target of an instance that is just going is told as changes while it goes
     left, told = ({str(step.address) for step in steps} for steps in (rest.steps, ending.selection.left))
     assert left <= told, f"left {left}, told {told}"
