@@ -163,14 +163,14 @@ class RecordKind(Kind[Record]):
         if about is not None:
             said = (read_about(about, zone.id, run.aws.region) or (own, {}))[1]
             if said.get(tags.STACK) != run.stack:
-                raise RefusedError(f"{owner_text(own, said)}")
+                raise RefusedError(owner_text(own, said))
             changes.append(("DELETE", about))  # of one that somebody deleted
         changes.append(("CREATE", record_about(own, zone.name, tags.from_list(run.tag_list(desired)), run.aws.region)))
         try:
             await change_records(run, zone.id, changes)
         except RefusedError:
             if await read_record(run.aws, zone.id, wanted.key):
-                raise RefusedError(f"{owner_text(own, {})}") from None
+                raise RefusedError(owner_text(own, {})) from None
             raise
         return own.arn(partition_of(run.aws.region))
 

@@ -27,11 +27,8 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for item in (item for item in asking if item.id not in leaving or item.id in turning):
         step, before = turning.get(item.id), set(_asked(item))
-        for group in (
-            {part.target_group for part in action_of(step.state if step else item.state).receiving}
-            - filled
-            - leaving.keys()
-        ):
+        after = {part.target_group for part in action_of(step.state if step else item.state).receiving}
+        for group in after - filled - leaving.keys():
             name = plan.names.get(str(group), group)
             if group in before:
                 keys = [leaving[known.id] for known, its in registered if its == group and known.id in leaving]
@@ -67,12 +64,9 @@ def find_forsaken(plan: Plan) -> Iterator[tuple[set[str], str]]:
 
 
 def _tell_forsaken(plan: Plan, step: Step, item: Observed) -> str:
-    whose, advice, file = (
-        f"which the stack {item.owner} has",
-        "",
-        next((wish.file for wish in plan.desired.values()), ""),
-    )
+    whose, advice = f"which the stack {item.owner} has", ""
     if item.owner is None:
+        file = next((wish.file for wish in plan.desired.values()), "")
         whose, advice = "which isn't in the spec", f"declare it and run alb-reconcile adopt {file}, or "
     if step.reason == DUPLICATE:
         kept = f"{plan.ids.get(step.address, 'the other one')} first, by hand"
