@@ -230,3 +230,23 @@ def test_a_group_without_targets_is_worth_a_word_and_no_more_where_the_spec_want
     ending = hand.world.sync(spec)
     assert not ending.is_failed
     assert not ending.notes
+
+
+@pytest.mark.parametrize("is_alike", [True, False])
+def test_a_kept_rule_in_the_place_of_one_that_would_be_made_is_adopted_if_it_asks_for_the_same(
+    hand: Hand, *, is_alike: bool
+) -> None:
+    """Found: "choose another" builds a second rule with the same conditions."""
+    hand.make(KEEP)
+    stray_rule(hand)
+    rule = {
+        "priority": 5,
+        "conditions": [{"path_pattern": "/x" if is_alike else "/y"}],
+        "action": {"forward": "web"},
+    }
+    wanted = edited(KEEP, "load_balancers/public/listeners/http/rules", {"mine": rule})
+    with pytest.raises(RefusedError) as refused:
+        hand.world.plan(wanted)
+    told = str(refused.value)
+    assert ("alb-reconcile adopt spec.yaml takes it over" in told) is is_alike
+    assert ("choose another" in told) is not is_alike

@@ -96,7 +96,7 @@ def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> di
     Raises RefusedError where a stranger, who stays, is in the way.
     """
     moved: dict[str, tuple[Address, int, int]] = {}
-    wanted: dict[int, Address] = {}
+    wanted: dict[int, Decision] = {}
     stay: set[str] = set()
     used = {_priority(other) for other in found}
     for item in decisions:
@@ -107,16 +107,23 @@ def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> di
             if _priority(item.found) == priority:
                 continue
             moved[item.found.id] = (item.desired.address, _priority(item.found), priority)
-        wanted[priority] = item.desired.address
+        wanted[priority] = item
     for other in found:
         if other.id in stay or _priority(other) not in wanted:
             continue
         if other.id not in graph.deleted:
-            raise RefusedError(
-                f"{wanted[_priority(other)]}: priority {_priority(other)} is in use by {other.address}, which is outside this stack; choose another"
-            )
+            raise RefusedError(_tell_in_the_way(wanted[_priority(other)], other))
         moved[other.id] = (other.address, _priority(other), _park(_priority(other), used))
     return moved
+
+
+def _tell_in_the_way(item: Decision, other: Observed) -> str:
+    """Which rule has the priority of one that is to be made. One that nobody owns and asks for the same is that very rule."""
+    told = f"{item.desired.address}: priority {_priority(other)} is in use by {other.address}"
+    wanted, there = (getattr(state, "conditions", None) for state in (item.state, other.state))
+    if other.owner is None and wanted == there:
+        return f"{told}, which has the same conditions, and no stack owns it: alb-reconcile adopt {item.desired.file} takes it over"
+    return f"{told}, which is outside this stack; choose another"
 
 
 def _park(priority: int, used: set[int]) -> int:
