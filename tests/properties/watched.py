@@ -363,6 +363,8 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
         result[name] = _by_name(_without_unmanaged(wanted, value), names)
     wanted_tags = {*wish.tags, *extra_tags(wish.state), *OWNERSHIP} if found.state.service else set()
     result["tags"] = {key: found.tags.get(key) for key in sorted(wanted_tags)}
+    if tags.BUNDLE in found.tags and wish.state.ca_certificates_bundle_s3_object_version is None:  # left out: it stays
+        result["tags"][tags.BUNDLE] = found.tags[tags.BUNDLE].rpartition(" ")[0]
     # who launches with whom, and so shares the entry's Name, a kill may change; adoption keeps it
     may_share = tags.LAUNCH in found.tags or found.tags.get(tags.NAME) == tags.KEPT
     if may_share and found.tags.get("Name") == wish.tags["Name"].rpartition("-")[0]:
