@@ -359,7 +359,9 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
         elif isinstance(wanted, Mapping):
             if wanted.get("http_endpoint") == "disabled":  # AWS takes nothing else then
                 wanted = {"http_endpoint": "disabled"}
-            value = {key: (value or {}).get(key) for key in wanted}
+            # an encrypted disk stays so, whatever is asked for: an account may encrypt all of them
+            is_free = {key for key, said in wanted.items() if key.endswith("encrypted") and said is False}
+            value = {key: (value or {}).get(key) for key in wanted if key not in is_free}
         result[name] = _by_name(_without_unmanaged(wanted, value), names)
     wanted_tags = {*wish.tags, *extra_tags(wish.state), *OWNERSHIP} if found.state.service else set()
     result["tags"] = {key: found.tags.get(key) for key in sorted(wanted_tags)}
