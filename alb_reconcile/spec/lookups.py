@@ -21,16 +21,15 @@ def _read(node: Node, schema: dict[str, Any]) -> None:
     elif isinstance(node.value, dict) and "x-lookup" in schema:
         many = schema["x-lookup"] == "all"
         found = _lookup_of(node, (schema["items"] if many else schema).get("x-refers", ""), many=many)
-        if found is not None:
-            node.value = [Node(found, node.line, node.column)] if many else found
+        node.value = [Node(found, node.line, node.column)] if many else found
     elif isinstance(node.value, dict):
         known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
         for key, item in node.value.items():
             _read(item, known.get(key, others))
 
 
-def _lookup_of(node: Node, kind: str, *, many: bool) -> Lookup | None:
-    """None for what the schema has refused."""
+def _lookup_of(node: Node, kind: str, *, many: bool) -> Lookup:
+    """One without tags for what the schema has refused."""
     given = to_plain(node)
     by = next((name for name in _BY if set(given) == {name}), None)
     value = given[by] if by else None
@@ -40,4 +39,4 @@ def _lookup_of(node: Node, kind: str, *, many: bool) -> Lookup | None:
         "ssm": isinstance(value, str),
         "domain": isinstance(value, str),
     }
-    return Lookup.of(kind, by, value, many=many) if by and fits[by] else None
+    return Lookup.of(kind, by, value, many=many) if by and fits[by] else Lookup.of(kind, "tag", {}, many=many)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOUND = "stack: shop\nregion: us-east-1\nload_balancers: {public: {listeners: {http: {protocol: HTTP, port: 80}}, security_groups: %s}}\n"
+SOURCE = "stack: shop\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\nsecurity_groups: {web: {ingress: [{port: 80, security_group: %s}]}}\n"
 LOGIN = (
     "stack: shop\nregion: us-east-1\nload_balancers: {public: {listeners: {https: {protocol: HTTPS, port: 443, default_action: "
     "{authenticate_oidc: {issuer: 'https://i', client_secret: %s}, forward: web}}}}}\n"
@@ -98,6 +99,8 @@ def test_any_input_is_read_or_refused(
     ("name", "data"),
     [
         ("validate", FOUND % "[{a: b}]"),
+        ("validate", SOURCE % "{a: b}"),
+        ("validate", SOURCE % "{tag: {a: []}}"),
         ("validate", LOGIN % "-1"),
         ("results", '{"operation": "1", "fleet": "shops", "command": "apply", "started": "soon"}'),
         ("message", '{"body": {"a": []}}'),
