@@ -8,6 +8,7 @@ from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.plan import Step
@@ -17,8 +18,8 @@ _Use = tuple[Address, str, str]  # an entry that would be made, the place that o
 
 
 async def find_untagged(aws: Aws, decisions: Decisions, discovery: Discovery) -> dict[str, Finding]:
-    """By id, what nobody owns: what has the name of one that would be made, or is used in its place by an entry as it was applied
-    (refusals), and a group's target that looks like a missing member (a warning). Asks EC2 only about such."""
+    """By id, what nobody owns: what has the name of one that would be made, holds what only one can hold, or is used in its place by
+    an entry as it was applied (refusals), and a group's target that looks like a missing member (a warning). Asks EC2 only about such."""
     made = {address: item.desired for address, item in decisions.desired.items() if item.found is None}
     named = [(item.address, other.vpc, other.arn) for item, _, other in fitting(made, discovery)]
     uses = {*_uses(decisions, made), *(use for use in named if use[1] in discovery.vpcs)}
@@ -50,6 +51,12 @@ def _uses(decisions: Decisions, made: Collection[Address]) -> Iterator[_Use]:
             place = f"target_group.{target.address.name.partition('/')[0]}"
             missing = (name for group, name in wanted if group == there.target_group and isinstance(name, Address))
             yield from ((name, place, str(there.target)) for name in missing)
+    strangers = [item for item in decisions.live if item.owner is None and item.state.service]
+    held = {(item.address.kind, slot): item for item in strangers for slot in slots(item.state)}
+    places = {item.id: str(item.address) for item in decisions.live}
+    for name in made:
+        holders = (held.get((name.kind, slot)) for slot in slots(decisions.desired[name].state))
+        yield from ((name, places[item.parent_id or ""], item.id) for item in holders if item)
     for user, item in decisions.desired.items():
         digest, found = item.desired.spec_digest, item.found
         if digest and found and found.tags.get(tags.SPEC, "").partition(" ")[0] == digest:
@@ -62,6 +69,7 @@ def _uses(decisions: Decisions, made: Collection[Address]) -> Iterator[_Use]:
 async def _ownerless(aws: Aws, uses: Iterable[_Use], discovery: Discovery) -> dict[str, Mapping[str, str]]:
     """The tags of those that there are and that no stack owns, by id. AWS's own groups are no entry's."""
     found = {item.arn: item.tags for item in discovery.taken.values()}
+    found |= {item.id: item.tags for item in discovery.resources if item.owner is None}
     for kind in map(load_kinds().__getitem__, sorted({use[0].kind for use in uses})):
         ids = sorted({use[2] for use in uses if use[0].kind == kind.name and use[2].startswith(kind.id_prefix)})
         if ids and (listing := kind.listing):

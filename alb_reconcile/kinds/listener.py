@@ -234,7 +234,7 @@ class ListenerKind(HasAttributes[Listener]):
         arn = str(answer["Listeners"][0]["ListenerArn"])
         if not await is_ours(run, desired, arn):
             raise RefusedError(
-                f"port {wanted.port} is in use by a listener outside this stack; choose another port, or delete that listener"
+                f"port {wanted.port} is in use by a listener outside this stack; plan says how to adopt it; or choose another port"
             )
         run.announce(arn, usable=True)
         await all_of(

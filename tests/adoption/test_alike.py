@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests.harness import demo
 from tests.kinds.many import members, rows, web
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.harness import World
 
 
@@ -163,6 +166,61 @@ def test_sync_launches_no_second_one_beside_a_member_that_lost_its_tags(kept: tu
         keep.adopt(spec, f"instance.web-2={ids['2']}")
         world.converge(spec)
         assert members(world) == ids
+
+
+@pytest.mark.parametrize("others", ["", "keep"])
+def test_a_listener_that_lost_its_tags_is_neither_deleted_nor_stood_in_the_way_of(others: str) -> None:
+    """Found: `apply` deleted it with a neighbour's rule in it; where others' are kept it deleted the rule, and then failed."""
+    with keeper() as (world, keep):
+        spec = web(2)
+        spec["load_balancers"]["public"] |= {"others": others} if others else {}
+        spec["load_balancers"]["public"]["listeners"]["http"]["others"] = "keep"
+        world.converge(spec)
+        elb = world.client("elbv2")
+        (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+        (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+        arn = listener["ListenerArn"]
+        elb.create_rule(Priority=50, **_elsewhere(listener))
+        _forget(world, arn)
+        told = f"{arn} is there already, at load_balancer.public, and no stack owns it; alb-reconcile adopt spec.yaml listener.public/http={arn}"
+        with pytest.raises(RefusedError, match=re.escape(told)):
+            world.plan(spec, allow={"delete": 9, "replace": 9})
+        spec["sync"] = {"correct": ["create", "update", "delete", "replace"]}
+        ending = world.sync(spec)
+        assert not ending.outcomes
+        assert "adopt spec.yaml listener.public/http=" in str(ending.selection.withheld)
+        keep.adopt(spec)
+        world.converge(spec)
+        assert len(elb.describe_rules(ListenerArn=arn)["Rules"]) == 2
+
+
+def test_rules_of_a_listener_that_is_kept_stay() -> None:
+    """Found: they were deleted, since no entry says what is kept in it."""
+    with keeper() as (world, _):
+        spec = web(2)
+        spec["load_balancers"]["public"]["others"] = "keep"
+        world.converge(spec)
+        elb = world.client("elbv2")
+        (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+        (own,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+        for port, owner in (
+            (8080, {"Key": "team", "Value": "theirs"}),
+            (9090, {"Key": "alb-reconcile:stack", "Value": "theirs"}),
+        ):
+            where = {"LoadBalancerArn": balancer["LoadBalancerArn"], "Port": port, "Protocol": "HTTP"}
+            made = elb.create_listener(DefaultActions=own["DefaultActions"], Tags=[owner], **where)
+            elb.create_rule(Priority=50, **_elsewhere(made["Listeners"][0]))
+        assert world.plan(spec).is_empty
+        del spec["load_balancers"]["public"]["others"]
+        (step,) = world.plan(spec).steps
+        assert str(step.address) == "listener.public/:8080"
+        assert [str(item) for item in step.also_deletes] == ["rule.8080/#50"]
+
+
+def _elsewhere(listener: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule of a listener that leads another path where its default action leads."""
+    conditions = [{"Field": "path-pattern", "Values": ["/x"]}]
+    return {"ListenerArn": listener["ListenerArn"], "Conditions": conditions, "Actions": listener["DefaultActions"]}
 
 
 def _forget(world: World, known: str) -> None:

@@ -318,6 +318,8 @@ def _why_it_goes(
         if carrier and not item.state.service:
             return _why_a_member_goes(item, carrier, result, owned)
         return "no longer in the spec"
+    if item.owner is None and parent and parent.owner != stack:  # a rule of somebody's listener stays or goes with it
+        return "" if parent.owner else _why_it_goes(stack, parent, desired, result, owned)
     if item.owner is None:
         return "" if carrier and carrier.lifecycle.keep_others else "not in the spec"
     result.kept.append(f"{item.address} belongs to the stack {item.owner} and is left alone")
