@@ -83,7 +83,12 @@ class _Look:
     def used(self, known: str, *by: str, then: str = "", more: frozenset[str] = frozenset()) -> Blocker:
         """Something goes that others use."""
         whom, what = ("a resource", "remove it") if len(by) == 1 else ("resources", "remove them")
-        text = f"{self.name(known)} is in use by {whom} outside this stack: {', '.join(by)}; {then or what} first"
+        address, desired = self.going[known].address, self.plan.desired
+        file = next((item.file for item in desired.values()), "SPEC")
+        # in a network that is split off, say; of what `destroy` takes, only an address would be of use by itself
+        may_stay = address not in desired if desired else address.kind == "elastic_ip"
+        keep = f"to leave it there, run: alb-reconcile release {file} {address}; else " * may_stay
+        text = f"{self.name(known)} is in use by {whom} outside this stack: {', '.join(by)}; {keep}{then or what} first"
         return Blocker(self.keys(known) | more, text)
 
     async def held_addresses(self) -> list[Blocker]:
@@ -94,9 +99,7 @@ class _Look:
             if isinstance(held, Holder) and held.interface and not held.is_one_of(self.own):
                 rows = await read_interfaces(self.aws, "network-interface-id", held.interface)
                 by = next(map(describe_interface, rows), held.interface)
-                file = next((item.file for item in self.plan.desired.values()), "SPEC")
-                keep = f"to leave it there, run: alb-reconcile release {file} {step.address}; else disassociate it"
-                found.append(self.used(known, by, then=keep))
+                found.append(self.used(known, by, then="disassociate it"))
         return found
 
     async def interfaces(self) -> list[Blocker]:

@@ -50,11 +50,16 @@ def interface_of(hand: Hand, instance: str) -> str:
     return f"{found['Instances'][0]['NetworkInterfaces'][0]['NetworkInterfaceId']} ({instance})"
 
 
+def to_release(address: str) -> str:
+    """How what others use goes on without the stack, if its entry has gone."""
+    return f"to leave it there, run: alb-reconcile release spec.yaml {address}; else "
+
+
 def test_a_zone_goes_in_which_another_stack_is(hand: Hand) -> None:
     hand.make(ALONE)
     stranger = interface_of(hand, hand.stranger_in(hand["subnet.private"]))
     subnet = hand["subnet.private"]
-    told = f"subnet.private ({subnet}) is in use by a resource outside this stack: {stranger}; remove it first"
+    told = f"subnet.private ({subnet}) is in use by a resource outside this stack: {stranger}; {to_release('subnet.private')}remove it first"
     assert refusal(hand, ZONE_GOES) == [told]
     with pytest.raises(RefusedError) as refused:
         hand.world.plan(ZONE_GOES)
@@ -103,12 +108,13 @@ def test_others_route_through_a_gateway_that_goes(hand: Hand) -> None:
     vpc, gateway = hand["vpc.main"], hand["nat_gateway.main"]
     table = hand.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
     hand.ec2.create_route(RouteTableId=table, DestinationCidrBlock=DEFAULT, NatGatewayId=gateway)
-    told = f"is in use by a resource outside this stack: the routes of {table}; change them first"
-    assert refusal(hand, ZONE_GOES) == [f"nat_gateway.main ({gateway}) {told}"]
+    told = f"is in use by a resource outside this stack: the routes of {table}; "
+    gone = f"nat_gateway.main ({gateway}) {told}{to_release('nat_gateway.main')}change them first"
+    assert refusal(hand, ZONE_GOES) == [gone]
     moved = edited(edited(ALONE, "nat_gateways/main/subnet", "public-b"), "nat_gateways/main/elastic_ip", "two")
     (line,) = refusal(hand, moved)
     assert line.startswith("spec.yaml:")
-    assert line.endswith(f"nat_gateways.main ({gateway}) {told}")
+    assert line.endswith(f"nat_gateways.main ({gateway}) {told}change them first")
 
 
 def test_a_security_group_goes_that_another_stack_wears(hand: Hand) -> None:

@@ -175,6 +175,15 @@ def test_everything_that_is_exceeded_is_told_at_once() -> None:
     assert "would be replaced: instance.web-1, instance.web-2" in lines
 
 
+def test_what_is_never_deleted_is_told_together_with_the_limits() -> None:
+    """Found: the limits came only when that had been allowed."""
+    lines = refusal(
+        have=FOUR, want={"instances/web/count": 2}, policy=Policy(max_deletions=1, never_delete=frozenset({"instance"}))
+    )
+    assert "--allow never-delete=2" in lines
+    assert "--allow delete=2" in lines
+
+
 def test_a_plan_without_steps_may_be_made_at_any_time() -> None:
     assert plan(policy=Policy(max_touched=0, calendars=NIGHTS.calendars)).is_empty
 

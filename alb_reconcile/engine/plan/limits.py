@@ -31,14 +31,16 @@ def check_plan(plan: Plan, policy: Policy, allow: Mapping[str, int], now: dateti
 
     `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError.
     """
-    problems = dict.fromkeys(text for _, text in (*find_forsaken(plan), *_forbidden(plan, policy, allow)))
+    forbidden = (text for _, text in (*find_forsaken(plan), *_forbidden(plan, policy, allow)))
+    if not destroy:
+        _refuse(*forbidden, *_exceeded(plan, plan.steps, policy, allow, now))
+    elif plan.steps:
+        _refuse(*forbidden, *_closed(policy, allow, now))
+
+
+def _refuse(*problems: str) -> None:
     if problems:
-        raise RefusedError("\n".join(problems))
-    if destroy:
-        if plan.steps:
-            check_windows(policy, allow, now)
-        return
-    check_damage(plan, plan.steps, policy, allow, now)
+        raise RefusedError("\n".join(dict.fromkeys(problems)))
 
 
 def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None = None) -> dict[str, str]:
@@ -118,26 +120,28 @@ def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mappi
     `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError with every limit that
     is exceeded, and how to allow that once.
     """
-    steps = tuple(steps)
+    _refuse(*_exceeded(plan, tuple(steps), policy, allow, now))
+
+
+def _exceeded(
+    plan: Plan, steps: tuple[Step, ...], policy: Policy, allow: Mapping[str, int], now: datetime
+) -> Iterator[str]:
     if not steps:
         return
     damage = _measure(plan, steps)
     excess = list(_excess(damage, policy, allow))
-    problems = [
-        *excess,
-        *(_victims_named(plan, damage) if excess else ()),
-        *([_UNCOUNTED] if excess and plan.total > len(damage.own) else ()),
-        *_lost(plan, steps, allow),
-        *_closed(policy, allow, now),
-    ]
-    if problems:
-        raise RefusedError("\n".join(problems))
+    yield from excess
+    if excess:
+        yield from _victims_named(plan, damage)
+    if excess and plan.total > len(damage.own):
+        yield _UNCOUNTED
+    yield from _lost(plan, steps, allow)
+    yield from _closed(policy, allow, now)
 
 
 def check_windows(policy: Policy, allow: Mapping[str, int], now: datetime) -> None:
     """Refuse a run that would begin outside of the policy's windows. Raises RefusedError."""
-    for text in _closed(policy, allow, now):
-        raise RefusedError(text)
+    _refuse(*_closed(policy, allow, now))
 
 
 def describe_closure(policy: Policy, now: datetime) -> str:
