@@ -141,6 +141,17 @@ def test_a_name_leads_to_the_load_balancer_and_follows_it(hand: Hand, names: Nam
     assert (changed, deleted) == ("change_resource_record_sets", "delete_load_balancer")
 
 
+def test_that_groups_move_is_said_of_the_load_balancer_that_goes(hand: Hand, names: Names) -> None:
+    """Found: it was said of the name as well, which isn't deleted."""
+    hand.make(web())
+    spec = web()
+    spec["load_balancers"]["front"] = spec["load_balancers"].pop("public")
+    spec["records"]["api"]["alias"] = "front"
+    told = hand.world.plan(spec, allow={"replace-load-balancer": 2, "replace": 9, "delete": 9}).warnings
+    (line,) = [text for text in told if "target groups move to another load balancer" in text]
+    assert line.startswith("load_balancer.public is deleted")
+
+
 def test_a_name_that_somebody_led_elsewhere_is_led_back(hand: Hand, names: Names) -> None:
     hand.make(web(evaluate_target_health=False))
     row = names.rows()["api.example.com A"]

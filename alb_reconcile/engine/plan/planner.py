@@ -279,7 +279,7 @@ def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
         *(
             f"{step.address} is deleted, and its target groups move to another load balancer, which has another DNS name"
             for step in steps
-            if step.detail(TakeOver).groups and step.part_of is None
+            if step.action == "delete" and step.detail(TakeOver).groups and step.part_of is None
         ),
         *(
             f"{item.desired.address}: {text}"
