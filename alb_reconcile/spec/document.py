@@ -55,7 +55,7 @@ def parse(data: bytes, if_empty: str) -> tuple[Node, list[Problem]]:
     text = _decode(data)
     composer = _Composer()
     try:
-        composer.compose(yaml.parse(text, Loader=_LOADER))
+        composer.compose(yaml.parse(text, Loader=LOADER))
     except yaml.MarkedYAMLError as error:
         what = " ".join(part for part in (error.context, error.problem) if part)
         mark = error.problem_mark or error.context_mark
@@ -81,7 +81,7 @@ def _advice(text: str, line: int, column: int) -> str:
 
 _CONTROL_CHARACTER: Final = "has a control character, which YAML forbids; remove it"
 # libyaml where PyYAML was built with it (all its wheels are); else the same in Python
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def to_plain(node: Node) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from alb_reconcile.model.errors import SpecError
-from alb_reconcile.spec.document import Path
+from alb_reconcile.spec.document import LOADER, Path
 from alb_reconcile.spec.formatting import build, dumped, meaning
 
 
@@ -71,7 +71,7 @@ class _Lines:
 
 def _edit(text: str, path: Path, value: Any) -> str | None:
     """None where there is no such place."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    node = yaml.compose(text, Loader=LOADER)
     for depth, part in enumerate(path):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         pair = next((item for item in pairs if item[0].value == part), None)

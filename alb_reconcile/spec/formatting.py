@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 from alb_reconcile.model.errors import Problem, RefusedError, SpecError
-from alb_reconcile.spec.document import IF_EMPTY, DocumentError, Path, parse, printable, to_plain
+from alb_reconcile.spec.document import IF_EMPTY, LOADER, DocumentError, Path, parse, printable, to_plain
 from alb_reconcile.spec.schema import SECTIONS
 
 _WIDTH: Final = 120
@@ -210,7 +210,7 @@ def _width(node: Any) -> int:
 def _tidy(text: str) -> str:
     """No blanks at the ends of lines, and no two empty lines in a row, but in texts of several lines."""
     kept: set[int] = set()
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=LOADER):
         start, end = event.start_mark, event.end_mark
         if isinstance(event, yaml.ScalarEvent) and start and end and start.line != end.line:
             kept.update(range(start.line, end.line))

@@ -102,6 +102,7 @@ def test_any_input_is_read_or_refused(
         ("validate", SOURCE % "{a: b}"),
         ("validate", SOURCE % "{tag: {a: []}}"),
         ("validate", LOGIN % "-1"),
+        ("fmt", "stack: shop\nregion: us-east-1\ntags: {a? b: c}\n"),
         ("results", '{"operation": "1", "fleet": "shops", "command": "apply", "started": "soon"}'),
         ("message", '{"body": {"a": []}}'),
     ],
