@@ -226,7 +226,7 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
         barred = dict.fromkeys(
             (step.key for step in plan.steps), "a destroy of the stack was begun: finish it, or run apply"
         )
-    elif is_absent(planned) and not ways.apply_changes:
+    elif is_absent(planned):
         barred = dict.fromkeys((step.key for step in plan.steps), NEVER_APPLIED)
     barred |= planned.protected  # nobody is there to say that a protection may be lifted
     return select(plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now)
