@@ -14,7 +14,7 @@ from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, pla
 from alb_reconcile.engine.unserved import emptied, unserved
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ReconcileError, RefusedError
+from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
@@ -246,11 +246,25 @@ async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) 
             await aws.sleep(SIGHTING_INTERVAL)
         seen.append(await _look(aws, target, ways))
     last = seen[-1]
+    last = await _without_what_apply_refuses(aws, target, ways, last)
     if wanted < 2:  # the first read may be some time old; only the second one counts
         return last
     constant = set.intersection(*({(step.key, step.changes) for step in item.selection.steps} for item in seen))
     reason = "not every read showed it; the next round looks again"
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
+
+
+async def _without_what_apply_refuses(aws: Aws, target: DesiredStack, ways: Ways, found: Survey) -> Survey:
+    """The survey, with nothing to do of a changed spec that `apply` refuses as a whole: nobody asked for half of it."""
+    keys, causes = {step.key for step in found.selection.steps}, found.selection.causes
+    changed = {key for key in keys if causes[key] == "spec"}
+    if changed:
+        try:
+            await plan_stack(aws, target, Options(now=ways.now()))
+        except (PlanError, RefusedError) as error:
+            reason = f"the spec has changed, and apply refuses it: {_by_hand(str(error))}"
+            return replace(found, selection=found.selection.keep(keys - changed, reason))
+    return found
 
 
 def is_entrance(step: Step) -> bool:
