@@ -202,13 +202,14 @@ class Rounds:
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 _write_down(recorder, ending)  # so that a run that is killed leaves its plan
                 ending = await correct(aws, target, ways, found, note)
-        _write_down(recorder, ending)
-        still = [*(item.step for item in ending.outcomes if item.how != "done"), *ending.selection.left]
-        left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), still) if still else ""
         if is_absent(found.planned):
             with suppress(RecordError):
                 seen = recorder.so_far(aws.known_account)
-                left = describe_elsewhere(self._settings.folder, seen.stack, seen.region, seen.account, seen.place)
+                told = describe_elsewhere(self._settings.folder, seen.stack, seen.region, seen.account, seen.place)
+                ending = replace(ending, selection=ending.selection.because(told and f"; {told}"))
+        _write_down(recorder, ending)
+        still = [*(item.step for item in ending.outcomes if item.how != "done"), *ending.selection.left]
+        left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), still) if still else ""
         report.notes[recorder.run] = tuple(
             map(self._settings.mask.line, (*ending.problems, *filter(None, [left]), *ending.notes))
         )

@@ -8,6 +8,8 @@ import pytest
 
 from alb_reconcile.api.serving import not_ready
 from alb_reconcile.api.status import look
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.sync import sync_text
 from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.journal.settings import read_settings
@@ -163,8 +165,10 @@ def test_a_stack_that_runs_in_another_region(
     write_history(made(command="apply", stack="demo", place="sandbox", result="corrected", steps=(step,)), tmp_path)
     report, record = go_round(hand, spec, tmp_path)
     assert record.result == "left"
-    (notes,) = report.notes.values()
-    assert "was in eu-west-1, account 123456789012: is this the right region?" in " ".join(notes)
+    (why,) = {step.reason for step in record.withheld}  # the webhook and the issue have it, too
+    assert why.startswith("nothing of the stack is there; its last run on this host that changed something, ")
+    assert why.endswith("was in eu-west-1, account 123456789012: is this the right region?")
+    assert len(sync_text(report, Style(colored=False)).splitlines()) == 3
 
 
 def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,3 +186,12 @@ def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkey
     assert record.not_ready == ("no target of target_group.web is healthy",)
     metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
     assert 'last_run_result{account="123456789012",region="us-east-1",result="failed",stack="demo"} 1.0' in metrics
+
+
+def test_a_load_balancer_without_its_tags_serves(hand: Hand, spec: Spec) -> None:
+    (tags,) = hand.elb.describe_tags(ResourceArns=[arn := hand["load_balancer.public"]])["TagDescriptions"]
+    hand.elb.remove_tags(ResourceArns=[arn], TagKeys=[item["Key"] for item in tags["Tags"]])
+    ending = hand.world.sync(spec)
+    assert f"{arn} is there already" in ending.selection.withheld["create:load_balancer.public"]
+    assert ending.problems == ()
+    assert not ending.is_failed
