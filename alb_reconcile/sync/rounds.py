@@ -25,7 +25,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, ReconcileError, UnreachableError
 from alb_reconcile.spec.document import IF_EMPTY
 from alb_reconcile.sync.drift import is_absent
-from alb_reconcile.sync.leftovers import describe_leftovers
+from alb_reconcile.sync.leftovers import describe_leftovers, describe_unended
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
 from alb_reconcile.sync.targets import Broken, Targets
 
@@ -225,7 +225,9 @@ class Rounds:
                 ending = replace(ending, selection=ending.selection.because(told and f"; {told}"))
         _write_down(recorder, ending)
         still = [*(item.step for item in ending.outcomes if item.how != "done"), *ending.selection.left]
-        left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), still) if still else ""
+        folder, seen = self._settings.folder, recorder.so_far(aws.known_account)
+        done = any(item.how == "done" and recorder.causes.get(item.step.key) == "drift" for item in ending.outcomes)
+        left = describe_leftovers(folder, seen, still) if still else describe_unended(folder, seen) if done else ""
         report.notes[recorder.run] = tuple(
             map(self._settings.mask.line, (*ending.problems, *filter(None, [left]), *ending.notes))
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -169,6 +170,24 @@ def test_a_stack_that_runs_in_another_region(
     assert why.startswith("nothing of the stack is there; its last run on this host that changed something, ")
     assert why.endswith("was in eu-west-1, account 123456789012: is this the right region?")
     assert len(sync_text(report, Style(colored=False)).splitlines()) == 3
+
+
+def test_drift_after_a_run_that_ended_early_may_be_its_doing(
+    hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that the run had taken away, and that the spec before it has again, isn't somebody's deed."""
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setattr("asyncio.to_thread", inline)
+    ended = made(command="apply", stack="demo", region="us-east-1", place="sandbox", result="failed")
+    write_history(replace(ended, started="2026-11-24T02:12:00Z"), tmp_path)
+    hand.elb.delete_rule(RuleArn=hand["rule.public/http/soon"])
+    report, record = go_round(hand, spec, tmp_path)
+    (notes,) = report.notes.values()
+    assert notes == ("what is called drift here may be left by the apply of 2026-11-24 02:12:00Z, which failed",)
+    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+    report, record = go_round(hand, spec, tmp_path)
+    assert record.result == "corrected"
+    assert list(report.notes.values()) == [()], "it was in sync in between"
 
 
 def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
