@@ -51,6 +51,19 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
     return printable(f"{what}; `alb-reconcile {first.command} {Path(first.spec_folder, first.spec_file)}` {does}")
 
 
+def describe_unended(folder: Path, seen: Record) -> str:
+    """Of a stack whose drift was corrected, the run that ended early since which nobody has seen it in sync; empty if there is none."""
+    with suppress(RecordError):
+        past = read_history(folder, seen.stack, seen.region, account=seen.account, place=seen.place, limit=_LOOKED_AT)
+        for last in past.runs:
+            if last.result in _ENDED and last.command != "sync":
+                when = f"{last.started.replace('T', ' ')}, which {_ENDED[last.result]}"
+                return printable(f"what is called drift here may be left by the {last.command} of {when}")
+            if last.result in ("in_sync", "corrected"):
+                break
+    return ""
+
+
 def _is_left(step: Step, undone: Iterable[StepRecord]) -> bool:
     """Whether a run left it: what it had to change or delete, and hadn't begun to, was there when it ended."""
     return any(step.action != "create" or item.action == "create" or item.how != "skipped" for item in undone)

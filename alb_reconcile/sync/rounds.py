@@ -23,19 +23,22 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, ReconcileError, UnreachableError
+from alb_reconcile.spec.document import IF_EMPTY
 from alb_reconcile.sync.drift import is_absent
-from alb_reconcile.sync.leftovers import describe_leftovers
+from alb_reconcile.sync.leftovers import describe_leftovers, describe_unended
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
 from alb_reconcile.sync.targets import Broken, Targets
 
 
 @dataclass
 class Report:
-    """What came of a round: a record for each stack, and the specs for which there is none. `notes` are by run."""
+    """What came of a round: a record for each stack, and the specs for which there is none. `notes` are by run, and so are
+    `errors`, which records have on one line and cut."""
 
     records: list[Record] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -85,20 +88,31 @@ class Rounds:
     async def run(self, found: Targets) -> Report:
         """One round. Never raises for what happens to a stack."""
         began = time.monotonic()
-        report = Report(broken=list(found.broken))
-        for item in found.broken:
+        broken = [await self._name_stack(item) for item in found.broken]
+        report = Report(broken=[*broken])
+        for item in broken:
             tell("spec_unusable", level=40, spec_file=item.file, error=item.text)
         regions: dict[str, list[DesiredStack]] = defaultdict(list)
         for target in found.stacks:
             regions[target.region].append(target)
         await asyncio.gather(*(self._run_region(name, part, report) for name, part in regions.items()))
-        for item in found.broken:
+        for item in broken:
             with suppress(ReconcileError):  # the report has it in any case
                 await self._record_broken(item, {(target.stack, target.region) for target in found.stacks})
         order = {target.spec_file: number for number, target in enumerate(found.stacks)}
         report.records.sort(key=lambda record: order.get(record.spec_file, 0))
         report.seconds = time.monotonic() - began
         return report
+
+    async def _name_stack(self, item: Broken) -> Broken:
+        """An empty spec, with the stack that this host's history knows it to be of: nobody is to begin another in its place."""
+        if IF_EMPTY in item.text:
+            with suppress(RecordError):
+                for last in (await asyncio.to_thread(last_runs_of, self._settings.folder, item.file))[:1]:
+                    export = f"`alb-reconcile export --stack {last.stack}` writes it anew"
+                    told = f"it was the spec of the stack {last.stack}: take it from your repository; {export}"
+                    return replace(item, text=item.text.replace(IF_EMPTY, told))
+        return item
 
     async def _record_broken(self, item: Broken, others: Collection[tuple[str, str]]) -> None:
         """Record a run that failed for the stack that was last run from a broken spec. Raises its error, and what `account` does."""
@@ -181,6 +195,8 @@ class Rounds:
             )
             return
         report.records.append(recorder.record)
+        if failure is not None:
+            report.errors[recorder.run] = self._settings.mask(str(failure))
         with about(stack=target.stack, region=target.region):
             tell("stack_done", result=recorder.record.result, seconds=recorder.record.seconds)
             _tell_throttled(aws, target.region)
@@ -202,13 +218,16 @@ class Rounds:
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 _write_down(recorder, ending)  # so that a run that is killed leaves its plan
                 ending = await correct(aws, target, ways, found, note)
-        _write_down(recorder, ending)
-        still = [*(item.step for item in ending.outcomes if item.how != "done"), *ending.selection.left]
-        left = describe_leftovers(self._settings.folder, recorder.so_far(aws.known_account), still) if still else ""
         if is_absent(found.planned):
             with suppress(RecordError):
                 seen = recorder.so_far(aws.known_account)
-                left = describe_elsewhere(self._settings.folder, seen.stack, seen.region, seen.account, seen.place)
+                told = describe_elsewhere(self._settings.folder, seen.stack, seen.region, seen.account, seen.place)
+                ending = replace(ending, selection=ending.selection.because(told and f"; {told}"))
+        _write_down(recorder, ending)
+        still = [*(item.step for item in ending.outcomes if item.how != "done"), *ending.selection.left]
+        folder, seen = self._settings.folder, recorder.so_far(aws.known_account)
+        done = any(item.how == "done" and recorder.causes.get(item.step.key) == "drift" for item in ending.outcomes)
+        left = describe_leftovers(folder, seen, still) if still else describe_unended(folder, seen) if done else ""
         report.notes[recorder.run] = tuple(
             map(self._settings.mask.line, (*ending.problems, *filter(None, [left]), *ending.notes))
         )

@@ -18,10 +18,9 @@ from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.sync.dependents import Dependents, join_what_stays
 from alb_reconcile.sync.severity import weigh
 
-NEVER_APPLIED: Final = (
-    "nothing of the stack is there, as it was never applied, or was destroyed: run apply once, or remove the spec"
-)
-"""Why all of a stack waits of which there is nothing."""
+NOTHING_THERE: Final = "nothing of the stack is there"
+NEVER_APPLIED: Final = f"{NOTHING_THERE}, as it was never applied, or was destroyed: run apply once, or remove the spec"
+"""Why all of a stack waits of which there is nothing, as far as nothing tells better."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,10 @@ class Selection:
         if not dropped:
             return self
         return _close(self.plan, {**self.withheld, **dropped}, self.ignored, self.causes)
+
+    def because(self, text: str) -> Selection:
+        """All that waits does so since nothing of the stack is there, and for what the text says of that; unless it is empty."""
+        return replace(self, withheld=dict.fromkeys(self.withheld, NOTHING_THERE + text)) if text else self
 
 
 def select(

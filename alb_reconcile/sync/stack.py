@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
@@ -14,7 +15,7 @@ from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, pla
 from alb_reconcile.engine.unserved import emptied, unserved
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ReconcileError, RefusedError
+from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, ignoring
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
@@ -60,7 +61,8 @@ class Survey:
         """What serves nobody since somebody deleted or changed what requests came in by, in words."""
         doors = [step for step in self.planned.plan.steps if step.action != "delete" and is_entrance(step)]
         lost = [step for step in doors if self.selection.causes.get(step.key) == "drift"]
-        made = [step.address for step in lost if step.action == "create"]
+        # what is protected from being made is there, without its tags
+        made = [step.address for step in lost if step.action == "create" and step.key not in self.planned.protected]
         gone = [f"{item} is missing, so it serves nobody" for item in made if item.kind == "load_balancer"]
         resources = self.planned.discovery.resources
         return [*gone, *unserved(resources), *emptied(resources, self.planned.target.desired)[0]] if lost else []
@@ -113,6 +115,8 @@ async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | No
     found = await _look(aws, target, ways, shared)
     if found.selection.steps:
         return found
+    if is_absent(found.planned):
+        found = replace(found, selection=found.selection.because(await _tell_alike(aws, found.planned)))
     warnings: list[str] = []
     idle = replace(found.planned, plan=replace(found.planned.plan, steps=()))
     goal = Goal(is_applied=lambda _: _may_be_called_applied(ways, found))
@@ -121,6 +125,15 @@ async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | No
         raise applied.error
     is_told = found.is_applied or (_may_be_called_applied(ways, found) and not warnings)
     return replace(found, is_applied=is_told, warning="; ".join(warnings))
+
+
+async def _tell_alike(aws: Aws, planned: StackPlan) -> str:
+    """What is there all the same, without the stack's tags; what these credentials may not read isn't told."""
+    with ignoring("UnauthorizedOperation"):
+        desired = planned.target.desired
+        told = "; ".join(await find_alike(aws, desired, planned.discovery, desired))
+        return f" by its tags: {told.replace('this plan makes new ones; ', '')}" if told else ""
+    return ""
 
 
 async def correct(
@@ -226,7 +239,7 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
         barred = dict.fromkeys(
             (step.key for step in plan.steps), "a destroy of the stack was begun: finish it, or run apply"
         )
-    elif is_absent(planned) and not ways.apply_changes:
+    elif is_absent(planned):
         barred = dict.fromkeys((step.key for step in plan.steps), NEVER_APPLIED)
     barred |= planned.protected  # nobody is there to say that a protection may be lifted
     return select(plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now)
@@ -246,11 +259,25 @@ async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) 
             await aws.sleep(SIGHTING_INTERVAL)
         seen.append(await _look(aws, target, ways))
     last = seen[-1]
+    last = await _without_what_apply_refuses(aws, target, ways, last)
     if wanted < 2:  # the first read may be some time old; only the second one counts
         return last
     constant = set.intersection(*({(step.key, step.changes) for step in item.selection.steps} for item in seen))
     reason = "not every read showed it; the next round looks again"
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
+
+
+async def _without_what_apply_refuses(aws: Aws, target: DesiredStack, ways: Ways, found: Survey) -> Survey:
+    """The survey, with nothing to do of a changed spec that `apply` refuses as a whole: nobody asked for half of it."""
+    keys, causes = {step.key for step in found.selection.steps}, found.selection.causes
+    changed = {key for key in keys if causes[key] == "spec"}
+    if changed:
+        try:
+            await plan_stack(aws, target, Options(now=ways.now()))
+        except (PlanError, RefusedError) as error:
+            reason = f"the spec has changed, and apply refuses it: {_by_hand(str(error))}"
+            return replace(found, selection=found.selection.keep(keys - changed, reason))
+    return found
 
 
 def is_entrance(step: Step) -> bool:

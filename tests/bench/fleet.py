@@ -44,11 +44,11 @@ def measure(lab: Lab, table: Table) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lab.reset()
         specs = str(fleet(STACKS, Path(folder) / "specs"))
-        lab.run_directly(module("unpaced", "sync", "--apply-changes", specs))
+        lab.run_directly(module("unpaced", "apply", "--yes", *map(str, sorted(Path(specs).iterdir()))))
         _measure_round(lab, table, specs, Path(folder) / "weight.json")
         lab.reset()
         few = str(fleet(FEW, Path(folder) / "few"))
-        lab.run_directly(module("unpaced", "sync", "--apply-changes", few))
+        lab.run_directly(module("unpaced", "apply", "--yes", *map(str, sorted(Path(few).iterdir()))))
         _measure_rounds(lab, table, few)
 
 

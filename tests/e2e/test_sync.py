@@ -160,6 +160,11 @@ def test_it_goes_on_for_ever_until_it_is_ended(sandbox: Tool, stacks: Path, acco
 def test_sigterm_ends_it_between_steps(proxied: tuple[Proxy, Tool], sandbox: Tool) -> None:
     """What is under way ends, nothing new begins; the next run does the rest."""
     proxy, tool = proxied
+    spec, spare = sandbox.folder / DEMO, "elastic_ips: {spare: {}}\n"
+    whole = spec.read_text() + spare
+    spec.write_text(f"stack: demo\nregion: us-east-1\n{spare}")
+    sandbox.run("apply", "--yes", DEMO)  # of a stack of which nothing is there it makes nothing
+    spec.write_text(whole)
     gate = proxy.hold("CreateVpc")
     with tool.forked("sync", "--apply-changes", DEMO) as process:
         gate.wait()

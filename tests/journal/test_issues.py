@@ -137,6 +137,28 @@ class TestGitHub:
             in github.issues[0]["body"]
         )
 
+    @pytest.mark.parametrize(
+        ("reason", "shown"),
+        [
+            (
+                "it is there already; alb-reconcile adopt stack.yaml load_balancer.public=arn:1 takes it over",
+                "it is there already; alb-reconcile adopt --sandbox stack.yaml load_balancer.public=arn:1 takes it over",
+            ),
+            (
+                "its last run was in eu-west-1: is this the right region?",
+                "its last run was in eu-west-1: is this the right region?",
+            ),
+        ],
+    )
+    def test_what_apply_would_make_a_second_time_isnt_applied(
+        self, github: FakeGitHub, reason: str, shown: str
+    ) -> None:
+        update(issues_of(github), left(replace(REPLACE, reason=reason), place="sandbox", spec_file="stack.yaml"))
+        body = github.issues[0]["body"]
+        assert f"- Left, since `{shown}`" in body
+        assert "`alb-reconcile plan --sandbox stack.yaml` shows what is to be done once that is seen to." in body
+        assert "apply" not in body
+
     def test_a_run_without_steps_says_what_isnt_ready(self, github: FakeGitHub) -> None:
         none = failed(steps=(), not_ready=("target_group.web: none of its 2 targets is healthy",))
         assert not update(issues_of(github), none)

@@ -83,3 +83,35 @@ def test_a_stack_that_was_destroyed_doesnt_fail(folder: Path) -> None:
     spec.write_text(BROKEN.format("shop"))
     assert sync() == 1
     assert results(folder, "shop")[-1] == "corrected"
+
+
+def test_an_empty_spec_is_named_by_the_stack_that_it_was_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sample in its place would take the stack away."""
+    spec = folder / "stacks" / "shop.yaml"
+    spec.write_text("# stack: shop\n")
+    (folder / "stacks" / "new.yaml").write_text("# nothing yet\n")
+    assert sync() == 1
+    told = "is empty; it was the spec of the stack shop: take it from your repository; `alb-reconcile export --stack shop` writes it anew"
+    out = capsys.readouterr().out
+    assert f"stacks/shop.yaml:1:1: {told}\n" in out
+    assert "stacks/new.yaml:1:1: is empty; `alb-reconcile init` writes" in out
+    (issue,) = (folder / "issues").glob("*.md")
+    assert told in issue.read_text(encoding="utf-8")
+    assert told in read_history(folder / "state", "shop").runs[0].error
+
+
+def test_several_mistakes_are_told_whole_and_a_line_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Records have them on one line, and cut."""
+    lost = {f"{name}-{number}" * 20 for number, name in enumerate(("front", "back", "side"), 1)}
+    groups = "".join(
+        f"  g{number}: {{description: x, vpc: {{tag: {{Name: {name}}}}}}}\n"
+        for number, name in enumerate(sorted(lost), 1)
+    )
+    (folder / "stacks" / "shop.yaml").write_text(f"stack: shop\nregion: us-east-1\nsecurity_groups:\n{groups}")
+    assert sync() == 1
+    out = capsys.readouterr().out
+    assert r"\n" not in out
+    assert "…" not in out
+    lines = [line for line in out.splitlines() if line.startswith("    stacks/shop.yaml:")]
+    assert len(lines) == len(lost)
+    assert all(any(name in line for line in lines) for name in lost)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.api.serving import not_ready
 from alb_reconcile.api.status import look
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.sync import sync_text
 from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.journal.settings import read_settings
@@ -163,8 +166,28 @@ def test_a_stack_that_runs_in_another_region(
     write_history(made(command="apply", stack="demo", place="sandbox", result="corrected", steps=(step,)), tmp_path)
     report, record = go_round(hand, spec, tmp_path)
     assert record.result == "left"
+    (why,) = {step.reason for step in record.withheld}  # the webhook and the issue have it, too
+    assert why.startswith("nothing of the stack is there; its last run on this host that changed something, ")
+    assert why.endswith("was in eu-west-1, account 123456789012: is this the right region?")
+    assert len(sync_text(report, Style(colored=False)).splitlines()) == 3
+
+
+def test_drift_after_a_run_that_ended_early_may_be_its_doing(
+    hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that the run had taken away, and that the spec before it has again, isn't somebody's deed."""
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setattr("asyncio.to_thread", inline)
+    ended = made(command="apply", stack="demo", region="us-east-1", place="sandbox", result="failed")
+    write_history(replace(ended, started="2026-11-24T02:12:00Z"), tmp_path)
+    hand.elb.delete_rule(RuleArn=hand["rule.public/http/soon"])
+    report, record = go_round(hand, spec, tmp_path)
     (notes,) = report.notes.values()
-    assert "was in eu-west-1, account 123456789012: is this the right region?" in " ".join(notes)
+    assert notes == ("what is called drift here may be left by the apply of 2026-11-24 02:12:00Z, which failed",)
+    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+    report, record = go_round(hand, spec, tmp_path)
+    assert record.result == "corrected"
+    assert list(report.notes.values()) == [()], "it was in sync in between"
 
 
 def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,3 +205,12 @@ def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkey
     assert record.not_ready == ("no target of target_group.web is healthy",)
     metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
     assert 'last_run_result{account="123456789012",region="us-east-1",result="failed",stack="demo"} 1.0' in metrics
+
+
+def test_a_load_balancer_without_its_tags_serves(hand: Hand, spec: Spec) -> None:
+    (tags,) = hand.elb.describe_tags(ResourceArns=[arn := hand["load_balancer.public"]])["TagDescriptions"]
+    hand.elb.remove_tags(ResourceArns=[arn], TagKeys=[item["Key"] for item in tags["Tags"]])
+    ending = hand.world.sync(spec)
+    assert f"{arn} is there already" in ending.selection.withheld["create:load_balancer.public"]
+    assert ending.problems == ()
+    assert not ending.is_failed

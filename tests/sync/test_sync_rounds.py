@@ -102,6 +102,13 @@ def test_a_stack_of_which_nothing_is_there_takes_one_line() -> None:
     assert told.splitlines()[:-1] == ["demo  left  2 changes require manual action", f"    · {NEVER_APPLIED}"]
 
 
+def test_a_stack_that_is_held_is_named_where_something_is_told_anyway() -> None:
+    fine, held = (replace(_record(word), stack=word, run=word) for word in ("in_sync", "held"))
+    assert sync_text(Report([fine, held]), Style(colored=False), quiet=True) == ""
+    told = sync_text(Report([fine, held, _record("failed")]), Style(colored=False), quiet=True).splitlines()
+    assert told[:-1] == ["held  held", "demo  failed"]
+
+
 class TestFailures:
     """On the command line, without AWS."""
 

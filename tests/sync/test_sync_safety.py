@@ -15,7 +15,8 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import LeaseLostError
 from alb_reconcile.sync.stack import Ways, correct, survey
-from tests.harness import REGION, load
+from tests.adoption.adopting import keeper
+from tests.harness import REGION, demo, load
 from tests.kinds.hand import LINUX_2, Faults, Hand
 from tests.sync.words import done, left, with_image, writes
 
@@ -487,3 +488,37 @@ def test_an_unapplied_target_doesnt_keep_a_worker_dead(hand: Hand, spec: Spec) -
     spec["target_groups"]["web"]["targets"].append("worker")
     terminate(hand, "worker-1")
     assert done(hand.world.sync(spec)) == {"instance.worker-1": "drift"}
+
+
+def test_nothing_is_made_of_a_changed_spec_that_apply_refuses_as_a_whole() -> None:
+    """The spec of before a split, in which the network was still the stack's: it made a second one beside it."""
+    with keeper() as (world, keep):
+        whole = demo()
+        world.converge(whole)
+        service, network = copy.deepcopy(whole), {"stack": "network", "region": whole["region"]}
+        for section in ("vpcs", "subnets", "internet_gateways", "route_tables"):
+            network[section] = service.pop(section)
+        vpc, *subnets = ({"tag": {"Name": f"demo-{name}"}} for name in ("main", "public-a", "public-b"))
+        for entry in (*service["security_groups"].values(), *service["target_groups"].values()):
+            entry["vpc"] = vpc
+        for entry in (*service["instances"].values(), *service["load_balancers"].values()):
+            entry["subnets"] = subnets
+        released = ["vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main", "route_table.public"]
+        keep.release(service, *released)
+        keep.adopt(network)
+        ending = world.sync(whole, apply_changes=True)
+        assert done(ending) == {}
+        assert "apply --allow replace-load-balancer=1" in ending.selection.withheld["create:vpc.main"]
+        assert world.plan(service).is_empty
+        assert world.plan(network).is_empty
+
+
+def test_drift_is_corrected_beside_a_changed_spec_that_apply_refuses(hand: Hand, spec: Spec) -> None:
+    del spec["load_balancers"]
+    spec["security_groups"]["spare"] = {"description": "spare"}
+    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+    ending = hand.world.sync(spec, apply_changes=True)
+    assert done(ending) == {"vpc.main": "drift"}
+    assert ending.acted
+    why = ending.acted.withheld["create:security_group.spare"]
+    assert why.startswith("the spec has changed, and apply refuses it: 1 load balancer would be deleted")

@@ -335,16 +335,18 @@ class TestChangedSpec:
         ending = hand.world.sync({**spec, "sync": {"correct": ["delete"]}})
         assert left(ending) == {"rule.public/http/soon": "spec"}
 
-    def test_a_stack_that_was_never_applied_waits(self, hand: Hand) -> None:
-        ending = hand.world.sync(demo())
+    @pytest.mark.parametrize("apply_changes", [False, True])
+    def test_a_stack_that_was_never_applied_waits(self, hand: Hand, *, apply_changes: bool) -> None:
+        ending = hand.world.sync(demo(), apply_changes=apply_changes)
         assert set(left(ending).values()) == {"spec"}
         assert set(ending.selection.withheld.values()) == {NEVER_APPLIED}
         assert writes(hand) == []
 
-    def test_a_destroyed_stack_stays_destroyed(self, hand: Hand, spec: Spec) -> None:
+    @pytest.mark.parametrize("apply_changes", [False, True])
+    def test_a_destroyed_stack_stays_destroyed(self, hand: Hand, spec: Spec, *, apply_changes: bool) -> None:
         """Instances are shown for an hour after their end."""
         hand.world.destroy(spec)
-        ending = hand.world.sync(spec)
+        ending = hand.world.sync(spec, apply_changes=apply_changes)
         assert set(left(ending).values()) == {"spec"}
         assert set(ending.selection.withheld.values()) == {NEVER_APPLIED}
         assert writes(hand) == []

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import IO, Final
 
 from alb_reconcile.cli.render.style import CODES, Style
+from alb_reconcile.journal.advised import with_options
 
 _OBEYED: Final = re.compile(
     rf"(\x1b\[(?:{'|'.join(sorted(CODES))})m)"
@@ -17,11 +18,6 @@ _OBEYED: Final = re.compile(
 """The colours of `Style`, which stay, and whatever else a terminal obeys."""
 
 
-_ADVISED: Final = re.compile(
-    r"\b(alb-reconcile (?:adopt|apply|destroy|export|graph|history|move|plan|release|report|stacks|status|sync|verify"
-    r"|lock (?:break|show)|fleet [a-z]+)(?![\w-]))(?! \(| without )((?:\s+--?[a-z][a-z-]*(?: [^-\s`]\S*)?)*)"
-)
-"""A command that asks AWS, with the options that follow; not where a run is named that holds a stack."""
 _BY_ENDPOINT: Final = re.compile(r"(?<!us-east-1 )\baws (?=[a-z0-9]+ [^()]* --endpoint-url )")
 """A command of the AWS CLI that names where AWS is."""
 _KEYS: Final = "AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox AWS_DEFAULT_REGION=us-east-1"
@@ -68,13 +64,8 @@ def advise_with(flags: Iterable[str]) -> None:
 def runnable(text: str) -> str:
     """The text, where each command that asks AWS has the options of `advise_with`, unless it has them already; one of the AWS
     CLI, the sandbox's credentials."""
-
-    def complete(found: re.Match[str]) -> str:
-        missing = [flag for flag in _flags if flag.split()[0] not in found[2].split()]
-        return " ".join([found[1], *missing]) + found[2]
-
     text = _BY_ENDPOINT.sub(f"{_KEYS} aws ", text) if "--sandbox" in _flags else text
-    return _ADVISED.sub(complete, text)
+    return with_options(text, _flags)
 
 
 def draw(text: str) -> None:

@@ -17,7 +17,7 @@ from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
-from alb_reconcile.sync.selection import NEVER_APPLIED
+from alb_reconcile.sync.selection import NOTHING_THERE
 from alb_reconcile.sync.stack import HINT
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}
@@ -161,8 +161,8 @@ def step_lines(steps: Sequence[StepRecord], notes: Iterable[str] = ()) -> list[s
     """What became of steps, a line each, without what `notes` say; one for a stack of which nothing is there. Not escaped."""
     for told in (note.removesuffix(HINT) for note in notes if note.endswith(HINT)):
         steps = [replace(step, reason=step.reason.replace(told, "").removesuffix("; ")) for step in steps]
-    if steps and all(step.reason == NEVER_APPLIED for step in steps):
-        return [f"· {NEVER_APPLIED}"]
+    if len(whys := {step.reason for step in steps}) == 1 and (why := whys.pop()).startswith(NOTHING_THERE):
+        return [f"· {why}"]
     return list(map(step_line, steps))
 
 

@@ -32,15 +32,17 @@ def sync_json(report: Report, *, indent: int | None = 2) -> str:
 
 
 def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
-    """The same to read; `quiet` leaves out what is in sync or held by another run, and all of it if everything is."""
+    """The same to read; `quiet` leaves out what is in sync, and all of it if the rest is held by other runs."""
     notes = report.notes
-    fine = ("in_sync", "held") if quiet else ()
     hints = {NEVER_RECORDED, UNRECORDED}  # for whoever looks at it
-    told = [item for item in report.records if item.result not in fine or {*notes.get(item.run, ())} - hints]
-    if quiet and not told and not report.broken:
+    told = [
+        item for item in report.records
+        if not (quiet and item.result == "in_sync") or {*notes.get(item.run, ())} - hints
+    ]  # fmt: skip
+    if quiet and not report.broken and all(item.result == "held" for item in told):
         return ""
     width = max((len(printable(record.stack)) for record in told), default=0)
-    lines = [line for record in told for line in _stack(record, notes.get(record.run, ()), width, style)]
+    lines = [line for record in told for line in _stack(record, report, width, style)]
     lines += [line for item in report.broken for line in _broken(item, style)]
     words = ", ".join(f"{number} {result_text(name)}" for name, number in _count(report).items() if number)
     total = len(report.records) + len(report.broken)
@@ -53,15 +55,15 @@ def _count(report: Report) -> dict[str, int]:
     return {**{name: found[name] for name in RESULTS}, "broken": len(report.broken)}
 
 
-def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> Iterator[str]:
+def _stack(record: Record, report: Report, width: int, style: Style) -> Iterator[str]:
+    notes = report.notes.get(record.run, ())
     result = style.paint(result_text(record.result), _COLORS.get(record.result, "dim"))
     told, withheld = done_counts(record), total(record.withheld)
     told += (
         [f"{withheld} change{'s' * (withheld > 1)} require{'s' * (withheld == 1)} manual action"] if withheld else []
     )
     yield f"{printable(record.stack):<{width}}  {result}" + (f"  {', '.join(told)}" if told else "")
-    if record.error:
-        yield from (f"    {printable(line)}" for line in record.error.splitlines())
+    yield from (f"    {printable(line)}" for line in report.errors.get(record.run, record.error).splitlines())
     steps = [step for step in first_steps(record.steps) if step.how != "planned"]
     lines = step_lines(steps, notes)
     for line in lines[:_MOST]:

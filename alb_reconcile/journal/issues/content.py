@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from alb_reconcile.journal.advised import with_options
 from alb_reconcile.journal.notify import judge
 from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.model.markdown import code_block, code_span, one_line
@@ -129,7 +130,8 @@ def closing_of(record: Record) -> str:
 
 def body_of(record: Record, marker: Marker, actors: Actors) -> str:
     """The whole body: the same one for the same content."""
-    return "\n\n".join([str(marker), *_parts(record, marker, actors)])
+    text = "\n\n".join([str(marker), *_parts(record, marker, actors)])
+    return with_options(text, ["--sandbox"] * (record.place == "sandbox"))
 
 
 def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
@@ -162,11 +164,12 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     is_sandbox = record.place == "sandbox"
     if is_sandbox and actors.texts:
         yield "The times of changes are by the sandbox's own clock, which runs ahead of this one."
-    option = " --sandbox" * is_sandbox
     command = "plan" if steps else "status"
-    shows = code_span(f"alb-reconcile {command}{option} {record.spec_file}".rstrip())
-    if steps:
-        then = f"{shows} shows what is to be done, and `apply{option}` does it."
+    shows = code_span(f"alb-reconcile {command} {record.spec_file}".rstrip())
+    if any("alb-reconcile adopt " in step.reason or step.reason.endswith("?") for step in steps):
+        then = f"{shows} shows what is to be done once that is seen to."  # `apply` might make all of it a second time
+    elif steps:
+        then = f"{shows} shows what is to be done, and `apply{' --sandbox' * is_sandbox}` does it."
     else:
         then = f"{shows} shows how it is." if record.not_ready else "Once that is mended, the next run looks again."
     yield f"{then} This issue is kept up to date, and closed when a run finds the stack in sync."
