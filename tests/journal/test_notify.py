@@ -243,6 +243,25 @@ def test_what_passed_before_it_could_be_told_is_not_told(post: Post) -> None:
     assert post.run(made()) == "unchanged"
 
 
+def test_what_cant_be_kept_is_told_all_the_same(post: Post) -> None:
+    """An outage on a host whose disk is full, or where there is no state folder at all: nobody may miss it."""
+    post.run(made())
+    blocked = post.folder / ".webhook.json.draft"
+    blocked.mkdir()  # root could write anywhere else
+    told = post.lose(failed())
+    assert told.startswith("what the webhook at http://127.0.0.1 was told isn't kept, so it may get a message again, ")
+    assert "webhook.json can't be written: " in told
+    post.lose(failed(run="2"))
+    blocked.rmdir()
+    assert [post.run(failed()), post.run(failed()), post.run(made())] == ["sent", "unchanged", "sent"]
+    assert post.events == ["shop: failing"] * 3 + ["shop: recovered"]
+    post.folder = post.folder / "webhook.json"  # a file
+    post.lose(failed())
+    assert post.events[4:] == ["shop: failing"]
+    post.lose(made())
+    assert len(post.events) == 5
+
+
 def test_not_too_often_for_a_stack(post: Post) -> None:
     """What flaps is told of once a minute, and the last state is told in the end."""
     post.run(failed())
