@@ -195,15 +195,14 @@ class _DeliveryLog:
         key = self._key(entries)
         entry = entries.pop(key, _Entry())
         state, event = judge(entry.state, self._record)
-        record = _with_owed(self._record, entry.owed)
-        message = _message(record, event) if event else entry.owed
+        message = _message(self._record, event, entry.owed) if event else entry.owed
         if message is None:
             if state:
                 entries[key] = entry.with_state(state)
             return "unchanged"
         # what still holds is found again by the next run; that something was corrected is not
         if event and message.body.corrected:
-            entry = msgspec.structs.replace(entry, owed=_message(record, "corrected"))
+            entry = msgspec.structs.replace(entry, owed=_message(self._record, "corrected", entry.owed))
         recent = sum(item.age(now) < 60 for item in (entry, *entries.values()))
         is_early = entry.age(now) < webhook.every or recent >= webhook.a_minute
         entries[key] = entry if is_early else msgspec.structs.replace(entry, tried=now)
@@ -239,21 +238,20 @@ class _DeliveryLog:
         return entries
 
 
-def _with_owed(record: Record, owed: Message | None) -> Record:
-    """The run, with what others before it corrected and nobody was told of."""
+def _message(record: Record, event: Event, owed: Message | None) -> Message:
+    """What is to be told of a run, with what others before it corrected and nobody was told of (`owed`)."""
     new = {(step.key, step.action) for step in record.having(how="done")}
     steps = [item for item in (owed.body.corrected if owed else ()) if (item.key, item.action) not in new]
-    earlier = [StepRecord(how="done", **msgspec.structs.asdict(item)) for item in steps]
-    return replace(record, steps=(*record.steps, *earlier))
-
-
-def _message(record: Record, event: Event) -> Message:
-    number = len(record.having(how="done", cause="drift"))
-    done = f"{number} difference{'s' * (number != 1)} corrected"
-    said = [*filter(None, [_summary(record, event)]), *[done] * (number > 0), *record.remarks]
+    earlier = tuple(StepRecord(how="done", **msgspec.structs.asdict(item)) for item in steps)
+    own = len(record.having(how="done", cause="drift"))
+    record = replace(record, steps=(*record.steps, *earlier))
+    if event == "corrected":
+        own, earlier = own + len(earlier), ()
+    said = [*filter(None, [_summary(record, event)]), *[f"{_differences(own)} corrected"] * (own > 0), *record.remarks]
+    before = f" (earlier runs corrected {_differences(len(earlier))})" * bool(earlier)
     fields = vars(record) | {
         "event": event,
-        "text": f"{record.stack} ({record.region}): {'; '.join(said)}",
+        "text": f"{record.stack} ({record.region}): {'; '.join(said)}{before}",
         "left": _first(record.withheld),
         "failed": _first(record.having(how="failed")),
         "corrected": _first(record.having(how="done", cause="drift")),
@@ -265,10 +263,20 @@ def _first(steps: tuple[StepRecord, ...]) -> list[StepRecord]:
     return [replace(step, changes=step.changes[:_CHANGES]) for step in steps[:_MOST]]
 
 
+def _differences(number: int) -> str:
+    return f"{number} difference{'s' * (number != 1)}"
+
+
 def _summary(record: Record, event: Event) -> str:
     if event == "drift_detected":
         number = total(record.withheld)
-        return f"{number} {'resource requires' if number == 1 else 'resources require'} manual action"
+        said = (
+            "1 resource requires manual action:"
+            if number == 1
+            else f"{number} resources require manual action, such as"
+        )
+        step = min(record.withheld, key=lambda item: item.cause == "spec", default=StepRecord("", ""))
+        return f"{said} {step.action} {step.address}: {'; '.join(filter(None, (step.reason, *step.changes[:1])))}"
     if event == "spec_unapplied":
         number, whys = total(record.withheld), {step.reason for step in record.withheld}
         if len(whys) == 1 and whys.isdisjoint(("", "the spec has changed")):  # such as that it was never applied
