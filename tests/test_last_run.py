@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli.session.last_run import find_last_run
+from alb_reconcile.cli.session.last_run import LastRun, find_last_run
 from alb_reconcile.journal.history import write_history
 from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.journal.revision import commit_of
@@ -147,6 +147,29 @@ def test_a_launch_that_was_cut_short_is_the_last_run(plan: Plan, tmp_path: Path)
     for result, how in (("left", "interrupted."), ("in_sync", "from specs/demo.yaml."), ("left", "demo.yaml.")):
         write_history(record(plan, started="2026-01-02T05:00:00Z", result=result, steps=()), tmp_path)
         assert find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).told.endswith(how), "until all is in sync"
+
+
+def test_a_run_of_another_spec_that_had_nothing_to_do_is_the_last_one(plan: Plan, tmp_path: Path) -> None:
+    """Found: each plan warned that the last run was of another file, after this one was applied twice."""
+
+    def found(hour: int, file: str, **changes: object) -> LastRun:
+        run = {"started": f"2026-01-02T{hour:02}:00:00Z", "spec_file": file, "steps": (), "result": "in_sync"}
+        write_history(record(plan, **{**run, **changes}), tmp_path)
+        return find_last_run(plan, "demo.yaml", "", str(tmp_path))
+
+    done = (StepRecord("create:vpc.main", "create", how="done"),)
+    assert "the last run was of old.yaml" in found(4, "old.yaml", steps=done, result="refused", spec_digest="x").warning
+    assert found(5, "demo.yaml", result="failed").told.endswith("from old.yaml; the rest of it was refused.")
+    after = found(6, "demo.yaml")
+    assert (after.told, after.warning) == (
+        "Last applied on this host 2026-01-02 06:00:00Z by ann@desk, from demo.yaml.",
+        "",
+    )
+    assert found(7, "old.yaml").warning == "the last run was of old.yaml, not of demo.yaml"
+    assert found(8, "demo.yaml").warning == ""
+    assert found(9, "other.yaml", command="sync").told.startswith(
+        "Last found in sync by sync on this host 2026-01-02 09:"
+    )
 
 
 def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -166,7 +166,7 @@ def test_a_pace_of_the_environment_that_is_none(
     ],
 )  # fmt: skip
 def test_the_pace_that_a_command_begins_at(
-    option: float | None, variable: str | None, usual: dict[str, float], pace: float, monkeypatch: pytest.MonkeyPatch
+    option: float | None, variable: str | None, usual: dict[str, Any], pace: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The option, the variable, or what is usual; all that the command does in a region has one."""
     monkeypatch.delenv("AWS_PROFILE", raising=False)

@@ -49,9 +49,10 @@ class Session:
 def connect(
     session: Session, region: str, *, usual_pace: float = 1, say: Callable[[str], None] = LOG.info,
     on_call: Callable[[str], None] | None = None, role: Role | None = None, assumed: dict[str, Any] | None = None,
+    prepared: bool = True,
 ) -> Connection:  # fmt: skip
     """The way to AWS. `say` is told that a sandbox was started, `on_call` each call. `role` is assumed, and `assumed` keeps its
-    credentials for other regions.
+    credentials for other regions. What isn't `prepared` tells by its first call that the AWS settings can't be used.
 
     Raises what `check_session` raises, SandboxError, UnreachableError.
     """
@@ -73,7 +74,8 @@ def connect(
         region=region, profile=session.profile, endpoint_url=endpoint, max_workers=workers, sandbox=sandbox,
         role=role, assumed=assumed,
     )  # fmt: skip
-    transport.prepare()
+    if prepared:
+        transport.prepare()
     throttle = session.throttles.setdefault(region, Throttle(_pace_of(session, usual_pace)))
     return Connection(transport, workers, speed, on_call, sandbox, throttle)
 

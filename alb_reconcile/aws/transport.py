@@ -61,7 +61,7 @@ class BotoTransport:
         self._making: dict[tuple[str, bool], threading.Lock] = {}
 
     def prepare(self) -> None:
-        """Find the settings.
+        """Find the settings; else the first call does.
 
         Raises UnreachableError where there are no usable settings.
         """
@@ -70,15 +70,16 @@ class BotoTransport:
         from alb_reconcile.aws.models import make_session
 
         try:
-            self._session = _sandbox_session() if self._sandbox else make_session(profile=self._profile)
-            self._session.set_config_variable("region", self.region)
-            self._session.get_scoped_config()  # tells of an unknown profile
+            session = _sandbox_session() if self._sandbox else make_session(profile=self._profile)
+            session.set_config_variable("region", self.region)
+            session.get_scoped_config()  # tells of an unknown profile
             if self._role is not None:
-                self._session = self._assume(self._session, self._role)
+                session = self._assume(session, self._role)
         except (BotoCoreError, ValueError) as error:
             raise unusable(error) from None
         if not self._sandbox:
-            self._attempts = _attempts_of(self._session)
+            self._attempts = _attempts_of(session)
+        self._session = session
 
     def _assume(self, session: Any, role: Role) -> Any:
         """A session of the role, whose credentials are fetched when they are needed first, and again before they expire."""
@@ -222,6 +223,8 @@ class BotoTransport:
         with self._making.setdefault(key, threading.Lock()):  # who waits for one doesn't wait for the others
             if key not in self._clients:
                 with self._lock:
+                    if self._session is None:
+                        self.prepare()
                     self._clients[key] = self._make_client(service, once=once)
             return self._clients[key]
 

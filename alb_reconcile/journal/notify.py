@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from alb_reconcile.journal.webhook import Webhook, send
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.files import read_file
 
+_T = TypeVar("_T")
 Verdict = Literal["in_sync", "drift", "failing"]
 Event = Literal["drift_detected", "spec_unapplied", "corrected", "failing", "recovered"]
 Delivery = Literal["unchanged", "sent", "held_back"]
@@ -141,63 +142,78 @@ def judge(before: State | None, record: Record) -> tuple[State | None, Event | N
 async def notify(webhook: Webhook, folder: Path, record: Record, now: Callable[[], float] = time.time) -> Delivery:
     """Tell the receiver what has changed since it was last told something of this stack.
 
-    Takes `webhook.timeout` seconds at most. What can't be delivered, or not yet, goes with the next run. Raises
-    RecordError with the reason. What was told is kept in the state folder.
+    Takes `webhook.timeout` seconds at most. What can't be delivered, or not yet, goes with the next run. What was told is kept
+    in the state folder; where that can't be, it is told all the same. Raises RecordError with the reason.
     """
     log = _DeliveryLog(folder / "webhook.json", record)
     message = await asyncio.to_thread(log.next_message, webhook, now())
-    if not isinstance(message, Message):
-        return message
-    try:
-        await send(webhook, message.id, msgspec.json.encode(message.body))
-    except RecordError as error:
-        raise RecordError(
-            f"the webhook at {webhook.title} didn't get {message.body.event!r}: {error}. The next run tries again"
-        ) from None
-    await asyncio.to_thread(log.confirm)
-    return "sent"
+    if isinstance(message, Message):
+        try:
+            await send(webhook, message.id, msgspec.json.encode(message.body))
+        except RecordError as error:
+            raise RecordError(
+                f"the webhook at {webhook.title} didn't get {message.body.event!r}: {error}. The next run tries again"
+            ) from None
+        await asyncio.to_thread(log.confirm)
+    if log.unkept is not None:
+        what = "it may get a message again, or none when the stack recovers"
+        raise RecordError(f"what the webhook at {webhook.title} was told isn't kept, so {what}: {log.unkept}")
+    return "sent" if isinstance(message, Message) else message
 
 
 class _DeliveryLog:
-    """What the receiver was told of one stack, and when it was last tried; all stacks share the file."""
+    """What the receiver was told of one stack, and when it was last tried; all stacks share the file. `unkept`: why that
+    couldn't be written."""
 
     def __init__(self, file: Path, record: Record) -> None:
         self._file, self._record = file, record
         place = [record.place] if record.place else []
         self._name = "_".join(map(safe_name, (record.region, record.stack, *place)))
+        self.unkept: RecordError | None = None
 
     def next_message(self, webhook: Webhook, now: float) -> Message | Delivery:
         """The message to send now. That it is tried is written down first, so that nobody tries too often."""
-        with only_writer(self._file):
-            entries = self._load()
-            key = self._key(entries)
-            entry = entries.get(key, _Entry())
-            state, event = judge(entry.state, self._record)
-            record = _with_owed(self._record, entry.owed)
-            message = _message(record, event) if event else entry.owed
-            if message is None:
-                entries.pop(key, None)
-                self._store(entries | ({key: entry.with_state(state)} if state else {}))
-                return "unchanged"
-            # what still holds is found again by the next run; that something was corrected is not
-            if event and message.body.corrected:
-                entry = msgspec.structs.replace(entry, owed=_message(record, "corrected"))
-            recent = sum(item.age(now) < 60 for item in entries.values())
-            if entry.age(now) < webhook.every or recent >= webhook.a_minute:
-                self._store({**entries, key: entry})
-                return "held_back"
-            self._store({**entries, key: msgspec.structs.replace(entry, tried=now)})
-            return message
+        return self._update(lambda entries: self._choose(entries, webhook, now))
 
     def confirm(self) -> None:
         """The receiver has it."""
-        with only_writer(self._file):
-            entries = self._load()
-            key = self._key(entries)
-            entry = entries.get(key, _Entry())
-            state, _ = judge(entry.state, self._record)
-            told = _Entry(tried=entry.tried)
-            self._store({**entries, key: told.with_state(state) if state else told})
+        self._update(self._confirm)
+
+    def _update(self, change: Callable[[dict[str, _Entry]], _T]) -> _T:
+        self.unkept = None
+        try:
+            with only_writer(self._file):
+                entries = self._load()
+                found = change(entries)
+                replace_file(self._file, msgspec.json.encode(entries) + b"\n")
+                return found
+        except RecordError as error:  # an outage is told though the disk is full
+            self.unkept = error
+            return change(self._load())
+
+    def _choose(self, entries: dict[str, _Entry], webhook: Webhook, now: float) -> Message | Delivery:
+        key = self._key(entries)
+        entry = entries.pop(key, _Entry())
+        state, event = judge(entry.state, self._record)
+        message = _message(self._record, event, entry.owed) if event else entry.owed
+        if message is None:
+            if state:
+                entries[key] = entry.with_state(state)
+            return "unchanged"
+        # what still holds is found again by the next run; that something was corrected is not
+        if event and message.body.corrected:
+            entry = msgspec.structs.replace(entry, owed=_message(self._record, "corrected", entry.owed))
+        recent = sum(item.age(now) < 60 for item in (entry, *entries.values()))
+        is_early = entry.age(now) < webhook.every or recent >= webhook.a_minute
+        entries[key] = entry if is_early else msgspec.structs.replace(entry, tried=now)
+        return "held_back" if is_early else message
+
+    def _confirm(self, entries: dict[str, _Entry]) -> None:
+        key = self._key(entries)
+        entry = entries.get(key, _Entry())
+        state, _ = judge(entry.state, self._record)
+        told = _Entry(tried=entry.tried)
+        entries[key] = told.with_state(state) if state else told
 
     def _key(self, entries: dict[str, _Entry]) -> str:
         """The stack's key. Runs that didn't get to know their account (credentials had expired) count for the account
@@ -221,25 +237,21 @@ class _DeliveryLog:
                     entries[key] = _ENTRY.decode(data)
         return entries
 
-    def _store(self, entries: dict[str, _Entry]) -> None:
-        replace_file(self._file, msgspec.json.encode(entries) + b"\n")
 
-
-def _with_owed(record: Record, owed: Message | None) -> Record:
-    """The run, with what others before it corrected and nobody was told of."""
+def _message(record: Record, event: Event, owed: Message | None) -> Message:
+    """What is to be told of a run, with what others before it corrected and nobody was told of (`owed`)."""
     new = {(step.key, step.action) for step in record.having(how="done")}
     steps = [item for item in (owed.body.corrected if owed else ()) if (item.key, item.action) not in new]
-    earlier = [StepRecord(how="done", **msgspec.structs.asdict(item)) for item in steps]
-    return replace(record, steps=(*record.steps, *earlier))
-
-
-def _message(record: Record, event: Event) -> Message:
-    number = len(record.having(how="done", cause="drift"))
-    done = f"{number} difference{'s' * (number != 1)} corrected"
-    said = [*filter(None, [_summary(record, event)]), *[done] * (number > 0), *record.remarks]
+    earlier = tuple(StepRecord(how="done", **msgspec.structs.asdict(item)) for item in steps)
+    own = len(record.having(how="done", cause="drift"))
+    record = replace(record, steps=(*record.steps, *earlier))
+    if event == "corrected":
+        own, earlier = own + len(earlier), ()
+    said = [*filter(None, [_summary(record, event)]), *[f"{_differences(own)} corrected"] * (own > 0), *record.remarks]
+    before = f" (earlier runs corrected {_differences(len(earlier))})" * bool(earlier)
     fields = vars(record) | {
         "event": event,
-        "text": f"{record.stack} ({record.region}): {'; '.join(said)}",
+        "text": f"{record.stack} ({record.region}): {'; '.join(said)}{before}",
         "left": _first(record.withheld),
         "failed": _first(record.having(how="failed")),
         "corrected": _first(record.having(how="done", cause="drift")),
@@ -251,10 +263,20 @@ def _first(steps: tuple[StepRecord, ...]) -> list[StepRecord]:
     return [replace(step, changes=step.changes[:_CHANGES]) for step in steps[:_MOST]]
 
 
+def _differences(number: int) -> str:
+    return f"{number} difference{'s' * (number != 1)}"
+
+
 def _summary(record: Record, event: Event) -> str:
     if event == "drift_detected":
         number = total(record.withheld)
-        return f"{number} {'resource requires' if number == 1 else 'resources require'} manual action"
+        said = (
+            "1 resource requires manual action:"
+            if number == 1
+            else f"{number} resources require manual action, such as"
+        )
+        step = min(record.withheld, key=lambda item: item.cause == "spec", default=StepRecord("", ""))
+        return f"{said} {step.action} {step.address}: {'; '.join(filter(None, (step.reason, *step.changes[:1])))}"
     if event == "spec_unapplied":
         number, whys = total(record.withheld), {step.reason for step in record.withheld}
         if len(whys) == 1 and whys.isdisjoint(("", "the spec has changed")):  # such as that it was never applied

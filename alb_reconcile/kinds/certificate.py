@@ -147,7 +147,8 @@ class CertificateKind(Kind[Certificate]):
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until it is issued."""
-        return (60, 600) if action == "create" or {"status", "zone"} & set(fields) else (1, 30)
+        is_requested = action == "create" or (action == "replace" and "certificate" not in fields)
+        return (60, 600) if is_requested or {"status", "zone"} & set(fields) else (1, 30)
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones

@@ -31,8 +31,18 @@ def show_change(change: Change, names: Names) -> Iterator[tuple[str, str]]:
         for item in [item for item in after if item not in before]:
             yield "+", show_member(change.path, item, names)
         return
+    groups, stay = _groups(change.before), _groups(change.after)
+    if len({names.get(item, item) for item in groups}) < len(
+        groups
+    ):  # a roll was cut short: that of this name is the one that stays
+        names = {known: name for known, name in names.items() if known in stay or known not in groups}
     old, new = show(change.before, names), show(change.after, names)
     yield "", f"{show(change.before, {}) if old == new else old} → {new}"  # as above
+
+
+def _groups(value: Any) -> list[Any]:
+    found = value if isinstance(value, tuple) else getattr(value, "forward", ())
+    return [item.target_group for item in found if isinstance(item, Forward)]
 
 
 def show_member(name: str, value: Any, names: Names) -> str:

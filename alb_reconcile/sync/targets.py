@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ReconcileError, SpecError, UsageError
+from alb_reconcile.model.errors import ReconcileError, SpecError, UnreachableError, UsageError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack
@@ -106,7 +106,7 @@ def _load(files: Iterable[str], load: Callable[[str], Stack | None], further: Po
         try:
             stack = load(file)
         except ReconcileError as error:
-            broken.append(Broken(file, str(error)))
+            broken.append(Broken(file, str(error), is_spec=not isinstance(error, UnreachableError)))
         else:
             if stack is not None:
                 loaded.append(replace(stack, policy=stack.policy.tighten(further)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,12 @@ class Trail:
     endpoint, region = "", "eu-west-1"
 
     def __init__(self, *events: dict[str, Any], error: str = "") -> None:
-        self.events, self.error, self.asked = list(events), error, 0
+        self.events, self.error, self.asked, self.names = list(events), error, 0, list[str]()
 
     def __call__(self, service: str, operation: str, params: Any, /, *, once: bool = False) -> dict[str, Any]:
         assert (service, operation) == ("cloudtrail", "lookup_events")
         self.asked += 1
+        self.names += [item["AttributeValue"] for item in params["LookupAttributes"]]
         if self.error:
             raise AwsError(service, operation, self.error, "no", "")
         return {"Events": self.events}
@@ -356,6 +358,34 @@ class TestWhoItWas:
         assert not update(issues_of(github), left(HELD, ended="2026-11-24T03:05:00Z"), trail=trail)
         assert "user/ann" in github.issues[0]["body"]
         assert not github.comments  # it isn't news of the stack
+
+    def test_the_command_asks_for_what_cloudtrail_knows(self, github: FakeGitHub) -> None:
+        """A target's group, as no target has a name there; and what has lost its tags, where something else waits for it."""
+        target = replace(HELD, key="delete:registration.web/web-1", id=f"{GROUP}|i-0123456789abcdef0:81")
+        lost = "subnet-0123456789abcdef0 is there already, at vpc.main, and no stack owns it"
+        route = replace(HELD, key="update:route_table.main", id="rtb-0123456789abcdef0", reason=lost)
+        for step, name in (
+            (target, GROUP),
+            (route, "subnet-0123456789abcdef0"),
+            (replace(HELD, id="arn:a;b"), "arn:a;b"),
+        ):
+            assert not update(issues_of(github), left(step), trail=(trail := Trail()))
+            assert trail.names == [name]
+            attribute = shlex.quote(f"AttributeKey=ResourceName,AttributeValue={name}")
+            assert f"--lookup-attributes {attribute}`" in github.issues[0]["body"]
+
+    def test_since_when_it_is_so(self, github: FakeGitHub) -> None:
+        """Though the runs since had other errors; and CloudTrail is asked again for an hour from each."""
+        moments = [f"2026-11-24T{hour:02}:00:00Z" for hour in (3, 5, 7)]
+        for moment, code in zip(moments, ("AccessDenied", "Throttling", "Throttling"), strict=True):
+            assert not update(issues_of(github), failed(ended=moment, code=code))
+            assert f"Since: {moments[0]}" in github.issues[0]["body"]
+        assert not update(issues_of(github), left(ended="2026-11-24T08:00:00Z"))
+        assert "Since: 2026-11-24T08:00:00Z" in github.issues[0]["body"]
+        trail = Trail()
+        for minute in (0, 30, 59):
+            assert not update(issues_of(github), left(HELD, ended=f"2026-11-24T10:{minute:02}:00Z"), trail=trail)
+        assert (trail.asked, "Since: 2026-11-24T08:00:00Z" in github.issues[0]["body"]) == (3, True)
 
     def test_not_for_ever(self, github: FakeGitHub) -> None:
         trail = Trail()

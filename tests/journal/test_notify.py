@@ -25,6 +25,7 @@ IN_SYNC, FAILING, DRIFT = State("in_sync"), State("failing"), State("drift", (RE
 AGAIN = replace(UPDATE, key="create:rule.public/http/soon", action="create")
 OTHER = replace(REPLACE, key="delete:subnet.x")
 SPEC = replace(REPLACE, key="update:vpc.main", cause="spec")
+ONE = "1 resource requires manual action: replace instance.web-1: replacements are for a person"
 REFUSED = made(result="refused", exit_code=4)
 
 
@@ -125,7 +126,7 @@ def test_only_changes_are_told(post: Post) -> None:
 def test_a_message(post: Post) -> None:
     post.run(left(REPLACE, FAILED, UPDATE))
     (message,) = post.messages
-    assert message["text"] == "shop (eu-west-1): 1 resource requires manual action; 1 difference corrected"
+    assert message["text"] == f"shop (eu-west-1): {ONE}; 1 difference corrected"
     names = ("version", "event", "run", "command", "region", "account", "started", "result", "host")
     assert [message[name] for name in names] == [
         1, "drift_detected", "0" * 32, "sync", "eu-west-1", "123456789012", "2026-11-24T03:00:00Z", "left", "ops-1",
@@ -143,10 +144,7 @@ def test_a_new_dns_name_is_in_the_text(post: Post) -> None:
     told = "load_balancer.public: another DNS name than before, new.example.com"
     assert post.messages[0]["text"] == f"shop (eu-west-1): 3 differences corrected; {told}"
     post.run(left(REPLACE, RENAMED))
-    assert (
-        post.messages[1]["text"]
-        == f"shop (eu-west-1): 1 resource requires manual action; 1 difference corrected; {told}"
-    )
+    assert post.messages[1]["text"] == f"shop (eu-west-1): {ONE}; 1 difference corrected; {told}"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +157,15 @@ def test_a_new_dns_name_is_in_the_text(post: Post) -> None:
 def test_a_message_says_why_all_of_a_stack_waits(post: Post, reason: str, text: str) -> None:
     post.run(left(replace(SPEC, reason=reason)))
     assert post.messages[0]["text"] == f"shop (eu-west-1): {text}"
+
+
+def test_a_message_says_what_drifted_first(post: Post) -> None:
+    port = replace(
+        UPDATE, how="withheld", reason="changing it requires manual action", changes=("port: 80 → 81", "x: 1 → 2")
+    )
+    post.run(left(SPEC, port, OTHER))
+    first = "update target_group.web: changing it requires manual action; port: 80 → 81"
+    assert post.messages[0]["text"] == f"shop (eu-west-1): 3 resources require manual action, such as {first}"
 
 
 def test_a_message_says_what_differs(post: Post) -> None:
@@ -202,8 +209,8 @@ def test_a_correction_is_told_though_all_is_in_order_since(post: Post) -> None:
     [
         (corrected(run="3", steps=(AGAIN,)), "corrected", "2 differences corrected"),
         (corrected(run="3"), "corrected", "1 difference corrected"),
-        (left(run="3"), "drift_detected", "1 resource requires manual action; 1 difference corrected"),
-        (failed(run="3"), "failing", "failing: it was denied; 1 difference corrected"),
+        (left(run="3"), "drift_detected", f"{ONE} (earlier runs corrected 1 difference)"),
+        (failed(run="3"), "failing", "failing: it was denied (earlier runs corrected 1 difference)"),
     ],
 )
 def test_a_correction_that_was_held_back_goes_with_what_follows(
@@ -241,6 +248,25 @@ def test_what_passed_before_it_could_be_told_is_not_told(post: Post) -> None:
     post.lose(failed())
     post.receiver.status = 200
     assert post.run(made()) == "unchanged"
+
+
+def test_what_cant_be_kept_is_told_all_the_same(post: Post) -> None:
+    """An outage on a host whose disk is full, or where there is no state folder at all: nobody may miss it."""
+    post.run(made())
+    blocked = post.folder / ".webhook.json.draft"
+    blocked.mkdir()  # root could write anywhere else
+    told = post.lose(failed())
+    assert told.startswith("what the webhook at http://127.0.0.1 was told isn't kept, so it may get a message again, ")
+    assert "webhook.json can't be written: " in told
+    post.lose(failed(run="2"))
+    blocked.rmdir()
+    assert [post.run(failed()), post.run(failed()), post.run(made())] == ["sent", "unchanged", "sent"]
+    assert post.events == ["shop: failing"] * 3 + ["shop: recovered"]
+    post.folder = post.folder / "webhook.json"  # a file
+    post.lose(failed())
+    assert post.events[4:] == ["shop: failing"]
+    post.lose(made())
+    assert len(post.events) == 5
 
 
 def test_not_too_often_for_a_stack(post: Post) -> None:

@@ -350,7 +350,7 @@ class TestHistory:
         (file,) = (tmp_path / "state" / "history").glob("*.jsonl")
         file.write_bytes(file.read_bytes() + b'{"run": "to')
         assert main(["history", "shop.yaml"]) == 0
-        assert "1 lines of the history can't be read and were skipped." in capsys.readouterr().out
+        assert "Skipped 1 line of the history that can't be read." in capsys.readouterr().out
 
     @pytest.mark.parametrize(
         ("words", "code", "text"),

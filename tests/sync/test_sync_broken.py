@@ -63,6 +63,36 @@ def test_all_who_are_told_of_runs_hear_of_it(folder: Path) -> None:
     assert "State: closed" in issue.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("variable", "says"), [("AWS_PROFILE", "profile (broken.ini)"), ("AWS_CONFIG_FILE", "Unable to parse config file")]
+)
+@pytest.mark.parametrize("says_region", [True, False])
+def test_settings_of_aws_that_cant_be_used_are_a_failed_run_of_each_stack(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, says: str, *, says_region: bool
+) -> None:
+    """A profile that somebody renamed: who is paged hears of it."""
+    (folder / "broken.ini").write_text("[default\n")
+    if not says_region:  # it is the profile's then
+        for spec in (folder / "stacks").iterdir():
+            spec.write_text(spec.read_text().replace("region: us-east-1\n", ""))
+    with monkeypatch.context() as broken:
+        broken.setenv(variable, "broken.ini")
+        if not says_region:
+            broken.delenv("AWS_REGION", raising=False)
+            broken.delenv("AWS_DEFAULT_REGION", raising=False)
+        assert sync() == 1
+    for stack in ("shop", "blog"):
+        (last,) = (run for run in read_history(folder / "state", stack).runs if run.result == "failed")
+        assert says in last.error
+    metrics = (folder / "metrics.prom").read_text(encoding="utf-8")
+    assert 'region="us-east-1",result="failed",stack="shop"} 1.0' in metrics
+    issues = [*(folder / "issues").glob("*.md")]
+    assert len(issues) == 2
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert sync() == 0
+    assert all("State: closed" in issue.read_text(encoding="utf-8") for issue in issues)
+
+
 def test_a_spec_that_was_never_run_is_nobodys(folder: Path) -> None:
     (folder / "stacks" / "third.yaml").write_text(BROKEN.format("third"))
     assert sync() == 1

@@ -59,7 +59,8 @@ def sync(options: SyncOptions) -> ExitCode:
         quiet=options.quiet,
         errors=not options.quiet or options.every is not None,  # cron mails both outputs, and the report tells errors
     )
-    ask = partial(connect, options.connection, usual_pace=0.5)  # nobody waits for it, and others may
+    # nobody waits for it, and others may; what is wrong with the settings is a failed run of each stack, and recorded
+    ask = partial(connect, options.connection, usual_pace=0.5, prepared=False)
     ways = Ways(options.apply_changes, options.timeout)
     rounds = Rounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
     with settings.traces_end(complain), closing(rounds):

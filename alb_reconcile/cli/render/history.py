@@ -56,7 +56,7 @@ def _lines(past: History, style: Style, *, tells_files: bool) -> Iterator[str]:
         if is_held and len(records) > 1:  # of rounds that found the same run at work, or waiting for its answer
             yield printable(f"      … and {len(records) - 1} more that were held, the first at {records[-1].started}")
     if past.unreadable:
-        yield f"{past.unreadable} lines of the history can't be read and were skipped."
+        yield f"Skipped {past.unreadable} line{'s' * (past.unreadable != 1)} of the history that can't be read."
 
 
 def _where(record: Record) -> tuple[str, ...]:

@@ -29,10 +29,10 @@ class ConnectionOptions(Session):
     verbose: int = 0
 
 
-def connect(options: ConnectionOptions, region: str, usual_pace: float = 1) -> Connection:
+def connect(options: ConnectionOptions, region: str, usual_pace: float = 1, *, prepared: bool = True) -> Connection:
     """Raises what `session.connect` raises."""
     on_call = _caller() if options.verbose > 1 else None
-    return session.connect(options, region, usual_pace=usual_pace, say=complain, on_call=on_call)
+    return session.connect(options, region, usual_pace=usual_pace, say=complain, on_call=on_call, prepared=prepared)
 
 
 def with_aws(

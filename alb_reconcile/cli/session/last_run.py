@@ -58,9 +58,12 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             return LastRun(warning=f"{text}; {whose}" if other else "")
         if place == place_name("", sandbox=True) and last.command != "destroy" and not plan.live:
             return LastRun()  # that was in a sandbox that is gone
-        later = (item for item in changing[: changing.index(last)] if item.result == "in_sync")
-        is_through = any(Path(item.spec_file).name == Path(last.spec_file).name for item in later)
-        ended = "" if last.is_success or is_through else _how_it_ended(last)
+        through = next((item for item in changing[: changing.index(last)] if item.result == "in_sync"), last)
+        if (
+            Path(through.spec_file).name != Path(last.spec_file).name
+        ):  # the stack is as another spec says now, which had nothing to do
+            last = through
+        ended = "" if last.is_success or through is not last else _how_it_ended(last)
         return LastRun(_told(last, ended), _difference(last, spec_file, is_known=applied in {"", *known}))
     return LastRun()
 
@@ -90,7 +93,8 @@ def _how_it_ended(last: Record) -> str:
 
 
 def _told(last: Record, ended: str) -> str:
-    words = {"apply": "applied", "destroy": "destroyed", "sync": "corrected by sync"}
+    by_sync = f"{'found in sync' if last.result == 'in_sync' else 'corrected'} by sync"
+    words = {"apply": "applied", "destroy": "destroyed", "sync": by_sync}
     where = f", from {last.spec_file}" if last.spec_file else ""
     commit = f" at commit {last.commit[:12]}" if last.commit else ""
     when = last.started.replace("T", " ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -20,18 +21,21 @@ from alb_reconcile.model.markdown import code_span
 _MOST: Final = 5
 """Resources that are asked about: LookupEvents takes two requests a second, of everybody in the account and region."""
 _PATIENCE: Final = 10.0
-_ID: Final = re.compile(r"arn:[^\s]+|[a-z]+-[0-9a-f]{8,17}")
+_ID: Final = re.compile(r"arn:[^\s|]+|[a-z]+-[0-9a-f]{8,17}")
+"""Of a target, its group's."""
 _DENIED: Final = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 
 async def find_actors(aws: Aws, steps: Iterable[StepRecord], mask: Mask) -> Actors:
     """Ask for those of the steps that correct drift (CloudTrail LookupEvents); in ten seconds at most, and never raises."""
-    asked = {step.key: found[0] for step in steps if step.cause == "drift" and (found := _ID.match(step.id))}
+    drift = [step for step in steps if step.cause == "drift"]
+    # what has lost its tags is named by the reason
+    asked = {step.key: found[0] for step in drift if (found := _ID.match(step.reason) or _ID.match(step.id))}
     texts: dict[str, str] = {}
 
     def unknown(why: str, *, is_final: bool) -> Actors:
         missing = next((resource for key, resource in asked.items() if key not in texts), "ID")
-        attribute = f"AttributeKey=ResourceName,AttributeValue={missing}"
+        attribute = shlex.quote(f"AttributeKey=ResourceName,AttributeValue={missing}")
         command = code_span(f"aws cloudtrail lookup-events --region {aws.region} --lookup-attributes {attribute}")
         return Actors(texts, f"{why} To ask yourself: {command}", is_final)
 

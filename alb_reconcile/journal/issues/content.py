@@ -27,7 +27,7 @@ _WIDTH: Final = 200
 
 class Marker(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     """What stands in the body, where readers don't see it. `steps` and `content` are digests: a comment is written when the
-    first has changed, the body when the second has. `since`: when the content was first found (UTC)."""
+    first has changed, the body when the second has. `since`: when the state began, `found`: when the content was first found (UTC)."""
 
     stack: str
     region: str
@@ -39,6 +39,7 @@ class Marker(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     since: str
     asked: bool = False
     """Whether CloudTrail has said all that it is going to say."""
+    found: str = ""
 
     def is_about(self, record: Record) -> bool:
         """Whether it is this stack's. A run that didn't get to know its account counts for the one that there is."""
@@ -89,6 +90,7 @@ def marker_of(record: Record) -> Marker | Literal["closed"] | None:
     return Marker(
         record.stack, record.region, record.account, record.place, state.verdict,
         digest(sorted(step.key for step in steps)), digest([content, record.code]), record.ended,
+        found=record.ended,
     )  # fmt: skip
 
 

@@ -98,9 +98,10 @@ class Issues:
             wanted = msgspec.structs.replace(wanted, account=found.marker.account)
         before = found.marker if found is not None and found.is_open else None
         is_same = before is not None and before.content == wanted.content
-        if before is not None and is_same:
-            wanted = msgspec.structs.replace(wanted, since=before.since)
-            if not told and (before.asked or _seconds(before.since, record.ended) > _LATE):
+        if before is not None:
+            since = before.since if before.state == wanted.state else wanted.since
+            wanted = msgspec.structs.replace(wanted, since=since, found=before.found if is_same else wanted.found)
+            if is_same and not told and (before.asked or _seconds(wanted.found, record.ended) > _LATE):
                 return
         if not self._may_write(count=False):
             return
