@@ -19,12 +19,13 @@ def unserved(resources: Iterable[Observed]) -> list[str]:
     live = [item for item in resources if not item.is_gone]
     doors = {str(state.load_balancer) for _, state in each_of(live, Listener)}
     asked = {str(part.target_group) for item in live for part in action_of(item.state).forward}
+    served = {item.address for item in live if item.id in asked}  # another at the address of a group, as after a swap
     filled = {str(state.target_group) for item, state in each_of(live, Registration) if not item.is_leaving}
     shut = [f"{item.address} has no listener, so it serves nobody" for item in live if _is_shut(item, doors)]
     idle = [
         f"{item.address} has targets, but no listener or rule forwards to it, so it serves nobody"
         for item in live
-        if item.address.kind == "target_group" and item.id in filled - asked
+        if item.address.kind == "target_group" and item.id in filled and item.address not in served
         if not item.detail(ServedBy).load_balancers
     ]
     return [printable(line) for line in (*shut, *_closed(live), *idle)]
