@@ -12,8 +12,11 @@ import yaml
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.pictures.report import Subject, report_page
+from alb_reconcile.engine.plan.planner import Options
+from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.journal.record import Record
-from tests.harness import SPECS, demo, world
+from tests.harness import SPECS, demo, load, world
+from tests.kinds.hand import edited
 from tests.plan.test_pictures import CANARY, EVIL, many, planned
 
 if TYPE_CHECKING:
@@ -61,6 +64,27 @@ def test_each_stack_is_told_from_the_others() -> None:
     assert "1 of 5 stacks are as their specs say, and healthy." in text
     assert "<td>target_group.new</td><td>25%</td><td>2 to come</td>" in text
     assert not re.search(r"<(script|img)", text)
+
+
+def test_a_stack_without_targets_by_its_spec_isnt_called_healthy() -> None:
+    """Found: "in order", while every request got 503."""
+    with world() as aws:
+        spec = edited(demo(), "instances/web/count", 0)
+        aws.converge(spec)
+        found = aws._run(lambda connection: plan_stack(connection, load(spec).target(), Options(check=False)))
+    text = report_page("stacks", [Subject("idle", "idle.yaml", "us-east-1", found)], "now")
+    assert rows(text)["idle"] == "no targets none none none recorded here"
+    assert "target_group.web gets requests and has no targets, so they are answered with 503" in text
+    assert "0 of 1 stacks are as their specs say, and healthy." in text
+
+
+def test_a_stack_whose_listener_is_gone_is_not_in_order() -> None:
+    ill = planned()
+    resources = tuple(item for item in ill.discovery.resources if item.address.kind != "listener")
+    ill = replace(ill, discovery=replace(ill.discovery, resources=resources))
+    text = report_page("stacks", [Subject("shut", "shut.yaml", "us-east-1", ill)], "now")
+    assert rows(text)["shut"].startswith("not in order")
+    assert "load_balancer.public has no listener, so it serves nobody" in text
 
 
 def test_a_recorded_error_has_its_lines() -> None:

@@ -1,7 +1,7 @@
 """Where a stack answers, and what of it doesn't yet."""
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 
 from alb_reconcile.engine.stack import Standing, awaited
 from alb_reconcile.engine.unserved import is_down, unserved
@@ -45,9 +45,9 @@ def not_ready(discovery: Discovery, standing: Standing) -> list[str]:
 def unready(discovery: Discovery, standing: Standing | None = None) -> list[str]:
     """What of the stack doesn't answer requests: each load balancer, the targets of each group, and what else the spec wants
     in order. What serves nobody comes first. Without `standing`, what is stopped is as somebody wants it."""
-    names = {item.id: item.address for item in discovery.resources}
     asked = {str(part.target_group) for item in discovery.resources for part in action_of(item.state).receiving}
     known = standing or Standing()
+    names = _names(discovery, known, asked)
     found: dict[str, list[Observed]] = defaultdict(list)
     for item in awaited(discovery, resting=() if standing else None):
         found[item.parent_id or item.id].append(item)
@@ -71,6 +71,20 @@ def unready(discovery: Discovery, standing: Standing | None = None) -> list[str]
     apart = ("load_balancer", "registration")
     lines += [f"{item.address} is {item.status}" for item in known.ill if item.address.kind not in apart]
     return [printable(line) for line in (*nobody, *lines)]
+
+
+def _names(discovery: Discovery, known: Standing, asked: Collection[str]) -> dict[str, str]:
+    """What each resource is called; of two target groups at an address, as after a swap that failed, each apart."""
+    number = Counter(item.address for item in discovery.resources)
+    names = {}
+    for item in discovery.resources:
+        names[item.id] = name = str(item.address)
+        if item.address.kind == "target_group" and number[item.address] > 1:
+            is_left = known.fates.get(item.id) == "deletes"
+            word, then = ("leftover", ", which apply deletes,") if is_left else ("new", ", at weight 0,")
+            word, then = ("serving", "") if item.id in asked else (word, then)
+            names[item.id] = f"the {word} {name} ({item.id.split('/')[1]}){then}"
+    return names
 
 
 def _target(item: Observed) -> str:

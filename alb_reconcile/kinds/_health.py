@@ -161,26 +161,26 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
 async def wait_for_shift(run: Run, shift: Shift) -> None:
     """Let target groups get requests that others serve now only when they have enough healthy targets.
 
-    What is only hoped for is waited for, and does without. Raises RefusedError where a group is too far from it,
-    WaitError if the targets that are being checked don't get there in time.
+    What is only hoped for is waited for, and does without. Raises RefusedError where a group is too far from it, and its unhealthy
+    targets had the time of their checks; WaitError if the targets that are being checked don't get there in time.
     """
     with suppress(WaitError, RefusedError):  # what didn't forward before may forward to whatever it names
-        await _wait_for_groups(run, shift.hopes, shift.serving, shift.health_timeout)
-    await _wait_for_groups(run, shift.awaits, shift.serving, shift.health_timeout)
+        await _wait_for_groups(run, shift.hopes, shift)
+    await _wait_for_groups(run, shift.awaits, shift)
 
 
-async def _wait_for_groups(run: Run, awaited: Iterable[Wanted], serving: Iterable[str], timeout: float) -> None:
+async def _wait_for_groups(run: Run, awaited: Iterable[Wanted], shift: Shift) -> None:
     """Where no group that serves now has a healthy target there is nothing to lose, and nothing is waited for."""
     awaited = [wanted for wanted in awaited if wanted.healthy]
     if not awaited:
         return
-    now = await asyncio.gather(*(read_health(run, group) for group in serving))
+    now = await asyncio.gather(*(read_health(run, group) for group in shift.serving))
     healthy = sum(item["State"] == "healthy" for part in now for item in part.values())
     for wanted in awaited if healthy else ():
-        await _wait_for_group(run, str(bind(wanted.group, run.ids)), _enough(run, wanted), timeout)
+        await _wait_for_group(run, str(bind(wanted.group, run.ids)), _enough(run, wanted, shift), shift.health_timeout)
 
 
-def _enough(run: Run, wanted: Wanted) -> Callable[[dict[str, dict[str, Any]]], str]:
+def _enough(run: Run, wanted: Wanted, shift: Shift) -> Callable[[dict[str, dict[str, Any]]], str]:
     group, least, enough = wanted
     began = run.aws.now()
 
@@ -194,7 +194,7 @@ def _enough(run: Run, wanted: Wanted) -> Callable[[dict[str, dict[str, Any]]], s
         if settled and registered - states["unhealthy"] < least:
             if states["healthy"] >= enough:
                 return ""
-            if registered - states["unhealthy"] < enough:
+            if registered - states["unhealthy"] < enough and run.aws.now() - began >= shift.recovery:
                 raise RefusedError(
                     f"{group} has {states['healthy']} healthy targets, and needs {enough} before it gets requests that "
                     "others serve now; fix its targets and run again"

@@ -1,11 +1,12 @@
 """Route tables with their routes and associations (EC2 CreateRouteTable, CreateRoute, AssociateRouteTable)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any, Final, NamedTuple, Self
 
+from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.kinds import load_kinds, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing, Named
@@ -17,7 +18,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keep_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Desired, Observed, Properties, each_of
 from alb_reconcile.model.steps import HandOver
 from alb_reconcile.model.text import snake
 
@@ -193,6 +194,34 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         associations = observed.detail(Associations).by_subnet
         await all_of(*(_disassociate(run, item) for subnet, item in associations.items() if subnet not in moving))
         await super().delete(run, observed)
+
+
+async def ways_out(reader: Reader, subnets: Sequence[Row]) -> dict[str, bool]:
+    """Whether answers from a subnet reach the internet's clients, by id, as far as the stack's route tables tell.
+
+    Who should have one of them and hasn't follows another one, or its VPC's main one: these are read only then.
+    """
+    found: dict[str, Row] = {}
+    with ignoring(*DENIED):  # which the route tables tell themselves
+        own = await reader.tagged("describe_route_tables", "RouteTables")
+        found = {item.get("SubnetId", ""): table for table in own for item in table.get("Associations", ())}
+        given = {ref for _, table in each_of(reader.desired.values(), RouteTable) for ref in table.subnets or ()}
+        named = ((row, tags.own_address(tags.from_list(row.get("Tags")), "subnet", "")) for row in subnets)
+        lost = [row for row, name in named if name in given and row["SubnetId"] not in found]
+        where = {"vpc-id": sorted({row["VpcId"] for row in lost})}
+        rows = await reader.aws.pages("ec2", "describe_route_tables", "RouteTables", where=where) if lost else []
+        mains = {row["VpcId"]: row for row in rows if any(item.get("Main") for item in row.get("Associations", ()))}
+        there = {item.get("SubnetId"): row for row in rows for item in row.get("Associations", ())}
+        found |= {row["SubnetId"]: there.get(row["SubnetId"]) or mains.get(row["VpcId"]) or {} for row in lost}
+    return {subnet: any(map(_leads_out, table["Routes"])) for subnet, table in found.items() if table}
+
+
+def _leads_out(route: Mapping[str, Any]) -> bool:
+    """By a gateway, or by default through what may inspect the traffic before one."""
+    target, destinations = str(_target(route)), {route.get(key) for key in _DESTINATIONS}
+    is_default = not destinations.isdisjoint(("0.0.0.0/0", "::/0"))
+    ways = ("igw-", "cagw-", "lgw-", *(("vpce-", "eni-", "i-") if is_default else ()))
+    return route.get("State") != "blackhole" and target.startswith(ways)
 
 
 async def _create_route(run: Run, table: str, route: Route) -> None:

@@ -35,6 +35,7 @@ from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing,
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.route_table import ways_out
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding, Foreign
@@ -196,9 +197,10 @@ class SubnetKind(Ec2Kind[Subnet]):
     async def discover(self, reader: Reader) -> list[Observed]:
         pools = [state.ipv6_ipam_pool_id for _, state in each_of(reader.desired.values(), Subnet)]
         rows, known = await asyncio.gather(self.own_rows(reader), read_allocations(reader, pools))
-        return [self._observe(reader, row, known) for row in rows]
+        leads = await ways_out(reader, rows)
+        return [self._observe(reader, row, known, leads.get(row["SubnetId"])) for row in rows]
 
-    def _observe(self, reader: Reader, row: Row, known: Allocations | None) -> Observed:
+    def _observe(self, reader: Reader, row: Row, known: Allocations | None, leads: bool | None) -> Observed:
         options = row.get("PrivateDnsNameOptionsOnLaunch") or {}
         ipv6 = ipv6_of(row)
         state = Subnet(
@@ -218,7 +220,7 @@ class SubnetKind(Ec2Kind[Subnet]):
                 name: options[key] for name, (key, _) in _DNS_NAMES.items() if key in options
             },
         )
-        return self.observe(reader, row, state, row.get("State", ""), details=place_of(row))
+        return self.observe(reader, row, state, row.get("State", ""), details=replace(place_of(row), leads_out=leads))
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones

@@ -17,6 +17,8 @@ class Foreign:
     free: int | None = None
     has_ipv6: bool | None = None
     holder: str = ""
+    leads_out: bool | None = None
+    """Of a subnet of the stack, whether answers reach the internet's clients by its route table; None where nobody has looked."""
 
 
 @dataclass(frozen=True)

@@ -93,13 +93,15 @@ class Shift:
     """Requests move to other target groups.
 
     Each of the groups in `awaits` must have its healthy targets first; each in `hopes` may have, and is waited for.
-    `serving` are the ARNs of the groups that get the requests now.
+    `serving` are the ARNs of the groups that get the requests now. `recovery`: for how many seconds unhealthy targets may
+    still pass their checks, since a step of this run may have mended them.
     """
 
     awaits: tuple[Wanted, ...] = ()
     hopes: tuple[Wanted, ...] = ()
     serving: tuple[str, ...] = ()
     health_timeout: int = HEALTH_TIMEOUT
+    recovery: int = 0
 
 
 @dataclass(frozen=True)

@@ -281,8 +281,9 @@ async def _without_what_apply_refuses(aws: Aws, target: DesiredStack, ways: Ways
 
 
 def is_entrance(step: Step) -> bool:
-    """Whether a step is about what lets requests in, or answers them."""
-    return step.address.kind in ("load_balancer", "listener", "rule", "security_group_rules", "registration")
+    """Whether a step is about what lets requests in, answers them, or leads the answers back."""
+    network = ("internet_gateway", "route_table", "security_group_rules")
+    return step.address.kind in ("load_balancer", "listener", "rule", "registration", *network)
 
 
 def unhealthy(planned: StackPlan) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
@@ -87,10 +88,11 @@ def _listener(
     there: Mapping[Address, Observed],
     choice: Choice,
 ) -> Iterator[Check]:
-    ids = {address: item.id for address, item in there.items()}
-    wanted = bind(state, ids)
+    wanted = bind(state, _ids(address, discovery, there))
     own = [
-        (item.address, bind(rule, ids)) for item, rule in each_of(desired.values(), Rule) if rule.listener == address
+        (item.address, bind(rule, _ids(item.address, discovery, there)))
+        for item, rule in each_of(desired.values(), Rule)
+        if rule.listener == address
     ]
     own.sort(key=lambda row: (row[1].priority, row[0]))
     balancer = next((item for item in there.values() if item.address == state.load_balancer), None)
@@ -121,6 +123,14 @@ def _listener(
         else:
             earlier = _before(there[row].state, rivals)
             yield _with_request(check, conditions, earlier, preferences, choice.host)
+
+
+def _ids(row: Address, discovery: Discovery, there: Mapping[Address, Observed]) -> dict[Address, str]:
+    """The ids by address; of two groups at one, as after a swap that failed, the one to which a listener or rule forwards most."""
+    names = {item.id: item.address for item in discovery.resources}
+    parts = sorted(action_of(there[row].state if row in there else None).forward, key=lambda part: part.weight)
+    asked = [str(part.target_group) for part in parts]
+    return {address: item.id for address, item in there.items()} | {names[id_]: id_ for id_ in asked if id_ in names}
 
 
 def _before(state: Properties, rivals: list[Rule]) -> list[Rules]:

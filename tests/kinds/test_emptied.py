@@ -90,9 +90,19 @@ def test_nobody_is_asked_where_nobody_is_served(hand: Hand, *, healthy: bool) ->
 
 def test_a_group_that_has_none_from_the_beginning_is_as_it_should_be(hand: Hand) -> None:
     spec = changed(demo(), COUNT)
+    assert hand.world.plan(spec).warnings == (TOLD,)
     hand.make(spec)
     assert hand.world.plan(edited(spec, "tags/service", "other")).warnings == ()
+    rule = {"priority": 5, "conditions": [{"path_pattern": "/x"}], "action": {"forward": "web"}}
+    assert hand.world.plan(edited(spec, f"{HTTP}/rules", {"x": rule})).warnings == (TOLD,)
     hand.make(demo())
+
+
+@pytest.mark.parametrize("how", ["others fill it", "it gets no requests"])
+def test_no_word_of_a_new_group_that_answers_nobody_or_that_others_fill(hand: Hand, how: str) -> None:
+    is_filled = how == "others fill it"
+    spec = edited(weighted(demo(), 1, int(is_filled)), "target_groups/api/others", "keep" if is_filled else "remove")
+    assert hand.world.plan(spec).warnings == ()
 
 
 def test_what_others_have_registered_is_a_target(hand: Hand) -> None:

@@ -201,6 +201,36 @@ def test_no_advice_takes_the_service_down(here: World) -> None:
     assert not any("min_healthy" in text for text in failures)
 
 
+@pytest.mark.parametrize("is_mended", [True, False])
+def test_targets_that_a_step_of_the_run_mends_get_the_time_to_be_healthy_again(here: World, *, is_mended: bool) -> None:
+    """Found: the rule was there, and the listener's step failed after 0.4 s; a second `apply` worked."""
+    before = web(3, "one")
+    here.converge(before)
+    serving = ids(here, before)[str(GROUP)]
+    after = copy.deepcopy(before)
+    after["target_groups"]["web"]["port"] = 8080
+
+    def health(group: str, *_: Any) -> Any:
+        shut = {item[0] for item in find_shut_out(Place(DEFAULT_ACCOUNT_ID, "us-east-1"))}
+        return "unhealthy" if group != serving and (group in shut or not is_mended) else None
+
+    here.strict.health = health
+    after["security_groups"]["web"]["ingress"][0]["port"] = 80
+    assert here.apply(after, timeout=60).failures
+    after["security_groups"]["web"]["ingress"].append({**before["security_groups"]["web"]["ingress"][0], "port": 8080})
+    low: list[int] = []
+    watch(here, low)
+    began = here.clock.now()
+    failures = here.apply(after, timeout=60).failures
+    assert min(low) == 3
+    if is_mended:
+        assert not failures
+        assert here.plan(after).is_empty
+    else:
+        assert any("has 0 healthy targets, and needs 3" in text for text in failures), failures
+        assert here.clock.now() - began < 120, "a check every 10 s, two of them, and what AWS takes to show it"
+
+
 def test_health_timeout_holds_where_a_target_leaves(here: World) -> None:
     """Where a new group takes over, too: its targets are checked every five minutes, so nothing is known in two."""
     before = web(2, "one", health_timeout="2m")

@@ -20,6 +20,7 @@ from alb_reconcile.sync.stack import Ways
 from alb_reconcile.sync.targets import Targets
 from tests.harness import load
 from tests.journal.records import made
+from tests.kinds.hand import edited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +107,38 @@ def test_a_group_without_requests_may_be_ill(hand: Hand, spec: Spec) -> None:
     make_ill(hand, "web-1", "web-2")
     ending = hand.world.sync(spec)
     assert (ending.problems, ending.not_ready) == ((), ())
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_after_a_swap_that_failed_the_copy_that_is_ill_is_named_and_nobody_calls_it_an_outage(
+    hand: Hand, spec: Spec, *, is_back: bool
+) -> None:
+    """Found: "2 of 2 targets of target_group.web aren't healthy"; and later that it serves nobody."""
+    serving = hand["target_group.web"]
+    hand.world.strict.health = lambda group, *_: None if group == serving else "unhealthy"
+    wrong = edited(spec, "target_groups/web/health_check/path", "/typo")
+    assert hand.world.apply(wrong).failures
+    wanted = spec if is_back else wrong
+
+    def told() -> list[str]:
+        found: Any = hand.world._run(lambda aws: look(aws, load(wanted).target()))
+        return not_ready(*found)
+
+    groups = {
+        item["TargetGroupArn"]: item["TargetGroupName"] for item in hand.elb.describe_target_groups()["TargetGroups"]
+    }
+    (name,) = groups.keys() - {serving}
+    which = (
+        f"the leftover target_group.web ({groups[name]}), which apply deletes,"
+        if is_back
+        else f"the new target_group.web ({groups[name]}), at weight 0,"
+    )
+    assert told() == [f"2 of 2 targets of {which} aren't healthy (unhealthy)"]
+    ending = hand.world.sync(wanted)
+    assert (ending.problems, ending.not_ready) == ((), ())
+    if is_back:
+        assert told() == [], "nothing forwards to it any more"
+        hand.make(spec)
 
 
 class World:

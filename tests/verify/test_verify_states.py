@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.harness import demo, world
+import pytest
+
+from alb_reconcile.engine.discover import discover
+from alb_reconcile.verification.checks import Choice, plan_checks
+from tests.harness import demo, load, world
+from tests.kinds.hand import edited
 from tests.verify import servers
 from tests.verify.bench import QUICK, Bench, Shown, converged, to
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_ill_targets_are_named_and_get_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,6 +44,28 @@ def test_ill_targets_are_named_and_get_nothing(tmp_path: Path, capsys: pytest.Ca
     assert "web-2 answered 50.0% of the requests instead of 0.0%" in leaked.flat
     assert "no target of web is healthy, so all of them get requests (fail-open)" in none.flat
     assert "its load balancer doesn't exist; run apply first" in gone.text
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_after_a_swap_that_failed_the_group_that_serves_is_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_back: bool
+) -> None:
+    """Found: the health of the other group at that address was told, as an outage."""
+    with converged(demo()) as account:
+        [old] = account.client("elbv2").describe_target_groups()["TargetGroups"]
+        account.strict.health = lambda group, *_: None if group == old["TargetGroupArn"] else "unhealthy"
+        wrong = edited(demo(), "target_groups/web/health_check/path", "/typo")
+        assert account.apply(wrong).failures
+        wanted = demo() if is_back else wrong
+        bench = Bench(account, wanted, tmp_path, capsys)
+        with servers.front(servers.in_turn(*bench.instances().values())) as front:
+            shown = bench.run(*to(front.port), *QUICK)
+        target = load(wanted).target()
+        found: Any = account._run(lambda aws: discover(aws, target.stack, target.desired))
+    assert (shown.code, "unhealthy" in shown.flat) == (0, False)
+    for resources in (found.resources, found.resources[::-1]):  # in which order they come is AWS's doing
+        [check] = plan_checks(replace(found, resources=resources), target.desired, Choice())
+        assert [part.target_group for part in check.action.forward] == [old["TargetGroupArn"]]
 
 
 def test_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from alb_reconcile.api.serving import unready
+from alb_reconcile.api.serving import not_ready
 from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import escaped, notice, page, table
 from alb_reconcile.cli.pictures.scene import Route, Scene
@@ -36,12 +36,13 @@ class Subject:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A stack with what follows from what was read: `ill` says in words what isn't in order, `drift` and `pending` are the
-    steps that the account and the spec have caused."""
+    """A stack with what follows from what was read: `ill` says in words what isn't in order, `idle` which groups have no targets by the
+    spec, `drift` and `pending` are the steps that the account and the spec have caused."""
 
     subject: Subject
     scene: Scene | None
     ill: Sequence[str] = ()
+    idle: Sequence[str] = ()
     drift: Sequence[Step] = ()
     pending: Sequence[Step] = ()
 
@@ -49,7 +50,7 @@ class _Judged:
 def report_page(place: str, subjects: Sequence[Subject], when: str) -> str:
     """The whole page."""
     judged = [_judge(item) for item in subjects]
-    well = sum(not (item.ill or item.drift or item.pending or item.subject.error) for item in judged)
+    well = sum(not (item.ill or item.idle or item.drift or item.pending or item.subject.error) for item in judged)
     parts = [f"<p class=count><strong>{well} of {len(judged)} stacks are as their specs say, and healthy.</strong></p>"]
     heads = ("Stack", "Health", "Drift", "Not applied", "Last run")
     parts.append(table("Stacks", heads, [_row(number, item) for number, item in enumerate(judged)]))
@@ -66,8 +67,8 @@ def _judge(subject: Subject) -> _Judged:
     steps = [step for step in found.plan.steps if step.part_of is None]
     drift = [step for step in steps if causes.get(step.key) == "drift"]
     pending = [step for step in steps if causes.get(step.key) != "drift"]
-    ill = unready(found.discovery, find_standing(found.target, found.discovery))
-    return _Judged(subject, make_scene(found), ill, drift, pending)
+    standing = find_standing(found.target, found.discovery)
+    return _Judged(subject, make_scene(found), not_ready(found.discovery, standing), standing.idle, drift, pending)
 
 
 def _row(number: int, item: _Judged) -> str:
@@ -78,8 +79,10 @@ def _row(number: int, item: _Judged) -> str:
         return f"<tr>{name}<td class=bad colspan=3>couldn't be read</td>{last}</tr>"
     if subject.planned is None or all(found.is_gone for found in subject.planned.discovery.resources):
         health = "<td class=dim>nothing is there</td>"
+    elif item.ill:
+        health = "<td class=bad>not in order</td>"
     else:
-        health = "<td class=bad>not in order</td>" if item.ill else "<td class=good>in order</td>"
+        health = "<td class=update>no targets</td>" if item.idle else "<td class=good>in order</td>"
     return f"<tr>{name}{health}{_count(item.drift)}{_count(item.pending)}{last}</tr>"
 
 
@@ -107,6 +110,8 @@ def _section(number: int, item: _Judged) -> Iterator[str]:
             yield f"<p>{escaped(balancer.node.key)}: <code>{escaped(balancer.dns_name or 'no DNS name yet')}</code></p>"
         if item.ill:
             yield notice("warned", "Not in order", "\n".join(item.ill))
+        if item.idle:
+            yield notice("warned", "No targets", "\n".join(item.idle))
         yield from _shares(subject.name, scene)
         yield from _steps("Drift: the account was changed", item.drift)
         yield from _steps("In the spec, and not applied yet", item.pending)

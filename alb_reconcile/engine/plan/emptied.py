@@ -35,9 +35,23 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
                 keys = keys if group in healthy else []
             else:
                 keys = [step.key] if step and _is_filled_by_spec(plan.desired, name) else []
-            text = f"{name} would get requests and have no target, so that they are answered with 503"
-            reasons |= dict.fromkeys(keys, text)
+            reasons |= dict.fromkeys(keys, _tell_emptied(name))
     return reasons
+
+
+def find_empty(plan: Plan) -> list[str]:
+    """What is made, or what something that is made forwards to, and would get requests and have no target, in words."""
+    makes = [step for step in plan.steps if step.action == "create" and step.address in plan.desired]
+    asked = {part.target_group for item in plan.desired.values() for part in action_of(item.state).receiving}
+    new = {part.target_group for step in makes for part in action_of(plan.desired[step.address].state).receiving}
+    filled = {state.target_group for _, state in each_of(plan.desired.values(), Registration)}
+    empty = (new | asked.intersection(step.address for step in makes)) - filled
+    own = ((address, item.lifecycle) for address, item in plan.desired.items() if address in empty)
+    return [_tell_emptied(address) for address, how in own if how.members and not how.keep_others]
+
+
+def _tell_emptied(name: Ref) -> str:
+    return f"{name} would get requests and have no target, so that they are answered with 503"
 
 
 def _asked(item: Observed) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Final
 from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
+from alb_reconcile.engine.plan.emptied import find_empty
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together, tell_names
@@ -136,7 +137,7 @@ def _make_plan(
     )
     upheaval = "" if options.destroy else limits.find_upheaval(plan)
     losses = (*filter(None, [upheaval]), *limits.find_losses(plan).values())
-    plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *losses))))
+    plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *losses, *find_empty(plan)))))
     if options.check:
         if not options.destroy:
             refuse_successors(steps, decisions.ids)

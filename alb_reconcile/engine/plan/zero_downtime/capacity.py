@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets
+from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recovery_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import forward_before, serving_groups, taken_up
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
@@ -164,7 +164,7 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
             if any(minima.healthy[group] for group in serving):
                 _refuse_the_impossible(step, awaits, minima)
             shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.health_timeout(groups))
-            graph.specify(step.key, shift)
+            graph.specify(step.key, replace(shift, recovery=recovery_of(graph, groups)))
 
 
 def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima) -> None:
@@ -204,4 +204,5 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
         if takeover.groups and takeover.takers <= graph.edges[step.key].keys():
             awaits = tuple(minima.before_more(group, takeover.shift.serving) for group in takeover.groups)
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.health_timeout(takeover.groups))
+            shift = replace(shift, recovery=recovery_of(graph, takeover.groups))
             graph.specify(step.key, replace(takeover, shift=shift))

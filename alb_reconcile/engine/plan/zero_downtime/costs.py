@@ -13,9 +13,11 @@ from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Properties
 from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 
-_INTERVAL: Final = 30
+_CHECK: Final = {"interval_seconds": 30, "healthy_threshold_count": 5}
 _DELAY: Final = 300
 """AWS's defaults for what neither the spec nor the group says, in seconds (health check, deregistration delay)."""
+_SHOWN: Final = 60
+"""Seconds until AWS shows what the checks have found."""
 
 
 def add_costs(graph: Graph) -> None:
@@ -43,7 +45,7 @@ def _registration(graph: Graph, step: Step) -> None:
     if step.action in ("create", "replace"):
         if (joins := step.detail(Register)).is_checked:
             group = _group_of(step)
-            interval = int(_settings(graph, group, "health_check").get("interval_seconds", _INTERVAL))
+            interval = int(_settings(graph, group, "health_check").get("interval_seconds", _CHECK["interval_seconds"]))
             stays = f", and for {joins.min_ready} s more" if joins.min_ready else ""
             _cost(graph, step, interval + joins.min_ready, f"healthy (one passed check, every {interval} s){stays}")
         return
@@ -97,6 +99,13 @@ def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> 
     found = graph.groups.get(str(group)) or (decision.found.state if decision and decision.found else None)
     parts = [getattr(state, name) or {} for state in (found, wanted) if isinstance(state, TargetGroup)]
     return {key: value for part in parts for key, value in part.items()}
+
+
+def recovery_of(graph: Graph, groups: Iterable[Ref]) -> int:
+    """In how many seconds unhealthy targets of the slowest of these groups have passed enough checks, and AWS shows it."""
+    checks = [{**_CHECK, **_settings(graph, group, "health_check")} for group in groups]
+    checked = (int(item["interval_seconds"]) * int(item["healthy_threshold_count"]) for item in checks)
+    return max(checked, default=0) + _SHOWN
 
 
 def longest(steps: Iterable[Step], seconds: Callable[[Step], int], departing: int = 0) -> int:
