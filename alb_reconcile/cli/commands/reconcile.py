@@ -1,6 +1,7 @@
 """`apply` and `destroy`: the straight line from a spec to what AWS has."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -37,10 +38,11 @@ from alb_reconcile.engine.stack import Applied, StackPlan
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
+from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes
+from alb_reconcile.sync.targets import find_specs
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,9 @@ def destroy(options: DestroyOptions) -> ExitCode:
     options.output.narrate(yes=options.yes)
     if bool(options.named.stack) == bool(options.specs):
         raise UsageError("destroy needs SPEC, or --stack NAME with --region")
+    if any(find_specs([place]) != [place] for place in options.specs):
+        named = shlex.join(find_specs(options.specs))
+        raise UsageError(f"destroy takes specs by name, no folders or patterns; name each: {named}")
     if options.named.stack:
         target = named_target(options.named)
         targets = [replace(target, policy=load_further_policy(options.policy, options.loading))]
@@ -207,11 +212,20 @@ def _each(
 ) -> ExitCode:
     """One stack after the other; the first that doesn't end well ends the command."""
     views: list[RunView] = []
+    done = "applied" if isinstance(options, ApplyOptions) else "destroyed"
     try:
-        for target in targets:
+        for number, target in enumerate(targets, 1):
+            left = ", ".join(item.spec_file for item in targets[number:])
+            told = f"Not {done}, since a stack before failed: {left}" if left else ""
             views.append(RunView())
-            code = with_stack(options.connection, target, run, options, views[-1])
+            try:
+                code = with_stack(options.connection, target, run, options, views[-1])
+            except ReconcileError as error:
+                error.args = ("\n".join(filter(None, [str(error), told])),)
+                raise
             if code is not ExitCode.OK:
+                if told:
+                    complain(told)
                 return code
         return ExitCode.OK
     finally:

@@ -154,6 +154,9 @@ def make_parser() -> argparse.ArgumentParser:
     add_policy(command)
 
     command = add("apply", "reconcile.apply", "make the stack match its spec")
+    command.description = (
+        "Make each stack match its spec, one after the other, until one fails; sync goes on with the others."
+    )
     _add_specs(command)
     command.add_argument("-y", "--yes", action="store_true", help="don't ask")
     _add_format(command)
@@ -170,7 +173,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_policy(command)
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
-    command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec")
+    command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec by its name; no folder, and no pattern")
     add_named(command)
     command.add_argument("-y", "--yes", action="store_true", help="don't ask for the stack's name")
     _add_format(command)

@@ -1,0 +1,83 @@
+"""Several specs in one `apply` or `destroy`: which may be named how, and what is said of those that weren't reached."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from moto.ec2.exceptions import EC2ClientError
+
+from alb_reconcile.cli.main import main
+from tests.harness import world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.harness import World
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """An account, and a folder with the specs of three stacks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
+    for number, name in enumerate("abc"):
+        vpcs = f"vpcs:\n  main: {{cidr_block: 10.{number}.0.0/16}}\n"
+        (tmp_path / f"{name}.yaml").write_text(f"stack: shop-{name}\nregion: us-east-1\n{vpcs}", encoding="utf-8")
+    with world() as found:
+        yield found
+
+
+def stacks(account: World) -> set[str]:
+    """The stacks that have a VPC."""
+    found = account.client("ec2").describe_tags(Filters=[{"Name": "key", "Values": ["alb-reconcile:stack"]}])
+    return {item["Value"] for item in found["Tags"]}
+
+
+@pytest.mark.parametrize("place", [".", "*.yaml", "[ab].yaml"])
+def test_destroy_takes_no_folder_and_no_pattern(account: World, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder may hold more than whoever types its name thinks of."""
+    assert main(["apply", "--yes", "."]) == 0
+    assert main(["destroy", "--yes", "a.yaml", place]) == 64
+    told = capsys.readouterr().err
+    assert told.startswith("destroy takes specs by name, no folders or patterns; name each: a.yaml ")
+    assert stacks(account) == {"shop-a", "shop-b", "shop-c"}
+    assert main(["destroy", "--yes", "a.yaml", "b.yaml"]) == 0
+    assert stacks(account) == {"shop-c"}
+
+
+def test_what_a_failed_stack_leaves_undone_is_told_last(
+    account: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = "Not applied, since a stack before failed: b.yaml, c.yaml"
+
+    assert stacks(account) == set()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise EC2ClientError("VpcLimitExceeded", "no more")
+
+    monkeypatch.setattr("moto.ec2.models.vpcs.VPCBackend.create_vpc", refuse)
+    assert main(["apply", "--yes", "."]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == left
+    assert stacks(account) == set()
+
+
+def test_what_a_refused_stack_leaves_undone_is_told_last(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "limits.txt").write_text("never_delete: [vpc]\n", encoding="utf-8")
+    assert main(["apply", "--yes", "."]) == 0
+    assert main(["destroy", "--yes", "a.yaml", "c.yaml", "--policy", "limits.txt"]) == 4
+    assert capsys.readouterr().err.splitlines()[-1] == "Not destroyed, since a stack before failed: c.yaml"
+    words = ("--policy", "limits.txt", "--format", "json")
+    assert main(["destroy", "--yes", "c.yaml", "b.yaml", *words]) == 4
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1] == "Not destroyed, since a stack before failed: b.yaml"
+    assert isinstance(json.loads(printed.out), dict)
+    assert main(["destroy", "--yes", "b.yaml", "--policy", "limits.txt"]) == 4
+    assert "Not destroyed" not in capsys.readouterr().err
