@@ -1,4 +1,4 @@
-"""Several specs in one `apply` or `destroy`: which may be named how, and what is said of those that weren't reached."""
+"""What `apply` and `destroy` take: several specs, of which some may not be reached, and saved plans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from moto.ec2.exceptions import EC2ClientError
 
 from alb_reconcile.cli.main import main
-from tests.harness import world
+from alb_reconcile.cli.render.plan import is_of_destroy
+from tests.harness import demo, world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,3 +82,35 @@ def test_what_a_refused_stack_leaves_undone_is_told_last(
     assert isinstance(json.loads(printed.out), dict)
     assert main(["destroy", "--yes", "b.yaml", "--policy", "limits.txt"]) == 4
     assert "Not destroyed" not in capsys.readouterr().err
+
+
+def test_destroy_carries_out_a_saved_plan_or_refuses_it(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["apply", "--yes", "a.yaml", "b.yaml"]) == 0
+    assert main(["plan", "--out", "no-change.plan", "a.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["plan", "--destroy", "--out", "a.plan", "a.yaml"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line == "Wrote a.plan. To apply exactly this plan: alb-reconcile destroy --plan a.plan a.yaml"
+    assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml"]) == 64
+    told = "a.plan deletes the stack: alb-reconcile destroy --plan a.plan SPEC does it\n"
+    assert capsys.readouterr().err == told
+    assert main(["destroy", "--yes", "--plan", "a.plan", "a.yaml", "b.yaml"]) == 64
+    assert main(["destroy", "--yes", "--plan", "no-change.plan", "a.yaml"]) == 4
+    assert "the plan in no-change.plan is stale" in capsys.readouterr().err
+    assert stacks(account) == {"shop-a", "shop-b"}
+    assert main(["destroy", "--yes", "--plan", "a.plan", "a.yaml"]) == 0
+    assert stacks(account) == {"shop-b"}
+    assert main(["destroy", "--yes", "--plan", "a.plan", "a.yaml"]) == 4
+
+
+def test_a_plan_that_deletes_a_stack_is_told_from_any_other(account: World) -> None:
+    account.converge(demo())
+    assert is_of_destroy(account.plan(demo(), destroy=True).to_json())
+    without = demo()
+    for kind in set(without) - {"stack", "region", "vpcs"}:
+        del without[kind]
+    applied = account.plan(without, allow={"delete": 11, "delete-load-balancer": 1})
+    assert {step.action for step in applied.steps} == {"delete"}
+    assert not is_of_destroy(applied.to_json())
+    for other in ("", "[]", "{}", '{"steps": []}', '{"steps": [1]}'):
+        assert not is_of_destroy(other)

@@ -14,7 +14,7 @@ from alb_reconcile.api.session import has_local_urls, local_urls, unimitated
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.render.plan import differing_steps, last_run_lines, render_plan, summarize
+from alb_reconcile.cli.render.plan import differing_steps, is_of_destroy, last_run_lines, render_plan, summarize
 from alb_reconcile.cli.render.progress import Progress, render_closing, render_outcomes
 from alb_reconcile.cli.render.runs import RunView, runs_json
 from alb_reconcile.cli.render.status import url_lines
@@ -26,7 +26,6 @@ from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import (
     LoadingOptions,
     StackOptions,
-    chosen_specs,
     load_further_policy,
     load_stacks,
     named_target,
@@ -65,8 +64,6 @@ class ApplyOptions:
 def apply(options: ApplyOptions) -> ExitCode:
     """Do what the spec wants."""
     options.output.narrate(yes=options.yes)
-    if options.plan and len(chosen_specs(options.specs)) > 1:
-        raise UsageError("--plan holds the plan of one spec: name one SPEC")
     stacks = load_stacks(options.specs, options.loading, options.policy, warn=True)
     targets = [stack.target() for stack in stacks]
     return _each(targets, _apply, options)
@@ -81,8 +78,7 @@ async def _apply(aws: Aws, target: DesiredStack, options: ApplyOptions, view: Ru
 
 async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: Recorder, view: RunView) -> ExitCode:
     made, style = planned.plan, options.output.style
-    if options.plan:
-        _compare(options.plan, made)
+    _compare(options.plan, made)
     emit(style.fit(render_plan(made, style, notice="", head=_head(aws, options, planned, style))))
     if not made.is_empty:
         await confirm(
@@ -141,6 +137,7 @@ class DestroyOptions:
     specs: tuple[str, ...]
     named: StackOptions
     yes: bool
+    plan: str | None
     lock_timeout: int
     allow: Mapping[str, int]
     policy: str | None
@@ -176,6 +173,7 @@ async def _destroy(aws: Aws, target: DesiredStack, options: DestroyOptions, view
 
 async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorder: Recorder) -> ExitCode:
     stack, made, style = planned.plan.stack, planned.plan, options.output.style
+    _compare(options.plan, made, destroys=True)
     if made.is_empty:
         emit(render_plan(made, style))
         return ExitCode.OK
@@ -213,6 +211,8 @@ def _each(
     """One stack after the other; the first that doesn't end well ends the command."""
     views: list[RunView] = []
     done = "applied" if isinstance(options, ApplyOptions) else "destroyed"
+    if options.plan and len(targets) > 1:
+        raise UsageError("--plan holds the plan of one spec: name one SPEC")
     try:
         for number, target in enumerate(targets, 1):
             left = ", ".join(item.spec_file for item in targets[number:])
@@ -277,13 +277,17 @@ def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
     return code_of(aws, outcomes)
 
 
-def _compare(file: str, made: Plan) -> None:
+def _compare(file: str | None, made: Plan, *, destroys: bool = False) -> None:
+    if not file:
+        return
     wanted = made.to_json()
     try:  # a larger one is another plan
         saved = read_start(file, max(len(wanted.encode()) + 3, 1 << 24)).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}") from None
     if saved != wanted:
+        if not destroys and is_of_destroy(saved):
+            raise UsageError(f"{file} deletes the stack: alb-reconcile destroy --plan {shlex.quote(file)} SPEC does it")
         text = "is stale: the spec or the account has changed since; nothing was changed. Plan again"
         why = [f"the plan in {file} {text} ({summarize(made)})", *differing_steps(saved, wanted)]
         raise RefusedError("\n  ".join(why))

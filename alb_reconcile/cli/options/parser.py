@@ -148,7 +148,7 @@ def make_parser() -> argparse.ArgumentParser:
         default="text",
         help="text to read, JSON for programs, Markdown for pull requests, or a page",
     )
-    command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
+    command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan, or destroy --plan")
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if there are changes")
     add_allow(command)
     add_policy(command)
@@ -177,6 +177,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_named(command)
     command.add_argument("-y", "--yes", action="store_true", help="don't ask for the stack's name")
     _add_format(command)
+    command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
     add_lock(command)
     add_record(command)
     add_allow(command)
