@@ -97,7 +97,8 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else problems
     if problems:
         complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))
-        complain("status says why. Nothing is left to apply: mend the service, or correct the spec and apply that.")
+        who = "alb-reconcile sandbox status" if options.connection.sandbox else "status"
+        complain(f"{who} says why. Nothing is left to apply: mend the service, or correct the spec and apply that.")
     elif recorder.not_ready:
         emit("\n  ".join(["Not ready yet:", *recorder.not_ready]))
         text = "All steps are done, and nothing was waited for: status says when it is ready, and apply waits for it."

@@ -162,7 +162,11 @@ def make_parser() -> argparse.ArgumentParser:
     _add_format(command)
     command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
     command.add_argument(
-        "--timeout", type=duration(), default=900, metavar="15m", help="how long to wait for targets to be healthy"
+        "--timeout",
+        type=duration(),
+        default=900,
+        metavar="15m",
+        help="how long to wait for healthy targets at the end; a roll waits by its rollout.health_timeout",
     )
     group = command.add_mutually_exclusive_group()
     group.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
