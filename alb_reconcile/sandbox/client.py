@@ -278,10 +278,9 @@ def _runnable(command: str) -> str:
         raise SandboxError(f"--serve {command}: {str(error).lower()}; quote it as for a shell") from None
     program = shutil.which(words[0])
     if program is None:
-        told = f"there is no command {words[0]} here; if it is a script, name the program that runs it"
-        if Path(words[0]).is_file():
-            told = f"{words[0]} is not executable; chmod +x it, or name the program that runs it"
-        raise SandboxError(f"--serve {command}: {told}")
+        told = f"there is no command {words[0]} here; if it is a script,"
+        told = f"{words[0]} is not executable; chmod +x it, or" if Path(words[0]).is_file() else told
+        raise SandboxError(f"--serve {command}: {told} name the program that runs it")
     return shlex.join([str(Path(program).absolute()), *words[1:]])
 
 
