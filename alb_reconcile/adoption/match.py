@@ -96,6 +96,15 @@ class Matcher:
                 parent = "VPC" if not desired.state.parent else desired.state.parent.replace("_", " ")
                 return f"it is in {where}, but the {parent} of the entry isn't matched; give its id too"
             return f"it is in {where}, not in {place}"
+        return "" if weigh(desired, item, self.scene) else self._anothers(item, kind)
+
+    def _anothers(self, item: Candidate, kind: str) -> str:
+        """Of what nothing but the given id speaks for: which entry it is meant by, as far as that is told by itself."""
+        for other in self.scene.desired.values():
+            if other.address.kind == kind and other.address not in self.given.keys() | self.scene.ids.keys():
+                evidence = weigh(other, item, self.scene)
+                if evidence and evidence.rank < _INTERCHANGEABLE:
+                    return f"it is like {other.address}, by {evidence.words}; correct the id, or give that entry's, too"
         return ""
 
     def _match_rank(self, rank: int, entries: Iterable[Desired], free: dict[str, Candidate]) -> None:

@@ -117,7 +117,10 @@ async def find(aws: Aws, scope: Scope) -> Found:
         for text in sorted(found.outside.keys() & {*uses(found.all[key].found.state)}):
             found.asides.setdefault(key, []).append(f"{text} stays outside: {found.outside[text]}")
     if not found.chosen:
-        raise RefusedError(f"nothing that a spec could describe was found by {scope}")
+        why = [f"nothing that a spec could describe was found by {scope}"]
+        if found.seeds:
+            why = [f"of {len(found.seeds)} resources found by {scope} nothing is left for a spec", *found.notes]
+        raise RefusedError("\n  ".join(why))
     await _add_used(reader, found)
     return found
 
@@ -273,10 +276,12 @@ def _leave_without_table(found: Found) -> None:
         if any(named_ids(getattr(table.found.state, "routes", ()))):
             following[item.vpc, table.found.id].append(key)
     for (vpc, table_id), named in following.items():
-        what = f"the main route table of {vpc} ({table_id})" if found.all[table_id].builtin else table_id
+        what, way = f"{table_id}, which is left out", "export it, too (with --tag, give it the tag)"
+        if found.all[table_id].builtin:
+            what = f"the main route table of {vpc} ({table_id}), which can't be in the spec"
+            way = "give them a route table of their own"
         found.notes.append(
-            f"{', '.join(named)} follow {what}, which can't be in the spec: they and the VPC are left out, and named by their "
-            "ids; give them a route table of their own to bring them in"
+            f"{', '.join(named)} follow {what}: they and the VPC are left out, and named by their ids; {way} to bring them in"
         )
         found.chosen.difference_update(named, {vpc})
 

@@ -9,6 +9,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._certificate_lists import list_certificates, read_tags
 from alb_reconcile.kinds._validation import ISSUED
 from alb_reconcile.kinds.base import Intent
+from alb_reconcile.kinds.certificate import REQUESTED
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
@@ -40,12 +41,18 @@ async def check_certificates(
         name for read in found if read for name in (read.get("DomainName"), *read.get("SubjectAlternativeNames", ()))
     }
     names |= {name for state in own for name in getattr(state, "names", ())}
+    if not arns and all(getattr(state, "type", "") == REQUESTED for state in own):
+        return []  # validate says it
+    text = misnamed(len(wanted), names, hosts)
+    return [Finding(item.desired, _FIELD, text, warning=True)] if text else []
+
+
+def misnamed(number: int, names: Iterable[str], hosts: Iterable[str]) -> str:
+    """Which of the hosts none of a listener's certificates covers, in words; empty for none."""
     bare = sorted(host for host in hosts if not any(_covers(name, host) for name in names if name))
-    if not bare:
-        return []
-    what = "its certificate is" if len(wanted) == 1 else "its certificates are"
-    text = f"{what} for {', '.join(sorted(filter(None, names)))}, so clients of {', '.join(bare)} refuse it; add the names, or choose another certificate"
-    return [Finding(item.desired, _FIELD, text, warning=True)]
+    what = "its certificate is" if number == 1 else "its certificates are"
+    told = f"{what} for {', '.join(sorted(filter(None, names)))}, so clients of {', '.join(bare)} refuse it"
+    return f"{told}; add the names, or choose another certificate" if bare else ""
 
 
 def match_domain(rows: Iterable[Mapping[str, Any]], domain: str) -> list[Mapping[str, Any]]:

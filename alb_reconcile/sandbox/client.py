@@ -68,7 +68,7 @@ class Door:
 class Process:
     """An instance's web API. `pid` is None while it doesn't run; `note` then says why, where it is no wish of the user.
 
-    `local_port` stands for its `ports`.
+    `local_port` stands for its `ports`. `owner` is its entry and stack, where it has one.
     """
 
     instance_id: str
@@ -78,6 +78,7 @@ class Process:
     restarts: int
     note: str
     ports: tuple[int, ...]
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -277,8 +278,9 @@ def _runnable(command: str) -> str:
         raise SandboxError(f"--serve {command}: {str(error).lower()}; quote it as for a shell") from None
     program = shutil.which(words[0])
     if program is None:
-        there = "is not executable; chmod +x it" if Path(words[0]).is_file() else "isn't a command here"
-        raise SandboxError(f"--serve {command}: {words[0]} {there}, or name the program that runs it")
+        told = f"there is no command {words[0]} here; if it is a script,"
+        told = f"{words[0]} is not executable; chmod +x it, or" if Path(words[0]).is_file() else told
+        raise SandboxError(f"--serve {command}: {told} name the program that runs it")
     return shlex.join([str(Path(program).absolute()), *words[1:]])
 
 

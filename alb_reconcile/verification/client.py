@@ -111,10 +111,13 @@ ERRORS: Final = {
     "reset": "the connection was closed before a whole answer had come",
     "dns": "the name doesn't resolve; check it, and the network",
     "certificate": "the certificate isn't trusted; renew it, or name its authority with --ca-file",
+    "name": "the certificate is for other names; add this name to it, or choose another certificate",
     "tls": "no TLS connection; does the listener speak HTTPS?",
     "protocol": "the answer isn't HTTP",
 }
 """What each kind of error means and what to do."""
+_MISNAMED: Final = (62, 64)
+"""OpenSSL's codes for a certificate of other host names, and of other IP addresses."""
 _BY_NUMBER: Final = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset"}
 
 
@@ -263,7 +266,7 @@ def _say(error: BaseException) -> str:
 
 def _kind(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "certificate"
+        return "name" if error.verify_code in _MISNAMED else "certificate"
     if isinstance(error, ssl.SSLError):
         return "tls"
     if isinstance(error, socket.gaierror):

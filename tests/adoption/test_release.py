@@ -52,7 +52,7 @@ def test_a_listener_alone_holds_nothing_but_apply_would_take_it_for_a_strangers(
         assert found.preview.plan is not None
         assert next((step.action, step.reason) for step in found.preview.plan.steps) == (
             "delete",
-            "not in the spec",
+            "not in the spec; others: keep in load_balancer.public would leave it",
         )
 
 

@@ -114,3 +114,16 @@ def test_screenshots(page: Page, tmp_path: Path) -> None:
         page.wait_for("document.querySelector('main')")
         (IMAGES / f"picture-{name}.png").write_bytes(page.look(*size))
     assert json.dumps(page.complaints()) == "[]"
+
+
+def test_what_is_copied_of_a_console_is_what_is_typed(page: Page, tmp_path: Path) -> None:
+    """As the site's button copies it, from what Pygments makes of a block."""
+    file, css = tmp_path / "copied.html", IMAGES.parent / "assets" / "site.css"
+    shown = '<span class="gp">$ </span>{}\n<span class="go">Wrote it.</span>\n'
+    code = "".join(map(shown.format, ("alb-reconcile init", "ls")))
+    file.write_text(f'<link rel="stylesheet" href="{css.as_uri()}"><pre><code>{code}</code></pre>', encoding="utf-8")
+    page.open(file.as_uri())
+    page.wait_for("document.querySelector('code')")
+    copied = "(e => { e.setAttribute('data-md-copying', ''); return e.innerText })(document.querySelector('code'))"
+    assert "Wrote it." in page.run("document.querySelector('code').innerText")
+    assert str(page.run(copied)).split("\n") == ["alb-reconcile init", "", "ls", "", ""]

@@ -276,7 +276,7 @@ def test_a_web_api_that_crashes_again_and_again_is_ejected_and_verify_says_so(fr
     waited = fresh.tool.run("apply", "--yes", "--timeout", "20s", DEMO, expect=1)
     assert "Applied, but some targets are not healthy:\n  waited 20 s for: target" in waited.stderr
     assert "Target.FailedHealthChecks" in waited.stderr
-    assert "Nothing is left to apply: mend the service" in waited.stderr
+    assert "alb-reconcile sandbox status says why. Nothing is left to apply: mend the service" in waited.stderr
     assert "not ready: waited 20 s for: target" in fresh.tool.run("history", DEMO).stdout
     broken.write_text("")
     fresh.account.ec2.reboot_instances(InstanceIds=[one])
@@ -296,7 +296,7 @@ def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None
 @pytest.mark.parametrize(
     ("serve", "told"),
     [
-        ("nowhere --x", "nowhere isn't a command here"),
+        ("nowhere --x", "there is no command nowhere here; if it is a script, name the program that runs it"),
         ("./plain", "./plain is not executable; chmod +x it"),
         ("'open", "no closing quotation"),
     ],

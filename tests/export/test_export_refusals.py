@@ -154,12 +154,26 @@ def test_a_tag_takes_what_carries_it_and_what_is_in_that(tmp_path: Path) -> None
         made = by_ansible(account)
         found = exported(account, Scope(tags={"managed_by": "ansible"}), tmp_path)
         spec = plain(found)
-        assert f"follow {made['table']}, which can't be in the spec" in found.notes[0]
+        assert f"follow {made['table']}, which is left out: they and the VPC are left out" in found.notes[0]
         assert spec.keys() - {"stack", "region", "account_ids", "tags"} == {"instances", "load_balancers"}
         listener = spec["load_balancers"]["shop"]["listeners"]["http"]
         assert listener["default_action"] == {"forward": made["group"]}
         assert len(listener["rules"]) == 2
         assert steps(adopted(account, found, tmp_path)) == []
+
+
+def test_a_tag_of_which_nothing_is_left_says_why(tmp_path: Path) -> None:
+    """The VPC and its subnets have it, and the route table, which their way out is in, hasn't."""
+    with keeper() as (account, _):
+        made = by_ansible(account)
+        marked = [made["vpc"], *made["subnets"]]
+        account.client("ec2").create_tags(Resources=marked, Tags=[{"Key": "CostCenter", "Value": "42"}])
+        with pytest.raises(RefusedError) as refused:
+            exported(account, Scope(tags={"CostCenter": "42"}), tmp_path)
+        first, second = str(refused.value).split("\n  ")
+        assert first == f"of {len(marked)} resources found by tag CostCenter=42 nothing is left for a spec"
+        assert f"follow {made['table']}, which is left out" in second
+        assert second.endswith("; export it, too (with --tag, give it the tag) to bring them in")
 
 
 def test_what_no_spec_can_say_is_told_and_left(tmp_path: Path) -> None:

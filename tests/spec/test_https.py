@@ -176,3 +176,26 @@ def test_entries_that_it_makes_stand_where_it_does(load: Any) -> None:
     line = next(number for number, item in enumerate(text, 1) if item.strip() == "https:")
     for kind, name in (("certificate", "public"), ("record", "public-api-example-com"), ("listener", "public/http")):
         assert f"spec.yaml:{line}:" in stack.desired[Address(kind, name)].at()
+
+
+def test_a_rules_host_that_isnt_among_its_names_is_warned_of(load: Any) -> None:
+    """Of what the spec requests it says everything; of a certificate that exists only ACM can."""
+    place = "load_balancers.public.listeners.https.certificate_arn"
+
+    def told(hosts: Any, **https: Any) -> list[str]:
+        rule = {
+            "priority": 1,
+            "conditions": [{"host_header": hosts}],
+            "action": {"fixed_response": {"status_code": 200}},
+        }
+        stack = load(short(**https, rules={"a": rule}))
+        return [item.message for item in stack.warnings if item.path == place]
+
+    [text] = told(["API.example.com", "*.api.example.com", "shop.example.com", "*.org"])
+    assert text.startswith(
+        "its certificate is for *.api.example.com, api.example.com, so clients of *.org, shop.example.com "
+    )
+    assert told("API.example.com") == []
+    assert len(told("shop.example.com")) == 1
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/0f0e0d0c-0000-4000-8000-0b0a09080706"
+    assert told("shop.example.com", certificate=arn) == []

@@ -153,6 +153,8 @@ def test_controls(spec: Spec, expected: dict[str, str], tmp_path: Path) -> None:
     assert {item.control.id: item.address for item in found.open} == expected
     for item in found.open:
         assert item.change.startswith(("write ", "name ", "leave "))
+    is_redirect = expected == {"ELB.18": "listener.public/http"}
+    assert is_redirect == any("or accept ELB.18 for listener.public/http, as" in item.change for item in found.open)
 
 
 def test_every_control_has_a_case() -> None:

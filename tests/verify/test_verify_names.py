@@ -144,7 +144,7 @@ def test_a_name_whose_certificate_is_anothers_is_told(account: World, tmp_path: 
     with servers.front(servers.in_turn("a"), context) as front:
         endpoint = Endpoint("127.0.0.1", front.port, 443, Trust(str(ca_file)))
         found = verify(account, take_book(account.clock.now()), spec, endpoint)
-    assert "https://api.example.com/: the certificate isn't trusted" in found["api"].problems[0]
+    assert "https://api.example.com/: the certificate is for other names; add this name" in found["api"].problems[0]
 
 
 def test_one_that_was_never_made_is_told(account: World) -> None:

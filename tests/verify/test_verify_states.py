@@ -139,6 +139,8 @@ def test_certificates_and_http_versions(tmp_path: Path, capsys: pytest.CaptureFi
     assert codes == [1, 0, 0, 0, 1, 1, 0]
     assert "the certificate isn't trusted; renew it, or name its authority with --ca-file" in doubted.flat
     assert "isn't valid for 'other.example.com'" in misnamed.flat or "mismatch" in misnamed.flat
+    assert "the certificate is for other names; add this name to it, or choose another certificate" in misnamed.flat
+    assert "--ca-file" not in misnamed.flat
     assert "20 of 40 requests: HTTP/1.1 was spoken instead of HTTP/2" in old.flat
     assert new.check("listener.public/http")["protocols"] == {"2": 40}
     [tls] = named_json(new)

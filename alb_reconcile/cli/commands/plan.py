@@ -78,7 +78,8 @@ def _each(options: PlanOptions) -> ExitCode:
             continue
         if options.out:
             _save(options.out, made)
-            told = f"Wrote {options.out}. To apply exactly this plan: alb-reconcile apply --plan {shlex.quote(options.out)} {target.spec_file}"
+            command = f"{'destroy' if options.destroy else 'apply'} --plan {shlex.quote(options.out)}"
+            told = f"Wrote {options.out}. To apply exactly this plan: alb-reconcile {command} {target.spec_file}"
             (emit if options.output.format == "text" else complain)(told)
         if note:
             complain(f"Note: {note}")

@@ -1,6 +1,7 @@
 """`apply` and `destroy`: the straight line from a spec to what AWS has."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from alb_reconcile.api.session import has_local_urls, local_urls, unimitated
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.render.plan import differing_steps, last_run_lines, render_plan, summarize
+from alb_reconcile.cli.render.plan import differing_steps, is_of_destroy, last_run_lines, render_plan, summarize
 from alb_reconcile.cli.render.progress import Progress, render_closing, render_outcomes
 from alb_reconcile.cli.render.runs import RunView, runs_json
 from alb_reconcile.cli.render.status import url_lines
@@ -25,7 +26,6 @@ from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import (
     LoadingOptions,
     StackOptions,
-    chosen_specs,
     load_further_policy,
     load_stacks,
     named_target,
@@ -37,10 +37,11 @@ from alb_reconcile.engine.stack import Applied, StackPlan
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
+from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes
+from alb_reconcile.sync.targets import find_specs
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,6 @@ class ApplyOptions:
 def apply(options: ApplyOptions) -> ExitCode:
     """Do what the spec wants."""
     options.output.narrate(yes=options.yes)
-    if options.plan and len(chosen_specs(options.specs)) > 1:
-        raise UsageError("--plan holds the plan of one spec: name one SPEC")
     stacks = load_stacks(options.specs, options.loading, options.policy, warn=True)
     targets = [stack.target() for stack in stacks]
     return _each(targets, _apply, options)
@@ -79,8 +78,7 @@ async def _apply(aws: Aws, target: DesiredStack, options: ApplyOptions, view: Ru
 
 async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: Recorder, view: RunView) -> ExitCode:
     made, style = planned.plan, options.output.style
-    if options.plan:
-        _compare(options.plan, made)
+    _compare(options.plan, made)
     emit(style.fit(render_plan(made, style, notice="", head=_head(aws, options, planned, style))))
     if not made.is_empty:
         await confirm(
@@ -99,7 +97,8 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else problems
     if problems:
         complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))
-        complain("status says why. Nothing is left to apply: mend the service, or correct the spec and apply that.")
+        who = "alb-reconcile sandbox status" if options.connection.sandbox else "status"
+        complain(f"{who} says why. Nothing is left to apply: mend the service, or correct the spec and apply that.")
     elif recorder.not_ready:
         emit("\n  ".join(["Not ready yet:", *recorder.not_ready]))
         text = "All steps are done, and nothing was waited for: status says when it is ready, and apply waits for it."
@@ -139,6 +138,7 @@ class DestroyOptions:
     specs: tuple[str, ...]
     named: StackOptions
     yes: bool
+    plan: str | None
     lock_timeout: int
     allow: Mapping[str, int]
     policy: str | None
@@ -153,6 +153,9 @@ def destroy(options: DestroyOptions) -> ExitCode:
     options.output.narrate(yes=options.yes)
     if bool(options.named.stack) == bool(options.specs):
         raise UsageError("destroy needs SPEC, or --stack NAME with --region")
+    if any(find_specs([place]) != [place] for place in options.specs):
+        named = shlex.join(find_specs(options.specs))
+        raise UsageError(f"destroy takes specs by name, no folders or patterns; name each: {named}")
     if options.named.stack:
         target = named_target(options.named)
         targets = [replace(target, policy=load_further_policy(options.policy, options.loading))]
@@ -171,6 +174,7 @@ async def _destroy(aws: Aws, target: DesiredStack, options: DestroyOptions, view
 
 async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorder: Recorder) -> ExitCode:
     stack, made, style = planned.plan.stack, planned.plan, options.output.style
+    _compare(options.plan, made, destroys=True)
     if made.is_empty:
         emit(render_plan(made, style))
         return ExitCode.OK
@@ -207,11 +211,22 @@ def _each(
 ) -> ExitCode:
     """One stack after the other; the first that doesn't end well ends the command."""
     views: list[RunView] = []
+    done = "applied" if isinstance(options, ApplyOptions) else "destroyed"
+    if options.plan and len(targets) > 1:
+        raise UsageError("--plan holds the plan of one spec: name one SPEC")
     try:
-        for target in targets:
+        for number, target in enumerate(targets, 1):
+            left = ", ".join(item.spec_file for item in targets[number:])
+            told = f"Not {done}, since a stack before failed: {left}" if left else ""
             views.append(RunView())
-            code = with_stack(options.connection, target, run, options, views[-1])
+            try:
+                code = with_stack(options.connection, target, run, options, views[-1])
+            except ReconcileError as error:
+                error.args = ("\n".join(filter(None, [str(error), told])),)
+                raise
             if code is not ExitCode.OK:
+                if told:
+                    complain(told)
                 return code
         return ExitCode.OK
     finally:
@@ -263,13 +278,17 @@ def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
     return code_of(aws, outcomes)
 
 
-def _compare(file: str, made: Plan) -> None:
+def _compare(file: str | None, made: Plan, *, destroys: bool = False) -> None:
+    if not file:
+        return
     wanted = made.to_json()
     try:  # a larger one is another plan
         saved = read_start(file, max(len(wanted.encode()) + 3, 1 << 24)).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}") from None
     if saved != wanted:
+        if not destroys and is_of_destroy(saved):
+            raise UsageError(f"{file} deletes the stack: alb-reconcile destroy --plan {shlex.quote(file)} SPEC does it")
         text = "is stale: the spec or the account has changed since; nothing was changed. Plan again"
         why = [f"the plan in {file} {text} ({summarize(made)})", *differing_steps(saved, wanted)]
         raise RefusedError("\n  ".join(why))

@@ -51,11 +51,30 @@ class Parser(argparse.ArgumentParser):
         rest = [word for word in given if word.partition("=")[0] in long]  # a Terraform's, of which -v would take the v
         found = namespace
         if not rest:
-            found, rest = super().parse_known_args(args, namespace)
+            found, rest = super().parse_known_args(args if self._subparsers else self._listed_first(args), namespace)
         if rest:
             hints = (self._hint(word, given) for word in rest if word[:1] == "-")
             self.error(f"unrecognized arguments: {' '.join(rest)}{next(filter(None, hints), '')}")
         return found, rest
+
+    def _listed_first(self, words: Sequence[str]) -> Sequence[str]:
+        """What names no option, together: argparse has a list end at the first option behind it, even an empty list."""
+        listed, options, rest = [], [], list(words)
+        while rest:
+            word = rest.pop(0)
+            if word[:1] != "-" or word == "-":
+                listed.append(word)
+                continue
+            name = word.partition("=")[0] if word[:2] == "--" else word[:2]
+            meant = {item for known, item in self._option_string_actions.items() if known.startswith(name)}
+            action = self._option_string_actions.get(name) or (meant.pop() if len(meant) == 1 else None)
+            if name == "--" or action is None:
+                return words  # for argparse to judge
+            has_own = action.nargs is None or (action.nargs == "?" and not (rest or ["-"])[0].startswith("-"))
+            own = rest[: int(name == word and has_own)]
+            options += [word, *own]
+            del rest[: len(own)]
+        return [*listed, *options]
 
     def _hint(self, word: str, given: list[str]) -> str:
         """What may have been meant by an option: never its opposite, nor another AWS."""

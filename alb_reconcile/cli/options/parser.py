@@ -148,18 +148,25 @@ def make_parser() -> argparse.ArgumentParser:
         default="text",
         help="text to read, JSON for programs, Markdown for pull requests, or a page",
     )
-    command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
+    command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan, or destroy --plan")
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if there are changes")
     add_allow(command)
     add_policy(command)
 
     command = add("apply", "reconcile.apply", "make the stack match its spec")
+    command.description = (
+        "Make each stack match its spec, one after the other, until one fails; sync goes on with the others."
+    )
     _add_specs(command)
     command.add_argument("-y", "--yes", action="store_true", help="don't ask")
     _add_format(command)
     command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
     command.add_argument(
-        "--timeout", type=duration(), default=900, metavar="15m", help="how long to wait for targets to be healthy"
+        "--timeout",
+        type=duration(),
+        default=900,
+        metavar="15m",
+        help="how long to wait for healthy targets at the end; a roll waits by its rollout.health_timeout",
     )
     group = command.add_mutually_exclusive_group()
     group.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
@@ -170,10 +177,11 @@ def make_parser() -> argparse.ArgumentParser:
     add_policy(command)
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
-    command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec")
+    command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec by its name; no folder, and no pattern")
     add_named(command)
     command.add_argument("-y", "--yes", action="store_true", help="don't ask for the stack's name")
     _add_format(command)
+    command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
     add_lock(command)
     add_record(command)
     add_allow(command)

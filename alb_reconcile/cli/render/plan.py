@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from alb_reconcile.cli.render.style import Style, show_seconds
@@ -85,6 +86,13 @@ def differing_steps(saved: str, now: str) -> list[str]:
         return []
     lines = [[*told[:3], *([f"{len(told) - 3} more"] if told[3:] else [])] for told in apart]
     return [f"{when}: {line}" for when, told in zip(("then", "now"), lines, strict=True) for line in told] or other[:1]
+
+
+def is_of_destroy(saved: str) -> bool:
+    """Whether a plan in JSON deletes a whole stack: only then is no reason given."""
+    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {(step["action"], step["reason"]) for step in json.loads(saved)["steps"]} == {("delete", "")}
+    return False
 
 
 def _told(step: Mapping[str, Any]) -> str:

@@ -236,9 +236,8 @@ def traffic_text(traffic: Traffic) -> str:
 
 def _process(item: Process) -> str:
     runs = f"process {item.pid}" if item.pid else "no process"
-    told = (
-        f"  {item.instance_id}  {item.state:<7}  port {item.local_port} for {', '.join(map(str, item.ports))}  {runs}"
-    )
+    ports, owner = ", ".join(map(str, item.ports)), f"  {item.owner}" if item.owner else ""
+    told = f"  {item.instance_id}{owner}  {item.state:<7}  port {item.local_port} for {ports}  {runs}"
     if item.restarts:
         told += f"  restarts {item.restarts}, the last after: {item.note}"
     return told

@@ -64,7 +64,7 @@ def move_addresses(graph: Graph) -> None:
         elif held.by and held.by != wanted.instance:
             _follow(graph, step, wanted, held.by)
     for step in graph.of_kind(ElasticIp.kind, "delete"):
-        if step.observed and isinstance(step.observed.state, ElasticIp) and not graph.destroy:
+        if step.observed and isinstance(step.observed.state, ElasticIp):
             graph.say(step.key, effects=f"{step.observed.state.address} goes back to AWS, for others to get")
 
 

@@ -321,7 +321,7 @@ def _why_it_goes(
     if item.owner is None and parent and parent.owner != stack:  # a rule of somebody's listener stays or goes with it
         return "" if parent.owner else _why_it_goes(stack, parent, desired, result, owned)
     if item.owner is None:
-        return "" if carrier and carrier.lifecycle.keep_others else "not in the spec"
+        return "" if carrier and carrier.lifecycle.keep_others else _not_in_the_spec(carrier)
     result.kept.append(f"{item.address} belongs to the stack {item.owner} and is left alone")
     return ""
 
@@ -338,7 +338,12 @@ def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owne
     if group and group.forces and group.found and group.found.id == item.state.target_group:
         return "its target group is replaced"
     stranger = str(item.state.target) not in owned
-    return "" if stranger and carrier.lifecycle.keep_others else "not in the spec"
+    return "" if stranger and carrier.lifecycle.keep_others else _not_in_the_spec(carrier if stranger else None)
+
+
+def _not_in_the_spec(carrier: Desired | None) -> str:
+    """With what would leave it there: it may be another team's."""
+    return "not in the spec" + (f"; others: keep in {carrier.address} would leave it" if carrier else "")
 
 
 def subnets_of(state: Properties) -> tuple[Ref, ...]:

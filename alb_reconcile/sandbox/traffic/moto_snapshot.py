@@ -8,6 +8,7 @@ from typing import Any, Final
 from cryptography import x509
 from moto.wafv2.models import wafv2_backends
 
+from alb_reconcile.model import tags
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.listening import ports_in
 from alb_reconcile.sandbox.strict import StrictAws
@@ -142,6 +143,7 @@ def _instances(world: World, ports: tuple[int, ...]) -> Iterator[Instance]:
     for found in world.instances():
         if found.state != "terminated":
             user_data = base64.b64decode(str(found.user_data or ""))
+            held = {tag["key"]: tag["value"] for tag in found.get_tags()}
             yield Instance(
                 found.id,
                 found.state,
@@ -150,6 +152,7 @@ def _instances(world: World, ports: tuple[int, ...]) -> Iterator[Instance]:
                 digest(user_data.hex(), _DIGITS) if user_data else "",
                 world.ledger.boots.get(found.id, 0),
                 ports_in(user_data) or ports,
+                f"{held[tags.ADDRESS]} of {held[tags.STACK]}" if {tags.ADDRESS, tags.STACK} <= held.keys() else "",
             )
 
 

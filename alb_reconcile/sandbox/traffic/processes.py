@@ -126,7 +126,8 @@ class _Service:
         else:
             state = "runs" if self.kill_at is None else "ends"
         pid = process.pid if process else None
-        return Process(self.instance.id, state, self.port, pid, self.restarts, self.note, self.instance.ports)
+        mine = self.instance
+        return Process(mine.id, state, self.port, pid, self.restarts, self.note, mine.ports, mine.owner)
 
 
 class Processes:

@@ -110,7 +110,7 @@ class LoadBalancer:
 class Instance:
     """An instance that isn't gone. `state`: AWS's name for it; `boots`: how often it was started or rebooted.
 
-    `ports`: where its web API listens.
+    `ports`: where its web API listens; `owner`: its entry and stack, by its tags.
     """
 
     id: str
@@ -120,6 +120,7 @@ class Instance:
     user_data_digest: str
     boots: int
     ports: tuple[int, ...]
+    owner: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from alb_reconcile.kinds._certificates import misnamed
 from alb_reconcile.kinds._pem import MAX_FILE, PemError, key_mistake, read_certificate
 from alb_reconcile.kinds._zones import is_within, name_in, zone_text
 from alb_reconcile.kinds.base import Entry
@@ -29,6 +30,7 @@ def check(outline: Outline) -> None:
             _check_files(outline, path, entry)
     for path, listener in outline.listeners:
         _check_listener(outline, path, listener)
+        _check_hosts(outline, path, listener)
 
 
 def _check_names(outline: Outline, path: Path, entry: Entry) -> None:
@@ -97,3 +99,15 @@ def _check_listener(outline: Outline, path: Path, listener: Entry) -> None:
             )
     elif not given:
         outline.error(place, "is empty, and HTTPS needs a certificate; name one, or give certificate_arn")
+
+
+def _check_hosts(outline: Outline, path: Path, listener: Entry) -> None:
+    """Rules' hosts and what the stack requests for them; plan asks ACM for the names of any other certificate."""
+    wanted = [*filter(None, [listener.get("certificate_arn")]), *(listener.get("certificates") or ())]
+    own, given = outline.entries("certificates"), (*path, "rules", ..., "conditions", ..., "host_header")
+    entries = [own.get(ref, {}) if isinstance(ref, str) else {} for ref in wanted]
+    if wanted and all("domain_name" in entry for entry in entries):
+        names = {name for item in entries for name in (item["domain_name"], *item.get("subject_alternative_names", ()))}
+        hosts = {host for _, host in (*outline.texts(*given), *outline.texts(*given, ...))}
+        if text := misnamed(len(wanted), names, hosts):
+            outline.warn((*path, "certificate_arn" if "certificate_arn" in listener else "certificates"), text)

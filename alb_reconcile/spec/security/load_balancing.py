@@ -55,10 +55,12 @@ def _of_load_balancer(name: str, entry: Entry) -> Iterator[Finding]:
 def _of_listener(path: Path, listener: Entry) -> Iterator[Finding]:
     name = f"{path[1]}/{path[3]}"
     if listener["protocol"] == "HTTP":
-        yield Finding(
-            "ELB.18", f"listener.{name}", (*path, "protocol"), "is HTTP, which isn't encrypted", "write protocol: HTTPS"
-        )
-        for place, action in _plain_actions(path, listener):
+        plain = [*_plain_actions(path, listener)]
+        change = "write protocol: HTTPS"
+        if not plain:
+            change = f"leave it out (where https makes it: redirect: false), or accept ELB.18 for listener.{name}, as it only redirects"
+        yield Finding("ELB.18", f"listener.{name}", (*path, "protocol"), "is HTTP, which isn't encrypted", change)
+        for place, action in plain:
             yield Finding(
                 "ELB.1", f"load_balancer.{path[1]}", place, f"answers HTTP with {action}", f"write {{{_TO_HTTPS}}}"
             )

@@ -148,7 +148,13 @@ def test_instances_have_the_digest_of_their_tag(aws: StrictAws, network: Network
     address = network.show(with_data)["PrivateIpAddress"]
     digest = UserData.of(content).digest
     assert instances[with_data] == Instance(with_data, "pending", f"{REGION}a", address, digest, 0, (80,))
-    assert instances[without].user_data_digest == ""
+    assert instances[without].user_data_digest == instances[without].owner == ""
+    marks = [
+        {"Key": "alb-reconcile:stack", "Value": "shop"},
+        {"Key": "alb-reconcile:address", "Value": "instance.web-1"},
+    ]
+    network.ec2.create_tags(Resources=[without], Tags=marks)
+    assert {instance.owner for instance in look(aws).instances} == {"", "instance.web-1 of shop"}
     clock.advance(10)
     assert {instance.state for instance in look(aws).instances} == {"running"}
 

@@ -61,6 +61,16 @@ def test_groups_that_nothing_forwards_to_do_not_count() -> None:
     assert gaps(listener(80, rule(fixed("x"))), **{"load_balancing.cross_zone.enabled": "false"}) == []
 
 
+def test_sandbox_status_says_whose_an_instance_is() -> None:
+    known = {"state": "runs", "local_port": 1024, "pid": 7, "restarts": 0, "note": "", "ports": [80]}
+    rows = [{"instance_id": "i-1", "owner": "instance.web-1 of shop", **known}, {"instance_id": "i-2", **known}]
+    told = {"doors": [], "processes": rows, "problem": "", "gaps": []}
+    assert traffic_text(Traffic.read(told)).splitlines()[-2:] == [
+        "  i-1  instance.web-1 of shop  runs     port 1024 for 80  process 7",
+        "  i-2  runs     port 1024 for 80  process 7",
+    ]
+
+
 def test_sandbox_status_lists_them() -> None:
     arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/shop/1"
     told: dict[str, Any] = {"doors": [], "processes": [], "problem": "", "gaps": [[arn, "something"]]}
