@@ -225,7 +225,7 @@ class TestTrust:
         ("names", "trusted", "check_name", "error"),
         [
             ((HOST,), True, True, ""),
-            (("other.example.com",), True, True, "certificate"),
+            (("other.example.com",), True, True, "name"),
             (("other.example.com",), True, False, ""),
             ((HOST,), False, True, "certificate"),
             ((HOST,), False, False, "certificate"),
