@@ -18,7 +18,7 @@ from alb_reconcile.journal.issues.keeping import Issues
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import AwsError, UsageError
 from tests.journal.github import TOKEN, FakeGitHub, fake_github
-from tests.journal.records import RENAMED, REPLACE, corrected, failed, left, made
+from tests.journal.records import FAILED, RENAMED, REPLACE, corrected, failed, left, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -364,11 +364,10 @@ class TestWhoItWas:
         target = replace(HELD, key="delete:registration.web/web-1", id=f"{GROUP}|i-0123456789abcdef0:81")
         lost = "subnet-0123456789abcdef0 is there already, at vpc.main, and no stack owns it"
         route = replace(HELD, key="update:route_table.main", id="rtb-0123456789abcdef0", reason=lost)
+        made = replace(FAILED, id="", error=f"{lost[:24]} has 10.0.0.0/24 in vpc-1, and no stack owns it")
         for step, name in (
-            (target, GROUP),
-            (route, "subnet-0123456789abcdef0"),
-            (replace(HELD, id="arn:a;b"), "arn:a;b"),
-        ):
+            (target, GROUP), (route, lost[:24]), (made, lost[:24]), (replace(HELD, id="arn:a;b"), "arn:a;b"),
+        ):  # fmt: skip
             assert not update(issues_of(github), left(step), trail=(trail := Trail()))
             assert trail.names == [name]
             attribute = shlex.quote(f"AttributeKey=ResourceName,AttributeValue={name}")

@@ -28,9 +28,9 @@ _DENIED: Final = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperatio
 
 async def find_actors(aws: Aws, steps: Iterable[StepRecord], mask: Mask) -> Actors:
     """Ask for those of the steps that correct drift (CloudTrail LookupEvents); in ten seconds at most, and never raises."""
-    drift = [step for step in steps if step.cause == "drift"]
-    # what has lost its tags is named by the reason
-    asked = {step.key: found[0] for step in drift if (found := _ID.match(step.reason) or _ID.match(step.id))}
+    # what has lost its tags is named by the reason, or the error
+    named = {step.key: (step.reason, step.error, step.id) for step in steps if step.cause == "drift"}
+    asked = {key: found[0] for key, texts in named.items() for found in [*filter(None, map(_ID.match, texts))][:1]}
     texts: dict[str, str] = {}
 
     def unknown(why: str, *, is_final: bool) -> Actors:
