@@ -14,6 +14,7 @@ from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
 from alb_reconcile.engine.unserved import emptied, unserved
 from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, ignoring
 from alb_reconcile.model.plan import Step
@@ -287,11 +288,14 @@ def is_entrance(step: Step) -> bool:
 
 
 def unhealthy(planned: StackPlan) -> tuple[str, ...]:
-    """What doesn't serve as it should, in words."""
+    """What doesn't serve as it should, in words; a target whose group gets no requests needn't."""
+    found = planned.discovery.resources
+    asked = {str(part.target_group) for item in found for part in action_of(item.state).receiving}
     return tuple(
         f"{item.address} is {item.status}"
-        for item in planned.discovery.resources
-        if _is_unhealthy(item) or (item.address.kind == "load_balancer" and item.status == "failed")
+        for item in found
+        if (_is_unhealthy(item) and item.parent_id in asked)
+        or (item.address.kind == "load_balancer" and item.status == "failed")
     )
 
 

@@ -50,6 +50,7 @@ def test_a_replacement_is_one_thing() -> None:
     assert "there twice" not in render_outcomes(failed)
     half = [Outcome(new, "done"), Outcome(old, "skipped")]
     assert "  there twice, old and new, and both cost: instance.web-1" in render_outcomes(half).splitlines()
+    assert render_outcomes(half).startswith("0 of 1 done, 1 begun, 0 failed, 0 not done."), "it has a ✓ above"
     assert render_outcomes([Outcome(new, "done"), Outcome(old, "done")]).startswith(
         "1 of 1 done, 0 failed, 0 not done."
     )

@@ -135,7 +135,7 @@ def test_after_a_swap_that_failed_the_copy_that_is_ill_is_named_and_nobody_calls
     )
     assert told() == [f"2 of 2 targets of {which} aren't healthy (unhealthy)"]
     ending = hand.world.sync(wanted)
-    assert (ending.problems, ending.not_ready) == ((), ())
+    assert (ending.problems, ending.not_ready, ending.notes) == ((), (), ())
     if is_back:
         assert told() == [], "nothing forwards to it any more"
         hand.make(spec)

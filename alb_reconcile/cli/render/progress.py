@@ -246,8 +246,11 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     hows = {item.step.key: item.how for item in ended}
     steps = [item.step for item in ended]
     done, total = _progress(steps, hows)
-    wrong = sum(any(hows[step.key] == "failed" for step in group) for group in by_resource(steps))
-    lines = [f"{done} of {total} done, {wrong} failed, {total - done - wrong} not done."]
+    ends = [{hows[step.key] for step in group} for group in by_resource(steps)]
+    wrong = sum("failed" in end for end in ends)
+    half = sum("done" in end and len(end) > 1 and "failed" not in end for end in ends)
+    more = f", {half} begun" * (half > 0)
+    lines = [f"{done} of {total} done{more}, {wrong} failed, {total - done - half - wrong} not done."]
     for item in failed:
         lines.append(f"  {item.step.address}: {item.error}")
         victims = [str(other.step.address) for other in ended if other.cause is item.step]
