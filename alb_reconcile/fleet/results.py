@@ -157,13 +157,13 @@ class CellResult:
             result = _DECODER.decode(data)
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
-        check_moments(result.started, result.ended, result.last_success)
+        check_moments(result.started, result.ended, *filter(None, [result.last_success]))
         return result
 
 
 def check_moments(*moments: str) -> None:
-    """Raises ValueError for one that can't be told in seconds; an empty one is none."""
-    for moment in filter(None, moments):
+    """Raises ValueError for one that can't be told in seconds."""
+    for moment in moments:
         datetime.fromisoformat(moment).timestamp()
 
 

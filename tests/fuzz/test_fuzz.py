@@ -104,6 +104,7 @@ def test_any_input_is_read_or_refused(
         ("validate", LOGIN % "-1"),
         ("fmt", "stack: shop\nregion: us-east-1\ntags: {a? b: c}\n"),
         ("results", '{"operation": "1", "fleet": "shops", "command": "apply", "started": "soon"}'),
+        ("results", '{"operation": "1", "fleet": "shops", "command": "apply", "started": ""}'),
         ("message", '{"body": {"a": []}}'),
     ],
 )
