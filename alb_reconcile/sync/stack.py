@@ -31,6 +31,7 @@ NEVER_RECORDED: Final = (
 HINT: Final = (
     ". history says when it was last in sync, and CloudTrail who changed it. If a run was cut short, nobody did."
 )
+REFUSED: Final = "the spec has changed, and apply refuses it as a whole: plan says why"
 UNRECORDED: Final = (
     "the spec has changed since it was applied, in nothing that AWS shows: run apply once to record that"
 )
@@ -194,6 +195,7 @@ async def correct(
     problems = (*(f"not healthy: {item}" for item in applied.problems), *nobody, *last.outage)
     ended = "; ".join(text for text in seen.outage if text not in last.outage)
     before = [f"when this round began: {ended}{HINT}"] if ended else []
+    before += filter(None, [seen.warning])
     if ended and (done := [item.step for item in applied.outcomes if item.how == "done" and is_entrance(item.step)]):
         key, told = done[0].key, f"when this round began: {ended}"
         remarks[key] = "; ".join(filter(None, [remarks.get(key), told]))
@@ -276,8 +278,8 @@ async def _without_what_apply_refuses(aws: Aws, target: DesiredStack, ways: Ways
         try:
             await plan_stack(aws, target, Options(now=ways.now()))
         except (PlanError, RefusedError) as error:
-            reason = f"the spec has changed, and apply refuses it: {_by_hand(str(error))}"
-            return replace(found, selection=found.selection.keep(keys - changed, reason))
+            told = f"apply refuses the changed spec: {_by_hand(str(error))}"  # once; the steps are many
+            return replace(found, selection=found.selection.keep(keys - changed, REFUSED), warning=told)
     return found
 
 

@@ -160,10 +160,10 @@ def test_it_goes_on_for_ever_until_it_is_ended(sandbox: Tool, stacks: Path, acco
 def test_sigterm_ends_it_between_steps(proxied: tuple[Proxy, Tool], sandbox: Tool) -> None:
     """What is under way ends, nothing new begins; the next run does the rest."""
     proxy, tool = proxied
-    spec, spare = sandbox.folder / DEMO, "elastic_ips: {spare: {}}\n"
+    spec, spare = tool.folder / DEMO, "elastic_ips: {spare: {}}\n"
     whole = spec.read_text() + spare
-    spec.write_text(f"stack: demo\nregion: us-east-1\n{spare}")
-    sandbox.run("apply", "--yes", DEMO)  # of a stack of which nothing is there it makes nothing
+    spec.write_text(f"stack: demo\nregion: us-east-1\ntags: {{service: demo}}\n{spare}")
+    sandbox.run("apply", "--yes", str(spec))  # of a stack of which nothing is there it makes nothing
     spec.write_text(whole)
     gate = proxy.hold("CreateVpc")
     with tool.forked("sync", "--apply-changes", DEMO) as process:
@@ -175,5 +175,5 @@ def test_sigterm_ends_it_between_steps(proxied: tuple[Proxy, Tool], sandbox: Too
     assert process.returncode == 130
     assert "demo  interrupted" in told
     assert sorted(proxy.changes) == ["CreateInternetGateway", "CreateVpc"]
-    sandbox.run("sync", "--apply-changes", DEMO)
-    assert "in sync" in sandbox.run("sync", DEMO).stdout
+    sandbox.run("sync", "--apply-changes", str(spec))
+    assert "in sync" in sandbox.run("sync", str(spec)).stdout

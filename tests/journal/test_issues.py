@@ -146,6 +146,7 @@ class TestGitHub:
                 "it is there already; alb-reconcile adopt stack.yaml load_balancer.public=arn:1 takes it over",
                 "it is there already; alb-reconcile adopt --sandbox stack.yaml load_balancer.public=arn:1 takes it over",
             ),
+            ("apply refuses it as a whole: plan says why", "apply refuses it as a whole: plan says why"),
             (
                 "its last run was in eu-west-1: is this the right region?",
                 "its last run was in eu-west-1: is this the right region?",
@@ -159,7 +160,7 @@ class TestGitHub:
         body = github.issues[0]["body"]
         assert f"- Left, since `{shown}`" in body
         assert "`alb-reconcile plan --sandbox stack.yaml` shows what is to be done once that is seen to." in body
-        assert "apply" not in body
+        assert "`apply --sandbox` does it" not in body
 
     def test_a_run_without_steps_says_what_isnt_ready(self, github: FakeGitHub) -> None:
         none = failed(steps=(), not_ready=("target_group.web: none of its 2 targets is healthy",))

@@ -14,7 +14,7 @@ from alb_reconcile.engine.stack import apply_stack, plan_stack
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import LeaseLostError
-from alb_reconcile.sync.stack import Ways, correct, survey
+from alb_reconcile.sync.stack import REFUSED, Ways, correct, survey
 from tests.adoption.adopting import keeper
 from tests.harness import REGION, demo, load
 from tests.kinds.hand import LINUX_2, Faults, Hand
@@ -508,7 +508,8 @@ def test_nothing_is_made_of_a_changed_spec_that_apply_refuses_as_a_whole() -> No
         keep.adopt(network)
         ending = world.sync(whole, apply_changes=True)
         assert done(ending) == {}
-        assert "apply --allow replace-load-balancer=1" in ending.selection.withheld["create:vpc.main"]
+        assert ending.selection.withheld["create:vpc.main"] == REFUSED
+        assert "apply --allow replace-load-balancer=1" in ending.notes[-1]
         assert world.plan(service).is_empty
         assert world.plan(network).is_empty
 
@@ -520,5 +521,5 @@ def test_drift_is_corrected_beside_a_changed_spec_that_apply_refuses(hand: Hand,
     ending = hand.world.sync(spec, apply_changes=True)
     assert done(ending) == {"vpc.main": "drift"}
     assert ending.acted
-    why = ending.acted.withheld["create:security_group.spare"]
-    assert why.startswith("the spec has changed, and apply refuses it: 1 load balancer would be deleted")
+    assert ending.acted.withheld["create:security_group.spare"] == REFUSED
+    assert ending.notes[0].startswith("apply refuses the changed spec: 1 load balancer would be deleted")

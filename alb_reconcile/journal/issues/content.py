@@ -168,7 +168,7 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
         yield "The times of changes are by the sandbox's own clock, which runs ahead of this one."
     command = "plan" if steps else "status"
     shows = code_span(f"alb-reconcile {command} {record.spec_file}".rstrip())
-    if any("alb-reconcile adopt " in step.reason or step.reason.endswith("?") for step in steps):
+    if any(re.search(r"alb-reconcile adopt |apply refuses|\?$", step.reason) for step in steps):
         then = f"{shows} shows what is to be done once that is seen to."  # `apply` might make all of it a second time
     elif steps:
         then = f"{shows} shows what is to be done, and `apply{' --sandbox' * is_sandbox}` does it."
