@@ -139,8 +139,8 @@ def test_sandbox_status_shows_ports_and_processes(demo: Place) -> None:
     told = demo.tool.run("sandbox", "status").stdout
     assert re.search(rf"^  {re.escape(demo.url())}  HTTP 80 of demo-public-", told, re.MULTILINE)
     for name, process in demo.processes().items():
-        line = f"  {name}  runs     port {process['local_port']} for 80  process {process['pid']}"
-        assert line in told.splitlines()
+        runs = f"runs     port {process['local_port']} for 80  process {process['pid']}"
+        assert re.search(rf"^  {name}  instance\.web-[12] of demo  {runs}$", told, re.MULTILINE), told
 
 
 def test_a_stopped_instance_drops_out_and_comes_back(demo: Place) -> None:

@@ -80,7 +80,9 @@ def test_an_ill_group_is_given_no_more_requests(
         assert isinstance(failed.error, RefusedError)
         assert "target_group.canary has" in str(failed.error)
         assert weights(world) == dict(zip(("web", "canary"), before, strict=True))
-        assert world.clock.now() - started < 30, "it is told at once"
+        assert world.clock.now() - started < 10 * 2 + 60 + 5, (
+            "its checks have the time to pass: a step may have mended it"
+        )
 
 
 def test_an_ill_group_is_given_fewer_requests() -> None:
