@@ -79,6 +79,29 @@ def test_whatever_is_run_after_it_keeps_capacity_and_converges(way: str, followi
         assert world.strict.inventory() == empty
 
 
+def two_entries(version: str) -> Spec:
+    """The same instances, in an entry each, as somebody brings them who made them by hand."""
+    spec = demo()
+    entry = {**spec["instances"].pop("web"), "count": 1, "user_data": version}
+    spec["instances"] = {"one": {**entry}, "other": {**entry}}
+    spec["target_groups"]["web"]["targets"] = ["one", "other"]
+    return spec
+
+
+def test_entries_of_one_target_group_take_turns() -> None:
+    """Found: both were replaced at once, so that nobody saw the new version on one of them first."""
+    with watched() as world:
+        world.converge(two_entries("#!/bin/sh\nexit 0\n"))
+        world.converge(two_entries("#!/bin/sh\ntrue\n"))
+        done = [name for name, _ in world.log if name in ("run_instances", "terminate_instances")]
+        assert done == ["run_instances", "terminate_instances"] * 2
+        world.strict.health = _verdict(world)
+        result = world.apply(two_entries(BAD))
+        assert any("healthy" in text for text in result.failures), result.failures
+        assert [name for name, _ in world.log].count("run_instances") == 1, "the other one isn't touched"
+        world.converge(two_entries("#!/bin/sh\ntrue\n"))
+
+
 def test_it_is_the_version_that_fails() -> None:
     """The same runs, with a web API that starts: they converge."""
     with watched() as world:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.aws.client import batches
-from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
@@ -69,21 +69,29 @@ def _pace(graph: Graph) -> None:
     for step in graph.of_kind("instance", "delete"):
         if step.id in graph.decisions.to_delete:
             left[_group_of(graph, step.address)].append(step)
-    for group, members in groups.items():
+    before: dict[str, list[str | None]] = {}
+    for group, members in sorted(groups.items(), key=lambda item: any(step.id in serving for step in item[1])):
         steps = sorted(members, key=lambda step: step.id in serving)  # what doesn't serve is changed first
         rollout = rollout_of(graph, steps[0].address)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
-            _replace_with_surge(graph, replaced, rollout.max_surge, ill, left[group])
+            _replace_with_surge(graph, replaced, rollout.max_surge, ill, left[group], before)
         else:
             _replace_in_gaps(graph, replaced, max(rollout.max_unavailable, 1))
         restarted = [step for step in steps if step.action == "update"]
         _one_after_another(graph, restarted, max(rollout.max_unavailable, 1))
 
 
-def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[str], leftovers: list[Step]) -> None:
+def _replace_with_surge(
+    graph: Graph,
+    steps: list[Step],
+    surge: int,
+    ill: set[str],
+    leftovers: list[Step],
+    before: dict[str, list[str | None]],
+) -> None:
     """Members are made `surge` at a time, when those before them have gone: so one call launches them, and the same one
-    wherever the roll is interrupted.
+    wherever the roll is interrupted. Entries of one target group take turns: `before` has whom the last of them lets go, by group.
 
     The `leftovers` of an interrupted roll stand above the count already, and serve until the ill members are replaced, for
     which there is no surge then.
@@ -100,10 +108,14 @@ def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[st
         _one_after_another(graph, [first[-1], step], 1)
     steps = [step for step in steps if step not in first]
     going = [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
+    shared = {str(getattr(item.state, "target_group", "")) for step in steps for item in graph.registered[str(step.id)]}
     for place, later in enumerate(steps, start=len(leftovers)):
         wave = place // surge * surge
         for gone in going[max(wave - surge, 0) : wave]:
             graph.after(later.key, gone)
+        for gone in (gone for group in shared for gone in before.get(group, ())) if wave == 0 else ():
+            graph.after(later.key, gone, Strength.PREFERRED)
+    before |= dict.fromkeys(shared, going)
 
 
 def _say_how_many(graph: Graph, steps: list[Step]) -> None:
