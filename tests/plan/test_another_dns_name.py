@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.harness import Spec, demo, world
 from tests.kinds.hand import Hand
+from tests.properties.faults import Gone, Killed, spoilt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +41,17 @@ def test_one_that_somebody_deleted_gets_another_name(hand: Hand) -> None:
     hand.make(demo())
     assert told(hand, demo()) == []
     hand.elb.delete_load_balancer(LoadBalancerArn=hand["load_balancer.public"])
+    (text,) = told(hand, demo())
+    assert "load_balancer.public was there before" in text
+
+
+def test_one_that_a_destroy_took_which_was_stopped_gets_another_name(hand: Hand) -> None:
+    """Found: all was in order afterwards, and nobody was told that the name was another one."""
+    hand.make(demo())
+    killed = Killed(2, "after")
+    with spoilt(hand.world, killed), suppress(Gone, CancelledError):
+        hand.world.apply(demo(), destroy=True)
+    assert not hand.elb.describe_load_balancers()["LoadBalancers"], killed.words
     (text,) = told(hand, demo())
     assert "load_balancer.public was there before" in text
 
