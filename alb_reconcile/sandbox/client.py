@@ -321,9 +321,9 @@ def _same(
     if differs or traffic not in (None, found.traffic):
         carries = "" if found.traffic else ", without traffic"
         serves = f", serving {found.serve}" if found.serve else ""
-        serves += f" at {found.serve_ports}" if found.serve_ports != SERVE_PORTS else ""
+        serves += f", instances at ports {found.serve_ports}" if found.serve_ports != SERVE_PORTS else ""
         raise SandboxError(
-            f"a sandbox is already running at {found.endpoint_url} with speed {found.speed:g}, lag {found.lag:g}{carries}{serves}; stop it first: alb-reconcile sandbox stop"
+            f"a sandbox is already running at {found.endpoint_url} with speed {found.speed:g}, lag {found.lag:g}{carries}{serves}; stop it first, which takes all that is in it: alb-reconcile sandbox stop"
         )
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from alb_reconcile.api.applying import carry_out, code_of, holding, refuse_blocked
 from alb_reconcile.api.serving import unready, urls
@@ -37,7 +37,7 @@ from alb_reconcile.engine.stack import Applied, StackPlan
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
+from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes
@@ -152,7 +152,7 @@ def destroy(options: DestroyOptions) -> ExitCode:
     """Delete a whole stack."""
     options.output.narrate(yes=options.yes)
     if bool(options.named.stack) == bool(options.specs):
-        raise UsageError("destroy needs SPEC, or --stack NAME with --region")
+        raise UsageError("destroy has no default: name the file (destroy stack.yaml), or --stack NAME with --region")
     if any(find_specs([place]) != [place] for place in options.specs):
         named = shlex.join(find_specs(options.specs))
         raise UsageError(f"destroy takes specs by name, no folders or patterns; name each: {named}")
@@ -201,6 +201,7 @@ def _head(aws: Aws, options: ApplyOptions | DestroyOptions, planned: StackPlan, 
     return last_run_lines(last.told, last.warning, style)
 
 
+_ALL_DONE: Final = "All steps are done, and nothing is rolled back; status says what isn't ready yet."
 _Options = TypeVar("_Options", ApplyOptions, DestroyOptions)
 
 
@@ -222,6 +223,9 @@ def _each(
             try:
                 code = with_stack(options.connection, target, run, options, views[-1])
             except ReconcileError as error:
+                steps = views[-1].record.steps if views[-1].record else ()
+                if isinstance(error, InterruptedRun) and steps and all(step.how == "done" for step in steps):
+                    told = "\n".join(filter(None, [_ALL_DONE, told]))
                 error.args = ("\n".join(filter(None, [str(error), told])),)
                 raise
             if code is not ExitCode.OK:
