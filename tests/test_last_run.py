@@ -214,7 +214,7 @@ def test_a_destroy_that_was_cut_short_is_no_state_to_apply_to(plan: Plan, tmp_pa
     begun = replace(
         plan, steps=(step,), live=tuple(replace(item, tags={**item.tags, APPLIED: DESTROYING}) for item in plan.live)
     )
-    told = "a destroy of this stack was begun: destroy finishes it, and apply would make again what is gone"
+    told = "a destroy of this stack was begun: destroy finishes it; apply takes it back and makes again what is gone"
     assert find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).warning == told
     assert not find_last_run(replace(begun, steps=()), "specs/demo.yaml", "", str(tmp_path)).warning
 
