@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +59,14 @@ def test_a_wait_is_counted_from_where_it_began_not_from_its_step(
     progress(Event("waiting", step, 245.0, "target i-1:80 to drain (now draining)"))
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == f"  {step.address} waits for target i-1:80 to drain (now draining)"
+
+
+def test_at_its_end_a_destroy_looks_for_what_is_left(plan: Plan) -> None:
+    """Found: it asked whether all is as the spec wants it, which it had just deleted."""
+    progress = Progress(PLAIN, replace(plan, desired={}))
+    for step in plan.steps:
+        progress(Event("done", step))
+    assert shown(progress) == [("the whole stack", "is read again: is anything left?")]
 
 
 def test_the_last_minute_has_the_load_balancer_and_its_targets(plan: Plan) -> None:

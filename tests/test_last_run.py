@@ -214,9 +214,27 @@ def test_a_destroy_that_was_cut_short_is_no_state_to_apply_to(plan: Plan, tmp_pa
     begun = replace(
         plan, steps=(step,), live=tuple(replace(item, tags={**item.tags, APPLIED: DESTROYING}) for item in plan.live)
     )
-    told = "a destroy of this stack was begun: destroy finishes it, and apply would make again what is gone"
+    told = "a destroy of this stack was begun: destroy finishes it; apply takes it back and makes again what is gone"
     assert find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).warning == told
     assert not find_last_run(replace(begun, steps=()), "specs/demo.yaml", "", str(tmp_path)).warning
+
+
+def test_beside_a_begun_destroy_stands_what_was_applied_last(plan: Plan, tmp_path: Path) -> None:
+    """Found: the quickest check that this spec is what ran was gone just where somebody wants to take a destroy back."""
+    live = tuple(replace(item, tags={**item.tags, APPLIED: DESTROYING}) for item in plan.live)
+    begun = replace(plan, steps=(Step("create", Address("vpc", "more")),), live=live)
+    write_history(record(plan, command="destroy", started="2026-01-01T00:00:00Z", result="failed"), tmp_path)
+    write_history(record(plan, commit="0123456789abcdef" * 2 + "01234567"), tmp_path)
+    elsewhere = find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).warning
+    assert elsewhere.endswith("gone"), "what was begun before the last apply isn't this destroy"
+    write_history(
+        record(plan, command="destroy", started="2026-01-02T04:00:00Z", result="interrupted", user="bob"), tmp_path
+    )
+    found = find_last_run(begun, "specs/demo.yaml", "", str(tmp_path))
+    assert found.told.endswith("2026-01-02 03:04:05Z by ann@desk, from specs/demo.yaml at commit 0123456789ab.")
+    assert found.warning.endswith("makes again what is gone (begun 2026-01-02 04:00:00Z by bob@desk)")
+    write_history(record(plan, started="2026-01-02T05:00:00Z", result="failed"), tmp_path)
+    assert find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).told.endswith("; that run failed.")
 
 
 def test_the_commit_is_read_from_gits_own_files(tmp_path: Path) -> None:

@@ -268,11 +268,27 @@ def test_status_says_that_a_destroy_was_begun(account: World, run: Run) -> None:
     subnet = ec2.describe_subnets(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:stack"]}])["Subnets"][0]
     ec2.create_network_interface(SubnetId=subnet["SubnetId"])  # somebody's, which keeps the subnet
     assert account.apply(demo(), destroy=True).failures
-    told = "Not ready: a destroy of this stack was begun: destroy finishes it, and apply would make again what is gone"
+    told = "Not ready: a destroy of this stack was begun: destroy finishes it; apply takes it back and makes again what is gone"
     lines = run("status", FILE, spec=demo())
     assert told in lines
     assert not any("plan shows what apply would make" in line for line in lines)
     assert told in run("status", "--stack", "demo", "--region", "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("words", "apply"),
+    [((FILE,), f"`alb-reconcile apply {FILE}`"), (("--stack", "demo", "--region", "us-east-1"), "apply of its spec")],
+)
+def test_a_destroy_that_ends_early_says_both_ways_to_go(
+    account: World, run: Run, words: tuple[str, ...], apply: str
+) -> None:
+    """Found: after Ctrl-C in a destroy that was begun by mistake, it advised to run the same command again."""
+    run(*APPLY, spec=demo())
+    Faults(account).refuse("delete_vpc", "DependencyViolation", times=999)
+    assert main(("destroy", "--yes", *words)) == 1
+    assert run.capsys.readouterr().err.splitlines()[-1] == (
+        f"Nothing is rolled back. To keep the stack: {apply} makes again what is gone. To finish: run destroy again."
+    )
 
 
 @pytest.mark.parametrize("command", ["status", "history"])

@@ -145,7 +145,7 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
             run.departed.add(f"{group}|{own}")
             return ""
         if len(healthy) >= least:
-            return f"the run's first {waits.EARLIER_RUN} s to pass: until then only targets that it has registered itself count"
+            return f"this run to be {waits.EARLIER_RUN} s old: until then AWS's word on older targets may be stale"
         ill = {key: item.get("Reason") for key, item in targets.items() if item["State"] == "unhealthy"}
         told = ", ".join(f"{key} is unhealthy, {why}" for key, why in ill.items())
         hint = (

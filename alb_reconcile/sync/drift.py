@@ -19,7 +19,9 @@ from alb_reconcile.model.resource import Desired, Observed, each_of, references
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 Cause = Literal["drift", "spec"]
-DESTROY_BEGUN: Final = "a destroy of this stack was begun: destroy finishes it, and apply would make again what is gone"
+DESTROY_BEGUN: Final = (
+    "a destroy of this stack was begun: destroy finishes it; apply takes it back and makes again what is gone"
+)
 _MAKING: Final = ("create", "replace")
 
 

@@ -15,7 +15,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import differing_steps, is_of_destroy, last_run_lines, render_plan, summarize
-from alb_reconcile.cli.render.progress import Progress, render_closing, render_outcomes
+from alb_reconcile.cli.render.progress import Progress, after_destroy, render_closing, render_outcomes
 from alb_reconcile.cli.render.runs import RunView, runs_json
 from alb_reconcile.cli.render.status import url_lines
 from alb_reconcile.cli.render.style import Style
@@ -186,7 +186,7 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
     progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None)
     if applied.found is None:
-        return _report(aws, applied.outcomes)
+        return _report(aws, applied.outcomes, after_destroy(planned.target.spec_file))
     if not applied.is_reached:
         complain(render_plan(applied.found.plan, style, notice="These remain; run destroy again."))
         return ExitCode.FAILED
@@ -277,8 +277,8 @@ async def _carry_out(
         progress.close()
 
 
-def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
-    complain(render_outcomes(outcomes))
+def _report(aws: Aws, outcomes: tuple[Outcome, ...], next_step: str = "") -> ExitCode:
+    complain(render_outcomes(outcomes, next_step))
     return code_of(aws, outcomes)
 
 

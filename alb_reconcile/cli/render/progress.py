@@ -1,6 +1,7 @@
 """A run as it happens: one line for each thing done, and what is being waited for."""
 
 import re
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -126,7 +127,8 @@ class Progress:
             if any(item.text for item, _ in items):
                 yield Row(str(group), _readiness(group, [item for item, _ in items]), (now - items[0][1]) * self.speed)
         if len(self.ended) == len(self.plan.steps) and not self.awaited:
-            yield Row("the whole stack", "is read again: is all as the spec wants it?", 0)
+            asked = "all as the spec wants it" if self.plan.desired else "anything left"
+            yield Row("the whole stack", f"is read again: is {asked}?", 0)
 
     def summary(self) -> str:
         """How far the run is: how much of the plan is done, for how long it has run, what is left by the plan's estimate."""
@@ -239,8 +241,9 @@ def _describe(event: Event, style: Style) -> str:
     return f"  {style.paint('✗', 'red')} {step.address} failed after {event.elapsed:.1f} s: {event.text}"
 
 
-def render_outcomes(outcomes: Iterable[Outcome]) -> str:
-    """How a run ended that didn't end well: what was done, what failed and what that made impossible."""
+def render_outcomes(outcomes: Iterable[Outcome], next_step: str = "") -> str:
+    """How a run ended that didn't end well: what was done, what failed and what that made impossible. `next_step`: what to do, where
+    it isn't to go on or to mend."""
     ended = list(outcomes)
     failed = [item for item in ended if item.how == "failed"]
     hows = {item.step.key: item.how for item in ended}
@@ -269,8 +272,14 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     twice = [*(step for step in made if step.key in unpaired), *(step for step in undone if step.reason == DUPLICATE)]
     if left := [str(step.address) for step in twice if step.address.kind in COSTLY]:
         lines.append(f"  {TWICE}: {', '.join(left)}")
-    lines.append(_HOW_TO_MEND if any(map(_is_unhealthy, failed)) else _HOW_TO_GO_ON)
+    lines.append(next_step or (_HOW_TO_MEND if any(map(_is_unhealthy, failed)) else _HOW_TO_GO_ON))
     return "\n".join(lines)
+
+
+def after_destroy(spec_file: str) -> str:
+    """What to do after a destroy that was cut short: mostly somebody has noticed a mistake. `spec_file` may be empty."""
+    apply = f"`alb-reconcile apply {shlex.quote(spec_file)}`" if spec_file else "apply of its spec"
+    return f"Nothing is rolled back. To keep the stack: {apply} makes again what is gone. To finish: run destroy again."
 
 
 def _is_unhealthy(item: Outcome) -> bool:

@@ -37,14 +37,21 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
     `place` is as `place_name` says. A history that can't be read says nothing.
     """
     makes = any(step.action == "create" for step in plan.steps)
-    if makes and any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in plan.live if item.owner == plan.stack):
-        return LastRun(warning=DESTROY_BEGUN)
+    is_ending = makes and any(
+        item.tags.get(tags.APPLIED) == tags.DESTROYING for item in plan.live if item.owner == plan.stack
+    )
     with suppress(RecordError):
         folder = state_folder(state_dir, os.environ)
         past = read_history(folder, plan.stack, plan.region, account=plan.account, place=place, limit=_LOOKED_AT)
         changing = [record for record in past.runs if record.command not in _TAGGING]
         began = ("done", "interrupted")  # a launch that was cut short has changed something as well
-        last = next((record for record in changing if any(record.having(how=how) for how in began)), None)
+        changed = [record for record in changing if any(record.having(how=how) for how in began)]
+        if is_ending:
+            recent = takewhile(lambda record: not record.is_success, changed)  # one before was another destroy
+            destroys = (f" (begun {_when_and_who(item)})" for item in recent if item.command == "destroy")
+            told = next((_told(item, _how_it_ended(item)) for item in changed if item.command != "destroy"), "")
+            return LastRun(told, DESTROY_BEGUN + printable(next(destroys, "")))
+        last = next(iter(changed), None)
         since = takewhile(lambda record: record is not last, past.runs)
         # what runs wrote down that changed tags only, or nothing
         known = {record.spec_digest for record in (*since, *([last] if last else ())) if record.is_success}
@@ -63,9 +70,9 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             Path(through.spec_file).name != Path(last.spec_file).name
         ):  # the stack is as another spec says now, which had nothing to do
             last = through
-        ended = "" if last.is_success or through is not last else _how_it_ended(last)
+        ended = "" if through is not last else _how_it_ended(last)
         return LastRun(_told(last, ended), _difference(last, spec_file, is_known=applied in {"", *known}))
-    return LastRun()
+    return LastRun(warning=DESTROY_BEGUN if is_ending else "")
 
 
 def _applied(plan: Plan) -> str:
@@ -89,7 +96,7 @@ _ENDED: Final = {
 
 
 def _how_it_ended(last: Record) -> str:
-    return f"; {_ENDED.get(last.result, 'not everything was ready then')}"
+    return "" if last.is_success else f"; {_ENDED.get(last.result, 'not everything was ready then')}"
 
 
 def _told(last: Record, ended: str) -> str:
@@ -97,11 +104,13 @@ def _told(last: Record, ended: str) -> str:
     words = {"apply": "applied", "destroy": "destroyed", "sync": by_sync}
     where = f", from {last.spec_file}" if last.spec_file else ""
     commit = f" at commit {last.commit[:12]}" if last.commit else ""
-    when = last.started.replace("T", " ")
-    who = f"{last.user}@{last.host}"
     return printable(
-        f"Last {words.get(last.command, last.command)} on this host {when} by {who}{where}{commit}{ended}."
+        f"Last {words.get(last.command, last.command)} on this host {_when_and_who(last)}{where}{commit}{ended}."
     )
+
+
+def _when_and_who(run: Record) -> str:
+    return f"{run.started.replace('T', ' ')} by {run.user}@{run.host}"
 
 
 def _difference(last: Record, spec_file: str, *, is_known: bool) -> str:
