@@ -188,8 +188,12 @@ class TestSpecs:
         monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
         text = "stack: shop\n"
         assert api.load("s.yaml", text=text, session=api.Session(region="eu-west-1")).region == "eu-west-1"
-        with pytest.raises(api.UsageError, match=r"s\.yaml names no region"):
+        with pytest.raises(api.UsageError, match=r"s\.yaml names no region: .* set AWS_REGION"):
             api.load("s.yaml", text=text)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+        assert api.load("s.yaml", text=text).region == "eu-west-2"
+        monkeypatch.setenv("AWS_REGION", "eu-west-3")
+        assert api.load("s.yaml", text=text).region == "eu-west-3", "boto3 reads the other one only"
 
     def test_a_file_of_further_limits(self, virtual: World, tmp_path: Path) -> None:
         virtual.converge(demo())

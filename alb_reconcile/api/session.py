@@ -119,11 +119,13 @@ def _pace_of_environment(environ: Mapping[str, str], usual: float) -> float:
 
 
 def default_region(session: Session) -> str | None:
-    """The region that is configured. Raises UnreachableError for an unknown profile."""
+    """The region that is configured; boto3 doesn't read AWS_REGION. Raises UnreachableError for an unknown profile."""
+    if region := os.environ.get("AWS_REGION"):
+        return region
     if session.sandbox:
         from alb_reconcile.sandbox import client as sandbox_client
 
-        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or sandbox_client.REGION
+        return os.environ.get("AWS_DEFAULT_REGION") or sandbox_client.REGION
     return BotoTransport.default_region(session.profile)
 
 

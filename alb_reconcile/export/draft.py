@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.export.entries import by_tags, can_be_said, entry_of, plain_fields, plain_tags
+from alb_reconcile.export.entries import by_tags, can_be_said, differing, entry_of, plain_fields, plain_tags
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
 from alb_reconcile.export.scope import Found
 from alb_reconcile.kinds import in_spec_order, load_kinds
@@ -196,28 +196,26 @@ class _Writer:
 
     def _write_groups(self, kind: Any, section: dict[str, Entry]) -> None:
         groups: dict[str, list[Observed]] = defaultdict(list)
-        for item in self._of(kind):
+        for item in sorted(self._of(kind), key=lambda item: by_number(self.draft.found.tags.get(item.id, {}), item)):
             groups[self._likeness(kind, item)].append(item)
         self.result.remarks = {key: value for key, value in self.result.remarks.items() if key}
         taken: set[str] = set()
         alike: dict[str, str] = {}
-        for items in sorted(groups.values(), key=lambda items: min((item.created, item.id) for item in items)):
-            own = [self.draft.found.tags.get(item.id, {}) for item in items]
-            ordered = [item for _, item in sorted(zip(own, items, strict=True), key=by_number)]
-            ordered.sort(key=self._place)
+        stems = Counter(stem(self.draft.found.tags.get(items[0].id, {})) for items in groups.values())
+        for items in sorted(groups.values(), key=lambda items: min(item.created for item in items)):
+            ordered = sorted(items, key=self._place)
             first = self.draft.found.tags.get(ordered[0].id, {})
             known = self.draft.names.get(ordered[0].id, "")
             if len(items) > 1:
                 known = stem({"Name": known})
-            names = name_of(
-                kind, ordered[0], {**first, "Name": stem(first)}, (self.draft.stack,), {ordered[0].id: known}
-            )
+            called = first if stems[stem(first)] > 1 else {**first, "Name": stem(first)}
+            names = name_of(kind, ordered[0], called, (self.draft.stack,), {ordered[0].id: known})
             own_address = self.draft.found.addresses.get(ordered[0].id)
             name = kind.group_of(own_address.name) if own_address else unique(names, taken)
             taken.add(name)
             self._write_group(kind, ordered, section, name)
             if not own_address and (known := stem(first)) and (other := alike.setdefault(known, name)) != name:
-                self._tell_apart(section, other, name, kind.file_key)
+                self._tell_apart(section, other, name, kind)
 
     def _write_group(self, kind: Any, items: Sequence[Observed], section: dict[str, Entry], name: str) -> None:
         self.here = (kind.section, name)
@@ -238,17 +236,25 @@ class _Writer:
         section[name] = {**given, **entry, **self._tags_of(items[0])}
         self._say_beside(items)
 
-    def _tell_apart(self, section: Mapping[str, Entry], other: str, name: str, file: str) -> None:
-        """Say why instances whose names differ by a number only aren't one entry."""
-        there, here = (
-            {**section[key], file: self.result.files.get(section[key].get(file, ""))} for key in (other, name)
-        )
-        keys = [
-            key
-            for key in {**there, **here}
-            if key not in ("count", "name", "subnets") and there.get(key) != here.get(key)
-        ]
-        self.remark(f"apart from {other}, which has {' and '.join(keys) or 'targets'} of its own")
+    def _tell_apart(self, section: Mapping[str, Entry], other: str, name: str, kind: Any) -> None:
+        """Say why instances whose names differ by a number only aren't one entry, and of tags alone what makes them one."""
+        file, both = kind.file_key, (other, name)
+        there, here = ({**section[key], file: self.result.files.get(section[key].get(file, ""))} for key in both)
+        tags = differing(there.pop("tags", {}), here.pop("tags", {}))
+        keys = [key for key in differing(there, here) if key not in ("count", "name", "subnets")]
+        ids = [[key for key, path in self.result.paths.items() if path == (kind.section, each)] for each in both]
+        if self._uses_of(ids[0][0]) != self._uses_of(ids[1][0]):
+            keys.append("targets")
+        if tags and not keys:
+            named = sorted((self.draft.found.tags[key]["Name"] for key in (*ids[0], *ids[1])), key=number_of)
+            common = numbering(dict(enumerate(named, 1)))
+            self.remark(
+                f"apart from {other}, since they differ in tags ({', '.join(tags)}). For one entry, leave these tags out of the spec, "
+                f"and write count: {len(named)}{common and f' and name: {common}'}"
+            )
+        else:
+            told = [*keys, *(f"the tag {key}" for key in tags)]
+            self.remark(f"apart from {other}, which has {' and '.join(told) or 'a name'} of its own")
 
     def _say_beside(self, items: Iterable[Observed]) -> None:
         for text in dict.fromkeys(text for item in items for text in self.draft.found.asides.get(item.id, ())):
@@ -277,7 +283,6 @@ class _Writer:
             return str(kind.group_of(address.name))
         own = self.draft.found.tags.get(item.id, {})
         entry = {**entry_of(kind, item, self), "subnets": None}
-        uses = [self._use(member) for member in self._uses_of(item.id)]
         known = self.draft.names.get(item.id, "")
         return digest(
             [
@@ -285,22 +290,19 @@ class _Writer:
                 plain_tags(own),
                 stem(own),
                 stem({"Name": known}),
-                sorted(uses, key=str),
+                self._uses_of(item.id),
                 self.draft.files.get(item.id, b"").hex(),
             ]
         )
 
-    def _uses_of(self, physical_id: str) -> list[Observed]:
-        every = (item.found for item in self.draft.found.all.values() if not item.found.state.service)
-        return [
-            item for item in every
-            if physical_id in (getattr(item.state, name) for name in field_names(type(item.state)))
-        ]  # fmt: skip
-
-    @staticmethod
-    def _use(member: Observed) -> list[str]:
-        state: Any = member.state
-        return [state.kind, str(getattr(state, "target_group", "")), str(getattr(state, "port", ""))]
+    def _uses_of(self, physical_id: str) -> list[list[str]]:
+        """What it is registered in, and what else names it."""
+        every: list[Any] = [item.found.state for item in self.draft.found.all.values() if not item.found.state.service]
+        return sorted(
+            [state.kind, str(getattr(state, "target_group", "")), str(getattr(state, "port", ""))]
+            for state in every
+            if physical_id in (getattr(state, name) for name in field_names(type(state)))
+        )
 
     def _file_of(self, kind: AnyKind, item: Observed, name: str) -> Entry:
         data = self.draft.files.get(item.id)
@@ -312,7 +314,8 @@ class _Writer:
                 f"its {word} isn't written here, since it may hold secrets: with --out it goes to a file; without it a new one starts without any"
             )
             return {}
-        file = f"{self.draft.folder}/{name}"
+        same = (key for key, other in self.result.files.items() if other == data)
+        file = next(same, f"{self.draft.folder}/{name}")
         self.result.files[file] = data
         return {kind.file_key: file}
 

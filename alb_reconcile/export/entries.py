@@ -108,6 +108,11 @@ def plain_tags(own: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in sorted(own.items()) if key != "Name" and not key.lower().startswith(_OURS)}
 
 
+def differing(there: Entry, here: Entry) -> list[str]:
+    """The keys that differ; null, as of a tag, isn't the same as none."""
+    return [key for key in {**there, **here} if there.get(key, ...) != here.get(key, ...)]
+
+
 def can_be_said(key: str, value: str) -> bool:
     """Whether a spec takes such a tag."""
     schema = resolved("stack")["properties"]["tags"]

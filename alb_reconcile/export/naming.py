@@ -76,9 +76,8 @@ def stem(own: Mapping[str, str]) -> str:
     return re.sub(r"[-_ ]*\d+$", "", own.get("Name", ""))
 
 
-def by_number(pair: tuple[Mapping[str, str], Observed]) -> tuple[int, str, str]:
-    """What orders resources, each with its tags: the number in the Name, then who was made first."""
-    own, item = pair
+def by_number(own: Mapping[str, str], item: Observed) -> tuple[int, str, str]:
+    """What orders resources, each by its tags: the number in the Name, then who was made first."""
     return number_of(own.get("Name", "")), item.created, item.id
 
 

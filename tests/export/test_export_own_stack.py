@@ -69,7 +69,9 @@ def test_it_is_written_as_it_was(tmp_path: Path) -> None:
         assert again["security_groups"]["web"]["name"] == "of its own"
         assert again["instances"]["web"]["name"] == "shop%02d"
         assert again["instances"]["web"]["image_id"] == spec["instances"]["web"]["image_id"]
-        assert (tmp_path / "user-data" / "web").read_text() == spec["instances"]["web"]["user_data"]
+        assert (tmp_path / again["instances"]["web"]["user_data_file"]).read_text() == spec["instances"]["web"][
+            "user_data"
+        ]
         assert found.entries == len(planned(world, found, tmp_path).live)
 
 

@@ -28,12 +28,12 @@ exit codes:
 """
 
 
-def _common(*, one_region: bool = True) -> Parser:
+def _common(*, region: str = "the region of a spec that names none") -> Parser:
     common = Parser(add_help=False)
     group = common.add_argument_group("common options")
     group.add_argument("--profile", help="the AWS profile; else AWS_PROFILE")
-    if one_region:
-        group.add_argument("--region", help="the region of a spec that names none")
+    if region:
+        group.add_argument("--region", help=region)
     group.add_argument("--endpoint-url", help="the endpoint of AWS's API; else AWS_ENDPOINT_URL")
     group.add_argument(
         "--sandbox", action="store_true", help="use the local AWS, and start it if none runs; no account needed"
@@ -219,11 +219,12 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
 
     _add_adoption(add)
-    add_exporting(add, partial(_add, commands, parents=[_offline()]))
-    _add_format(add("stacks", "status.stacks", "list the stacks that have resources in a region"))
+    read = partial(_add, commands, parents=[_common(region="the region to read; else AWS_REGION, or the profile's")])
+    add_exporting(read, partial(_add, commands, parents=[_offline()]))
+    _add_format(read("stacks", "status.stacks", "list the stacks that have resources in a region"))
     _add_locks(commands, common)
     fleet = _add(commands, "fleet", "", "many accounts and regions from one file: look, correct drift, apply in waves")
-    add_fleet(_add_commands(fleet, "ACTION"), _add, partial(_common, one_region=False))
+    add_fleet(_add_commands(fleet, "ACTION"), _add, partial(_common, region=""))
     _add_sandbox(commands)
     return parser
 
