@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.files import RecordError, safe_name, state_folder
 from alb_reconcile.journal.history import History, Retention, history_file, read_history, write_history
 from alb_reconcile.journal.record import Record, StepRecord
-from tests.journal.records import FAILED, REPLACE, corrected, made
+from tests.journal.records import FAILED, RENAMED, REPLACE, corrected, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -258,6 +259,14 @@ for number in range(60):
 def _writer(folder: Path, name: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", WRITER, str(folder), name]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("cause", ["drift", "spec", ""])
+def test_another_dns_name_is_told_whatever_the_cause(tmp_path: Path, cause: str) -> None:
+    """Found: after a destroy that was taken back, whose cause is no drift, only JSON had it."""
+    write_history(corrected(steps=(replace(RENAMED, cause=cause),)), tmp_path)
+    text = history_text(read_history(tmp_path, "shop"), Style(colored=False))
+    assert "another DNS name than before, new.example.com" in text
 
 
 def test_two_writers_at_once(tmp_path: Path) -> None:

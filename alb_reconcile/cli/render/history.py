@@ -125,12 +125,18 @@ def _details(record: Record) -> Iterator[str]:
     told = [
         step
         for step in first_steps(record.steps)
-        if step.how in ("failed", "withheld") or (step.how, step.cause) == ("done", "drift")
+        if step.how in ("failed", "withheld") or (step.how, step.cause) == ("done", "drift") or _is_news(step)
     ]
     lines = step_lines(told)
     yield from lines[:_MOST]
     if len(lines) > _MOST:
         yield f"… and {len(lines) - _MOST} more"
+
+
+def _is_news(step: StepRecord) -> bool:
+    """Whether it made a load balancer that has another DNS name than the one before, whatever the cause."""
+    is_made = step.how == "done" and step.action in ("create", "replace")
+    return is_made and step.address.startswith("load_balancer.") and bool(step.reason)
 
 
 def _half_done(record: Record) -> dict[str, list[str]]:
