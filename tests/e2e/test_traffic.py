@@ -229,7 +229,7 @@ def test_the_users_own_web_api_is_served(fresh: Place) -> None:
     instance = launch(fresh)
     assert fresh.processes()[instance]["ports"] == [8080, 9000]
     error = fresh.tool.run("sandbox", "start", "--serve-ports", "80", expect=1).stderr
-    assert "at 8080,9000; stop it first" in error
+    assert "instances at ports 8080,9000; stop it first" in error
     port = fresh.processes()[instance]["local_port"]
 
     def answer() -> object:
