@@ -102,6 +102,20 @@ def test_entries_of_one_target_group_take_turns() -> None:
         world.converge(two_entries("#!/bin/sh\ntrue\n"))
 
 
+def test_they_take_turns_also_where_a_version_has_failed_in_one_of_them() -> None:
+    """The old one, which served in the ill one's place, has gone before the next entry begins."""
+    with watched() as world:
+        world.converge(two_entries("#!/bin/sh\nexit 0\n"))
+        world.strict.health = _verdict(world)
+        half = two_entries("#!/bin/sh\nexit 0\n")
+        half["instances"]["other"]["user_data"] = BAD
+        assert world.apply(half).failures
+        world.converge(two_entries("#!/bin/sh\ntrue\n"))
+        done = [name for name, _ in world.log if name in ("run_instances", "terminate_instances")]
+        launch, end = "run_instances", "terminate_instances"
+        assert done == [launch, end, end, launch, end], "the ill one's entry first, with the old one that it has left"
+
+
 def test_it_is_the_version_that_fails() -> None:
     """The same runs, with a web API that starts: they converge."""
     with watched() as world:

@@ -102,18 +102,18 @@ def _replace_with_surge(
         if len(steps) > surge:
             _say_how_many(graph, steps)
         return
+    shared = {str(getattr(item.state, "target_group", "")) for step in steps for item in graph.registered[str(step.id)]}
     first = [step for step in steps if leftovers and step.id in ill]
     _replace_in_gaps(graph, first, 1)
     for step in leftovers if first else ():
         _one_after_another(graph, [first[-1], step], 1)
     steps = [step for step in steps if step not in first]
     going = [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
-    shared = {str(getattr(item.state, "target_group", "")) for step in steps for item in graph.registered[str(step.id)]}
     for place, later in enumerate(steps, start=len(leftovers)):
         wave = place // surge * surge
         for gone in going[max(wave - surge, 0) : wave]:
             graph.after(later.key, gone)
-        for gone in (gone for group in shared for gone in before.get(group, ())) if wave == 0 else ():
+        for gone in (gone for group in shared for gone in before.get(group, ())) if wave <= len(leftovers) else ():
             graph.after(later.key, gone, Strength.PREFERRED)
     before |= dict.fromkeys(shared, going)
 
