@@ -73,3 +73,11 @@ def test_rules_of_a_lifecycle_have_names_of_their_own() -> None:
     s3.put_bucket_lifecycle_configuration(
         Bucket="our-leases", LifecycleConfiguration={"Rules": [rule, {**rule, "ID": "b"}]}
     )
+
+
+@pytest.mark.usefixtures("put")
+def test_tags_keep_the_spaces_around_them() -> None:
+    s3 = boto3.client("s3", region_name="us-east-1")
+    told = [{"Key": "note", "Value": "demo "}, {"Key": "other", "Value": " a & b"}]
+    s3.put_bucket_tagging(Bucket="our-leases", Tagging={"TagSet": told})
+    assert s3.get_bucket_tagging(Bucket="our-leases")["TagSet"] == told

@@ -39,6 +39,17 @@ def complete(original: Callable[..., Any]) -> Callable[..., Any]:
     return respond
 
 
+def exact(original: Callable[[Any], dict[str, str]]) -> Callable[[Any], dict[str, str]]:
+    """PutBucketTagging: takes tags as they are (moto: without the spaces around them)."""
+
+    @functools.wraps(original)
+    def read(response: Any) -> dict[str, str]:
+        original(response)  # refuses what S3 refuses
+        return {tag["Key"]: tag["Value"] for tag in tags_in(response.body)}
+
+    return read
+
+
 def tags_in(body: Any) -> list[dict[str, str]]:
     return [{"Key": unescape(found[1]), "Value": unescape(found[2])} for found in _TAG.finditer(_text(body))]
 
@@ -48,4 +59,7 @@ def _text(body: Any) -> str:
 
 
 def patches() -> list[tuple[Any, str, Any]]:
-    return [(S3Response, "_bucket_response_put", complete(S3Response._bucket_response_put))]
+    return [
+        (S3Response, "_bucket_response_put", complete(S3Response._bucket_response_put)),
+        (S3Response, "_bucket_tagging_from_body", exact(S3Response._bucket_tagging_from_body)),
+    ]
