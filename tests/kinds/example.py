@@ -43,6 +43,8 @@ class Example:
     """Properties of which what `prepare` makes has room for nothing but what is said here."""
     rest: float = 0
     """Seconds for which AWS takes no further change of one."""
+    hidden: float = 0
+    """Seconds for which AWS shows nobody a new one, and takes a second one that is the same."""
     allow: Mapping[str, int] = field(default_factory=dict)
     """What changing it, and destroying it, needs to be allowed."""
     uncalled: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.sandbox.strict.clock import Timing
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import Spec, by_hand, demo, spec_folder
 from tests.kinds.example import Example
@@ -93,6 +94,7 @@ EXAMPLE = Example(
     },
     beside={"certificate": {"private_key": {"file": "certificates/2.key"}}},
     said=frozenset({"zone"}),
+    hidden=Timing.certificate_visible,
     prepare=zones,
     uncalled={
         "route53:ListHostedZonesByName": "zones that are named by name: https.yaml",

@@ -145,6 +145,7 @@ def test_a_run_that_is_cut_short_is_finished_by_the_next(kind: str) -> None:
             good = _end_of(world, way)
             for moment in moments:
                 world.go_back(moment)
+                world.clock.advance(example_of(kind).hidden)
                 wrong += _finished(world, way, good, f"{name}, killed {moment.words}")
             for number in range(1 + len(kind) % EVERY, writes + 1, EVERY):
                 world.go_back(start)
@@ -152,6 +153,7 @@ def test_a_run_that_is_cut_short_is_finished_by_the_next(kind: str) -> None:
                 # what ends a run before its first step or after its last is raised
                 with spoilt(world, lost), suppress(AwsError):
                     world.apply(way.target, **way.run_options)
+                world.clock.advance(example_of(kind).hidden)
                 wrong += _finished(world, way, good, f"{name}, reply to {lost.lost} lost")
     assert not wrong, "\n\n".join(wrong)
 
