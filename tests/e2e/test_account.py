@@ -16,7 +16,10 @@ from alb_reconcile.verification.load import Answer
 from alb_reconcile.verification.matching import Request
 from tests.account import measurements
 from tests.account.__main__ import main
-from tests.account.place import ACCOUNT, REGION, TAG, Untrue
+from tests.account.bench import Bench
+from tests.account.measurements.resources import until_shown
+from tests.account.place import ACCOUNT, REGION, TAG, Place, Untrue
+from tests.account.place import Tool as AccountTool
 from tests.account.service import judge
 from tests.forked import run_forked
 from tests.processes import GUARD, until
@@ -83,6 +86,17 @@ def test_questions_have_answers(account: Account, capsys: pytest.CaptureFixture[
     assert account.census() == before
     assert main(["measure", "--sandbox", "--yes", "overlapping"]) == 2
     assert "no measurement overlapping;" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("named")
+def test_a_new_certificate_is_shown_before_it_is_deleted(account: Account, tmp_path: Path) -> None:
+    before = account.census()
+    place = Place.named(os.environ, sandbox=True)
+    bench, acm = Bench(AccountTool(place, tmp_path, quietly), "certificates", {}), place.client("acm")
+    arn = acm.request_certificate(DomainName="new.example.com", ValidationMethod="DNS")["CertificateArn"]
+    until_shown(bench, acm, arn)
+    acm.delete_certificate(CertificateArn=arn)
+    assert account.census() == before
 
 
 def answered(*what: tuple[int, str]) -> list[Answer]:

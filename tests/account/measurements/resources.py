@@ -142,6 +142,7 @@ def token_of_a_deleted_certificate(bench: Bench) -> str:
         return str(made["CertificateArn"])
 
     first = request()
+    until_shown(bench, acm, first)
     acm.delete_certificate(CertificateArn=first)
     if request() != first:
         return "another one at once"
@@ -227,6 +228,8 @@ def default_certificate_in_the_list(bench: Bench) -> str:
         acm.import_certificate(**_self_signed(f"{name}.example.com"), Tags=bench.tags)["CertificateArn"]
         for name in "ab"
     )
+    for arn in (first, second):
+        until_shown(bench, acm, arn)
     listener = bench.elb.create_listener(
         LoadBalancerArn=bench.id("load_balancer.public"), Protocol="HTTPS", Port=8443, Certificates=[{"CertificateArn": first}],
         SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06", Tags=bench.tags,
@@ -245,6 +248,11 @@ def default_certificate_in_the_list(bench: Bench) -> str:
     names = {first: "the default one", second: "the added one"}
     rows = [f"{names[item['CertificateArn']]} (IsDefault: {item.get('IsDefault')})" for item in shown]
     return f"{', '.join(rows)}; another one added: {added}; the default one added: {twice}"
+
+
+def until_shown(bench: Bench, acm: Any, arn: str) -> None:
+    """Until ACM shows a new certificate. DescribeCertificate: "there is a delay of several seconds before you can retrieve"."""
+    bench.until(lambda: answer(lambda: acm.describe_certificate(CertificateArn=arn)) == "accepted", patience=60)
 
 
 def _self_signed(name: str) -> dict[str, bytes]:
