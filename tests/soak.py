@@ -127,6 +127,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         "test": report.nodeid, "outcome": report.outcome, "seed": seed, "seeded": told["seeded"],
         "seconds": round(report.duration, 1), "tried": told["tried"],
     }  # fmt: skip
+    if report.failed:  # which pytest itself shows at the end, if it comes to that
+        line["why"] = report.longreprtext
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
 
