@@ -53,10 +53,10 @@ class Stage:
         file.write_text(yaml.safe_dump(spec, sort_keys=False))
         return str(file)
 
-    def apply(self, spec: Spec, *, expect: int = 0) -> str:
+    def apply(self, spec: Spec, *options: str, expect: int = 0) -> str:
         """Run `apply` to its end, which has to be that one. Returns what it said."""
         self._current.pop(spec["stack"], None)
-        with self.tool.forked("apply", "--yes", self.write(spec)) as process:
+        with self.tool.forked("apply", "--yes", *options, self.write(spec)) as process:
             output, _ = process.communicate(timeout=LONGEST)
         assert process.returncode == expect, output
         assert "Traceback" not in output

@@ -16,7 +16,7 @@ def test_a_private_stack_is_rolled(hasty: Stage) -> None:
     with hasty.under_load(private(version="first"), requests=10_000 if SOAK else 400, around=80) as proof:
         hasty.apply(private(version="second"))
         if SOAK:
-            hasty.apply(private(version="second", addresses="other"))
+            hasty.apply(private(version="second", addresses="other"), "--allow", "delete-elastic-ip=2")
             hasty.apply(private(version="first", addresses="other"))
             hasty.apply(private(version="second", addresses="other"))
     proof.holds(least=2)

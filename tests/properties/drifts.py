@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, ReconcileError
-from tests.harness import READS, by_hand
+from alb_reconcile.sync.health import find_ill
+from tests.harness import READS, by_hand, load
 from tests.properties import drifts_examples as examples
 from tests.properties import drifts_network as network
 from tests.properties import drifts_service as service
@@ -171,7 +172,8 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
     assert not wrong, f"called {wrong}"
     # where what waits for a person keeps requests out, the round fails for that alone, and says what is so
     rest = scene.account.plan(scene.spec)
-    shut = unserved(rest.live) if ending.selection.left and ending.error is None else []
+    nobody, _ = find_ill(rest.live, load(scene.spec).desired)
+    shut = [*unserved(rest.live), *nobody] if ending.selection.left and ending.error is None else []
     assert not ending.is_failed or ending.problems, _failures(ending)
     assert not _failures(ending), _failures(ending)
     assert set(ending.problems) <= set(shut), (ending.problems, shut)

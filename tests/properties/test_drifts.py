@@ -76,3 +76,11 @@ def test_nothing_is_made_ready_for_what_waits() -> None:
     with scene("secure") as made:
         stage = Stage(made)
         assert not (problem := judge(stage, Drift("secure", stage.named(*deeds), 30)).problem), problem
+
+
+def test_nobody_is_served_while_stopped_instances_wait_for_a_person() -> None:
+    """Found: the round fails for it, which the check of a round's failures took for a mistake."""
+    with scene("full") as made:
+        stage = Stage(made)
+        deeds = ("instance.web-1 stopped", "instance.web-2 stopped")
+        assert not (problem := judge(stage, Drift("full", stage.named(*deeds), 0)).problem), problem
