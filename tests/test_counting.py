@@ -35,6 +35,10 @@ def test_the_history_adds_up() -> None:
     record = made(command="destroy", result="interrupted", steps=stopped)
     assert done_counts(record) == ["2 deleted"]
     assert "2 deleted, 1 failed, 3 not done, " in history_text(History((record,), 0), Style(colored=False))
+    half = made(
+        result="interrupted", steps=(first, replace(second, how="skipped"), replace(TWICE[0], how="interrupted"))
+    )
+    assert "1 begun, 1 not done, " in history_text(History((half,), 0), Style(colored=False)), "as apply has said it"
     left = made(result="left", steps=tuple(replace(step, how="withheld") for step in (*REPLACED, *CHANGED)))
     lines = history_text(History((left,), 0), Style(colored=False)).splitlines()[1:]
     assert [line.split(" not corrected")[0].strip() for line in lines[1:]] == [

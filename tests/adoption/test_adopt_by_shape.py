@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper, by_address, keeper, our_tags
@@ -109,6 +111,20 @@ def test_other_user_data_is_told_and_costs_no_replacement() -> None:
         assert found.preview.plan is not None
         assert found.preview.plan.count()["replace"] == 0
         assert tags.USER_DATA not in our_tags(world)[ids["instance.web-1"]]
+
+
+def test_the_first_replacement_says_that_what_is_installed_goes() -> None:
+    """Found: nothing between adoption and the first roll said so."""
+    words = "launched by hand: what was installed on it goes with its root volume"
+    with keeper() as (world, keep):
+        _made_nameless(world, keep, _spec("maker"))
+        keep.adopt(_spec())
+        world.converge(_spec())
+        for version, is_told in (("one", True), ("two", False)):
+            spec = _spec()
+            spec["instances"]["web"]["user_data"] = f"#!/bin/sh\nexec {version}\n"
+            assert (words in render_plan(world.plan(spec), Style(colored=False))) == is_told
+            world.converge(spec)
 
 
 def test_a_copy_of_an_adopted_instance_isnt_the_stacks() -> None:

@@ -1,5 +1,7 @@
 """What is said of a run that didn't end well."""
 
+from dataclasses import replace
+
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.cli.render.progress import render_outcomes
 from alb_reconcile.engine.apply import Outcome
@@ -32,7 +34,7 @@ def test_whatever_wasnt_done_is_listed_once() -> None:
         "1 of 7 done, 1 failed, 5 not done.",
         "  security_group.main: AWS said no",
         "    not done because of it: listener.main",
-        "  interrupted: vpc.main, internet_gateway.main, route_table.main, subnet.main",
+        "  not done: vpc.main, internet_gateway.main, route_table.main, subnet.main",
         "Nothing is rolled back; run the same command again to continue.",
     ]
 
@@ -67,10 +69,16 @@ def test_what_an_interrupted_run_had_begun_may_be_there() -> None:
         later,
     ]
     assert render_outcomes(begun).splitlines()[1:3] == [
-        "  interrupted: instance.web-1, rule.main",
+        "  not done: instance.web-1, rule.main",
         "  begun and not finished, so look at them with status: instance.web-1",
     ]
     assert "begun" not in render_outcomes([later])
+
+
+def test_what_would_go_along_is_named_where_it_is_counted() -> None:
+    balancer = replace(step("load_balancer"), action="delete", also_deletes=(Address("listener", "main"),))
+    lines = render_outcomes([Outcome(balancer, "interrupted")]).splitlines()
+    assert lines[:2] == ["0 of 2 done, 0 failed, 2 not done.", "  not done: load_balancer.main, listener.main"]
 
 
 def test_a_second_run_of_a_bad_version_is_told_the_same() -> None:

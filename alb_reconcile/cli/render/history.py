@@ -107,10 +107,12 @@ def done_counts(record: Record) -> list[str]:
 def _counts(record: Record) -> Iterator[str]:
     words: Counter[str] = Counter()
     for steps in by_resource(record.steps):
-        word = next((_ENDS[how] for how in _ENDS if how in {step.how for step in steps}), "")
+        hows = {step.how for step in steps}
+        word = next((_ENDS[how] for how in _ENDS if how in hows), "")
+        word = "begun" if word == "not done" and "done" in hows else word
         words[word] += 1
         words["not done" if word == "failed" else word] += sum(len(step.also_deletes) for step in steps)
-    yield from (f"{words[word]} {word}" for word in dict.fromkeys(_ENDS.values()) if words[word])
+    yield from (f"{words[word]} {word}" for word in ("failed", "left", "begun", "not done") if words[word])
 
 
 def _details(record: Record) -> Iterator[str]:

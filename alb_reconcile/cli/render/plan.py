@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from alb_reconcile.cli.render.style import Style, show_seconds
-from alb_reconcile.engine.plan.decide import forcing
+from alb_reconcile.engine.plan.decide import DUPLICATE, forcing
 from alb_reconcile.kinds.shown import id_and_name, short_id, show_change, show_member
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Change, field_names
@@ -141,7 +141,9 @@ def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
     if step.action == "create":
         return f"{name} is created: {getattr(step.state, 'instance_type', None) or 'an instance'}, in {behind}"
     if step.action == "delete":
-        return f"{name} ({short_id(step.id or '')}) is deleted, and leaves {behind}"
+        old, stays = short_id(step.id or ""), plan.ids.get(step.address) if step.reason == DUPLICATE else None
+        who = f"{name} is there twice: {short_id(stays)} stays, and {old}" if stays else f"{name} ({old})"
+        return f"{who} is deleted, and leaves {behind}"
     forces = forces_replacement(step)
     changes = [change for change in step.changes if change.path in forces]
     if len(changes) == 1 and changes[0].path in ("instance_type", "image_id"):

@@ -31,7 +31,6 @@ _HOW_TO_GO_ON: Final = "Nothing is rolled back; run the same command again to co
 _HOW_TO_MEND: Final = "Nothing is rolled back. If the new version is at fault, correct the spec or put the old version back; then apply it."
 TWICE: Final = "there twice, old and new, and both cost"
 COSTLY: Final = ("instance", "load_balancer", "nat_gateway")
-ENDINGS: Final = ("done", "failed", "skipped", "interrupted")
 
 
 class _Running(NamedTuple):
@@ -263,7 +262,8 @@ def render_outcomes(outcomes: Iterable[Outcome], next_step: str = "") -> str:
     causes = {item.step.key for item in failed}
     stopped = [item for item in ended if item.how == "interrupted" or (item.cause and item.cause.key not in causes)]
     if stopped:
-        lines.append(f"  interrupted: {', '.join(dict.fromkeys(str(item.step.address) for item in stopped))}")
+        names = [str(name) for item in stopped for name in (item.step.address, *item.step.also_deletes)]
+        lines.append(f"  not done: {', '.join(dict.fromkeys(names))}")
     if begun := [str(item.step.address) for item in stopped if item.error]:
         lines.append(f"  begun and not finished, so look at them with status: {', '.join(dict.fromkeys(begun))}")
     made = [step for step in steps if step.action == "replace" and hows[step.key] == "done"]

@@ -286,14 +286,13 @@ def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Disco
 
 
 def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: Decisions) -> None:
-    stays = {item.found.id for item in result.desired.values() if item.found and not item.forces}
+    decided = {
+        item.found.id for item in result.desired.values() if item.found
+    }  # who is replaced goes with its replacement
     owned = {item.id: item for item in result.live}
     for item in result.live:
-        if item.id in stays or item.is_leaving:
+        if item.id in decided or item.is_leaving:
             continue
-        wanted = result.desired.get(item.address)
-        if wanted and wanted.found and wanted.found.id == item.id:
-            continue  # replaced: the planner pairs it with what comes in its place
         reason = _why_it_goes(stack, item, desired, result, owned)
         if reason:
             result.to_delete[item.id] = (item, reason)

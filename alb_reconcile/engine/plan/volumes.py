@@ -6,6 +6,7 @@ from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.kinds._volumes import by_name, persistent
 from alb_reconcile.kinds.instance import Instance, LaunchedWith
+from alb_reconcile.model import tags
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import each_of
 
@@ -60,19 +61,17 @@ def tell_volumes(graph: Graph) -> None:
             named = by_name(step.state.data_volumes).items()
             empty = [name for name, disk in named if not (disk.get("persistent") or disk.get("snapshot_id"))]
             if empty and step.action == "replace":
-                graph.say(
-                    step.key,
-                    effects=f"starts with empty data volumes ({', '.join(empty)}); to keep what is on them, first apply persistent: true of each, which needs "
-                    "rollout: {max_surge: 0, max_unavailable: 1}",
-                )
+                text = f"starts with empty data volumes ({', '.join(empty)}); to keep what is on them, first apply persistent: true of each"
+                graph.say(step.key, effects=f"{text}, which needs rollout: {{max_surge: 0, max_unavailable: 1}}")
             for name in persistent(step.state.data_volumes):
                 if kept := graph.discovery.kept.get((step.address, name)):
                     handed.add(kept[0])
-                    graph.say(
-                        step.key,
-                        effects=f"gets {kept[0]} ({name}), which outlives its instance, when nothing else has it",
-                    )
+                    text = f"gets {kept[0]} ({name}), which outlives its instance, when nothing else has it"
+                    graph.say(step.key, effects=text)
     for step in graph.of_kind("instance", "delete"):
         if step.observed and isinstance(held := step.observed.details, LaunchedWith):
             for text in held.volumes.fates(handed):
                 graph.say(step.key, effects=text)
+            own = held.volumes.ids.get(held.volumes.root)
+            if step.part_of and step.observed.tags.get(tags.ADOPTED) == step.id and own not in held.volumes.stays:
+                graph.say(step.key, effects="launched by hand: what was installed on it goes with its root volume")

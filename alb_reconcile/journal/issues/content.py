@@ -71,9 +71,6 @@ class Actors:
     """Whether it is of no use to ask again."""
 
 
-NOBODY: Final = Actors({})
-
-
 def marker_of(record: Record) -> Marker | Literal["closed"] | None:
     """What the issue is to say after a run: nothing any more, or what the marker stands for. None: the run says nothing of it."""
     if record.is_gone:

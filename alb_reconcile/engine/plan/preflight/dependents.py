@@ -20,9 +20,8 @@ def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
     doubles = {found.id: found for found, reason in decisions.to_delete.values() if reason == DUPLICATE}
     if not doubles:
         return []
-    replaced = {item.found.id for item in decisions.desired.values() if item.found and item.forces}
-    goes = decisions.to_delete.keys() | replaced
-    stays = [item for item in decisions.live if item.id not in goes and not item.is_leaving]
+    going = _going(decisions)
+    stays = [item for item in decisions.live if item.id not in going and not item.is_leaving]
     return [
         f"{doubles[text].address} exists twice, and {item.address} still uses {text}, which would go; take it out there by hand, or "
         f"delete {_kept(decisions, doubles[text].address)}, which would stay, if nothing uses it"
@@ -103,8 +102,8 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
 
 def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
     """What would go while a property that isn't managed keeps it."""
-    doubles = {known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE}  # told by themselves
-    going = {known: address for known, address in _going(decisions).items() if known not in doubles}
+    doubles = {known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE}
+    going = _going(decisions)
     return [
         f"{going[known]}: {known} can't be deleted, since {address} keeps it: the spec doesn't manage its {name}; declare "
         "that, or take it out by hand"
@@ -112,7 +111,9 @@ def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
         if item.found and not item.forces
         for name in sorted(item.found.state.holds)
         if getattr(item.state, name) is None
-        for known in sorted(going.keys() & set(named_ids(getattr(item.found.state, name))))
+        for known in sorted(
+            (going.keys() - doubles) & set(named_ids(getattr(item.found.state, name)))
+        )  # those tell of themselves
     ]
 
 
