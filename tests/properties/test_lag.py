@@ -84,7 +84,7 @@ def test_a_kill_and_lag_need_three_more_runs_at_most(name: str, lag: int, part: 
     """
     tried, resumed, wrong = failures_of(name, PARTS, part, lag=lag, tries=3)
     assert not wrong, "\n\n".join(wrong)
-    assert tried
+    assert tried or (SOAK and part > TRIED[60]), "there are fewer moments than parts"
     assert resumed >= 0.5 * tried or tried < 3, "the kills left something to do"
 
 
