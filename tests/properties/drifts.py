@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from alb_reconcile.engine.unserved import unserved
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import AwsError, ReconcileError
+from alb_reconcile.model.errors import AwsError, ReconcileError, RefusedError
 from alb_reconcile.sync.health import find_ill
 from tests.harness import READS, by_hand, load
 from tests.properties import drifts_examples as examples
@@ -39,6 +39,7 @@ REFUSALS = (
 AGES = (0, 30, 1200)
 """Seconds between what is done and the run: things may still be on their way, or gone for long."""
 CORRECT_ALL = {"sync": {"correct": ["create", "update", "replace", "delete"]}}
+TO_ADOPT = "and no stack owns it; alb-reconcile adopt"
 TAKES_AWAY = ("terminate_", "stop_", "start_", "deregister_", "detach_")
 LOOSENS = frozenset({"delete_route", "detach_role_policy", "delete_role_policy"})
 """A route is a part of its table, as a rule is of its security group: to take a stray one out changes the table. So are policies of
@@ -127,7 +128,15 @@ def judge(stage: Stage, drift: Drift) -> Verdict:
     scene, is_found = stage.scene, False
     try:
         disturbed = scene.account.moment()
-        plan = scene.account.plan(scene.spec)
+        try:
+            plan = scene.account.plan(scene.spec)
+        except RefusedError as error:  # somebody's group stands where ours is gone: it may be ours, without its tags
+            if TO_ADOPT not in str(error):
+                raise
+            ending = scene.account.sync(scene.spec)
+            assert not (wrong := _taken_away(scene)), f"called {wrong}"
+            assert any(TO_ADOPT in why for why in ending.selection.withheld.values()), ending.selection.withheld
+            return Verdict(tuple(done), is_found=True)
         check_found(plan, done)
         is_found = True
         if not _remembers(scene):
@@ -159,16 +168,8 @@ def check_found(plan: Plan, done: list[Deed]) -> None:
 
 def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
     """What is made and changed is corrected, nothing is taken away, and all of the rest is told as drift."""
-    # nothing drains where the instance is gone already, and its registration is made anew
-    calls = [
-        name
-        for name, params in scene.account.log
-        if not name.startswith(READS) and not (name == "deregister_targets" and _is_gone(scene, params))
-    ]
-    wrong = [
-        name for name in calls
-        if name.startswith(TAKES_AWAY) or (name.startswith("delete_") and name not in LOOSENS)
-    ]  # fmt: skip
+    calls = _changes(scene)
+    wrong = _taken_away(scene)
     assert not wrong, f"called {wrong}"
     # where what waits for a person keeps requests out, the round fails for that alone, and says what is so
     rest = scene.account.plan(scene.spec)
@@ -186,6 +187,22 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
     if plan.steps and all(step.action in ("create", "update") for step in plan.steps):
         small = [step.key for step in plan.steps if step.address.kind == "instance" and step.action == "update"]
         assert rest.is_empty or small, left
+
+
+def _changes(scene: Scene) -> list[str]:
+    """The calls that change something. Nothing drains where the instance is gone already, and its registration is made anew."""
+    return [
+        name
+        for name, params in scene.account.log
+        if not name.startswith(READS) and not (name == "deregister_targets" and _is_gone(scene, params))
+    ]
+
+
+def _taken_away(scene: Scene) -> list[str]:
+    return [
+        name for name in _changes(scene)
+        if name.startswith(TAKES_AWAY) or (name.startswith("delete_") and name not in LOOSENS)
+    ]  # fmt: skip
 
 
 def _remembers(scene: Scene) -> bool:

@@ -84,3 +84,12 @@ def test_nobody_is_served_while_stopped_instances_wait_for_a_person() -> None:
         stage = Stage(made)
         deeds = ("instance.web-1 stopped", "instance.web-2 stopped")
         assert not (problem := judge(stage, Drift("full", stage.named(*deeds), 0)).problem), problem
+
+
+def test_somebodys_security_group_in_the_place_of_ours_is_left_to_a_person() -> None:
+    """Found: it looks like ours without its tags, so that the plan is refused, which was taken for a mistake."""
+    with scene("foreign") as made:
+        stage = Stage(made)
+        deeds = ("load_balancer.internal in another security group", "security_group.load-balancer deleted")
+        verdict = judge(stage, Drift("foreign", stage.named(*deeds), 0))
+        assert (verdict.is_found, verdict.problem) == (True, "")
