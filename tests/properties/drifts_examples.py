@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Protected
+from alb_reconcile.model.resource import field_names
 from tests.kinds import behind
 from tests.kinds.example import example_of, path_in_spec, path_of, place_of, put
 from tests.properties.examples import loads
@@ -58,9 +59,12 @@ def _is_managed(state: Any, path: str) -> bool:
 def removals(scene: Scene) -> Iterator[Deed]:
     """What nothing needs, deleted as its kind does that."""
     for item in scene.found:
-        if item.address in scene.desired:
+        if wish := scene.desired.get(item.address):
             act = partial(behind.delete, scene.account, scene.spec, str(item.address))
-            yield Deed(f"{item.address} is deleted", act, _shown_at(item))
+            # of rules of which the spec declares none, there is nothing to miss
+            names = [name for name in field_names(type(wish.state)) if name != wish.state.parent]
+            is_missed = any(getattr(wish.state, name) for name in names)
+            yield Deed(f"{item.address} is deleted", act, _shown_at(item) if is_missed else ())
 
 
 def _shown_at(item: Observed) -> tuple[str, ...]:

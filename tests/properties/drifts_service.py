@@ -49,7 +49,8 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
             group = scene.ec2("create_security_group", GroupName=f"by-hand-{item.id}", Description="x", VpcId=scene.vpc)
             return scene.ec2("modify_instance_attribute", InstanceId=item.id, Groups=[group["GroupId"]])
 
-        yield Deed(f"{address} in another security group", regroup, (address,))
+        is_managed = state.security_groups is not None
+        yield Deed(f"{address} in another security group", regroup, (address,) if is_managed else ())
 
         def retype(item: Observed = item) -> object:
             scene.ec2("stop_instances", InstanceIds=[item.id])

@@ -93,3 +93,26 @@ def test_somebodys_security_group_in_the_place_of_ours_is_left_to_a_person() -> 
         deeds = ("load_balancer.internal in another security group", "security_group.load-balancer deleted")
         verdict = judge(stage, Drift("foreign", stage.named(*deeds), 0))
         assert (verdict.is_found, verdict.problem) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("shape", "deed"),
+    [
+        ("wide", "security_group_rules.spare is deleted"),
+        ("elastic_ip_association", "instance.web-1 in another security group"),
+    ],
+)
+def test_what_the_spec_says_nothing_of_is_nothing_to_find(shape: str, deed: str) -> None:
+    with scene(shape) as made:
+        stage = Stage(made)
+        assert not (problem := judge(stage, Drift(shape, stage.named(deed), 0)).problem), problem
+
+
+def test_what_is_deleted_is_there_again_after_a_reset() -> None:
+    """Found: buckets weren't, so that what was tried after that was tried without one."""
+    with scene("log_bucket") as made:
+        stage = Stage(made)
+        assert stage.disturb(Drift("log_bucket", stage.named("log_bucket.logs is deleted"), 0))
+        assert not made.account.plan(made.spec).is_empty
+        made.reset()
+        assert made.account.plan(made.spec).is_empty

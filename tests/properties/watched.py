@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 import os
@@ -14,21 +13,18 @@ from dataclasses import dataclass
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from moto.acm.models import acm_backends
-from moto.iam.models import iam_backends
-from moto.route53.models import route53_backends
-
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import field_names
-from alb_reconcile.sandbox.strict import StrictAws, VirtualClock, acm
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.health import balancer_of
 from alb_reconcile.sandbox.strict.history import Copy, put_in_place
 from alb_reconcile.sandbox.strict.world import World as Account
 from tests import direct
 from tests.harness import CATALOGUE, FAKE_ENVIRONMENT, READS, REGION, Spec, World, load
+from tests.properties import backends
 from tests.properties.reach import dark_subnets, reaches, ways_out
 from tests.properties.strategies import FOREIGN
 
@@ -60,10 +56,8 @@ class Moment:
     words: str
     time: float
     backends: Copy
-    identities: dict[str, Any]
-    certificates: dict[str, Any]
-    records: dict[str, list[Any]]
-    """Of each hosted zone."""
+    others: dict[str, dict[str, Any]]
+    """By service: roles, certificates, buckets and records."""
     past: dict[Account, Any]
     """What reads that lag may still see."""
     lows: dict[str, Low]
@@ -144,10 +138,8 @@ class WatchedWorld(World):
     def moment(self, words: str = "") -> Moment:
         """The account as it is now."""
         past = dict(self.strict._history._past)
-        return Moment(
-            words, self.clock.now(), Copy(self.account), _identities(), acm.copied(ACCOUNT, REGION), _records(), past,
-            dict(self.lows),
-        )  # fmt: skip
+        others = backends.copied(ACCOUNT, REGION)
+        return Moment(words, self.clock.now(), Copy(self.account), others, past, dict(self.lows))
 
     def _keep(self, words: str) -> None:
         assert self._moments is not None
@@ -169,13 +161,7 @@ class WatchedWorld(World):
     def go_back(self, moment: Moment) -> None:
         """Let the account be what it was then, as often as needed."""
         put_in_place(self.account, *moment.backends.make())
-        iam, certificates = vars(iam_backends[ACCOUNT]["aws"]), vars(acm_backends[ACCOUNT][REGION])
-        iam.update(moment.identities)
-        iam.update(_identities())
-        certificates.update(moment.certificates)
-        certificates.update(acm.copied(ACCOUNT, REGION))
-        for zone, records in moment.records.items():
-            vars(_zones()[zone]).update(rrsets=list(records), strict_served=None, busy_until=0.0)
+        backends.put_back(ACCOUNT, REGION, moment.others)
         self.strict._history._past = dict(moment.past)
         self.clock._now = moment.time
         self._seen = None
@@ -286,31 +272,12 @@ class WatchedWorld(World):
         return found
 
 
-def _identities() -> dict[str, Any]:
-    """IAM's roles and instance profiles as they are now, with their tags; AWS's own policies stay where they are."""
-    iam = iam_backends[ACCOUNT]["aws"]
-    if not (iam.roles or iam.instance_profiles):
-        return {"roles": {}, "instance_profiles": {}}
-    memo: dict[int, Any] = {id(item): item for item in (iam, *iam.managed_policies.values())}
-    names = ("roles", "instance_profiles", "inline_policies", "tagger")
-    return {name: copy.deepcopy(getattr(iam, name), memo) for name in names}
-
-
-def _zones() -> dict[str, Any]:
-    found: dict[str, Any] = route53_backends[ACCOUNT]["aws"].zones
-    return found
-
-
-def _records() -> dict[str, list[Any]]:
-    return {name: list(zone.rrsets) for name, zone in _zones().items()}
-
-
 @contextmanager
 def watched(lag: float = 0.0) -> Iterator[WatchedWorld]:
     """A fresh account that is watched."""
     os.environ.update(FAKE_ENVIRONMENT)
     clock = VirtualClock()
-    with StrictAws(clock=clock.now, lag=lag) as strict:
+    with StrictAws(clock=clock.now, lag=lag) as strict, backends.kept():
         yield WatchedWorld(strict, clock)
 
 
