@@ -264,3 +264,28 @@ def test_the_commit_is_read_from_gits_own_files(tmp_path: Path) -> None:
     (tmp_path / "r" / ".git" / "HEAD").write_text("ref: refs/../../secret")
     assert commit_of(str(file)) == ""
     assert json.dumps(commit_of("/dev/null")) == '""'
+
+
+def test_a_commit_with_changes_says_so(tmp_path: Path) -> None:
+    """Found: the way back from a bad version, checked out and applied, was recorded with the bad version's commit."""
+
+    def git(*words: str) -> None:
+        settings = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", tmp_path, *settings, *words], capture_output=True, check=True)
+
+    file, beside, elsewhere = tmp_path / "a" / "demo.yaml", tmp_path / "a" / "web.sh", tmp_path / "b" / "other.yaml"
+    git("init", "-q")
+    for each in (file, beside, elsewhere):
+        each.parent.mkdir(exist_ok=True)
+        each.write_text("one")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    head = commit_of(str(file))
+    (tmp_path / "a" / "saved.plan").write_text("nobody tracks it")
+    elsewhere.write_text("two")
+    assert commit_of(str(file)) == head
+    assert commit_of(str(elsewhere)) == f"{head}-dirty"
+    beside.write_text("two")
+    assert commit_of(str(file)) == f"{head}-dirty"
+    git("commit", "-q", "-a", "-m", "two")
+    assert not commit_of(str(file)).endswith("-dirty")

@@ -20,6 +20,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.resource import Properties, field_names
 from alb_reconcile.model.text import camel
+from alb_reconcile.sync.severity import verbs_of
 
 Command = Literal["plan", "apply", "sync", "destroy"]
 MOST: Final = 6144
@@ -194,7 +195,7 @@ class _Needs:
             action for action in ("create", "update", "replace", "delete")
             if any(self.stack.sync.of(own, action) == "correct" for own in names)
         }  # fmt: skip
-        return {"read", "look"} | ({"create", "delete"} if "replace" in may else set()) | (may - {"replace"})
+        return {"read", "look"} | verbs_of(kind.name, may)
 
     def _says(self, kind: AnyKind, fields: str | None) -> bool:
         """Whether an entry says one of these properties; where none are given, or there is no entry, it makes no difference."""

@@ -1,6 +1,7 @@
-"""The commit that is checked out where a file is: read from Git's own files, without running anything."""
+"""The commit that is checked out where a file is, read from Git's own files, and whether the file's folder is as it has it."""
 
 import re
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -10,18 +11,41 @@ from alb_reconcile.model.files import read_start
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _LONGEST: Final = 4 * 1024 * 1024
 """Bytes of a list of references that are read."""
+_STATUS: Final = (
+    "git", "--no-optional-locks", "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no", ".",
+)  # fmt: skip
+_PATIENCE: Final = 5.0
+"""Seconds for `git status`."""
+DIRTY: Final = "-dirty"
 
 
 def commit_of(file: str) -> str:
-    """The commit's name; empty where there is none, or it can't be read."""
+    """The commit's name, with -dirty behind it, as `git describe --dirty` has it, where a tracked file in the file's folder was changed
+    since; empty where there is none, or it can't be read."""
     if "://" in file:  # it isn't on this machine
         return ""
     with suppress(OSError, ValueError):
         folder = Path(file).resolve().parent
         for place in (folder, *folder.parents):
             if (place / ".git").exists():
-                return _head(_git_folder(place / ".git"))
+                found = head_of(place)
+                return f"{found}{DIRTY}" if found and _is_dirty(folder) else found
     return ""
+
+
+def head_of(work_tree: Path) -> str:
+    """The commit that is checked out in a work tree; empty where there is none. Raises OSError, ValueError."""
+    return _head(_git_folder(work_tree / ".git"))
+
+
+def _is_dirty(folder: Path) -> bool:
+    """Whether `git status` says so; not where that can't be run."""
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(  # noqa: S603 (no shell, and nothing of the user's in it)
+            _STATUS, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False
+        )
+        return not done.returncode and bool(done.stdout)
+    return False
 
 
 def _git_folder(git: Path) -> Path:

@@ -9,7 +9,7 @@ import yaml
 
 from alb_reconcile.model.errors import SpecError
 from alb_reconcile.spec.document import LOADER, Path
-from alb_reconcile.spec.formatting import build, dumped, meaning
+from alb_reconcile.spec.formatting import build, dumped, escaped, meaning
 
 
 def edited(data: bytes, file: str, changes: Mapping[Path, Any]) -> str:
@@ -46,16 +46,8 @@ def _changed(data: Any, path: Path, value: Any) -> Any:
     if value is None:
         place.pop(path[-1], None)
     else:
-        place[path[-1]] = _escaped(value)
+        place[path[-1]] = escaped(value)
     return found
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _escaped(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_escaped(item) for item in value]
-    return value.replace("${", "$${") if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Ite
     text = head + "".join(line if line.strip() else "\n" for line in dumped(root).splitlines(keepends=True))
     # what a terminal would obey, or nobody would see, is in quotes
     text = "".join(char if char.isprintable() or char == "\n" else f"\\U{ord(char):08x}" for char in text)
-    if _read(text) != _escaped(data):
+    if _read(text) != escaped(data):
         raise AssertionError("a spec was written that reads otherwise")
     return text
 
@@ -56,12 +56,12 @@ def _read(text: str) -> Any:
     return to_plain(root)
 
 
-def _escaped(value: Any) -> Any:
+def escaped(value: Any) -> Any:
     """With what looks like a variable as the text that it is."""
     if isinstance(value, dict):
-        return {key: _escaped(item) for key, item in value.items()}
+        return {key: escaped(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_escaped(item) for item in value]
+        return [escaped(item) for item in value]
     return value.replace("${", "$${") if isinstance(value, str) else value
 
 

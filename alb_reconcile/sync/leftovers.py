@@ -47,8 +47,13 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
     what = f"left by the {first.command} of {when}, which {_ENDED[first.result]}: {', '.join(names[:_MOST])}{more}"
     if first.command == "sync":  # the next round tries again
         return printable(what)
+    spec = Path(first.spec_folder, first.spec_file)
+    if first.command == "destroy":
+        return printable(
+            f"{what}; `alb-reconcile apply {spec}` takes it back, `alb-reconcile destroy {spec}` finishes it"
+        )
     does = "continues it" if first.spec_digest == seen.spec_digest else "finishes or undoes it"
-    return printable(f"{what}; `alb-reconcile {first.command} {Path(first.spec_folder, first.spec_file)}` {does}")
+    return printable(f"{what}; `alb-reconcile apply {spec}` {does}")
 
 
 def describe_unended(folder: Path, seen: Record) -> str:

@@ -1,6 +1,6 @@
 """How grave a step is, which isn't always what its action says."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.plan import Step
@@ -26,6 +26,12 @@ def weigh(step: Step, dead: Collection[str] = ()) -> str:
             "replace" if is_switched or (step.observed and stops(step.changes, type(step.observed.state))) else "update"
         )
     return step.action
+
+
+def verbs_of(kind: str, may: Set[str]) -> Set[str]:
+    """What is done with a kind where its steps may count as these actions."""
+    makes_anew = "replace" in may or (kind == "registration" and "update" in may)  # of an instance that has gone
+    return (may | ({"create", "delete"} if makes_anew else set())) - {"replace"}
 
 
 def _is_leaving(step: Step) -> bool:

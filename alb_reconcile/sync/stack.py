@@ -60,9 +60,9 @@ class Survey:
 
     @property
     def outage(self) -> list[str]:
-        """What serves nobody since somebody deleted or changed what requests came in by, in words."""
+        """What serves nobody since somebody deleted or changed what requests came in by, or began to destroy it, in words."""
         doors = [step for step in self.planned.plan.steps if step.action != "delete" and is_entrance(step)]
-        lost = [step for step in doors if self.selection.causes.get(step.key) == "drift"]
+        lost = [step for step in doors if self.is_ending or self.selection.causes.get(step.key) == "drift"]
         # what is protected from being made is there, without its tags
         made = [step.address for step in lost if step.action == "create" and step.key not in self.planned.protected]
         gone = [f"{item} is missing, so it serves nobody" for item in made if item.kind == "load_balancer"]

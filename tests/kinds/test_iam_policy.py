@@ -15,6 +15,7 @@ import yaml
 from alb_reconcile.api.iam_policy import MOST, length, policy_documents
 from alb_reconcile.cli.main import main
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.sandbox.others import make_others
@@ -105,6 +106,20 @@ def test_its_policies_are_enough(file: Path) -> None:
         result = there.apply(spec, destroy=True, allow={"lift-protection": 1})
         assert {request.action for request in guard.denied} <= LOOKED_FOR
         assert not result.failures
+
+
+def test_a_round_may_take_out_the_target_of_an_instance_that_has_gone() -> None:
+    """Found: the target of an instance that somebody has just terminated is taken out, which the policy of `sync` didn't allow."""
+    with world() as there:
+        spec = demo()
+        there.converge(spec)
+        ids = there.plan(spec).ids
+        guard = Guard(there)
+        guard.documents = policies(spec, "sync")
+        there.client("ec2").terminate_instances(InstanceIds=[ids[Address("instance", "web-2")]])
+        assert not [item for item in there.sync(spec).outcomes if item.how != "done"]
+        assert guard.denied == []
+        assert "deregister_targets" in [name for name, _ in there.log]
 
 
 @pytest.mark.parametrize("file", [*OWN, *TRANSLATED], ids=lambda file: file.stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,13 @@ def test_what_wasnt_done_and_still_differs(
     assert not describe_leftovers(tmp_path, replace(SEEN, account="2"), STEPS), "another account's"
     write_history(made(), tmp_path)
     assert not describe_leftovers(tmp_path, SEEN, STEPS), "a run since then has seen to it"
+
+
+def test_what_a_destroy_has_left_isnt_finished_by_mistake(tmp_path: Path) -> None:
+    """Found: the one command in the mail of each round deleted the rest, and was said to undo it."""
+    write_history(made(command="destroy", result="interrupted", steps=(SKIPPED,)), tmp_path)
+    told = describe_leftovers(tmp_path, SEEN, STEPS)
+    assert re.search("; `alb-reconcile apply .*` takes it back, `alb-reconcile destroy .*` finishes it$", told), told
 
 
 def test_the_first_run_is_told_whatever_looked_at_it_since(tmp_path: Path) -> None:

@@ -333,6 +333,9 @@ def test_a_begun_destroy_isnt_undone_by_apply_changes(hand: Hand, spec: Spec) ->
     ending = hand.world.sync(spec, apply_changes=True)
     assert writes(hand) == []
     assert set(ending.selection.withheld.values()) == {"a destroy of the stack was begun: finish it, or run apply"}
+    assert "load_balancer.public is missing, so it serves nobody" in ending.problems, (
+        "an outage, not a change of the spec"
+    )
     hand.world.converge(spec)
     hand.elb.delete_listener(ListenerArn=hand.make(spec) and hand["listener.public/http"])
     assert "listener.public/http" in done(hand.world.sync(spec))

@@ -45,13 +45,10 @@ from alb_reconcile.sync.targets import find_specs
 
 
 @dataclass(frozen=True)
-class ApplyOptions:
+class ChangeOptions:
     specs: tuple[str, ...]
     yes: bool
     plan: str | None
-    timeout: int
-    no_wait: bool
-    verify: bool
     lock_timeout: int
     allow: Mapping[str, int]
     policy: str | None
@@ -59,6 +56,13 @@ class ApplyOptions:
     record: RecordOptions
     loading: LoadingOptions
     connection: ConnectionOptions
+
+
+@dataclass(frozen=True)
+class ApplyOptions(ChangeOptions):
+    timeout: int
+    no_wait: bool
+    verify: bool
 
 
 def apply(options: ApplyOptions) -> ExitCode:
@@ -134,18 +138,8 @@ def _close(made: Plan, applied: Applied, recorder: Recorder) -> None:
 
 
 @dataclass(frozen=True)
-class DestroyOptions:
-    specs: tuple[str, ...]
+class DestroyOptions(ChangeOptions):
     named: StackOptions
-    yes: bool
-    plan: str | None
-    lock_timeout: int
-    allow: Mapping[str, int]
-    policy: str | None
-    output: Output
-    record: RecordOptions
-    loading: LoadingOptions
-    connection: ConnectionOptions
 
 
 def destroy(options: DestroyOptions) -> ExitCode:

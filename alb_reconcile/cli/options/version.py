@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
 from alb_reconcile.cli.render.console import emit
+from alb_reconcile.journal.revision import head_of
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.model.version import __version__
 
@@ -31,19 +33,6 @@ def built_from() -> str:
 
 def checked_out(folder: Path) -> str:
     """The commit of a checkout, as Git's own files say it; nothing where they don't."""
-    git = folder / ".git"
-    try:
-        if git.is_file():  # a worktree: where its own HEAD is, and where the branches are
-            git = folder / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
-        head = (git / "HEAD").read_text(encoding="utf-8").strip()
-        shared = git / "commondir"
-        place = git / shared.read_text(encoding="utf-8").strip() if shared.is_file() else git
-        if not head.startswith("ref: "):
-            return head[:12]
-        ref = head.removeprefix("ref: ")
-        if (place / ref).is_file():
-            return (place / ref).read_text(encoding="utf-8").strip()[:12]
-        packed = (place / "packed-refs").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return ""
-    return next((line[:12] for line in packed if line.endswith(f" {ref}")), "")
+    with suppress(OSError, ValueError):
+        return head_of(folder)[:12]
+    return ""

@@ -136,9 +136,8 @@ def _details(record: Record) -> Iterator[str]:
 
 
 def _is_news(step: StepRecord) -> bool:
-    """Whether it made a load balancer that has another DNS name than the one before, whatever the cause."""
-    is_made = step.how == "done" and step.action in ("create", "replace")
-    return is_made and step.address.startswith("load_balancer.") and bool(step.reason)
+    """Whether a load balancer has another DNS name than before, or none any more, whatever the cause."""
+    return step.how == "done" and step.address.startswith("load_balancer.") and bool(step.reason)
 
 
 def _half_done(record: Record) -> dict[str, list[str]]:
