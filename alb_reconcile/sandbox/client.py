@@ -374,10 +374,11 @@ def _locked() -> Iterator[IO[bytes]]:
 
     try:
         folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-        stream = os.fdopen(open_file(folder() / "sandbox.lock", os.O_RDWR | os.O_CREAT), "rb+")
+        stream = _open_lock(folder() / "sandbox.lock")
     except OSError as error:
         raise SandboxError(
-            f"the sandbox's state can't be kept in {folder()}: {error.strerror}; set ALB_RECONCILE_SANDBOX_DIR"
+            f"the sandbox's state can't be kept in {folder()}: {error.strerror}; set ALB_RECONCILE_SANDBOX_DIR to another folder, "
+            "or let its owner open it for you: chmod 755"
         ) from None
     with stream:
         deadline = time.monotonic() + _TIMEOUT
@@ -393,6 +394,13 @@ def _locked() -> Iterator[IO[bytes]]:
                 continue
             break
         yield stream
+
+
+def _open_lock(file: Path) -> IO[bytes]:
+    try:
+        return os.fdopen(open_file(file, os.O_RDWR | os.O_CREAT), "rb+")
+    except PermissionError:  # another user's sandbox, which runs
+        return os.fdopen(open_file(file, os.O_RDONLY), "rb")
 
 
 def now_text() -> str:

@@ -290,7 +290,9 @@ def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None
     instance = launch(fresh)
     until(lambda: fresh.processes()[instance]["restarts"])
     told = fresh.tool.run("sandbox", "status").stdout
-    assert re.search(rf"  {instance} .*restarts \d+, the last after: exit code 3: no such database", told)
+    assert re.search(
+        rf"  {instance} .*restarts \d+, the last after: exit code 3: no such database; see \S+{instance}.log", told
+    )
 
 
 @pytest.mark.parametrize(

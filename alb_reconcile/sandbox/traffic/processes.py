@@ -241,7 +241,9 @@ class Processes:
         if service.kill_at is not None:
             service.note, service.due, service.quick = "", 0.0, 0
         else:
-            self._crashed(service, now, f"{_how(process.returncode)}{self._last_line(service)}")
+            self._crashed(
+                service, now, f"{_how(process.returncode)}{self._last_line(service)}; see {self._log(service)}"
+            )
 
     def _crashed(self, service: _Service, now: float, note: str) -> None:
         service.quick = service.quick + 1 if now - service.started < _QUICK else 0
