@@ -374,33 +374,25 @@ def _locked() -> Iterator[IO[bytes]]:
 
     try:
         folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-        stream = _open_lock(folder() / "sandbox.lock")
+        flags = os.O_RDWR | os.O_CREAT if os.access(folder(), os.W_OK) else os.O_RDONLY  # another user's, which runs
+        stream = os.fdopen(open_file(folder() / "sandbox.lock", flags), "rb")
     except OSError as error:
         raise SandboxError(
-            f"the sandbox's state can't be kept in {folder()}: {error.strerror}; set ALB_RECONCILE_SANDBOX_DIR to another folder, "
-            "or let its owner open it for you: chmod 755"
+            f"the sandbox's state can't be kept in {folder()}: {error.strerror}; set ALB_RECONCILE_SANDBOX_DIR, or let its owner chmod 755 it"
         ) from None
     with stream:
         deadline = time.monotonic() + _TIMEOUT
         while True:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise SandboxError(
                         f"another start or stop of the sandbox has held sandbox.lock in {folder()} for {_TIMEOUT:.0f} s; end it"
                     ) from None
                 time.sleep(_POLL)  # a blocking flock has no time-out
-                continue
-            break
         yield stream
-
-
-def _open_lock(file: Path) -> IO[bytes]:
-    try:
-        return os.fdopen(open_file(file, os.O_RDWR | os.O_CREAT), "rb+")
-    except PermissionError:  # another user's sandbox, which runs
-        return os.fdopen(open_file(file, os.O_RDONLY), "rb")
 
 
 def now_text() -> str:

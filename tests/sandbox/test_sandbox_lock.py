@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.model.files import open_file
 from alb_reconcile.sandbox import client
 
 if TYPE_CHECKING:
@@ -19,14 +17,9 @@ if TYPE_CHECKING:
 def test_another_users_is_held_without_writing_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Found: who may only read the folder of a sandbox that runs couldn't use it."""
 
-    def refuse(file: Path, flags: int) -> int:
-        if flags & os.O_RDWR:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return open_file(file, flags)
-
     monkeypatch.setenv("ALB_RECONCILE_SANDBOX_DIR", str(tmp_path))
-    monkeypatch.setattr(client, "open_file", refuse)
-    with pytest.raises(client.SandboxError, match="let its owner open it for you"), client._locked():
+    monkeypatch.setattr(client.os, "access", lambda place, mode: (place, mode) != (tmp_path, os.W_OK))
+    with pytest.raises(client.SandboxError, match="let its owner chmod 755 it"), client._locked():
         pass
     (tmp_path / "sandbox.lock").touch()
     with client._locked(), (tmp_path / "sandbox.lock").open("rb") as other, pytest.raises(BlockingIOError):
