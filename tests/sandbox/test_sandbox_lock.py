@@ -18,7 +18,7 @@ def test_another_users_is_held_without_writing_to_it(tmp_path: Path, monkeypatch
     """Found: who may only read the folder of a sandbox that runs couldn't use it."""
 
     monkeypatch.setenv("ALB_RECONCILE_SANDBOX_DIR", str(tmp_path))
-    monkeypatch.setattr(client.os, "access", lambda place, mode: (place, mode) != (tmp_path, os.W_OK))
+    monkeypatch.setattr(os, "access", lambda place, mode: (place, mode) != (tmp_path, os.W_OK))
     with pytest.raises(client.SandboxError, match="let its owner chmod 755 it"), client._locked():
         pass
     (tmp_path / "sandbox.lock").touch()
