@@ -186,7 +186,9 @@ class Recorder:
             reason = self.remarks[step.key]
         elif step.reason == DUPLICATE:  # nobody's doing but an earlier run's
             reason = DUPLICATE
-        elif step.action == "delete" and (name := getattr(step.observed and step.observed.details, "dns_name", "")):
+        elif (step.action, how) == ("delete", "done") and (
+            name := getattr(step.observed and step.observed.details, "dns_name", "")
+        ):
             reason = f"its DNS name was {name}"  # nobody can ask for it any more
         return StepRecord(
             key=self._line(step.key),

@@ -16,7 +16,9 @@ import pytest
 
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.main import main
-from alb_reconcile.journal.history import read_history, write_history
+from alb_reconcile.cli.render.history import history_text
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.journal.history import History, read_history, write_history
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.journal.recorder import Recorder, result_of, save_record
@@ -119,6 +121,19 @@ class TestRecorder:
         assert re.fullmatch(r"user_data: sha256:\w{16} → sha256:\w{16}", user_data)
         assert "hunter2" not in record.to_json()
         assert Record.from_json(record.to_json()) == record
+
+    def test_the_dns_name_of_a_load_balancer_that_is_deleted_is_kept(self) -> None:
+        """Found: after a destroy by mistake nobody could ask for it any more, to look for what points at it."""
+        with world() as aws:
+            aws.apply(demo())
+            (balancer,) = aws.client("elbv2").describe_load_balancers()["LoadBalancers"]
+            result = aws.apply(demo(), destroy=True)
+        recorder = Recorder("destroy", "demo", "us-east-1", mask=Mask())
+        recorder.plan, recorder.outcomes = result.plan, result.outcomes
+        record = recorder.close(account="123456789012")
+        text = history_text(History((record,), 0), Style(colored=False))
+        assert f"load_balancer.public (its DNS name was {balancer['DNSName']})" in text
+        assert [step.address for step in record.steps if step.reason] == ["load_balancer.public"]
 
     def test_results_of_errors(self) -> None:
         errors = (
