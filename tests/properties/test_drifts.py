@@ -100,6 +100,7 @@ def test_somebodys_security_group_in_the_place_of_ours_is_left_to_a_person() -> 
     [
         ("wide", "security_group_rules.spare is deleted"),
         ("elastic_ip_association", "instance.web-1 in another security group"),
+        ("registration", "instance.app-1 iam_instance_profile"),
     ],
 )
 def test_what_the_spec_says_nothing_of_is_nothing_to_find(shape: str, deed: str) -> None:
