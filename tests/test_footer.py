@@ -10,7 +10,7 @@ import pytest
 
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.footer import Footer, Row
-from alb_reconcile.cli.render.progress import Progress, render_closing
+from alb_reconcile.cli.render.progress import Progress, _readiness, render_closing
 from alb_reconcile.cli.render.style import CODES, Style, show_seconds
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.engine.stack import Awaited
@@ -117,6 +117,18 @@ def test_an_estimate_that_is_past_is_said_to_be(plan: Plan) -> None:
         progress(Event("done", step))
     progress.began -= most
     assert progress.summary().endswith(f"longer than the estimated {show_seconds(most)}")
+
+
+def test_what_is_done_soon_has_no_estimate_to_exceed(plan: Plan) -> None:
+    progress = Progress(PLAIN, replace(plan, steps=plan.steps[:1], takes=(1, 2), seconds=0))
+    progress.began -= 60
+    assert "estimated" not in progress.summary()
+
+
+def test_nobody_is_told_that_targets_are_ill_before_they_were_looked_at() -> None:
+    group = Address("target_group", "web")
+    items = [Awaited(Address("registration", f"web/web-{number}:80"), group, "not looked at yet") for number in (1, 2)]
+    assert _readiness(group, items) == "not looked at yet"
 
 
 def test_what_is_still_to_be_done_takes_its_time(plan: Plan) -> None:

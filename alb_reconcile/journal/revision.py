@@ -16,7 +16,7 @@ _STATUS: Final = (
 )  # fmt: skip
 _PATIENCE: Final = 5.0
 """Seconds for `git status`."""
-DIRTY: Final = "-dirty"
+_DIRTY: Final = "-dirty"
 
 
 def commit_of(file: str) -> str:
@@ -29,13 +29,20 @@ def commit_of(file: str) -> str:
         for place in (folder, *folder.parents):
             if (place / ".git").exists():
                 found = head_of(place)
-                return f"{found}{DIRTY}" if found and _is_dirty(folder) else found
+                return f"{found}{_DIRTY}" if found and _is_dirty(folder) else found
     return ""
 
 
+def show_commit(commit: str) -> str:
+    """A recorded commit as plans and histories show it: short, and whether it was modified."""
+    return f"{commit[:12]}{' (modified)' * commit.endswith(_DIRTY)}"
+
+
 def head_of(work_tree: Path) -> str:
-    """The commit that is checked out in a work tree; empty where there is none. Raises OSError, ValueError."""
-    return _head(_git_folder(work_tree / ".git"))
+    """The commit that is checked out in a work tree; empty where there is none, or it can't be read."""
+    with suppress(OSError, ValueError):
+        return _head(_git_folder(work_tree / ".git"))
+    return ""
 
 
 def _is_dirty(folder: Path) -> bool:

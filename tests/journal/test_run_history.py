@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -267,6 +268,13 @@ def test_another_dns_name_is_told_whatever_the_cause(tmp_path: Path, cause: str)
     write_history(corrected(steps=(replace(RENAMED, cause=cause),)), tmp_path)
     text = history_text(read_history(tmp_path, "shop"), Style(colored=False))
     assert "another DNS name than before, new.example.com" in text
+
+
+def test_the_commit_is_shown_with_its_run(tmp_path: Path) -> None:
+    for run, commit in (("a" * 32, "0123456789ab" + "c" * 28), ("b" * 32, "0123456789ab" + "c" * 28 + "-dirty")):
+        write_history(corrected(run=run, commit=commit), tmp_path)
+    text = history_text(read_history(tmp_path, "shop"), Style(colored=False))
+    assert re.findall("commit .*", text) == ["commit 0123456789ab (modified)", "commit 0123456789ab"]
 
 
 def test_two_writers_at_once(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,12 +23,23 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, UsageError
 from tests.harness import REGION, demo, load, world
 from tests.journal.receiver import Receiver, receiving
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_sent_any_more() -> Iterator[None]:
+    """Else what one test couldn't deliver is heard by the next one: a run waits for so long only."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "last spans":
+            thread.join(GUARD)
+            assert not thread.is_alive()
 
 
 @pytest.fixture

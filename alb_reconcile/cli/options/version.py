@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,6 +32,4 @@ def built_from() -> str:
 
 def checked_out(folder: Path) -> str:
     """The commit of a checkout, as Git's own files say it; nothing where they don't."""
-    with suppress(OSError, ValueError):
-        return head_of(folder)[:12]
-    return ""
+    return head_of(folder)[:12]

@@ -14,6 +14,7 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.begun import KILLED
 from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
@@ -83,7 +84,8 @@ def _run(record: Record, style: Style) -> str:
     result = style.paint(f"{word:<11}", _COLORS.get(record.result, "dim"))
     when = printable(record.started).replace("T", " ")
     who = f"{printable(record.user)}@{printable(record.host)}"
-    told = ", ".join([*done_counts(record), *_counts(record), show_moment(record.taken), who])
+    commit = [f"commit {show_commit(printable(record.commit))}"] if record.commit else []
+    told = ", ".join([*done_counts(record), *_counts(record), show_moment(record.taken), who, *commit])
     return f"  {when}  {printable(record.command):<7}  {result}  {told}"
 
 

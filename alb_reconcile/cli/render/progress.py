@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.render.console import complain, emit, is_diverted
+from alb_reconcile.cli.render.plan import estimate
 from alb_reconcile.cli.render.style import Style, is_terminal, show_seconds
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.decide import DUPLICATE
@@ -29,6 +30,7 @@ _EVERY: Final = 15.0
 _DOING: Final = {"create": "is created", "replace": "is created", "update": "is updated", "delete": "is deleted"}
 _HOW_TO_GO_ON: Final = "Nothing is rolled back; run the same command again to continue."
 _HOW_TO_MEND: Final = "Nothing is rolled back. If the new version is at fault, correct the spec or put the old version back; then apply it."
+_UNSEEN: Final = "not looked at yet"
 TWICE: Final = "there twice, old and new, and both cost"
 COSTLY: Final = ("instance", "load_balancer", "nat_gateway")
 
@@ -143,7 +145,7 @@ class Progress:
 
     def _left(self, elapsed: float) -> Iterator[str]:
         """By the plan's estimate, and never less than what the steps that aren't done yet take one after another."""
-        if not self.plan.takes[1]:
+        if not estimate(self.plan):
             return
         now = time.monotonic()
 
@@ -191,6 +193,8 @@ def _rounded(seconds: float) -> int:
 def _readiness(group: Address, items: list[Awaited]) -> str:
     """How a load balancer is, or how many targets of a group are healthy and how the others are."""
     words = Counter(_state(item.text) for item in items if item.text)
+    if [*words] == [_UNSEEN]:
+        return _UNSEEN
     if items[0].address == group:
         return f"waits to be active (now {next(iter(words))})"
     others = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
@@ -207,7 +211,7 @@ def _plain(text: str) -> str:
 def _state(text: str) -> str:
     """AWS's word for how something is, in a text that says what is waited for."""
     found = re.search(r"\(now ([\w-]+)", text)
-    return found[1] if found else "not looked at yet"
+    return found[1] if found else _UNSEEN
 
 
 def _brief(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import describe_elsewhere, read_history
 from alb_reconcile.journal.record import Record, place_name
-from alb_reconcile.journal.revision import DIRTY
+from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.model import tags
 from alb_reconcile.model.host import user_name
 from alb_reconcile.model.plan import Plan
@@ -104,8 +104,7 @@ def _told(last: Record, ended: str) -> str:
     by_sync = f"{'found in sync' if last.result == 'in_sync' else 'corrected'} by sync"
     words = {"apply": "applied", "destroy": "destroyed", "sync": by_sync}
     where = f", from {last.spec_file}" if last.spec_file else ""
-    modified = " (modified)" * last.commit.endswith(DIRTY)
-    commit = f" at commit {last.commit[:12]}{modified}" if last.commit else ""
+    commit = f" at commit {show_commit(last.commit)}" if last.commit else ""
     return printable(
         f"Last {words.get(last.command, last.command)} on this host {_when_and_who(last)}{where}{commit}{ended}."
     )
