@@ -214,7 +214,7 @@ def test_a_destroy_that_was_cut_short_is_no_state_to_apply_to(plan: Plan, tmp_pa
     begun = replace(
         plan, steps=(step,), live=tuple(replace(item, tags={**item.tags, APPLIED: DESTROYING}) for item in plan.live)
     )
-    told = "a destroy of this stack was begun: destroy finishes it; apply takes it back and makes again what is gone"
+    told = "a destroy of this stack was begun: apply takes it back and makes again what is gone; destroy finishes it"
     assert find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).warning == told
     assert not find_last_run(replace(begun, steps=()), "specs/demo.yaml", "", str(tmp_path)).warning
 
@@ -226,13 +226,13 @@ def test_beside_a_begun_destroy_stands_what_was_applied_last(plan: Plan, tmp_pat
     write_history(record(plan, command="destroy", started="2026-01-01T00:00:00Z", result="failed"), tmp_path)
     write_history(record(plan, commit="0123456789abcdef" * 2 + "01234567"), tmp_path)
     elsewhere = find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).warning
-    assert elsewhere.endswith("gone"), "what was begun before the last apply isn't this destroy"
+    assert elsewhere.endswith("finishes it"), "what was begun before the last apply isn't this destroy"
     write_history(
         record(plan, command="destroy", started="2026-01-02T04:00:00Z", result="interrupted", user="bob"), tmp_path
     )
     found = find_last_run(begun, "specs/demo.yaml", "", str(tmp_path))
     assert found.told.endswith("2026-01-02 03:04:05Z by ann@desk, from specs/demo.yaml at commit 0123456789ab.")
-    assert found.warning.endswith("makes again what is gone (begun 2026-01-02 04:00:00Z by bob@desk)")
+    assert found.warning.endswith("destroy finishes it (begun 2026-01-02 04:00:00Z by bob@desk)")
     write_history(record(plan, started="2026-01-02T05:00:00Z", result="failed"), tmp_path)
     assert find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).told.endswith("; that run failed.")
 

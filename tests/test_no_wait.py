@@ -268,7 +268,7 @@ def test_status_says_that_a_destroy_was_begun(account: World, run: Run) -> None:
     subnet = ec2.describe_subnets(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:stack"]}])["Subnets"][0]
     ec2.create_network_interface(SubnetId=subnet["SubnetId"])  # somebody's, which keeps the subnet
     assert account.apply(demo(), destroy=True).failures
-    told = "Not ready: a destroy of this stack was begun: destroy finishes it; apply takes it back and makes again what is gone"
+    told = "Not ready: a destroy of this stack was begun: apply takes it back and makes again what is gone; destroy finishes it"
     lines = run("status", FILE, spec=demo())
     assert told in lines
     assert not any("plan shows what apply would make" in line for line in lines)

@@ -20,7 +20,7 @@ from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 Cause = Literal["drift", "spec"]
 DESTROY_BEGUN: Final = (
-    "a destroy of this stack was begun: destroy finishes it; apply takes it back and makes again what is gone"
+    "a destroy of this stack was begun: apply takes it back and makes again what is gone; destroy finishes it"
 )
 _MAKING: Final = ("create", "replace")
 

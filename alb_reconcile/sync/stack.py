@@ -19,7 +19,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, ignoring
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
+from alb_reconcile.sync.drift import DESTROY_BEGUN, find_causes, find_said, is_absent, is_applied, is_ending, new_names
 from alb_reconcile.sync.health import find_ill
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
@@ -239,9 +239,7 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
     causes = find_causes(planned)
     barred = {key: _by_hand(text) for key, text in find_forbidden(plan, target.policy).items()}
     if is_ending(target.stack, discovery):
-        barred = dict.fromkeys(
-            (step.key for step in plan.steps), "a destroy of the stack was begun: finish it, or run apply"
-        )
+        barred = dict.fromkeys((step.key for step in plan.steps), DESTROY_BEGUN)
     elif is_absent(planned):
         barred = dict.fromkeys((step.key for step in plan.steps), NEVER_APPLIED)
     barred |= planned.protected  # nobody is there to say that a protection may be lifted

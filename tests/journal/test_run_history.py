@@ -21,6 +21,7 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.files import RecordError, safe_name, state_folder
 from alb_reconcile.journal.history import History, Retention, history_file, read_history, write_history
 from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.sync.drift import DESTROY_BEGUN
 from tests.journal.records import FAILED, RENAMED, REPLACE, corrected, made
 
 if TYPE_CHECKING:
@@ -268,6 +269,18 @@ def test_another_dns_name_is_told_whatever_the_cause(tmp_path: Path, cause: str)
     write_history(corrected(steps=(replace(RENAMED, cause=cause),)), tmp_path)
     text = history_text(read_history(tmp_path, "shop"), Style(colored=False))
     assert "another DNS name than before, new.example.com" in text
+
+
+def test_what_waits_for_one_reason_is_told_once(tmp_path: Path) -> None:
+    """Found: ten lines alike after a destroy that was stopped, in each round's mail."""
+    steps = tuple(
+        replace(FAILED, key=f"create:rule.{name}", how="withheld", error="", code="", reason=DESTROY_BEGUN)
+        for name in "ab"
+    )
+    write_history(made(result="left", steps=steps), tmp_path)
+    text = history_text(read_history(tmp_path, "shop"), Style(colored=False))
+    assert text.count(DESTROY_BEGUN) == 1
+    assert "2 left" in text
 
 
 def test_the_commit_is_shown_with_its_run(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from alb_reconcile.engine.stack import apply_stack, plan_stack
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import LeaseLostError
+from alb_reconcile.sync.drift import DESTROY_BEGUN
 from alb_reconcile.sync.stack import REFUSED, Ways, correct, survey
 from tests.adoption.adopting import keeper
 from tests.harness import REGION, demo, load
@@ -332,7 +333,7 @@ def test_a_begun_destroy_isnt_undone_by_apply_changes(hand: Hand, spec: Spec) ->
     faults.refusals.clear()
     ending = hand.world.sync(spec, apply_changes=True)
     assert writes(hand) == []
-    assert set(ending.selection.withheld.values()) == {"a destroy of the stack was begun: finish it, or run apply"}
+    assert set(ending.selection.withheld.values()) == {DESTROY_BEGUN}
     assert "load_balancer.public is missing, so it serves nobody" in ending.problems, (
         "an outage, not a change of the spec"
     )

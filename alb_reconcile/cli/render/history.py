@@ -18,6 +18,7 @@ from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
+from alb_reconcile.sync.drift import DESTROY_BEGUN
 from alb_reconcile.sync.selection import NOTHING_THERE
 from alb_reconcile.sync.stack import HINT
 
@@ -167,10 +168,12 @@ def first_steps(steps: Iterable[StepRecord]) -> list[StepRecord]:
 
 
 def step_lines(steps: Sequence[StepRecord], notes: Iterable[str] = ()) -> list[str]:
-    """What became of steps, a line each, without what `notes` say; one for a stack of which nothing is there. Not escaped."""
+    """What became of steps, a line each, without what `notes` say; one for a stack of which nothing is there, or which is half destroyed. Not escaped."""
     for told in (note.removesuffix(HINT) for note in notes if note.endswith(HINT)):
         steps = [replace(step, reason=step.reason.replace(told, "").removesuffix("; ")) for step in steps]
-    if len(whys := {step.reason for step in steps}) == 1 and (why := whys.pop()).startswith(NOTHING_THERE):
+    if len(whys := {step.reason for step in steps}) == 1 and (why := whys.pop()).startswith(
+        (NOTHING_THERE, DESTROY_BEGUN)
+    ):
         return [f"· {why}"]
     return list(map(step_line, steps))
 
