@@ -1,5 +1,6 @@
 """What a run left undone, by this host's history, so that nobody takes it for somebody's doing."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -47,7 +48,8 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
     what = f"left by the {first.command} of {when}, which {_ENDED[first.result]}: {', '.join(names[:_MOST])}{more}"
     if first.command == "sync":  # the next round tries again
         return printable(what)
-    spec = Path(first.spec_folder, first.spec_file)
+    said = first if first.spec_file else seen  # a destroy by the stack's name has no spec
+    spec = shlex.quote(str(Path(said.spec_folder, said.spec_file)))
     if first.command == "destroy":
         return printable(
             f"{what}; `alb-reconcile apply {spec}` takes it back, `alb-reconcile destroy {spec}` finishes it"

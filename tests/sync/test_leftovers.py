@@ -59,6 +59,14 @@ def test_what_a_destroy_has_left_isnt_finished_by_mistake(tmp_path: Path) -> Non
     assert re.search("; `alb-reconcile apply .*` takes it back, `alb-reconcile destroy .*` finishes it$", told), told
 
 
+def test_a_destroy_by_name_is_taken_back_with_the_spec_at_hand(tmp_path: Path) -> None:
+    """Found: the advice named the folder in which `destroy --stack` was typed, and so all specs in it."""
+    run = made(command="destroy", result="interrupted", steps=(SKIPPED,), spec_folder="/home/ann", spec_file="")
+    write_history(run, tmp_path)
+    told = describe_leftovers(tmp_path, replace(SEEN, spec_folder="/etc", spec_file="my cut.yaml"), STEPS)
+    assert "; `alb-reconcile apply '/etc/my cut.yaml'` takes it back" in told
+
+
 def test_the_first_run_is_told_whatever_looked_at_it_since(tmp_path: Path) -> None:
     """Rounds of sync that left it to a person, were held, or failed on it again."""
     write_history(

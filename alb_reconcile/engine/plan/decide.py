@@ -286,9 +286,8 @@ def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Disco
 
 
 def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: Decisions) -> None:
-    decided = {
-        item.found.id for item in result.desired.values() if item.found
-    }  # who is replaced goes with its replacement
+    # who is replaced goes with its replacement
+    decided = {item.found.id for item in result.desired.values() if item.found}
     owned = {item.id: item for item in result.live}
     for item in result.live:
         if item.id in decided or item.is_leaving:

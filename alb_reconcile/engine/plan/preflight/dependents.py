@@ -102,8 +102,9 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
 
 def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
     """What would go while a property that isn't managed keeps it."""
-    doubles = {known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE}
     going = _going(decisions)
+    for known in [known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE]:
+        del going[known]  # `used_duplicates` tells of them
     return [
         f"{going[known]}: {known} can't be deleted, since {address} keeps it: the spec doesn't manage its {name}; declare "
         "that, or take it out by hand"
@@ -111,9 +112,7 @@ def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
         if item.found and not item.forces
         for name in sorted(item.found.state.holds)
         if getattr(item.state, name) is None
-        for known in sorted(
-            (going.keys() - doubles) & set(named_ids(getattr(item.found.state, name)))
-        )  # those tell of themselves
+        for known in sorted(going.keys() & set(named_ids(getattr(item.found.state, name))))
     ]
 
 
