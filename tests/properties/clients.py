@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SOURCES = ("203.0.113.7/32", "10.0.1.7/32", "10.9.0.7/32")
 """Where clients are: somewhere in the internet, in the stack's network, and in somebody else's."""
+WITHOUT = " without a target"
 Answer = frozenset[str]
 """The target groups that share the requests, by their addresses; or what the load balancer says itself; or nothing."""
 
@@ -73,7 +74,8 @@ class Clients:
                 continue
             for call, state in between:
                 answer = _answer(state, request)
-                if not answer or not answer <= ends[0] | ends[1]:
+                mended = {item.removesuffix(WITHOUT) for item in ends[0]}  # what is there again before it goes
+                if not answer or not answer <= ends[0] | ends[1] | mended:
                     found.setdefault(request, (call, answer))
         return found
 
@@ -114,7 +116,7 @@ class Clients:
             for item in (data.get("ForwardConfig") or {}).get("TargetGroups", ()):
                 if item.get("Weight", 1) > 0:
                     name, now = self._world._name(item["TargetGroupArn"]), self._world.clock.now()
-                    found.add(name if self._world._healthy(item["TargetGroupArn"], now) else f"{name} without a target")
+                    found.add(name if self._world._healthy(item["TargetGroupArn"], now) else f"{name}{WITHOUT}")
             if "ForwardConfig" not in data:
                 found.add(json.dumps(data, sort_keys=True, default=str))
         return frozenset(found)

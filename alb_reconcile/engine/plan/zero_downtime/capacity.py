@@ -9,7 +9,13 @@ from dataclasses import dataclass, field, replace
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recovery_of
-from alb_reconcile.engine.plan.zero_downtime.forwards import forward_before, serving_groups, taken_up
+from alb_reconcile.engine.plan.zero_downtime.forwards import (
+    forward_after,
+    forward_before,
+    serving_groups,
+    shares_of,
+    taken_up,
+)
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
@@ -160,11 +166,21 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
             groups = taken_up(graph, step)
             serving = tuple(sorted({str(item.target_group) for item in forward_before(step)}))
             losing = {*serving} - {str(bind(group, graph.decisions.ids)) for group in groups}
-            awaits = tuple(minima.before_more(group, losing) for group in groups)
+            heirs = _heirs(graph, step)
+            awaits = tuple(
+                minima.before_more(group, [old for old in losing if heirs.get(old, group) == group]) for group in groups
+            )
             if any(minima.healthy[group] for group in serving):
                 _refuse_the_impossible(step, awaits, minima)
             shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.health_timeout(groups))
             graph.specify(step.key, replace(shift, recovery=recovery_of(graph, groups)))
+
+
+def _heirs(graph: Graph, step: Step) -> dict[str, Address]:
+    """By ARN, the groups that are replaced, where what replaces them takes over all that they have of the requests."""
+    before, after = shares_of(forward_before(step)), shares_of(forward_after(step))
+    names = {item.id: item.address for item in graph.decisions.live if item.id in before}
+    return {old: name for old, name in names.items() if after.get(name, 0) >= before[old]}
 
 
 def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima) -> None:

@@ -36,7 +36,9 @@ def joining(graph: Graph) -> dict[Ref, list[str]]:
 def wait_for_health(graph: Graph, key: str) -> None:
     """Have a registration wait for its target's health, unless the target fails in the group that goes, too."""
     step = graph.steps[key]
-    if step.observed is None or step.observed.status != "unhealthy":
+    own = bind(getattr(step.state, "target", None), graph.decisions.ids)
+    ill = [item.state for item in graph.registered.get(str(own), ()) if item.status == "unhealthy"]
+    if not any(getattr(state, "target_group", None) in graph.deleted for state in ill):
         graph.specify(key, replace(step.detail(Register), is_checked=True))
 
 

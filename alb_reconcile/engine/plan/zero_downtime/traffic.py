@@ -9,6 +9,7 @@ from alb_reconcile.engine.plan.decide import Decision, entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
+    forward_after,
     forward_before,
     joining,
     serving_groups,
@@ -159,7 +160,8 @@ def _wait_for_capacity(graph: Graph) -> None:
     for step in graph.forwarding(*MAKING):
         if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
-        for group in taken_up(graph, step):
+        answers_others = any(change.path.startswith("conditions") for change in step.changes)
+        for group in shares_of(forward_after(step)) if answers_others else taken_up(graph, step):
             for key in () if _answers_at_once(graph, step, group) else members.get(group, ()):
                 graph.after(step.key, key)
     _leave_before_draining(graph)
