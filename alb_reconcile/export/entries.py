@@ -96,6 +96,8 @@ def _without_usual(kind: AnyKind, schema: Schema, entry: Entry, above: str) -> E
 
 
 def _is_usual(kind: AnyKind, schema: Schema, value: Any, path: str) -> bool:
+    if path in kind.vital:
+        return False
     if "default" in schema:
         return bool(value == schema["default"])
     if path in kind.usual:

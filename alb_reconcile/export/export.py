@@ -31,6 +31,7 @@ from alb_reconcile.spec.schema import resolved
 from alb_reconcile.spec.stack import Stack, parse_stack
 
 _ATTEMPTS: Final = 12
+_LEFT_OUT: Final = "What it leaves out has AWS's defaults and isn't managed: add what you want to keep as it is."
 _UNKNOWN: Final = "AWS doesn't know these, so add what the spec had: policy, sync, lease, security.accept, rollout, type_change, image_update, min_healthy."
 
 
@@ -88,7 +89,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"
     )
     problems += tuple(f"{key} can't be described: {draft.excluded[key]}" for key in lost)
-    header = [f"What ran in {region}, account {account}: {scope}."]
+    header = [f"What ran in {region}, account {account}: {scope}.", _LEFT_OUT]
     given: tuple[str, ...] = ()
     if scope.stack:
         unsaid = ((address, draft.excluded[key]) for key, address in found.addresses.items() if key in draft.excluded)

@@ -137,6 +137,8 @@ class Kind(ABC, Generic[P]):
     usual: ClassVar[Mapping[str, Any]] = {}
     """What AWS gives to one where nothing is said, by path, as a spec would say it. False, nothing and the schema's defaults
     go without saying."""
+    vital: ClassVar[frozenset[str]] = frozenset()
+    """The paths that `export` writes also where they are usual: a change there costs requests, and a plan sees what a spec says."""
     chosen: ClassVar[frozenset[str]] = frozenset()
     """The fields, or paths below them, that AWS chooses where nothing is said, for each resource otherwise."""
 

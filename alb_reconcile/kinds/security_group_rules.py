@@ -139,12 +139,11 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         return Observed(address, own_id, state, {}, reader.stack, details=elsewhere)
 
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
-        """What every new group lets out goes without saying."""
+        """What is let out is always said, since nobody is served where somebody revokes it."""
         state = self.of(observed)
         if state.ingress:
             entry["ingress"] = [_write(item, named) for item in state.ingress]
-        if state.egress != _ANYWHERE:
-            entry["egress"] = [_write(item, named) for item in state.egress or ()]
+        entry["egress"] = [_write(item, named) for item in state.egress or ()]
 
     async def create(self, run: Run, wanted: SecurityGroupRules, desired: Desired) -> str:
         group = str(wanted.security_group)

@@ -121,6 +121,7 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
     )
     in_use = waits.TARGET_GROUP_IN_USE
     usual: ClassVar[Mapping[str, Any]] = _USUAL
+    vital = _CHECKED | {"attributes.deregistration_delay.timeout_seconds"}
     chosen = frozenset({"name"})
     iam_actions = IamActions(
         read=(

@@ -126,7 +126,7 @@ def test_what_has_drifted_since_is_taken_over_too(
     assert main(["adopt", "old.yaml", "--yes"]) == 0
     right = (tmp_path / "old.yaml").read_text(encoding="utf-8")
     wrong = right.replace("instance_type: t2.micro", "instance_type: t3.small")
-    wrong = wrong.replace("targets: [instance]", "targets: [instance], health_check: {interval_seconds: 20}")
+    wrong = wrong.replace("health_check: {", "health_check: {interval_seconds: 20, ")
     assert wrong.count("t3.small") == wrong.count("interval_seconds: 20") == 1
     (tmp_path / "old.yaml").write_text(wrong, encoding="utf-8")
     assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0

@@ -29,6 +29,29 @@ def test_the_runbooks_stack_is_exported_whole(tmp_path: Path) -> None:
         assert plain(found)["instances"]["instance"]["count"] == 2
 
 
+def test_what_serves_is_watched_from_then_on(tmp_path: Path) -> None:
+    """Found: a health check or a way out that was as AWS makes it wasn't in the spec, and nobody saw it change."""
+    with keeper() as (world, _):
+        ids = build_runbook(world, RUNBOOK_NAMES)
+        found = exported(world, Scope(vpcs=(ids["vpc.main"],)), tmp_path)
+        assert steps(adopted(world, found, tmp_path)) == []
+        arn, group, elb = ids["target_group.main"], ids["security_group.main"], world.client("elbv2")
+        elb.modify_target_group(TargetGroupArn=arn, HealthCheckPath="/other", Matcher={"HttpCode": "404"})
+        elb.modify_target_group_attributes(
+            TargetGroupArn=arn, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}]
+        )
+        ec2 = world.client("ec2")
+        (gone,) = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissionsEgress"]
+        ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[gone])
+        seen = {change.path for step in world.plan(plain(found)).steps for change in step.changes}
+        assert seen >= {
+            "health_check.path",
+            "health_check.matcher",
+            "attributes.deregistration_delay.timeout_seconds",
+            "egress",
+        }
+
+
 def test_ansibles_stack_is_changed_under_care(tmp_path: Path) -> None:
     """What can't be a YAML scalar, variables among it, is what it was; user data is in a file, and nowhere else."""
     with keeper() as (world, _):

@@ -51,7 +51,7 @@ def test_it_is_written_as_it_was(tmp_path: Path) -> None:
         assert "user_data" not in str(plan.kept), "a file says it now"
         again = plain(found)
         assert found.text.startswith(
-            "# What ran in us-east-1, account 123456789012: the stack demo.\n# AWS doesn't know"
+            "# What ran in us-east-1, account 123456789012: the stack demo.\n# What it leaves out"
         )
         for section in (
             "vpcs",
