@@ -108,6 +108,7 @@ class Recorder:
             how = "interrupted" if event.what == "started" else event.what
             known = {"id": event.text} if event.what == "done" and event.text else {}
             known |= {"error": event.text} if event.what == "failed" else {}
+            known |= {"reason": told} if event.what == "started" and (told := _old_name(event.step)) else {}
             step = {"key": event.step.key, "action": event.step.action, "how": how, **known}
             ended = {"seconds": round(event.elapsed, 3), "at": iso(self._now())}
             self.begun.note({name: self._line(value) for name, value in step.items()} | ended)
@@ -186,10 +187,8 @@ class Recorder:
             reason = self.remarks[step.key]
         elif step.reason == DUPLICATE:  # nobody's doing but an earlier run's
             reason = DUPLICATE
-        elif (step.action, how) == ("delete", "done") and (
-            name := getattr(step.observed and step.observed.details, "dns_name", "")
-        ):
-            reason = f"its DNS name was {name}"  # nobody can ask for it any more
+        elif how == "done" or (outcome and outcome.error and not isinstance(outcome.error, AwsError)):
+            reason = _old_name(step)
         return StepRecord(
             key=self._line(step.key),
             action=step.action,
@@ -222,6 +221,12 @@ class Recorder:
 
     def _line(self, text: object) -> str:
         return self._mask.line(text)
+
+
+def _old_name(step: Step) -> str:
+    """Of a load balancer that goes, by what nobody can ask for any more; empty for anything else."""
+    name = getattr(step.observed and step.observed.details, "dns_name", "") if step.action == "delete" else ""
+    return f"its DNS name was {name}" if name else ""
 
 
 def _ends(plan: Plan) -> Iterator[tuple[str, str]]:
