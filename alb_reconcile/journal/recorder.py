@@ -127,6 +127,11 @@ class Recorder:
         self.record = self._made(account, calls or {}, requests, error)
         return self.record
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What was planned, and what else requires manual action."""
+        return (*(self.plan.steps if self.plan else ()), *self.withheld_steps)
+
     def so_far(self, account: str) -> Record:
         """The record of the run as if it ended now."""
         return self._made(account, {}, (), None)
@@ -135,7 +140,7 @@ class Recorder:
         self, account: str, calls: Mapping[str, int], requests: Iterable[str], error: BaseException | None
     ) -> Record:
         outcomes = {item.step.key: item for item in self.outcomes}
-        planned = {step.key: step for step in (*(self.plan.steps if self.plan else ()), *self.withheld_steps)}
+        planned = {step.key: step for step in self.steps}
         return Record(
             run=self.run,
             command=self._command,
@@ -295,7 +300,7 @@ async def recorded(
             recorder.begun.end()
         if settings.issues is not None:
             try:
-                await settings.issues.update(record, aws)
+                await settings.issues.update(record, aws, recorder.steps)
             except RecordError as raised:
                 say(settings.mask.line(raised))
 
