@@ -233,6 +233,14 @@ def test_beside_a_begun_destroy_stands_what_was_applied_last(plan: Plan, tmp_pat
     found = find_last_run(begun, "specs/demo.yaml", "", str(tmp_path))
     assert found.told.endswith("2026-01-02 03:04:05Z by ann@desk, from specs/demo.yaml at commit 0123456789ab.")
     assert found.warning.endswith("destroy finishes it (begun 2026-01-02 04:00:00Z by bob@desk)")
+    gone = StepRecord("delete:load_balancer.public@arn", "delete", how="interrupted", reason="its DNS name was old.aws")
+    again = replace(begun, steps=(*begun.steps, Step("create", Address("load_balancer", "public"))))
+    for number, steps in enumerate([(gone,), (StepRecord("delete:vpc.main@vpc-1", "delete", how="done"),)]):
+        when = f"2026-01-02T04:1{number}:00Z"
+        write_history(record(plan, command="destroy", started=when, result="interrupted", steps=steps), tmp_path)
+    told = find_last_run(again, "specs/demo.yaml", "", str(tmp_path)).warning
+    assert told.endswith("(begun 2026-01-02 04:11:00Z by ann@desk); load_balancer.public: its DNS name was old.aws")
+    assert "DNS name" not in find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).warning, "it is there"
     write_history(record(plan, started="2026-01-02T05:00:00Z", result="failed"), tmp_path)
     assert find_last_run(begun, "specs/demo.yaml", "", str(tmp_path)).told.endswith("; that run failed.")
 

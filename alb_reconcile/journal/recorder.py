@@ -108,6 +108,7 @@ class Recorder:
             how = "interrupted" if event.what == "started" else event.what
             known = {"id": event.text} if event.what == "done" and event.text else {}
             known |= {"error": event.text} if event.what == "failed" else {}
+            known |= {"reason": told} if event.what == "started" and (told := _old_name(event.step)) else {}
             step = {"key": event.step.key, "action": event.step.action, "how": how, **known}
             ended = {"seconds": round(event.elapsed, 3), "at": iso(self._now())}
             self.begun.note({name: self._line(value) for name, value in step.items()} | ended)
@@ -126,6 +127,11 @@ class Recorder:
         self.record = self._made(account, calls or {}, requests, error)
         return self.record
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What was planned, and what else requires manual action."""
+        return (*(self.plan.steps if self.plan else ()), *self.withheld_steps)
+
     def so_far(self, account: str) -> Record:
         """The record of the run as if it ended now."""
         return self._made(account, {}, (), None)
@@ -134,7 +140,7 @@ class Recorder:
         self, account: str, calls: Mapping[str, int], requests: Iterable[str], error: BaseException | None
     ) -> Record:
         outcomes = {item.step.key: item for item in self.outcomes}
-        planned = {step.key: step for step in (*(self.plan.steps if self.plan else ()), *self.withheld_steps)}
+        planned = {step.key: step for step in self.steps}
         return Record(
             run=self.run,
             command=self._command,
@@ -186,10 +192,8 @@ class Recorder:
             reason = self.remarks[step.key]
         elif step.reason == DUPLICATE:  # nobody's doing but an earlier run's
             reason = DUPLICATE
-        elif (step.action, how) == ("delete", "done") and (
-            name := getattr(step.observed and step.observed.details, "dns_name", "")
-        ):
-            reason = f"its DNS name was {name}"  # nobody can ask for it any more
+        elif how == "done" or (outcome and outcome.error and not isinstance(outcome.error, AwsError)):
+            reason = _old_name(step)
         return StepRecord(
             key=self._line(step.key),
             action=step.action,
@@ -222,6 +226,12 @@ class Recorder:
 
     def _line(self, text: object) -> str:
         return self._mask.line(text)
+
+
+def _old_name(step: Step) -> str:
+    """Of a load balancer that goes, by what nobody can ask for any more; empty for anything else."""
+    name = getattr(step.observed and step.observed.details, "dns_name", "") if step.action == "delete" else ""
+    return f"its DNS name was {name}" if name else ""
 
 
 def _ends(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -290,7 +300,7 @@ async def recorded(
             recorder.begun.end()
         if settings.issues is not None:
             try:
-                await settings.issues.update(record, aws)
+                await settings.issues.update(record, aws, recorder.steps)
             except RecordError as raised:
                 say(settings.mask.line(raised))
 

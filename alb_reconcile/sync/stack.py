@@ -197,7 +197,7 @@ async def correct(
     before = [f"when this round began: {ended}{HINT}"] if ended else []
     before += filter(None, [seen.warning])
     if ended and (done := [item.step for item in applied.outcomes if item.how == "done" and is_entrance(item.step)]):
-        key, told = done[0].key, f"when this round began: {ended}"
+        key, told = min(done, key=lambda step: not _is_about(step, ended)).key, f"when this round began: {ended}"
         remarks[key] = "; ".join(filter(None, [remarks.get(key), told]))
     return Ending(last.selection, chosen, applied.outcomes, problems, some, (*before, *last.notes), remarks)
 
@@ -285,6 +285,13 @@ def is_entrance(step: Step) -> bool:
     """Whether a step is about what lets requests in, answers them, or leads the answers back."""
     network = ("internet_gateway", "route_table", "security_group_rules")
     return step.address.kind in ("load_balancer", "listener", "rule", "registration", *network)
+
+
+def _is_about(step: Step, outage: str) -> bool:
+    """Whether an outage is told of a step's resource, or of what that belongs to."""
+    state = step.desired and step.desired.state
+    parent = getattr(state, state.parent) if state and state.parent else None
+    return not {str(step.address), str(parent)}.isdisjoint(outage.split())
 
 
 def unhealthy(planned: StackPlan) -> tuple[str, ...]:

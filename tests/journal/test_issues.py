@@ -353,7 +353,7 @@ class TestWhoItWas:
         assert not update(issues_of(github), left(HELD), trail=trail)
         body = github.issues[0]["body"]
         assert "bob" not in body
-        assert "CloudTrail has none yet" in body
+        assert "CloudTrail has none yet, or wasn't asked." in body
         assert f"--lookup-attributes AttributeKey=ResourceName,AttributeValue={HELD.id}`" in body
         trail.events.insert(0, event("arn:aws:iam::1:user/ann"))
         assert not update(issues_of(github), left(HELD, ended="2026-11-24T03:05:00Z"), trail=trail)

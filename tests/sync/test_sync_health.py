@@ -161,11 +161,11 @@ async def inline(work: Callable[..., Any], *args: Any) -> Any:
     return work(*args)
 
 
-def go_round(hand: Hand, spec: Spec, folder: Path) -> tuple[Report, Record]:
+def go_round(hand: Hand, spec: Spec, folder: Path, *, issue: str | None = None) -> tuple[Report, Record]:
     """A round over one stack, and what the history has of it."""
 
     async def main(aws: Aws) -> Report:
-        settings = read_settings({}, state_dir=str(folder), metrics_file=str(folder / "metrics.prom"))
+        settings = read_settings({}, state_dir=str(folder), metrics_file=str(folder / "metrics.prom"), issue=issue)
         rounds = Rounds(lambda _: World(aws), settings, Ways(), parallel=1, lock_timeout=0)  # type: ignore[arg-type,return-value]
         return await rounds.run(Targets((load(spec).target(),)))
 

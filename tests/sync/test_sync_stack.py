@@ -104,6 +104,15 @@ class TestDrift:
         assert told in step_lines(record.steps)[0]
         assert told not in step_lines(record.steps, ending.notes)[0], "the note below it says so"
 
+    def test_the_outage_stands_at_what_has_ended_it(self, hand: Hand, spec: Spec) -> None:
+        """Found: that the listener was gone stood beside a target that was registered in the same round."""
+        deregister(hand)
+        hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+        hand.wait(400)
+        (key,) = (ending := hand.world.sync(spec)).remarks
+        assert key == "create:listener.public/http"
+        assert {"registration.web/web-1:80", "listener.public/http"} < done(ending).keys()
+
     def test_targets_that_may_not_come_back_are_a_failure(self, hand: Hand, spec: Spec) -> None:
         spec["sync"] = {"report": ["create"]}
         deregister(hand)

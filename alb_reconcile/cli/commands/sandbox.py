@@ -73,7 +73,7 @@ def status() -> ExitCode:
         f"AWS_DEFAULT_REGION={sandbox_client.REGION}",
     ):
         emit(f"  export {line}")
-    emit("It has every region. A stack is found in its own: export that one, or give --region.")
+    emit("The sandbox has every region: set AWS_DEFAULT_REGION to the stack's, or give --region.")
     emit("")
     emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
     if found.ca_file:

@@ -140,7 +140,7 @@ def _details(record: Record) -> Iterator[str]:
 
 def _is_news(step: StepRecord) -> bool:
     """Whether a load balancer has another DNS name than before, or none any more, whatever the cause."""
-    return step.how == "done" and step.address.startswith("load_balancer.") and bool(step.reason)
+    return step.how in ("done", "interrupted") and step.address.startswith("load_balancer.") and bool(step.reason)
 
 
 def _half_done(record: Record) -> dict[str, list[str]]:
@@ -185,10 +185,11 @@ def step_line(step: StepRecord) -> str:
     changes = f"; {'; '.join(step.changes)}" if step.changes else ""
     changes += f"; with it {', '.join(step.also_deletes)}" if step.also_deletes else ""
     moved = f" ({step.cause})" if step.cause else ""
+    gone = f" ({step.reason})" if step.reason and step.action == "delete" else ""
     if step.how == "failed":
-        return f"✗ {name}{moved}: {step.error}"
+        return f"✗ {name}{moved}: {step.error}{gone}"
     because = f": {step.reason}" if step.reason else ""
     if step.how == "done":
-        return f"✓ {name}{f' ({step.reason})' if step.reason and step.action == 'delete' else moved + because}{changes}"
+        return f"✓ {name}{gone or moved + because}{changes}"
     left = "not applied" if step.cause == "spec" else "not corrected"
     return f"· {name} {left if step.how == 'withheld' else step.how}{moved}{because}{changes}"

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
@@ -49,9 +50,10 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
         changed = [record for record in changing if any(record.having(how=how) for how in began)]
         if is_ending:
             recent = takewhile(lambda record: not record.is_success, changed)  # one before was another destroy
-            destroys = (f" (begun {_when_and_who(item)})" for item in recent if item.command == "destroy")
+            destroys = [item for item in recent if item.command == "destroy"]
+            begun = f" (begun {_when_and_who(destroys[0])})" if destroys else ""
             told = next((_told(item, _how_it_ended(item)) for item in changed if item.command != "destroy"), "")
-            return LastRun(told, DESTROY_BEGUN + printable(next(destroys, "")))
+            return LastRun(told, DESTROY_BEGUN + printable(begun + _old_names(plan, destroys)))
         last = next(iter(changed), None)
         since = takewhile(lambda record: record is not last, past.runs)
         # what runs wrote down that changed tags only, or nothing
@@ -108,6 +110,15 @@ def _told(last: Record, ended: str) -> str:
     return printable(
         f"Last {words.get(last.command, last.command)} on this host {_when_and_who(last)}{where}{commit}{ended}."
     )
+
+
+def _old_names(plan: Plan, destroys: Iterable[Record]) -> str:
+    """Of the load balancers that they have deleted and the plan makes again."""
+    made = {
+        str(step.address) for step in plan.steps if step.action == "create" and step.address.kind == "load_balancer"
+    }
+    steps = (step for item in destroys for step in item.steps if step.action == "delete" and step.address in made)
+    return "".join(f"; {step.address}: {step.reason}" for step in steps if "DNS name" in step.reason)
 
 
 def _when_and_who(run: Record) -> str:

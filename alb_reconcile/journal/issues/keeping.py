@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ import msgspec
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.journal.files import RecordError
-from alb_reconcile.journal.issues.actors import find_actors
+from alb_reconcile.journal.issues.actors import Clue, find_actors, find_clues
 from alb_reconcile.journal.issues.content import (
     Marker,
     body_of,
@@ -33,6 +33,7 @@ from alb_reconcile.journal.issues.tracker import Issue, RefusedForAllError, Trac
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import Record
 from alb_reconcile.model.errors import UsageError
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.text import printable
 
 _PATIENCE: Final = 30.0
@@ -55,8 +56,9 @@ class Issues:
         self._listed = self._refused = float("-inf")
         self._written: deque[float] = deque()
 
-    async def update(self, record: Record, aws: Aws) -> None:
-        """Make a stack's issue say what a run has found. Raises RecordError, in half a minute at most from when it has its turn.
+    async def update(self, record: Record, aws: Aws, steps: Sequence[Step] = ()) -> None:
+        """Make a stack's issue say what a run has found, of which `steps` are the plan's. Raises RecordError, in half a minute at most from when
+        it has its turn.
 
         Nothing is owed to a later run: it finds what is still so.
         """
@@ -68,7 +70,7 @@ class Issues:
                 return  # it was told
             try:
                 async with asyncio.timeout(_PATIENCE), self._tracker:
-                    await self._update(record, wanted, aws)
+                    await self._update(record, wanted, aws, find_clues(record.stack, steps))
             except RefusedForAllError as error:
                 self._refused = time.monotonic()
                 raise RecordError(f"the issues in {self._tracker.title} aren't up to date: {error}") from None
@@ -86,7 +88,7 @@ class Issues:
             self._lock = loop, asyncio.Lock()
         return self._lock[1]
 
-    async def _update(self, record: Record, wanted: Marker | str, aws: Aws) -> None:
+    async def _update(self, record: Record, wanted: Marker | str, aws: Aws, clues: Mapping[str, Clue]) -> None:
         if time.monotonic() - self._listed >= _FRESH:
             self._found, self._listed = await self._tracker.known(), time.monotonic()
         found, told = self._find(record), remarks_of(record)
@@ -105,7 +107,7 @@ class Issues:
                 return
         if not self._may_write(count=False):
             return
-        actors = await find_actors(aws, steps_of(record), self._mask)
+        actors = await find_actors(aws, steps_of(record), self._mask, clues)
         wanted = msgspec.structs.replace(wanted, asked=actors.is_final)
         body = body_of(record, wanted, actors)
         if is_same and not told and found is not None and body == found.body:
