@@ -9,6 +9,7 @@ from typing import Final
 
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.pauses import Pauses
+from alb_reconcile.journal.record import NOTHING_THERE
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.drift_policy import Care, DriftPolicy
@@ -18,7 +19,6 @@ from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.sync.dependents import Dependents, join_what_stays
 from alb_reconcile.sync.severity import weigh
 
-NOTHING_THERE: Final = "nothing of the stack is there"
 NEVER_APPLIED: Final = f"{NOTHING_THERE}, as it was never applied, or was destroyed: run apply once, or remove the spec"
 """Why all of a stack waits of which there is nothing, as far as nothing tells better."""
 
@@ -49,6 +49,10 @@ class Selection:
     def because(self, text: str) -> Selection:
         """All that waits does so since nothing of the stack is there, and for what the text says of that; unless it is empty."""
         return replace(self, withheld=dict.fromkeys(self.withheld, NOTHING_THERE + text)) if text else self
+
+    def adding(self, text: str) -> Selection:
+        """All that waits, with a text behind each reason."""
+        return replace(self, withheld={key: reason + text for key, reason in self.withheld.items()})
 
 
 def select(
