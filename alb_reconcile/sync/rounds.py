@@ -221,7 +221,7 @@ class Rounds:
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 _write_down(recorder, ending)  # so that a run that is killed leaves its plan
                 ending = await correct(aws, target, ways, found, note)
-        if is_absent(found.planned):
+        if is_absent(found.planned) and ending.selection.withheld:
             here = recorder.so_far(aws.known_account)
             ending = explain(ending, found.planned, self._settings.folder, here, connection.began)
         _write_down(recorder, ending)
