@@ -127,13 +127,50 @@ def test_a_run_that_failed_says_so(plan: Plan, tmp_path: Path) -> None:
 def test_in_an_empty_sandbox_what_was_applied_was_applied_to_another_one(plan: Plan, tmp_path: Path) -> None:
     empty = replace(plan, live=())
 
-    def told(**changes: str) -> str:
+    def told(began: str, **changes: str) -> str:
         write_history(record(plan, **changes), tmp_path)
-        return find_last_run(empty, "specs/demo.yaml", changes["place"], str(tmp_path)).told
+        return find_last_run(empty, "specs/demo.yaml", changes["place"], str(tmp_path), began).told
 
-    assert told(place="sandbox") == ""
-    assert told(place="").startswith("Last applied "), "on AWS somebody has deleted all of it"
-    assert told(place="sandbox", command="destroy", started="2026-01-02T03:06:05Z").startswith("Last destroyed ")
+    assert told("2026-01-02T03:04:06Z", place="sandbox") == ""
+    assert told("2026-01-02T03:04:05Z", place="sandbox").startswith("Last applied "), "it was applied to this one"
+    assert told("", place="").startswith("Last applied "), "on AWS somebody has deleted all of it"
+    destroyed = told("2026-01-03T00:00:00Z", place="sandbox", command="destroy", started="2026-01-02T03:06:05Z")
+    assert destroyed.startswith("Last destroyed ")
+
+
+@pytest.fixture(scope="module")
+def nothing() -> Plan:
+    with world() as aws:
+        return aws.plan(demo())
+
+
+def test_what_somebody_else_has_destroyed_is_told_with_what_comes_of_it(nothing: Plan, tmp_path: Path) -> None:
+    """Found: after a destroy by another user the plan said "16 to create", and nothing of the past."""
+
+    def found(**changes: object) -> LastRun:
+        write_history(record(nothing, **changes), tmp_path)
+        return find_last_run(nothing, "specs/demo.yaml", "", str(tmp_path))
+
+    warning = (
+        "nothing of it is left, and no destroy or release of it is recorded here; load_balancer.public gets another DNS name: "
+        "point the records that aren't in this spec at it"
+    )
+    last = found()
+    assert last.told == "Last applied on this host 2026-01-02 03:04:05Z by ann@desk, from specs/demo.yaml."
+    assert last.warning == warning
+    lost = "was in sync at 2026-01-02 03:04:05Z; nothing of it is there now"
+    since = found(started="2026-01-02T04:00:00Z", command="sync", result="failed", steps=(), not_ready=(lost,))
+    assert since == last, "a round has seen it meanwhile"
+    balancer = StepRecord("update:load_balancer.public@arn:lb", "update", how="done")
+    assert not found(started="2026-01-02T05:00:00Z", command="release", steps=(balancer,)).warning
+    assert not found(started="2026-01-02T06:00:00Z", command="destroy").warning
+
+
+def test_a_stack_that_only_sync_has_seen(nothing: Plan, tmp_path: Path) -> None:
+    write_history(record(nothing, command="sync", result="in_sync", steps=()), tmp_path)
+    found = find_last_run(nothing, "specs/demo.yaml", "", str(tmp_path))
+    assert found.told.startswith("Last found in sync by sync on this host 2026-01-02 03:04:05Z")
+    assert found.warning.startswith("nothing of it is left")
 
 
 def test_a_launch_that_was_cut_short_is_the_last_run(plan: Plan, tmp_path: Path) -> None:
@@ -175,7 +212,7 @@ def test_a_run_of_another_spec_that_had_nothing_to_do_is_the_last_one(plan: Plan
 def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:
     """The spec of a second person, with the same name: nothing of the first one is recorded here."""
     with world() as aws:
-        assert find_last_run(aws.plan(demo()), "a.yaml", "", str(tmp_path)) == find_last_run(aws.plan(demo()), "", "")
+        assert find_last_run(aws.plan(demo()), "a.yaml", "", str(tmp_path)) == LastRun()
         aws.converge(demo())
         other = aws.plan(edited(demo(), "target_groups/web/health_check/interval_seconds", 20))
         same = aws.plan(demo())

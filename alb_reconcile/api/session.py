@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeVar
@@ -16,6 +17,7 @@ from alb_reconcile.aws.throttle import Throttle
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import UsageError
+from alb_reconcile.model.host import iso
 
 LOG: Final = logging.getLogger("alb_reconcile.api")
 _WORKERS: Final = (1, 64)
@@ -77,7 +79,18 @@ def connect(
     if prepared:
         transport.prepare()
     throttle = session.throttles.setdefault(region, Throttle(_pace_of(session, usual_pace)))
-    return Connection(transport, workers, speed, on_call, sandbox, throttle)
+    return Connection(transport, workers, speed, on_call, sandbox, sandbox_began(session), throttle)
+
+
+def sandbox_began(session: Session) -> str:
+    """Since when the sandbox has what is in it, in ISO 8601: what was recorded before was in another one. Empty for AWS."""
+    if not session.sandbox:
+        return ""
+    from alb_reconcile.sandbox.client import state_file
+
+    with suppress(FileNotFoundError):  # it has just been stopped
+        return iso(state_file().stat().st_mtime)
+    return ""
 
 
 def check_sandbox_region(region: str) -> None:

@@ -19,13 +19,15 @@ SILENCE: Final = 25.0
 
 @dataclass(frozen=True)
 class Connection:
-    """How AWS is reached, how many calls run at once, how much faster its time runs there, who is told of each, the pace."""
+    """How AWS is reached, how many calls run at once, how much faster its time runs there, who is told of each, the pace.
+    `began`: since when the sandbox has what is in it, in ISO 8601."""
 
     transport: BotoTransport
     max_workers: int
     speed: float = 1.0
     on_call: Callable[[str], None] | None = None
     sandbox: bool = False
+    began: str = ""
     throttle: Throttle = field(default_factory=Throttle)
 
     def client(self) -> Aws:

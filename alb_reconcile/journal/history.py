@@ -181,6 +181,12 @@ def read_history(
     return History(tuple(found[:limit]), unreadable)
 
 
+def runs_of(folder: Path, record: Record) -> Iterator[Record]:
+    """The runs over a record's stack, where that ran, the newest first, each read when it is asked for. Raises RecordError."""
+    file = history_file(folder, record)
+    return filter(None, _read(file) if file.exists() else ())
+
+
 def last_runs_of(folder: Path, file: str) -> list[Record]:
     """The newest run of each stack that was last run from a spec file, and wasn't destroyed; the newest one first. Raises RecordError."""
     path = os.path.realpath(file)

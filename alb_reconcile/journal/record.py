@@ -19,6 +19,11 @@ Result = Literal["in_sync", "corrected", "left", "failed", "held", "refused", "i
 """in_sync: nothing was to be done. corrected: it was done. left: some of it requires manual action."""
 RESULTS: Final[tuple[str, ...]] = get_args(Result)
 _RENAMED: Final = {"in order": "in_sync"}
+DESTROY_BEGUN: Final = (
+    "a destroy of this stack was begun: apply takes it back and makes again what is gone; destroy finishes it"
+)
+NOTHING_THERE: Final = "nothing of the stack is there"
+"""How the reason begins for which all of a stack waits."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ class DriftPolicy:
 
     def of(self, names: Iterable[str], action: str) -> Care:
         """What is done about a difference: what is said of its names counts, the first of them most, then the action."""
-        for key in (*names, action):
-            if key in self.care:
-                return self.care[key]
-        return "report"
+        return self.care.get(self.key(names, action), "report")
+
+    def key(self, names: Iterable[str], action: str) -> str:
+        """What the spec, or the usual, says that by: a name, or the action."""
+        return next((name for name in names if name in self.care), action)

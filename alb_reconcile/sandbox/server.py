@@ -152,7 +152,10 @@ def main() -> None:
         _serve_names(strict),
     )
     server.app = Application(
-        sandbox, lambda: _empty(strict), lambda **named: _prepare(strict, args.state.parent, **named), driver
+        sandbox,
+        lambda: _empty(strict, args.state),
+        lambda **named: _prepare(strict, args.state.parent, **named),
+        driver,
     )
     sandbox.write(args.state)
     os.close(args.lock)
@@ -222,9 +225,10 @@ def _serve_names(strict: StrictAws) -> int:
     return NameServer(ask).port
 
 
-def _empty(strict: StrictAws) -> None:
+def _empty(strict: StrictAws, state: Path) -> None:
     with strict._lock:  # between two requests
         moto_api_backend.reset()
+    os.utime(state)  # what was recorded before was in another one
 
 
 def _prepare(

@@ -19,9 +19,6 @@ from alb_reconcile.model.resource import Desired, Observed, each_of, references
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 Cause = Literal["drift", "spec"]
-DESTROY_BEGUN: Final = (
-    "a destroy of this stack was begun: apply takes it back and makes again what is gone; destroy finishes it"
-)
 _MAKING: Final = ("create", "replace")
 
 

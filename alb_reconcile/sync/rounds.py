@@ -14,7 +14,7 @@ from alb_reconcile.aws.connection import Connection
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.journal.files import RecordError
-from alb_reconcile.journal.history import describe_elsewhere, last_runs_of
+from alb_reconcile.journal.history import last_runs_of
 from alb_reconcile.journal.log import about, tell
 from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
@@ -24,6 +24,7 @@ from alb_reconcile.locking.hold import held
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, ReconcileError, UnreachableError
 from alb_reconcile.spec.document import IF_EMPTY
+from alb_reconcile.sync.absence import explain
 from alb_reconcile.sync.drift import is_absent
 from alb_reconcile.sync.leftovers import describe_leftovers, describe_unended
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
@@ -175,7 +176,7 @@ class Rounds:
         with about(stack=target.stack, region=target.region):
             try:
                 async with recorded(aws, target, "sync", self._settings, _warn, sandbox=connection.sandbox) as recorder:
-                    await connection.until_answered(self._sync(aws, target, shared, recorder, report))
+                    await connection.until_answered(self._sync(aws, target, shared, connection, recorder, report))
             except HeldError as error:  # somebody is working
                 failure = error
                 tell("stack_held", text=error)
@@ -201,7 +202,9 @@ class Rounds:
             tell("stack_done", result=recorder.record.result, seconds=recorder.record.seconds)
             _tell_throttled(aws, target.region)
 
-    async def _sync(self, aws: Aws, target: DesiredStack, shared: Shared, recorder: Recorder, report: Report) -> None:
+    async def _sync(
+        self, aws: Aws, target: DesiredStack, shared: Shared, connection: Connection, recorder: Recorder, report: Report
+    ) -> None:
         def note(event: Event) -> None:
             recorder(event)
             _tell_event(event)
@@ -218,11 +221,9 @@ class Rounds:
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 _write_down(recorder, ending)  # so that a run that is killed leaves its plan
                 ending = await correct(aws, target, ways, found, note)
-        if is_absent(found.planned):
-            with suppress(RecordError):
-                seen = recorder.so_far(aws.known_account)
-                told = describe_elsewhere(self._settings.folder, seen.stack, seen.region, seen.account, seen.place)
-                ending = replace(ending, selection=ending.selection.because(told and f"; {told}"))
+        if is_absent(found.planned) and ending.selection.withheld:
+            here = recorder.so_far(aws.known_account)
+            ending = explain(ending, found.planned, self._settings.folder, here, connection.began)
         _write_down(recorder, ending)
         still = [*(item.step for item in ending.outcomes if item.how != "done"), *ending.selection.left]
         folder, seen = self._settings.folder, recorder.so_far(aws.known_account)

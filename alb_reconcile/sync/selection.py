@@ -9,16 +9,16 @@ from typing import Final
 
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.pauses import Pauses
+from alb_reconcile.journal.record import NOTHING_THERE
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.drift_policy import Care, DriftPolicy
+from alb_reconcile.model.drift_policy import DEFAULTS, Care, DriftPolicy
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.sync.dependents import Dependents, join_what_stays
 from alb_reconcile.sync.severity import weigh
 
-NOTHING_THERE: Final = "nothing of the stack is there"
 NEVER_APPLIED: Final = f"{NOTHING_THERE}, as it was never applied, or was destroyed: run apply once, or remove the spec"
 """Why all of a stack waits of which there is nothing, as far as nothing tells better."""
 
@@ -50,6 +50,10 @@ class Selection:
         """All that waits does so since nothing of the stack is there, and for what the text says of that; unless it is empty."""
         return replace(self, withheld=dict.fromkeys(self.withheld, NOTHING_THERE + text)) if text else self
 
+    def adding(self, text: str) -> Selection:
+        """All that waits, with a text behind each reason."""
+        return replace(self, withheld={key: reason + text for key, reason in self.withheld.items()})
+
 
 def select(
     plan: Plan,
@@ -68,7 +72,7 @@ def select(
     ignored: set[str] = set()
     for step in plan.steps:
         weight = weigh(step, dead)
-        care = _care(plan, policy, step, weight)
+        care, said = _care(plan, policy, step, weight)
         if care == "ignore":
             ignored.add(step.key)
         elif step.key in barred:
@@ -78,7 +82,9 @@ def select(
         elif causes[step.key] == "spec" and not apply_changes:
             withheld[step.key] = "the spec has changed"
         elif care == "report":
-            withheld[step.key] = f"{_WORDS[weight]} requires manual action"
+            is_usual = DEFAULTS.get(said) == "report" or policy.care.get(said) != "report"
+            why = f"{_WORDS[weight]} requires manual action" if is_usual else f"the spec's `sync.report` has {said}"
+            withheld[step.key] = why
         if step.key in withheld and step.reason == DUPLICATE:
             withheld[step.key] = f"{DUPLICATE}; {withheld[step.key]}"
     plan = join_what_stays(plan, withheld.keys() | ignored)
@@ -93,13 +99,14 @@ _WORDS: Final = {
 }
 
 
-def _care(plan: Plan, policy: DriftPolicy, step: Step, weight: str) -> Care:
-    """What the spec says of a step's resource; of an order of rules, what it says of the most delicate of them."""
+def _care(plan: Plan, policy: DriftPolicy, step: Step, weight: str) -> tuple[Care, str]:
+    """What the spec says of a step's resource, and by which word; of an order of rules, what it says of the most delicate of them."""
     if not isinstance(step.details, SetPriorities):
-        return policy.of(_names(step.address, step.desired), weight)
-    rules = [plan.names.get(arn) for arn, _ in step.details.priorities]
-    cares = {policy.of(_names(rule or step.address, None), weight) for rule in rules}
-    return cares.pop() if len(cares) == 1 else "report"
+        names = _names(step.address, step.desired)
+        return policy.of(names, weight), policy.key(names, weight)
+    rules = [_names(plan.names.get(arn) or step.address, None) for arn, _ in step.details.priorities]
+    said = {policy.of(names, weight): policy.key(names, weight) for names in rules}
+    return said.popitem() if len(said) == 1 else ("report", said.get("report", weight))
 
 
 def _names(address: Address, wanted: Desired | None) -> tuple[str, ...]:

@@ -13,13 +13,14 @@ from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
 from alb_reconcile.engine.unserved import emptied, unserved
+from alb_reconcile.journal.record import DESTROY_BEGUN
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, ignoring
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.sync.drift import DESTROY_BEGUN, find_causes, find_said, is_absent, is_applied, is_ending, new_names
+from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
 from alb_reconcile.sync.health import find_ill
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 

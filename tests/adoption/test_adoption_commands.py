@@ -177,14 +177,19 @@ def test_release_and_move_ask_too_and_say_what_they_did(account: World, capsys: 
     code, out, _ = _run(capsys, "release", "demo.yaml", "vpc.main")
     assert code == 0
     assert "nothing is at vpc.main: there is nothing to release" in out
-    code, out, _ = _run(capsys, "release", "demo.yaml", "--yes", "--format", "json")
+    code, out, err = _run(capsys, "release", "demo.yaml", "--yes", "--format", "json")
     assert code == 0
     assert "vpc.network" in {item["address"] for item in json.loads(out)["released"]}
+    assert "First of all, take demo.yaml out of the folder that sync reads" in err
     assert not our_tags(account)
     assert re.search(r"  release  done .*\n.*  move     done +1 updated, ", _run(capsys, "history", "demo.yaml")[1])
     code, out, _ = _run(capsys, "release", "demo.yaml", "--yes")
     assert code == 0
     assert "Nothing in us-east-1 belongs to the stack demo." in out
+    code, out, _ = _run(capsys, "sync", "demo.yaml")
+    assert code == 2
+    assert "as it was released on this host " in out
+    assert "remove the spec from this folder; alb-reconcile adopt demo.yaml takes it back" in out
 
 
 def test_a_wrong_choice_is_a_mistake_of_usage(account: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,21 @@ def test_sync(scene: Scene) -> None:
     scene.check()
 
 
+def test_sync_gone(scene: Scene) -> None:
+    """A stack of which nothing is there: destroyed by somebody else, destroyed here, released here."""
+    scene.write("one.yaml", STACK.format(name="one", number=1))
+    scene.run("apply", "--yes", "one.yaml")
+    scene.run("sync", "one.yaml")
+    scene.run("destroy", "--yes", "one.yaml", ALB_RECONCILE_STATE_DIR=str(scene.folder / "somebody-else"))
+    scene.run("sync", "-q", "--issue", "issues", "one.yaml")
+    scene.run("plan", "one.yaml")
+    for command in ("destroy", "release"):
+        scene.run("apply", "--yes", "one.yaml")
+        scene.run(command, "--yes", "one.yaml")
+        scene.run("sync", "-q", "one.yaml")
+    scene.check()
+
+
 def test_sync_for_ever(scene: Scene) -> None:
     """A round's report as one line of JSON, and the end by SIGTERM."""
     scene.write("one.yaml", STACK.format(name="one", number=1))

@@ -15,6 +15,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.issues.content import find_marker
 from alb_reconcile.journal.issues.keeping import Issues
+from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, StepRecord
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import AwsError, UsageError
 from tests.journal.github import TOKEN, FakeGitHub, fake_github
@@ -161,6 +162,25 @@ class TestGitHub:
         assert f"- Left, since `{shown}`" in body
         assert "`alb-reconcile plan --sandbox stack.yaml` shows what is to be done once that is seen to." in body
         assert "`apply --sandbox` does it" not in body
+
+    @pytest.mark.parametrize(
+        ("reason", "told"),
+        [
+            ("the spec has changed", "The spec was changed, and isn't applied."),
+            (DESTROY_BEGUN, "A destroy has deleted it."),
+            (f"{NOTHING_THERE}, as it was destroyed on this host", ""),
+        ],
+    )
+    def test_nobody_has_changed_the_spec_of_what_a_destroy_has_deleted(
+        self, github: FakeGitHub, reason: str, told: str
+    ) -> None:
+        """Found: an issue after a destroy said of each resource that its spec was changed."""
+        step = StepRecord("create:load_balancer.public", "create", "spec", "withheld", reason=reason)
+        assert not update(issues_of(github), left(step))
+        body = github.issues[0]["body"]
+        assert f"- Left, since `{reason}`" in body
+        words = ("The spec was changed, and isn't applied.", "A destroy has deleted it.")
+        assert [word for word in words if word in body] == [told] * bool(told)
 
     def test_a_run_without_steps_says_what_isnt_ready(self, github: FakeGitHub) -> None:
         none = failed(steps=(), not_ready=("target_group.web: none of its 2 targets is healthy",))

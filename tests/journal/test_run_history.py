@@ -20,8 +20,7 @@ from alb_reconcile.cli.render.history import history_text
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.files import RecordError, safe_name, state_folder
 from alb_reconcile.journal.history import History, Retention, history_file, read_history, write_history
-from alb_reconcile.journal.record import Record, StepRecord
-from alb_reconcile.sync.drift import DESTROY_BEGUN
+from alb_reconcile.journal.record import DESTROY_BEGUN, Record, StepRecord
 from tests.journal.records import FAILED, RENAMED, REPLACE, corrected, made
 
 if TYPE_CHECKING:

@@ -11,23 +11,17 @@ from alb_reconcile.api.serving import not_ready
 from alb_reconcile.api.status import look
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_text
-from alb_reconcile.journal.history import read_history, write_history
+from alb_reconcile.journal.history import write_history
 from alb_reconcile.journal.record import StepRecord
-from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import ExitCode
-from alb_reconcile.sync.rounds import Report, Rounds
-from alb_reconcile.sync.stack import Ways
-from alb_reconcile.sync.targets import Targets
 from tests.harness import load
 from tests.journal.records import made
 from tests.kinds.hand import edited
+from tests.sync.rounds import go_round
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.journal.record import Record
     from tests.harness import Spec
     from tests.kinds.hand import Hand
 
@@ -141,44 +135,8 @@ def test_after_a_swap_that_failed_the_copy_that_is_ill_is_named_and_nobody_calls
         hand.make(spec)
 
 
-class World:
-    """A connection to the world at hand."""
-
-    sandbox = True
-
-    def __init__(self, aws: Aws) -> None:
-        self.aws = aws
-
-    def client(self) -> Aws:
-        return self.aws
-
-    async def until_answered(self, work: Any) -> None:
-        await work
-
-
-async def inline(work: Callable[..., Any], *args: Any) -> Any:
-    """On the virtual clock nobody waits for a thread."""
-    return work(*args)
-
-
-def go_round(hand: Hand, spec: Spec, folder: Path, *, issue: str | None = None) -> tuple[Report, Record]:
-    """A round over one stack, and what the history has of it."""
-
-    async def main(aws: Aws) -> Report:
-        settings = read_settings({}, state_dir=str(folder), metrics_file=str(folder / "metrics.prom"), issue=issue)
-        rounds = Rounds(lambda _: World(aws), settings, Ways(), parallel=1, lock_timeout=0)  # type: ignore[arg-type,return-value]
-        return await rounds.run(Targets((load(spec).target(),)))
-
-    report: Report = hand.world._run(main)
-    return report, read_history(folder, "demo").runs[0]
-
-
-def test_a_round_over_stopped_targets_fails(
-    hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_round_over_stopped_targets_fails(hand: Hand, spec: Spec, tmp_path: Path) -> None:
     """Nobody is told in working hours only, with exit code 2."""
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setattr("asyncio.to_thread", inline)
     hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"], hand["instance.web-2"]])
     hand.wait(90)
     report, record = go_round(hand, spec, tmp_path)
@@ -187,12 +145,8 @@ def test_a_round_over_stopped_targets_fails(
     assert len(record.withheld) == 2, "and the report names who does not run"
 
 
-def test_a_stack_that_runs_in_another_region(
-    hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_that_runs_in_another_region(hand: Hand, spec: Spec, tmp_path: Path) -> None:
     """Whoever follows the advice to apply it once makes a second one."""
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setattr("asyncio.to_thread", inline)
     hand.world.destroy(spec)
     hand.wait(4000)
     step = StepRecord("create:vpc.main", "create", how="done")
@@ -205,12 +159,8 @@ def test_a_stack_that_runs_in_another_region(
     assert len(sync_text(report, Style(colored=False)).splitlines()) == 3
 
 
-def test_drift_after_a_run_that_ended_early_may_be_its_doing(
-    hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_drift_after_a_run_that_ended_early_may_be_its_doing(hand: Hand, spec: Spec, tmp_path: Path) -> None:
     """A rule that the run had taken away, and that the spec before it has again, isn't somebody's deed."""
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setattr("asyncio.to_thread", inline)
     ended = made(command="apply", stack="demo", region="us-east-1", place="sandbox", result="failed")
     write_history(replace(ended, started="2026-11-24T02:12:00Z"), tmp_path)
     hand.elb.delete_rule(RuleArn=hand["rule.public/http/soon"])
@@ -223,9 +173,7 @@ def test_drift_after_a_run_that_ended_early_may_be_its_doing(
     assert list(report.notes.values()) == [()], "it was in sync in between"
 
 
-def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setattr("asyncio.to_thread", inline)
+def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path) -> None:
     report, record = go_round(hand, spec, tmp_path)
     assert (report.code, record.result, record.is_success) == (ExitCode.OK, "in_sync", True)
     make_ill(hand, "web-1")

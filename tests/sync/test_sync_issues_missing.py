@@ -8,7 +8,7 @@ import pytest
 
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import REGION
-from tests.sync.test_sync_health import go_round, inline
+from tests.sync.rounds import go_round
 from tests.sync.test_sync_stack import deregister
 
 if TYPE_CHECKING:
@@ -22,17 +22,13 @@ ALL = ["create", "update", "replace", "delete"]
 
 
 @pytest.fixture
-def issue(
-    hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., dict[str, list[str]]]:
+def issue(hand: Hand, spec: Spec, tmp_path: Path) -> Callable[..., dict[str, list[str]]]:
     """Goes a round in which nothing is corrected. Returns the lines below each step, and at "" those that ask CloudTrail."""
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setattr("asyncio.to_thread", inline)
     spec["sync"] = {"report": ALL}
     hand.make(spec)
 
     def go(calls: int) -> dict[str, list[str]]:
-        go_round(hand, spec, tmp_path, issue=str(tmp_path / "issues"))
+        go_round(hand, spec, tmp_path)
         assert sum(name == "lookup_events" for name, _ in hand.world.log) == calls
         found: dict[str, list[str]] = {"": []}
         key = ""

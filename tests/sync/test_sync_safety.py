@@ -11,10 +11,10 @@ import pytest
 
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.engine.stack import apply_stack, plan_stack
+from alb_reconcile.journal.record import DESTROY_BEGUN
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import LeaseLostError
-from alb_reconcile.sync.drift import DESTROY_BEGUN
 from alb_reconcile.sync.stack import REFUSED, Ways, correct, survey
 from tests.adoption.adopting import keeper
 from tests.harness import REGION, demo, load

@@ -377,6 +377,7 @@ class TestWord:
     def test_a_kind_is_only_reported(self, hand: Hand, spec: Spec) -> None:
         hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
         ending = hand.world.sync({**spec, "sync": {"report": ["listener"]}})
+        assert "the spec's `sync.report` has listener" in ending.selection.withheld.values()
         assert left(ending) == {"listener.public/http": "drift", "rule.public/http/soon": "drift"}
 
     def test_an_address_outranks_its_kind(self, hand: Hand, spec: Spec) -> None:

@@ -12,7 +12,7 @@ from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.sync.stack import HINT
 from tests.harness import load
 from tests.kinds.hand import calls
-from tests.sync.test_sync_health import go_round, inline
+from tests.sync.rounds import go_round
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,11 +59,9 @@ every_way = pytest.mark.parametrize("cut", [delete_route, disassociate, delete_t
 
 @every_way
 def test_status_says_so_and_a_round_that_may_not_correct_it_fails(
-    hand: Hand, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: Any
+    hand: Hand, spec: Spec, tmp_path: Path, cut: Any
 ) -> None:
     """Found: `Differs from the spec: route_table.public`, and exit code 2, to be looked at in working hours."""
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setattr("asyncio.to_thread", inline)
     spec["sync"] = {"report": ["create", "update"]}
     cut(hand)
     assert told(hand, spec)[0] == CUT

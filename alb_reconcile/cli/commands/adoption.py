@@ -188,6 +188,10 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
         if found.taggings:
             await _write(aws, found.taggings, target, options, "release")
             await carry_out(aws, found.preview.applied if found.preview else (), lambda _: None)
+        if found.whole:
+            options.output.remark(
+                f"First of all, take {options.spec} out of the folder that sync reads: else each round says that nothing of the stack is there."
+            )
     return ExitCode.OK
 
 

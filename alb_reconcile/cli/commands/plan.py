@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from alb_reconcile.api.planning import make
+from alb_reconcile.api.session import sandbox_began
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit, is_one_place
 from alb_reconcile.cli.render.markdown import MOST, error_markdown, plan_markdown
@@ -132,7 +133,8 @@ def _head(made: Plan, spec_file: str, endpoint: str, options: PlanOptions) -> "L
     from alb_reconcile.journal.record import place_name
     from alb_reconcile.locking.host import StackLock
 
-    found = find_last_run(made, spec_file, place_name(endpoint, sandbox=options.connection.sandbox))
+    place, began = place_name(endpoint, sandbox=options.connection.sandbox), sandbox_began(options.connection)
+    found = find_last_run(made, spec_file, place, began=began)
     lock = StackLock(made.account, made.region, made.stack, endpoint)
     with suppress(ReconcileError):  # a plan needs no lock
         if lock.is_held() and (holder := lock.holder()) is not None:

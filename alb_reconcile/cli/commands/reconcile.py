@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from alb_reconcile.api.applying import carry_out, code_of, holding, refuse_blocked
 from alb_reconcile.api.serving import unready, urls
-from alb_reconcile.api.session import has_local_urls, local_urls, unimitated
+from alb_reconcile.api.session import has_local_urls, local_urls, sandbox_began, unimitated
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
@@ -191,7 +191,8 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
 
 def _head(aws: Aws, options: ApplyOptions | DestroyOptions, planned: StackPlan, style: Style) -> list[str]:
     place = place_name(aws.endpoint, sandbox=options.connection.sandbox)
-    last = find_last_run(planned.plan, planned.target.spec_file, place, options.record.state_dir)
+    began = sandbox_began(options.connection)
+    last = find_last_run(planned.plan, planned.target.spec_file, place, options.record.state_dir, began)
     return last_run_lines(last.told, last.warning, style)
 
 

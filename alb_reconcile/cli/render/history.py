@@ -13,13 +13,11 @@ from alb_reconcile.cli.render.progress import COSTLY, TWICE, render_throttled, s
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.begun import KILLED
 from alb_reconcile.journal.history import History
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, Record, StepRecord
 from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
-from alb_reconcile.sync.drift import DESTROY_BEGUN
-from alb_reconcile.sync.selection import NOTHING_THERE
 from alb_reconcile.sync.stack import HINT
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}

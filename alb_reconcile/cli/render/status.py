@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from alb_reconcile.api.serving import listeners, not_ready, urls
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import Standing
+from alb_reconcile.journal.record import DESTROY_BEGUN
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.shown import id_and_name
@@ -18,7 +19,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
 from alb_reconcile.sandbox.client import Process, Traffic
-from alb_reconcile.sync.drift import DESTROY_BEGUN, is_ending
+from alb_reconcile.sync.drift import is_ending
 
 _MISSING: Final = "missing"
 _MOST: Final = 5

@@ -2,22 +2,24 @@
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
+from alb_reconcile.engine.plan.planner import POINT_THERE
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import describe_elsewhere, read_history
-from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.record import DESTROY_BEGUN, Record
 from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.host import user_name
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.text import printable
-from alb_reconcile.sync.drift import DESTROY_BEGUN
+from alb_reconcile.sync.absence import UNRECORDED_END, find_past, when_and_who
 
 _LOOKED_AT: Final = 50
 """Runs among which the last one is looked for that changed something."""
@@ -33,10 +35,10 @@ class LastRun:
     warning: str = ""
 
 
-def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None = None) -> LastRun:
+def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None = None, began: str = "") -> LastRun:
     """Who it was, when, and from what; with a warning where it was somebody else, or another spec, or isn't recorded here.
 
-    `place` is as `place_name` says. A history that can't be read says nothing.
+    `place` is as `place_name` says, `began` is when that was empty, if it is a sandbox. A history that can't be read says nothing.
     """
     makes = any(step.action == "create" for step in plan.steps)
     is_ending = makes and any(
@@ -46,15 +48,26 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
         folder = state_folder(state_dir, os.environ)
         past = read_history(folder, plan.stack, plan.region, account=plan.account, place=place, limit=_LOOKED_AT)
         changing = [record for record in past.runs if record.command not in _TAGGING]
-        began = ("done", "interrupted")  # a launch that was cut short has changed something as well
-        changed = [record for record in changing if any(record.having(how=how) for how in began)]
+        cut = ("done", "interrupted")  # a launch that was cut short has changed something as well
+        changed = [record for record in changing if any(record.having(how=how) for how in cut)]
+        made = [step.address for step in plan.steps if step.action == "create" and step.address.kind == "load_balancer"]
         if is_ending:
             recent = takewhile(lambda record: not record.is_success, changed)  # one before was another destroy
             destroys = [item for item in recent if item.command == "destroy"]
-            begun = f" (begun {_when_and_who(destroys[0])})" if destroys else ""
+            begun = f" (begun {when_and_who(destroys[0])})" if destroys else ""
             told = next((_told(item, _how_it_ended(item)) for item in changed if item.command != "destroy"), "")
-            return LastRun(told, DESTROY_BEGUN + printable(begun + _old_names(plan, destroys)))
+            return LastRun(told, DESTROY_BEGUN + begun + printable(_old_names(made, destroys)))
         last = next(iter(changed), None)
+        gone = find_past(past.runs, {*map(str, made)}, began) if makes and not plan.live else None
+        if gone is not None and gone.how == "there":
+            seen = last or next((item for item in changing if item.is_success), None)
+            lost = f"nothing of it is left, and {UNRECORDED_END}"
+            names = (
+                f"; {', '.join(map(str, made))} get{'s' * (len(made) == 1)} another DNS name: {POINT_THERE}"
+                if made
+                else ""
+            )
+            return LastRun(_told(seen, _how_it_ended(seen)) if seen else "", lost + names)
         since = takewhile(lambda record: record is not last, past.runs)
         # what runs wrote down that changed tags only, or nothing
         known = {record.spec_digest for record in (*since, *([last] if last else ())) if record.is_success}
@@ -66,7 +79,7 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             text = "another spec than this was applied to the stack last, and no run that did it is recorded here"
             whose = f"make sure that {plan.stack} isn't somebody else's, and that no run of it is unfinished: that one needs its own spec"
             return LastRun(warning=f"{text}; {whose}" if other else "")
-        if place == place_name("", sandbox=True) and last.command != "destroy" and not plan.live:
+        if last.started < began and last.command != "destroy" and not plan.live:
             return LastRun()  # that was in a sandbox that is gone
         through = next((item for item in changing[: changing.index(last)] if item.result == "in_sync"), last)
         if (
@@ -108,21 +121,14 @@ def _told(last: Record, ended: str) -> str:
     where = f", from {last.spec_file}" if last.spec_file else ""
     commit = f" at commit {show_commit(last.commit)}" if last.commit else ""
     return printable(
-        f"Last {words.get(last.command, last.command)} on this host {_when_and_who(last)}{where}{commit}{ended}."
+        f"Last {words.get(last.command, last.command)} on this host {when_and_who(last)}{where}{commit}{ended}."
     )
 
 
-def _old_names(plan: Plan, destroys: Iterable[Record]) -> str:
+def _old_names(made: Sequence[Address], destroys: Iterable[Record]) -> str:
     """Of the load balancers that they have deleted and the plan makes again."""
-    made = {
-        str(step.address) for step in plan.steps if step.action == "create" and step.address.kind == "load_balancer"
-    }
-    steps = (step for item in destroys for step in item.steps if step.action == "delete" and step.address in made)
-    return "".join(f"; {step.address}: {step.reason}" for step in steps if "DNS name" in step.reason)
-
-
-def _when_and_who(run: Record) -> str:
-    return f"{run.started.replace('T', ' ')} by {run.user}@{run.host}"
+    steps = [step for item in destroys for step in item.steps if step.action == "delete" and "DNS name" in step.reason]
+    return "".join(f"; {step.address}: {step.reason}" for step in steps if step.address in map(str, made))
 
 
 def _difference(last: Record, spec_file: str, *, is_known: bool) -> str:

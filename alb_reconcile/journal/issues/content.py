@@ -12,7 +12,7 @@ import msgspec
 
 from alb_reconcile.journal.advised import with_options
 from alb_reconcile.journal.notify import judge
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, Record, StepRecord
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.text import digest
 
@@ -176,7 +176,9 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
 
 def _lines(step: StepRecord, actors: Actors) -> Iterator[str]:
     causes = {"drift": "Drift: the account was changed.", "spec": "The spec was changed, and isn't applied."}
-    if step.cause in causes:
+    if step.reason.startswith(DESTROY_BEGUN):
+        yield "- A destroy has deleted it." if step.action == "create" else "- A destroy was to delete it."
+    elif step.cause in causes and not (step.cause == "spec" and step.reason.startswith(NOTHING_THERE)):
         yield f"- {causes[step.cause]}"
     if step.how == "failed":
         yield f"- Failed: {code_span(step.error)}"

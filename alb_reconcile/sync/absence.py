@@ -1,0 +1,103 @@
+"""Of a stack of which nothing is there: whether it was, and who has taken it away, as far as this host's history says it."""
+
+import re
+import shlex
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from alb_reconcile.engine.stack import StackPlan
+from alb_reconcile.journal.files import RecordError
+from alb_reconcile.journal.history import describe_elsewhere, runs_of
+from alb_reconcile.journal.record import Record
+from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.text import printable
+from alb_reconcile.sync.selection import NEVER_APPLIED
+from alb_reconcile.sync.stack import Ending
+
+UNRECORDED_END: Final = "no destroy or release of it is recorded here"
+_NOW: Final = "; nothing of it is there now"
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a history says of it, in words: `there` is that it was, and not by which recorded run it went."""
+
+    how: Literal["there", "destroyed", "released"]
+    text: str
+
+
+def find_past(runs: Iterable[Record], balancers: Set[str], began: str = "") -> Past | None:
+    """What decides, of runs with the newest first; None where nothing is known. `balancers` are the addresses of its load balancers: who
+    releases these has handed it over. `began`: when the sandbox did; in one before was another stack."""
+    released: set[str] = set()
+    last_release = ""
+    for run in runs:
+        if run.started < began:
+            break
+        if run.is_gone:
+            return Past("destroyed", when_and_who(run))
+        if run.command == "release":
+            released |= {step.address for step in run.having(how="done")}
+            last_release = last_release or when_and_who(run)
+            if released and balancers <= released:
+                return Past("released", last_release)
+        elif run.is_success and not run.spec_digest:
+            break  # it was empty, as its spec wanted it
+        # what a round says that has asked before: the run that it knew may be kept no longer
+        elif told := next((line for line in run.not_ready if line.endswith(_NOW)), "") or _sighting(run):
+            return Past("there", told)
+    return None
+
+
+def explain(ending: Ending, planned: StackPlan, folder: Path, seen: Record, began: str) -> Ending:
+    """The end of a run that has seen nothing of a stack: an outage where it was there, unless it was destroyed or released here.
+    `seen` is the run's record so far."""
+    selection = ending.selection
+    balancers = [item for item in planned.plan.desired.values() if item.address.kind == "load_balancer"]
+    is_like_nothing = set(selection.withheld.values()) == {NEVER_APPLIED}
+    try:
+        past = find_past(runs_of(folder, seen), {str(item.address) for item in balancers}, began)
+        elsewhere = describe_elsewhere(folder, seen.stack, seen.region, seen.account, seen.place)
+    except RecordError:
+        return ending
+    if past is None:
+        return replace(ending, selection=selection.because(elsewhere and f"; {elsewhere}"))
+    if past.how == "released":
+        adopt = f"alb-reconcile adopt {shlex.quote(seen.spec_file)} takes it back"
+        text = f", as it was released on this host {past.text}: remove the spec from this folder; {adopt}"
+        return replace(ending, selection=selection.because(text))
+    if past.how == "destroyed":
+        text = f", as it was destroyed on this host {past.text}: run apply once, or remove the spec"
+        return replace(ending, selection=selection.because(text)) if is_like_nothing else ending
+    if not is_like_nothing and (not balancers or any(_answers(item, planned) for item in balancers)):
+        return replace(
+            ending, selection=selection.adding("; if somebody has released it, remove the spec from this folder")
+        )
+    anew = ", which gives load balancers other DNS names" if balancers else ""
+    text = f", and {UNRECORDED_END}: run apply once{anew}, or remove the spec"
+    told = replace(selection.because(text if is_like_nothing else ""), causes=dict.fromkeys(selection.causes, "drift"))
+    return replace(ending, selection=told, problems=(*ending.problems, past.text))
+
+
+def when_and_who(run: Record) -> str:
+    """When a run began, and whose it was."""
+    return printable(f"{run.started.replace('T', ' ')} by {run.user}@{run.host}")
+
+
+def _sighting(run: Record) -> str:
+    """That a run has seen something of the stack, in words; empty if it doesn't say so."""
+    when = f"at {run.started.replace('T', ' ')}{_NOW}"
+    if run.is_success and run.spec_digest and run.command in ("apply", "sync"):
+        return f"was in sync {when}"
+    is_there = any(step.how == "done" if step.action == "create" else step.id for step in run.steps)
+    return f"was there {when}" if is_there and run.command != "destroy" else ""
+
+
+def _answers(balancer: Desired, planned: StackPlan) -> bool:
+    """Whether a load balancer of its name is there, whoever's it is now."""
+    name = getattr(balancer.state, "name", None)
+    derived = re.compile(re.escape(balancer.tags["Name"]) + "(-[0-9a-f]{8})?")
+    names = (taken for kind, taken in planned.discovery.taken if kind == "load_balancer")
+    return any(taken == name or derived.fullmatch(taken) for taken in names)

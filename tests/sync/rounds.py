@@ -1,0 +1,57 @@
+"""Rounds of `sync` over a world in process, with what they leave in a state folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from alb_reconcile.journal.history import read_history
+from alb_reconcile.journal.settings import read_settings
+from alb_reconcile.sync.rounds import Report, Rounds
+from alb_reconcile.sync.stack import Ways
+from alb_reconcile.sync.targets import Targets
+from tests.harness import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.journal.record import Record
+    from tests.harness import Spec
+    from tests.kinds.hand import Hand
+
+
+class World:
+    """A connection to the world at hand."""
+
+    sandbox = True
+
+    def __init__(self, aws: Aws, began: str = "") -> None:
+        self.aws, self.began = aws, began
+
+    def client(self) -> Aws:
+        return self.aws
+
+    async def until_answered(self, work: Any) -> None:
+        await work
+
+
+async def inline(work: Callable[..., Any], *args: Any) -> Any:
+    """On the virtual clock nobody waits for a thread."""
+    return work(*args)
+
+
+def go_round(hand: Hand, spec: Spec, folder: Path, *, began: str = "") -> tuple[Report, Record]:
+    """A round over one stack, and what the history has of it. `began`: when its sandbox did, if it is known."""
+
+    async def main(aws: Aws) -> Report:
+        settings = read_settings(
+            {}, state_dir=str(folder), metrics_file=str(folder / "metrics.prom"), issue=str(folder / "issues")
+        )
+        rounds = Rounds(lambda _: World(aws, began), settings, Ways(), parallel=1, lock_timeout=0)  # type: ignore[arg-type,return-value]
+        return await rounds.run(Targets((load(spec).target(),)))
+
+    with patch("asyncio.to_thread", inline), patch.dict("os.environ", ALB_RECONCILE_LOCK_DIR=str(folder / "locks")):
+        report: Report = hand.world._run(main)
+    return report, next(run for run in read_history(folder, "demo").runs if run.command == "sync")

@@ -1,0 +1,177 @@
+"""A stack of which nothing is there: an outage where this host's history had it, and nobody's business where it was destroyed here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.api.session import Session, sandbox_began
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.sync import sync_text
+from alb_reconcile.journal.history import history_file, write_history
+from alb_reconcile.journal.notify import State, judge
+from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.sync.selection import NEVER_APPLIED
+from tests.adoption.adopting import Keeper
+from tests.harness import demo
+from tests.journal.records import made
+from tests.sync.rounds import go_round
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.harness import Spec
+    from tests.kinds.hand import Hand
+
+LATER = {"started": "2099-01-01T00:00:00Z", "ended": "2099-01-01T00:01:00Z", "user": "ann", "host": "desk"}
+DELETED = StepRecord("delete:load_balancer.public@arn:lb", "delete", how="done", id="arn:lb")
+LET_GO = StepRecord("update:load_balancer.public@arn:lb", "update", how="done", id="arn:lb")
+
+
+def mine(**changes: object) -> Record:
+    """A run of the stack at hand."""
+    return made(**{"stack": "demo", "region": "us-east-1", "place": "sandbox", **changes})
+
+
+def gone(hand: Hand, spec: Spec) -> None:
+    """Somebody destroys it from another host."""
+    hand.world.destroy(spec)
+    hand.wait(4000)
+
+
+def why(record: Record) -> str:
+    (reason,) = {step.reason for step in record.withheld}
+    return reason
+
+
+def test_a_destroy_from_another_host_is_an_outage_until_somebody_sees_to_it(
+    hand: Hand, spec: Spec, tmp_path: Path
+) -> None:
+    """Found: a stack that was destroyed by mistake to its end was "left", with exit code 2, and nobody was called."""
+    _, before = go_round(hand, spec, tmp_path)
+    assert before.result == "in_sync"
+    gone(hand, spec)
+    seen = before.started.replace("T", " ")
+    for _ in range(3):
+        report, record = go_round(hand, spec, tmp_path)
+        assert (report.code, record.result) == (ExitCode.FAILED, "failed")
+        assert record.not_ready == (f"was in sync at {seen}; nothing of it is there now",)
+        assert why(record).startswith(
+            "nothing of the stack is there, and no destroy or release of it is recorded here: "
+        )
+        assert {step.cause for step in record.withheld} == {"drift"}
+        assert judge(State("in_sync"), record) == (State("failing"), "failing")
+        lines = sync_text(report, Style(colored=False)).splitlines()
+        assert len(lines) == 4
+        history_file(tmp_path, record).write_text(record.to_json() + "\n"), "what is older isn't kept for ever"
+    metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
+    assert 'last_run_result{account="123456789012",region="us-east-1",result="failed",stack="demo"} 1.0' in metrics
+    (issue,) = (tmp_path / "issues").glob("*.md")
+    text = issue.read_text(encoding="utf-8")
+    assert "runs fail" in text
+    assert "Drift: the account was changed." in text
+    assert "The spec was changed" not in text
+    hand.make(spec)
+    report, record = go_round(hand, spec, tmp_path)
+    assert (report.code, record.result) == (ExitCode.OK, "in_sync")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"command": "apply", "result": "corrected"}, "was in sync at"),
+        ({"command": "adopt", "result": "corrected", "steps": (LET_GO,)}, "was there at"),
+        ({"result": "left", "steps": (replace(LET_GO, how="withheld"),)}, "was there at"),
+        ({"command": "apply", "result": "failed", "steps": (replace(LET_GO, key="create:vpc.main", action="create"),)}, "was there at"),
+        ({"command": "destroy", "result": "failed", "steps": (DELETED,)}, ""),
+        ({"result": "held"}, ""),
+        ({"result": "left", "steps": (StepRecord("create:vpc.main", "create", how="withheld"),)}, ""),
+        ({"spec_digest": ""}, ""),  # of a spec that wanted nothing
+        ({"command": "apply", "result": "corrected", "spec_digest": "", "steps": (DELETED,)}, ""),
+    ],
+)  # fmt: skip
+def test_what_shows_that_it_was_there(hand: Hand, tmp_path: Path, changes: dict[str, object], told: str) -> None:
+    write_history(mine(**changes), tmp_path)
+    report, record = go_round(hand, demo(), tmp_path)
+    assert report.code == (ExitCode.FAILED if told else ExitCode.CHANGES)
+    assert [line[: len(told)] for line in record.not_ready] == [told] * bool(told)
+    assert told or why(record) == NEVER_APPLIED
+
+
+def test_a_destroy_that_began_here_and_ended_elsewhere_is_no_word_of_its_end(hand: Hand, tmp_path: Path) -> None:
+    write_history(mine(), tmp_path)
+    write_history(mine(command="destroy", result="interrupted", steps=(DELETED,), **LATER), tmp_path)
+    report, _ = go_round(hand, demo(), tmp_path)
+    assert report.code is ExitCode.FAILED
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_what_was_destroyed_here_is_no_outage(hand: Hand, tmp_path: Path, rounds: int) -> None:
+    write_history(mine(), tmp_path)
+    write_history(mine(command="destroy", result="corrected", steps=(DELETED,), user="ann", host="desk"), tmp_path)
+    for _ in range(rounds):
+        report, record = go_round(hand, demo(), tmp_path)
+    assert (report.code, record.result) == (ExitCode.CHANGES, "left")
+    told = "as it was destroyed on this host 2026-11-24 03:00:00Z by ann@desk: run apply once, or remove the spec"
+    assert why(record) == f"nothing of the stack is there, {told}"
+
+
+def test_what_was_released_here_is_to_be_left_alone(hand: Hand, spec: Spec, tmp_path: Path) -> None:
+    """Found: each round advised `adopt`, which undoes the hand-back."""
+    go_round(hand, spec, tmp_path)
+    Keeper(hand.world).release(spec)
+    released = mine(command="release", result="corrected", steps=(LET_GO,), **LATER)
+    write_history(released, tmp_path)
+    told = "released on this host 2099-01-01 00:00:00Z by ann@desk: remove the spec from this folder; "
+    for _ in range(2):
+        report, record = go_round(hand, spec, tmp_path)
+        assert report.code is ExitCode.CHANGES
+        assert told in why(record)
+        assert "alb-reconcile adopt spec.yaml takes it back" in why(record)
+
+
+def test_what_was_released_elsewhere_serves_and_is_no_outage(hand: Hand, spec: Spec, tmp_path: Path) -> None:
+    go_round(hand, spec, tmp_path)
+    Keeper(hand.world).release(spec)
+    report, record = go_round(hand, spec, tmp_path)
+    assert (report.code, record.not_ready) == (ExitCode.CHANGES, ())
+    assert "adopt spec.yaml takes over what exists" in why(record)
+    assert why(record).endswith("; if somebody has released it, remove the spec from this folder")
+    hand.elb.delete_load_balancer(
+        LoadBalancerArn=hand.elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+    )
+    assert go_round(hand, spec, tmp_path)[0].code is ExitCode.FAILED, "nobody is served any more"
+
+
+def test_a_release_of_a_part_lets_go_of_that_part_only(hand: Hand, tmp_path: Path) -> None:
+    write_history(mine(), tmp_path)
+    part = replace(LET_GO, key="update:instance.web-2@i-1", id="i-1")
+    write_history(mine(command="release", result="corrected", steps=(part,), **LATER), tmp_path)
+    assert go_round(hand, demo(), tmp_path)[0].code is ExitCode.FAILED
+
+
+def test_what_the_spec_ignores_is_nobodys_outage(hand: Hand, tmp_path: Path) -> None:
+    """A round that may say nothing is "in sync", also over a stack that was never there."""
+    spec = {**demo(), "sync": {"ignore": ["create"]}}
+    for _ in range(2):
+        assert go_round(hand, spec, tmp_path)[0].code is ExitCode.OK
+
+
+def test_since_when_the_sandbox_has_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALB_RECONCILE_SANDBOX_DIR", str(tmp_path))
+    assert sandbox_began(Session(sandbox=True)) == ""
+    (tmp_path / "sandbox.json").write_text("{}")
+    os.utime(tmp_path / "sandbox.json", (1_800_000_000, 1_800_000_000))
+    assert sandbox_began(Session(sandbox=True)) == "2027-01-15T08:00:00Z"
+    assert sandbox_began(Session()) == ""
+
+
+def test_what_was_in_a_sandbox_before_this_one_is_gone_with_it(hand: Hand, tmp_path: Path) -> None:
+    write_history(mine(), tmp_path)
+    report, record = go_round(hand, demo(), tmp_path, began="2026-11-24T03:00:01Z")
+    assert (report.code, why(record)) == (ExitCode.CHANGES, NEVER_APPLIED)
+    assert go_round(hand, demo(), tmp_path, began="2026-11-24T03:00:00Z")[0].code is ExitCode.FAILED
