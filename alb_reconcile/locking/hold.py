@@ -12,7 +12,7 @@ from alb_reconcile.locking.lease import Lease
 from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import HeldError, LeaseLostError
+from alb_reconcile.model.errors import HeldError, LeaseLostError, PlanError, ReconcileError, RefusedError
 
 _T = TypeVar("_T")
 
@@ -29,16 +29,24 @@ async def hold(
     """Hold the stack, as `held` does; gives what `look` read meanwhile.
 
     Without a lease it is read before the lock is taken, which needs the account that AWS tells meanwhile; where another
-    run has held the lock since, it is read again. Raises what `held` and `look` raise.
+    run has held the lock since, it is read again, also if the plan of what was half done was refused. Raises what `held` and `look` raise.
     """
     if target.lease:
         async with held(aws, target, command, timeout, say):
             yield await look()
         return
     began = Clock().now()
-    found = await look()
+    refusal: ReconcileError | None = None
+    try:
+        found = await look()
+    except (PlanError, RefusedError) as error:
+        refusal = error
     async with held(aws, target, command, timeout, say) as was_used_since:
-        yield await look() if was_used_since(began) else found
+        if was_used_since(began):
+            found, refusal = await look(), None
+        if refusal:
+            raise refusal
+        yield found
 
 
 @asynccontextmanager

@@ -90,7 +90,7 @@ def test_two_at_once_make_one_stack(proxied: tuple[Proxy, Tool], account: Accoun
         gate.wait()
         gate.open()
         told = [rest_of(first), rest_of(second)]
-    assert (first.returncode, second.returncode) == (0, 0)
+    assert (first.returncode, second.returncode) == (0, 0), told
     assert ["No changes" in each for each in sorted(told, key=len)] == [True, False]
     assert proxy.changes.count("CreateVpc") == 1
     assert account.census()["instances"] == 2

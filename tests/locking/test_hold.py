@@ -11,7 +11,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.locking import durations
 from alb_reconcile.locking.hold import held, hold
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
+from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError, RefusedError
 from tests.locking.fake_s3 import UNREACHABLE, fail
 from tests.locking.lab import LEASED, PLACE, Lab
 from tests.locking.test_lease_store import GOOD
@@ -43,6 +43,33 @@ def test_with_a_lease_it_is_read_when_the_lease_is_had(lab: Lab, target: Desired
 
     lab.run(main)
     assert lab.s3.log == order
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_what_is_refused_beside_another_run_is_read_again(lab: Lab, *, is_used: bool) -> None:
+    """Found: two applies at once, and the slower one saw a part of what the other one was making as somebody else's."""
+    looks = 0
+
+    async def look() -> str:
+        nonlocal looks
+        looks += 1
+        if looks > 1:
+            return "found"
+        if is_used:
+            async with held(aws_of(lab), PLAIN, "apply", 0, print):
+                pass
+        raise RefusedError("half done")
+
+    async def main() -> None:
+        async with hold(aws_of(lab), PLAIN, "apply", 0, look, print) as found:
+            assert found == "found"
+
+    if is_used:
+        lab.run(main)
+    else:
+        with pytest.raises(RefusedError):
+            lab.run(main)
+    assert looks == 1 + is_used
 
 
 def test_whom_the_host_holds_doesnt_ask_for_the_lease(lab: Lab) -> None:
