@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Spec
+from tests.harness import Spec, world
 from tests.properties.scene import SHAPES
-from tests.properties.walks import Pair, account
+from tests.properties.walks import BASES, Pair, account
 
 
 def go(before: Spec, after: Spec, deed: str, number: int = 0) -> None:
@@ -20,20 +20,25 @@ def go(before: Spec, after: Spec, deed: str, number: int = 0) -> None:
         assert here.go(pair) == "converged"
 
 
-def weighted(**settings: Any) -> Spec:
+def weighted(canary: int = 10, **settings: Any) -> Spec:
     """A rule that shares its requests between a group of two targets and one of one, with these settings of both."""
     spec = SHAPES["secure"]()
+    action = spec["load_balancers"]["public"]["listeners"]["https"]["rules"]["api"]["action"]["forward"]
+    action["target_groups"][1]["weight"] = canary
     for group in spec["target_groups"].values():
         group |= settings
     return spec
 
 
+@pytest.mark.parametrize("canary", [10, 0])
 @pytest.mark.parametrize("number", range(3))
 @pytest.mark.parametrize("change", [{"health_check": {"protocol": "HTTPS"}}, {"port": 80}], ids=str)
-def test_both_groups_of_a_rule_are_replaced_while_a_target_fails(change: dict[str, Any], number: int) -> None:
+def test_both_groups_of_a_rule_are_replaced_while_a_target_fails(
+    change: dict[str, Any], number: int, canary: int
+) -> None:
     """Found: the group of two had to have as many healthy targets as both groups had together, and one on another port had to
     become healthy first, though its instance failed where it was, too."""
-    go(weighted(), weighted(**change), "ill", number)
+    go(weighted(canary), weighted(canary, **change), "ill", number)
 
 
 def alone(path: str) -> Spec:
@@ -48,3 +53,29 @@ def test_a_rule_takes_other_requests_when_its_group_has_its_targets_again(deed: 
     """Found: the rule came first, and what others had answered until then met a group without a target."""
     for number in range(2):
         go(alone("/1/*"), alone("/9/*"), deed, number)
+
+
+def handed_on(path: str, forward: tuple[str, str], *groups: str) -> Spec:
+    """A rule for this path that shares its requests between two of these groups, before instances that leave before they are
+    replaced."""
+    spec = BASES["two ports"]()
+    spec["instances"]["web"] |= {
+        "rollout": {"max_surge": 0, "max_unavailable": 1},
+        "user_data": f"#!/bin/sh\n: {path}\n",
+    }
+    spec["instances"]["other"] = {**spec["instances"]["web"], "user_data": "#!/bin/sh\n"}
+    spec["target_groups"]["third"] = {**spec["target_groups"]["api"], "targets": ["other"]}
+    spec["target_groups"] = {name: spec["target_groups"][name] for name in ("web", "third", *groups)}
+    rules = spec["load_balancers"]["public"]["listeners"]["http"]["rules"]
+    rules["v2"]["conditions"] = [{"path_pattern": path}]
+    rules["v2"]["action"] = {"forward": {"target_groups": [{"target_group": name, "weight": 50} for name in forward]}}
+    rules["rest"] = {"priority": 30, "conditions": [{"path_pattern": "/x"}], "action": {"forward": "third"}}
+    return spec
+
+
+def test_a_rule_waits_for_no_target_that_waits_for_it() -> None:
+    """Found: a group that a rule had already was to have its new targets first, though an old one leaves when the rule has left
+    another group."""
+    with world() as here:
+        here.converge(handed_on("/v2/*", ("api", "web"), "api"))
+        here.converge(handed_on("/v9/*", ("web", "third")), allow={"delete": 9, "replace": 9})

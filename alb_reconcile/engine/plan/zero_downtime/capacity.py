@@ -165,7 +165,8 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
         if step.phase != "attach" and _forwarded(step):
             groups = taken_up(graph, step)
             serving = tuple(sorted({str(item.target_group) for item in forward_before(step)}))
-            losing = {*serving} - {str(bind(group, graph.decisions.ids)) for group in groups}
+            kept = {bind(group, graph.decisions.ids) for group in groups}
+            losing = [str(group) for group in shares_of(forward_before(step)) if group not in kept]
             heirs = _heirs(graph, step)
             awaits = tuple(
                 minima.before_more(group, [old for old in losing if heirs.get(old, group) == group]) for group in groups
@@ -180,7 +181,8 @@ def _heirs(graph: Graph, step: Step) -> dict[str, Address]:
     """By ARN, the groups that are replaced, where what replaces them takes over all that they have of the requests."""
     before, after = shares_of(forward_before(step)), shares_of(forward_after(step))
     names = {item.id: item.address for item in graph.decisions.live if item.id in before}
-    return {old: name for old, name in names.items() if after.get(name, 0) >= before[old]}
+    had = {name: sum(before[old] for old in names if names[old] == name) for name in names.values()}
+    return {old: name for old, name in names.items() if after.get(name, 0) >= had[name]}
 
 
 def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima) -> None:

@@ -160,10 +160,12 @@ def _wait_for_capacity(graph: Graph) -> None:
     for step in graph.forwarding(*MAKING):
         if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
-        answers_others = any(change.path.startswith("conditions") for change in step.changes)
-        for group in shares_of(forward_after(step)) if answers_others else taken_up(graph, step):
+        strengths: dict[Ref, Strength] = dict.fromkeys(taken_up(graph, step), Strength.REQUIRED)
+        if any(change.path.startswith("conditions") for change in step.changes):  # it takes others' requests
+            strengths = dict.fromkeys(shares_of(forward_after(step)), Strength.PREFERRED) | strengths
+        for group, strength in strengths.items():
             for key in () if _answers_at_once(graph, step, group) else members.get(group, ()):
-                graph.after(step.key, key)
+                graph.after(step.key, key, strength)
     _leave_before_draining(graph)
     _arrive_before_addresses_leave(graph, members)
     _let_go_after_taking_up(graph)
