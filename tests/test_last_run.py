@@ -152,7 +152,7 @@ def test_what_somebody_else_has_destroyed_is_told_with_what_comes_of_it(nothing:
         return find_last_run(nothing, "specs/demo.yaml", "", str(tmp_path))
 
     warning = (
-        "nothing of it is left, and no destroy or release of it is recorded here; load_balancer.public gets another DNS name: "
+        "nothing has its tags any more, and no completed destroy or release of it is recorded here; made anew, load_balancer.public gets another DNS name: "
         "point the records that aren't in this spec at it"
     )
     last = found()
@@ -170,7 +170,7 @@ def test_a_stack_that_only_sync_has_seen(nothing: Plan, tmp_path: Path) -> None:
     write_history(record(nothing, command="sync", result="in_sync", steps=()), tmp_path)
     found = find_last_run(nothing, "specs/demo.yaml", "", str(tmp_path))
     assert found.told.startswith("Last found in sync by sync on this host 2026-01-02 03:04:05Z")
-    assert found.warning.startswith("nothing of it is left")
+    assert found.warning.startswith("nothing has its tags any more")
 
 
 def test_a_launch_that_was_cut_short_is_the_last_run(plan: Plan, tmp_path: Path) -> None:

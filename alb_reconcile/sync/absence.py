@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -10,13 +10,13 @@ from typing import Final, Literal
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import describe_elsewhere, runs_of
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import NOTHING_THERE, Record
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.selection import NEVER_APPLIED
 from alb_reconcile.sync.stack import Ending
 
-UNRECORDED_END: Final = "no destroy or release of it is recorded here"
+UNRECORDED_END: Final = "no completed destroy or release of it is recorded here"
 _NOW: Final = "; nothing of it is there now"
 
 
@@ -28,21 +28,19 @@ class Past:
     text: str
 
 
-def find_past(runs: Iterable[Record], balancers: Set[str], began: str = "") -> Past | None:
-    """What decides, of runs with the newest first; None where nothing is known. `balancers` are the addresses of its load balancers: who
-    releases these has handed it over. `began`: when the sandbox did; in one before was another stack."""
-    released: set[str] = set()
-    last_release = ""
+def find_past(runs: Iterable[Record], began: str = "") -> Past | None:
+    """What decides, of runs with the newest first; None where nothing is known. `began`: when the sandbox did; in one before was another
+    stack."""
     for run in runs:
         if run.started < began:
             break
-        if run.is_gone:
-            return Past("destroyed", when_and_who(run))
-        if run.command == "release":
-            released |= {step.address for step in run.having(how="done")}
-            last_release = last_release or when_and_who(run)
-            if released and balancers <= released:
-                return Past("released", last_release)
+        if run.command in ("destroy", "release"):
+            done = [step.address for step in run.having(how="done")]
+            if done and run.is_gone:
+                return Past("destroyed", when_and_who(run))
+            is_whole = not run.spec_digest or any(address.startswith("load_balancer.") for address in done)
+            if done and run.command == "release" and is_whole:
+                return Past("released", when_and_who(run))
         elif run.is_success and not run.spec_digest:
             break  # it was empty, as its spec wanted it
         # what a round says that has asked before: the run that it knew may be kept no longer
@@ -58,7 +56,7 @@ def explain(ending: Ending, planned: StackPlan, folder: Path, seen: Record, bega
     balancers = [item for item in planned.plan.desired.values() if item.address.kind == "load_balancer"]
     is_like_nothing = set(selection.withheld.values()) == {NEVER_APPLIED}
     try:
-        past = find_past(runs_of(folder, seen), {str(item.address) for item in balancers}, began)
+        past = find_past(runs_of(folder, seen), began)
         elsewhere = describe_elsewhere(folder, seen.stack, seen.region, seen.account, seen.place)
     except RecordError:
         return ending
@@ -89,10 +87,13 @@ def when_and_who(run: Record) -> str:
 def _sighting(run: Record) -> str:
     """That a run has seen something of the stack, in words; empty if it doesn't say so."""
     when = f"at {run.started.replace('T', ' ')}{_NOW}"
-    if run.is_success and run.spec_digest and run.command in ("apply", "sync"):
-        return f"was in sync {when}"
-    is_there = any(step.how == "done" if step.action == "create" else step.id for step in run.steps)
-    return f"was there {when}" if is_there and run.command != "destroy" else ""
+    if run.command in ("apply", "sync") and run.result in ("in_sync", "corrected") and run.spec_digest:
+        return f"was {'in sync' if run.is_success else 'there'} {when}"
+    if run.command == "sync":
+        is_there = bool(run.steps) and not any(step.reason.startswith(NOTHING_THERE) for step in run.steps)
+    else:
+        is_there = bool(run.having(how="done"))
+    return f"was there {when}" if is_there else ""
 
 
 def _answers(balancer: Desired, planned: StackPlan) -> bool:

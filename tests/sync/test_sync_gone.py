@@ -61,7 +61,7 @@ def test_a_destroy_from_another_host_is_an_outage_until_somebody_sees_to_it(
         assert (report.code, record.result) == (ExitCode.FAILED, "failed")
         assert record.not_ready == (f"was in sync at {seen}; nothing of it is there now",)
         assert why(record).startswith(
-            "nothing of the stack is there, and no destroy or release of it is recorded here: "
+            "nothing of the stack is there, and no completed destroy or release of it is recorded here: "
         )
         assert {step.cause for step in record.withheld} == {"drift"}
         assert judge(State("in_sync"), record) == (State("failing"), "failing")
@@ -89,7 +89,9 @@ def test_a_destroy_from_another_host_is_an_outage_until_somebody_sees_to_it(
         ({"command": "apply", "result": "failed", "steps": (replace(LET_GO, key="create:vpc.main", action="create"),)}, "was there at"),
         ({"command": "destroy", "result": "failed", "steps": (DELETED,)}, ""),
         ({"result": "held"}, ""),
-        ({"result": "left", "steps": (StepRecord("create:vpc.main", "create", how="withheld"),)}, ""),
+        ({"result": "left", "steps": (StepRecord("create:vpc.main", "create", how="withheld", reason=NEVER_APPLIED),)}, ""),
+        ({"result": "left", "steps": (StepRecord("create:instance.web-3", "create", how="withheld", reason="the spec has changed"),)}, "was there at"),
+        ({"not_ready": ("1 of 2 targets is healthy",)}, "was there at"),
         ({"spec_digest": ""}, ""),  # of a spec that wanted nothing
         ({"command": "apply", "result": "corrected", "spec_digest": "", "steps": (DELETED,)}, ""),
     ],
@@ -151,6 +153,15 @@ def test_a_release_of_a_part_lets_go_of_that_part_only(hand: Hand, tmp_path: Pat
     write_history(mine(), tmp_path)
     part = replace(LET_GO, key="update:instance.web-2@i-1", id="i-1")
     write_history(mine(command="release", result="corrected", steps=(part,), **LATER), tmp_path)
+    assert go_round(hand, demo(), tmp_path)[0].code is ExitCode.FAILED
+    write_history(mine(command="release", result="corrected", spec_digest="", steps=(part,), **LATER), tmp_path)
+    assert go_round(hand, demo(), tmp_path)[0].code is ExitCode.CHANGES, "of all that was left"
+
+
+def test_a_destroy_that_found_nothing_has_destroyed_nothing(hand: Hand, tmp_path: Path) -> None:
+    """Found: whoever ran it in the outage ended the alarm, and had the blame."""
+    write_history(mine(), tmp_path)
+    write_history(mine(command="destroy", result="in_sync", **LATER), tmp_path)
     assert go_round(hand, demo(), tmp_path)[0].code is ExitCode.FAILED
 
 

@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -178,6 +178,9 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
         if not (found.taggings or found.strays):
             return ExitCode.OK
         if found.whole:
+            options.output.remark(
+                f"First of all, take {options.spec} out of the folder that sync reads: else each round says that nothing of the stack is there."
+            )
             place = f"account {found.account}"
             question, answer = f"Release the whole stack in {place}? Type its name ({target.stack}): ", target.stack
         else:
@@ -186,12 +189,9 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
         await confirm(aws, question, answer, yes=options.yes)
         await carry_out(aws, [*found.unknowing, *found.strays], lambda _: None)
         if found.taggings:
-            await _write(aws, found.taggings, target, options, "release")
+            left = replace(target, desired={}) if found.whole else target  # of a whole release the record has no spec
+            await _write(aws, found.taggings, left, options, "release")
             await carry_out(aws, found.preview.applied if found.preview else (), lambda _: None)
-        if found.whole:
-            options.output.remark(
-                f"First of all, take {options.spec} out of the folder that sync reads: else each round says that nothing of the stack is there."
-            )
     return ExitCode.OK
 
 

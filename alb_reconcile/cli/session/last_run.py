@@ -58,12 +58,12 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             told = next((_told(item, _how_it_ended(item)) for item in changed if item.command != "destroy"), "")
             return LastRun(told, DESTROY_BEGUN + begun + printable(_old_names(made, destroys)))
         last = next(iter(changed), None)
-        gone = find_past(past.runs, {*map(str, made)}, began) if makes and not plan.live else None
+        gone = find_past(past.runs, began) if makes and not plan.live else None
         if gone is not None and gone.how == "there":
             seen = last or next((item for item in changing if item.is_success), None)
-            lost = f"nothing of it is left, and {UNRECORDED_END}"
+            lost = f"nothing has its tags any more, and {UNRECORDED_END}"
             names = (
-                f"; {', '.join(map(str, made))} get{'s' * (len(made) == 1)} another DNS name: {POINT_THERE}"
+                f"; made anew, {', '.join(map(str, made))} get{'s' * (len(made) == 1)} another DNS name: {POINT_THERE}"
                 if made
                 else ""
             )
