@@ -306,7 +306,7 @@ async def recorded(
             recorder.begun.end()
         if settings.issues is not None:
             try:
-                await settings.issues.update(record, aws, recorder.steps)
+                await settings.issues.update(record, aws, recorder.steps, recorder.plan.live if recorder.plan else ())
             except RecordError as raised:
                 say(settings.mask.line(raised))
 
