@@ -39,6 +39,7 @@ _MOST: Final = 50
 """Changes of one step that are kept."""
 _LONGEST: Final = 400
 """Characters of a change."""
+_DELETES: Final = ("modify_load_balancer_attributes", "delete_load_balancer")  # its protection goes first
 
 
 class Recorder:
@@ -192,7 +193,7 @@ class Recorder:
             reason = self.remarks[step.key]
         elif step.reason == DUPLICATE:  # nobody's doing but an earlier run's
             reason = DUPLICATE
-        elif how == "done" or (outcome and outcome.error and not isinstance(outcome.error, AwsError)):
+        elif how == "done" or (outcome and outcome.error and not _is_refused(outcome.error)):
             reason = _old_name(step)
         return StepRecord(
             key=self._line(step.key),
@@ -232,6 +233,11 @@ def _old_name(step: Step) -> str:
     """Of a load balancer that goes, by what nobody can ask for any more; empty for anything else."""
     name = getattr(step.observed and step.observed.details, "dns_name", "") if step.action == "delete" else ""
     return f"its DNS name was {name}" if name else ""
+
+
+def _is_refused(error: BaseException) -> bool:
+    """Whether AWS has refused to delete a load balancer, which it may have done at a first try whose reply was lost."""
+    return isinstance(error, AwsError) and error.operation in _DELETES and not (error.ambiguous or error.retries)
 
 
 def _ends(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -300,7 +306,7 @@ async def recorded(
             recorder.begun.end()
         if settings.issues is not None:
             try:
-                await settings.issues.update(record, aws, recorder.steps)
+                await settings.issues.update(record, aws, recorder.steps, recorder.plan.live if recorder.plan else ())
             except RecordError as raised:
                 say(settings.mask.line(raised))
 

@@ -17,12 +17,15 @@ from alb_reconcile.journal.issues.content import find_marker
 from alb_reconcile.journal.issues.keeping import Issues
 from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, StepRecord
 from alb_reconcile.journal.settings import read_settings
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, UsageError
+from alb_reconcile.model.plan import Step
 from tests.journal.github import TOKEN, FakeGitHub, fake_github
 from tests.journal.records import FAILED, RENAMED, REPLACE, corrected, failed, left, made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from alb_reconcile.journal.record import Record
@@ -74,7 +77,7 @@ def issues_of(github: FakeGitHub, **environ: str) -> Issues:
     return settings.issues
 
 
-def update(issues: Issues, *records: Record, trail: Trail | None = None) -> list[str]:
+def update(issues: Issues, *records: Record, trail: Trail | None = None, steps: Sequence[Step] = ()) -> list[str]:
     """What was said of each run that said something."""
     said = []
 
@@ -82,7 +85,7 @@ def update(issues: Issues, *records: Record, trail: Trail | None = None) -> list
         aws = Aws(trail or Trail(), max_workers=0, speed=1000)
         for record in records:
             try:
-                await issues.update(record, aws)
+                await issues.update(record, aws, steps)
             except RecordError as error:
                 said.append(str(error))
 
@@ -373,7 +376,7 @@ class TestWhoItWas:
         assert not update(issues_of(github), left(HELD), trail=trail)
         body = github.issues[0]["body"]
         assert "bob" not in body
-        assert "CloudTrail has none yet, or wasn't asked." in body
+        assert "CloudTrail has none yet, or has to be asked by you." in body
         assert f"--lookup-attributes AttributeKey=ResourceName,AttributeValue={HELD.id}`" in body
         trail.events.insert(0, event("arn:aws:iam::1:user/ann"))
         assert not update(issues_of(github), left(HELD, ended="2026-11-24T03:05:00Z"), trail=trail)
@@ -408,9 +411,31 @@ class TestWhoItWas:
         assert (trail.asked, "Since: 2026-11-24T08:00:00Z" in github.issues[0]["body"]) == (3, True)
 
     def test_not_for_ever(self, github: FakeGitHub) -> None:
-        trail = Trail()
-        assert not update(issues_of(github), left(HELD), left(HELD, ended="2026-11-24T05:05:00Z"), trail=trail)
-        assert trail.asked == 1
+        """Once more where the next run came late: by then CloudTrail has it, or never will."""
+        trail, later = Trail(), [left(HELD, ended=f"2026-11-24T{hour:02}:05:00Z") for hour in (5, 7, 9)]
+        assert not update(issues_of(github), left(HELD), *later, trail=trail)
+        assert trail.asked == 2
+
+    def test_of_a_target_while_events_may_be_late(self, github: FakeGitHub) -> None:
+        """What names others, or nothing, counts for nothing; a name may be another one a quarter of an hour later, and is final then."""
+        wanted = Registration(target_group=GROUP, target="i-1", port=80)
+        step = Step("create", Address("registration", "web/web-1:80"), state=wanted)
+        missing = replace(HELD, key=step.key, action="create", id="", changes=())
+
+        def taken(who: str, *targets: object) -> dict[str, Any]:
+            return event(f"arn:aws:iam::1:user/{who}", "DeregisterTargets", requestParameters={"targets": [*targets]})
+
+        own: dict[str, Any] = {"id": "i-1", "port": 80}
+        others = [
+            taken("eve", {**own, "port": 81}, {**own, "id": "i-11"}, "i-1", None, {}),
+            event("x", requestParameters=[own]),
+        ]
+        trail = Trail(*others, taken("ann", own))
+        for minute, asked, who in ((0, 1, "ann"), (10, 2, "bob"), (16, 3, "bob"), (20, 3, "bob")):
+            record = left(missing, ended=f"2026-11-24T03:{minute:02}:00Z")
+            assert not update(issues_of(github), record, trail=trail, steps=[step])
+            assert (trail.asked, f"user/{who}`: `Deregister" in github.issues[0]["body"]) == (asked, True)
+            trail.events = [*others, taken("bob", {**own, "id": "i-2"}, own), taken("ann", own)]
 
     def test_who_may_not_ask(self, github: FakeGitHub) -> None:
         trail = Trail(error="AccessDeniedException")

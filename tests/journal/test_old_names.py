@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,7 @@ from alb_reconcile.journal.begun import Begun
 from alb_reconcile.journal.history import History, history_file, read_history, write_history
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.recorder import Recorder
-from alb_reconcile.model.errors import InterruptedRun, ReconcileError
+from alb_reconcile.model.errors import AwsError, InterruptedRun, ReconcileError, UnreachableError
 from tests.harness import demo, world
 from tests.journal.records import made
 
@@ -52,14 +52,38 @@ def check(past: History, name: str) -> None:
     assert [step["reason"] for step in steps if KEPT in step.get("reason", "")] == [f"{KEPT}{name}"]
 
 
-@pytest.mark.parametrize("how", ["interrupted", "failed"])
-def test_where_it_went_and_its_interfaces_didnt(going: tuple[Plan, Step, str], how: str) -> None:
-    """Found: of a destroy that was stopped while they went, nobody could say what points at the old name."""
+def refused(operation: str, code: str = "AccessDenied", **how: Any) -> AwsError:
+    service = "ec2" if operation.endswith("interfaces") else "elbv2"
+    return AwsError(service, operation, code, "no", "", **how)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InterruptedRun("stopped"),
+        ReconcileError("they are still there"),
+        refused("describe_network_interfaces", "ExpiredToken"),
+        UnreachableError("there are no credentials any more"),
+        refused("delete_load_balancer", "ServiceUnavailable", ambiguous=True),
+        refused("delete_load_balancer", "ExpiredToken", retries=1),
+    ],
+    ids=["stopped", "in time", "expired", "unreachable", "reply lost", "reply lost and then refused"],
+)
+def test_where_it_went_or_may_have_gone(going: tuple[Plan, Step, str], error: ReconcileError) -> None:
+    """Found: of a destroy that ended while its interfaces went, nobody could say what points at the old name; last where AWS refused the look at
+    those."""
     plan, step, name = going
     recorder = recorder_of(plan)
-    error = InterruptedRun("stopped") if how == "interrupted" else ReconcileError("they are still there")
-    recorder.outcomes = (Outcome(step, "interrupted" if how == "interrupted" else "failed", error=error),)
+    recorder.outcomes = (Outcome(step, "interrupted" if isinstance(error, InterruptedRun) else "failed", error=error),)
     check(History((recorder.close(account="123456789012"),), 0), name)
+
+
+@pytest.mark.parametrize("operation", ["delete_load_balancer", "modify_load_balancer_attributes"])
+def test_where_aws_refused_to_delete_it(going: tuple[Plan, Step, str], operation: str) -> None:
+    plan, step, _ = going
+    recorder = recorder_of(plan)
+    recorder.outcomes = (Outcome(step, "failed", error=refused(operation)),)
+    assert KEPT not in recorder.close(account="123456789012").to_json()
 
 
 @pytest.mark.parametrize("ended", [False, True], ids=["in the middle", "after it"])

@@ -34,6 +34,7 @@ from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import Record
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.text import printable
 
 _PATIENCE: Final = 30.0
@@ -42,8 +43,6 @@ _FRESH: Final = 60.0
 """Seconds for which what was listed counts for all stacks; and for which none is tried after a refusal that is for all."""
 _A_MINUTE: Final = 30
 """Issues that are written in a minute; GitHub takes 80 pieces of content, and an issue may be two."""
-_LATE: Final = 3600.0
-"""Seconds after which CloudTrail isn't asked again who it was: its events come within a quarter of an hour."""
 
 
 class Issues:
@@ -56,11 +55,10 @@ class Issues:
         self._listed = self._refused = float("-inf")
         self._written: deque[float] = deque()
 
-    async def update(self, record: Record, aws: Aws, steps: Sequence[Step] = ()) -> None:
-        """Make a stack's issue say what a run has found, of which `steps` are the plan's. Raises RecordError, in half a minute at most from when
-        it has its turn.
+    async def update(self, record: Record, aws: Aws, steps: Sequence[Step] = (), live: Sequence[Observed] = ()) -> None:
+        """Make a stack's issue say what a run has found; `steps` and what is `live` are its plan's. Nothing is owed to a later run.
 
-        Nothing is owed to a later run: it finds what is still so.
+        Raises RecordError, in half a minute at most from when it has its turn.
         """
         wanted = marker_of(record)
         if wanted is None:
@@ -70,7 +68,7 @@ class Issues:
                 return  # it was told
             try:
                 async with asyncio.timeout(_PATIENCE), self._tracker:
-                    await self._update(record, wanted, aws, find_clues(record.stack, steps))
+                    await self._update(record, wanted, aws, find_clues(steps, live))
             except RefusedForAllError as error:
                 self._refused = time.monotonic()
                 raise RecordError(f"the issues in {self._tracker.title} aren't up to date: {error}") from None
@@ -103,11 +101,11 @@ class Issues:
         if before is not None:
             since = before.since if before.state == wanted.state else wanted.since
             wanted = msgspec.structs.replace(wanted, since=since, found=before.found if is_same else wanted.found)
-            if is_same and not told and (before.asked or _seconds(wanted.found, record.ended) > _LATE):
+            if is_same and not told and before.asked:
                 return
         if not self._may_write(count=False):
             return
-        actors = await find_actors(aws, steps_of(record), self._mask, clues)
+        actors = await find_actors(aws, steps_of(record), self._mask, clues, age=_seconds(wanted.found, record.ended))
         wanted = msgspec.structs.replace(wanted, asked=actors.is_final)
         body = body_of(record, wanted, actors)
         if is_same and not told and found is not None and body == found.body:

@@ -1,7 +1,7 @@
 """CloudTrail's event history of what changed something in EC2 and ELBv2, which moto doesn't have.
 
 CloudTrail API Reference, LookupEvents; CloudTrail User Guide, "CloudTrail record contents". Events come late there, by some
-minutes; here by as much as reads are behind.
+minutes; here by as much as reads are behind. Of a call's parameters events have its targets, and nothing else.
 """
 
 import json
@@ -40,6 +40,7 @@ class Change(NamedTuple):
     names: frozenset[str]
     access_key: str
     agent: str
+    targets: tuple[dict[str, Any], ...] = ()
 
     def told(self, world: World) -> dict[str, Any]:
         backend = sts_backends[world.account][get_partition(world.region)]
@@ -52,6 +53,7 @@ class Change(NamedTuple):
             "eventName": self.name,
             "awsRegion": world.region,
             "userAgent": self.agent,
+            "requestParameters": {"targets": [*self.targets]} if self.targets else None,
             "eventID": self.id,
             "readOnly": False,
             "eventType": "AwsApiCall",
@@ -78,6 +80,7 @@ def note(call: Call, service: str, response: Any, made: Iterable[str]) -> None:
     change = Change(
         str(uuid.uuid4()), call.action, _SOURCES[service], call.moment, call.now, names, key[1] if key else "somebody",
         str(headers.get("User-Agent") or ""),
+        tuple({name[:1].lower() + name[1:]: value for name, value in item.items()} for item in call.given("Targets", ())),
     )  # fmt: skip
     trail = call.world.ledger.trail
     trail.append(change)
