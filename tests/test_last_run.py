@@ -71,6 +71,17 @@ def test_who_when_and_from_what(plan: Plan, tmp_path: Path) -> None:
     assert found.warning == ""
 
 
+def test_an_apply_of_another_commit_that_had_nothing_to_do_was_the_last(plan: Plan, tmp_path: Path) -> None:
+    """Found: a commit that changed only the policy was applied, and whoever put back what `plan` named lost the policy."""
+    write_history(record(plan, commit="a" * 40), tmp_path)
+    later = {"steps": (), "result": "in_sync"}
+    write_history(record(plan, started="2026-01-03T00:00:00Z", commit="b" * 40, **later), tmp_path)
+    write_history(record(plan, started="2026-01-04T00:00:00Z", commit="b" * 40, command="sync", **later), tmp_path)
+    found = find_last_run(plan, "specs/demo.yaml", "", str(tmp_path))
+    assert found.told.startswith("Last applied on this host 2026-01-03 00:00:00Z")
+    assert found.told.endswith("at commit bbbbbbbbbbbb.")
+
+
 @pytest.mark.parametrize(
     ("changes", "warning"),
     [
@@ -157,7 +168,7 @@ def test_what_somebody_else_has_destroyed_is_told_with_what_comes_of_it(nothing:
     )
     last = found()
     assert last.told == "Last applied on this host 2026-01-02 03:04:05Z by ann@desk, from specs/demo.yaml."
-    assert last.warning == warning
+    assert (last.warning, last.was_there) == (warning, True)
     lost = "was in sync at 2026-01-02 03:04:05Z; nothing of it is there now"
     since = found(started="2026-01-02T04:00:00Z", command="sync", result="failed", steps=(), not_ready=(lost,))
     assert since == last, "a round has seen it meanwhile"

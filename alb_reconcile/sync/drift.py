@@ -60,14 +60,17 @@ def is_absent(planned: StackPlan) -> bool:
     return not _own(planned.plan.stack, planned.discovery)
 
 
-def new_names(plan: Plan, outcomes: Iterable[Outcome], found: StackPlan | None) -> dict[str, str]:
-    """What to tell of each load balancer that was made anew, by step key: its name, as far as somebody has looked since."""
+def new_names(
+    plan: Plan, outcomes: Iterable[Outcome], found: StackPlan | None, *, was_there: bool = False
+) -> dict[str, str]:
+    """What to tell of each load balancer that was made anew, by step key: its name, as far as somebody has looked since. `was_there` is as
+    `made_anew` says."""
     balancers = [item for item in found.discovery.resources if item.address.kind == "load_balancer"] if found else []
     names = {item.address: item.detail(Entrance).dns_name for item in balancers}
     done = {item.step.key for item in outcomes if item.how == "done"}
     return {
         step.key: f"another DNS name than before, {names.get(step.address, 'which status shows')}: {POINT_THERE}"
-        for step in made_anew(plan.steps, plan.live)
+        for step in made_anew(plan.steps, plan.live, was_there=was_there)
         if step.key in done
     }
 

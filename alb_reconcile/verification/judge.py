@@ -281,8 +281,9 @@ def _on_attribution(tally: Tally, how: Attribution, unknown: Mapping[str, int]) 
     problems = []
     if tally.unattributed and how.how != "none":
         instead = f"they have {', '.join(tally.names)}" if tally.names else "their bodies aren't JSON objects"
+        then = "choose --attribute" if min(tally.seen, default=0) < 400 else "ask for another path with --path"
         problems.append(
-            f"{tally.unattributed} answers have no {how}, so it is unknown which target sent them ({instead}); choose --attribute"
+            f"{tally.unattributed} answers have no {how}, so it is unknown which target sent them ({instead}); {then}"
         )
     if unknown:
         names = ", ".join(list(unknown)[:_LISTED]) + (", …" if len(unknown) > _LISTED else "")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.sync.drift import new_names
 from tests.harness import Spec, demo, world
 from tests.kinds.hand import Hand
 from tests.properties.faults import Gone, Killed, spoilt
@@ -54,6 +55,16 @@ def test_one_that_a_destroy_took_which_was_stopped_gets_another_name(hand: Hand)
     assert not hand.elb.describe_load_balancers()["LoadBalancers"], killed.words
     (text,) = told(hand, demo())
     assert "load_balancer.public was there before" in text
+
+
+def test_one_that_a_history_knows_of_gets_another_name(hand: Hand) -> None:
+    """Found: after a destroy from another host, the end of an apply had no word of it."""
+    hand.make(demo())
+    hand.world.destroy(demo())
+    result = hand.world.apply(demo())
+    assert new_names(result.plan, result.outcomes, None) == {}
+    (text,) = new_names(result.plan, result.outcomes, None, was_there=True).values()
+    assert ADVICE in text
 
 
 def test_another_one_beside_it_is_no_news(hand: Hand) -> None:

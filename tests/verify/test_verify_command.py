@@ -102,6 +102,15 @@ class TestDemo:
         assert check["statuses"] == {"200": 36, "502": 4}
         assert [text for text in check["problems"] if text.startswith("4 of 40 requests: status 502 instead of")]
 
+    def test_nobody_there_is_asked_for_by_another_path(self, bench: Bench) -> None:
+        """Found: an API without `/` was said to need another attribute."""
+        with servers.front(
+            lambda *_: (404, {"content-type": "application/json"}, b'{"error": "nothing here"}')
+        ) as front:
+            shown = bench.run(*to(front.port), "--requests", "5")
+        assert shown.code == 1
+        assert "(they have error); ask for another path with --path" in shown.flat
+
     def test_expected_statuses(self, bench: Bench) -> None:
         ids = list(bench.instances().values())
         with servers.front(lambda *_: (404, *servers.api(ids[0])[1:])) as front:

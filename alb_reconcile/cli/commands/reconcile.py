@@ -18,10 +18,9 @@ from alb_reconcile.cli.render.plan import differing_steps, is_of_destroy, last_r
 from alb_reconcile.cli.render.progress import Progress, after_destroy, render_closing, render_outcomes
 from alb_reconcile.cli.render.runs import RunView, runs_json
 from alb_reconcile.cli.render.status import url_lines
-from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
-from alb_reconcile.cli.session.last_run import find_last_run
+from alb_reconcile.cli.session.last_run import LastRun, find_last_run
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import (
     LoadingOptions,
@@ -40,7 +39,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.plan import Plan
-from alb_reconcile.sync.drift import find_causes
+from alb_reconcile.sync.drift import find_causes, new_names
 from alb_reconcile.sync.targets import find_specs
 
 
@@ -83,7 +82,8 @@ async def _apply(aws: Aws, target: DesiredStack, options: ApplyOptions, view: Ru
 async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: Recorder, view: RunView) -> ExitCode:
     made, style = planned.plan, options.output.style
     _compare(options.plan, made)
-    emit(style.fit(render_plan(made, style, notice="", head=_head(aws, options, planned, style))))
+    last = _last_run(aws, options, planned)
+    emit(style.fit(render_plan(made, style, notice="", head=last_run_lines(last.told, last.warning, style))))
     if not made.is_empty:
         await confirm(
             aws, f"Apply these changes to {made.stack} (account {made.account})? Type yes: ", "yes", yes=options.yes
@@ -91,6 +91,8 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         check_windows(planned.target.policy, options.allow, datetime.now(UTC))  # the answer may have taken hours
     progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None if options.no_wait else options.timeout)
+    if last.was_there:
+        recorder.remarks = new_names(made, applied.outcomes, applied.found, was_there=True)
     if applied.found is None:
         return _report(aws, applied.outcomes)
     if not applied.is_reached:
@@ -173,7 +175,8 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
         emit(render_plan(made, style))
         return ExitCode.OK
     refuse_blocked(planned)
-    emit(style.fit(render_plan(made, style, notice="", head=_head(aws, options, planned, style))))
+    last = _last_run(aws, options, planned)
+    emit(style.fit(render_plan(made, style, notice="", head=last_run_lines(last.told, last.warning, style))))
     question = f"Delete all of this in account {made.account}? Type the stack's name ({stack}): "
     await confirm(aws, question, stack, yes=options.yes)
     check_windows(planned.target.policy, options.allow, datetime.now(UTC))
@@ -189,11 +192,10 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
     return ExitCode.OK
 
 
-def _head(aws: Aws, options: ApplyOptions | DestroyOptions, planned: StackPlan, style: Style) -> list[str]:
+def _last_run(aws: Aws, options: ApplyOptions | DestroyOptions, planned: StackPlan) -> LastRun:
     place = place_name(aws.endpoint, sandbox=options.connection.sandbox)
     began = sandbox_began(options.connection)
-    last = find_last_run(planned.plan, planned.target.spec_file, place, options.record.state_dir, began)
-    return last_run_lines(last.told, last.warning, style)
+    return find_last_run(planned.plan, planned.target.spec_file, place, options.record.state_dir, began)
 
 
 _ALL_DONE: Final = "All steps are done, and nothing is rolled back; status says what isn't ready yet."

@@ -33,6 +33,8 @@ class LastRun:
 
     told: str = ""
     warning: str = ""
+    was_there: bool = False
+    """Whether the stack was there before, and nothing of it is left."""
 
 
 def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None = None, began: str = "") -> LastRun:
@@ -55,7 +57,7 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             recent = takewhile(lambda record: not record.is_success, changed)  # one before was another destroy
             destroys = [item for item in recent if item.command == "destroy"]
             begun = f" (begun {when_and_who(destroys[0])})" if destroys else ""
-            told = next((_told(item, _how_it_ended(item)) for item in changed if item.command != "destroy"), "")
+            told = next((_told(*_through(changing, item)) for item in changed if item.command != "destroy"), "")
             return LastRun(told, DESTROY_BEGUN + begun + printable(_old_names(made, destroys)))
         last = next(iter(changed), None)
         gone = find_past(past.runs, began) if makes and not plan.live else None
@@ -67,7 +69,7 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
                 if made
                 else ""
             )
-            return LastRun(_told(seen, _how_it_ended(seen)) if seen else "", lost + names)
+            return LastRun(_told(seen, _how_it_ended(seen)) if seen else "", lost + names, was_there=True)
         since = takewhile(lambda record: record is not last, past.runs)
         # what runs wrote down that changed tags only, or nothing
         known = {record.spec_digest for record in (*since, *([last] if last else ())) if record.is_success}
@@ -81,12 +83,7 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             return LastRun(warning=f"{text}; {whose}" if other else "")
         if last.started < began and last.command != "destroy" and not plan.live:
             return LastRun()  # that was in a sandbox that is gone
-        through = next((item for item in changing[: changing.index(last)] if item.result == "in_sync"), last)
-        if (
-            Path(through.spec_file).name != Path(last.spec_file).name
-        ):  # the stack is as another spec says now, which had nothing to do
-            last = through
-        ended = "" if through is not last else _how_it_ended(last)
+        last, ended = _through(changing, last)
         return LastRun(_told(last, ended), _difference(last, spec_file, is_known=applied in {"", *known}))
     return LastRun(warning=DESTROY_BEGUN if is_ending else "")
 
@@ -109,6 +106,16 @@ _ENDED: Final = {
     "refused": "the rest of it was refused",
     "held": "another run had the stack",
 }
+
+
+def _through(changing: Sequence[Record], last: Record) -> tuple[Record, str]:
+    """The run by whose spec the stack is as it is, and how that ended: one that had nothing to do, where it had another file, or as an
+    apply another commit, such as of a policy, which AWS doesn't know."""
+    passed = [item for item in changing[: changing.index(last)] if item.result == "in_sync"]
+    if passed and Path(passed[0].spec_file).name != Path(last.spec_file).name:
+        return passed[0], ""
+    own = (item for item in passed if item.command == "apply" and item.commit not in ("", last.commit))
+    return next(own, last), "" if passed else _how_it_ended(last)
 
 
 def _how_it_ended(last: Record) -> str:

@@ -252,15 +252,16 @@ def _add_refreshes(graph: Graph) -> None:
 POINT_THERE: Final = "point the records that aren't in this spec at it"
 
 
-def made_anew(steps: Iterable[Step], live: Iterable[Observed]) -> list[Step]:
+def made_anew(steps: Iterable[Step], live: Iterable[Observed], *, was_there: bool = False) -> list[Step]:
     """What makes a load balancer that clients may know by another DNS name: it is replaced, or was applied before and is gone, as
-    after a destroy that was begun."""
+    after a destroy that was begun. `was_there`: a history says so of a stack of which nothing is left."""
     said = {item.tags.get(tags.APPLIED, "") for item in live}
     return [
         step
         for step in steps
         if step.address.kind == "load_balancer" and step.desired and step.action in ("create", "replace")
         if step.action == "replace"
+        or was_there
         or tags.DESTROYING in said
         or any(tags.is_known_in(tag, step.desired) for tag in said)
     ]
