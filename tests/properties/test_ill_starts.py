@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Spec, world
+from alb_reconcile.model.steps import Register
+from tests.harness import Spec, demo, world
+from tests.kinds.hand import Hand
 from tests.properties.scene import SHAPES
 from tests.properties.walks import BASES, Pair, account
 
@@ -79,3 +81,21 @@ def test_a_rule_waits_for_no_target_that_waits_for_it() -> None:
     with world() as here:
         here.converge(handed_on("/v2/*", ("api", "web"), "api"))
         here.converge(handed_on("/v9/*", ("web", "third")), allow={"delete": 9, "replace": 9})
+
+
+def test_what_replaces_an_ill_instance_has_to_become_healthy() -> None:
+    """Found: a new version wasn't waited for where the old instance had failed. Only one that fails in a group that goes is exempt."""
+    with world() as here:
+        hand = Hand(here)
+        hand.make(demo())
+        here.strict.set_target_unhealthy(hand["target_group.web"], hand["instance.web-1"])
+        here.clock.advance(600)
+        spec = demo()
+        spec["instances"]["web"]["instance_type"] = "t3.small"
+        steps = here.plan(spec, allow={"replace": 9}).steps
+        found = {
+            str(step.address): step.detail(Register).is_checked
+            for step in steps
+            if step.address.kind == "registration" and step.action != "delete"
+        }
+        assert found == {"registration.web/web-1:80": True, "registration.web/web-2:80": True}
