@@ -77,7 +77,8 @@ class Service:
             tags = [{"ResourceType": "key-pair", "Tags": [{"Key": TAG, "Value": run}]}]
             tool.place.client("ec2").create_key_pair(KeyName=key_of(run), TagSpecifications=tags)
         file = f"{spec['stack']}.yaml"
-        (tool.folder / file).write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+        # JSON has every text in quotes; PyYAML leaves 74e358 without, a number in YAML 1.2.
+        (tool.folder / file).write_text(json.dumps(spec, indent=2), encoding="utf-8")
         return cls(tool, spec, file)
 
     def apply(self) -> None:
