@@ -34,6 +34,10 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield found
 
 
+def no_more(*_: object, **__: object) -> None:
+    raise EC2ClientError("VpcLimitExceeded", "no more")
+
+
 def stacks(account: World) -> set[str]:
     """The stacks that have a VPC."""
     found = account.client("ec2").describe_tags(Filters=[{"Name": "key", "Values": ["alb-reconcile:stack"]}])
@@ -59,10 +63,7 @@ def test_what_a_failed_stack_leaves_undone_is_told_last(
 
     assert stacks(account) == set()
 
-    def refuse(*_: object, **__: object) -> None:
-        raise EC2ClientError("VpcLimitExceeded", "no more")
-
-    monkeypatch.setattr("moto.ec2.models.vpcs.VPCBackend.create_vpc", refuse)
+    monkeypatch.setattr("moto.ec2.models.vpcs.VPCBackend.create_vpc", no_more)
     assert main(["apply", "--yes", "."]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == left
     assert stacks(account) == set()
@@ -101,6 +102,39 @@ def test_destroy_carries_out_a_saved_plan_or_refuses_it(account: World, capsys: 
     assert main(["destroy", "--yes", "--plan", "a.plan", "a.yaml"]) == 0
     assert stacks(account) == {"shop-b"}
     assert main(["destroy", "--yes", "--plan", "a.plan", "a.yaml"]) == 4
+
+
+def test_the_command_that_applies_a_saved_plan_has_all_that_the_plan_was_made_with(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found: without --allow it was refused, without --set the spec was a mistake, and without --policy there was no limit."""
+    assert main(["apply", "--yes", "a.yaml"]) == 0
+    (tmp_path / "limits.txt").write_text("max_deletions: 0\nwindows: [{days: [mon], from: '00:00', to: '00:01'}]\n")
+    (tmp_path / "a.yaml").write_text("stack: shop-a\nregion: us-east-1\ntags: {team: '${TEAM}'}\n", encoding="utf-8")
+    given = ["--set", "TEAM=blue", "--allow", "delete=1", "--allow", "any-time", "--policy", "limits.txt"]
+    capsys.readouterr()
+    assert main(["plan", "--out", "a.plan", "a.yaml", *given]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    words = "--plan a.plan --allow delete=1 --allow any-time --policy limits.txt --set TEAM=VALUE a.yaml"
+    assert line == f"Wrote a.plan. To apply exactly this plan: alb-reconcile apply {words}"
+    assert main(["apply", "--yes", *words.replace("VALUE", "blue").split()]) == 0
+    assert stacks(account) == set()
+
+
+@pytest.mark.usefixtures("account")
+def test_a_saved_plan_is_not_to_be_run_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found: the same command is refused, since what was done makes the plan stale."""
+    assert main(["plan", "--out", "a.plan", "a.yaml"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("moto.ec2.models.vpcs.VPCBackend.create_vpc", no_more)
+        assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml"]) == 1
+        told = (
+            "Nothing is rolled back. To continue: make a new plan, since this one is used up, or apply without --plan."
+        )
+        assert capsys.readouterr().err.splitlines()[-1] == told
+    assert main(["apply", "--yes", "a.yaml"]) == 0
 
 
 def test_a_plan_that_deletes_a_stack_is_told_from_any_other(account: World) -> None:

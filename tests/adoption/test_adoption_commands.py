@@ -180,7 +180,7 @@ def test_release_and_move_ask_too_and_say_what_they_did(account: World, capsys: 
     code, out, err = _run(capsys, "release", "demo.yaml", "--yes", "--format", "json")
     assert code == 0
     assert "vpc.network" in {item["address"] for item in json.loads(out)["released"]}
-    assert "First of all, take demo.yaml out of the folder that sync reads" in err
+    assert "Before you confirm: take demo.yaml out of the folder that sync reads" in err
     assert not our_tags(account)
     assert re.search(r"  release  done .*\n.*  move     done +1 updated, ", _run(capsys, "history", "demo.yaml")[1])
     code, out, _ = _run(capsys, "release", "demo.yaml", "--yes")
@@ -247,7 +247,10 @@ def test_no_changes_isnt_the_last_word_while_nobody_has_applied_the_spec(
     code, out, err = _run(capsys, "plan", "demo.yaml", "--detailed-exitcode")
     assert (code, "No changes" in out) == (0, True)
     assert "run alb-reconcile apply demo.yaml once" in err
-    assert _run(capsys, "apply", "demo.yaml", "--no-wait")[0] == 0
+    said = "The stack's tags say now that this spec was applied."
+    code, out, _ = _run(capsys, "apply", "demo.yaml", "--no-wait")
+    assert (code, said in out) == (0, True)
+    assert said not in _run(capsys, "apply", "demo.yaml", "--no-wait")[1]
     assert "once" not in _run(capsys, "plan", "demo.yaml")[2]
 
 

@@ -204,8 +204,8 @@ def test_a_saved_plan_is_carried_out_or_refused_as_stale(sandbox: Tool, account:
     sandbox.run("apply", "--yes", "--plan", "saved", spec)
     told = sandbox.run("apply", "--yes", "--plan", "saved", spec, expect=4).stderr
     assert "the plan in saved is stale" in told
-    assert "\n  then: create vpc.main" in told
-    assert "\n  now: " not in told, "there is nothing to do now"
+    assert "\n  only in the saved plan: create vpc.main" in told
+    assert "\n  only in a new plan: " not in told, "there is nothing to do now"
     assert "nothing was changed" in told
     sandbox.run("apply", "--yes", "--plan", "missing", spec, expect=64)
     account.ec2.delete_vpc(VpcId=vpc)
@@ -217,8 +217,8 @@ def test_a_stale_plan_names_the_steps_that_differ(sandbox: Tool) -> None:
     sandbox.run("plan", "--out", "saved", spec)
     small(sandbox, "differing", more="tags: {team: b}")
     told = sandbox.run("apply", "--yes", "--plan", "saved", spec, expect=4).stderr
-    assert "  then: update subnet.a (tags.team None → a)\n" in told
-    assert "  now: update subnet.a (tags.team None → b)\n" in told
+    assert "  only in the saved plan: update subnet.a (tags.team None → a)\n" in told
+    assert "  only in a new plan: update subnet.a (tags.team None → b)\n" in told
 
 
 def test_a_saved_plan_is_no_spec(sandbox: Tool) -> None:

@@ -138,6 +138,24 @@ def test_what_has_drifted_since_is_taken_over_too(
     assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0
 
 
+def test_a_change_by_hand_that_is_taken_over_is_applied_then(
+    account: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found: it said that there was nothing to do, and plan that apply was to write tags."""
+    vpc = account.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["alb-vpc"]}])["Vpcs"][0]["VpcId"]
+    assert main(["export", "--vpc", vpc, "-o", "old.yaml"]) == 0
+    assert main(["adopt", "old.yaml", "--yes"]) == 0
+    elb = account.client("elbv2")
+    (group,) = elb.describe_target_groups()["TargetGroups"]
+    elb.modify_target_group(TargetGroupArn=group["TargetGroupArn"], HealthCheckPath="/health")
+    assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
+    capsys.readouterr()
+    assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.endswith("No changes: all 15 resources match the spec.\n")
+    assert "the stack's tags don't say yet" not in shown.err
+
+
 def test_what_only_some_members_of_a_group_have_is_not_said_of_all(account: World, tmp_path: Path) -> None:
     """A subnet with another range is a new one to the plan, in which one instance of two stands."""
     vpc = account.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["alb-vpc"]}])["Vpcs"][0]["VpcId"]

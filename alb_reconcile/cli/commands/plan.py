@@ -79,14 +79,30 @@ def _each(options: PlanOptions) -> ExitCode:
             continue
         if options.out:
             _save(options.out, made)
-            command = f"{'destroy' if options.destroy else 'apply'} --plan {shlex.quote(options.out)}"
-            told = f"Wrote {options.out}. To apply exactly this plan: alb-reconcile {command} {target.spec_file}"
+            words = [
+                "destroy" if options.destroy else "apply",
+                "--plan",
+                options.out,
+                *_given(options),
+                target.spec_file,
+            ]
+            told = f"Wrote {options.out}. To apply exactly this plan: alb-reconcile {shlex.join(words)}"
             (emit if options.output.format == "text" else complain)(told)
         if note:
             complain(f"Note: {note}")
     if refused:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
+
+
+def _given(options: PlanOptions) -> Iterator[str]:
+    """What a saved plan doesn't hold, so that `apply` needs it again. Values of variables may be secret."""
+    for name, number in options.allow.items():
+        yield from ("--allow", name if name == ANY_TIME else f"{name}={number}")
+    if options.policy:
+        yield from ("--policy", options.policy)
+    for name in options.loading.variables:
+        yield from ("--set", f"{name}=VALUE")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import differing_steps, is_of_destroy, last_run_lines, render_plan, summarize
-from alb_reconcile.cli.render.progress import Progress, after_destroy, render_closing, render_outcomes
+from alb_reconcile.cli.render.progress import A_NEW_PLAN, Progress, after_destroy, render_closing, render_outcomes
 from alb_reconcile.cli.render.runs import RunView, runs_json
 from alb_reconcile.cli.render.status import url_lines
 from alb_reconcile.cli.session.confirmation import confirm
@@ -30,6 +30,7 @@ from alb_reconcile.cli.session.specs import (
     named_target,
     refuse_lease,
 )
+from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.apply import Outcome
 from alb_reconcile.engine.plan.limits import check_windows
 from alb_reconcile.engine.stack import Applied, StackPlan
@@ -94,11 +95,13 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     if last.was_there:
         recorder.remarks = new_names(made, applied.outcomes, applied.found, was_there=True)
     if applied.found is None:
-        return _report(aws, applied.outcomes)
+        return _report(aws, applied.outcomes, A_NEW_PLAN if options.plan else "")
     if not applied.is_reached:
         notice = "All steps are done, but these changes remain; something else may be changing the stack. Run again."
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
+    if made.is_empty and find_unrecorded(planned.target.stack, planned.target.desired, planned.discovery):
+        emit("The stack's tags say now that this spec was applied.")
     problems = applied.problems
     recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else problems
     if problems:

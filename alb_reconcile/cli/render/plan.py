@@ -85,7 +85,10 @@ def differing_steps(saved: str, now: str) -> list[str]:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return []
     lines = [[*told[:3], *([f"{len(told) - 3} more"] if told[3:] else [])] for told in apart]
-    return [f"{when}: {line}" for when, told in zip(("then", "now"), lines, strict=True) for line in told] or other[:1]
+    return [f"{when}: {line}" for when, told in zip(_APART, lines, strict=True) for line in told] or other[:1]
+
+
+_APART: Final = ("only in the saved plan", "only in a new plan")
 
 
 def is_of_destroy(saved: str) -> bool:

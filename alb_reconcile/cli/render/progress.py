@@ -29,6 +29,9 @@ _EVERY: Final = 15.0
 """Seconds after which a wait that hasn't changed is mentioned again where there is no terminal."""
 _DOING: Final = {"create": "is created", "replace": "is created", "update": "is updated", "delete": "is deleted"}
 _HOW_TO_GO_ON: Final = "Nothing is rolled back; run the same command again to continue."
+A_NEW_PLAN: Final = (
+    "Nothing is rolled back. To continue: make a new plan, since this one is used up, or apply without --plan."
+)
 _HOW_TO_MEND: Final = "Nothing is rolled back. If the new version is at fault, correct the spec or put the old version back; then apply it."
 _UNSEEN: Final = "not looked at yet"
 TWICE: Final = "there twice, old and new, and both cost"
@@ -245,8 +248,8 @@ def _describe(event: Event, style: Style) -> str:
 
 
 def render_outcomes(outcomes: Iterable[Outcome], next_step: str = "") -> str:
-    """How a run ended that didn't end well: what was done, what failed and what that made impossible. `next_step`: what to do, where
-    it isn't to go on or to mend."""
+    """How a run ended that didn't end well: what was done, what failed and what that made impossible. `next_step`: what to do to go
+    on, where it isn't to run the same command."""
     ended = list(outcomes)
     failed = [item for item in ended if item.how == "failed"]
     hows = {item.step.key: item.how for item in ended}
@@ -276,7 +279,7 @@ def render_outcomes(outcomes: Iterable[Outcome], next_step: str = "") -> str:
     twice = [*(step for step in made if step.key in unpaired), *(step for step in undone if step.reason == DUPLICATE)]
     if left := [str(step.address) for step in twice if step.address.kind in COSTLY]:
         lines.append(f"  {TWICE}: {', '.join(left)}")
-    lines.append(next_step or (_HOW_TO_MEND if any(map(_is_unhealthy, failed)) else _HOW_TO_GO_ON))
+    lines.append(_HOW_TO_MEND if any(map(_is_unhealthy, failed)) else next_step or _HOW_TO_GO_ON)
     return "\n".join(lines)
 
 
