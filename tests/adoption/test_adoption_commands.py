@@ -247,7 +247,7 @@ def test_no_changes_isnt_the_last_word_while_nobody_has_applied_the_spec(
     code, out, err = _run(capsys, "plan", "demo.yaml", "--detailed-exitcode")
     assert (code, "No changes" in out) == (0, True)
     assert "run alb-reconcile apply demo.yaml once" in err
-    said = "The stack's tags say now that this spec was applied."
+    said = "Only tags are written, which say that this spec is applied."
     code, out, _ = _run(capsys, "apply", "demo.yaml", "--no-wait")
     assert (code, said in out) == (0, True)
     assert said not in _run(capsys, "apply", "demo.yaml", "--no-wait")[1]

@@ -100,8 +100,6 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         notice = "All steps are done, but these changes remain; something else may be changing the stack. Run again."
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
-    if made.is_empty and find_unrecorded(planned.target.stack, planned.target.desired, planned.discovery):
-        emit("The stack's tags say now that this spec was applied.")
     problems = applied.problems
     recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else problems
     if problems:
@@ -260,6 +258,8 @@ async def _carry_out(
     """The steps, shown as they go. Raises what ended it after its steps."""
     if not planned.plan.is_empty:
         emit("")
+    elif find_unrecorded(planned.target.stack, planned.target.desired, planned.discovery):
+        emit("Only tags are written, which say that this spec is applied.")
 
     async def tick() -> None:
         while progress.live:
