@@ -165,7 +165,9 @@ class TestGitHubActions:
         assert self.workflow[True]["workflow_dispatch"]["inputs"].keys() == {"allow"}
         assert {name for name, job in self.workflow["jobs"].items() if holds(job["if"], words)} == jobs
         saved = next(
-            step for step in self.workflow["jobs"]["plan"]["steps"] if step.get("with", {}).get("name", "")[:5] == "plan-"
+            step
+            for step in self.workflow["jobs"]["plan"]["steps"]
+            if step.get("with", {}).get("name", "")[:5] == "plan-"
         )
         assert "plan" not in jobs or holds(saved["if"], words) == ("apply" in jobs)
 
