@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -103,6 +104,15 @@ def test_yaml_loads(file: Path) -> None:
     assert isinstance(yaml.safe_load(file.read_text(encoding="utf-8")), dict)
 
 
+def holds(condition: str, words: dict[str, str]) -> bool:
+    """Whether an `if:` of a workflow does; texts and truths are Python's, too."""
+    condition = condition.removeprefix("${{").removesuffix("}}").replace("cancelled()", "False")
+    for sign, word in {"&&": " and ", "||": " or ", "!=": "≠", "!": " not ", "≠": "!="}.items():
+        condition = condition.replace(sign, word)
+    named = re.sub(r"[a-z_]+(?:\.[a-z_]+)+", lambda name: repr(words[name[0]]), condition)
+    return bool(eval(named.strip()))
+
+
 class TestGitHubActions:
     """What makes it safe to copy."""
 
@@ -127,6 +137,62 @@ class TestGitHubActions:
         groups = [self.workflow["jobs"][name]["concurrency"] for name in ("apply", "sync")]
         assert groups[0] == groups[1]
         assert groups[0]["cancel-in-progress"] is False
+
+    @pytest.mark.parametrize(
+        ("event", "ref", "allow", "fork", "jobs"),
+        [
+            ("pull_request", "refs/pull/7/merge", None, False, {"plan", "comment"}),
+            ("pull_request", "refs/pull/7/merge", None, True, set()),
+            ("push", "refs/heads/main", None, False, {"plan", "apply"}),
+            ("schedule", "refs/heads/main", None, False, {"sync"}),
+            ("workflow_dispatch", "refs/heads/main", "", False, {"sync"}),
+            ("workflow_dispatch", "refs/heads/main", "replace=13", False, {"plan", "apply"}),
+            ("workflow_dispatch", "refs/heads/mine", "", False, set()),
+            ("workflow_dispatch", "refs/heads/mine", "replace=13", False, set()),
+        ],
+    )
+    def test_each_event_starts_its_jobs(
+        self, event: str, ref: str, allow: str | None, fork: bool, jobs: set[str]
+    ) -> None:
+        """Found: an ordinary roll of a large group could be merged, but never applied."""
+        words = {
+            "github.event_name": event,
+            "github.ref": ref,
+            "github.repository": "ann/stacks",
+            "github.event.pull_request.head.repo.full_name": "eve/stacks" if fork else "ann/stacks",
+            "inputs.allow": allow or "",
+        }
+        assert self.workflow[True]["workflow_dispatch"]["inputs"].keys() == {"allow"}
+        assert {name for name, job in self.workflow["jobs"].items() if holds(job["if"], words)} == jobs
+        saved = next(
+            step
+            for step in self.workflow["jobs"]["plan"]["steps"]
+            if step.get("with", {}).get("name", "")[:5] == "plan-"
+        )
+        assert "plan" not in jobs or holds(saved["if"], words) == ("apply" in jobs)
+
+    @pytest.mark.parametrize("job", ["plan", "apply"])
+    def test_what_was_allowed_reaches_the_command_word_by_word(self, job: str, tmp_path: Path) -> None:
+        (step,) = (item for item in self.workflow["jobs"][job]["steps"] if item.get("name") == job.title())
+        assert step["env"]["ALLOW"] == "${{ inputs.allow }}"
+        (tmp_path / "alb-reconcile").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > words\n')
+        (tmp_path / "alb-reconcile").chmod(0o755)
+
+        def given(allow: str) -> list[str]:
+            places = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": "summary"}
+            env = places | {"STACK": "shop", "ALLOW": allow}
+            # "bash -e {0}" is what a step without `shell` gets
+            subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, env=env, check=True)
+            options = make_parser().parse_args((tmp_path / "words").read_text().splitlines())
+            assert options.specs == ["stacks/shop.yaml"]
+            assert (options.out if job == "plan" else options.plan) == "shop.plan"
+            return [word for word in (tmp_path / "words").read_text().splitlines() if "allow" in word]
+
+        assert given("") == []
+        assert given("replace=13  any-time") == ["--allow=replace=13", "--allow=any-time"]
+        with pytest.raises(SystemExit):
+            given("* $(touch made) ;touch made")
+        assert not (tmp_path / "made").exists()
 
 
 class TestKubernetes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from alb_reconcile.kinds._conditions import Condition, Transform
 from alb_reconcile.kinds.route_table import Route
@@ -16,6 +16,8 @@ from alb_reconcile.model.text import printable
 
 Names = Mapping[str, Address]
 """The addresses of the stack's resources by id."""
+REPLACEMENT: Final = "its replacement"
+"""What takes the place of what a property names."""
 
 
 def show_change(change: Change, names: Names) -> Iterator[tuple[str, str]]:
@@ -37,7 +39,10 @@ def show_change(change: Change, names: Names) -> Iterator[tuple[str, str]]:
     ):  # a roll was cut short: that of this name is the one that stays
         names = {known: name for known, name in names.items() if known in stay or known not in groups}
     old, new = show(change.before, names), show(change.after, names)
-    yield "", f"{show(change.before, {}) if old == new else old} → {new}"  # as above
+    if old == new:  # as above
+        known = show(change.before, {})
+        old, new = (known, new) if old == known or len(groups) > 1 else (old, REPLACEMENT)
+    yield "", f"{old} → {new}"
 
 
 def _groups(value: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -10,11 +10,12 @@ from typing import Final
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.journal.record import NOTHING_THERE
+from alb_reconcile.kinds.shown import REPLACEMENT, show_change
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.drift_policy import DEFAULTS, Care, DriftPolicy
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired, references
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.sync.dependents import Dependents, join_what_stays
 from alb_reconcile.sync.severity import weigh
@@ -70,6 +71,7 @@ def select(
     dead = frozenset(item.id for item in discovery.resources if item.is_gone or item.is_leaving)
     withheld: dict[str, str] = {}
     ignored: set[str] = set()
+    reported: list[Step] = []
     for step in plan.steps:
         weight = weigh(step, dead)
         care, said = _care(plan, policy, step, weight)
@@ -85,10 +87,22 @@ def select(
             is_usual = DEFAULTS.get(said) == "report" or policy.care.get(said) != "report"
             why = f"{_WORDS[weight]} requires manual action" if is_usual else f"the spec's `sync.report` has {said}"
             withheld[step.key] = why
+            reported.append(step)
         if step.key in withheld and step.reason == DUPLICATE:
             withheld[step.key] = f"{DUPLICATE}; {withheld[step.key]}"
+    withheld |= _following(reported, plan)
     plan = join_what_stays(plan, withheld.keys() | ignored)
     return _close(plan, withheld, frozenset(ignored), causes)
+
+
+def _following(reported: Sequence[Step], plan: Plan) -> Iterator[tuple[str, str]]:
+    """Why those wait, by key, that do nothing but follow what is to be replaced."""
+    replaced = {step.address for step in reported if step.action == "replace"}
+    for step in reported:
+        texts = [text for change in step.changes for _, text in show_change(change, plan.names)]
+        roots = replaced.intersection(references(step.desired.state)) if step.desired else ()
+        if roots and texts and all(text.endswith(REPLACEMENT) for text in texts):
+            yield step.key, f"it follows from {min(roots, key=str)}"
 
 
 _WORDS: Final = {

@@ -64,9 +64,9 @@ class Runner:
         (self.bin / name).write_text(text)
         (self.bin / name).chmod(stat.S_IRWXU)
 
-    def run(self, job: str, name: str, expect: int = 0) -> None:
+    def run(self, job: str, name: str, expect: int = 0, allow: str = "") -> None:
         (step,) = (item for item in WORKFLOW["jobs"][job]["steps"] if item.get("name") == name)
-        values = {"STACK": "shop", "NUMBER": "7", "GH_TOKEN": "token"}
+        values = {"STACK": "shop", "ALLOW": allow, "NUMBER": "7", "GH_TOKEN": "token"}
         environment = self.tool.environment | {
             **{key: values[key] for key in step["env"]},
             "PATH": f"{self.bin}:{os.environ['PATH']}",
@@ -115,6 +115,10 @@ def test_a_pull_request_has_one_comment_that_is_the_last_plan(runner: Runner) ->
     runner.run("comment", "Comment")
     assert "Refused." in runner.bodies()[1]
     assert "\n- vpc.main" in runner.bodies()[1]
+    allowed = "never-delete=1 delete=1"
+    runner.run("plan", "Plan", allow=allowed)
+    runner.run("apply", "Apply", expect=4)
+    runner.run("apply", "Apply", allow=allowed)
 
     spec.write_text(f"{vpc}vpcz: {{}}\n")
     runner.run("plan", "Plan", expect=3)
@@ -122,4 +126,4 @@ def test_a_pull_request_has_one_comment_that_is_the_last_plan(runner: Runner) ->
     assert "Exit code 3" in runner.bodies()[1]
     assert "vpcz" in runner.bodies()[1]
     assert len(runner.bodies()) == 2
-    assert runner.summary.read_text().count("\n###") + runner.summary.read_text().startswith("###") == 3
+    assert runner.summary.read_text().count("\n###") + runner.summary.read_text().startswith("###") == 4

@@ -102,6 +102,25 @@ def test_a_stack_of_which_nothing_is_there_takes_one_line() -> None:
     assert told.splitlines()[:-1] == ["demo  left  2 changes require manual action", f"    · {NEVER_APPLIED}"]
 
 
+@pytest.mark.parametrize(
+    ("cause", "how", "changes", "is_told"),
+    [
+        ("drift", "withheld", ("health_check.path: /x → /",), True),
+        ("spec", "withheld", ("health_check.path: /x → /",), False),
+        ("drift", "done", ("health_check.path: /x → /",), False),
+        ("drift", "withheld", (), False),  # something is missing, or too much: no value to keep
+    ],
+)
+def test_drift_that_is_left_says_once_what_to_do(cause: str, how: str, changes: tuple[str, ...], is_told: bool) -> None:
+    """Found: "requires manual action", and nothing said which."""
+    steps = tuple(StepRecord(f"update:target_group.{n}", "update", cause, how, changes=changes) for n in "ab")
+    records = [replace(_record("left"), steps=steps, run=run) for run in ("1", "2")]
+    for quiet in (False, True):
+        *_, line, _ = sync_text(Report(records), Style(colored=False), quiet=quiet).splitlines()
+        assert ("alb-reconcile apply SPEC" in line and "alb-reconcile adopt SPEC --write" in line) == is_told
+        assert sync_text(Report(records), Style(colored=False), quiet=quiet).count("--write") == is_told
+
+
 def test_a_stack_that_is_held_is_named_where_something_is_told_anyway() -> None:
     fine, held = (replace(_record(word), stack=word, run=word) for word in ("in_sync", "held"))
     assert sync_text(Report([fine, held]), Style(colored=False), quiet=True) == ""

@@ -11,6 +11,7 @@ from alb_reconcile.api.serving import not_ready
 from alb_reconcile.api.status import look
 from alb_reconcile.cli.render.history import step_lines
 from alb_reconcile.journal.record import StepRecord
+from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model import tags
 from alb_reconcile.sync.selection import NEVER_APPLIED
 from alb_reconcile.sync.stack import HINT
@@ -238,6 +239,51 @@ class TestDrift:
         assert (done(ending), ending.problems) == ({"vpc.main": "drift"}, ())
         assert len(left(ending)) == 1
         assert hand.world.clock.now() - began < 60
+
+    @pytest.mark.parametrize("sync", [{"report": ["create", "update", "replace", "delete"]}, {"sightings": 1}])
+    def test_what_only_follows_from_a_replacement_says_so(self, hand: Hand, spec: Spec, sync: Spec) -> None:
+        """Found: one change of a health check was told as four, and one of them as if somebody had pointed the listener elsewhere."""
+        hand.make(spec | {"sync": sync})
+        hand.elb.modify_target_group(TargetGroupArn=hand["target_group.web"], HealthCheckPath="/by-hand")
+        ending = hand.world.sync(spec | {"sync": sync})
+        told = {
+            str(step.address): ending.selection.withheld[step.key]
+            for step in ending.selection.left
+            if step.part_of is None
+        }
+        assert told["target_group.web"].endswith("it requires manual action")
+        followers = {
+            "listener.public/http",
+            "rule.public/http/soon",
+            "registration.web/web-1:80",
+            "registration.web/web-2:80",
+        }
+        assert told.keys() - {"target_group.web"} <= followers
+        assert (
+            told["registration.web/web-1:80"] == told["registration.web/web-2:80"] == "it follows from target_group.web"
+        )
+        assert told["listener.public/http"].startswith("it follows from" if "report" in sync else "it depends on")
+        shown = [
+            text
+            for step in ending.selection.left
+            for change in step.changes
+            for _, text in show_change(change, ending.selection.plan.names)
+            if step.address.kind in ("listener", "registration") and change.path in ("default_action", "target_group")
+        ]
+        assert set(shown) == {"forward to target_group.web → its replacement", "target_group.web → its replacement"}
+
+    def test_what_has_a_difference_of_its_own_says_why_it_waits(self, hand: Hand, spec: Spec) -> None:
+        """Somebody has changed the check, and pointed the listener elsewhere as well."""
+        spec["sync"] = {"report": ["update", "replace"]}
+        hand.make(spec)
+        vpc, group = hand["vpc.main"], hand["target_group.web"]
+        other = hand.elb.create_target_group(Name="other", Protocol="HTTP", Port=80, VpcId=vpc)["TargetGroups"][0]
+        to_other: Any = [{"Type": "forward", "TargetGroupArn": other["TargetGroupArn"]}]
+        hand.elb.modify_listener(ListenerArn=hand["listener.public/http"], DefaultActions=to_other)
+        hand.elb.modify_target_group(TargetGroupArn=group, HealthCheckPath="/by-hand")
+        ending = hand.world.sync(spec)
+        told = {str(step.address): ending.selection.withheld[step.key] for step in ending.selection.left}
+        assert told["listener.public/http"] == "the spec's `sync.report` has update"
 
     def test_what_a_missing_thing_needs_comes_first(self, hand: Hand, spec: Spec) -> None:
         """A load balancer and its listener, gone."""

@@ -212,7 +212,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_verify(command)
 
     command = add("history", "history.show", "show a stack's runs: when, what, who, what failed")
-    command.add_argument("spec", nargs="?", metavar="SPEC", help="a spec")
+    command.add_argument("spec", nargs="?", metavar="SPEC", help="a spec (default stack.yaml)")
     command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost or broken")
     _add_format(command)
     command.add_argument("--limit", type=number(1, 100_000), default=20, metavar="N", help="the newest N (default 20)")

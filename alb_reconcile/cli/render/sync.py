@@ -15,6 +15,9 @@ from alb_reconcile.sync.stack import NEVER_RECORDED, UNRECORDED
 from alb_reconcile.sync.targets import Broken
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
+_WAYS: Final = (
+    "alb-reconcile apply SPEC undoes the drift that is left; alb-reconcile adopt SPEC --write takes it into the spec."
+)
 _MOST: Final = 20
 """Steps of a stack that are named; --format json names all."""
 
@@ -44,6 +47,8 @@ def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
     width = max((len(printable(record.stack)) for record in told), default=0)
     lines = [line for record in told for line in _stack(record, report, width, style)]
     lines += [line for item in report.broken for line in _broken(item, style)]
+    if any(step.cause == "drift" and step.changes for record in told for step in record.withheld):
+        lines.append(_WAYS)
     words = ", ".join(f"{number} {result_text(name)}" for name, number in _count(report).items() if number)
     total = len(report.records) + len(report.broken)
     lines.append(f"{total} stack{'' if total == 1 else 's'} in {report.seconds:.1f} s: {words}")
