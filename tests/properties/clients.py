@@ -74,8 +74,9 @@ class Clients:
                 continue
             for call, state in between:
                 answer = _answer(state, request)
-                mended = {item.removesuffix(WITHOUT) for item in ends[0]}  # what is there again before it goes
-                if not answer or not answer <= ends[0] | ends[1] | mended:
+                # what is there again before it goes, or serves already before it is cut off
+                served = {item.removesuffix(WITHOUT) for item in ends[0] | ends[1]}
+                if not answer or not answer <= ends[0] | ends[1] | served:
                     found.setdefault(request, (call, answer))
         return found
 
