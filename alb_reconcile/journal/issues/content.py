@@ -37,6 +37,8 @@ class Marker(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     steps: str
     content: str
     since: str
+    unmade: tuple[str, ...] = ()
+    """The load balancers that were to be made while it was open."""
     asked: bool = False
     """Whether CloudTrail has said all that it is going to say."""
     found: str = ""
@@ -87,7 +89,7 @@ def marker_of(record: Record) -> Marker | Literal["closed"] | None:
     return Marker(
         record.stack, record.region, record.account, record.place, state.verdict,
         digest(sorted(step.key for step in steps)), digest([content, record.code]), record.ended,
-        found=record.ended,
+        state.unmade, found=record.ended,
     )  # fmt: skip
 
 
@@ -116,9 +118,9 @@ def summary_of(record: Record, marker: Marker) -> str:
     )
 
 
-def remarks_of(record: Record) -> str:
+def listed(remarks: Sequence[str]) -> str:
     """What a comment says in any case, since no later run knows it."""
-    return "".join(f"\n\n- {code_span(line)}" for line in record.remarks[:_MOST])
+    return "".join(f"\n\n- {code_span(line)}" for line in remarks[:_MOST])
 
 
 def closing_of(record: Record) -> str:
