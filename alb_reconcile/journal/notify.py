@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import NO_USE, Record, StepRecord
 from alb_reconcile.journal.webhook import Webhook, send
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.files import read_file
@@ -293,7 +293,9 @@ def _summary(record: Record, event: Event) -> str:
         number, whys = total(record.withheld), {step.reason for step in record.withheld}
         if len(whys) == 1 and whys.isdisjoint(("", "the spec has changed")):  # such as that it was never applied
             return whys.pop()
-        return f"the spec has changed, and {number} {'resource isn' if number == 1 else 'resources aren'}'t as it says"
+        ill = next((f"; {step.address}: {step.reason}" for step in record.withheld if NO_USE in step.reason), "")
+        isnt = "resource isn't" if number == 1 else "resources aren't"
+        return f"the spec has changed, and {number} {isnt} as it says{ill.removesuffix('; the spec has changed')}"
     if event == "corrected":
         return ""
     if event == "recovered":

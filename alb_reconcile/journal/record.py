@@ -25,6 +25,9 @@ DESTROY_BEGUN: Final = (
 )
 NOTHING_THERE: Final = "nothing of the stack is there"
 """How the reason begins for which all of a stack waits."""
+NO_USE: Final = " beside it is unhealthy"
+"""In the reason of a step that waits after a roll has failed."""
+ADVICE: Final = "If the new version doesn't become healthy, put the old spec back and apply that; the same spec would wait for it again."
 
 
 @dataclass(frozen=True)

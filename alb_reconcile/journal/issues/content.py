@@ -12,7 +12,7 @@ import msgspec
 
 from alb_reconcile.journal.advised import with_options
 from alb_reconcile.journal.notify import judge
-from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, Record, StepRecord
+from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE, NOTHING_THERE, Record, StepRecord
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.text import digest
 
@@ -169,6 +169,8 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     shows = code_span(f"alb-reconcile {command} {record.spec_file}".rstrip())
     if any(re.search(r"alb-reconcile adopt |apply refuses|\?$", step.reason) for step in steps):
         then = f"{shows} shows what is to be done once that is seen to."  # `apply` might make all of it a second time
+    elif any(NO_USE in step.reason for step in steps):
+        then = f"{shows} shows what is to be done. {ADVICE}"
     elif steps:
         then = f"{shows} shows what is to be done, and `apply{' --sandbox' * is_sandbox}` does it."
     else:
