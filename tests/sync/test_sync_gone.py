@@ -77,6 +77,7 @@ def test_a_destroy_from_another_host_is_an_outage_until_somebody_sees_to_it(
     assert "runs fail" in text
     assert "Drift: the account was changed." in text
     assert "The spec was changed" not in text
+    assert text.count("nothing of the stack is there") == 1, "which holds for each step"
     hand.make(spec)
     report, record = go_round(hand, spec, tmp_path)
     assert (report.code, record.result) == (ExitCode.OK, "in_sync")

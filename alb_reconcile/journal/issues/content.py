@@ -151,9 +151,13 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     if record.not_ready:
         yield "\n".join(["Not ready:", "", *(f"- {code_span(line)}" for line in record.not_ready[:_MOST])])
     steps = steps_of(record)
+    is_shared = len(steps) > 1 and {(step.how, step.reason) for step in steps} == {("withheld", steps[0].reason)}
+    shared = steps[0].reason if is_shared else ""
+    if shared:
+        yield f"All of it is left, since {code_span(shared)}"
     for step in steps[:_MOST]:
         yield f"### {code_span(f'{step.action} {step.address}')}"
-        yield "\n".join(_lines(step, actors))
+        yield from filter(None, ["\n".join(_lines(step, actors, shared))])
         if step.changes:
             more = len(step.changes) - _CHANGES
             rest = [f"… and {more} more"] if more > 0 else []
@@ -178,7 +182,7 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     yield f"{then} This issue is kept up to date, and closed when a run finds the stack in sync."
 
 
-def _lines(step: StepRecord, actors: Actors) -> Iterator[str]:
+def _lines(step: StepRecord, actors: Actors, shared: str) -> Iterator[str]:
     causes = {"drift": "Drift: the account was changed.", "spec": "The spec was changed, and isn't applied."}
     if step.reason.startswith(DESTROY_BEGUN):
         yield "- A destroy has deleted it." if step.action == "create" else "- A destroy was to delete it."
@@ -186,7 +190,7 @@ def _lines(step: StepRecord, actors: Actors) -> Iterator[str]:
         yield f"- {causes[step.cause]}"
     if step.how == "failed":
         yield f"- Failed: {code_span(step.error)}"
-    elif step.reason:
+    elif step.reason != shared:
         yield f"- Left, since {code_span(step.reason)}"
     if step.id:
         yield f"- {code_span(step.id)}"
