@@ -98,9 +98,8 @@ class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     def state(self) -> State | None:
         if self.verdict == "":
             return None
-        return State(
-            "in_sync" if self.verdict == "in order" else self.verdict, self.left, self.unmade
-        )  # its former name
+        verdict: Verdict = "in_sync" if self.verdict == "in order" else self.verdict  # its former name
+        return State(verdict, self.left, self.unmade)
 
     def with_state(self, state: State) -> _Entry:
         return msgspec.structs.replace(self, verdict=state.verdict, left=state.left, unmade=state.unmade)
@@ -254,16 +253,11 @@ def _message(record: Record, event: Event, owed: Message | None, told: Iterable[
     record = replace(record, steps=(*record.steps, *earlier))
     if event == "corrected":
         own, earlier = own + len(earlier), ()
-    said = [
-        *filter(None, [_summary(record, event)]),
-        *[f"{_differences(own)} corrected"] * (own > 0),
-        *record.remarks,
-        *told,
-    ]
+    said = [*filter(None, [_summary(record, event)]), *[f"{_differences(own)} corrected"] * (own > 0), *record.remarks]
     before = f" (earlier runs corrected {_differences(len(earlier))})" * bool(earlier)
     fields = vars(record) | {
         "event": event,
-        "text": f"{record.stack} ({record.region}): {'; '.join(said)}{before}",
+        "text": f"{record.stack} ({record.region}): {'; '.join([*said, *told])}{before}",
         "left": _first(record.withheld),
         "failed": _first(record.having(how="failed")),
         "corrected": _first(record.having(how="done", cause="drift")),
