@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from alb_reconcile.cli.main import main
+from alb_reconcile.sync.absence import UNRECORDED_END
 from tests.harness import Spec, demo, world
 from tests.kinds.hand import Faults, edited
 
@@ -203,6 +204,29 @@ def test_status_names_what_is_missing(account: World, run: Run) -> None:
     assert data["not_ready"] == ["2 resources are missing; plan shows what apply would make"]
     run(*APPLY)
     assert not [line for line in run("status", FILE) if "missing" in line]
+
+
+def test_status_says_of_a_stack_that_is_gone_what_plan_says_and_the_apply_that_makes_it_again_mends_drift(
+    account: World, run: Run
+) -> None:
+    """Found: after a destroy from elsewhere, `status` only advised `apply`; and the history had that one as a change of the spec's."""
+    run(*APPLY, spec=demo())
+    account.destroy(demo())
+    account.clock.advance(4000)
+    lost = f"nothing has its tags any more, and {UNRECORDED_END}"
+    told = run("status", FILE)
+    assert told[-4] == "The stack has no resources here: run apply, or adopt if they exist already."
+    assert re.fullmatch(rf"Last applied on this host .*, from {FILE}\.", told[-3])
+    assert told[-2].startswith(f"Warning: {lost}; made anew, load_balancer.public gets another DNS name: ")
+    (warning,) = json.loads("\n".join(run("status", "--format", "json", FILE)))["warnings"]
+    assert told[-2] == f"Warning: {warning}"
+    assert f"Warning: {lost}" in run("status", "--stack", "demo", "--region", "us-east-1"), (
+        "which knows no load balancer"
+    )
+    run(*APPLY)
+    steps = {step["key"]: step for step in run.record()["steps"]}
+    assert {step["cause"] for step in steps.values()} == {"drift"}
+    assert steps["create:load_balancer.public"]["reason"].startswith("another DNS name than before, ")
 
 
 def test_status_tells_two_of_an_address_apart_and_exits_with_2(account: World, run: Run) -> None:

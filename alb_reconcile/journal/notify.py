@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import NO_USE, Record, StepRecord
 from alb_reconcile.journal.webhook import Webhook, send
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.files import read_file
@@ -32,10 +32,12 @@ _LARGEST: Final = 64 * 1024 * 1024
 
 
 class State(msgspec.Struct, frozen=True):
-    """A stack, as the receiver knows it. `left` are the keys of the steps that require manual action."""
+    """A stack, as the receiver knows it. `left` are the keys of the steps that require manual action, `unmade` the load balancers that were to be
+    made since it was in sync."""
 
     verdict: Verdict
     left: tuple[str, ...] = ()
+    unmade: tuple[str, ...] = ()
 
 
 class StepSummary(msgspec.Struct, frozen=True):
@@ -88,6 +90,7 @@ class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     verdict: Literal["in_sync", "in order", "drift", "failing", ""] = ""
     left: tuple[str, ...] = ()
+    unmade: tuple[str, ...] = ()
     tried: float | None = None
     owed: Message | None = None
 
@@ -95,10 +98,11 @@ class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     def state(self) -> State | None:
         if self.verdict == "":
             return None
-        return State("in_sync" if self.verdict == "in order" else self.verdict, self.left)  # its former name
+        verdict: Verdict = "in_sync" if self.verdict == "in order" else self.verdict  # its former name
+        return State(verdict, self.left, self.unmade)
 
     def with_state(self, state: State) -> _Entry:
-        return msgspec.structs.replace(self, verdict=state.verdict, left=state.left)
+        return msgspec.structs.replace(self, verdict=state.verdict, left=state.left, unmade=state.unmade)
 
     def age(self, now: float) -> float:
         """Seconds since the last attempt. A clock that was put back makes it lie ahead; that mustn't silence anything."""
@@ -125,13 +129,14 @@ def judge(before: State | None, record: Record) -> tuple[State | None, Event | N
     if is_seen or is_partly or record.result in ("held", "interrupted"):
         return before, None
     verdict = before.verdict if before else "in_sync"
+    unmade = tuple(sorted(record.unmade.union(before.unmade if before else ())))
     if record.result in ("failed", "refused"):
-        return State("failing"), None if verdict == "failing" else "failing"
+        return State("failing", unmade=unmade), None if verdict == "failing" else "failing"
     corrected = bool(record.having(how="done", cause="drift"))
     if record.result == "left":
         fresh = [step for step in record.withheld if before is None or step.key not in before.left]
         changed: Event = "spec_unapplied" if fresh and all(step.cause == "spec" for step in fresh) else "drift_detected"
-        left = State("drift", tuple(sorted(step.key for step in record.withheld)))
+        left = State("drift", tuple(sorted(step.key for step in record.withheld)), unmade)
         is_new = bool(fresh) or verdict != "drift"
         return left, changed if is_new else "corrected" if corrected else None
     if verdict != "in_sync":
@@ -195,7 +200,8 @@ class _DeliveryLog:
         key = self._key(entries)
         entry = entries.pop(key, _Entry())
         state, event = judge(entry.state, self._record)
-        message = _message(self._record, event, entry.owed) if event else entry.owed
+        told = self._record.answering(entry.unmade) if event == "recovered" else []
+        message = _message(self._record, event, entry.owed, told) if event else entry.owed
         if message is None:
             if state:
                 entries[key] = entry.with_state(state)
@@ -238,8 +244,8 @@ class _DeliveryLog:
         return entries
 
 
-def _message(record: Record, event: Event, owed: Message | None) -> Message:
-    """What is to be told of a run, with what others before it corrected and nobody was told of (`owed`)."""
+def _message(record: Record, event: Event, owed: Message | None, told: Iterable[str] = ()) -> Message:
+    """What is to be told of a run, with what others before it corrected and nobody was told of (`owed`), and what else is `told`."""
     new = {(step.key, step.action) for step in record.having(how="done")}
     steps = [item for item in (owed.body.corrected if owed else ()) if (item.key, item.action) not in new]
     earlier = tuple(StepRecord(how="done", **msgspec.structs.asdict(item)) for item in steps)
@@ -251,7 +257,7 @@ def _message(record: Record, event: Event, owed: Message | None) -> Message:
     before = f" (earlier runs corrected {_differences(len(earlier))})" * bool(earlier)
     fields = vars(record) | {
         "event": event,
-        "text": f"{record.stack} ({record.region}): {'; '.join(said)}{before}",
+        "text": f"{record.stack} ({record.region}): {'; '.join([*said, *told])}{before}",
         "left": _first(record.withheld),
         "failed": _first(record.having(how="failed")),
         "corrected": _first(record.having(how="done", cause="drift")),
@@ -281,7 +287,9 @@ def _summary(record: Record, event: Event) -> str:
         number, whys = total(record.withheld), {step.reason for step in record.withheld}
         if len(whys) == 1 and whys.isdisjoint(("", "the spec has changed")):  # such as that it was never applied
             return whys.pop()
-        return f"the spec has changed, and {number} {'resource isn' if number == 1 else 'resources aren'}'t as it says"
+        ill = next((f"; {step.address}: {step.reason}" for step in record.withheld if NO_USE in step.reason), "")
+        isnt = "resource isn't" if number == 1 else "resources aren't"
+        return f"the spec has changed, and {number} {isnt} as it says{ill.removesuffix('; the spec has changed')}"
     if event == "corrected":
         return ""
     if event == "recovered":

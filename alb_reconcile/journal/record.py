@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from alb_reconcile.aws.throttle import Throttled
+from alb_reconcile.engine.plan.planner import POINT_THERE
 
 VERSION: Final = 1
 
@@ -24,6 +25,9 @@ DESTROY_BEGUN: Final = (
 )
 NOTHING_THERE: Final = "nothing of the stack is there"
 """How the reason begins for which all of a stack waits."""
+NO_USE: Final = " beside it is unhealthy"
+"""In the reason of a step that waits after a roll has failed."""
+ADVICE: Final = "If the new version doesn't become healthy, put the old spec back and apply that; the same spec would wait for it again."
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Record:
     was waited for after them. `not_ready`: what wasn't in the
     end. `spec_folder`: where the run was
     started, which `spec_file` is relative to. `certificates`: when those end that the stack had before, by address. `commit` was checked out where
-    the spec is. `error` ended the run as a whole.
+    the spec is. `error` ended the run as a whole. `names`: the DNS names of the load balancers that it has seen, by address; they aren't kept.
     """
 
     run: str
@@ -98,6 +102,7 @@ class Record:
     code: str = ""
     error: str = ""
     request_id: str = ""
+    names: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def is_success(self) -> bool:
@@ -125,10 +130,21 @@ class Record:
         return self.having(how="withheld")
 
     @property
+    def unmade(self) -> set[str]:
+        """The load balancers that were to be made, and weren't, by address."""
+        steps = (step for step in self.steps if step.how != "done" and step.action in ("create", "replace"))
+        return {step.address for step in steps if step.address.startswith("load_balancer.")}
+
+    @property
     def remarks(self) -> list[str]:
         """What is to be told of what was made or changed, such as a new DNS name."""
         made = [step for step in self.having(how="done") if step.action != "delete"]
         return [f"{step.address}: {step.reason}" for step in made if step.reason]
+
+    def answering(self, unmade: Iterable[str]) -> list[str]:
+        """By which names the load balancers answer that were to be made before; a run that has made one says it in its remarks."""
+        there = self.names.keys() - {step.address for step in self.having(how="done")}
+        return [f"{item} now answers as {self.names[item]}: {POINT_THERE}" for item in unmade if item in there]
 
     def to_data(self) -> dict[str, Any]:
         """The documented form, without what is empty in a step, certificates and a folder where there are none."""
@@ -136,10 +152,8 @@ class Record:
             {key: value for key, value in asdict(step).items() if value not in ("", 0.0, ())} for step in self.steps
         ]
         found = {"version": VERSION, **asdict(self), "steps": steps}
-        for name in ("certificates", "spec_folder"):
-            if not found[name]:
-                del found[name]
-        return found
+        del found["names"]
+        return {key: value for key, value in found.items() if value or key not in ("certificates", "spec_folder")}
 
     def to_json(self) -> str:
         """The same on one line, in ASCII."""

@@ -24,6 +24,7 @@ from alb_reconcile.journal.record import Record, Result, StepRecord, place_name
 from alb_reconcile.journal.revision import commit_of
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.journal.tracing import RunTrace
+from alb_reconcile.kinds.load_balancer import dns_names
 from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -168,6 +169,7 @@ class Recorder:
             times={name: round(seconds, 3) for name, seconds in self.times.items()},
             certificates=dict(_ends(self.plan)) if self.plan else {},
             not_ready=tuple(map(self._line, self.not_ready)),
+            names={str(key): self._line(name) for key, name in dns_names(self.plan.live if self.plan else ()).items()},
             exit_code=int(self.exit_code),
             **self._failure(error),
         )

@@ -57,6 +57,11 @@ class Entrance:
     vpc: str
 
 
+def dns_names(live: Iterable[Observed]) -> dict[Address, str]:
+    """Where the load balancers among them answer."""
+    return {item.address: item.detail(Entrance).dns_name for item in live if item.address.kind == "load_balancer"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadBalancer(Properties):
     """A load balancer without its listeners."""

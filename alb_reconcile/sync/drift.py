@@ -9,7 +9,7 @@ from alb_reconcile.engine.apply import Outcome
 from alb_reconcile.engine.plan.decide import DUPLICATE, named_ids
 from alb_reconcile.engine.plan.planner import POINT_THERE, made_anew
 from alb_reconcile.engine.stack import StackPlan
-from alb_reconcile.kinds.load_balancer import Entrance
+from alb_reconcile.kinds.load_balancer import dns_names
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -65,8 +65,7 @@ def new_names(
 ) -> dict[str, str]:
     """What to tell of each load balancer that was made anew, by step key: its name, as far as somebody has looked since. `was_there` is as
     `made_anew` says."""
-    balancers = [item for item in found.discovery.resources if item.address.kind == "load_balancer"] if found else []
-    names = {item.address: item.detail(Entrance).dns_name for item in balancers}
+    names = dns_names(found.discovery.resources) if found else {}
     done = {item.step.key for item in outcomes if item.how == "done"}
     return {
         step.key: f"another DNS name than before, {names.get(step.address, 'which status shows')}: {POINT_THERE}"

@@ -2,12 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from alb_reconcile.engine.unserved import is_down
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired, Observed, each_of
+
+ILL: Final = ("unhealthy", "unavailable")
 
 
 def find_ill(
@@ -30,7 +33,7 @@ def find_ill(
             seen[item.parent_id][item.status] += 1
     nobody, some = [], []
     for key, counts in seen.items():
-        ill = counts["unhealthy"] + counts["unavailable"]
+        ill = sum(counts[status] for status in ILL)
         if is_down(counts):
             nobody.append(f"no target of {names[key]} is healthy{' (unused)' * (counts['unused'] > 0)}")
         elif ill:

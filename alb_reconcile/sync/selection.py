@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,15 +10,17 @@ from typing import Final
 
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.pauses import Pauses
-from alb_reconcile.journal.record import NOTHING_THERE
-from alb_reconcile.kinds.shown import REPLACEMENT, show_change
+from alb_reconcile.journal.record import NO_USE, NOTHING_THERE
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.shown import REPLACEMENT, short_id, show_change
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.drift_policy import DEFAULTS, Care, DriftPolicy
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Desired, references
+from alb_reconcile.model.resource import Desired, each_of, references
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.sync.dependents import Dependents, join_what_stays
+from alb_reconcile.sync.health import ILL
 from alb_reconcile.sync.severity import weigh
 
 NEVER_APPLIED: Final = f"{NOTHING_THERE}, as it was never applied, or was destroyed: run apply once, or remove the spec"
@@ -89,7 +92,7 @@ def select(
             withheld[step.key] = why
             reported.append(step)
         if step.key in withheld and step.reason == DUPLICATE:
-            withheld[step.key] = f"{DUPLICATE}; {withheld[step.key]}"
+            withheld[step.key] = f"{DUPLICATE}{_beside(step, discovery)}; {withheld[step.key]}"
     withheld |= _following(reported, plan)
     plan = join_what_stays(plan, withheld.keys() | ignored)
     return _close(plan, withheld, frozenset(ignored), causes)
@@ -103,6 +106,25 @@ def _following(reported: Sequence[Step], plan: Plan) -> Iterator[tuple[str, str]
         roots = replaced.intersection(references(step.desired.state)) if step.desired else ()
         if roots and texts and all(text.endswith(REPLACEMENT) for text in texts):
             yield step.key, f"it follows from {min(roots, key=str)}"
+
+
+def _beside(step: Step, discovery: Discovery) -> str:
+    """Of one of several at an address, whether it serves, and which of the others doesn't."""
+    health: dict[str, set[str]] = defaultdict(set)
+    for item, state in each_of(discovery.resources, Registration):
+        for name in (item.id, str(state.target)):
+            health[name].add(item.status)
+    others = [item.id for item in discovery.resources if item.address == step.address and item.id != step.id]
+    ill = [_told_from(step.id or "", other) for other in others if not health[other].isdisjoint(ILL)]
+    if "healthy" in health[step.id or ""]:
+        return f", which still serves, while {' and '.join(ill)}{NO_USE}" if ill else ", which serves"
+    return "" if health[step.id or ""].isdisjoint(ILL) else ", which is unhealthy"
+
+
+def _told_from(one: str, other: str) -> str:
+    """The id of the other one, with its group if the same target is in two."""
+    group = f" in {short_id(other.partition('|')[0])}" if short_id(one) == short_id(other) else ""
+    return short_id(other) + group
 
 
 _WORDS: Final = {

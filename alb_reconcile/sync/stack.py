@@ -1,6 +1,7 @@
 """One stack, corrected without anybody who watches: look and sort out; then look again, apply what may be, and look whether it
 is so."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,15 +14,16 @@ from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
 from alb_reconcile.engine.unserved import emptied, unserved
-from alb_reconcile.journal.record import DESTROY_BEGUN
+from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE
 from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, ignoring
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
-from alb_reconcile.sync.health import find_ill
+from alb_reconcile.sync.health import ILL, find_ill
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
 SIGHTING_INTERVAL: Final = 30.0
@@ -75,6 +77,7 @@ class Survey:
         """What is no difference, but worth a word."""
         plan = self.selection.plan
         found = [*unhealthy(self.planned)]
+        found += [ADVICE] * any(NO_USE in reason for reason in self.selection.withheld.values())
         if not self.is_applied and not self.is_ending and (said := find_said(self.planned)):
             if said == {""}:
                 found.append(NEVER_RECORDED)
@@ -299,8 +302,9 @@ def unhealthy(planned: StackPlan) -> tuple[str, ...]:
     """What doesn't serve as it should, in words; a target whose group gets no requests needn't."""
     found = planned.discovery.resources
     asked = {str(part.target_group) for item in found for part in action_of(item.state).receiving}
+    there = Counter(item.address for item in found if not item.is_gone)
     return tuple(
-        f"{item.address} is {item.status}"
+        f"{item.address}{f' {short_id(item.id)}' * (there[item.address] > 1)} is {item.status}"
         for item in found
         if (_is_unhealthy(item) and item.parent_id in asked)
         or (item.address.kind == "load_balancer" and item.status == "failed")
@@ -308,7 +312,7 @@ def unhealthy(planned: StackPlan) -> tuple[str, ...]:
 
 
 def _is_unhealthy(item: Observed) -> bool:
-    return item.address.kind == "registration" and item.status in ("unhealthy", "unavailable")
+    return item.address.kind == "registration" and item.status in ILL
 
 
 def _unawaited(seen: Survey, rest: Selection) -> set[str]:

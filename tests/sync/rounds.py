@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.settings import read_settings
+from alb_reconcile.journal.webhook import Webhook
 from alb_reconcile.sync.rounds import Report, Rounds
 from alb_reconcile.sync.stack import Ways
 from alb_reconcile.sync.targets import Targets
@@ -42,16 +45,28 @@ async def inline(work: Callable[..., Any], *args: Any) -> Any:
     return work(*args)
 
 
-def go_round(hand: Hand, spec: Spec, folder: Path, *, began: str = "") -> tuple[Report, Record]:
-    """A round over one stack, and what the history has of it. `began`: when its sandbox did, if it is known."""
+def go_round(
+    hand: Hand, spec: Spec, folder: Path, *, began: str = "", texts: list[str] | None = None
+) -> tuple[Report, Record]:
+    """A round over one stack, and what the history has of it. `began`: when its sandbox did, if it is known. `texts` gets what the webhook is
+    sent to read."""
+    told: list[str] = [] if texts is None else texts
+
+    async def send(_: Webhook, __: str, body: bytes) -> None:
+        told.append(json.loads(body)["text"])
 
     async def main(aws: Aws) -> Report:
         settings = read_settings(
             {}, state_dir=str(folder), metrics_file=str(folder / "metrics.prom"), issue=str(folder / "issues")
         )
+        settings = replace(settings, webhook=Webhook("https://example.com", b"", every=0))
         rounds = Rounds(lambda _: World(aws, began), settings, Ways(), parallel=1, lock_timeout=0)  # type: ignore[arg-type,return-value]
         return await rounds.run(Targets((load(spec).target(),)))
 
-    with patch("asyncio.to_thread", inline), patch.dict("os.environ", ALB_RECONCILE_LOCK_DIR=str(folder / "locks")):
+    with (
+        patch("asyncio.to_thread", inline),
+        patch("alb_reconcile.journal.notify.send", send),
+        patch.dict("os.environ", ALB_RECONCILE_LOCK_DIR=str(folder / "locks")),
+    ):
         report: Report = hand.world._run(main)
     return report, next(run for run in read_history(folder, "demo").runs if run.command == "sync")

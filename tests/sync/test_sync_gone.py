@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from unittest.mock import AsyncMock, patch
 
 import pytest
 
 from alb_reconcile.api.session import Session, sandbox_began
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_text
+from alb_reconcile.engine.plan.planner import POINT_THERE
 from alb_reconcile.journal.history import history_file, write_history
 from alb_reconcile.journal.notify import State, judge
 from alb_reconcile.journal.record import Record, StepRecord
-from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.model.errors import ExitCode, ReconcileError
 from alb_reconcile.sync.selection import NEVER_APPLIED
 from tests.adoption.adopting import Keeper
 from tests.harness import demo
@@ -64,7 +66,7 @@ def test_a_destroy_from_another_host_is_an_outage_until_somebody_sees_to_it(
             "nothing of the stack is there, and no completed destroy or release of it is recorded here: "
         )
         assert {step.cause for step in record.withheld} == {"drift"}
-        assert judge(State("in_sync"), record) == (State("failing"), "failing")
+        assert judge(State("in_sync"), record) == (State("failing", unmade=("load_balancer.public",)), "failing")
         lines = sync_text(report, Style(colored=False)).splitlines()
         assert len(lines) == 4
         history_file(tmp_path, record).write_text(record.to_json() + "\n"), "what is older isn't kept for ever"
@@ -75,9 +77,45 @@ def test_a_destroy_from_another_host_is_an_outage_until_somebody_sees_to_it(
     assert "runs fail" in text
     assert "Drift: the account was changed." in text
     assert "The spec was changed" not in text
+    assert text.count("nothing of the stack is there") == 1, "which holds for each step"
     hand.make(spec)
     report, record = go_round(hand, spec, tmp_path)
     assert (report.code, record.result) == (ExitCode.OK, "in_sync")
+
+
+def dns_name(hand: Hand) -> str:
+    (balancer,) = hand.elb.describe_load_balancers()["LoadBalancers"]
+    return str(balancer["DNSName"])
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_who_hears_that_it_is_over_hears_the_new_dns_name(
+    hand: Hand, spec: Spec, tmp_path: Path, *, is_whole: bool
+) -> None:
+    """Found: the alarm ended with "in sync again", while a CNAME elsewhere still pointed at the load balancer that was gone."""
+    spec |= {"sync": {"report": ["load_balancer"]}}
+    hand.make(spec)
+    go_round(hand, spec, tmp_path)
+    old, texts = dns_name(hand), list[str]()
+    if is_whole:
+        gone(hand, spec)
+    else:
+        hand.elb.delete_load_balancer(
+            LoadBalancerArn=hand.elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+        )
+    go_round(hand, spec, tmp_path, texts=texts)
+    with patch("alb_reconcile.sync.rounds.survey", AsyncMock(side_effect=ReconcileError("AWS can't be reached"))):
+        assert go_round(hand, spec, tmp_path)[1].result == "failed", "a round that sees nothing forgets nothing"
+    hand.make(spec)
+    go_round(hand, spec, tmp_path, texts=texts)
+    told = f"load_balancer.public now answers as {dns_name(hand)}: {POINT_THERE}"
+    assert dns_name(hand) != old
+    assert texts[-1] == f"demo (us-east-1): in sync again; {told}"
+    (issue,) = (tmp_path / "issues").glob("*.md")
+    assert told in issue.read_text(encoding="utf-8")
+    go_round(hand, spec, tmp_path, texts=texts)
+    assert len(texts) == 2
+    assert issue.read_text(encoding="utf-8").count(told) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from alb_reconcile.api.status import look
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_text
 from alb_reconcile.journal.history import write_history
-from alb_reconcile.journal.record import StepRecord
+from alb_reconcile.journal.record import ADVICE, NO_USE, StepRecord
 from alb_reconcile.model.errors import ExitCode
 from tests.harness import load
 from tests.journal.records import made
@@ -129,7 +130,10 @@ def test_after_a_swap_that_failed_the_copy_that_is_ill_is_named_and_nobody_calls
     )
     assert told() == [f"2 of 2 targets of {which} aren't healthy (unhealthy)"]
     ending = hand.world.sync(wanted)
-    assert (ending.problems, ending.not_ready, ending.notes) == ((), (), ())
+    assert (ending.problems, ending.not_ready, ending.notes) == ((), (), () if is_back else (ADVICE,))
+    beside = [reason for reason in ending.selection.withheld.values() if NO_USE in reason]
+    assert bool(beside) is not is_back
+    assert all(f" in targetgroup/{groups[name]}/" in reason for reason in beside), "the same target is in both"
     if is_back:
         assert told() == [], "nothing forwards to it any more"
         hand.make(spec)
@@ -195,3 +199,41 @@ def test_a_load_balancer_without_its_tags_serves(hand: Hand, spec: Spec) -> None
     assert f"{arn} is there already" in ending.selection.withheld["create:load_balancer.public"]
     assert ending.problems == ()
     assert not ending.is_failed
+
+
+def test_of_two_at_an_address_each_place_says_which_is_ill_and_what_leads_out(
+    hand: Hand, spec: Spec, tmp_path: Path
+) -> None:
+    """Found: the old instance, which served, stood as "a duplicate", and "registration.web/web-1:80 is unhealthy" below it; the issue advised the
+    `apply` that had failed."""
+    new, texts = copy.deepcopy(spec), list[str]()
+    new["instances"]["web"] |= {"user_data": "#!/bin/sh\nfalse\n", "rollout": {"health_timeout": "2m"}}
+    old = hand["instance.web-1"]
+    known = {old, hand["instance.web-2"]}
+    hand.world.strict.health = lambda _, target, __: None if target in known else "unhealthy"
+    (failure, *_) = hand.world.apply(new).failures
+    ill = failure.partition("target ")[2].partition(":")[0]
+    report, _ = go_round(hand, new, tmp_path, texts=texts)
+    mail = sync_text(report, Style(colored=False))
+    told = f"a duplicate at its address, which still serves, while {ill} beside it is unhealthy"
+    assert f"· delete instance.web-1 {old} not applied (spec): {told}; the spec has changed" in mail
+    assert f"    registration.web/web-1:80 {ill}:80 is unhealthy\n    {ADVICE}\n" in mail
+    (issue,) = (tmp_path / "issues").glob("*.md")
+    assert told in issue.read_text(encoding="utf-8")
+    assert f"shows what is to be done. {ADVICE} This issue" in issue.read_text(encoding="utf-8")
+    (text,) = texts
+    assert text.startswith(
+        "demo (us-east-1): the spec has changed, and 4 resources aren't as it says; registration.web/web-1:80: "
+    )
+    assert text.endswith(f"while {ill}:80 beside it is unhealthy")
+    report, _ = go_round(hand, spec, tmp_path)
+    mail = sync_text(report, Style(colored=False))
+    assert (
+        f"· delete instance.web-1 {ill} not applied (spec): a duplicate at its address, which is unhealthy; the spec"
+        in mail
+    )
+    assert ADVICE not in mail
+    assert "`apply --sandbox` does it" in issue.read_text(encoding="utf-8")
+    hand.make(spec)
+    report, _ = go_round(hand, spec, tmp_path)
+    assert report.code is ExitCode.OK

@@ -288,7 +288,7 @@ def test_what_a_roll_has_left_isnt_somebodys_doing(hand: Hand, spec: Spec) -> No
     new["sync"] = {"correct": ["delete"]}
     ending = hand.world.sync(new)
     assert set(left(ending).values()) == {"spec"}
-    assert "a duplicate at its address; the spec has changed" in ending.selection.withheld.values()
+    assert "a duplicate at its address, which serves; the spec has changed" in ending.selection.withheld.values()
 
 
 def test_what_a_roll_has_left_that_was_given_up_isnt_either(hand: Hand, spec: Spec) -> None:
@@ -301,7 +301,7 @@ def test_what_a_roll_has_left_that_was_given_up_isnt_either(hand: Hand, spec: Sp
     spec["sync"] = {"correct": ["delete"]}
     ending = hand.world.sync(spec)
     assert set(left(ending).values()) == {"spec"}
-    assert "a duplicate at its address; the spec has changed" in ending.selection.withheld.values()
+    assert "a duplicate at its address, which serves; the spec has changed" in ending.selection.withheld.values()
 
 
 def test_a_copy_with_all_tags_is_drift(hand: Hand, spec: Spec) -> None:

@@ -94,6 +94,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     applied = await _carry_out(aws, planned, recorder, progress, None if options.no_wait else options.timeout)
     if last.was_there:
         recorder.remarks = new_names(made, applied.outcomes, applied.found, was_there=True)
+        recorder.causes = dict.fromkeys(recorder.causes, "drift")  # as `sync` says of it
     if applied.found is None:
         return _report(aws, applied.outcomes, A_NEW_PLAN if options.plan else "")
     if not applied.is_reached:

@@ -1,13 +1,11 @@
 """`status` and `stacks`: what there is, of a stack and in a region."""
 
 import asyncio
-import os
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from alb_reconcile.api.session import default_region, has_local_urls, local_urls
+from alb_reconcile.api.session import default_region, has_local_urls, local_urls, sandbox_began
 from alb_reconcile.api.status import look
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain
@@ -15,8 +13,6 @@ from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.status import StacksView, StatusView, stacks_json, stacks_text, status_json, status_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target, told_without
-from alb_reconcile.journal.files import RecordError, state_folder
-from alb_reconcile.journal.history import describe_elsewhere
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
@@ -26,6 +22,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, UsageError, ignoring
+from alb_reconcile.model.plan import Plan, Step
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def status(options: StatusOptions) -> ExitCode:
         view = StatusView(
             target.stack, target.region, found, local_urls(options.connection), standing,
             " (the sandbox's clock)" if options.connection.sandbox else "", has_local_urls(options.connection),
-            target.spec_file, _elsewhere(target, found, options),
+            target.spec_file, *_past(target, found, options),
         )  # fmt: skip
         options.output.show(view, status_text, status_json)
         is_known &= not found.unread
@@ -57,12 +54,17 @@ def status(options: StatusOptions) -> ExitCode:
     return ExitCode.OK if is_in_order or not options.detailed_exitcode else ExitCode.CHANGES
 
 
-def _elsewhere(target: DesiredStack, found: Discovery, options: StatusOptions) -> str:
-    with suppress(RecordError):
-        if not found.resources:
-            place = place_name("", sandbox=options.connection.sandbox)
-            return describe_elsewhere(state_folder(None, os.environ), target.stack, target.region, found.account, place)
-    return ""
+def _past(target: DesiredStack, found: Discovery, options: StatusOptions) -> tuple[str, str]:
+    """What the head of a plan says of a stack of which nothing is there."""
+    if found.resources:
+        return "", ""
+    from alb_reconcile.cli.session.last_run import find_last_run
+
+    steps = tuple(Step("create", address, desired=item) for address, item in target.desired.items())
+    plan = Plan(target.stack, target.region, found.account, steps, desired=target.desired)
+    place, began = place_name("", sandbox=options.connection.sandbox), sandbox_began(options.connection)
+    last = find_last_run(plan, target.spec_file, place, began=began)
+    return last.told, last.warning
 
 
 def _targets(options: StatusOptions) -> list[DesiredStack]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from alb_reconcile.api.serving import listeners, not_ready, urls
+from alb_reconcile.cli.render.plan import last_run_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import Standing
 from alb_reconcile.journal.record import DESTROY_BEGUN
@@ -40,8 +41,9 @@ class StatusView:
     awaits_local: bool = False
     """Whether listeners that have no local URL get one."""
     spec_file: str = ""
-    elsewhere: str = ""
-    """Where the stack was changed last, if it never was here, in words."""
+    told: str = ""
+    warning: str = ""
+    """Both are of a stack of which nothing is there, as `last_run_lines` says."""
 
     @property
     def not_ready(self) -> list[str]:
@@ -138,7 +140,7 @@ def status_json(view: StatusView) -> str:
             "differs": [str(address) for address in view.standing.differs],
             "unknown": [{"kinds": kinds, "error": error} for error, kinds in view.unknown.items()],
             "urls": urls(view.discovery, view.local),
-            "warnings": list(view.discovery.warnings),
+            "warnings": [*view.discovery.warnings, *filter(None, [view.warning])],
         },
         indent=2,
     )
@@ -157,8 +159,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
         yield style.paint(f"Warning: {printable(warning)}", "yellow")
     if not shown:
         yield "The stack has no resources here: run apply, or adopt if they exist already."
-        if view.elsewhere:
-            yield style.paint(f"Warning: {view.elsewhere}", "yellow")
+        yield from last_run_lines(view.told, view.warning, style)
         yield f"If that surprises you: `alb-reconcile stacks --region {view.region}` lists the stacks that have some."
         return
     health: dict[str, list[str]] = defaultdict(list)

@@ -60,7 +60,7 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             told = next((_told(*_through(changing, item)) for item in changed if item.command != "destroy"), "")
             return LastRun(told, DESTROY_BEGUN + begun + printable(_old_names(made, destroys)))
         last = next(iter(changed), None)
-        gone = find_past(past.runs, began) if makes and not plan.live else None
+        gone = find_past(past.runs, began) if not plan.live and (makes or not plan.desired) else None
         if gone is not None and gone.how == "there":
             seen = last or next((item for item in changing if item.is_success), None)
             lost = f"nothing has its tags any more, and {UNRECORDED_END}"

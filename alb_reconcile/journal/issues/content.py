@@ -12,7 +12,7 @@ import msgspec
 
 from alb_reconcile.journal.advised import with_options
 from alb_reconcile.journal.notify import judge
-from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, Record, StepRecord
+from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE, NOTHING_THERE, Record, StepRecord
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.text import digest
 
@@ -37,6 +37,8 @@ class Marker(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     steps: str
     content: str
     since: str
+    unmade: tuple[str, ...] = ()
+    """The load balancers that were to be made while it was open."""
     asked: bool = False
     """Whether CloudTrail has said all that it is going to say."""
     found: str = ""
@@ -87,7 +89,7 @@ def marker_of(record: Record) -> Marker | Literal["closed"] | None:
     return Marker(
         record.stack, record.region, record.account, record.place, state.verdict,
         digest(sorted(step.key for step in steps)), digest([content, record.code]), record.ended,
-        found=record.ended,
+        state.unmade, found=record.ended,
     )  # fmt: skip
 
 
@@ -116,9 +118,9 @@ def summary_of(record: Record, marker: Marker) -> str:
     )
 
 
-def remarks_of(record: Record) -> str:
+def listed(remarks: Sequence[str]) -> str:
     """What a comment says in any case, since no later run knows it."""
-    return "".join(f"\n\n- {code_span(line)}" for line in record.remarks[:_MOST])
+    return "".join(f"\n\n- {code_span(line)}" for line in remarks[:_MOST])
 
 
 def closing_of(record: Record) -> str:
@@ -149,9 +151,13 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     if record.not_ready:
         yield "\n".join(["Not ready:", "", *(f"- {code_span(line)}" for line in record.not_ready[:_MOST])])
     steps = steps_of(record)
+    is_shared = len(steps) > 1 and {(step.how, step.reason) for step in steps} == {("withheld", steps[0].reason)}
+    shared = steps[0].reason if is_shared else ""
+    if shared:
+        yield f"All of it is left, since {code_span(shared)}"
     for step in steps[:_MOST]:
         yield f"### {code_span(f'{step.action} {step.address}')}"
-        yield "\n".join(_lines(step, actors))
+        yield from filter(None, ["\n".join(_lines(step, actors, shared))])
         if step.changes:
             more = len(step.changes) - _CHANGES
             rest = [f"… and {more} more"] if more > 0 else []
@@ -167,6 +173,8 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     shows = code_span(f"alb-reconcile {command} {record.spec_file}".rstrip())
     if any(re.search(r"alb-reconcile adopt |apply refuses|\?$", step.reason) for step in steps):
         then = f"{shows} shows what is to be done once that is seen to."  # `apply` might make all of it a second time
+    elif any(NO_USE in step.reason for step in steps):
+        then = f"{shows} shows what is to be done. {ADVICE}"
     elif steps:
         then = f"{shows} shows what is to be done, and `apply{' --sandbox' * is_sandbox}` does it."
     else:
@@ -174,7 +182,7 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     yield f"{then} This issue is kept up to date, and closed when a run finds the stack in sync."
 
 
-def _lines(step: StepRecord, actors: Actors) -> Iterator[str]:
+def _lines(step: StepRecord, actors: Actors, shared: str) -> Iterator[str]:
     causes = {"drift": "Drift: the account was changed.", "spec": "The spec was changed, and isn't applied."}
     if step.reason.startswith(DESTROY_BEGUN):
         yield "- A destroy has deleted it." if step.action == "create" else "- A destroy was to delete it."
@@ -182,7 +190,7 @@ def _lines(step: StepRecord, actors: Actors) -> Iterator[str]:
         yield f"- {causes[step.cause]}"
     if step.how == "failed":
         yield f"- Failed: {code_span(step.error)}"
-    elif step.reason:
+    elif step.reason != shared:
         yield f"- Left, since {code_span(step.reason)}"
     if step.id:
         yield f"- {code_span(step.id)}"

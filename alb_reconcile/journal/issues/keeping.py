@@ -21,8 +21,8 @@ from alb_reconcile.journal.issues.content import (
     body_of,
     closing_of,
     find_marker,
+    listed,
     marker_of,
-    remarks_of,
     steps_of,
     summary_of,
     title_of,
@@ -89,10 +89,11 @@ class Issues:
     async def _update(self, record: Record, wanted: Marker | str, aws: Aws, clues: Mapping[str, Clue]) -> None:
         if time.monotonic() - self._listed >= _FRESH:
             self._found, self._listed = await self._tracker.known(), time.monotonic()
-        found, told = self._find(record), remarks_of(record)
+        found, told = self._find(record), listed(record.remarks)
         if not isinstance(wanted, Marker):
             if found is not None and found.is_open and self._may_write():
-                await self._write(found, found.body, comment=closing_of(record) + told, is_open=False)
+                told = closing_of(record) + told + listed(record.answering(found.marker.unmade))
+                await self._write(found, found.body, comment=told, is_open=False)
             return
         if found is not None and not record.account:
             wanted = msgspec.structs.replace(wanted, account=found.marker.account)
@@ -100,7 +101,8 @@ class Issues:
         is_same = before is not None and before.content == wanted.content
         if before is not None:
             since = before.since if before.state == wanted.state else wanted.since
-            wanted = msgspec.structs.replace(wanted, since=since, found=before.found if is_same else wanted.found)
+            unmade, when = tuple(sorted({*before.unmade, *wanted.unmade})), before.found if is_same else wanted.found
+            wanted = msgspec.structs.replace(wanted, since=since, unmade=unmade, found=when)
             if is_same and not told and before.asked:
                 return
         if not self._may_write(count=False):
