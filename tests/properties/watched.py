@@ -321,11 +321,15 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
         if name == "subnets" and found.state.kind == "instance":
             allowed = {names.get(str(item), str(item)) for item in wanted}
             value = sorted({names.get(item, item) for item in value} - allowed)  # any of them is in order
+        elif name == "associate_public_ip_address" and value is None:
+            value = wanted  # one that was stopped before doesn't show it
         elif isinstance(wanted, tuple) and any(str(item).startswith("ipam-pool-") for item in wanted):
             value = len(value)  # which ranges, a pool chooses
         elif isinstance(wanted, Mapping):
             if wanted.get("http_endpoint") == "disabled":  # AWS takes nothing else then
                 wanted = {"http_endpoint": "disabled"}
+            elif name == "metadata_options" and (value or {}).get("http_endpoint") == "disabled":
+                value = wanted  # nor where an earlier spec has disabled it, and this one doesn't say
             # an encrypted disk stays so, whatever is asked for: an account may encrypt all of them
             is_free = {key for key, said in wanted.items() if key.endswith("encrypted") and said is False}
             value = {key: (value or {}).get(key) for key in wanted if key not in is_free}
