@@ -11,6 +11,7 @@ from alb_reconcile.aws.batching import Batch
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import Watch, repeat_until
 from alb_reconcile.aws.tagging import service_of
+from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.aws.transport import Response
 from alb_reconcile.kinds import waits
 from alb_reconcile.model import tags
@@ -94,7 +95,7 @@ class Run:
     def once(self, name: str, read: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
         """The result of a read of what doesn't change in this run, which whoever asks first sets off."""
         if name not in self.reads:
-            self.reads[name] = asyncio.ensure_future(read())
+            self.reads[name] = set_off(read())
         return self.reads[name]
 
     def tag_list(self, desired: Desired) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,3 +89,14 @@ def test_images_are_asked_about_only_where_something_may_be_launched(hand: Hand)
 def test_what_cannot_be_looked_at_is_left_to_aws(hand: Hand, code: str) -> None:
     Faults(hand.world).refuse("describe_images", code)
     assert len(hand.world.plan(with_disk(volume_size=14)).steps) == len(hand.world.plan(demo()).steps)
+
+
+def test_an_image_that_was_asked_for_ahead_may_stay_unread(
+    hand: Hand, faults: Faults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found: where the launch isn't reached, asyncio told that nobody had heard of the error, with a traceback."""
+    faults.refuse("describe_images", "InvalidResponse", after="describe_account_limits")
+    faults.refuse("create_vpc", "InvalidResponse", times=9)
+    assert any("CreateVpc: InvalidResponse" in text for text in hand.world.apply(with_disk(volume_size=20)).failures)
+    gc.collect()
+    assert [item.getMessage() for item in caplog.records if item.name == "asyncio"] == []
