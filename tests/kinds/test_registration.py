@@ -191,6 +191,23 @@ def test_an_instance_that_may_rest_is_registered_when_it_runs(hand: Hand) -> Non
     hand.repairs(("create", "registration.web/web-1:80", ()), by="register_targets")
 
 
+def test_the_group_of_an_instance_that_may_rest_is_replaced_without_it(hand: Hand) -> None:
+    """Found: it was to be registered in the new group, which AWS refuses; the run failed, and each after it."""
+    spec = edited(demo(), "instances/web/state", "any")
+    hand.make(spec)
+    hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.wait(60)
+    after = edited(spec, "target_groups/web/protocol", "HTTPS")
+    plan = hand.make(after).plan
+    (note,) = plan.kept
+    assert note.startswith("registration.web/web-1:80: its instance is stopped, as state: any allows")
+    (gone,) = (step for step in plan.steps if step.action == "delete" and str(step.address) == ONE)
+    assert gone.reason == "its target group is replaced"
+    hand.ec2.start_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.wait(120)
+    hand.repairs(create(ONE), spec=after, by="register_targets")
+
+
 def in_their_network(hand: Hand) -> tuple[Spec, list[str]]:
     """A service in somebody else's subnets: the load balancer in the first two zones, the instances in the first."""
     vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]

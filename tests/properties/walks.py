@@ -133,6 +133,7 @@ class Account:
             world.clock.advance(max(pair.lag, 60))
             world.strict.lag = 0.0
             self.ill.clear()
+            world.sample()  # the checks pass from now on, not from when somebody looks
             world.clock.advance(LONG)
             rest = world.plan(after)
             assert rest.is_empty, [(step.key, step.changes) for step in rest.steps]
@@ -140,6 +141,23 @@ class Account:
             self.ill.clear()
             world.strict.lag = 0.0
         return how
+
+    def end(self, spec: Spec) -> dict[str, Any]:
+        """What there is of a spec that was applied, once somebody has started who may rest: AWS takes no target that doesn't run."""
+        local = self.world.localized(spec)
+        stack = load(local)
+        resting = [
+            item.id
+            for item in self.world.discover(local).resources
+            if item.status == "stopped"
+            and (wish := stack.desired.get(item.address))
+            and getattr(wish.state, "state", "") is None
+        ]
+        if resting:
+            self.world.client("ec2").start_instances(InstanceIds=resting)
+            self.world.clock.advance(300)  # what it has only while it runs, such as a public address, shows then
+            self.begin(spec)
+        return portrait(self.world, local, besides=STAYS)
 
     def _apply(self, spec: Spec) -> None:
         allow: dict[str, int] = {}
@@ -227,7 +245,7 @@ class Walk:
                     history += pair.changes
                 else:
                     here.world.go_back(kept)
-            found = portrait(here.world, here.world.localized(spec), besides=STAYS) if compares else None
+            found = here.end(spec) if compares else None
         if compares and (other := portrait_of(spec)):
             # where others' are kept, so is what an earlier spec has declared
             keeping = {str(address) for address, item in load(spec).desired.items() if item.lifecycle.keep_others}

@@ -117,7 +117,7 @@ def decide(
             if option.found and option.found.id in forced and not option.forces:
                 option.forces, option.reason = ("vpc",), forced[option.found.id]
         best = min(options, key=lambda option: _rank(option, serving, mentions), default=None)
-        if best is None and _rests(wanted, result):
+        if (best is None or best.forces) and _rests(wanted, result):
             result.kept.append(
                 f"{address}: its instance is stopped, as state: any allows; it is registered once it runs"
             )
@@ -311,7 +311,7 @@ def _why_it_goes(
     parent = owned.get(item.parent_id or "")
     carrier = desired.get(parent.address) if parent else None
     if item.owner == stack:
-        if item.address in desired:
+        if item.address in result.desired:
             return DUPLICATE
         if carrier and not item.state.service:
             return _why_a_member_goes(item, carrier, result, owned)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from alb_reconcile.engine.plan.decide import DUPLICATE
+from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recovery_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
@@ -18,6 +18,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
 )
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
@@ -167,7 +168,7 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
             serving = tuple(sorted({str(item.target_group) for item in forward_before(step)}))
             kept = {bind(group, graph.decisions.ids) for group in groups}
             losing = [str(group) for group in shares_of(forward_before(step)) if group not in kept]
-            heirs = _heirs(graph, step)
+            heirs = _heirs(graph, forward_before(step), forward_after(step))
             awaits = tuple(
                 minima.before_more(group, [old for old in losing if heirs.get(old, group) == group]) for group in groups
             )
@@ -177,9 +178,9 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
             graph.specify(step.key, replace(shift, recovery=recovery_of(graph, groups)))
 
 
-def _heirs(graph: Graph, step: Step) -> dict[str, Address]:
+def _heirs(graph: Graph, forward: tuple[Forward, ...], then: tuple[Forward, ...]) -> dict[str, Address]:
     """By ARN, the groups that are replaced, where what replaces them takes over all that they have of the requests."""
-    before, after = shares_of(forward_before(step)), shares_of(forward_after(step))
+    before, after = shares_of(forward), shares_of(then)
     names = {item.id: item.address for item in graph.decisions.live if item.id in before}
     had = {name: sum(before[old] for old in names if names[old] == name) for name in names.values()}
     return {old: name for old, name in names.items() if after.get(name, 0) >= had[name]}
@@ -220,7 +221,32 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
     for step in graph.of_kind("load_balancer", "delete"):
         takeover = step.detail(TakeOver)
         if takeover.groups and takeover.takers <= graph.edges[step.key].keys():
-            awaits = tuple(minima.before_more(group, takeover.shift.serving) for group in takeover.groups)
+            awaits = tuple(_awaited(graph, minima, step, takeover))
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.health_timeout(takeover.groups))
             shift = replace(shift, recovery=recovery_of(graph, takeover.groups))
             graph.specify(step.key, replace(takeover, shift=shift))
+
+
+def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> Iterable[Wanted]:
+    """With how many healthy targets each group may take over: as where a listener or rule of the same name changes its groups. What
+    hasn't that name in the load balancer that goes may take over from any of its groups."""
+    above = {item.id: item.parent_id for item in graph.decisions.live}
+    before = {
+        _place(item.address): action_of(item.state).forward
+        for item in graph.decisions.live
+        if gone.id in (item.parent_id, above.get(item.parent_id or ""))
+    }
+    found: dict[Ref, Wanted] = {}
+    for address, decision in graph.decisions.desired.items():
+        if entrance_of(graph.decisions, decision.desired) in takeover.successors:
+            forward, then = before.get(_place(address), ()), action_of(decision.desired.state).forward
+            heirs, losing = _heirs(graph, forward, then), shares_of(forward) or takeover.shift.serving
+            for group in shares_of(then).keys() & takeover.groups:
+                wanted = minima.before_more(group, [str(old) for old in losing if heirs.get(str(old), group) == group])
+                found[group] = max(wanted, found.get(group, wanted))
+    return (found[group] for group in takeover.groups)
+
+
+def _place(address: Address) -> str:
+    """A listener or rule within its load balancer."""
+    return address.name.partition("/")[2]

@@ -239,7 +239,7 @@ def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]
 def _keep_old_entrance(graph: Graph) -> None:
     """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups. What a run
     that was cut short has made of that already counts as well."""
-    groups = _going_groups(graph)
+    groups, members = _going_groups(graph), joining(graph)
     for gone in () if graph.destroy else graph.of_kind("load_balancer", "delete"):
         moved = {item.address for item in groups if gone.id in item.detail(ServedBy).load_balancers}
         takeover: set[Ref] = set()
@@ -257,6 +257,8 @@ def _keep_old_entrance(graph: Graph) -> None:
         if successors:
             serving = tuple(item.id for item in groups if gone.id in item.detail(ServedBy).load_balancers)
             ordered = tuple(sorted(takeover, key=str))
+            for key in chain.from_iterable(members.get(group, ()) for group in ordered):
+                graph.after(gone.key, key, Strength.PREFERRED)
             takes = TakeOver(tuple(sorted(successors)), ordered, frozenset(keys), Shift(serving=serving))
             graph.specify(gone.key, takes)
 
