@@ -89,12 +89,13 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
         decision = decisions.desired.get(item.address)
         for direction in ("ingress", "egress"):
             kept = getattr(decision.state, direction) if decision else None
+            what = "the" if kept is None else "it in the"
             sources = {rule.source for rule in (getattr(state, direction) if kept is None else kept) or ()}
             if decision:  # of what the spec itself names `own_by_id` tells
                 sources -= {rule.source for rule in getattr(decision.desired.state, direction) or ()}
             problems += [
                 f"{going[known]}: {known} can't be deleted, since security_group.{item.address.name} keeps a rule that names it: the spec "
-                f"doesn't manage that rule; declare the {direction} of that group, or revoke the rule by hand"
+                f"doesn't manage that rule; declare {what} {direction} of that group, or revoke the rule by hand"
                 for known in sorted(sources & going.keys(), key=str)
             ]
     return problems
