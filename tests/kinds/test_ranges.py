@@ -83,6 +83,14 @@ def test_a_range_goes_when_its_subnets_have_moved_to_the_new_one(hand: Hand) -> 
     assert hand.world.plan(edited(moved, "subnets/a/cidr_block", "100.65.1.0/24")).is_empty
 
 
+def test_a_range_goes_when_a_subnet_has_moved_with_another_part_of_the_ipv6_range(hand: Hand) -> None:
+    spec = edited(edited(SECONDARY, "vpcs/main/amazon_provided_ipv6_cidr_block", True), "subnets/a/ipv6_cidr_block", 1)
+    hand.make(spec)
+    moved = edited(spec, "vpcs/main/secondary_cidr_blocks", ["10.4.0.0/16", "100.65.0.0/16"])
+    hand.make(edited(edited(moved, "subnets/a/cidr_block", "100.65.1.0/24"), "subnets/a/ipv6_cidr_block", 2))
+    assert index_of(ipv6_of(hand, A)) == 2
+
+
 def test_a_strangers_subnet_in_a_range_that_goes_is_named_at_once(hand: Hand) -> None:
     hand.make(SECONDARY)
     theirs = hand.ec2.create_subnet(VpcId=hand[MAIN], CidrBlock="10.4.1.0/24")["Subnet"]["SubnetId"]
@@ -305,6 +313,19 @@ def test_a_range_that_only_what_goes_has_a_part_of_is_exchanged(hand: Hand) -> N
     spec = edited(edited(DUAL, BORDER, WAVELENGTH), "subnets/six", None)
     hand.make(edited(spec, "subnets/a/cidr_block", "10.0.9.0/24"))
     assert index_of(ipv6_of(hand, A)) == 1
+
+
+def test_a_range_isnt_exchanged_where_a_successor_is_to_have_a_part_before_its_predecessor_goes(hand: Hand) -> None:
+    """Each would wait for the other."""
+    before = edited(DUAL, "subnets/six", None)
+    hand.make(before)
+    other = edited(edited(before, "subnets/a/cidr_block", "10.0.9.0/24"), "subnets/a/ipv6_cidr_block", 7)
+    spec = edited(other, BORDER, WAVELENGTH)
+    with pytest.raises(RefusedError, match=r"can't leave .* while these .*: subnet\.a \("):
+        hand.world.plan(spec)
+    take_ipv6_out(hand, A)
+    hand.make(spec)
+    assert index_of(ipv6_of(hand, A)) == 7
 
 
 def test_a_range_stays_where_a_subnet_was_given_a_part_that_the_spec_doesnt_say(hand: Hand) -> None:

@@ -11,10 +11,10 @@ from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.vpc import Vpc, leaving_ranges
-from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.abilities import action_of, conflicts
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Finding
-from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.resource import Observed, bind, each_of
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
@@ -159,7 +159,8 @@ def held_ranges(decisions: Decisions, _: Discovery) -> list[Finding]:
             holders = [
                 f"{found.address} ({found.id})"
                 for found, state in each_of(decisions.live, Subnet)
-                if state.vpc == vpc.id and found.id not in going
+                if state.vpc == vpc.id
+                if found.id not in going or (":" in text and not _goes_first(found, state, decisions))
                 if any(ip_network(part).overlaps(around) for part in (state.cidr_block, state.ipv6_cidr_block) if part)
             ]
             by_hand = "take theirs out by hand: aws ec2 disassociate-subnet-cidr-block"
@@ -168,6 +169,12 @@ def held_ranges(decisions: Decisions, _: Discovery) -> list[Finding]:
             if holders:
                 findings.append(Finding(item.desired, name, told))
     return findings
+
+
+def _goes_first(found: Observed, state: Subnet, decisions: Decisions) -> bool:
+    """Whether a subnet that goes needn't wait for a successor that is to have an IPv6 range itself."""
+    entries = (item for item, wanted in each_of(decisions.desired.values(), Subnet) if wanted.wants_ipv6)
+    return all(conflicts(item.state, state) for item in entries if item.found and item.found.id == found.id)
 
 
 _PUBLIC: Final = "associate_public_ip_address"
