@@ -177,6 +177,30 @@ async def _until(run: Run, kind: str, physical_id: str, check: Callable[[Any], s
     await run.watch(f"ranges of {kind}s", fetch).until(physical_id, check, waits.RANGE_ASSOCIATED, run.say)
 
 
+def exchange_of(vpc: str) -> str:
+    """What `Run.reads` has where a VPC's IPv6 range goes in this run: whoever is to have a part of another one waits for it."""
+    return f"exchange of the IPv6 range of {vpc}"
+
+
+async def ipv6_part(run: Run, vpc: str, wanted: str | int) -> str:
+    """A subnet's IPv6 range; of a number, the one of that number in its VPC's, which is known when the VPC is made."""
+    if exchange := run.reads.get(exchange_of(vpc)):
+        await exchange
+    if isinstance(wanted, str):
+        return wanted
+
+    async def read() -> str:
+        found = ipv6_of(await describe(run, "vpc", vpc))
+        return found[0] if found else ""
+
+    async def find() -> str:
+        return await repeat_until(run.aws, read, bool, waits.LAG)
+
+    if around := str(await run.once(f"IPv6 range of {vpc}", find)):
+        return range_at(around, wanted)
+    raise RefusedError(f"{vpc} has no IPv6 range, of which this subnet is to have number {wanted}")
+
+
 async def leave_range(run: Run, vpc: str, found: Association, cidr: str) -> None:
     """Disassociate a range of a VPC, as soon as the stack's own subnets have left it. Raises RefusedError for others' in it."""
     try:

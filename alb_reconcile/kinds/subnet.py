@@ -26,7 +26,7 @@ from alb_reconcile.kinds._ranges import (
     describe,
     index_of,
     ipv6_of,
-    range_at,
+    ipv6_part,
     wait_until_associated,
     wait_until_gone,
     wait_while_associating,
@@ -39,7 +39,7 @@ from alb_reconcile.kinds.route_table import ways_out
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding, Foreign
-from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
 from alb_reconcile.model.text import camel
 
@@ -353,7 +353,9 @@ async def _ipv6_params(run: Run, wanted: Subnet) -> dict[str, Any]:
     """The IPv6 range that CreateSubnet and AssociateSubnetCidrBlock are to give it."""
     if wanted.ipv6_ipam_pool_id:
         return pool_params(from_pool(wanted.ipv6_ipam_pool_id, wanted.ipv6_netmask_length), "Ipv6")
-    return {"Ipv6CidrBlock": await _ipv6_range(run, wanted)} if wanted.ipv6_cidr_block is not None else {}
+    if wanted.ipv6_cidr_block is None:
+        return {}
+    return {"Ipv6CidrBlock": await ipv6_part(run, str(wanted.vpc), wanted.ipv6_cidr_block)}
 
 
 async def _wait_for_ipv6(run: Run, subnet: str, params: Mapping[str, Any]) -> None:
@@ -368,24 +370,6 @@ def _uses(intent: Intent) -> Iterator[Use]:
         yield Use(intent.desired, "ipv4_ipam_pool_id", wanted.ipv4_ipam_pool_id, wanted.ipv4_netmask_length)
     if wanted.ipv6_ipam_pool_id and (fields is None or fields.intersection(_IPV6)):
         yield Use(intent.desired, "ipv6_ipam_pool_id", wanted.ipv6_ipam_pool_id, wanted.ipv6_netmask_length, "ipv6")
-
-
-async def _ipv6_range(run: Run, wanted: Subnet) -> str:
-    """Its IPv6 range; of a number, the one of that number in its VPC's, which is known when the VPC is made."""
-    if isinstance(wanted.ipv6_cidr_block, str):
-        return wanted.ipv6_cidr_block
-    vpc = str(wanted.vpc)
-
-    async def read() -> str:
-        found = ipv6_of(await describe(run, "vpc", vpc))
-        return found[0] if found else ""
-
-    async def find() -> str:
-        return await repeat_until(run.aws, read, bool, waits.LAG)
-
-    if around := str(await run.once(f"IPv6 range of {vpc}", find)):
-        return range_at(around, int(wanted.ipv6_cidr_block or 0))
-    raise RefusedError(f"{vpc} has no IPv6 range, of which this subnet is to have number {wanted.ipv6_cidr_block}")
 
 
 def place_of(row: Row) -> Foreign:

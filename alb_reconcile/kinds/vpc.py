@@ -36,6 +36,7 @@ from alb_reconcile.kinds._ranges import (
     add_ranges,
     associate,
     associations,
+    exchange_of,
     ipv6_of,
     leave_range,
     leaving,
@@ -288,10 +289,9 @@ class VpcKind(Ec2Kind[Vpc]):
     async def update(self, run: Run, wanted: Vpc, observed: Observed, fields: frozenset[str]) -> None:
         vpc, before, own = observed.id, self.of(observed), observed.detail(Ranges).by_range
         have, want = before.secondary_cidr_blocks or (), wanted.secondary_cidr_blocks or ()
-        more, less = [item for item in want if item not in have], [item for item in have if item not in want]
-        if "secondary_cidr_blocks" not in fields:
-            more, less = [], []
-        old = [item for item in own if ":" in item and fields.intersection(_IPV6)]
+        more = [item for item in want if item not in have] if "secondary_cidr_blocks" in fields else []
+        leaves = leaving_ranges(wanted, observed, fields)
+        old = [item for item in leaves if ":" in item]
         new = [_ipv6_params(wanted)] if fields.intersection(_IPV6) and wanted.wants_ipv6 else []
         if "instance_tenancy" in fields:
             await run.aws.call("ec2", "modify_vpc_tenancy", VpcId=vpc, InstanceTenancy=wanted.instance_tenancy)
@@ -303,17 +303,32 @@ class VpcKind(Ec2Kind[Vpc]):
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if name in fields])
         if "vpc_encryption_control" in fields and wanted.vpc_encryption_control:
             await set_control(run, vpc, wanted.vpc_encryption_control)
-        if less or old:
+
+        async def exchange() -> None:
+            await all_of(*(leave_range(run, vpc, own[item], item) for item in old))
+            if new:
+                await associate(run, "vpc", vpc, new[0])
+                await wait_until_associated(run, "vpc", vpc, (), ipv6=True)
+
+        if leaves:
+            exchanged = [run.once(exchange_of(vpc), exchange)] if old else []
             run.announce(vpc, usable=True)  # subnets may be made in other ranges, and leave these
-            await all_of(*(leave_range(run, vpc, own[item], item) for item in (*less, *old)))
-        if old and new:
-            await associate(run, "vpc", vpc, new[0])
-            await wait_until_associated(run, "vpc", vpc, (), ipv6=True)
+            await all_of(*exchanged, *(leave_range(run, vpc, own[item], item) for item in leaves if item not in old))
 
     async def _modify(self, run: Run, wanted: Vpc, vpc: str, names: list[str]) -> None:
         for name in names:  # one attribute a call
             value: dict[str, Any] = {camel(name): {"Value": getattr(wanted, name)}}
             await run.aws.call("ec2", "modify_vpc_attribute", retry=waits.VPC_UNKNOWN, VpcId=vpc, **value)
+
+
+def leaving_ranges(wanted: Vpc, observed: Observed, fields: Collection[str]) -> dict[str, str]:
+    """The ranges that a VPC loses by a change of these properties, each with the one by which it does."""
+    ipv6 = next((name for name in _IPV6 if name in fields), "")
+    ipv4 = "secondary_cidr_blocks" if "secondary_cidr_blocks" in fields else ""
+    own = observed.detail(Ranges).by_range if ipv6 or ipv4 else ()
+    stays = {*(wanted.secondary_cidr_blocks or ()), getattr(observed.state, "cidr_block", None)}
+    found = {item: ipv6 if ":" in item else ipv4 for item in own if item not in stays}
+    return {item: name for item, name in found.items() if name}
 
 
 def _ipv6(vpc: Mapping[str, Any], known: Allocations | None) -> dict[str, Any]:

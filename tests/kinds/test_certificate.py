@@ -20,6 +20,7 @@ from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import Spec, by_hand, demo, spec_folder
 from tests.kinds.example import Example
 from tests.kinds.hand import edited, order, replaced, short, update
+from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.sandbox.authorities import server_certificate, servers_pem
 from tests.sandbox.strict_world import Network
 
@@ -261,6 +262,24 @@ def test_one_that_takes_anothers_place_in_another_zone_needs_no_record_in_the_fo
     hand.make({**BARE, "certificates": {"api": before}})
     hand.make({**BARE, "certificates": {"api": {**before, "zone": "Z0000ONE", "key_algorithm": "EC_prime256v1"}}})
     assert (len(cnames("Z0000ONE")), cnames("Z0000TWO")) == (1, [])
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_one_that_is_replaced_or_goes_isnt_kept_as_somebody_elses(hand: Hand, *, leaves: bool) -> None:
+    """Found: its listener went on to have it under `others: keep`, and ACM refused to delete it, in this run and in each after it."""
+    zone()
+    upload_certificates()
+    spec = secure("api", "more", api=api(), more=api(domain_name="more.example.com"))
+    spec["load_balancers"]["public"]["listeners"]["https"]["others"] = "keep"
+    hand.make(spec)
+    theirs = CERTIFICATES[3]
+    hand.elb.add_listener_certificates(ListenerArn=hand[HTTPS], Certificates=[{"CertificateArn": theirs}])
+    if leaves:
+        del spec["certificates"]["more"], spec["load_balancers"]["public"]["listeners"]["https"]["certificates"][1]
+    else:
+        spec["certificates"]["more"]["key_algorithm"] = "EC_prime256v1"
+    hand.make(spec)
+    assert set(served(hand)) == {hand[API], theirs} | (set() if leaves else {hand["certificate.more"]})
 
 
 def test_a_record_that_a_certificate_of_another_region_needs_stays_until_that_goes_too(hand: Hand) -> None:

@@ -10,8 +10,11 @@ from alb_reconcile.kinds._ranges import index_of, range_at
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
 from tests.kinds.hand import calls, edited, replaced, short, update
+from tests.pools import make_pool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
@@ -78,6 +81,14 @@ def test_a_range_goes_when_its_subnets_have_moved_to_the_new_one(hand: Hand) -> 
     moved = edited(SECONDARY, "vpcs/main/secondary_cidr_blocks", ["10.4.0.0/16", "100.65.0.0/16"])
     hand.make(edited(moved, "subnets/a/cidr_block", "100.65.1.0/24"))
     assert hand.world.plan(edited(moved, "subnets/a/cidr_block", "100.65.1.0/24")).is_empty
+
+
+def test_a_range_goes_when_a_subnet_has_moved_with_another_part_of_the_ipv6_range(hand: Hand) -> None:
+    spec = edited(edited(SECONDARY, "vpcs/main/amazon_provided_ipv6_cidr_block", True), "subnets/a/ipv6_cidr_block", 1)
+    hand.make(spec)
+    moved = edited(spec, "vpcs/main/secondary_cidr_blocks", ["10.4.0.0/16", "100.65.0.0/16"])
+    hand.make(edited(edited(moved, "subnets/a/cidr_block", "100.65.1.0/24"), "subnets/a/ipv6_cidr_block", 2))
+    assert index_of(ipv6_of(hand, A)) == 2
 
 
 def test_a_strangers_subnet_in_a_range_that_goes_is_named_at_once(hand: Hand) -> None:
@@ -246,3 +257,89 @@ def test_a_range_that_is_still_leaving_is_waited_for(hand: Hand) -> None:
     (found,) = row["Ipv6CidrBlockAssociationSet"]
     hand.ec2.disassociate_vpc_cidr_block(AssociationId=found["AssociationId"])
     hand.repairs(update(MAIN, "amazon_provided_ipv6_cidr_block"), by="associate_vpc_cidr_block", spec=spec)
+
+
+BORDER = "vpcs/main/ipv6_cidr_block_network_border_group"
+WAVELENGTH = "us-east-1-wl1-bos-wlz-1"
+
+
+def pooled() -> Spec:
+    """The VPC with a range of a pool's instead of Amazon's."""
+    pool = {"ipv6_ipam_pool_id": make_pool("2001:db8::/40"), "ipv6_netmask_length": 56}
+    return edited(DUAL, "vpcs/main", {"cidr_block": "10.0.0.0/16", **pool})
+
+
+def given_up() -> Spec:
+    """The VPC without IPv6, and subnets that keep what the spec doesn't say any more."""
+    subnets = {"a": {"cidr_block": "10.0.1.0/24", "availability_zone_id": "use1-az1"}}
+    return edited({**DUAL, "subnets": subnets}, "vpcs/main/amazon_provided_ipv6_cidr_block", False)
+
+
+EXCHANGED: dict[str, Callable[[], Spec]] = {
+    "another border group": lambda: edited(DUAL, BORDER, WAVELENGTH),
+    "a pool": pooled,
+    "none": given_up,
+    "another number, too": lambda: edited(edited(DUAL, BORDER, WAVELENGTH), "subnets/a/ipv6_cidr_block", 7),
+}
+
+
+def take_ipv6_out(hand: Hand, address: str) -> None:
+    association = shown(hand, address)["Ipv6CidrBlockAssociationSet"][0]["AssociationId"]
+    hand.ec2.disassociate_subnet_cidr_block(AssociationId=association)
+    hand.wait(10)
+
+
+@pytest.mark.parametrize("how", EXCHANGED)
+def test_a_range_that_subnets_have_a_part_of_stays_until_they_have_none(hand: Hand, how: str) -> None:
+    """Found: the run waited for 20 minutes for subnets that were to stay as they are, and failed."""
+    spec = edited(DUAL, "subnets/six", None)
+    hand.make(spec)
+    (vpc,) = hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"]
+    around = vpc["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
+    after = EXCHANGED[how]()
+    after["subnets"].pop("six", None)
+    with pytest.raises(
+        RefusedError, match=rf"^spec\.yaml:\S+ vpcs\.main\.\w+: {around} can't leave .* while these .*: subnet\.a \("
+    ):
+        hand.world.plan(after)
+    take_ipv6_out(hand, A)
+    hand.make(after)
+    rows = shown(hand, A).get("Ipv6CidrBlockAssociationSet", [])
+    assert [index_of(row["Ipv6CidrBlock"]) for row in rows] == {"none": [], "another number, too": [7]}.get(how, [1])
+
+
+def test_a_range_that_only_what_goes_has_a_part_of_is_exchanged(hand: Hand) -> None:
+    hand.make(DUAL)
+    spec = edited(edited(DUAL, BORDER, WAVELENGTH), "subnets/six", None)
+    hand.make(edited(spec, "subnets/a/cidr_block", "10.0.9.0/24"))
+    assert index_of(ipv6_of(hand, A)) == 1
+
+
+def test_a_range_isnt_exchanged_where_a_successor_is_to_have_a_part_before_its_predecessor_goes(hand: Hand) -> None:
+    """Each would wait for the other."""
+    before = edited(DUAL, "subnets/six", None)
+    hand.make(before)
+    other = edited(edited(before, "subnets/a/cidr_block", "10.0.9.0/24"), "subnets/a/ipv6_cidr_block", 7)
+    spec = edited(other, BORDER, WAVELENGTH)
+    with pytest.raises(RefusedError, match=r"can't leave .* while these .*: subnet\.a \("):
+        hand.world.plan(spec)
+    take_ipv6_out(hand, A)
+    hand.make(spec)
+    assert index_of(ipv6_of(hand, A)) == 7
+
+
+def test_a_range_stays_where_a_subnet_was_given_a_part_that_the_spec_doesnt_say(hand: Hand) -> None:
+    """Its range was chosen in what was a range of its VPC's."""
+    spec = edited(SECONDARY, "subnets/a", {"ipv4_netmask_length": 17, "availability_zone": "a"})
+    full = {"b": {"cidr_block": "10.0.0.0/16", "availability_zone": "b"}}
+    spec = edited(
+        edited(spec, "vpcs/main/secondary_cidr_blocks", ["10.4.0.0/16"]), "subnets", {**full, **spec["subnets"]}
+    )
+    hand.make(spec)
+    other = edited(spec, "vpcs/main/secondary_cidr_blocks", ["10.5.0.0/16"])
+    with pytest.raises(
+        RefusedError,
+        match=r"10\.4\.0\.0/16 can't leave .* while these .*: subnet\.a .*; keep it, or give .* a cidr_block",
+    ):
+        hand.world.plan(other)
+    hand.make(edited(other, "subnets/a", {"cidr_block": "10.5.0.0/17", "availability_zone": "a"}))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, create, edited, order, short, update
+from tests.kinds.hand import calls, create, delete, edited, order, short, update
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
@@ -263,3 +264,85 @@ def test_an_unknown_group_is_asked_for_again(hand: Hand, faults: Faults) -> None
     hand.make(demo())
     assert faults.made["authorize_security_group_ingress"] == 4
     assert FRONT in hand.ids
+
+
+BALANCER = "security_group.load-balancer"
+
+
+def keeping() -> Spec:
+    return edited(both(demo()), "security_groups/web/others", "keep")
+
+
+def allow(hand: Hand, source: str, port: int) -> None:
+    """Somebody lets a group's members in and out by hand."""
+    permission = opened({"UserIdGroupPairs": [{"GroupId": source}]}, port)
+    group = hand["security_group.web"]
+    hand.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+    hand.ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[permission])
+
+
+def named(hand: Hand) -> set[tuple[int, str]]:
+    """The groups that are let in, each at which port."""
+    (found,) = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"]
+    return {(item["FromPort"], pair["GroupId"]) for item in found["IpPermissions"] for pair in item["UserIdGroupPairs"]}
+
+
+def test_a_declared_rule_follows_a_group_that_is_replaced_where_others_keep_theirs(hand: Hand) -> None:
+    """Found: the rule that named the old group was taken for somebody else's, which kept it, so that the plan was refused."""
+    hand.make(keeping())
+    vpc = hand["vpc.main"]
+    theirs = hand.ec2.create_security_group(GroupName="theirs", Description="theirs", VpcId=vpc)["GroupId"]
+    allow(hand, theirs, 9000)
+    spec = edited(keeping(), "security_groups/load-balancer/description", "another")
+    hand.make(spec)
+    assert named(hand) == {(80, hand[BALANCER]), (9000, theirs)}
+    assert hand.world.plan(spec).is_empty
+
+
+def test_a_declared_rule_follows_the_one_of_two_groups_that_stays(hand: Hand) -> None:
+    """As after a run that was stopped before it had deleted the old group, or while a read doesn't show yet that it has."""
+    hand.make(keeping())
+    (row,) = hand.ec2.describe_security_groups(GroupIds=[hand[BALANCER]])["SecurityGroups"]
+    made = [{"ResourceType": "security-group", "Tags": row["Tags"]}]
+    given = {"Description": row["Description"], "VpcId": row["VpcId"], "TagSpecifications": made}
+    double = hand.ec2.create_security_group(GroupName="double", **given)["GroupId"]
+    hand.ec2.authorize_security_group_ingress(GroupId=double, IpPermissions=row["IpPermissions"])
+    rule = opened({"UserIdGroupPairs": [{"GroupId": double}]}, 80)
+    hand.ec2.authorize_security_group_ingress(GroupId=hand["security_group.web"], IpPermissions=[rule])
+    hand.make(keeping())
+    assert named(hand) == {(80, hand[BALANCER])}
+    assert hand[BALANCER] == row["GroupId"]
+
+
+def test_somebody_elses_rule_that_names_a_group_that_is_replaced_is_to_be_declared(hand: Hand) -> None:
+    """It lets in who will wear the new group, so it is neither forgotten nor made anew unasked."""
+    hand.make(keeping())
+    allow(hand, hand[BALANCER], 9000)
+    spec = edited(keeping(), "security_groups/load-balancer/description", "another")
+    with pytest.raises(
+        RefusedError, match=r"security_group\.web keeps a rule that names it: .*; declare it in the ingress"
+    ) as caught:
+        hand.world.plan(spec)
+    assert "declare it in the egress" in str(caught.value)
+    rule = {"protocol": "tcp", "port": 9000, "security_group": "load-balancer"}
+    for direction in ("ingress", "egress"):
+        spec["security_groups"]["web"][direction].append(rule)
+    hand.make(spec)
+    assert named(hand) == {(80, hand[BALANCER]), (9000, hand[BALANCER])}
+
+
+def test_a_rule_goes_with_the_group_that_it_names_whoever_made_it(hand: Hand) -> None:
+    """Nobody can wear that group any more. Found: the plan was refused, also where an earlier spec had declared the rule."""
+    bastion = {"description": "for now", "vpc": "main"}
+    spec = edited(keeping(), "security_groups/bastion", bastion)
+    spec["security_groups"]["web"]["ingress"].append({"protocol": "tcp", "port": 22, "security_group": "bastion"})
+    hand.make(spec)
+    allow(hand, hand["security_group.bastion"], 9000)
+    assert hand.world.plan(spec).is_empty
+    hand.repairs(
+        delete("security_group.bastion"),
+        update(WEB, "egress", "ingress"),
+        spec=keeping(),
+        by=("revoke_security_group_ingress", "revoke_security_group_egress", "delete_security_group", "create_tags"),
+    )
+    assert named(hand) == {(80, hand[BALANCER])}

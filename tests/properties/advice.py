@@ -42,6 +42,7 @@ class Advice:
         for names in moves:
             Keeper(world).move(self.after, *names.split())
             world.clock.advance(world.strict.lag)
+        _take_ipv6_out(world, _BY_HAND.findall(self.text))
         last: Exception | None = None
         for way in self._ways():
             kept = world.moment()
@@ -67,7 +68,7 @@ class Advice:
 
     def _ways(self) -> Iterator[list[Spec]]:
         """Specs to apply one after the other."""
-        if "alb-reconcile move" in self.text:
+        if "alb-reconcile move" in self.text or _BY_HAND.search(self.text):
             yield [self.after]
         if names := re.findall(r"^(\S+): .* change name, too$", self.text, re.MULTILINE):
             other = copy.deepcopy(self.after)
@@ -90,6 +91,22 @@ class Advice:
             for change in self.changes:  # one of them alone first
                 if change.is_possible(self.before):
                     yield [change.made(self.before), self.after]
+
+
+_BY_HAND = re.compile(
+    r"while these have a part of it: (.*); .* by hand: aws ec2 disassociate-subnet-cidr-block$", re.MULTILINE
+)
+
+
+def _take_ipv6_out(world: WatchedWorld, told: list[str]) -> None:
+    """From the subnets that are told, which AWS lets go as soon as they don't hand out its addresses."""
+    ec2 = world.client("ec2")
+    for subnet in re.findall(r"\((subnet-\w+)\)", " ".join(told)):
+        ec2.modify_subnet_attribute(SubnetId=subnet, AssignIpv6AddressOnCreation={"Value": False})
+        (row,) = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
+        for item in row["Ipv6CidrBlockAssociationSet"]:
+            ec2.disassociate_subnet_cidr_block(AssociationId=item["AssociationId"])
+    world.clock.advance(max(world.strict.lag, 60) if told else 0)
 
 
 _ANOTHER = re.compile(r"^\S+ (\S+): the new \S+ can't have (\S+) as long as .*; give it another ", re.MULTILINE)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
-from typing import Final
+from typing import Final, TypeVar
 
 from alb_reconcile.engine.plan.unseen import Unseen
 from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
@@ -34,6 +34,7 @@ from alb_reconcile.model.resource import (
 
 DUPLICATE: Final = "a duplicate at its address"
 """Why one of two resources at an address goes; it takes nothing away that the spec wants."""
+_P = TypeVar("_P", bound=Properties)
 _HEAVY: Final = 1000
 """What a load balancer weighs against other things that name a VPC."""
 
@@ -194,14 +195,39 @@ def _compare(wanted: Desired, found: Observed, ids: Mapping[Address, str], facts
         name for name in wanted.state.defaulted if getattr(wanted.state, name) is getattr(found.state, name) is None
     ]
     state = replace(wanted.state, **{key: getattr(wanted.creation, key) for key in absent}) if absent else wanted.state
-    state = settle(bind(state, ids), found, facts)
+    bound = settle(bind(state, ids), found, facts)
     if wanted.lifecycle.keep_others:
-        state = with_others(state, found.state)
-    changes = diff(state, found.state)
-    forces = forcing(wanted, state, found, changes)
+        bound = _with_others(bound, state, found, facts)
+    changes = diff(bound, found.state)
+    forces = forcing(wanted, bound, found, changes)
     if wanted.spec_digest:
         changes += _tag_changes(wanted, found)
-    return Decision(wanted, state, found, changes, forces)
+    return Decision(wanted, bound, found, changes, forces)
+
+
+def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups) -> _P:
+    """Desired properties with what others have put beside the spec's own, which may name what is replaced, or is there twice.
+
+    What names something of the stack that leaves the spec goes with that: it is of no use to anybody then.
+    """
+    ids: dict[Address, list[str]] = defaultdict(list)
+    for text, address in facts.addresses.items():
+        ids[address].append(text)
+    going = {text for address, texts in ids.items() if address not in facts.desired for text in texts}
+    kept: list[set[tuple[str, object]]] = []
+    for number in range(max(map(len, ids.values()))):
+        own = settle(bind(unbound, {key: texts[number % len(texts)] for key, texts in ids.items()}), found, facts)
+        both = with_others(own, found.state)
+        pairs = ((name, getattr(both, name), getattr(own, name)) for name in field_names(type(both)))
+        kept.append(
+            {(name, item) for name, every, mine in pairs if every != mine for item in every if item not in mine}
+        )
+    others: dict[str, list[object]] = defaultdict(list)
+    for name, item in set.intersection(*kept):
+        if going.isdisjoint(named_ids(item)):
+            others[name].append(item)
+    joined = {name: (*getattr(bound, name), *items) for name, items in others.items()}
+    return replace(bound, **{name: tuple(sorted(items, key=str)) for name, items in joined.items()})
 
 
 def forcing(wanted: Desired, state: Properties, found: Observed, changes: Iterable[Change]) -> tuple[str, ...]:

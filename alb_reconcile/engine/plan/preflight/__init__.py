@@ -12,6 +12,7 @@ from alb_reconcile.engine.plan.preflight.dependents import (
     early_protocol_versions,
     gateways_of_public_addresses,
     held_by_unmanaged,
+    held_ranges,
     named_security_groups,
     shared_target_groups,
     used_duplicates,
@@ -34,7 +35,7 @@ Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
 CHECKS: Final[tuple[Check, ...]] = (
     missing_zones, taken_names, unfit_subnets, strange_security_groups, unreached_targets, held_elsewhere, stranded_volumes,
     used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged,
-    gateways_of_public_addresses, shadowed_rules, own_by_id, other_ways_out,
+    held_ranges, gateways_of_public_addresses, shadowed_rules, own_by_id, other_ways_out,
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What would go though something that stays keeps it, and what AWS wouldn't have stand together."""
 
 from collections import defaultdict
+from ipaddress import ip_network
 from typing import Final
 
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, location_of, named_ids
@@ -9,10 +10,11 @@ from alb_reconcile.kinds.internet_gateway import InternetGateway
 from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.model.abilities import action_of
+from alb_reconcile.kinds.vpc import Vpc, leaving_ranges
+from alb_reconcile.model.abilities import action_of, conflicts
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.resource import Observed, bind, each_of
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
@@ -89,12 +91,13 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
         decision = decisions.desired.get(item.address)
         for direction in ("ingress", "egress"):
             kept = getattr(decision.state, direction) if decision else None
+            what = "the" if kept is None else "it in the"
             sources = {rule.source for rule in (getattr(state, direction) if kept is None else kept) or ()}
             if decision:  # of what the spec itself names `own_by_id` tells
                 sources -= {rule.source for rule in getattr(decision.desired.state, direction) or ()}
             problems += [
                 f"{going[known]}: {known} can't be deleted, since security_group.{item.address.name} keeps a rule that names it: the spec "
-                f"doesn't manage that rule; declare the {direction} of that group, or revoke the rule by hand"
+                f"doesn't manage that rule; declare {what} {direction} of that group, or revoke the rule by hand"
                 for known in sorted(sources & going.keys(), key=str)
             ]
     return problems
@@ -141,6 +144,37 @@ def gateways_of_public_addresses(decisions: Decisions, discovery: Discovery) -> 
         for vpc, item in leaving.items()
         if users[vpc]
     ]
+
+
+def held_ranges(decisions: Decisions, _: Discovery) -> list[Finding]:
+    """Ranges that a VPC would lose though subnets that stay have a part of them (InvalidCidrBlock.InUse)."""
+    going, findings = _going(decisions), []
+    for item, wanted in each_of(decisions.desired.values(), Vpc):
+        vpc = item.found
+        if vpc is None or item.forces:
+            continue
+        fields = {change.path for change in item.changes}
+        for text, name in leaving_ranges(wanted, vpc, fields).items():
+            around = ip_network(text)
+            holders = [
+                f"{found.address} ({found.id})"
+                for found, state in each_of(decisions.live, Subnet)
+                if state.vpc == vpc.id
+                if found.id not in going or (":" in text and not _goes_first(found, state, decisions))
+                if any(ip_network(part).overlaps(around) for part in (state.cidr_block, state.ipv6_cidr_block) if part)
+            ]
+            by_hand = "take theirs out by hand: aws ec2 disassociate-subnet-cidr-block"
+            how = by_hand if ":" in text else "give them a cidr_block elsewhere, too"
+            told = f"{text} can't leave {vpc.id} while these have a part of it: {', '.join(holders)}; keep it, or {how}"
+            if holders:
+                findings.append(Finding(item.desired, name, told))
+    return findings
+
+
+def _goes_first(found: Observed, state: Subnet, decisions: Decisions) -> bool:
+    """Whether a subnet that goes needn't wait for a successor that is to have an IPv6 range itself."""
+    entries = (item for item, wanted in each_of(decisions.desired.values(), Subnet) if wanted.wants_ipv6)
+    return all(conflicts(item.state, state) for item in entries if item.found and item.found.id == found.id)
 
 
 _PUBLIC: Final = "associate_public_ip_address"
