@@ -263,7 +263,7 @@ async def _wait_until_serving(
     goal: Goal,
     on_wait: Callable[[Awaited], None],
 ) -> list[str]:
-    """Wait until the stack's load balancers are active and the spec's targets that they forward to are healthy.
+    """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
 
     Returns what isn't by then, in words; of what is, `run.ready` gets the time.
     """
@@ -283,7 +283,7 @@ async def _wait_until_serving(
     waits = []
     for item in awaited(found.discovery):
         kind: object = kinds[item.address.kind]
-        if item.address in found.target.desired and item.id not in without and isinstance(kind, Serves):
+        if item.id not in without and isinstance(kind, Serves):
             waits.append(wait(kind, item))
     problems = []
     for result in await asyncio.gather(*waits, return_exceptions=True):

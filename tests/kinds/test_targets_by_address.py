@@ -241,14 +241,3 @@ def test_instances_known_by_their_addresses_are_released_and_adopted_again() -> 
         commands.release(by_ip())
         commands.adopt(by_ip())
         assert world.plan(by_ip()).is_empty
-
-
-def test_nobody_waits_for_targets_that_the_spec_leaves_to_others(hand: Hand) -> None:
-    """Found: after `targets` was taken out, an instance was replaced, and apply waited 15 minutes for its old address each time."""
-    hand.make(by_ip())
-    left = edited(by_ip(min_healthy=0), "instances/web/user_data", "#!/bin/sh\nexec web-api --new\n")
-    del left["target_groups"]["web"]["targets"]
-    began = hand.world.clock.now()
-    hand.make(left, allow={"replace": 2})
-    assert {state for state, _ in shown(hand).values()} == {"unhealthy"}
-    assert hand.world.clock.now() - began < 600
