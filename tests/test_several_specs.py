@@ -11,6 +11,7 @@ from moto.ec2.exceptions import EC2ClientError
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.render.plan import is_of_destroy
+from alb_reconcile.cli.render.progress import A_NEW_PLAN
 from tests.harness import demo, world
 
 if TYPE_CHECKING:
@@ -122,18 +123,22 @@ def test_the_command_that_applies_a_saved_plan_has_all_that_the_plan_was_made_wi
 
 
 @pytest.mark.usefixtures("account")
-def test_a_saved_plan_is_not_to_be_run_again(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_saved_plan_of_which_a_part_is_done_is_not_to_be_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Found: the same command is refused, since what was done makes the plan stale."""
+    with (tmp_path / "a.yaml").open("a", encoding="utf-8") as file:
+        file.write("subnets: {one: {cidr_block: 10.0.0.0/24, availability_zone: a}}\n")
     assert main(["plan", "--out", "a.plan", "a.yaml"]) == 0
-    with monkeypatch.context() as patch:
-        patch.setattr("moto.ec2.models.vpcs.VPCBackend.create_vpc", no_more)
-        assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml"]) == 1
-        told = (
-            "Nothing is rolled back. To continue: make a new plan, since this one is used up, or apply without --plan."
-        )
-        assert capsys.readouterr().err.splitlines()[-1] == told
+    for refused, told in (
+        ("vpcs.VPCBackend.create_vpc", "Nothing is rolled back; run the same command again to continue."),
+        ("subnets.SubnetBackend.create_subnet", A_NEW_PLAN),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"moto.ec2.models.{refused}", no_more)
+            assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml"]) == 1
+            assert capsys.readouterr().err.splitlines()[-1] == told
+    assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml"]) == 4
     assert main(["apply", "--yes", "a.yaml"]) == 0
 
 

@@ -27,7 +27,7 @@ NOTHING_THERE: Final = "nothing of the stack is there"
 """How the reason begins for which all of a stack waits."""
 NO_USE: Final = " beside it is unhealthy"
 """In the reason of a step that waits after a roll has failed."""
-ADVICE: Final = "If the new version doesn't become healthy, put the old spec back and apply that; the same spec would wait for it again."
+ADVICE: Final = "What is unhealthy keeps apply waiting, and then it fails again: mend that, or put a version that works into the spec."
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,11 @@ class Record:
 
     def answering(self, unmade: Iterable[str]) -> list[str]:
         """By which names the load balancers answer that were to be made before; a run that has made one says it in its remarks."""
-        there = self.names.keys() - {step.address for step in self.having(how="done")}
-        return [f"{item} now answers as {self.names[item]}: {POINT_THERE}" for item in unmade if item in there]
+        told = {step.address for step in self.having(how="done") if step.action in ("create", "replace")}
+        there = {item: self.names[item] for item in unmade if item in self.names.keys() - told}
+        return [
+            f"{item} answers as {name}: if that isn't its former name, {POINT_THERE}" for item, name in there.items()
+        ]
 
     def to_data(self) -> dict[str, Any]:
         """The documented form, without what is empty in a step, certificates and a folder where there are none."""

@@ -180,7 +180,7 @@ def test_release_and_move_ask_too_and_say_what_they_did(account: World, capsys: 
     code, out, err = _run(capsys, "release", "demo.yaml", "--yes", "--format", "json")
     assert code == 0
     assert "vpc.network" in {item["address"] for item in json.loads(out)["released"]}
-    assert "Before you confirm: take demo.yaml out of the folder that sync reads" in err
+    assert "First take demo.yaml out of the folder that sync reads" in err
     assert not our_tags(account)
     assert re.search(r"  release  done .*\n.*  move     done +1 updated, ", _run(capsys, "history", "demo.yaml")[1])
     code, out, _ = _run(capsys, "release", "demo.yaml", "--yes")

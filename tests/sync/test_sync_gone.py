@@ -108,7 +108,7 @@ def test_who_hears_that_it_is_over_hears_the_new_dns_name(
         assert go_round(hand, spec, tmp_path)[1].result == "failed", "a round that sees nothing forgets nothing"
     hand.make(spec)
     go_round(hand, spec, tmp_path, texts=texts)
-    told = f"load_balancer.public now answers as {dns_name(hand)}: {POINT_THERE}"
+    told = f"load_balancer.public answers as {dns_name(hand)}: if that isn't its former name, {POINT_THERE}"
     assert dns_name(hand) != old
     assert texts[-1] == f"demo (us-east-1): in sync again; {told}"
     (issue,) = (tmp_path / "issues").glob("*.md")

@@ -101,7 +101,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         await carry_out(aws, found.knowing, lambda _: None)
         if found.taggings:
             await _write(aws, found.taggings, found.target, options, "adopt")  # `--write` has changed it
-        await carry_out(aws, found.preview.applied, lambda _: None)
+            await carry_out(aws, found.preview.applied, lambda _: None)
     return ExitCode.OK
 
 
@@ -179,7 +179,7 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
             return ExitCode.OK
         if found.whole:
             options.output.remark(
-                f"Before you confirm: take {options.spec} out of the folder that sync reads,\n"
+                f"First take {options.spec} out of the folder that sync reads,\n"
                 "or each round says that nothing of the stack is there."
             )
             place = f"account {found.account}"

@@ -96,7 +96,11 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         recorder.remarks = new_names(made, applied.outcomes, applied.found, was_there=True)
         recorder.causes = dict.fromkeys(recorder.causes, "drift")  # as `sync` says of it
     if applied.found is None:
-        return _report(aws, applied.outcomes, A_NEW_PLAN if options.plan else "")
+        return _report(
+            aws,
+            applied.outcomes,
+            A_NEW_PLAN if options.plan and any(item.how == "done" for item in applied.outcomes) else "",
+        )
     if not applied.is_reached:
         notice = "All steps are done, but these changes remain; something else may be changing the stack. Run again."
         complain(render_plan(applied.found.plan, style, notice=notice))

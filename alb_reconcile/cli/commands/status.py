@@ -56,7 +56,7 @@ def status(options: StatusOptions) -> ExitCode:
 
 def _past(target: DesiredStack, found: Discovery, options: StatusOptions) -> tuple[str, str]:
     """What the head of a plan says of a stack of which nothing is there."""
-    if found.resources:
+    if any(not item.is_gone for item in found.resources):
         return "", ""
     from alb_reconcile.cli.session.last_run import find_last_run
 

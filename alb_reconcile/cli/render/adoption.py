@@ -40,9 +40,9 @@ def adoption_text(found: Adoption, style: Style) -> str:
         lines.append("Adopting changes tags only.")
     else:
         lines.append("There is nothing to adopt.")
-        lines += _preview(
-            "The next apply would do this:", found.preview, style, rest="The next apply has nothing to do."
-        )
+        rest = "The next apply only writes tags, which say that the spec is applied: run it once."
+        rest = rest if found.preview.applied else "The next apply has nothing to do."
+        lines += _preview("The next apply would do this:", found.preview, style, rest=rest)
     return "\n".join(lines)
 
 

@@ -15,9 +15,7 @@ from alb_reconcile.sync.stack import NEVER_RECORDED, UNRECORDED
 from alb_reconcile.sync.targets import Broken
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
-_WAYS: Final = (
-    "alb-reconcile apply SPEC undoes the drift that is left; alb-reconcile adopt SPEC --write takes it into the spec."
-)
+_WAYS: Final = "Of drift that is left, alb-reconcile plan SPEC shows what apply would undo, and alb-reconcile adopt SPEC --write asks which of it the spec is to have."
 _MOST: Final = 20
 """Steps of a stack that are named; --format json names all."""
 

@@ -16,7 +16,7 @@ from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE, NOTHING_
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.text import digest
 
-_MARKER: Final = re.compile(r"<!-- alb-reconcile (\{[^\n]{1,4000}\}) -->")
+_MARKER: Final = re.compile(r"<!-- alb-reconcile (\{[^\n]{1,8000}\}) -->")
 _MOST: Final = 20
 """Steps that an issue names."""
 _CHANGES: Final = 10

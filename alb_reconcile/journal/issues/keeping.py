@@ -101,7 +101,8 @@ class Issues:
         is_same = before is not None and before.content == wanted.content
         if before is not None:
             since = before.since if before.state == wanted.state else wanted.since
-            unmade, when = tuple(sorted({*before.unmade, *wanted.unmade})), before.found if is_same else wanted.found
+            unmade = tuple(sorted({*before.unmade, *wanted.unmade}))
+            when = before.found if is_same else wanted.found
             wanted = msgspec.structs.replace(wanted, since=since, unmade=unmade, found=when)
             if is_same and not told and before.asked:
                 return
