@@ -243,7 +243,8 @@ class WatchedWorld(World):
         return sum(
             item.gone_at is None
             and item.timeline.state(now) == "healthy"
-            and reaches(self.account, balancer, self.account.target_instance(group, item.id), item.port)
+            and (instance := self.account.target_instance(group, item.id)) is not None
+            and reaches(self.account, balancer, instance, item.port)
             for item in targets
         )
 
