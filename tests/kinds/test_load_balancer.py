@@ -334,3 +334,15 @@ def test_one_on_an_outpost_stands_in_one_subnet_and_keeps_its_pool(hand: Hand) -
     hand.make(other, allow={"replace-load-balancer": 1})
     (found,) = hand.elb.describe_load_balancers()["LoadBalancers"]
     assert found["CustomerOwnedIpv4Pool"] == pools[1]
+
+
+def test_a_pool_for_one_that_was_made_internal_is_refused_before_anything_is_changed(hand: Hand) -> None:
+    """Found: where the spec doesn't say the scheme, AWS refused it in the middle of a run."""
+    spec = edited(demo(), "load_balancers/public/scheme", "internal")
+    hand.make(spec)
+    del spec["load_balancers"]["public"]["scheme"]
+    hand.make(spec)
+    pooled = edited(spec, "load_balancers/public/ipam_pools", {"ipv4_ipam_pool_id": "ipam-pool-0a1b"})
+    with pytest.raises(RefusedError, match=r"load_balancers\.public\.ipam_pools: are for public addresses, which this"):
+        hand.world.plan(pooled)
+    hand.make(edited(spec, "load_balancers/public/ipam_pools", {}))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import deque
 from collections.abc import Callable
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, PlanError, RefusedError
 from tests.adoption.adopting import Keeper
 from tests.kinds.example import path_in_spec, place_of
@@ -43,6 +45,7 @@ class Advice:
             Keeper(world).move(self.after, *names.split())
             world.clock.advance(world.strict.lag)
         _take_ipv6_out(world, _BY_HAND.findall(self.text))
+        _revoke(world, dict(_KEPT.findall(self.text)))
         last: Exception | None = None
         for way in self._ways():
             kept = world.moment()
@@ -68,7 +71,7 @@ class Advice:
 
     def _ways(self) -> Iterator[list[Spec]]:
         """Specs to apply one after the other."""
-        if "alb-reconcile move" in self.text or _BY_HAND.search(self.text):
+        if "alb-reconcile move" in self.text or _BY_HAND.search(self.text) or _KEPT.search(self.text):
             yield [self.after]
         if names := re.findall(r"^(\S+): .* change name, too$", self.text, re.MULTILINE):
             other = copy.deepcopy(self.after)
@@ -81,6 +84,10 @@ class Advice:
             for path, name in wanted:
                 *above, last = path.split(".")
                 place_of(other, above)[last] = _instead(other, self.before, place_of(other, path.split(".")), name)
+            yield [other]
+        if unwanted := re.findall(r"(load_balancers\.\S+)\.(ipam_pools): .*; remove them$", self.text, re.MULTILINE):
+            other = copy.deepcopy(self.after)
+            deque((place_of(other, path.split(".")).pop(name) for path, name in unwanted), maxlen=0)
             yield [other]
         if private := re.findall(r"say associate_public_ip_address: false in ([^\n]*), or keep", self.text):
             other = copy.deepcopy(self.after)
@@ -96,6 +103,24 @@ class Advice:
 _BY_HAND = re.compile(
     r"while these have a part of it: (.*); .* by hand: aws ec2 disassociate-subnet-cidr-block$", re.MULTILINE
 )
+
+
+_KEPT = re.compile(r"(sg-\w+) can't be deleted, since (security_group\.\S+) keeps a rule that names it:")
+
+
+def _revoke(world: WatchedWorld, told: dict[str, str]) -> None:
+    """The rules that name a security group, in the one that keeps them."""
+    ec2 = world.client("ec2")
+    for group in ec2.describe_security_groups()["SecurityGroups"] if told else ():
+        name = tags.from_list(group.get("Tags")).get(tags.ADDRESS)
+        for direction, rules in (("ingress", group["IpPermissions"]), ("egress", group["IpPermissionsEgress"])):
+            for rule in rules:
+                pairs = [{"GroupId": p["GroupId"]} for p in rule["UserIdGroupPairs"] if told.get(p["GroupId"]) == name]
+                if pairs:
+                    one = {key: rule[key] for key in ("IpProtocol", "FromPort", "ToPort") if key in rule}
+                    getattr(ec2, f"revoke_security_group_{direction}")(
+                        GroupId=group["GroupId"], IpPermissions=[{**one, "UserIdGroupPairs": pairs}]
+                    )
 
 
 def _take_ipv6_out(world: WatchedWorld, told: list[str]) -> None:

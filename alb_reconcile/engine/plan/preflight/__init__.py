@@ -21,6 +21,7 @@ from alb_reconcile.engine.plan.preflight.named import own_by_id
 from alb_reconcile.engine.plan.preflight.places import (
     missing_zones,
     other_ways_out,
+    private_pools,
     strange_security_groups,
     taken_names,
     unfit_subnets,
@@ -35,7 +36,7 @@ Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
 CHECKS: Final[tuple[Check, ...]] = (
     missing_zones, taken_names, unfit_subnets, strange_security_groups, unreached_targets, held_elsewhere, stranded_volumes,
     used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged,
-    held_ranges, gateways_of_public_addresses, shadowed_rules, own_by_id, other_ways_out,
+    held_ranges, private_pools, gateways_of_public_addresses, shadowed_rules, own_by_id, other_ways_out,
 )  # fmt: skip
 
 

@@ -71,6 +71,20 @@ def unfit_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     return findings
 
 
+def private_pools(decisions: Decisions, _: Discovery) -> list[Finding]:
+    """IPAM pools of load balancers that were made as internal, of which the spec doesn't say whether they are."""
+    return [
+        Finding(
+            item.desired,
+            "ipam_pools",
+            "are for public addresses, which this internal load balancer has none of; remove them",
+        )
+        for item, wanted in each_of(decisions.desired.values(), LoadBalancer)
+        if wanted.ipam_pools and item.found and not item.forces
+        if getattr(item.found.state, "scheme", None) == "internal"
+    ]
+
+
 def strange_security_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     """Security groups of another VPC than the subnets of what would wear them, where one of the two is named by its id.
 
