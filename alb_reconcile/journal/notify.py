@@ -288,8 +288,8 @@ def _summary(record: Record, event: Event) -> str:
         if len(whys) == 1 and whys.isdisjoint(("", "the spec has changed")):  # such as that it was never applied
             return whys.pop()
         ill = next((f"; {step.address}: {step.reason}" for step in record.withheld if NO_USE in step.reason), "")
-        isnt = "resource isn't" if number == 1 else "resources aren't"
-        return f"the spec has changed, and {number} {isnt} as it says{ill.removesuffix('; the spec has changed')}"
+        differs = "resource isn't" if number == 1 else "resources aren't"
+        return f"the spec has changed, and {number} {differs} as it says{ill.removesuffix('; the spec has changed')}"
     if event == "corrected":
         return ""
     if event == "recovered":
