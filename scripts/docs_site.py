@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,6 +26,10 @@ LINK: Final = re.compile(r"(!?\[(?:[^\]`]|`[^`]*`)*\]\()([^)\s]+)(\))|`[^`]*`")
 CODE: Final = re.compile(r"`[^`]*`")
 """In a table's code GitHub wants `|` behind a backslash, which would be shown here."""
 FENCE: Final = re.compile(r"^(?: {0,8})(```|~~~)")
+ITEM: Final = re.compile(r"(?:[-*]|\d+\.) +")
+"""How an item of a list begins, and so how deep on GitHub what belongs to it is indented."""
+RUN_IN: Final = re.compile(r"<p>(?:(?!</p>).)*?\n(?:<[^>]*>)*((?:- |\d+\. |\| )[^\n<]*)", re.DOTALL)
+"""A line of a list or table that became part of a paragraph."""
 GENERATED: Final = "docs/reference/"
 SITE_ONLY: Final = re.compile(r"^<!-- site: (.*) -->$")
 """A line for the site: its links to generated pages would be dead in a clone, so pages have none elsewhere."""
@@ -83,7 +87,7 @@ class Staging:
             else:
                 cells = CODE.sub(lambda found: found[0].replace("\\|", "|"), line) if line.startswith("|") else line
                 lines.append(LINK.sub(partial(self._replaced, source, place, where), cells))
-        return "\n".join(lines)
+        return "\n".join(indented(lines))
 
     def _replaced(self, source: str, place: str, where: str, found: re.Match[str]) -> str:
         return f"{found[1]}{self._target(source, place, found[2], where)}{found[3]}" if found[1] else found[0]
@@ -105,6 +109,24 @@ class Staging:
             text = file.read_text(encoding="utf-8")
             self._add(wanted, text if file.suffix == ".md" else _as_page(wanted, text))
         return posixpath.relpath(_place(wanted), posixpath.dirname(place) or ".") + mark + anchor
+
+
+def indented(lines: Iterable[str]) -> Iterator[str]:
+    """A page's lines, with four spaces before what belongs to an item of a list, and a blank line behind an item of several paragraphs. GitHub needs
+    neither."""
+    width, fence, is_long = 0, "", False
+    for line in lines:
+        found = FENCE.match(line)
+        if found and not line.startswith(" ") and fence in ("", found[1]):
+            fence = "" if fence else found[1]
+        is_long = is_long or not line
+        if item := ITEM.match(line):
+            if width and is_long:
+                yield ""
+            width, is_long = 0 if fence else len(item[0]), False
+        elif line and not line.startswith(" "):
+            width = 0
+        yield f"    {line[width:]}" if width and line.startswith(" " * width) else line
 
 
 def _place(source: str) -> str:
@@ -162,6 +184,13 @@ def broken(site: Path) -> Iterator[str]:
                 yield f"{name}: {link}: there is no such anchor"
 
 
+def run_in(site: Path) -> Iterator[str]:
+    """Each line of a list or table that is shown as part of the paragraph before it."""
+    for file in sorted(site.rglob("*.html")):
+        for found in RUN_IN.finditer(file.read_text(encoding="utf-8")):
+            yield f"{file.relative_to(site)}: shown as part of a paragraph: {found[1]}"
+
+
 def unnamed(config: str) -> list[str]:
     """The pages that nobody finds: those that aren't in the navigation. Decisions have a list of their own."""
     names = sorted(file.relative_to(ROOT / "docs").as_posix() for file in (ROOT / "docs").rglob("*.md"))
@@ -197,7 +226,7 @@ def build() -> int:
         file.write_text(
             file.read_text(encoding="utf-8").replace(SHIM, f"{up}assets/iframe-worker.js"), encoding="utf-8"
         )
-    if found := list(broken(SITE)):
+    if found := [*broken(SITE), *run_in(SITE)]:
         print("\n".join(found), file=sys.stderr)
         return 1
     count = sum(1 for _ in SITE.rglob("*.html"))

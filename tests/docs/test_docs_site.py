@@ -12,7 +12,7 @@ from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec import schema
 from scripts import docs_reference
 from scripts.docs_reference import ROOT, UndocumentedError, pages
-from scripts.docs_site import Staging, broken, unnamed
+from scripts.docs_site import Staging, broken, run_in, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,23 @@ def test_links_of_the_built_site_are_followed(tmp_path: Path) -> None:
         "a.html: none.png: there is no such file",
         "b.html: https://example.com/x.js: would be fetched from elsewhere",
     ]
+
+
+def test_what_belongs_to_an_item_stays_in_its_list() -> None:
+    """Found: after a block of code in an item, the further items were shown as one paragraph."""
+    staging = Staging()
+    staging._add("docs/some.md", "1. One\n   and more:\n\n   ```sh\n   ls\n   ```\n2. Two\n\n```yaml\n- a:\n  b\n```")
+    assert staging.texts["some.md"] == (
+        "1. One\n    and more:\n\n    ```sh\n    ls\n    ```\n\n2. Two\n\n```yaml\n- a:\n  b\n```"
+    )
+
+
+def test_items_that_run_into_a_paragraph_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        "<p>instead of\n<code>its</code>\n6. Name a lease</p><p>or\n<b>| a | b</b></p><p>x\n5 - 3</p>"
+    )
+    told = "a.html: shown as part of a paragraph: "
+    assert list(run_in(tmp_path)) == [f"{told}6. Name a lease", f"{told}| a | b"]
 
 
 def test_a_page_that_nobody_finds() -> None:
