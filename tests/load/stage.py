@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 import yaml
 
 from alb_reconcile.sandbox.client import LAG
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tests.harness import Spec
 
 SOAK = bool(os.environ.get("SOAK"))
+AT_LENGTH = pytest.mark.skipif(not SOAK, reason="takes half a minute of a core, as others do that are like it: SOAK=1")
 REQUESTS = 10_000 if SOAK else 1_200
 RATE = 150.0 if SOAK else 100.0
 """Requests a second: so many that a change of a few seconds meets hundreds of them, and a quarter of a core at most."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.load.sender import Answer
 from tests.load.specs import web
-from tests.load.stage import Stage
+from tests.load.stage import AT_LENGTH, Stage
 
 
 def rolled(stage: Stage, settle: str) -> list[Answer]:
@@ -17,6 +17,7 @@ def rolled(stage: Stage, settle: str) -> list[Answer]:
     return proof.load.failures
 
 
+@AT_LENGTH
 def test_without_settling_requests_are_lost(stage: Stage) -> None:
     """By how much a change is late is chance, up to 10 s of AWS's time: of eight rolls one at least meets it."""
     assert any(rolled(stage, "0s") for _ in range(8))

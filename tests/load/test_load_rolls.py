@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.load.specs import web
-from tests.load.stage import SOAK, Stage
+from tests.load.stage import AT_LENGTH, SOAK, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ def test_a_roll_of_two(stage: Stage) -> None:
     proof.moves("swift", "second")
 
 
+@AT_LENGTH
 def test_in_place_type_changes(stage: Stage) -> None:
     """To a larger one and back: each instance leaves, is stopped and changed, and returns."""
     small, large = web(version="second", max_unavailable=1), web(version="second", max_unavailable=1)
@@ -66,6 +67,7 @@ def test_slow_requests_in_flight(honest: tuple[Stage, int]) -> None:
     assert outlived == set(proof.load.from_instances(ended_before=proof.began)), "both had them when they left"
 
 
+@AT_LENGTH
 def test_scaling_out_and_in(stage: Stage) -> None:
     with stage.under_load(web(version="third")) as proof:
         stage.apply(web(version="third", count=6))
@@ -75,6 +77,7 @@ def test_scaling_out_and_in(stage: Stage) -> None:
     assert len(proof.load.from_instances()) == 6
 
 
+@AT_LENGTH
 def test_a_roll_of_six(stage: Stage) -> None:
     with stage.under_load(web(version="third", count=6)) as proof:
         stage.apply(web(version="fourth", count=6))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from alb_reconcile.sandbox.client import LAG
 from tests.load.conftest import SPEED
 from tests.load.specs import listener, told, two_groups, web
+from tests.load.stage import AT_LENGTH
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -37,6 +38,7 @@ def test_a_target_group_is_replaced(stage: Stage) -> None:
     assert len(proof.load.from_instances()) == 2
 
 
+@AT_LENGTH
 def test_a_target_group_and_the_image_are_replaced(stage: Stage) -> None:
     """The new version is the only one that listens at the new port."""
     after = web(version="8080-sixth", port=8080)
@@ -98,6 +100,7 @@ def answer_of(order: Order, path: str) -> str:
     return {"web": BLUE, "other": GREEN}[group]
 
 
+@AT_LENGTH
 def test_rules_change_places(stage: Stage) -> None:
     changes = [(0.0, 0.0)]
     with stage.under_load(ruled(ORDERS[0]), paths=PATHS) as proof:

@@ -39,7 +39,7 @@ def test_a_killed_round_of_sync_is_finished_by_the_next() -> None:
         with world.moments() as moments:
             assert not world.sync(spec).is_failed
         assert len(moments) >= 10
-        for moment in moments if SOAK else moments[::3]:
+        for moment in moments if SOAK else moments[::5]:
             world.go_back(moment)
             ending = world.sync(spec)
             assert not ending.is_failed, (moment.words, ending.error, ending.problems)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SOAK = bool(os.environ.get("SOAK"))
 KINDS = load_kinds()
 PAIRS = 20 if SOAK else 1
-EVERY = 1 if SOAK else 23
+EVERY = 1 if SOAK else 37
 """Each kill, and each reply, in so many is tried."""
 ALLOW = {
     "delete": 999, "replace": 999, "replace-load-balancer": 9, "delete-elastic-ip": 9, "delete-load-balancer": 9, "lift-protection": 9,

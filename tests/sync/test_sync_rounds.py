@@ -117,7 +117,7 @@ def test_drift_that_is_left_says_once_what_to_do(cause: str, how: str, changes: 
     records = [replace(_record("left"), steps=steps, run=run) for run in ("1", "2")]
     for quiet in (False, True):
         *_, line, _ = sync_text(Report(records), Style(colored=False), quiet=quiet).splitlines()
-        assert ("alb-reconcile apply SPEC" in line and "alb-reconcile adopt SPEC --write" in line) == is_told
+        assert ("alb-reconcile plan SPEC" in line and "alb-reconcile adopt SPEC --write" in line) == is_told
         assert sync_text(Report(records), Style(colored=False), quiet=quiet).count("--write") == is_told
 
 
