@@ -149,7 +149,7 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
         ill = {key: item.get("Reason") for key, item in targets.items() if item["State"] == "unhealthy"}
         told = ", ".join(f"{key} is unhealthy, {why}" for key, why in ill.items())
         hint = (
-            f"; {told}. If it is an old one, run again, which replaces it first; if it is new, correct the spec"
+            f"; {told}. If it is to be replaced, run again, which replaces it first; else mend it, or correct the spec"
             if ill
             else ""
         )

@@ -121,6 +121,7 @@ def _revoke(world: WatchedWorld, told: dict[str, str]) -> None:
                     getattr(ec2, f"revoke_security_group_{direction}")(
                         GroupId=group["GroupId"], IpPermissions=[{**one, "UserIdGroupPairs": pairs}]
                     )
+    world.clock.advance(world.strict.lag if told else 0)
 
 
 def _take_ipv6_out(world: WatchedWorld, told: list[str]) -> None:

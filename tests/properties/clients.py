@@ -76,6 +76,9 @@ class Clients:
                 answer = _answer(state, request)
                 # what is there again before it goes, or serves already before it is cut off
                 served = {item.removesuffix(WITHOUT) for item in ends[0] | ends[1]}
+                # a rule and the default action can't change in one call
+                others = _default(first, request), _default(last, request)
+                served |= {item for one, end in enumerate(ends) if end == others[one] for item in others[1 - one]}
                 if not answer or not answer <= ends[0] | ends[1] | served:
                     found.setdefault(request, (call, answer))
         return found
@@ -159,6 +162,11 @@ def _answer(state: State, request: Request) -> Answer:
     return next(
         (rule.answer for rule in door.rules if all(_meets(request, item) for item in rule.conditions)), frozenset()
     )
+
+
+def _default(state: State, request: Request) -> Answer:
+    door = state[request.balancer, request.port]
+    return next((rule.answer for rule in door.rules if not rule.conditions), frozenset())
 
 
 def _meets(request: Request, condition: str) -> bool:

@@ -255,6 +255,18 @@ SUCCESSIONS: dict[str, tuple[Spec, Spec]] = {
 }
 
 
+def test_a_group_without_targets_is_succeeded_by_one_without() -> None:
+    """Found: the new one waited for a target, "before it gets requests that others serve now", and nobody served them."""
+    before = demo()
+    before["target_groups"]["idle"] = {**before["target_groups"]["web"]}
+    del before["target_groups"]["idle"]["targets"]
+    rule = {"priority": 5, "conditions": [{"path_pattern": "/idle/*"}], "action": {"forward": "idle"}}
+    listener(before)["rules"] = {"idle": rule}
+    with watched() as world:
+        world.converge(before)
+        world.converge(in_another_network(copy.deepcopy(before)), allow=ALLOW)
+
+
 @pytest.mark.parametrize("name", SUCCESSIONS)
 def test_a_load_balancer_goes_when_its_successor_serves(name: str) -> None:
     """Clients have to follow a new DNS name, so it wants the user's word; then the old one serves until the new one does."""

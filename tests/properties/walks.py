@@ -42,6 +42,8 @@ ALL_ILL = (
     "has 0 healthy targets, and needs 1 before it gets requests that others serve now; fix its targets and run again"
 )
 """A group whose every target fails is replaced beside another one that serves: an advice that is followed."""
+LAST_ONE = re.compile(r"waited \d+ s for: \d other healthy targets before \S+ may be deregistered \(now 0; ")
+"""The last healthy target leaves, and what is to stay is ill: likewise."""
 LAGS = (0.0, 0.0, 0.0, 0.0, 5.0, 25.0)
 SIZES = (1, 1, 2, 3, 4)
 DEEDS = (None, None, None, None, "ill", "terminated", "stopped", "deregistered")
@@ -172,7 +174,7 @@ class Account:
                 if not words or words.items() <= allow.items():
                     raise
                 allow |= words
-        if self.ill and any(ALL_ILL in text for text in result.failures):
+        if self.ill and any(ALL_ILL in text or LAST_ONE.search(text) for text in result.failures):
             self.ill.clear()
             self.world.clock.advance(SEEN)
             self._apply(spec)

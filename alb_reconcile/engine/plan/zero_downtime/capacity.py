@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of
@@ -96,10 +96,11 @@ class _Minima:
         """How many of its targets must stay healthy while others leave: never more than are, or may be in a moment."""
         return min(self.by_targets(group), self.healthy[group] + self.initial[group])
 
-    def before_more(self, group: Ref, losing: Iterable[str]) -> Wanted:
+    def before_more(self, group: Ref, losing: Sequence[str]) -> Wanted:
         """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests.
 
-        Unless the spec says a number, it needs no more than are healthy, or may be in a moment, in those that lose theirs.
+        Unless the spec says a number, it needs no more than are healthy, or may be in a moment, in those that lose theirs, and none where
+        those have no targets at all.
         """
         decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
         if decision is None:
@@ -109,7 +110,8 @@ class _Minima:
             return Wanted(group, own.min_healthy, own.min_healthy)
         targets = self.by_targets(bind(group, self.graph.decisions.ids)) if own.members else 1
         serve = sum(self.healthy[old] + self.initial[old] for old in losing)
-        return Wanted(group, targets, max(min(targets, serve), min(targets, 1)))
+        least = 1 if not losing or any(self.there[old] for old in losing) else 0
+        return Wanted(group, targets, max(min(targets, serve), min(targets, least)))
 
     def at_most(self, group: Ref) -> int | None:
         """How many healthy targets it can have, where the spec says which."""
