@@ -89,7 +89,7 @@ def test_a_target_that_turns_unhealthy_during_a_roll_is_named_and_replaced_first
     here._call = call  # type: ignore[method-assign]
     failures = here.apply(after, timeout=60).failures
     assert any("waited 120 s for: 3 other healthy targets" in text for text in failures), failures
-    told = f"{known['instance.web-3']}:80 is unhealthy, Target.ResponseCodeMismatch. If it is an old one, run again"
+    told = f"{known['instance.web-3']}:80 is unhealthy, Target.ResponseCodeMismatch. If it is to be replaced, run again"
     assert any(told in text for text in failures), failures
     here.converge(after)
 

@@ -215,7 +215,7 @@ def _at_home(random: Random, spec: Spec, value: Any, schema: Mapping[str, Any]) 
 def _renamed(spec: Spec, path: Path, name: str) -> Spec:
     """The entry under another name, and so in whatever refers to it."""
     *above, old = path
-    kind = SECTIONS[above[-1]]
+    kind = SECTIONS.get(above[-1])  # none of what is only part of an entry, such as its volumes
     for (*parents, last), referred in references(spec, resolved("stack")):
         holder = place_of(spec, parents)
         if (referred, holder[last]) == (kind, old):
