@@ -45,7 +45,7 @@ class Advice:
             Keeper(world).move(self.after, *names.split())
             world.clock.advance(world.strict.lag)
         _take_ipv6_out(world, _BY_HAND.findall(self.text))
-        _revoke(world, dict(_KEPT.findall(self.text)))
+        _revoke(world, dict(_KEPT.findall(self.text)), self.after)
         last: Exception | None = None
         for way in self._ways():
             kept = world.moment()
@@ -108,13 +108,18 @@ _BY_HAND = re.compile(
 _KEPT = re.compile(r"(sg-\w+) can't be deleted, since (security_group\.\S+) keeps a rule that names it:")
 
 
-def _revoke(world: WatchedWorld, told: dict[str, str]) -> None:
-    """The rules that name a security group, in the one that keeps them."""
+def _revoke(world: WatchedWorld, told: dict[str, str], spec: Spec) -> None:
+    """The rules that name a security group, in the one that keeps them, of which the spec says nothing."""
     ec2 = world.client("ec2")
     for group in ec2.describe_security_groups()["SecurityGroups"] if told else ():
         name = tags.from_list(group.get("Tags")).get(tags.ADDRESS)
         for direction, rules in (("ingress", group["IpPermissions"]), ("egress", group["IpPermissionsEgress"])):
+            entry = spec["security_groups"].get(str(name).rpartition(".")[2], {})
+            own = [item for item in entry.get(direction) or () if "security_group" in item]
+            said = {(item["protocol"], item.get("port", item.get("from_port"))) for item in own}
             for rule in rules:
+                if (rule["IpProtocol"], rule.get("FromPort")) in said:
+                    continue
                 pairs = [{"GroupId": p["GroupId"]} for p in rule["UserIdGroupPairs"] if told.get(p["GroupId"]) == name]
                 if pairs:
                     one = {key: rule[key] for key in ("IpProtocol", "FromPort", "ToPort") if key in rule}
