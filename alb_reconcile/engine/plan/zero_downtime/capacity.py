@@ -12,6 +12,7 @@ from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recov
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
     forward_before,
+    receiving_groups,
     serving_groups,
     shares_of,
     taken_up,
@@ -35,7 +36,7 @@ def guard_capacity(graph: Graph) -> None:
     than there can be.
     """
     minima = _Minima.of(graph)
-    receiving = _receiving(graph)
+    receiving = receiving_groups(graph)
     _guard_departures(graph, minima, receiving)
     _guard_arrivals(graph, minima)
     _guard_new_rules(graph, minima, receiving)
@@ -125,16 +126,6 @@ class _Minima:
         """How long to wait for the slowest of these groups, in seconds."""
         known = (bind(group, self.graph.decisions.ids) for group in groups)
         return max((self.timeout[group] for group in known if group in self.timeout), default=HEALTH_TIMEOUT)
-
-
-def _receiving(graph: Graph) -> set[str]:
-    """The groups that get requests now, from forwards that stay."""
-    return {
-        str(part.target_group)
-        for item in graph.decisions.live
-        if item.id not in graph.deleted
-        for part in action_of(item.state).receiving
-    }
 
 
 def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> None:

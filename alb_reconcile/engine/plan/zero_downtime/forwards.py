@@ -1,16 +1,21 @@
 """Who forwards to which target group, now and as desired."""
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
+from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.zero_downtime.redirects import making_room
+from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.actions import Forward
-from alb_reconcile.model.address import Ref
+from alb_reconcile.model.actions import Action, Forward
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import bind
+from alb_reconcile.model.resource import Observed, bind
 from alb_reconcile.model.steps import Register
 
 
@@ -43,13 +48,45 @@ def wait_for_health(graph: Graph, key: str) -> None:
 
 
 def serving_groups(graph: Graph) -> set[str]:
-    """The groups that a listener or rule forwards to, so that their targets are checked."""
-    return {
-        str(item.target_group)
-        for found in graph.decisions.live
-        if found.id not in graph.deleted
-        for item in action_of(found.state).forward
-    }
+    """The groups that a listener or rule forwards to, so that their targets are checked; also those that others take up before it goes."""
+    return _staying(graph, lambda action: action.forward)
+
+
+def receiving_groups(graph: Graph) -> set[str]:
+    """Those of them that get requests now."""
+    return _staying(graph, lambda action: action.receiving)
+
+
+def _staying(graph: Graph, forwards: Callable[[Action], Iterable[Forward]]) -> set[str]:
+    found: set[str] = set()
+    for item in graph.decisions.live:
+        groups = {str(part.target_group) for part in forwards(action_of(item.state))}
+        found |= groups if item.id not in graph.deleted else groups & handed_on(graph, item).keys()
+    return found
+
+
+def handed_on(graph: Graph, gone: Observed) -> dict[str, list[str]]:
+    """By group of a listener or rule that goes: what is made on the same load balancer and takes it up, unless it can't come
+    before, since it needs that listener's port."""
+    live = {item.id: item for item in graph.decisions.live}
+    listener = gone if isinstance(gone.state, Listener) else live.get(gone.parent_id or "")
+    groups = {str(item.target_group) for item in action_of(gone.state).forward} if listener else set()
+    found: dict[str, list[str]] = defaultdict(list)
+    for step in graph.forwarding("create") if groups else ():
+        entrance, maker = entrance_of(graph.decisions, step.desired), listener_of(graph, step)
+        if entrance and listener and graph.decisions.ids.get(entrance) == listener.parent_id:
+            room = making_room(graph, graph.steps[maker]) if maker else None
+            for group in groups.intersection(str(bind(item, graph.decisions.ids)) for item in taken_up(graph, step)):
+                if room is None or room.id != listener.id:
+                    found[group].append(step.key)
+    return found
+
+
+def listener_of(graph: Graph, step: Step) -> str | None:
+    """The step that makes or changes the listener which a step of a listener or of one of its rules is about."""
+    state = step.desired.state if step.desired else None
+    listener = state.listener if isinstance(state, Rule) else step.address
+    return graph.makers.get(listener) if isinstance(listener, Address) else None
 
 
 def taken_up(graph: Graph, step: Step) -> list[Ref]:

@@ -11,7 +11,9 @@ from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
     forward_before,
+    handed_on,
     joining,
+    listener_of,
     serving_groups,
     shares_of,
     taken_up,
@@ -174,12 +176,7 @@ def _wait_for_capacity(graph: Graph) -> None:
 def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
     """Whether a listener that is made where none answers, or a rule of it, has targets that serve already and stay, as after
     somebody has deleted it by hand: then whoever asks needn't wait for those that join them."""
-    state = step.desired.state if step.desired else None
-    maker = (
-        graph.makers.get(state.listener)
-        if isinstance(state, Rule) and isinstance(state.listener, Address)
-        else step.key
-    )
+    maker = listener_of(graph, step)
     if maker is None or graph.steps[maker].action != "create" or making_room(graph, graph.steps[maker]):
         return False
     known = bind(group, graph.decisions.ids)
@@ -196,9 +193,10 @@ def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
 
 
 def _let_go_after_taking_up(graph: Graph) -> None:
-    """A forward that only keeps a group checked (an interrupted run left it) lets it go when a new rule has taken it up."""
+    """What goes lets go of its groups when new listeners and rules of its load balancer have taken them up. So does a forward that
+    only keeps a group checked (an interrupted run left it)."""
     takers: dict[Ref, list[str]] = defaultdict(list)
-    for step in graph.of_kind("rule", "create"):
+    for step in graph.forwarding("create"):
         for group in taken_up(graph, step):
             takers[bind(group, graph.decisions.ids)].append(step.key)
     for step in graph.forwarding("update"):
@@ -206,6 +204,10 @@ def _let_go_after_taking_up(graph: Graph) -> None:
             for item in forward_before(step):
                 for key in takers[item.target_group] if not item.weight else ():
                     graph.after(step.key, key)
+    for found in graph.decisions.live:
+        if found.id in graph.deleted:
+            for key in chain.from_iterable(handed_on(graph, found).values()):
+                graph.after(graph.removers[found.id], key, Strength.PREFERRED)
 
 
 def _leave_before_draining(graph: Graph) -> None:
