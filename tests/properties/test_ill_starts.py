@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from alb_reconcile.model.steps import Register
 from tests.harness import Spec, demo, world
 from tests.kinds.hand import Hand
 from tests.properties.scene import SHAPES
-from tests.properties.walks import BASES, Pair, account
+from tests.properties.walks import BASES, SEEN, Pair, account
 
 
 def go(before: Spec, after: Spec, deed: str, number: int = 0) -> None:
@@ -99,3 +100,27 @@ def test_what_replaces_an_ill_instance_has_to_become_healthy() -> None:
             if step.address.kind == "registration" and step.action != "delete"
         }
         assert found == {"registration.web/web-1:80": True, "registration.web/web-2:80": True}
+
+
+@pytest.mark.parametrize("name", ["web-1", "web-2", "web-3"])
+def test_what_fails_in_one_of_its_groups_is_restarted_first(name: str) -> None:
+    """Found: another one was to leave first, and waited for the one that fails, which its restart mends."""
+    before = BASES["two ports"]()
+    before["instances"]["web"] |= {"count": 3, "type_change": "in-place", "rollout": {"max_unavailable": 1}}
+    after = copy.deepcopy(before)
+    after["instances"]["web"]["instance_type"] = "t3.large"
+    with account() as here:
+        here.begin(before)
+        world = here.world
+        ids = {str(item.address): item.id for item in world.discover(before).resources}
+        (instance,) = world.account.ec2.get_multi_instances_by_id([ids[f"instance.{name}"]])
+        failing = ids["target_group.web"], instance.id
+        world.strict.health = lambda arn, target, _: (
+            "unhealthy" if (arn, target) == failing and instance.instance_type == "t3.micro" else None
+        )
+        world.sample()
+        world.clock.advance(SEEN)
+        world.watch()
+        world.converge(after, allow={"replace": 9})
+        world.sample()
+        assert world.lows["target_group.web"].healthy == world.lows["target_group.api"].healthy == 2

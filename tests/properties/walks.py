@@ -44,6 +44,8 @@ ALL_ILL = (
 """A group whose every target fails is replaced beside another one that serves: an advice that is followed."""
 LAST_ONE = re.compile(r"waited \d+ s for: \d other healthy targets before \S+ may be deregistered \(now 0; ")
 """The last healthy target leaves, and what is to stay is ill: likewise."""
+STAYS_ILL = re.compile(r"waited \d+ s for: target (i-\w+):\d+ to be healthy \(now unhealthy ")
+"""An instance that is changed in place fails as it did before, and the others aren't touched: likewise."""
 LAGS = (0.0, 0.0, 0.0, 0.0, 5.0, 25.0)
 SIZES = (1, 1, 2, 3, 4)
 DEEDS = (None, None, None, None, "ill", "terminated", "stopped", "deregistered")
@@ -174,7 +176,7 @@ class Account:
                 if not words or words.items() <= allow.items():
                     raise
                 allow |= words
-        if self.ill and any(ALL_ILL in text or LAST_ONE.search(text) for text in result.failures):
+        if self.ill and any(map(self._is_for_the_ill, result.failures)):
             self.ill.clear()
             self.world.clock.advance(SEEN)
             self._apply(spec)
@@ -187,6 +189,11 @@ class Account:
         assert result.rest.is_empty, [(step.key, step.changes) for step in result.rest.steps]
         foreign = [text for text in result.problems if not any(item in text for item in self.ill)]
         assert not foreign, foreign
+
+    def _is_for_the_ill(self, failure: str) -> bool:
+        """Whether somebody has to mend a target first."""
+        same = STAYS_ILL.search(failure)
+        return ALL_ILL in failure or bool(LAST_ONE.search(failure)) or (same is not None and same[1] in self.ill)
 
     def _registered_by_others(self, spec: Spec, failures: str) -> bool:
         """Whether a new group waits for targets that the spec leaves to others, who then register there what its predecessor has."""

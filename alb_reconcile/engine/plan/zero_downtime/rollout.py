@@ -64,14 +64,16 @@ def _pace(graph: Graph) -> None:
             groups[group].append(step)
     registrations = list(each_of(graph.decisions.live, Registration))
     serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
-    ill = {str(state.target) for item, state in registrations if item.status == "unhealthy"} - serving
+    failing = {str(state.target) for item, state in registrations if item.status == "unhealthy"}
+    ill = failing - serving
     left: dict[str | None, list[Step]] = defaultdict(list)
     for step in graph.of_kind("instance", "delete"):
         if step.id in graph.decisions.to_delete:
             left[_group_of(graph, step.address)].append(step)
     before: dict[str, list[str | None]] = {}
     for group, members in sorted(groups.items(), key=lambda item: any(step.id in serving for step in item[1])):
-        steps = sorted(members, key=lambda step: step.id in serving)  # what doesn't serve is changed first
+        # what doesn't serve is changed first, and then what fails in one of its target groups
+        steps = sorted(members, key=lambda step: (step.id in serving, step.id not in failing))
         rollout = rollout_of(graph, steps[0].address)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
