@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from tests.e2e.proxy import in_front_of
 from tests.load.conftest import SPEED
 from tests.load.sender import CONNECTIONS
 from tests.load.specs import told, web
-from tests.load.stage import LONGEST, SOAK, Stage
+from tests.load.stage import AT_LENGTH, LONGEST, Stage
 from tests.processes import until
 
 if TYPE_CHECKING:
@@ -64,22 +64,6 @@ def test_a_version_that_fails_its_health_check(with_ill_versions: Stage) -> None
     assert set(proof.load.from_instances(ended_before=restored)) < set(states)
 
 
-KILLS = [(1, "after"), (2, "before"), (3, "after"), (8, "before")]
-"""A roll of two makes eight calls that change something: run, register, deregister, terminate, and again. At length, each."""
-LAST = f"kill-{len(KILLS)}"
-"""The version that this leads to."""
-
-
-def kills() -> Iterator[tuple[int, str]]:
-    """At which calls the run is killed; at length before and after each, until one comes to its end."""
-    if not SOAK:
-        yield from KILLS
-        return
-    for number in count(1):
-        for when in ("before", "after"):
-            yield number, when
-
-
 def is_killed(proxy: Proxy, tool: Tool, file: str, number: int, when: str) -> bool:
     """Whether that run of `apply` was; else it made fewer calls and came to its end."""
     proxy.arm(number, when)
@@ -91,15 +75,17 @@ def is_killed(proxy: Proxy, tool: Tool, file: str, number: int, when: str) -> bo
     return process.returncode != 0
 
 
+@AT_LENGTH
 def test_runs_that_are_killed(stage: Stage, tmp_path: Path) -> None:
-    """Each roll is killed at another call, and finished by the next run."""
+    """Each roll is killed at another call, and finished by the next run: before and after each, until one comes to its end. A roll of
+    two makes eight calls that change something: run, register, deregister, terminate, and again."""
     old, done = "kill-0", 0
     with (
         stage.under_load(web(version=old)) as proof,
         in_front_of(stage.tool, tmp_path / "proxied") as between,
     ):
         before = stage.account.census()
-        for number, when in kills():
+        for number, when in product(count(1), ("before", "after")):
             new = web(version=f"kill-{done + 1}")
             was_killed = is_killed(*between, stage.write(new), number, when)
             stage.apply(new)
@@ -108,7 +94,7 @@ def test_runs_that_are_killed(stage: Stage, tmp_path: Path) -> None:
             done += 1
         stage.is_settled(new)
         assert stage.account.census() == before, "nothing is left over"
-    assert done >= (16 if SOAK else len(KILLS))
+    assert done >= 16
     proof.holds(least=2)
     assert len(proof.load.from_versions()) >= done + 1, "every version served"
 
@@ -128,9 +114,10 @@ def rolling(stage: Stage, folder: Path, version: str) -> Iterator[None]:
     stage.apply(spec)
 
 
+@AT_LENGTH
 def test_a_target_that_crashes_during_a_roll(stage: Stage, tmp_path: Path) -> None:
     """Requests that were sent to it fail, until it is ejected; all others are answered, and the roll comes to its end."""
-    with stage.under_load(web(version=LAST)) as proof:
+    with stage.under_load(web(version="good")) as proof:
         victim = stage.instance("instance.web-2")
         with rolling(stage, tmp_path / "proxied", "swift"):
             died = time.monotonic()
@@ -146,5 +133,5 @@ def test_a_target_that_crashes_during_a_roll(stage: Stage, tmp_path: Path) -> No
     assert len(failures) <= len(meanwhile) / 2 + CONNECTIONS, "at most those that were its turn"
     assert proof.watch.low() >= 1
     assert proof.watch.hurried(proof.drain) == {}
-    proof.moves(LAST, "swift")
+    proof.moves("good", "swift")
     proof.are_known()

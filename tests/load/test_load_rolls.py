@@ -85,6 +85,7 @@ def test_a_roll_of_six(stage: Stage) -> None:
     proof.moves("third", "fourth")
 
 
+@AT_LENGTH
 def test_a_roll_of_six_three_at_a_time(stage: Stage) -> None:
     with stage.under_load(web(version="fourth", count=6, max_surge=3)) as proof:
         output = stage.apply(web(version="fifth", count=6, max_surge=3))

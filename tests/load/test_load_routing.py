@@ -56,6 +56,7 @@ def split(blue: int, green: int) -> Spec:
     return two_groups(forward={"target_groups": [{"target_group": name, "weight": weight} for name, weight in weights]})
 
 
+@AT_LENGTH
 def test_weights_move(stage: Stage) -> None:
     with stage.under_load(split(100, 0)) as proof:
         stage.apply(split(50, 50))

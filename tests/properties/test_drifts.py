@@ -14,8 +14,8 @@ from tests.properties.drifts_examples import unmanaged
 from tests.properties.scene import SHAPES, scene
 
 SOAK = bool(os.environ.get("SOAK"))
-EXAMPLES = (1000 if SOAK else 18) // len(SHAPES)
-OF_A_KIND = 60 if SOAK else 1
+EXAMPLES = (500 if SOAK else 18) // len(SHAPES)
+OF_A_KIND = 30 if SOAK else 1
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, *load_kinds()])

@@ -28,7 +28,7 @@ def test_a_killed_run_is_finished_by_the_next(name: str, part: int) -> None:
 
 
 def test_a_killed_round_of_sync_is_finished_by_the_next() -> None:
-    """What drift it had corrected already, and what not: a third of the moments, at length each."""
+    """What drift it had corrected already, and what not: a fifth of the moments, at length each."""
     spec = demo()
     spec["sync"] = {"correct": ["create", "update", "replace", "delete"], "report": []}
     with watched() as world:

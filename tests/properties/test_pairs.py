@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 SHARDS = 10
-EXAMPLES = (1000 if SOAK else 10) // SHARDS
+EXAMPLES = (500 if SOAK else 10) // SHARDS
 ALLOW = {
     "empty-target-group": 9,
     "delete": 999,
