@@ -158,16 +158,6 @@ def coloured(default: Any, **rules: tuple[int, str, Any]) -> Spec:
     return spec
 
 
-def at_8080(spec: Spec, *rules: str) -> Spec:
-    """Another listener, at another port, with these rules: in place of the one there is if those are all of them."""
-    found = copy.deepcopy(spec["load_balancers"]["public"])
-    first = found["listeners"]["http"]
-    other = first | {"port": 8080, "rules": {name: first["rules"].pop(name) for name in rules}}
-    found["listeners"] = {"http": first, "other": other} if first["rules"] else {"other": other}
-    return spec | {"load_balancers": {"public": found}}
-
-
-TWO_RULES = coloured("web", one=(10, "/1/*", "blue"), two=(20, "/2/*", "green"))
 MOVED = {"redirect": {"status_code": "HTTP_302", "host": "new.example.com"}}
 
 CHANGES: dict[str, tuple[Spec, Spec]] = {
@@ -205,9 +195,6 @@ CHANGES: dict[str, tuple[Spec, Spec]] = {
         coloured(MOVED, v2=(10, "/v2/*", "blue")),
         coloured("web", v2=(10, "/v2/*", "blue")),
     ),
-    "a listener for another at another port": (TWO_RULES, at_8080(TWO_RULES, "one", "two")),
-    "the same, and a roll": (TWO_RULES, at_8080(TWO_RULES | {"instances": changed(roll)["instances"]}, "one", "two")),
-    "a rule goes over to another listener": (TWO_RULES, at_8080(TWO_RULES, "two")),
     "a subnet moves": (changed(nothing), changed(moved_subnet)),
 }  # fmt: skip
 

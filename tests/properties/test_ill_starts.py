@@ -102,13 +102,36 @@ def test_what_replaces_an_ill_instance_has_to_become_healthy() -> None:
         assert found == {"registration.web/web-1:80": True, "registration.web/web-2:80": True}
 
 
+def in_place(**entries: int) -> tuple[Spec, Spec]:
+    """So many instances of each of these names behind both groups, of which one may be missing; and another type of them all."""
+    before = BASES["two ports"]()
+    settings = {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
+    before["instances"] = {name: before["instances"]["web"] | settings | {"count": n} for name, n in entries.items()}
+    for group in before["target_groups"].values():
+        group["targets"] = [*entries]
+    after = copy.deepcopy(before)
+    for entry in after["instances"].values():
+        entry["instance_type"] = "t3.large"
+    return before, after
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_entries_that_share_their_target_groups_take_turns(number: int) -> None:
+    """Found: each had left one group, and waited for the other one in the other group; or for who was missing in one of its own."""
+    before, after = in_place(web=2, other=2)
+    go(before, after, "deregistered", number)
+    with account() as here:
+        here.begin(before)
+        here.world.watch()
+        here.world.converge(after, allow={"replace": 9})
+        here.world.sample()
+        assert {low.healthy for low in here.world.lows.values()} == {3}
+
+
 @pytest.mark.parametrize("name", ["web-1", "web-2", "web-3"])
 def test_what_fails_in_one_of_its_groups_is_restarted_first(name: str) -> None:
     """Found: another one was to leave first, and waited for the one that fails, which its restart mends."""
-    before = BASES["two ports"]()
-    before["instances"]["web"] |= {"count": 3, "type_change": "in-place", "rollout": {"max_unavailable": 1}}
-    after = copy.deepcopy(before)
-    after["instances"]["web"]["instance_type"] = "t3.large"
+    before, after = in_place(web=3)
     with account() as here:
         here.begin(before)
         world = here.world

@@ -17,7 +17,7 @@ from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, Properties, each_of
+from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.steps import Details, TakeOver
 
 MAKING = ("create", "replace", "update")
@@ -121,9 +121,9 @@ class Graph:
         return {known: address for address, known in self.decisions.ids.items()}
 
     @cached_property
-    def groups(self) -> dict[str, Properties]:
+    def groups(self) -> dict[str, Observed]:
         """The target groups that there are, by ARN."""
-        return {item.id: item.state for item in self.decisions.live if item.address.kind == "target_group"}
+        return {item.id: item for item in self.decisions.live if item.address.kind == "target_group"}
 
     @cached_property
     def removers(self) -> dict[str, str]:

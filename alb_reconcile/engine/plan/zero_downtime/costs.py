@@ -96,8 +96,9 @@ def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> 
     address = graph.addresses.get(str(group), group)
     decision = graph.decisions.desired.get(address) if isinstance(address, Address) else None
     wanted = decision.desired.creation if decision and not leaving else None
-    found = graph.groups.get(str(group)) or (decision.found.state if decision and decision.found else None)
-    parts = [getattr(state, name) or {} for state in (found, wanted) if isinstance(state, TargetGroup)]
+    found = graph.groups.get(str(group)) or (decision.found if decision else None)
+    states = (found.state if found else None, wanted)
+    parts = [getattr(state, name) or {} for state in states if isinstance(state, TargetGroup)]
     return {key: value for part in parts for key, value in part.items()}
 
 

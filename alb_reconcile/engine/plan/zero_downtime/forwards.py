@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.engine.plan.zero_downtime.redirects import making_room
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
@@ -15,7 +14,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, bind
+from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Register
 
 
@@ -59,27 +58,68 @@ def receiving_groups(graph: Graph) -> set[str]:
 
 def _staying(graph: Graph, forwards: Callable[[Action], Iterable[Forward]]) -> set[str]:
     found: set[str] = set()
+    handed = handed_on(graph)
     for item in graph.decisions.live:
         groups = {str(part.target_group) for part in forwards(action_of(item.state))}
-        found |= groups if item.id not in graph.deleted else groups & handed_on(graph, item).keys()
+        found |= groups if item.id not in graph.deleted else groups & handed[item.id].keys() - graph.deleted
     return found
 
 
-def handed_on(graph: Graph, gone: Observed) -> dict[str, list[str]]:
-    """By group of a listener or rule that goes: what is made on the same load balancer and takes it up, unless it can't come
-    before, since it needs that listener's port."""
-    live = {item.id: item for item in graph.decisions.live}
-    listener = gone if isinstance(gone.state, Listener) else live.get(gone.parent_id or "")
-    groups = {str(item.target_group) for item in action_of(gone.state).forward} if listener else set()
-    found: dict[str, list[str]] = defaultdict(list)
-    for step in graph.forwarding("create") if groups else ():
+def handed_on(graph: Graph) -> dict[str, dict[str, list[str]]]:
+    """By the id of a listener or rule that goes, or that forwards to others, and by target group: the steps that make what takes up
+    the group, or what replaces it, on the same load balancer. What needs the listener's port isn't among them."""
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    takers, live = _takers(graph), {item.id: item for item in graph.decisions.live}
+    changed = {step.id: step for step in graph.forwarding("update") if step.phase != "attach"}
+    for item in live.values() if takers else ():
+        listener = item if isinstance(item.state, Listener) else live.get(item.parent_id or "")
+        step = changed.get(item.id)
+        if listener is None or (step is None and item.id not in graph.deleted):
+            continue
+        kept = {_lasting(graph, part.target_group) for part in forward_after(step)} if step else set()
+        for part in action_of(item.state).forward:
+            group = _lasting(graph, part.target_group)
+            for key, made, room in takers.get((listener.parent_id, group), ()) if group not in kept else ():
+                if room != listener.id and (step is None or made != item.parent_id):
+                    found[item.id][str(part.target_group)].append(key)
+    return found
+
+
+def _takers(graph: Graph) -> dict[tuple[str | None, Ref], list[tuple[str, str | None, str | None]]]:
+    """By load balancer that stays and by target group: the steps that make who forwards to it, with the listener that they belong to
+    if that is there already, and the one whose port they need."""
+    found: dict[tuple[str | None, Ref], list[tuple[str, str | None, str | None]]] = defaultdict(list)
+    rooms: dict[str | None, str | None] = {}
+    for step in graph.forwarding("create"):
         entrance, maker = entrance_of(graph.decisions, step.desired), listener_of(graph, step)
-        if entrance and listener and graph.decisions.ids.get(entrance) == listener.parent_id:
+        balancer = graph.decisions.ids.get(entrance) if entrance else None
+        if balancer is None:
+            continue
+        if maker not in rooms:
             room = making_room(graph, graph.steps[maker]) if maker else None
-            for group in groups.intersection(str(bind(item, graph.decisions.ids)) for item in taken_up(graph, step)):
-                if room is None or room.id != listener.id:
-                    found[group].append(step.key)
+            rooms[maker] = room.id if room else None
+        listener = getattr(bind(step.desired.state, graph.decisions.ids), "listener", None) if step.desired else None
+        for group in taken_up(graph, step):
+            found[balancer, _lasting(graph, group)].append((step.key, listener, rooms[maker]))
     return found
+
+
+def _lasting(graph: Graph, group: Ref) -> Ref:
+    """A target group by what it shares with the one that replaces it: its address, if it is the stack's."""
+    found = graph.groups.get(str(group))
+    return found.address if found else group
+
+
+def making_room(graph: Graph, made: Step) -> Step | None:
+    """The delete of a listener that has the port of one that is made."""
+    wanted = made.state
+    if not isinstance(wanted, Listener):
+        return None
+    for step in graph.of_kind("listener", "delete"):
+        found = step.observed.state if step.observed else None
+        if isinstance(found, Listener) and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port):
+            return step
+    return None
 
 
 def listener_of(graph: Graph, step: Step) -> str | None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
+from alb_reconcile.engine.plan.zero_downtime.forwards import making_room
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.model.address import Address
@@ -37,18 +38,6 @@ def redirect_last(graph: Graph) -> None:
         for rule in graph.of_kind("rule", "delete"):
             if rule.observed and rule.observed.parent_id == step.id:
                 graph.after(rule.key, step.key, Strength.PREFERRED)
-
-
-def making_room(graph: Graph, made: Step) -> Step | None:
-    """The delete of a listener that has the port of one that is made."""
-    wanted = made.state
-    if not isinstance(wanted, Listener):
-        return None
-    for step in graph.of_kind("listener", "delete"):
-        found = step.observed.state if step.observed else None
-        if isinstance(found, Listener) and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port):
-            return step
-    return None
 
 
 def _leave_late(graph: Graph, step: Step) -> None:

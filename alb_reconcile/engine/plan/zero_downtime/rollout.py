@@ -65,23 +65,30 @@ def _pace(graph: Graph) -> None:
     registrations = list(each_of(graph.decisions.live, Registration))
     serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
     failing = {str(state.target) for item, state in registrations if item.status == "unhealthy"}
+    missing = {_target_of(step) for step in graph.of_kind("registration", "create")}
     ill = failing - serving
     left: dict[str | None, list[Step]] = defaultdict(list)
     for step in graph.of_kind("instance", "delete"):
         if step.id in graph.decisions.to_delete:
             left[_group_of(graph, step.address)].append(step)
     before: dict[str, list[str | None]] = {}
-    for group, members in sorted(groups.items(), key=lambda item: any(step.id in serving for step in item[1])):
-        # what doesn't serve is changed first, and then what fails in one of its target groups
-        steps = sorted(members, key=lambda step: (step.id in serving, step.id not in failing))
+
+    def rank(step: Step) -> tuple[bool, bool]:
+        """What doesn't serve is changed first, and then what fails in one of its target groups, or isn't in one."""
+        return step.id in serving, step.id not in failing and step.address not in missing
+
+    for group, members in sorted(groups.items(), key=lambda item: min(map(rank, item[1]))):
+        steps = sorted(members, key=rank)
         rollout = rollout_of(graph, steps[0].address)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
             _replace_with_surge(graph, replaced, rollout.max_surge, ill, left[group], before)
         else:
             _replace_in_gaps(graph, replaced, max(rollout.max_unavailable, 1))
+            _take_turns(graph, replaced, max(rollout.max_unavailable, 1), before)
         restarted = [step for step in steps if step.action == "update"]
         _one_after_another(graph, restarted, max(rollout.max_unavailable, 1))
+        _take_turns(graph, restarted, max(rollout.max_unavailable, 1), before)
 
 
 def _replace_with_surge(
@@ -93,7 +100,7 @@ def _replace_with_surge(
     before: dict[str, list[str | None]],
 ) -> None:
     """Members are made `surge` at a time, when those before them have gone: so one call launches them, and the same one
-    wherever the roll is interrupted. Entries of one target group take turns: `before` has whom the last of them lets go, by group.
+    wherever the roll is interrupted. Entries of one target group take turns: `before` has the last steps of the one before, by group.
 
     The `leftovers` of an interrupted roll stand above the count already, and serve until the ill members are replaced, for
     which there is no surge then.
@@ -104,7 +111,7 @@ def _replace_with_surge(
         if len(steps) > surge:
             _say_how_many(graph, steps)
         return
-    shared = {str(getattr(item.state, "target_group", "")) for step in steps for item in graph.registered[str(step.id)]}
+    shared = _groups_of(graph, steps)
     first = [step for step in steps if leftovers and step.id in ill]
     _replace_in_gaps(graph, first, 1)
     for step in leftovers if first else ():
@@ -149,12 +156,36 @@ def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
 def _one_after_another(graph: Graph, steps: list[Step], width: int) -> None:
     """A member leaves its target groups when the one `width` places before it has returned to them."""
     for earlier, later in zip(steps, steps[width:], strict=False):
-        registrations = graph.of_kind("registration", *MAKING)
-        returned = [step.key for step in registrations if _target_of(step) == earlier.address]
-        leaving = [graph.removers.get(item.id) for item in graph.registered[str(later.id)]]
-        for key in leaving or [graph.removers.get(str(later.id), later.key)]:
-            for before in returned or [earlier.key]:
+        for key in _leaving(graph, later):
+            for before in _returned(graph, earlier):
                 graph.after(key, before)
+
+
+def _take_turns(graph: Graph, steps: list[Step], width: int, before: dict[str, list[str | None]]) -> None:
+    """Entries that leave the same target groups wait for each other: each for the other in another group, they would wait for ever."""
+    shared = _groups_of(graph, steps)
+    for key in (key for step in steps[:width] for key in _leaving(graph, step)):
+        for last in (last for group in shared for last in before.get(group, ())):
+            graph.after(key, last, Strength.PREFERRED)
+    returned: list[str | None] = [key for step in steps[-width:] for key in _returned(graph, step)]
+    before |= dict.fromkeys(shared, returned)
+
+
+def _groups_of(graph: Graph, steps: list[Step]) -> set[str]:
+    """The target groups in which instances are that are changed."""
+    return {str(getattr(item.state, "target_group", "")) for step in steps for item in graph.registered[str(step.id)]}
+
+
+def _leaving(graph: Graph, step: Step) -> list[str | None]:
+    """By which an instance that is changed leaves its target groups."""
+    keys = [graph.removers.get(item.id) for item in graph.registered[str(step.id)]]
+    return keys or [graph.removers.get(str(step.id), step.key)]
+
+
+def _returned(graph: Graph, step: Step) -> list[str]:
+    """By which it, or what replaces it, has come back."""
+    keys = [item.key for item in graph.of_kind("registration", *MAKING) if _target_of(item) == step.address]
+    return keys or [step.key]
 
 
 def _target_of(step: Step) -> Ref | None:

@@ -14,12 +14,12 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     handed_on,
     joining,
     listener_of,
+    making_room,
     serving_groups,
     shares_of,
     taken_up,
     wait_for_health,
 )
-from alb_reconcile.engine.plan.zero_downtime.redirects import making_room
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
 from alb_reconcile.kinds.listener import Listener
@@ -193,21 +193,20 @@ def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
 
 
 def _let_go_after_taking_up(graph: Graph) -> None:
-    """What goes lets go of its groups when new listeners and rules of its load balancer have taken them up. So does a forward that
+    """Who hands a group on lets it go when new listeners and rules of its load balancer have taken it up. So does a forward that
     only keeps a group checked (an interrupted run left it)."""
     takers: dict[Ref, list[str]] = defaultdict(list)
-    for step in graph.forwarding("create"):
+    for step in graph.of_kind("rule", "create"):
         for group in taken_up(graph, step):
             takers[bind(group, graph.decisions.ids)].append(step.key)
-    for step in graph.forwarding("update"):
-        if step.phase != "attach":
-            for item in forward_before(step):
-                for key in takers[item.target_group] if not item.weight else ():
-                    graph.after(step.key, key)
-    for found in graph.decisions.live:
-        if found.id in graph.deleted:
-            for key in chain.from_iterable(handed_on(graph, found).values()):
-                graph.after(graph.removers[found.id], key, Strength.PREFERRED)
+    changed = {step.id: step.key for step in graph.forwarding("update") if step.phase != "attach"}
+    for key in changed.values():
+        for item in forward_before(graph.steps[key]):
+            for taker in takers[item.target_group] if not item.weight else ():
+                graph.after(key, taker)
+    for known, groups in handed_on(graph).items():
+        for taker in chain.from_iterable(groups.values()):
+            graph.after(changed.get(known, graph.removers.get(known)), taker, Strength.PREFERRED)
 
 
 def _leave_before_draining(graph: Graph) -> None:

@@ -1,0 +1,96 @@
+"""Target groups that one listener or rule hands on to another one: they are forwarded to, and keep their healthy targets, throughout."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.properties.test_gaps import ALLOW, changed, coloured, listener, nothing, regroup, roll, web
+from tests.properties.watched import watched
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+
+TWO_RULES = coloured("web", one=(10, "/1/*", "blue"), two=(20, "/2/*", "green"))
+ROLLED = TWO_RULES | {"instances": changed(roll)["instances"]}
+
+
+def at_8080(spec: Spec, *rules: str) -> Spec:
+    """Another listener, at another port, with these rules: in place of the one there is if those are all of them."""
+    found = copy.deepcopy(spec["load_balancers"]["public"])
+    first = found["listeners"]["http"]
+    other = first | {"port": 8080, "rules": {name: first["rules"].pop(name) for name in rules}}
+    found["listeners"] = {"http": first, "other": other} if first["rules"] else {"other": other}
+    return spec | {"load_balancers": {"public": found}}
+
+
+def beside(spec: Spec, answer: dict[str, Any], *rules: str) -> Spec:
+    """A new listener at another port for what the one there is forwards by default, or for what these rules do, which answers otherwise."""
+    found = copy.deepcopy(spec)
+    first = listener(found)
+    other = {"protocol": "HTTP", "port": 8080, "default_action": first["default_action"]}
+    if rules:
+        other["default_action"] = first["rules"][rules[0]]["action"]
+    for changes in [first["rules"][name] for name in rules] or [first]:
+        changes["action" if rules else "default_action"] = answer
+    found["load_balancers"]["public"]["listeners"]["other"] = other
+    return found
+
+
+NOT_FOUND = {"fixed_response": {"status_code": 404}}
+CHANGES: dict[str, tuple[Spec, Spec]] = {
+    "a listener for another at another port": (TWO_RULES, at_8080(TWO_RULES, "one", "two")),
+    "the same, and a roll": (TWO_RULES, at_8080(ROLLED, "one", "two")),
+    "a rule goes over to another listener": (TWO_RULES, at_8080(TWO_RULES, "two")),
+    "a listener answers otherwise": (TWO_RULES, beside(TWO_RULES, NOT_FOUND)),
+    "a listener answers otherwise, and a roll": (TWO_RULES, beside(ROLLED, NOT_FOUND)),
+    "a rule answers otherwise": (TWO_RULES, beside(TWO_RULES, NOT_FOUND, "two")),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_group_is_forwarded_to_throughout(name: str) -> None:
+    """Found: who hands it on went first, or at the same time, and a roll in the same run didn't wait for its health."""
+    before, after = CHANGES[name]
+    with watched() as world:
+        world.converge(before)
+        world.watch()
+        world.converge(after, allow=ALLOW)
+        world.sample()
+        assert {low.healthy for low in world.lows.values()} == {2}, world.lows
+
+
+def at_ports(spec: Spec, **ports: int) -> Spec:
+    """Listeners of these names at these ports; the one at port 80 forwards to `blue`, or has it at weight 0."""
+    found = copy.deepcopy(spec)
+    listeners = found["load_balancers"]["public"]["listeners"]
+    first = listeners.pop("http")
+    for name, port in ports.items():
+        group = "blue" if len(ports) > 1 and port == 80 else "web"
+        listeners[name] = first | {"port": port, "default_action": {"forward": group}, "rules": {}}
+    if len(ports) == 1:
+        both = [{"target_group": "web", "weight": 100}, {"target_group": "blue", "weight": 0}]
+        listeners["http"]["default_action"] = {"forward": {"target_groups": both}}
+    return found
+
+
+def test_what_needs_the_port_comes_after_it() -> None:
+    """Found: a plan that was a circle, where a listener makes room for another one which takes up what it had at weight 0."""
+    spec = coloured("web", one=(10, "/1/*", "blue"))
+    with watched() as world:
+        world.converge(at_ports(spec, http=80))
+        world.converge(at_ports(spec, http=8080, new=80), allow=ALLOW)
+
+
+def test_a_listener_goes_when_another_one_has_what_replaces_its_group() -> None:
+    """Found: it went first, so that there was none for a while."""
+    before = changed(nothing)
+    after = changed(regroup, web(8080))
+    after["load_balancers"]["public"]["listeners"] = {"other": listener(before) | {"port": 8080}}
+    with watched() as world:
+        world.converge(before)
+        keys = [step.key.partition("@")[0] for step in world.plan(after, allow=ALLOW).steps]
+        assert keys.index("create:listener.public/other") < keys.index("delete:listener.public/http")
+        world.converge(after, allow=ALLOW)
