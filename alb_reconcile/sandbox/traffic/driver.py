@@ -19,7 +19,8 @@ from alb_reconcile.sandbox.traffic.propagation import Propagation
 from alb_reconcile.sandbox.traffic.snapshot import Addresses, Snapshot
 
 PACE: Final = 0.1
-"""Seconds between two looks where nobody asks for one; longer where a look takes long, to leave time for the rest."""
+"""Seconds between two looks where nobody asks for one; longer where a look takes long, to leave time for the rest, unless the
+load balancers are to know of a change soon."""
 _SHARE: Final = 9
 TIMEOUT: Final = 10.0
 """Seconds that a request waits for what it changed to have reached the front."""
@@ -107,7 +108,7 @@ class Driver:
                 self._begun += 1
             started = time.monotonic()
             self._problem = self._step_and_tell()
-            pause = max(PACE, _SHARE * (time.monotonic() - started))
+            pause = PACE if self._propagation.is_waiting else max(PACE, _SHARE * (time.monotonic() - started))
             with self._turn:
                 self._ended = self._begun
                 self._turn.notify_all()

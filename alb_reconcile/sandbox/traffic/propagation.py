@@ -20,9 +20,14 @@ class Propagation:
         self._window: float | None = None
         self._shown = self._last = Snapshot()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the nodes don't know of a change yet."""
+        return bool(self._seconds) and self._last != self._shown
+
     def is_due(self, now: float) -> bool:
         """Whether a change waits whose window has ended at `now`: on AWS the nodes would know of it."""
-        return bool(self._seconds) and self._last != self._shown and now // self._seconds != self._window
+        return self.is_waiting and now // self._seconds != self._window
 
     def pass_on(self, snapshot: Snapshot, now: float) -> Snapshot:
         """What the nodes know at `now` (seconds of AWS), where `snapshot` is what holds."""

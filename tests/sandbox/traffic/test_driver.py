@@ -246,6 +246,23 @@ def test_who_changes_more_finds_the_front_as_far_as_awss_nodes(
         stage.driver.keep_up()
 
 
+def test_what_is_due_is_shown_though_looks_take_long(
+    start: Callable[..., Stage], service: Service, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: on a busy machine nobody looked for more than a second, and a load balancer knew of a change when its target ended."""
+    stage = start(lag=10)
+    until(lambda: service.health() == HEALTHY)
+    clock.advance(10)
+    assert stage.driver.catch_up()
+    monkeypatch.setattr("alb_reconcile.sandbox.traffic.driver._SHARE", 10**9)
+    service.network.elb.deregister_targets(TargetGroupArn=service.group, Targets=[{"Id": service.instance}])
+    assert stage.driver.catch_up()
+    clock.advance(10)
+    until(
+        lambda: {item.state for item in stage.front.shown[-1][0].target_groups[service.group].targets} == {"draining"}
+    )
+
+
 def test_a_web_api_that_never_comes_up_is_unhealthy(start: Callable[..., Stage], service: Service) -> None:
     stage = start(f"{sys.executable} -I -S -c 'raise SystemExit(\"no such database\")'")
     until(lambda: service.health() == ("unhealthy", "Target.FailedHealthChecks"))

@@ -72,7 +72,7 @@ class TestBalancing:
     def test_weights_are_kept(self, lab: Lab) -> None:
         lab.forwards(forward(("blue", 80), ("green", 20)), group("blue", "i-a", "i-b"), group("green", "i-c"))
         shares = Counter(lab.targets(2000))
-        tolerance = 3 * math.sqrt(2000 * 0.8 * 0.2)
+        tolerance = 5 * math.sqrt(2000 * 0.8 * 0.2)  # by chance, one run in two million is further off
         assert abs(shares["c"] - 400) <= tolerance
         assert abs(shares["a"] - shares["b"]) <= 1
 
