@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LAGS = (0, 7, 30, 60)
 PARTS = 18
 TRIED = {7: 1, 30: 2, 60: 5}
-"""Which part of the moments the suite tries with which lag; test_interrupted.py tries each fifth moment, from the first on, without one."""
+"""Which part of the moments the suite tries with which lag; test_interrupted.py tries each sixth moment, from the first on, without one."""
 SOAK = bool(os.environ.get("SOAK"))
 LATER = 120
 """Seconds after which nobody's reads are behind any more."""
