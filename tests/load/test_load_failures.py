@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,7 @@ def test_runs_that_are_killed(stage: Stage, tmp_path: Path) -> None:
         in_front_of(stage.tool, tmp_path / "proxied") as between,
     ):
         before = stage.account.census()
-        for number, when in product(count(1), ("before", "after")):
+        for number, when in ((number, when) for number in count(1) for when in ("before", "after")):
             new = web(version=f"kill-{done + 1}")
             was_killed = is_killed(*between, stage.write(new), number, when)
             stage.apply(new)

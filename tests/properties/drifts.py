@@ -82,7 +82,7 @@ class Stage:
         return tuple(places[text] for text in words)
 
     def disturb(self, drift: Drift) -> list[Deed]:
-        """Do it, in a fresh copy of the scene. Returns what AWS has let be done."""
+        """Do it, in a fresh copy of the scene. Returns what AWS has let be done: what it refuses half-way isn't done at all."""
         self.scene.reset()
         done: list[Deed] = []
         for sort, number in drift.picks:
@@ -94,15 +94,17 @@ class Stage:
             deed = deeds[number % len(deeds)]
             if deed in done:
                 continue
+            before = self.scene.account.moment()
             try:
                 deed.act()
             except LookupError:  # what it is about was taken away by something before it
-                continue
+                self.scene.account.go_back(before)
             except ReconcileError as error:
                 if isinstance(error, AwsError) and not any(text in f"{error.code} {error}" for text in REFUSALS):
                     raise  # what was meant can't be done like this at all
-                continue
-            done.append(deed)
+                self.scene.account.go_back(before)
+            else:
+                done.append(deed)
         self.scene.account.clock.advance(drift.age)
         return done
 
