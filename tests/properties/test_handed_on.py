@@ -40,6 +40,21 @@ def beside(spec: Spec, answer: dict[str, Any], *rules: str) -> Spec:
 
 
 NOT_FOUND = {"fixed_response": {"status_code": 404}}
+AT_404 = beside(TWO_RULES, {"forward": "web"})
+"""A listener beside the one there is, which answers nothing."""
+AT_404["load_balancers"]["public"]["listeners"]["other"]["default_action"] = NOT_FOUND
+
+
+def only_other(spec: Spec) -> Spec:
+    """That listener alone, which forwards now."""
+    found = copy.deepcopy(spec)
+    found["load_balancers"]["public"]["listeners"] = {
+        "other": {"protocol": "HTTP", "port": 8080, "default_action": {"forward": "web"}}
+    }
+    found["target_groups"] = {"web": found["target_groups"]["web"]}
+    return found
+
+
 CHANGES: dict[str, tuple[Spec, Spec]] = {
     "a listener for another at another port": (TWO_RULES, at_8080(TWO_RULES, "one", "two")),
     "the same, and a roll": (TWO_RULES, at_8080(ROLLED, "one", "two")),
@@ -47,6 +62,7 @@ CHANGES: dict[str, tuple[Spec, Spec]] = {
     "a listener answers otherwise": (TWO_RULES, beside(TWO_RULES, NOT_FOUND)),
     "a listener answers otherwise, and a roll": (TWO_RULES, beside(ROLLED, NOT_FOUND)),
     "a rule answers otherwise": (TWO_RULES, beside(TWO_RULES, NOT_FOUND, "two")),
+    "a listener that is there takes up its group, and a roll": (AT_404, only_other(ROLLED)),
 }
 
 
@@ -82,6 +98,34 @@ def test_what_needs_the_port_comes_after_it() -> None:
     with watched() as world:
         world.converge(at_ports(spec, http=80))
         world.converge(at_ports(spec, http=8080, new=80), allow=ALLOW)
+    after = at_ports(spec, http=8080, new=80)
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/1/*"}], "action": {"forward": "blue"}}
+    after["load_balancers"]["public"]["listeners"]["new"] |= {
+        "default_action": {"forward": "web"},
+        "rules": {"one": rule},
+    }
+    with watched() as world:
+        world.converge(at_ports(spec, http=80))
+        world.converge(after, allow=ALLOW)
+
+
+def test_a_port_is_left_when_who_takes_it_need_not_wait() -> None:
+    """Found: a listener left its port first, and the one that takes it waited for the roll of their group, for minutes."""
+    before, after = changed(nothing), changed(roll)
+    after["load_balancers"]["public"]["listeners"] = {
+        "http": listener(before) | {"port": 8080, "default_action": NOT_FOUND}, "new": listener(before)
+    }  # fmt: skip
+    with watched() as world:
+        world.converge(before)
+        steps = world.plan(after, allow=ALLOW).steps
+        keys = [step.key.partition("@")[0] for step in steps]
+        registered = [
+            place
+            for place, step in enumerate(steps)
+            if step.address.kind == "registration" and step.action == "replace"
+        ]
+        assert max(registered) < keys.index("update:listener.public/http") < keys.index("create:listener.public/new")
+        world.converge(after, allow=ALLOW)
 
 
 def test_a_listener_goes_when_another_one_has_what_replaces_its_group() -> None:

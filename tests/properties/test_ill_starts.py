@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from alb_reconcile.model.steps import Register
 from tests.harness import Spec, demo, world
 from tests.kinds.hand import Hand
 from tests.properties.scene import SHAPES
-from tests.properties.walks import BASES, SEEN, Pair, account
+from tests.properties.walks import BASES, Pair, account
 
 
 def go(before: Spec, after: Spec, deed: str, number: int = 0) -> None:
@@ -100,50 +99,3 @@ def test_what_replaces_an_ill_instance_has_to_become_healthy() -> None:
             if step.address.kind == "registration" and step.action != "delete"
         }
         assert found == {"registration.web/web-1:80": True, "registration.web/web-2:80": True}
-
-
-def in_place(**entries: int) -> tuple[Spec, Spec]:
-    """So many instances of each of these names behind both groups, of which one may be missing; and another type of them all."""
-    before = BASES["two ports"]()
-    settings = {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
-    before["instances"] = {name: before["instances"]["web"] | settings | {"count": n} for name, n in entries.items()}
-    for group in before["target_groups"].values():
-        group["targets"] = [*entries]
-    after = copy.deepcopy(before)
-    for entry in after["instances"].values():
-        entry["instance_type"] = "t3.large"
-    return before, after
-
-
-@pytest.mark.parametrize("number", range(4))
-def test_entries_that_share_their_target_groups_take_turns(number: int) -> None:
-    """Found: each had left one group, and waited for the other one in the other group; or for who was missing in one of its own."""
-    before, after = in_place(web=2, other=2)
-    go(before, after, "deregistered", number)
-    with account() as here:
-        here.begin(before)
-        here.world.watch()
-        here.world.converge(after, allow={"replace": 9})
-        here.world.sample()
-        assert {low.healthy for low in here.world.lows.values()} == {3}
-
-
-@pytest.mark.parametrize("name", ["web-1", "web-2", "web-3"])
-def test_what_fails_in_one_of_its_groups_is_restarted_first(name: str) -> None:
-    """Found: another one was to leave first, and waited for the one that fails, which its restart mends."""
-    before, after = in_place(web=3)
-    with account() as here:
-        here.begin(before)
-        world = here.world
-        ids = {str(item.address): item.id for item in world.discover(before).resources}
-        (instance,) = world.account.ec2.get_multi_instances_by_id([ids[f"instance.{name}"]])
-        failing = ids["target_group.web"], instance.id
-        world.strict.health = lambda arn, target, _: (
-            "unhealthy" if (arn, target) == failing and instance.instance_type == "t3.micro" else None
-        )
-        world.sample()
-        world.clock.advance(SEEN)
-        world.watch()
-        world.converge(after, allow={"replace": 9})
-        world.sample()
-        assert world.lows["target_group.web"].healthy == world.lows["target_group.api"].healthy == 2

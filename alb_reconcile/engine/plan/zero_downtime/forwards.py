@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
+from typing import NamedTuple
 
 from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import Graph
@@ -61,50 +62,84 @@ def _staying(graph: Graph, forwards: Callable[[Action], Iterable[Forward]]) -> s
     handed = handed_on(graph)
     for item in graph.decisions.live:
         groups = {str(part.target_group) for part in forwards(action_of(item.state))}
-        found |= groups if item.id not in graph.deleted else groups & handed[item.id].keys() - graph.deleted
+        found |= groups if item.id not in graph.deleted else groups & handed.get(item.id, {}).keys() - graph.deleted
     return found
 
 
+class Taker(NamedTuple):
+    """A step by which a listener or rule begins to forward to a target group."""
+
+    key: str
+    is_made: bool
+    listener: Ref | None
+    """Of a rule, the one that it belongs to."""
+    needs_port_of: str | None
+    """The listener that has to leave its port first."""
+
+
 def handed_on(graph: Graph) -> dict[str, dict[str, list[str]]]:
-    """By the id of a listener or rule that goes, or that forwards to others, and by target group: the steps that make what takes up
-    the group, or what replaces it, on the same load balancer. What needs the listener's port isn't among them."""
-    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    takers, live = _takers(graph), {item.id: item for item in graph.decisions.live}
+    """By the id of a listener or rule that goes, or that forwards to others, and by target group: the steps by which others take up
+    the group, or what replaces it, on the same load balancer.
+
+    Not by what needs the listener's port, nor, for what only changes, by rules of its own listener (`traffic` has their order) or
+    by other changes.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    takers, live = takers_of(graph), {item.id: item for item in graph.decisions.live}
     changed = {step.id: step for step in graph.forwarding("update") if step.phase != "attach"}
     for item in live.values() if takers else ():
         listener = item if isinstance(item.state, Listener) else live.get(item.parent_id or "")
         step = changed.get(item.id)
         if listener is None or (step is None and item.id not in graph.deleted):
             continue
-        kept = {_lasting(graph, part.target_group) for part in forward_after(step)} if step else set()
+        kept = {lasting(graph, part.target_group) for part in forward_after(step)} if step else set()
         for part in action_of(item.state).forward:
-            group = _lasting(graph, part.target_group)
-            for key, made, room in takers.get((listener.parent_id, group), ()) if group not in kept else ():
-                if room != listener.id and (step is None or made != item.parent_id):
-                    found[item.id][str(part.target_group)].append(key)
+            group = lasting(graph, part.target_group)
+            for taker in takers.get((listener.parent_id, group), ()) if group not in kept else ():
+                if taker.needs_port_of != listener.id and (
+                    step is None or (taker.is_made and taker.listener != item.parent_id)
+                ):
+                    found.setdefault(item.id, {}).setdefault(str(part.target_group), []).append(taker.key)
     return found
 
 
-def _takers(graph: Graph) -> dict[tuple[str | None, Ref], list[tuple[str, str | None, str | None]]]:
-    """By load balancer that stays and by target group: the steps that make who forwards to it, with the listener that they belong to
-    if that is there already, and the one whose port they need."""
-    found: dict[tuple[str | None, Ref], list[tuple[str, str | None, str | None]]] = defaultdict(list)
+def takers_of(graph: Graph) -> dict[tuple[str | None, Ref], list[Taker]]:
+    """By load balancer that stays and by target group (by address, if ours): who begins to forward to it."""
+    found: dict[tuple[str | None, Ref], list[Taker]] = defaultdict(list)
     rooms: dict[str | None, str | None] = {}
-    for step in graph.forwarding("create"):
+    for step in graph.forwarding("create", "update"):
         entrance, maker = entrance_of(graph.decisions, step.desired), listener_of(graph, step)
         balancer = graph.decisions.ids.get(entrance) if entrance else None
-        if balancer is None:
+        if balancer is None or step.phase:
             continue
         if maker not in rooms:
-            room = making_room(graph, graph.steps[maker]) if maker else None
+            room = leaving_port(graph, graph.steps[maker]) if maker else None
             rooms[maker] = room.id if room else None
         listener = getattr(bind(step.desired.state, graph.decisions.ids), "listener", None) if step.desired else None
-        for group in taken_up(graph, step):
-            found[balancer, _lasting(graph, group)].append((step.key, listener, rooms[maker]))
+        had = {lasting(graph, part.target_group) for part in forward_before(step)}
+        for group in {lasting(graph, item) for item in taken_up(graph, step)} - had:
+            found[balancer, group].append(Taker(step.key, step.action == "create", listener, rooms[maker]))
     return found
 
 
-def _lasting(graph: Graph, group: Ref) -> Ref:
+def leaving_port(graph: Graph, made: Step) -> Step | None:
+    """The step by which a listener leaves the port at which another one is made."""
+    wanted = made.state
+    if not isinstance(wanted, Listener) or made.action != "create":
+        return None
+    for step in graph.of_kind("listener", "update"):
+        found = step.observed.state if step.observed else None
+        if (
+            isinstance(found, Listener)
+            and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port)
+            and isinstance(step.state, Listener)
+            and step.state.port != found.port
+        ):
+            return step
+    return making_room(graph, made)
+
+
+def lasting(graph: Graph, group: Ref) -> Ref:
     """A target group by what it shares with the one that replaces it: its address, if it is the stack's."""
     found = graph.groups.get(str(group))
     return found.address if found else group

@@ -1,6 +1,7 @@
 """Instance groups: how many members change at a time, and how many must stay healthy meanwhile."""
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,7 +13,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Rollout, each_of, stops
+from alb_reconcile.model.resource import Rollout, bind, each_of, stops
 from alb_reconcile.model.steps import Deregister, Register
 
 STOPS: Final = "stops the instance"
@@ -34,11 +35,10 @@ def _leave_for_restarts(graph: Graph) -> None:
     """An instance that is stopped for a change leaves its target groups before and returns after."""
     registered, serving = graph.registered, serving_groups(graph)
     for step in graph.of_kind("instance", "update"):
-        is_switched_off = any(change.path == "state" and change.after == "stopped" for change in step.changes)
         if (
             step.id is None
             or step.desired is None
-            or not (is_switched_off or stops(step.changes, type(step.desired.state)))
+            or not (_is_switched_off(step) or stops(step.changes, type(step.desired.state)))
         ):
             continue
         graph.say(step.key, effects=STOPS)
@@ -56,6 +56,10 @@ def _leave_for_restarts(graph: Graph) -> None:
             graph.after(step.key, gone)
 
 
+def _is_switched_off(step: Step) -> bool:
+    return any(change.path == "state" and change.after == "stopped" for change in step.changes)
+
+
 def _pace(graph: Graph) -> None:
     groups: dict[str, list[Step]] = defaultdict(list)
     for step in [*graph.of_kind("instance", "replace"), *graph.of_kind("instance", "update")]:
@@ -65,30 +69,74 @@ def _pace(graph: Graph) -> None:
     registrations = list(each_of(graph.decisions.live, Registration))
     serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
     failing = {str(state.target) for item, state in registrations if item.status == "unhealthy"}
-    missing = {_target_of(step) for step in graph.of_kind("registration", "create")}
-    ill = failing - serving
+    missing = _missing(graph, groups)
     left: dict[str | None, list[Step]] = defaultdict(list)
     for step in graph.of_kind("instance", "delete"):
         if step.id in graph.decisions.to_delete:
             left[_group_of(graph, step.address)].append(step)
-    before: dict[str, list[str | None]] = {}
+
+    def is_whole(step: Step) -> bool:
+        return step.id not in failing and step.address not in missing
 
     def rank(step: Step) -> tuple[bool, bool]:
-        """What doesn't serve is changed first, and then what fails in one of its target groups, or isn't in one."""
-        return step.id in serving, step.id not in failing and step.address not in missing
+        """What doesn't serve is changed first, and then what fails in one of its target groups, or is missing there."""
+        return step.id in serving, is_whole(step)
 
+    turns = _Turns(graph, [step for members in groups.values() for step in members if not is_whole(step)])
     for group, members in sorted(groups.items(), key=lambda item: min(map(rank, item[1]))):
         steps = sorted(members, key=rank)
         rollout = rollout_of(graph, steps[0].address)
+        width = max(rollout.max_unavailable, 1)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
-            _replace_with_surge(graph, replaced, rollout.max_surge, ill, left[group], before)
-        else:
-            _replace_in_gaps(graph, replaced, max(rollout.max_unavailable, 1))
-            _take_turns(graph, replaced, max(rollout.max_unavailable, 1), before)
+            _replace_with_surge(graph, replaced, rollout.max_surge, failing - serving, left[group], turns.last)
+            replaced = []
         restarted = [step for step in steps if step.action == "update"]
-        _one_after_another(graph, restarted, max(rollout.max_unavailable, 1))
-        _take_turns(graph, restarted, max(rollout.max_unavailable, 1), before)
+        _replace_in_gaps(graph, replaced, width)
+        _one_after_another(graph, restarted, width)
+        for part in (replaced, restarted):
+            turns.take([step for step in part if is_whole(step) and not _is_switched_off(step)], width)
+
+
+def _missing(graph: Graph, entries: Mapping[str, Collection[Step]]) -> set[Ref | None]:
+    """The instances that aren't in a target group in which others of their entry are."""
+    shared = {name: _groups_of(graph, members) for name, members in entries.items()}
+    return {
+        state.target
+        for step in graph.of_kind("registration", "create")
+        if isinstance(state := step.desired.state if step.desired else None, Registration)
+        and isinstance(state.target, Address)
+        and bind(state.target_group, graph.decisions.ids) in shared.get(_group_of(graph, state.target) or "", ())
+    }
+
+
+class _Turns:
+    """Entries that leave the same target groups without surge take turns: else each waits for the other in another group, for ever.
+
+    Who fails, or is missing, in a target group (`ailing`) waits for nobody: whoever leaves that group waits for them.
+    """
+
+    def __init__(self, graph: Graph, ailing: Collection[Step]) -> None:
+        self.last: dict[str, list[str | None]] = {}
+        """The last steps of the entry before, by target group."""
+        self._graph = graph
+        self._first: dict[Ref, list[str]] = defaultdict(list)
+        addresses = {
+            step.address for step in ailing if step.action == "update" or not rollout_of(graph, step.address).max_surge
+        }
+        for step in graph.of_kind("registration", *MAKING):
+            if step.desired and isinstance(step.desired.state, Registration) and step.desired.state.target in addresses:
+                self._first[bind(step.desired.state.target_group, graph.decisions.ids)].append(step.key)
+
+    def take(self, steps: Sequence[Step], width: int) -> None:
+        """Let these members leave, `width` at a time, when those before them have returned."""
+        shared = _groups_of(self._graph, steps)
+        before = {key for group in shared for key in (*self._first[group], *self.last.get(group, ()))}
+        for key in (key for step in steps[:width] for key in _leaving(self._graph, step)):
+            for last in before:
+                self._graph.after(key, last, Strength.PREFERRED)
+        returned: list[str | None] = [key for step in steps[-width:] for key in _returned(self._graph, step)]
+        self.last |= dict.fromkeys(shared, returned)
 
 
 def _replace_with_surge(
@@ -100,7 +148,7 @@ def _replace_with_surge(
     before: dict[str, list[str | None]],
 ) -> None:
     """Members are made `surge` at a time, when those before them have gone: so one call launches them, and the same one
-    wherever the roll is interrupted. Entries of one target group take turns: `before` has the last steps of the one before, by group.
+    wherever the roll is interrupted. Entries of one target group take turns: `before` has whom the one before lets go, or its last steps, by group.
 
     The `leftovers` of an interrupted roll stand above the count already, and serve until the ill members are replaced, for
     which there is no surge then.
@@ -156,22 +204,13 @@ def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
 def _one_after_another(graph: Graph, steps: list[Step], width: int) -> None:
     """A member leaves its target groups when the one `width` places before it has returned to them."""
     for earlier, later in zip(steps, steps[width:], strict=False):
+        returned = _returned(graph, earlier)
         for key in _leaving(graph, later):
-            for before in _returned(graph, earlier):
+            for before in returned:
                 graph.after(key, before)
 
 
-def _take_turns(graph: Graph, steps: list[Step], width: int, before: dict[str, list[str | None]]) -> None:
-    """Entries that leave the same target groups wait for each other: each for the other in another group, they would wait for ever."""
-    shared = _groups_of(graph, steps)
-    for key in (key for step in steps[:width] for key in _leaving(graph, step)):
-        for last in (last for group in shared for last in before.get(group, ())):
-            graph.after(key, last, Strength.PREFERRED)
-    returned: list[str | None] = [key for step in steps[-width:] for key in _returned(graph, step)]
-    before |= dict.fromkeys(shared, returned)
-
-
-def _groups_of(graph: Graph, steps: list[Step]) -> set[str]:
+def _groups_of(graph: Graph, steps: Iterable[Step]) -> set[str]:
     """The target groups in which instances are that are changed."""
     return {str(getattr(item.state, "target_group", "")) for step in steps for item in graph.registered[str(step.id)]}
 

@@ -9,15 +9,19 @@ from alb_reconcile.engine.plan.decide import Decision, entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
+    Taker,
     forward_after,
     forward_before,
     handed_on,
     joining,
+    lasting,
+    leaving_port,
     listener_of,
     making_room,
     serving_groups,
     shares_of,
     taken_up,
+    takers_of,
     wait_for_health,
 )
 from alb_reconcile.kinds._health import is_unasked
@@ -165,9 +169,13 @@ def _wait_for_capacity(graph: Graph) -> None:
         strengths: dict[Ref, Strength] = dict.fromkeys(taken_up(graph, step), Strength.REQUIRED)
         if any(change.path.startswith("conditions") for change in step.changes):  # it takes others' requests
             strengths = dict.fromkeys(shares_of(forward_after(step)), Strength.PREFERRED) | strengths
+        room = leaving_port(graph, step)
         for group, strength in strengths.items():
             for key in () if _answers_at_once(graph, step, group) else members.get(group, ()):
                 graph.after(step.key, key, strength)
+                graph.after(
+                    room.key if room else None, key, Strength.PREFERRED
+                )  # or nobody answers at its port meanwhile
     _leave_before_draining(graph)
     _arrive_before_addresses_leave(graph, members)
     _let_go_after_taking_up(graph)
@@ -193,20 +201,21 @@ def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
 
 
 def _let_go_after_taking_up(graph: Graph) -> None:
-    """Who hands a group on lets it go when new listeners and rules of its load balancer have taken it up. So does a forward that
-    only keeps a group checked (an interrupted run left it)."""
-    takers: dict[Ref, list[str]] = defaultdict(list)
-    for step in graph.of_kind("rule", "create"):
-        for group in taken_up(graph, step):
-            takers[bind(group, graph.decisions.ids)].append(step.key)
-    changed = {step.id: step.key for step in graph.forwarding("update") if step.phase != "attach"}
-    for key in changed.values():
-        for item in forward_before(graph.steps[key]):
-            for taker in takers[item.target_group] if not item.weight else ():
-                graph.after(key, taker)
+    """Who hands a group on lets it go when others of its load balancer have taken it up. So does a forward that only keeps a group
+    checked (an interrupted run left it), when a new rule has."""
+    made: dict[Ref, list[Taker]] = defaultdict(list)
+    for (_, group), takers in takers_of(graph).items():
+        made[group] += (taker for taker in takers if taker.is_made and taker.listener is not None)
+    changed = {step.id: step for step in graph.forwarding("update") if step.phase != "attach"}
+    for step in changed.values():
+        listener = step.observed.parent_id if step.observed and isinstance(step.state, Rule) else step.id
+        for item in forward_before(step):
+            for taker in made[lasting(graph, item.target_group)] if not item.weight else ():
+                if taker.needs_port_of != listener:
+                    graph.after(step.key, taker.key)
     for known, groups in handed_on(graph).items():
-        for taker in chain.from_iterable(groups.values()):
-            graph.after(changed.get(known, graph.removers.get(known)), taker, Strength.PREFERRED)
+        for key in chain.from_iterable(groups.values()):
+            graph.after(changed[known].key if known in changed else graph.removers.get(known), key, Strength.PREFERRED)
 
 
 def _leave_before_draining(graph: Graph) -> None:
