@@ -195,7 +195,7 @@ def varied(random: Random, spec: Spec, place: Place) -> Any:
     for item in random.sample(within, min(len(within), 2)):
         options = [] if item.is_entry else list(_options(random, spec, item))
         if options:
-            with suppress(LookupError):  # what the first has taken out
+            with suppress(LookupError, TypeError):  # what the first has taken out, or said in another form
                 entry = random.choice(options).made(entry)
     return entry
 
