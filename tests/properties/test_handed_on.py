@@ -128,6 +128,40 @@ def test_a_port_is_left_when_who_takes_it_need_not_wait() -> None:
         world.converge(after, allow=ALLOW)
 
 
+def moved_to_80(chain: int) -> tuple[Spec, Spec]:
+    """A listener that comes to port 80 and takes up the group of the one that was there, or of one further on, and a roll."""
+    before, after = changed(nothing), changed(roll)
+    listeners, then = (spec["load_balancers"]["public"]["listeners"] for spec in (before, after))
+    serving = listeners.pop("http")
+    if chain:
+        listeners |= {"http": {**serving, "default_action": NOT_FOUND}, "old": {**serving, "port": 81}}
+        then |= {"http": {**serving, "port": 81, "default_action": NOT_FOUND}, "new": serving}
+    else:
+        listeners |= {"http": serving, "other": {**serving, "port": 8080, "default_action": NOT_FOUND}}
+        after["load_balancers"]["public"]["listeners"] = {"other": serving}
+    return before, after
+
+
+@pytest.mark.parametrize("chain", [0, 1])
+def test_a_listener_goes_when_who_comes_to_its_port_need_not_wait(chain: int) -> None:
+    """Found: it went first, and for the whole roll nobody answered."""
+    before, after = moved_to_80(chain)
+    with watched() as world:
+        world.converge(before)
+        steps = world.plan(after, allow=ALLOW).steps
+        gone = [
+            place for place, step in enumerate(steps) if step.address.kind == "listener" and step.action == "delete"
+        ]
+        registered = [
+            place
+            for place, step in enumerate(steps)
+            if step.address.kind == "registration" and step.action == "replace"
+        ]
+        assert max(registered) < min(gone)
+        world.watch()
+        world.converge(after, allow=ALLOW)
+
+
 def test_a_listener_goes_when_another_one_has_what_replaces_its_group() -> None:
     """Found: it went first, so that there was none for a while."""
     before = changed(nothing)

@@ -306,9 +306,11 @@ def portrait(world: WatchedWorld, spec: Spec, besides: frozenset[str] = frozense
 
 
 def _unmanaged(item: Observed, stack: Stack) -> bool:
-    """Whether it is a target of a group whose `targets` the spec leaves out."""
+    """Whether it is a target of a group whose `targets` the spec leaves out, or whose others it keeps: the address of an instance
+    that somebody has terminated could be anybody's."""
     group = stack.desired.get(Address("target_group", item.address.name.partition("/")[0]))
-    return item.state.kind == "registration" and group is not None and not group.lifecycle.members
+    is_ours = group is None or (group.lifecycle.members and not group.lifecycle.keep_others)
+    return item.state.kind == "registration" and not is_ours
 
 
 def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> Any:

@@ -77,14 +77,13 @@ class Taker(NamedTuple):
     """The listener that has to leave its port first."""
 
 
-def handed_on(graph: Graph) -> dict[str, dict[str, list[str]]]:
-    """By the id of a listener or rule that goes, or that forwards to others, and by target group: the steps by which others take up
-    the group, or what replaces it, on the same load balancer.
+def handed_on(graph: Graph) -> dict[str, dict[str, list[Taker]]]:
+    """By the id of a listener or rule that goes, or that forwards to others, and by target group: who takes up the group, or what
+    replaces it, on the same load balancer.
 
-    Not by what needs the listener's port, nor, for what only changes, by rules of its own listener (`traffic` has their order) or
-    by other changes.
+    For what only changes, that is neither other changes nor, for a rule, rules of its own listener (`traffic` has their order).
     """
-    found: dict[str, dict[str, list[str]]] = {}
+    found: dict[str, dict[str, list[Taker]]] = {}
     takers, live = takers_of(graph), {item.id: item for item in graph.decisions.live}
     changed = {step.id: step for step in graph.forwarding("update") if step.phase != "attach"}
     for item in live.values() if takers else ():
@@ -96,15 +95,14 @@ def handed_on(graph: Graph) -> dict[str, dict[str, list[str]]]:
         for part in action_of(item.state).forward:
             group = lasting(graph, part.target_group)
             for taker in takers.get((listener.parent_id, group), ()) if group not in kept else ():
-                if taker.needs_port_of != listener.id and (
-                    step is None or (taker.is_made and taker.listener != item.parent_id)
-                ):
-                    found.setdefault(item.id, {}).setdefault(str(part.target_group), []).append(taker.key)
+                if step is None or (taker.is_made and taker.listener != item.parent_id):
+                    found.setdefault(item.id, {}).setdefault(str(part.target_group), []).append(taker)
     return found
 
 
 def takers_of(graph: Graph) -> dict[tuple[str | None, Ref], list[Taker]]:
-    """By load balancer that stays and by target group (by address, if ours): who begins to forward to it."""
+    """By load balancer that stays and by target group (by address, if ours): who begins to forward to it, and not only to have it
+    checked for a while (`attach`)."""
     found: dict[tuple[str | None, Ref], list[Taker]] = defaultdict(list)
     rooms: dict[str | None, str | None] = {}
     for step in graph.forwarding("create", "update"):
@@ -122,10 +120,10 @@ def takers_of(graph: Graph) -> dict[tuple[str | None, Ref], list[Taker]]:
     return found
 
 
-def leaving_port(graph: Graph, made: Step) -> Step | None:
-    """The step by which a listener leaves the port at which another one is made."""
-    wanted = made.state
-    if not isinstance(wanted, Listener) or made.action != "create":
+def leaving_port(graph: Graph, comes: Step) -> Step | None:
+    """The step by which a listener leaves the port to which another one comes."""
+    wanted, had = comes.state, comes.observed.state if comes.observed else None
+    if not isinstance(wanted, Listener) or (isinstance(had, Listener) and had.port == wanted.port):
         return None
     for step in graph.of_kind("listener", "update"):
         found = step.observed.state if step.observed else None
@@ -136,7 +134,7 @@ def leaving_port(graph: Graph, made: Step) -> Step | None:
             and step.state.port != found.port
         ):
             return step
-    return making_room(graph, made)
+    return making_room(graph, comes)
 
 
 def lasting(graph: Graph, group: Ref) -> Ref:

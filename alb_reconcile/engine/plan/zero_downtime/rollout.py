@@ -83,7 +83,12 @@ def _pace(graph: Graph) -> None:
         return step.id in serving, is_whole(step)
 
     turns = _Turns(graph, [step for members in groups.values() for step in members if not is_whole(step)])
-    for group, members in sorted(groups.items(), key=lambda item: min(map(rank, item[1]))):
+
+    def turn(members: list[Step]) -> tuple[tuple[bool, bool], bool]:
+        """Of two entries alike, the one that takes nothing away before it is replaced comes first."""
+        return min(map(rank, members)), rollout_of(graph, members[0].address).max_surge == 0
+
+    for group, members in sorted(groups.items(), key=lambda item: turn(item[1])):
         steps = sorted(members, key=rank)
         rollout = rollout_of(graph, steps[0].address)
         width = max(rollout.max_unavailable, 1)
@@ -95,7 +100,7 @@ def _pace(graph: Graph) -> None:
         _replace_in_gaps(graph, replaced, width)
         _one_after_another(graph, restarted, width)
         for part in (replaced, restarted):
-            turns.take([step for step in part if is_whole(step) and not _is_switched_off(step)], width)
+            turns.take([step for step in part if not _is_switched_off(step)], width)
 
 
 def _missing(graph: Graph, entries: Mapping[str, Collection[Step]]) -> set[Ref | None]:
@@ -113,29 +118,33 @@ def _missing(graph: Graph, entries: Mapping[str, Collection[Step]]) -> set[Ref |
 class _Turns:
     """Entries that leave the same target groups without surge take turns: else each waits for the other in another group, for ever.
 
-    Who fails, or is missing, in a target group (`ailing`) waits for nobody: whoever leaves that group waits for them.
+    Who fails, or is missing, in a target group (`ailing`) waits for nobody, and whoever leaves that group waits for them, unless
+    they have surge: then their successors come before they leave.
     """
 
     def __init__(self, graph: Graph, ailing: Collection[Step]) -> None:
         self.last: dict[str, list[str | None]] = {}
         """The last steps of the entry before, by target group."""
         self._graph = graph
-        self._first: dict[Ref, list[str]] = defaultdict(list)
-        addresses = {
-            step.address for step in ailing if step.action == "update" or not rollout_of(graph, step.address).max_surge
-        }
+        self._ailing = {step.key for step in ailing}
+        self._first: dict[Ref, list[Step]] = defaultdict(list)
+        without = [step for step in ailing if step.action == "update" or not rollout_of(graph, step.address).max_surge]
+        addresses = {step.address for step in without}
         for step in graph.of_kind("registration", *MAKING):
             if step.desired and isinstance(step.desired.state, Registration) and step.desired.state.target in addresses:
-                self._first[bind(step.desired.state.target_group, graph.decisions.ids)].append(step.key)
+                self._first[bind(step.desired.state.target_group, graph.decisions.ids)].append(step)
 
     def take(self, steps: Sequence[Step], width: int) -> None:
-        """Let these members leave, `width` at a time, when those before them have returned."""
-        shared = _groups_of(self._graph, steps)
-        before = {key for group in shared for key in (*self._first[group], *self.last.get(group, ()))}
-        for key in (key for step in steps[:width] for key in _leaving(self._graph, step)):
+        """Let these members of an entry, which are in order already, leave when those before them have returned."""
+        own = {step.address for step in steps}
+        whole = [step for step in steps if step.key not in self._ailing]
+        shared = _groups_of(self._graph, whole)
+        first = {step.key for group in shared for step in self._first[group] if _target_of(step) not in own}
+        before = first.union(key for group in shared for key in self.last.get(group, ()) if key is not None)
+        for key in (key for step in whole[:width] for key in _leaving(self._graph, step)):
             for last in before:
                 self._graph.after(key, last, Strength.PREFERRED)
-        returned: list[str | None] = [key for step in steps[-width:] for key in _returned(self._graph, step)]
+        returned: list[str | None] = [key for step in whole[-width:] for key in _returned(self._graph, step)]
         self.last |= dict.fromkeys(shared, returned)
 
 

@@ -169,16 +169,25 @@ def _wait_for_capacity(graph: Graph) -> None:
         strengths: dict[Ref, Strength] = dict.fromkeys(taken_up(graph, step), Strength.REQUIRED)
         if any(change.path.startswith("conditions") for change in step.changes):  # it takes others' requests
             strengths = dict.fromkeys(shares_of(forward_after(step)), Strength.PREFERRED) | strengths
-        room = leaving_port(graph, step)
+        leaving = _ports_left_for(graph, step)
         for group, strength in strengths.items():
             for key in () if _answers_at_once(graph, step, group) else members.get(group, ()):
                 graph.after(step.key, key, strength)
-                graph.after(
-                    room.key if room else None, key, Strength.PREFERRED
-                )  # or nobody answers at its port meanwhile
+                for other in leaving:  # or nobody answers at its port meanwhile
+                    graph.after(other, key, Strength.PREFERRED)
     _leave_before_draining(graph)
     _arrive_before_addresses_leave(graph, members)
     _let_go_after_taking_up(graph)
+
+
+def _ports_left_for(graph: Graph, step: Step) -> list[str]:
+    """The steps by which listeners leave the ports to which one comes, and the one whose port it gets, and so on."""
+    found: list[str] = []
+    room = leaving_port(graph, step)
+    while room is not None and room.key not in found:
+        found.append(room.key)
+        room = leaving_port(graph, room)
+    return found
 
 
 def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
@@ -213,9 +222,12 @@ def _let_go_after_taking_up(graph: Graph) -> None:
             for taker in made[lasting(graph, item.target_group)] if not item.weight else ():
                 if taker.needs_port_of != listener:
                     graph.after(step.key, taker.key)
+    above = {item.id: item.parent_id for item in graph.decisions.live}
     for known, groups in handed_on(graph).items():
-        for key in chain.from_iterable(groups.values()):
-            graph.after(changed[known].key if known in changed else graph.removers.get(known), key, Strength.PREFERRED)
+        for taker in chain.from_iterable(groups.values()):
+            if taker.needs_port_of not in (known, above[known]):
+                own = changed[known].key if known in changed else graph.removers.get(known)
+                graph.after(own, taker.key, Strength.PREFERRED)
 
 
 def _leave_before_draining(graph: Graph) -> None:
