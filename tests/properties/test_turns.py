@@ -11,7 +11,6 @@ from tests.properties.test_ill_starts import go
 from tests.properties.walks import BASES, LONG, SEEN, Account, account
 
 if TYPE_CHECKING:
-
     from tests.harness import Spec
 
 NEXT = "#!/bin/sh\nPORT=80 PORT=8080 exec web-api --version 80-8080-next\n"
