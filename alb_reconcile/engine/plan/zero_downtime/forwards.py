@@ -91,9 +91,9 @@ def handed_on(graph: Graph) -> dict[str, dict[str, list[Taker]]]:
         step = changed.get(item.id)
         if listener is None or (step is None and item.id not in graph.deleted):
             continue
-        kept = {lasting(graph, part.target_group) for part in forward_after(step)} if step else set()
+        kept = {group_address(graph, part.target_group) for part in forward_after(step)} if step else set()
         for part in action_of(item.state).forward:
-            group = lasting(graph, part.target_group)
+            group = group_address(graph, part.target_group)
             for taker in takers.get((listener.parent_id, group), ()) if group not in kept else ():
                 if step is None or (taker.is_made and taker.listener != item.parent_id):
                     found.setdefault(item.id, {}).setdefault(str(part.target_group), []).append(taker)
@@ -114,8 +114,8 @@ def takers_of(graph: Graph) -> dict[tuple[str | None, Ref], list[Taker]]:
             room = leaving_port(graph, graph.steps[maker]) if maker else None
             rooms[maker] = room.id if room else None
         listener = getattr(bind(step.desired.state, graph.decisions.ids), "listener", None) if step.desired else None
-        had = {lasting(graph, part.target_group) for part in forward_before(step)}
-        for group in {lasting(graph, item) for item in taken_up(graph, step)} - had:
+        had = {group_address(graph, part.target_group) for part in forward_before(step)}
+        for group in {group_address(graph, item) for item in taken_up(graph, step)} - had:
             found[balancer, group].append(Taker(step.key, step.action == "create", listener, rooms[maker]))
     return found
 
@@ -137,7 +137,7 @@ def leaving_port(graph: Graph, comes: Step) -> Step | None:
     return making_room(graph, comes)
 
 
-def lasting(graph: Graph, group: Ref) -> Ref:
+def group_address(graph: Graph, group: Ref) -> Ref:
     """A target group by what it shares with the one that replaces it: its address, if it is the stack's."""
     found = graph.groups.get(str(group))
     return found.address if found else group

@@ -12,9 +12,9 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     Taker,
     forward_after,
     forward_before,
+    group_address,
     handed_on,
     joining,
-    lasting,
     leaving_port,
     listener_of,
     making_room,
@@ -219,7 +219,7 @@ def _let_go_after_taking_up(graph: Graph) -> None:
     for step in changed.values():
         listener = step.observed.parent_id if step.observed and isinstance(step.state, Rule) else step.id
         for item in forward_before(step):
-            for taker in made[lasting(graph, item.target_group)] if not item.weight else ():
+            for taker in made[group_address(graph, item.target_group)] if not item.weight else ():
                 if taker.needs_port_of != listener:
                     graph.after(step.key, taker.key)
     above = {item.id: item.parent_id for item in graph.decisions.live}
