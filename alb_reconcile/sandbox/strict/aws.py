@@ -45,7 +45,7 @@ from . import (
     s3_conditions,
     sts,
 )
-from .catalogue import shared_images
+from .catalogue import looked_up, shared_images
 from .clock import Timing
 from .health import Health, HealthHook
 from .history import History
@@ -150,7 +150,8 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             (EC2Response, "call_action", self._wrapped(EC2Response.call_action, "ec2")),
             (ELBV2Response, "call_action", self._wrapped(ELBV2Response.call_action, "elbv2")),
             (Ledger, "usual_quotas", self._usual_quotas),
-            (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
+            (AmiBackend, "_load_amis", shared_images(AmiBackend._load_amis)),
+            (AmiBackend, "describe_images", looked_up(AmiBackend.describe_images)),
             *acm.Acm(self.clock, self.moment, self.timing, lambda: self.lag).patches(),
             *cloudtrail.patches(self.clock, lambda: self.lag, self._throttling),
             *corrections.patches(),
@@ -341,11 +342,6 @@ class Refusal(ActionResult):
     def execute_result(self, context: Any) -> Any:
         _, headers, body = super().execute_result(context)
         return self.status, headers, body
-
-
-@functools.cache
-def _load_images(original: Callable[[Any], None]) -> Callable[[Any], None]:
-    return shared_images(original)
 
 
 def replace(stack: ExitStack, target: Any, attribute: str, value: Any) -> None:

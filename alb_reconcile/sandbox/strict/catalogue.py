@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 
+@cache
 def shared_images(original: Callable[[Any], None]) -> Callable[[Any], None]:
     """A replacement for moto's `AmiBackend._load_amis`."""
 
@@ -28,3 +29,16 @@ def shared_images(original: Callable[[Any], None]) -> Callable[[Any], None]:
         backend.snapshots.update(snapshots)
 
     return load
+
+
+def looked_up(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """A replacement for `AmiBackend.describe_images`, which compares an ID that is its only filter with all of them, at each launch."""
+
+    def describe_images(backend: Any, ami_ids: Any = None, filters: Any = None, **others: Any) -> list[Any]:
+        wanted = filters["image-id"] if filters and [*filters] == ["image-id"] else ()
+        asked = [wanted] if isinstance(wanted, str) else wanted
+        if asked and not ami_ids and not any(others.values()) and all(image in backend.amis for image in asked):
+            return original(backend, asked)
+        return original(backend, ami_ids, filters, **others)
+
+    return describe_images
