@@ -367,7 +367,8 @@ def _uses(intent: Intent) -> Iterator[Use]:
     """What IPAM pools are to give to a subnet that is to be made or changed."""
     wanted, fields = intent.wanted, intent.fields
     if fields is None and wanted.ipv4_ipam_pool_id:
-        yield Use(intent.desired, "ipv4_ipam_pool_id", wanted.ipv4_ipam_pool_id, wanted.ipv4_netmask_length)
+        length, is_named = wanted.ipv4_netmask_length, wanted.cidr_block is not None
+        yield Use(intent.desired, "ipv4_ipam_pool_id", wanted.ipv4_ipam_pool_id, length, is_named=is_named)
     if wanted.ipv6_ipam_pool_id and (fields is None or fields.intersection(_IPV6)):
         yield Use(intent.desired, "ipv6_ipam_pool_id", wanted.ipv6_ipam_pool_id, wanted.ipv6_netmask_length, "ipv6")
 

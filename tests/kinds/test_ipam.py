@@ -205,6 +205,16 @@ def test_a_subnet_takes_from_the_pools_of_its_vpc(hand: Hand) -> None:
     assert len(held(six)) == 2
 
 
+def test_a_subnet_may_name_its_range_of_a_pool_without_a_default_length(hand: Hand) -> None:
+    plain = edited(network(make_pool("10.20.0.0/16")), "subnets", {})
+    hand.make(plain)
+    pool = make_pool("10.20.1.0/24", vpc=hand[MAIN])
+    hand.make(
+        edited(plain, "subnets/a", {"cidr_block": "10.20.1.64/26", "ipv4_ipam_pool_id": pool, "availability_zone": "a"})
+    )
+    assert held(pool) == {"10.20.1.64/26": hand[A]}
+
+
 def test_an_address_from_another_pool_is_another_address(hand: Hand) -> None:
     spec = edited(network(make_pool("10.20.0.0/16"), public=make_pool("203.0.113.0/28")), "subnets", {})
     hand.make(spec)
