@@ -109,10 +109,12 @@ async def _find_stop_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str
     asked = [(step, kind, step.observed) for step in steps if (kind := _stopping(step)) and step.observed]
     answers = await asyncio.gather(*(kind.is_stop_protected(aws, found) for _, kind, found in asked))
     return {
-        step.key: f"{step.address} ({step.id}) has {kind.stop_protection}"
-        for (step, kind, _), is_on in zip(asked, answers, strict=True)
-        if is_on
+        step.key: _stop_protected(step, kind) for (step, kind, _), is_on in zip(asked, answers, strict=True) if is_on
     }
+
+
+def _stop_protected(step: Step, kind: StopProtected) -> str:
+    return f"{step.address} ({step.id}) has {kind.stop_protection}"
 
 
 def _stopping(step: Step) -> StopProtected | None:
@@ -137,14 +139,14 @@ def lift_protection(plan: Plan, protected: Mapping[str, str], allow: Mapping[str
         raise RefusedError("\n".join(f"{text}{how}" for text in texts))
     if not protected:
         return plan
-    return replace(plan, steps=tuple(_lifting(step) if step.key in protected else step for step in plan.steps))
+    return replace(plan, steps=tuple(_lifting(step, protected.get(step.key)) for step in plan.steps))
 
 
-def _lifting(step: Step) -> Step:
+def _lifting(step: Step, text: str | None) -> Step:
     kind = _protecting(step)
-    if step.action == "delete" and kind:
+    if step.action == "delete" and kind and text:
         return replace(step, lifts_protection=True, effects=(*step.effects, f"lifts its {kind.protection}"))
-    if stopping := _stopping(step):
+    if (stopping := _stopping(step)) and text == _stop_protected(step, stopping):
         effect = f"lifts its {stopping.stop_protection} for a while"
         return replace(step, lifts_protection=True, effects=(*step.effects, effect))
     return step
