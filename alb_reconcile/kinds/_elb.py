@@ -43,6 +43,8 @@ class NamedKind(Kind[P]):
             # beside one that serves and has lost its tags, another name would build a second one
             then = f"alb-reconcile adopt {desired.file} takes it over{'' if is_lost else ', or choose another name'}"
             raise RefusedError(f'{self.noun} named "{name}" exists outside this stack; {then}')
+        if found.get("LoadBalancerArns"):
+            run.in_use.add(arn)
         return arn
 
 

@@ -79,6 +79,8 @@ class Run:
     """Registrations that this run has ended, and instances; a read may not show it yet."""
     arrived: set[str] = field(default_factory=set)
     """Registrations that this run has made. One by address may be what an earlier instance with that address has left."""
+    in_use: set[str] = field(default_factory=set)
+    """Target groups that were to be made, and that a load balancer has already: no read had shown what an earlier run did."""
     ready: dict[str, float] = field(default_factory=dict)
     """When, on AWS's clock, this run first saw a load balancer active or a registration healthy, by id."""
     details: Details | None = None

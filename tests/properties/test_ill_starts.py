@@ -8,7 +8,7 @@ import pytest
 
 from alb_reconcile.model.steps import Register
 from tests.harness import Spec, demo, world
-from tests.kinds.hand import Hand
+from tests.kinds.hand import Faults, Hand
 from tests.properties.scene import SHAPES
 from tests.properties.walks import BASES, Pair, account
 
@@ -99,3 +99,20 @@ def test_what_replaces_an_ill_instance_has_to_become_healthy() -> None:
             if step.address.kind == "registration" and step.action != "delete"
         }
         assert found == {"registration.web/web-1:80": True, "registration.web/web-2:80": True}
+
+
+def test_what_a_roll_has_left_waits_for_the_successor_of_one_that_serves_nobody() -> None:
+    """Found by two hosts at once: that one had left its target group, and its successor waited for what was left."""
+    spec = demo()
+    spec["instances"]["web"]["instance_type"] = "t3.small"
+    with world() as here:
+        hand = Hand(here)
+        hand.make(demo())
+        faults = Faults(here)
+        faults.refuse("deregister_targets", "InternalError", times=99)
+        assert here.apply(spec, allow={"replace": 9}).failures
+        faults.refusals.clear()
+        group, left = hand["target_group.web"], hand["instance.web-2"]
+        hand.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": left}])
+        here.clock.advance(600)
+        here.converge(spec, allow={"replace": 9})

@@ -60,3 +60,16 @@ def test_reads_that_go_back_and_forth_mislead_no_run(name: str) -> None:
                 raise AssertionError(f"{words}: {error}") from error
 
         try_seeds(1, -(-SEEDS // len(ALL)), check)
+
+
+def test_a_group_that_a_load_balancer_has_is_not_put_beside_its_predecessor() -> None:
+    """Found: the run after a killed one hadn't seen it yet, and gave its requests back to targets that nobody checked any more."""
+    with trial("another group", lag=PROMISED) as way:
+        way.begin()
+        way.world.strict.lag_of_read = lambda: 0.0
+        switch = max(number for number, name in enumerate(way.changes, 1) if name == "modify_listener")
+        way.be_killed(killed := Killed(switch, "after"))
+        assert killed.words == "after modify_listener"
+        way.world.strict.lag_of_read = lambda: PROMISED
+        way.finish(3)
+        way.check()

@@ -86,6 +86,7 @@ def group_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
                     "DuplicateTargetGroupName",
                     f"A target group with the same name '{other.name}' exists, but with different settings",
                 )
+            link_groups(call.world)
             return {"TargetGroups": [other]}
     result = proceed()
     for group in result["TargetGroups"]:

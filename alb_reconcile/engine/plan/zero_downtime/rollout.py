@@ -94,7 +94,7 @@ def _pace(graph: Graph) -> None:
         width = max(rollout.max_unavailable, 1)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
-            _replace_with_surge(graph, replaced, rollout.max_surge, failing - serving, left[group], turns.last)
+            _replace_with_surge(graph, replaced, rollout.max_surge, serving, left[group], turns.last)
             replaced = []
         restarted = [step for step in steps if step.action == "update"]
         _replace_in_gaps(graph, replaced, width)
@@ -152,15 +152,15 @@ def _replace_with_surge(
     graph: Graph,
     steps: list[Step],
     surge: int,
-    ill: set[str],
+    serving: set[str],
     leftovers: list[Step],
     before: dict[str, list[str | None]],
 ) -> None:
     """Members are made `surge` at a time, when those before them have gone: so one call launches them, and the same one
     wherever the roll is interrupted. Entries of one target group take turns: `before` has whom the one before lets go, or its last steps, by group.
 
-    The `leftovers` of an interrupted roll stand above the count already, and serve until the ill members are replaced, for
-    which there is no surge then.
+    The `leftovers` of an interrupted roll stand above the count already, and serve until those targets are replaced that don't,
+    for which there is no surge then.
     Where the target groups are replaced as well, the old members can't go before all traffic has moved: then all new
     capacity comes first.
     """
@@ -169,7 +169,7 @@ def _replace_with_surge(
             _say_how_many(graph, steps)
         return
     shared = _groups_of(graph, steps)
-    first = [step for step in steps if leftovers and step.id in ill]
+    first = [step for step in steps if leftovers and step.id not in serving and _returned(graph, step) != [step.key]]
     _replace_in_gaps(graph, first, 1)
     for step in leftovers if first else ():
         _one_after_another(graph, [first[-1], step], 1)
