@@ -71,7 +71,7 @@ _BROKERS: Final = ("sqs_message", "sqs_queue", "deliveries", "redelivered")
 def text_of(raw: Mapping[str, Any]) -> str:
     """The cell's message in a queue's, for people; what can't be read is shown as it is."""
     try:
-        return _text_of(raw["body"])
+        return printable(_text_of(raw["body"]))
     except (KeyError, TypeError, ValueError, RecursionError):
         return printable(str(raw))[:200]
 

@@ -48,6 +48,11 @@ def test_what_we_send_passes_with_nothing_but_what_is_needed() -> None:
     assert text_of(forged) == text_of(once) == "{}"
 
 
+def test_a_dead_letter_obeys_nobody() -> None:
+    """Whatever a stranger has put into the queue: what can be read of it is escaped, as what can't."""
+    assert text_of(message(encoded([["\x1b[2J{\ud800}"], {}, EMBEDDED]))) == r"\x1b[2J{\ud800}"
+
+
 @pytest.mark.parametrize(
     ("forged", "said"),
     [
