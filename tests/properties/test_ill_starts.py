@@ -101,18 +101,48 @@ def test_what_replaces_an_ill_instance_has_to_become_healthy() -> None:
         assert found == {"registration.web/web-1:80": True, "registration.web/web-2:80": True}
 
 
+def rolled(to: str) -> Spec:
+    spec = demo()
+    spec["instances"]["web"]["instance_type"] = to
+    return spec
+
+
+def begin(hand: Hand, spec: Spec, upto: str) -> None:
+    """A roll: the first member has its successor, and that call fails."""
+    faults = Faults(hand.world)
+    faults.refuse(upto, "InternalError", times=99)
+    assert hand.world.apply(spec, allow={"replace": 9}).failures
+    faults.refusals.clear()
+
+
 def test_what_a_roll_has_left_waits_for_the_successor_of_one_that_serves_nobody() -> None:
     """Found by two hosts at once: that one had left its target group, and its successor waited for what was left."""
-    spec = demo()
-    spec["instances"]["web"]["instance_type"] = "t3.small"
     with world() as here:
         hand = Hand(here)
         hand.make(demo())
-        faults = Faults(here)
-        faults.refuse("deregister_targets", "InternalError", times=99)
-        assert here.apply(spec, allow={"replace": 9}).failures
-        faults.refusals.clear()
-        group, left = hand["target_group.web"], hand["instance.web-2"]
-        hand.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": left}])
+        group, other = hand["target_group.web"], hand["instance.web-2"]
+        begin(hand, rolled("t3.small"), "deregister_targets")
+        hand.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": other}])
         here.clock.advance(600)
-        here.converge(spec, allow={"replace": 9})
+        here.converge(rolled("t3.small"), allow={"replace": 9})
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_one_that_is_only_being_checked_has_its_successor_first(is_used: bool) -> None:
+    """Nor is one ill that is in a group that gets no requests."""
+    with world() as here:
+        hand = Hand(here)
+        spec = demo()
+        if not is_used:
+            spec["load_balancers"] = {}
+        hand.make(spec)
+        group, other = hand["target_group.web"], hand["instance.web-2"]
+        after = rolled("t3.small") if is_used else {**rolled("t3.small"), "load_balancers": {}}
+        begin(hand, after, "terminate_instances")
+        if is_used:
+            hand.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": other}])
+            here.clock.advance(60)
+            hand.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": other}])
+        steps = {step.key: step.needs for step in here.plan(after, allow={"replace": 9}).steps}
+        assert f"delete:instance.web-2@{other}" in steps
+        assert not [need for need in steps[f"replace:instance.web-2@{other}"] if other in need]

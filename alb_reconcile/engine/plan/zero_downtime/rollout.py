@@ -70,6 +70,8 @@ def _pace(graph: Graph) -> None:
     serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
     failing = {str(state.target) for item, state in registrations if item.status == "unhealthy"}
     missing = _missing(graph, groups)
+    soon = {str(state.target) for item, state in registrations if item.status == "initial"}
+    ill = (failing - serving) | (_meant_to_serve(graph) - serving - soon)
     left: dict[str | None, list[Step]] = defaultdict(list)
     for step in graph.of_kind("instance", "delete"):
         if step.id in graph.decisions.to_delete:
@@ -94,13 +96,25 @@ def _pace(graph: Graph) -> None:
         width = max(rollout.max_unavailable, 1)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
-            _replace_with_surge(graph, replaced, rollout.max_surge, serving, left[group], turns.last)
+            _replace_with_surge(graph, replaced, rollout.max_surge, ill, left[group], turns.last)
             replaced = []
         restarted = [step for step in steps if step.action == "update"]
         _replace_in_gaps(graph, replaced, width)
         _one_after_another(graph, restarted, width)
         for part in (replaced, restarted):
             turns.take([step for step in part if not _is_switched_off(step)], width)
+
+
+def _meant_to_serve(graph: Graph) -> set[str]:
+    """The instances at whose addresses the spec wants targets of groups that get requests now."""
+    used = serving_groups(graph)
+    wanted = {
+        state.target
+        for step in graph.of_kind("registration", *MAKING)
+        if isinstance(state := step.desired.state if step.desired else None, Registration)
+        and bind(state.target_group, graph.decisions.ids) in used
+    }
+    return {str(step.id) for step in graph.of_kind("instance", "replace") if step.address in wanted}
 
 
 def _missing(graph: Graph, entries: Mapping[str, Collection[Step]]) -> set[Ref | None]:
@@ -152,15 +166,15 @@ def _replace_with_surge(
     graph: Graph,
     steps: list[Step],
     surge: int,
-    serving: set[str],
+    ill: set[str],
     leftovers: list[Step],
     before: dict[str, list[str | None]],
 ) -> None:
     """Members are made `surge` at a time, when those before them have gone: so one call launches them, and the same one
     wherever the roll is interrupted. Entries of one target group take turns: `before` has whom the one before lets go, or its last steps, by group.
 
-    The `leftovers` of an interrupted roll stand above the count already, and serve until those targets are replaced that don't,
-    for which there is no surge then.
+    The `leftovers` of an interrupted roll stand above the count already, and serve until the ill members are replaced, for
+    which there is no surge then.
     Where the target groups are replaced as well, the old members can't go before all traffic has moved: then all new
     capacity comes first.
     """
@@ -169,7 +183,7 @@ def _replace_with_surge(
             _say_how_many(graph, steps)
         return
     shared = _groups_of(graph, steps)
-    first = [step for step in steps if leftovers and step.id not in serving and _returned(graph, step) != [step.key]]
+    first = [step for step in steps if leftovers and step.id in ill]
     _replace_in_gaps(graph, first, 1)
     for step in leftovers if first else ():
         _one_after_another(graph, [first[-1], step], 1)
