@@ -14,7 +14,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
 from alb_reconcile.kinds.context import NeverMadeError, Run
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import action_of, extra_tags
+from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Plan, Step
@@ -236,8 +236,6 @@ async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     if step.desired is None or step.state is None:
         raise AssertionError(f"{step.key} says nothing of what is wanted")
     wanted = bind(step.state, run.ids)
-    if step.phase == "attach" and not run.in_use.isdisjoint(item.target_group for item in action_of(wanted).forward):
-        return step.id or ""  # it may serve by now, and its predecessor no longer
     if step.meanwhile:  # what is made in this run stays an address, which the driver asks for when it needs it
         wanted = replace(wanted, **{name: getattr(step.state, name) for name in wanted.needed_late})
     if step.action == "update" and step.observed is not None:

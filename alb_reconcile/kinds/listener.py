@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Self
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import _secrets, waits
 from alb_reconcile.kinds._actions import actions_from_aws, read_action, write_action
+from alb_reconcile.kinds._attached import is_attached
 from alb_reconcile.kinds._certificates import check_certificates
 from alb_reconcile.kinds._elb import HasAttributes, is_ours
 from alb_reconcile.kinds._health import wait_for_shift
@@ -245,6 +246,8 @@ class ListenerKind(HasAttributes[Listener]):
 
     async def update(self, run: Run, wanted: Listener, observed: Observed, fields: frozenset[str]) -> None:
         """What isn't changed isn't said, so that AWS keeps it as it is."""
+        if await is_attached(run):
+            return
         await wait_for_shift(run, run.detail(Shift))
         before = self.of(observed).certificates or ()
         certificates = wanted.certificates or () if "certificates" in fields else before

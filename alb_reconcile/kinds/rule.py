@@ -9,6 +9,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import _secrets, waits
 from alb_reconcile.kinds._actions import actions_from_aws, read_action, write_action
+from alb_reconcile.kinds._attached import is_attached
 from alb_reconcile.kinds._conditions import (
     Condition,
     Transform,
@@ -198,6 +199,8 @@ class RuleKind(Kind[Rule]):
         return found
 
     async def update(self, run: Run, wanted: Rule, observed: Observed, fields: frozenset[str]) -> None:
+        if await is_attached(run):
+            return
         await wait_for_shift(run, run.detail(Shift))
         changed = {name: value for name, value in _told(wanted).items() if name.lower() in fields}
         secret_tags: dict[str, str] = {}

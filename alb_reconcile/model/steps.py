@@ -105,6 +105,15 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Attach:
+    """Groups are put at weight 0 beside what a listener or rule forwards to, so that their targets are checked. `idle` are those
+    of them to which, for all that was read, nothing forwards."""
+
+    groups: tuple[Ref, ...] = ()
+    idle: tuple[Ref, ...] = ()
+
+
+@dataclass(frozen=True)
 class TakeOver:
     """A load balancer goes when those that take over from it answer.
 
@@ -118,4 +127,4 @@ class TakeOver:
     shift: Shift = field(default_factory=Shift)
 
 
-Details = SetPriorities | Launch | Register | Deregister | HandOver | Place | Associate | Shift | TakeOver
+Details = SetPriorities | Launch | Register | Deregister | HandOver | Place | Associate | Shift | Attach | TakeOver

@@ -83,3 +83,15 @@ def test_the_run_after_a_killed_one_sees_what_was_a_minute_ago(name: str) -> Non
             except AssertionError as error:
                 wrong.append(f"killed {killed.words}: {error}")
         assert not wrong, "\n\n".join(wrong)
+
+
+def test_a_group_that_was_seen_is_asked_whether_a_load_balancer_has_it() -> None:
+    """Found by an attack: only the listener's read was from before it forwarded to that group."""
+    with trial("another group", lag=PROMISED) as way:
+        way.begin()
+        way.world.strict.lag_of_read = lambda: 0.0
+        moved = [number for number, operation in enumerate(way.changes, 1) if operation == "modify_listener"]
+        way.be_killed(Killed(moved[-1], "after"))
+        way.world.strict.lag_of_read = lambda: PROMISED if way.world.log[-1][0] == "describe_listeners" else 0.0
+        way.finish(3)
+        way.check()

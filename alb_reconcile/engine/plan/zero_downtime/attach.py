@@ -23,6 +23,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Properties, bind
+from alb_reconcile.model.steps import Attach
 
 _MOST_GROUPS: Final = 5
 
@@ -171,13 +172,15 @@ def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], members: Mapp
     assert found is not None  # noqa: S101 (for mypy: callers look)
     before = action_of(found.state).forward
     beside = (*before, *(Forward(group, 0) for group in groups))
+    serving = serving_groups(graph)
+    idle = tuple(group for group in groups if bind(group, graph.decisions.ids) not in serving)
     key = f"attach:{host.desired.address}@{found.id}"
     state = replace(found.state, **{found.state.action_field: replace(action_of(found.state), forward=beside)})
     graph.add(
         Step(
             "update", host.desired.address, found.id, key, reason="adds the new group at weight 0, to be checked",
             changes=(Change(_path(found.state), before, beside),), desired=replace(host.desired, state=state),
-            state=state, observed=found, phase="attach",
+            state=state, observed=found, details=Attach(groups, idle), phase="attach",
         )
     )  # fmt: skip
     for group in groups:

@@ -1,0 +1,37 @@
+"""Target groups that are to stand at weight 0 beside others, and that an earlier run has put there: a read may be from before it."""
+
+from typing import Any
+
+from alb_reconcile.aws.polling import repeat_until
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.resource import bind
+from alb_reconcile.model.steps import Attach
+
+
+async def is_attached(run: Run) -> bool:
+    """Whether a load balancer has the groups that the step at hand is to put beside others (DescribeTargetGroups LoadBalancerArns).
+
+    They may serve by now, and those beside which they were to stand no longer. Of a group that this run was to make AWS's answer has
+    told it (`Run.in_use`); a group that was there is looked at until no read is from before the run. Raises RefusedError if
+    one of several has it.
+    """
+    attach = run.detail(Attach)
+    groups, idle = ({bind(group, run.ids) for group in part} for part in (attach.groups, attach.idle))
+    asked = sorted(str(group) for group in idle & run.own)
+
+    async def look() -> bool:
+        rows: list[dict[str, Any]] = []
+        with ignoring("TargetGroupNotFound"):
+            rows = await run.aws.pages("elbv2", "describe_target_groups", "TargetGroups", TargetGroupArns=asked)
+        run.in_use.update(row["TargetGroupArn"] for row in rows if row.get("LoadBalancerArns"))
+        return run.in_use.issuperset(asked)
+
+    if asked:
+        run.say(f"this run to be {waits.EARLIER_RUN} s old: until then AWS may show what was before an earlier one")
+        await repeat_until(run.aws, look, bool, max(0.0, run.began + waits.EARLIER_RUN - run.aws.now()))
+    attached = idle & run.in_use
+    if attached and attached != groups:
+        raise RefusedError("an earlier run has changed what this forwards to, and AWS didn't show it yet; run again")
+    return bool(attached)
