@@ -183,7 +183,8 @@ def main() -> int:
     began, before = time.monotonic(), file.stat().st_size if file.exists() else 0
     command = [sys.executable, "-m", "pytest", "-p", "tests.soak", f"--numprocesses={JOBS}", "--dist=worksteal", f"--hypothesis-seed={seed}"]  # fmt: skip
     where = [place for place in args.where if (ROOT / place.partition("::")[0]).exists()]
-    environment = os.environ | {"SOAK": seed, "SOAK_RECORD": str(file)}
+    # what happens at the same moment may be ordered by a set: a failure must come again
+    environment = os.environ | {"SOAK": seed, "SOAK_RECORD": str(file), "PYTHONHASHSEED": "0"}
     try:
         ended = subprocess.run([*command, *where], cwd=ROOT, env=environment, check=False)
         if file.exists():

@@ -28,7 +28,7 @@ def test_changes_of_any_property(hasty: Stage) -> None:
     pairs = asked(seed, "two ports", PATHS)
     pair, paths = next(pairs)
     for number in range(PAIRS):
-        told = f"CHANGES_SEED={seed} pytest tests/load/test_load_changes.py repeats it; pair {number}: {pair}"
+        told = f"PYTHONHASHSEED=0 CHANGES_SEED={seed} pytest tests/load/test_load_changes.py repeats it; pair {number}: {pair}"
         url = hasty.begin(pair.before)
         with Load(url, rate=RATE, paths=paths) as load:
             load.until(AROUND)

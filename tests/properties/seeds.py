@@ -42,6 +42,12 @@ def first_seed(name: str) -> int:
     return random.Random(f"{_NUMBER} {name.partition(' (')[0]}").randrange(10**9)
 
 
+def draw_from(number: int) -> None:
+    """What the program and the emulator draw themselves from now on: pauses, and ids."""
+    random.seed(number)
+    mock_random.seed(number)
+
+
 def try_seeds(suite: int, soak: int, trial: Callable[[random.Random], None]) -> None:
     """Make a trial with each seed. All that is random is drawn from it: what the trial draws, the program's own pauses, and the ids
     that the emulator gives.
@@ -50,8 +56,7 @@ def try_seeds(suite: int, soak: int, trial: Callable[[random.Random], None]) -> 
     """
     wrong: list[str] = []
     for number in seeds(suite, soak):
-        random.seed(number)
-        mock_random.seed(number)
+        draw_from(number)
         tried["seeds"] += 1
         try:
             trial(random.Random(number))

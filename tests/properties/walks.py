@@ -24,6 +24,7 @@ from tests.properties.changes import Change, draw_change
 from tests.properties.clients import Clients
 from tests.properties.examples import prepare
 from tests.properties.scene import SHAPES, add_subnets
+from tests.properties.seeds import draw_from
 from tests.properties.test_gaps import coloured
 from tests.properties.test_lives import STAYS
 from tests.properties.test_pairs import check_capacity, check_ways_out
@@ -254,6 +255,7 @@ class Walk:
 
     def go(self, length: int, *, compares: bool = False) -> None:
         """Go on after a failure, from where it began. In the end all may be compared with how a fresh account is."""
+        draw_from(self.seed)
         random = Random(self.seed)
         base = sorted(BASES)[self.seed % len(BASES)]
         spec, history = BASES[base](), list[Change]()
