@@ -78,7 +78,8 @@ def only_functions_go_unchecked(call: Call) -> None:
 @around("CreateTargetGroup")
 def group_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
     """CreateTargetGroup: 'If you attempt to create multiple target groups with the same settings, each call
-    succeeds'; with other settings DuplicateTargetGroupName. It has the real default attributes."""
+    succeeds'; with other settings DuplicateTargetGroupName. It has the real default attributes. That the answer tells the load
+    balancer of a group that is there is from its shape (TargetGroup, LoadBalancerArns): no document says so."""
     for other in call.world.elb.target_groups.values():
         if other.name == call.given("Name"):
             if not same_settings(call, other):
