@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -164,20 +164,21 @@ async def wait_for_shift(run: Run, shift: Shift) -> None:
     What is only hoped for is waited for, and does without. Raises RefusedError where a group is too far from it, and its unhealthy
     targets had the time of their checks; WaitError if the targets that are being checked don't get there in time.
     """
-    with suppress(WaitError, RefusedError):  # what didn't forward before may forward to whatever it names
-        await _wait_for_groups(run, shift.hopes, shift)
-    await _wait_for_groups(run, shift.awaits, shift)
-
-
-async def _wait_for_groups(run: Run, awaited: Iterable[Wanted], shift: Shift) -> None:
-    """Where no group that serves now has a healthy target there is nothing to lose, and nothing is waited for."""
-    awaited = [wanted for wanted in awaited if wanted.healthy]
+    with suppress(WaitError, RefusedError):
+        for wanted in shift.hopes:
+            await _wait_for_wanted(run, wanted, shift)
+    awaited = [wanted for wanted in shift.awaits if wanted.healthy]
     if not awaited:
         return
     now = await asyncio.gather(*(read_health(run, group) for group in shift.serving))
-    healthy = sum(item["State"] == "healthy" for part in now for item in part.values())
-    for wanted in awaited if healthy else ():
-        await _wait_for_group(run, str(bind(wanted.group, run.ids)), _enough(run, wanted, shift), shift.health_timeout)
+    # where no group that serves now has a healthy target there is nothing to lose
+    if any(item["State"] == "healthy" for part in now for item in part.values()):
+        for wanted in awaited:
+            await _wait_for_wanted(run, wanted, shift)
+
+
+async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:
+    await _wait_for_group(run, str(bind(wanted.group, run.ids)), _enough(run, wanted, shift), shift.health_timeout)
 
 
 def _enough(run: Run, wanted: Wanted, shift: Shift) -> Callable[[dict[str, dict[str, Any]]], str]:

@@ -15,7 +15,9 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     receiving_groups,
     serving_groups,
     shares_of,
+    started,
     taken_up,
+    wins_requests,
 )
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
@@ -190,18 +192,25 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
-    """What didn't forward before waits for groups that are checked already, though it may have whatever it names."""
-    checked = serving_groups(graph)
+    """What didn't forward before, and a rule whose conditions change, may forward to whatever it names. While others serve, it waits for
+    groups that are checked already, where they get no requests yet, or no target is healthy and some may be in a moment."""
+    checked, coming = serving_groups(graph), started(graph)
     for step in graph.steps.values():
         if step.phase == "attach":
             checked.update(str(item.target_group) for item in action_of(step.state).forward)
     for step in [*graph.of_kind("rule", "create", "update"), *graph.of_kind("listener", "update")]:
-        if step.phase == "attach" or _forwarded(step):
+        if step.phase == "attach":
             continue
-        known = {group: bind(group, graph.decisions.ids) for group in taken_up(graph, step)}
-        hopes = tuple(minima.before_more(group, ()) for group in known if known[group] in checked - receiving)
-        if hopes and receiving:
-            graph.specify(step.key, Shift(hopes=hopes, serving=tuple(sorted(receiving))))
+        is_new = not _forwarded(step)
+        groups = taken_up(graph, step) if is_new else shares_of(forward_after(step)) if wins_requests(step) else ()
+        known = {group: bind(group, graph.decisions.ids) for group in groups}
+        idle = checked - receiving if is_new else set()
+        dark = {arn for group, arn in known.items() if not minima.healthy[arn]}
+        soon = {arn for group, arn in known.items() if minima.initial[arn] or group in coming}
+        awaited = idle | (checked & dark & soon)
+        hopes = tuple(minima.before_more(group, ()) for group in known if known[group] in awaited)
+        if hopes and any(minima.healthy[arn] for arn in receiving):
+            graph.specify(step.key, replace(step.detail(Shift), hopes=hopes))
 
 
 def _forwarded(step: Step) -> bool:
@@ -222,7 +231,7 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
 
 def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> Iterable[Wanted]:
     """With how many healthy targets each group may take over: as where a listener or rule of the same name changes its groups. What
-    hasn't that name in the load balancer that goes may take over from any of its groups."""
+    hasn't that name in the load balancer that goes may take over from any of its groups. Where nobody serves now, none is needed."""
     above = {item.id: item.parent_id for item in graph.decisions.live}
     before = {
         _place(item.address): action_of(item.state).forward
@@ -234,8 +243,10 @@ def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> I
         if entrance_of(graph.decisions, decision.desired) in takeover.successors:
             forward, then = before.get(_place(address), ()), action_of(decision.desired.state).forward
             heirs, losing = _heirs(graph, forward, then), shares_of(forward) or takeover.shift.serving
+            is_served = any(minima.healthy[old] + minima.initial[old] for old in losing)
             for group in shares_of(then).keys() & takeover.groups:
                 wanted = minima.before_more(group, [str(old) for old in losing if heirs.get(str(old), group) == group])
+                wanted = wanted if is_served else wanted._replace(enough=0)
                 found[group] = max(wanted, found.get(group, wanted))
     return (found[group] for group in takeover.groups)
 

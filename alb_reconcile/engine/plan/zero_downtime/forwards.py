@@ -38,6 +38,17 @@ def joining(graph: Graph) -> dict[Ref, list[str]]:
     return found
 
 
+def started(graph: Graph) -> dict[Ref, list[str]]:
+    """The steps that start instances which are targets already, by group (by address, if ours)."""
+    found: dict[Ref, list[str]] = defaultdict(list)
+    for step in graph.of_kind("instance", "update"):
+        if any(change.path == "state" and change.after == "running" for change in step.changes):
+            for item in graph.registered[str(step.id)]:
+                group = getattr(item.state, "target_group", "")
+                found[graph.addresses.get(group, group)].append(step.key)
+    return found
+
+
 def wait_for_health(graph: Graph, key: str) -> None:
     """Have a registration wait for its target's health, unless the target fails in the group that goes, too."""
     step = graph.steps[key]
@@ -171,6 +182,11 @@ def taken_up(graph: Graph, step: Step) -> list[Ref]:
         for group, share in shares.items()
         if share > had.get(bind(group, graph.decisions.ids), 0)
     ]
+
+
+def wins_requests(step: Step) -> bool:
+    """Whether a rule may win requests that others answer now: its conditions change."""
+    return any(change.path.startswith("conditions") for change in step.changes)
 
 
 def shares_of(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:

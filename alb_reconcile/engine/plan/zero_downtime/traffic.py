@@ -20,9 +20,11 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     making_room,
     serving_groups,
     shares_of,
+    started,
     taken_up,
     takers_of,
     wait_for_health,
+    wins_requests,
 )
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
@@ -159,7 +161,7 @@ def _strip_priorities(graph: Graph, moved: Iterable[str]) -> None:
 
 def _wait_for_capacity(graph: Graph) -> None:
     """Listeners and rules take up a group after its registrations; registrations go after those who leave their group."""
-    members, serving = joining(graph), serving_groups(graph)
+    members, coming, serving = joining(graph), started(graph), serving_groups(graph)
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
             wait_for_health(graph, key)
@@ -167,12 +169,14 @@ def _wait_for_capacity(graph: Graph) -> None:
         if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
         strengths: dict[Ref, Strength] = dict.fromkeys(taken_up(graph, step), Strength.REQUIRED)
-        if any(change.path.startswith("conditions") for change in step.changes):  # it takes others' requests
+        if wins_requests(step):
             strengths = dict.fromkeys(shares_of(forward_after(step)), Strength.PREFERRED) | strengths
         leaving = _ports_left_for(graph, step)
         for group, strength in strengths.items():
-            for key in () if _answers_at_once(graph, step, group) else members.get(group, ()):
-                graph.after(step.key, key, strength)
+            before = dict.fromkeys(members.get(group, ()), strength)
+            before |= dict.fromkeys(coming.get(group, ()), Strength.PREFERRED)
+            for key in () if _answers_at_once(graph, step, group) else before:
+                graph.after(step.key, key, before[key])
                 for other in leaving:  # or nobody answers at its port meanwhile
                     graph.after(other, key, Strength.PREFERRED)
     _leave_before_draining(graph)
