@@ -93,8 +93,8 @@ class Shift:
     """Requests move to other target groups.
 
     Each of the groups in `awaits` must have its healthy targets first; each in `hopes` may have, and is waited for.
-    `serving` are the ARNs of the groups that get the requests now: if none of them has a healthy target, nothing is awaited. `recovery`: for how many seconds unhealthy targets may
-    still pass their checks, since a step of this run may have mended them.
+    `serving` are the ARNs of the groups that get the requests now: if none of them has a healthy target, nothing is awaited.
+    `recovery`: for how many seconds unhealthy targets may still pass their checks, since a step of this run may have mended them.
     """
 
     awaits: tuple[Wanted, ...] = ()
