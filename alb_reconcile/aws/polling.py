@@ -68,7 +68,7 @@ class Watch:
         self._aws = aws
         self._fetch = fetch
         self._backoff = Backoff(aws, slowest=slowest)
-        self._waiters: set[_Waiter] = set()
+        self._waiters: list[_Waiter] = []
         self._task: asyncio.Task[None] | None = None
 
     async def until(self, key: str, check: Callable[[Any], str], timeout: float, say: Callable[[str], None]) -> Any:
@@ -80,7 +80,7 @@ class Watch:
         if self._aws.dry:
             return None
         waiter = _Waiter(key, check, say, asyncio.get_running_loop().create_future())
-        self._waiters.add(waiter)
+        self._waiters.append(waiter)
         self._backoff.reset()
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._poll())
@@ -90,14 +90,14 @@ class Watch:
         except TimeoutError:
             raise WaitError(f"waited {timeout:.0f} s for: {waiter.last}") from None
         finally:
-            self._waiters.discard(waiter)
+            self._waiters.remove(waiter)
 
     async def _poll(self) -> None:
         try:
             failed = 0.0
             await self._aws.sleep(_TOGETHER)
             while self._waiters:
-                asked = list(self._waiters)  # who joins meanwhile was not asked for
+                asked = list(self._waiters)  # first come, first served; who joins meanwhile was not asked for
                 try:
                     found = await self._fetch({waiter.key for waiter in asked})
                 except AwsError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.aws.polling import WaitError, Watch
 from alb_reconcile.kinds._health import keep_capacity
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.instance import KIND as INSTANCE
@@ -119,3 +121,24 @@ def test_while_a_run_is_young_only_those_stay_whom_it_registered(here: World, is
     here._run(lambda aws: looked.leave(Run(aws, "demo", began=began, arrived=arrived), 1))
     assert (here.clock.now() - began < 1) is is_own
     assert here.clock.now() - began < EARLIER_RUN + 15
+
+
+def test_those_who_wait_are_judged_in_the_order_in_which_they_came(here: World) -> None:
+    """Found: in any order, so that another one of several was the last that had to stay each time."""
+    seen: list[str] = []
+
+    def look(name: str, _: object) -> str:
+        seen.append(name)
+        return ""
+
+    async def wait(aws: Aws) -> None:
+        async def fetch(_: set[str]) -> Mapping[str, Any]:
+            return {}
+
+        watch = Watch(aws, fetch)
+
+        names = [f"target {number}" for number in range(40)]
+        await asyncio.gather(*(watch.until(name, partial(look, name), 60, print) for name in names))
+        assert seen == names
+
+    here._run(wait)

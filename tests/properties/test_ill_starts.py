@@ -57,26 +57,6 @@ def test_a_rule_takes_other_requests_when_its_group_has_its_targets_again(deed: 
         go(alone("/1/*"), alone("/9/*"), deed, number)
 
 
-def shared(share: int, *paths: str) -> Spec:
-    """The group of one target gets so much of what the rule for all gets, and all from a rule for each of these paths."""
-    spec = alone("/1/*")
-    listener = spec["load_balancers"]["public"]["listeners"]["https"]
-    for number, path in enumerate(paths, 50):
-        rule = {"priority": number, "conditions": [{"path_pattern": path}], "action": {"forward": "canary"}}
-        listener["rules"][f"more-{number}"] = rule
-    weights = {"stable": 100 - share, "canary": share}
-    groups = [{"target_group": name, "weight": weight} for name, weight in weights.items()]
-    listener["rules"]["api"]["action"] = {"forward": {"target_groups": groups}}
-    return spec
-
-
-@pytest.mark.parametrize("after", [shared(10, "/9/*"), shared(60), shared(60, "/9/*")], ids=["rule", "share", "both"])
-@pytest.mark.parametrize("number", range(3))
-def test_a_group_whose_instance_is_started_gets_more_requests_when_it_serves(after: Spec, number: int) -> None:
-    """Found: a new rule came before the instance that somebody had stopped."""
-    go(shared(10), after, "stopped", number)
-
-
 def handed_on(path: str, forward: tuple[str, str], *groups: str) -> Spec:
     """A rule for this path that shares its requests between two of these groups, before instances that leave before they are
     replaced."""

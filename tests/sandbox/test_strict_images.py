@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from moto.moto_api._internal import mock_random
 
+from alb_reconcile.sandbox.strict.catalogue import shared_images
 from tests.sandbox.strict_world import IMAGE, refused
 
 OTHER, ABSENT = "ami-1e749f67", "ami-00000000000000000"
@@ -37,3 +40,13 @@ def test_other_filters_count_as_well(ec2: Any) -> None:
 def test_an_id_that_isn_t_there_is_refused_without_a_filter(ec2: Any) -> None:
     with refused("InvalidAMIID.NotFound"):
         ec2.describe_images(ImageIds=[ABSENT])
+
+
+def test_images_draw_from_no_ids_but_their_own() -> None:
+    """Found: all ids differed in what a process tried first, which has the images made."""
+    drawn = mock_random.getstate()
+    load = shared_images(lambda shelf: shelf.amis.update({mock_random.get_random_hex(): SimpleNamespace()}))
+    backend = SimpleNamespace(account_id="1", region_name="here", amis={}, snapshots={})
+    load(backend)
+    assert backend.amis
+    assert mock_random.getstate() == drawn

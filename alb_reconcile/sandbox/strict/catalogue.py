@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from moto.moto_api._internal import mock_random
+
 
 @cache
 def shared_images(original: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -18,7 +20,10 @@ def shared_images(original: Callable[[Any], None]) -> Callable[[Any], None]:
             if base.__name__ in ("TagBackend", "EBSBackend"):
                 base.__init__(shelf)  # type: ignore[misc]  # moto builds its backends base by base
         shelf.region_name, shelf.account_id, shelf.amis = region, account, {}
+        drawn = mock_random.getstate()
+        mock_random.seed(0)
         original(shelf)
+        mock_random.setstate(drawn)  # so that all other ids are the same whether or not they are the first of a process
         return shelf.amis, shelf.snapshots
 
     def load(backend: Any) -> None:

@@ -12,6 +12,7 @@ from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recov
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
     forward_before,
+    group_address,
     receiving_groups,
     serving_groups,
     shares_of,
@@ -116,6 +117,10 @@ class _Minima:
         least = 1 if not losing or any(self.there[old] for old in losing) else 0
         return Wanted(group, targets, max(min(targets, serve), min(targets, least)))
 
+    def serve(self, groups: Iterable[Ref]) -> bool:
+        """Whether one of these groups (by ARN) has a healthy target, or may have in a moment, or is somebody else's."""
+        return any(self.healthy[arn] + self.initial[arn] or arn not in self.graph.groups for arn in groups)
+
     def at_most(self, group: Ref) -> int | None:
         """How many healthy targets it can have, where the spec says which."""
         decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
@@ -197,7 +202,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
     checked, coming = serving_groups(graph), started(graph)
     for step in graph.steps.values():
         if step.phase == "attach":
-            checked.update(str(item.target_group) for item in action_of(step.state).forward)
+            checked.update(str(bind(item.target_group, graph.decisions.ids)) for item in action_of(step.state).forward)
     for step in [*graph.of_kind("rule", "create", "update"), *graph.of_kind("listener", "update")]:
         if step.phase == "attach":
             continue
@@ -205,12 +210,14 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
         groups = taken_up(graph, step) if is_new else shares_of(forward_after(step)) if wins_requests(step) else ()
         known = {group: bind(group, graph.decisions.ids) for group in groups}
         idle = checked - receiving if is_new else set()
-        dark = {arn for group, arn in known.items() if not minima.healthy[arn]}
-        soon = {arn for group, arn in known.items() if minima.initial[arn] or group in coming}
-        awaited = idle | (checked & dark & soon)
-        hopes = tuple(minima.before_more(group, ()) for group in known if known[group] in awaited)
-        if hopes and any(minima.healthy[arn] for arn in receiving):
-            graph.specify(step.key, replace(step.detail(Shift), hopes=hopes))
+        soon = {
+            arn for group, arn in known.items() if group in coming or (minima.initial[arn] and not minima.healthy[arn])
+        }
+        hopes = [minima.before_more(group, ()) for group, arn in known.items() if arn in idle]
+        hopes += [Wanted(group, 1, 1) for group, arn in known.items() if arn in (checked & soon) - idle]
+        if hopes and minima.serve(receiving):
+            how = replace(step.detail(Shift), hopes=tuple(hopes), health_timeout=minima.health_timeout(known))
+            graph.specify(step.key, how)
 
 
 def _forwarded(step: Step) -> bool:
@@ -243,8 +250,9 @@ def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> I
         if entrance_of(graph.decisions, decision.desired) in takeover.successors:
             forward, then = before.get(_place(address), ()), action_of(decision.desired.state).forward
             heirs, losing = _heirs(graph, forward, then), shares_of(forward) or takeover.shift.serving
-            is_served = any(minima.healthy[old] + minima.initial[old] for old in losing)
             for group in shares_of(then).keys() & takeover.groups:
+                own = [old for old in takeover.shift.serving if group_address(graph, old) == group]
+                is_served = minima.serve((*losing, *own))
                 wanted = minima.before_more(group, [str(old) for old in losing if heirs.get(str(old), group) == group])
                 wanted = wanted if is_served else wanted._replace(enough=0)
                 found[group] = max(wanted, found.get(group, wanted))

@@ -15,7 +15,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import bind
+from alb_reconcile.model.resource import bind, each_of
 from alb_reconcile.model.steps import Register
 
 
@@ -39,13 +39,16 @@ def joining(graph: Graph) -> dict[Ref, list[str]]:
 
 
 def started(graph: Graph) -> dict[Ref, list[str]]:
-    """The steps that start instances which are targets already, by group (by address, if ours)."""
+    """The steps that start instances which are targets already, by group (by address, if ours) without a healthy one."""
+    registered = list(each_of(graph.decisions.live, Registration))
+    serving = {state.target_group for item, state in registered if item.status == "healthy"}
     found: dict[Ref, list[str]] = defaultdict(list)
     for step in graph.of_kind("instance", "update"):
         if any(change.path == "state" and change.after == "running" for change in step.changes):
             for item in graph.registered[str(step.id)]:
                 group = getattr(item.state, "target_group", "")
-                found[graph.addresses.get(group, group)].append(step.key)
+                if group not in serving:
+                    found[graph.addresses.get(group, group)].append(step.key)
     return found
 
 

@@ -174,7 +174,7 @@ def _wait_for_capacity(graph: Graph) -> None:
         leaving = _ports_left_for(graph, step)
         for group, strength in strengths.items():
             before = dict.fromkeys(members.get(group, ()), strength)
-            before |= dict.fromkeys(coming.get(group, ()), Strength.PREFERRED)
+            before |= dict.fromkeys(coming.get(group, ()), Strength.SUGGESTED)
             for key in () if _answers_at_once(graph, step, group) else before:
                 graph.after(step.key, key, before[key])
                 for other in leaving:  # or nobody answers at its port meanwhile
