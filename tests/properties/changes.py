@@ -1,6 +1,7 @@
 """What can be said otherwise in any spec, out of the schemas: no kind and no property is named here.
 
-A change is one declared property with another value, or none; an entry more or less; or another name of one.
+A change is one declared property with another value, or none; an entry more or less; another name of one; or an item that goes from one
+list to another.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ TRIES = 60
 
 @dataclass(frozen=True)
 class Change:
-    """Something that is said otherwise: which kind of property, where, and what (None is nothing)."""
+    """Something that is said otherwise: which kind of property, where, and what (None is nothing). `to` is a list that gets what a
+    place no longer has."""
 
     what: str
     path: Path
     value: Any
     renames: bool = False
+    to: Path = ()
 
     def made(self, spec: Spec) -> Spec:
         """The spec with it. Raises LookupError, TypeError where there is no such place."""
@@ -49,6 +52,8 @@ class Change:
         holder = place_of(result, above)
         if self.renames:
             return _renamed(result, self.path, self.value)
+        if self.to:
+            place_of(result, self.to).append(copy.deepcopy(holder[last]))
         if self.value is None:
             del holder[last]
         else:
@@ -65,6 +70,7 @@ class Change:
     def __str__(self) -> str:
         place = ".".join(map(str, self.path))
         said = "is left out" if self.value is None else json.dumps(self.value)
+        said += f", and is in {'.'.join(map(str, self.to))}" if self.to else ""
         return f"{place} is called {self.value}" if self.renames else f"{place}: {said}"
 
 
@@ -159,6 +165,7 @@ def _options(random: Random, spec: Spec, place: Place) -> Iterator[Change]:
     given, schema = place.given, place.schema
     if given is not None:
         yield say(None)
+    yield from _moves(spec, place)
     if place.is_entry:
         above = place.path[:-1]
         yield Change(place.what, place.path, _free(place_of(spec, above)), renames=True)
@@ -182,6 +189,16 @@ def _options(random: Random, spec: Spec, place: Place) -> Iterator[Change]:
             yield say([*given, _at_home(random, spec, item, schema.get("items", {}))])
     for value in _pool().get(place.what, ()):
         yield say(_at_home(random, spec, value, schema))
+
+
+def _moves(spec: Spec, place: Place) -> Iterator[Change]:
+    """An item of a list to another list of the same sort."""
+    if place.given is None or not isinstance(place.path[-1], int):
+        return
+    for other in places(spec):
+        is_like = f"{other.what}[]" == place.what and other.path != place.path[:-1]
+        if is_like and isinstance(other.given, list) and place.given not in other.given:
+            yield Change(place.what, place.path, None, to=other.path)
 
 
 def _free(entries: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ def at(port: int, group: str) -> dict[str, Any]:
 
 def test_a_new_rule_waits_for_a_group_that_is_checked_from_this_run_on() -> None:
     """Found: a group that nothing forwarded to stood at weight 0 beside others, and its health wasn't waited for."""
-    go(second(), second("/api/*"), "")
+    go(second(), second("/api/*"))
 
 
 @pytest.mark.parametrize("after", [second("/a", "/b"), second("/c")], ids=["a new rule", "other conditions"])

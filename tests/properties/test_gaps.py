@@ -139,7 +139,7 @@ def moved_subnet(spec: Spec) -> None:
     spec["subnets"]["public-a"]["cidr_block"] = "10.0.7.0/24"
 
 
-def coloured(default: Any, **rules: tuple[int, str, Any]) -> Spec:
+def coloured(default: Any, **rules: tuple[int, Any, Any]) -> Spec:
     """Groups blue, green and web; rules by name, with priority, path and group or another action."""
     spec = demo()
     for group in ("blue", "green"):

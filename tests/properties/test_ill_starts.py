@@ -13,8 +13,8 @@ from tests.properties.scene import SHAPES
 from tests.properties.walks import BASES, Pair, account
 
 
-def go(before: Spec, after: Spec, deed: str, number: int = 0) -> None:
-    """From one to the other, after this has happened to that target."""
+def go(before: Spec, after: Spec, deed: str | None = None, number: int = 0) -> None:
+    """From one to the other, after this (if anything) has happened to that target."""
     pair = Pair("", (), (), deed, number=number)
     vars(pair).update(before=before, after=after)
     with account() as here:

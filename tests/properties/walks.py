@@ -54,7 +54,7 @@ DEEDS = (None, None, None, None, "ill", "terminated", "stopped", "deregistered")
 BASES: dict[str, Callable[[], Spec]] = {
     **{shape: SHAPES[shape] for shape in ("wide", "secure", "foreign")},
     "private": private_stack,
-    "coloured": lambda: coloured("web", one=(10, "/1/*", "blue"), two=(20, "/2/*", "green")),
+    "coloured": lambda: coloured("web", one=(10, ["/1/*", "/3/*"], "blue"), two=(20, ["/2/*"], "green")),
     "two ports": two_ports,
 }
 

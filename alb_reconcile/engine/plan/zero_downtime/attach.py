@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from alb_reconcile.engine.plan.decide import Decision
-from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.graph import Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
     forward_before,
@@ -22,7 +22,7 @@ from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Change, Properties, bind
+from alb_reconcile.model.resource import Change, Desired, Lifecycle, Properties, bind
 from alb_reconcile.model.steps import Attach
 
 _MOST_GROUPS: Final = 5
@@ -109,8 +109,9 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
     """For a rule that is made, or an action that didn't forward before: beside what another forward of its listener has,
     and taken away from there afterwards. Returns the steps by which that was done, by group.
 
-    Where there is none with room that stays as it is, nobody can check the group before.
+    Where there is none with room, nobody can check the group before.
     """
+    hosts: dict[Address, _Host] = {}
     guests: dict[Address, list[tuple[str, tuple[Ref, ...]]]] = defaultdict(list)
     for step in [
         *graph.of_kind("rule", "create"),
@@ -123,58 +124,106 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
         if groups and isinstance(listener, Address) and step.phase != "attach":
             host = _host(graph, listener, len(groups))
             if host is not None:
-                guests[host].append((step.key, groups))
+                hosts[host.address] = host
+                guests[host.address].append((step.key, groups))
     attached: dict[Ref, str] = {}
-    for host, visits in guests.items():
-        decision = graph.decisions.desired[host]
+    for address, visits in guests.items():
+        host = hosts[address]
+        for key, _ in visits:
+            graph.after(host.ends, key, Strength.PREFERRED)
         visitors = dict.fromkeys(group for _, groups in visits for group in groups)
-        groups = tuple(group for group in visitors if group not in attached)
-        if not groups or decision.found is None:
+        have = {graph.addresses.get(str(item.target_group), item.target_group) for item in host.forward}
+        groups = tuple(group for group in visitors if group not in attached and group not in have)
+        if not groups or len(host.forward) + len(_beside(graph, host.decision)) + len(groups) > _MOST_GROUPS:
             continue
-        before = action_of(decision.found.state).forward
-        if len(before) + len(groups) > _MOST_GROUPS:
-            continue
-        attach = _attach(graph, decision, groups, members)
+        attach = _attach(graph, host.decision, groups, members)
         attached |= dict.fromkeys(groups, attach)
-        detach = attach.replace("attach:", "detach:", 1)
-        graph.add(
-            Step(
-                "update", host, decision.found.id, detach, reason="the new group has taken over",
-                changes=(Change(_path(decision.state), (*before, *(Forward(group, 0) for group in groups)), before),),
-                desired=decision.desired, state=decision.state, observed=decision.found, phase="late",
-            )
-        )  # fmt: skip
+        graph.after(host.ends, attach)
+        detach = host.ends or _detach(graph, host, attach, groups)
         for key, _ in visits:
             graph.after(key, attach)
-            graph.after(detach, key)
+            graph.after(detach, key, Strength.PREFERRED if host.ends else Strength.REQUIRED)
     return attached
 
 
-def _host(graph: Graph, listener: Address, count: int) -> Address | None:
-    """A forward of the listener that stays as it is, and has room."""
-    options = [listener]
-    options += [
-        address
+class _Host(NamedTuple):
+    """A listener or rule beside whose groups others may stand. `ends` is the step by which it answers otherwise, or goes; without
+    one they are taken away again."""
+
+    decision: Decision
+    ends: str | None
+
+    @property
+    def address(self) -> Address:
+        return self.decision.desired.address
+
+    @property
+    def forward(self) -> tuple[Forward, ...]:
+        return action_of(self.decision.found.state if self.decision.found else None).forward
+
+
+def _host(graph: Graph, listener: Address, count: int) -> _Host | None:
+    """A forward of the listener that has room, at best one that stays as it is, or forwards to the same as before."""
+    hosts = [
+        _Host(item, _ends(graph, item))
         for address, item in graph.decisions.desired.items()
-        if isinstance(item.desired.state, Rule) and item.desired.state.listener == listener
+        if address == listener or (isinstance(item.desired.state, Rule) and item.desired.state.listener == listener)
     ]
-    for address in options:
-        item = graph.decisions.desired[address]
-        forward = action_of(item.found.state if item.found else None).forward
-        if forward and not item.forces and address not in graph.makers and len(forward) + count <= _MOST_GROUPS:
-            return address
-    return None
+    known = graph.decisions.ids.get(listener)
+    for found, _ in graph.decisions.to_delete.values():
+        if isinstance(found.state, Rule) and found.parent_id == known and found.address not in graph.decisions.desired:
+            gone = Desired(found.address, found.state, found.state, {}, Lifecycle(), "")
+            hosts.append(_Host(Decision(gone, found.state, found), graph.removers.get(found.id)))
+    free = (
+        host
+        for host in hosts
+        if host.forward
+        and not host.decision.forces
+        and len(host.forward) + len(_beside(graph, host.decision)) + count <= _MOST_GROUPS
+    )
+    return min(free, key=lambda host: (host.ends is not None, host.address in graph.makers), default=None)
+
+
+def _ends(graph: Graph, host: Decision) -> str | None:
+    key = graph.makers.get(host.desired.address, "")
+    field = host.desired.state.action_field
+    is_other = key and any(change.path.partition(".")[0] == field for change in graph.steps[key].changes)
+    return key if is_other else None
+
+
+def _key(host: Decision) -> str:
+    return f"attach:{host.desired.address}@{host.found.id if host.found else ''}"
+
+
+def _beside(graph: Graph, host: Decision) -> tuple[Ref, ...]:
+    """The groups that are to stand beside those of a listener or rule already."""
+    key = _key(host)
+    return graph.steps[key].detail(Attach).groups if key in graph.steps else ()
+
+
+def _detach(graph: Graph, host: _Host, attach: str, groups: tuple[Ref, ...]) -> str:
+    """Take groups away again that were put beside others. Returns the step's key."""
+    decision, found = host.decision, host.decision.found
+    key = attach.replace("attach:", "detach:", 1)
+    graph.add(
+        Step(
+            "update", host.address, found.id if found else None, key, reason="the new group has taken over",
+            changes=(Change(_path(decision.state), (*host.forward, *(Forward(group, 0) for group in groups)), host.forward),),
+            desired=decision.desired, state=decision.state, observed=found, phase="late",
+        )
+    )  # fmt: skip
+    return key
 
 
 def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], members: Mapping[Ref, list[str]]) -> str:
     """Put groups at weight 0 beside what a listener or rule forwards to now. Returns the step's key."""
-    found = host.found
+    found, groups = host.found, (*_beside(graph, host), *groups)
     assert found is not None  # noqa: S101 (for mypy: callers look)
     before = action_of(found.state).forward
     beside = (*before, *(Forward(group, 0) for group in groups))
-    serving = serving_groups(graph)
-    idle = tuple(group for group in groups if bind(group, graph.decisions.ids) not in serving)
-    key = f"attach:{host.desired.address}@{found.id}"
+    used = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).forward}
+    idle = tuple(group for group in groups if bind(group, graph.decisions.ids) not in used)
+    key = _key(host)
     state = replace(found.state, **{found.state.action_field: replace(action_of(found.state), forward=beside)})
     graph.add(
         Step(

@@ -200,6 +200,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
     """What didn't forward before, and a rule whose conditions change, may forward to whatever it names. While others serve, it waits for
     groups that are checked already, where they get no requests yet, or no target is healthy and some may be in a moment."""
     checked, coming = serving_groups(graph), started(graph)
+    now = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
     for step in graph.steps.values():
         if step.phase == "attach":
             checked.update(str(bind(item.target_group, graph.decisions.ids)) for item in action_of(step.state).forward)
@@ -215,7 +216,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
         }
         hopes = [minima.before_more(group, ()) for group, arn in known.items() if arn in idle]
         hopes += [Wanted(group, 1, 1) for group, arn in known.items() if arn in (checked & soon) - idle]
-        if hopes and minima.serve(receiving):
+        if hopes and minima.serve(now):
             how = replace(step.detail(Shift), hopes=tuple(hopes), health_timeout=minima.health_timeout(known))
             graph.specify(step.key, how)
 

@@ -1,11 +1,11 @@
 """Changes behind a load balancer: who may leave when, so that no request meets a gap."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import chain
 
-from alb_reconcile.engine.plan.decide import Decision, entrance_of
+from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
@@ -26,20 +26,17 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     wait_for_health,
     wins_requests,
 )
+from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
-from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Change, Desired, Observed, bind, each_of
-from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
-
-_LAST_PRIORITY = 50_000
+from alb_reconcile.model.resource import Desired, Observed, bind, each_of
+from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
 
 def add_traffic(graph: Graph) -> None:
@@ -49,114 +46,10 @@ def add_traffic(graph: Graph) -> None:
     gives a group requests before its targets are registered, that none are deregistered while something forwards to them,
     and that a load balancer goes after those that take over from it. Raises RefusedError where there is no room for that.
     """
-    _order_rules(graph)
+    order_rules(graph)
     attach_new_groups(graph)
     _wait_for_capacity(graph)
     _keep_old_entrance(graph)
-
-
-def _order_rules(graph: Graph) -> None:
-    """One SetRulePriorities call a listener moves the survivors and parks the doomed; then modify, create, delete."""
-    rules: dict[str, list[Observed]] = defaultdict(list)
-    for found in graph.decisions.live:
-        if isinstance(found.state, Rule):
-            rules[str(found.state.listener)].append(found)
-    wanted: dict[Ref, list[Decision]] = defaultdict(list)
-    for decision in graph.decisions.desired.values():
-        if isinstance(decision.desired.state, Rule):
-            wanted[decision.desired.state.listener].append(decision)
-    for address, decision in graph.decisions.desired.items():
-        listener = graph.decisions.ids.get(address)
-        if isinstance(decision.state, Listener) and listener:
-            _order_rules_of(graph, address, listener, wanted[address], rules[listener])
-
-
-def _order_rules_of(
-    graph: Graph, address: Address, listener: str, wanted: list[Decision], found: list[Observed]
-) -> None:
-    moved = _moves(graph, wanted, found)
-    _strip_priorities(graph, moved)
-    order = f"update:rule_priorities.{address.name}@{listener}" if moved else None
-    if order:
-        graph.add(
-            Step(
-                "update", Address("rule_priorities", address.name), listener, order,
-                changes=tuple(Change(f"{rule}.priority", before, after) for rule, before, after in sorted(moved.values())),
-                details=SetPriorities(tuple((arn, after) for arn, (_, _, after) in sorted(moved.items()))),
-            )
-        )  # fmt: skip
-    changed = [key for item in wanted if (key := graph.makers.get(item.desired.address)) is not None]
-    made = [key for key in changed if graph.steps[key].action != "update"]
-    for key in changed:
-        graph.after(key, order)
-        for new in made:
-            if key not in made:
-                graph.after(new, key, Strength.PREFERRED)
-    for other in found:
-        if other.id in graph.deleted:
-            for key in (order, *changed):
-                if key is not None:
-                    graph.after(graph.removers.get(other.id), key, Strength.PREFERRED)
-
-
-def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> dict[str, tuple[Address, int, int]]:
-    """Which rules change places: by ARN, with their address and their priority before and after.
-
-    Raises RefusedError where a stranger, who stays, is in the way.
-    """
-    moved: dict[str, tuple[Address, int, int]] = {}
-    wanted: dict[int, Decision] = {}
-    stay: set[str] = set()
-    used = {_priority(other) for other in found}
-    for item in decisions:
-        priority = item.state.priority if isinstance(item.state, Rule) else 0
-        used.add(priority)
-        if item.found and not item.forces:
-            stay.add(item.found.id)
-            if _priority(item.found) == priority:
-                continue
-            moved[item.found.id] = (item.desired.address, _priority(item.found), priority)
-        wanted[priority] = item
-    for other in found:
-        if other.id in stay or _priority(other) not in wanted:
-            continue
-        if other.id not in graph.deleted:
-            raise RefusedError(_tell_in_the_way(wanted[_priority(other)], other))
-        moved[other.id] = (other.address, _priority(other), _park(_priority(other), used))
-    return moved
-
-
-def _tell_in_the_way(item: Decision, other: Observed) -> str:
-    """Which rule has the priority of one that is to be made. One that nobody owns and asks for the same is that very rule."""
-    told = f"{item.desired.address}: priority {_priority(other)} is in use by {other.address}"
-    wanted, there = (getattr(state, "conditions", None) for state in (item.state, other.state))
-    if other.owner is None and wanted == there:
-        return f"{told}, which has the same conditions, and no stack owns it: alb-reconcile adopt {item.desired.file} takes it over"
-    return f"{told}, which is outside this stack; choose another"
-
-
-def _park(priority: int, used: set[int]) -> int:
-    """A free priority for a rule that goes and is still asked meanwhile: right behind its own place, if there is one."""
-    behind = range(priority + 1, _LAST_PRIORITY + 1)
-    number = next(number for number in chain(behind, range(priority, 0, -1)) if number not in used)
-    used.add(number)
-    return number
-
-
-def _priority(rule: Observed) -> int:
-    return rule.state.priority if isinstance(rule.state, Rule) else 0
-
-
-def _strip_priorities(graph: Graph, moved: Iterable[str]) -> None:
-    """Priorities are changed by the listener's own step; a rule with nothing else to change has none."""
-    for arn in moved:
-        for key, step in list(graph.steps.items()):
-            if step.action == "update" and step.id == arn:
-                changes = tuple(change for change in step.changes if change.path != "priority")
-                if changes:
-                    graph.steps[key] = replace(step, changes=changes)
-                else:
-                    graph.drop(key)
 
 
 def _wait_for_capacity(graph: Graph) -> None:

@@ -1,0 +1,80 @@
+"""Requests that go from one rule to another, or to the default action and back: each is answered as before until it is answered as after."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.properties.test_dark_groups import second
+from tests.properties.test_gaps import listener
+from tests.properties.test_ill_starts import go
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+
+NOTHING = {"fixed_response": {"status_code": 404}}
+
+
+def rule(priority: int, group: str, *paths: str, host: str = "", **action: Any) -> dict[str, Any]:
+    """To that group, for these paths."""
+    conditions: list[dict[str, Any]] = [{"path_pattern": list(paths)}]
+    if host:
+        conditions.append({"host_header": host})
+    return {"priority": priority, "conditions": conditions, "action": action or {"forward": group}}
+
+
+def routed(default: str = "", **rules: dict[str, Any]) -> Spec:
+    """The demo with groups `api`, and `new` if anything forwards to it; by default requests go to that group, or to nobody."""
+    spec = second(count=1)
+    if "new" in [default, *(item["action"].get("forward") for item in rules.values())]:
+        spec["instances"]["new"] = {**spec["instances"]["web"], "count": 1}
+        spec["target_groups"]["new"] = {**spec["target_groups"]["web"], "targets": ["new"]}
+    listener(spec).update(rules=deepcopy(rules), default_action={"forward": default} if default else NOTHING)
+    return spec
+
+
+BOTH = rule(10, "web", "/1/*", "/2/*")
+ONE = rule(10, "web", "/1/*")
+WAYS = {
+    "a path to a new rule before": (routed(two=rule(5, "api", "/2/*"), main=ONE), routed(main=BOTH)),
+    "a path to a new rule behind": (routed(two=rule(20, "api", "/2/*"), main=ONE), routed(main=BOTH)),
+    "a path to a new group": (routed(two=rule(20, "new", "/2/*"), main=ONE), routed(main=BOTH)),
+    "a path to a redirect": (
+        routed(main=ONE, two=rule(20, "", "/2/*", redirect={"path": "/1/", "status_code": "HTTP_301"})),
+        routed(main=BOTH),
+    ),
+    "a host to a new rule": (
+        routed(main=rule(10, "web", "/1/*", host="a.test"), two=rule(20, "new", "/1/*", host="b.test")),
+        routed(main=ONE),
+    ),
+    "a path to another rule": (
+        routed(a=BOTH, b=rule(20, "api", "/3/*")),
+        routed(a=ONE, b=rule(20, "api", "/2/*", "/3/*")),
+    ),
+    "a path from the default to a rule": (routed("web"), routed(r=rule(5, "web", "/2/*"))),
+    "a path from the default to a new group": (routed("web"), routed(r=rule(5, "new", "/2/*"))),
+    "a path from the default to a wider rule": (routed("api", main=ONE), routed(main=BOTH)),
+    "all but a path to the default": (routed("web", main=rule(10, "api", "/1/*")), routed("new")),
+}
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
+@pytest.mark.parametrize("name", WAYS)
+def test_who_takes_requests_comes_before_who_gives_them_up(name: str, back: bool) -> None:
+    """Found: rules were changed before others were made, so that nobody, or the default action, answered what was to move to a new
+    rule: for minutes, where its group was new as well."""
+    before, after = reversed(WAYS[name]) if back else WAYS[name]
+    go(before, after)
+
+
+def test_a_group_of_a_rule_that_goes_may_stand_beside_others() -> None:
+    """Found: it was taken for one that an earlier run had put there, and the step failed in every run."""
+    before, after = routed(main=ONE, other=rule(20, "api", "/2/*")), routed(main=ONE)
+    weights = [{"target_group": "api", "weight": 0}, {"target_group": "new", "weight": 50}]
+    listener(after)["rules"]["main"]["action"] = {"forward": {"target_groups": weights}}
+    for spec in (before, after):
+        spec["instances"]["new"] = {**spec["instances"]["web"], "count": 1}
+        spec["target_groups"]["new"] = {**spec["target_groups"]["web"], "targets": ["new"]}
+    go(before, after)
