@@ -146,8 +146,9 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
             return ""
         if len(healthy) >= least:
             return f"this run to be {waits.EARLIER_RUN} s old: until then AWS's word on older targets may be stale"
-        ill = {key: item.get("Reason") for key, item in targets.items() if item["State"] == "unhealthy"}
-        told = ", ".join(f"{key} is unhealthy, {why}" for key, why in ill.items())
+        words = {key: f"{item['State']}, {item.get('Reason')}" for key, item in targets.items() if key != own}
+        ill = {key: text for key, text in words.items() if text.startswith("unhealthy") or "InvalidState" in text}
+        told = ", ".join(f"{key} is {text}" for key, text in ill.items())
         hint = (
             f"; {told}. If it is to be replaced, run again, which replaces it first; else mend it, or correct the spec"
             if ill

@@ -94,6 +94,22 @@ def test_a_target_that_turns_unhealthy_during_a_roll_is_named_and_replaced_first
     here.converge(after)
 
 
+def test_a_target_that_rests_is_named_where_the_last_one_is_to_leave(here: World) -> None:
+    """Found: who waited in vain for another one wasn't told that somebody had stopped it."""
+    spec = web(2, "one", health_timeout="2m")
+    spec["instances"]["web"]["state"] = "any"
+    here.converge(spec)
+    stopped = ids(here, spec)["instance.web-1"]
+    here.client("ec2").stop_instances(InstanceIds=[stopped])
+    here.clock.advance(300)
+    spec["instances"]["web"]["count"] = 1
+    (failure, *_) = here.apply(spec, timeout=60).failures
+    assert f"(now 0; {stopped}:80 is unused, Target.InvalidState." in failure, failure
+    here.client("ec2").start_instances(InstanceIds=[stopped])
+    here.clock.advance(300)
+    here.converge(spec)
+
+
 def test_a_roll_ends_though_a_target_was_deregistered(here: World) -> None:
     before = web(3, "one")
     here.converge(before)

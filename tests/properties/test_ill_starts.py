@@ -9,8 +9,9 @@ import pytest
 from alb_reconcile.model.steps import Register
 from tests.harness import Spec, demo, world
 from tests.kinds.hand import Faults, Hand
+from tests.properties.account import account
 from tests.properties.scene import SHAPES
-from tests.properties.walks import BASES, Pair, account
+from tests.properties.walks import BASES, Pair
 
 
 def go(before: Spec, after: Spec, deed: str | None = None, number: int = 0) -> None:

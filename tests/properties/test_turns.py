@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.properties.account import LONG, SEEN, Account, account
 from tests.properties.test_ill_starts import go
-from tests.properties.walks import BASES, LONG, SEEN, Account, account
+from tests.properties.walks import BASES
 
 if TYPE_CHECKING:
     from tests.harness import Spec

@@ -1,0 +1,203 @@
+"""An account in which targets fail, rest and go, and how a change is made in it: what its user does is done, what clients see is judged."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.errors import PlanError, RefusedError
+from tests.harness import load
+from tests.properties.advice import Advice
+from tests.properties.clients import Clients
+from tests.properties.examples import prepare
+from tests.properties.scene import add_subnets
+from tests.properties.test_lives import STAYS
+from tests.properties.test_pairs import check_capacity, check_ways_out
+from tests.properties.watched import WatchedWorld, portrait, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.harness import Spec
+    from tests.properties.walks import Pair
+
+LONG = 6 * 3600
+"""Seconds after which AWS takes each change of a volume again."""
+SEEN = 3600
+"""Seconds after which any health check has failed."""
+ALL_ILL = (
+    "has 0 healthy targets, and needs 1 before it gets requests that others serve now; fix its targets and run again"
+)
+"""A group whose every target fails is replaced beside another one that serves: an advice that is followed."""
+LAST_ONE = re.compile(r"waited \d+ s for: \d other healthy targets before \S+ may be deregistered \(now 0; ")
+"""The last healthy target leaves, and what is to stay is ill: likewise."""
+STAYS_ILL = re.compile(r"waited \d+ s for: target (i-\w+):\d+ to be healthy \(now unhealthy ")
+"""An instance that is changed in place fails as it did before, and the others aren't touched: likewise."""
+
+
+class Account:
+    """An account with what the specs' examples only name, in which targets can be ill."""
+
+    def __init__(self, world: WatchedWorld) -> None:
+        self.world, self.clients = world, Clients(world)
+        self.ill: set[str] = set()
+        self.left: set[str] = set()
+        """Addresses of instances that somebody has terminated, which look like others' where others' targets are kept."""
+        world.add_strangers()
+        prepare(*load_kinds())
+        add_subnets(world)
+        world.strict.health = lambda _, target, __: "unhealthy" if target in self.ill else None
+
+    def begin(self, spec: Spec) -> None:
+        """Have this, and let some time pass."""
+        self._apply(self.world.localized(spec))
+        self.world.clock.advance(LONG)
+
+    def go(self, pair: Pair) -> str:
+        """From one spec to the other, which it has. Returns how that went, in a word. Raises AssertionError for whatever a
+        client, or the next plan, would see of it."""
+        world, before, after = self.world, self.world.localized(pair.before), self.world.localized(pair.after)
+        self._do(pair.deed, pair.number)
+        world.strict.lag = pair.lag
+        world.clock.advance(pair.lag)
+        start, was_dark = world.served(), world.is_dark()
+        world.watch()
+        self.clients.watch()
+        how = "converged"
+        try:
+            try:
+                self._apply(after)
+            except (PlanError, RefusedError) as error:
+                how = "renamed" if "alb-reconcile move" in str(error) else "refused"
+                after = Advice(before, after, pair.changes, error).lead(world, self._apply)
+            world.sample()
+            check_capacity(world, before, after, start)
+            assert was_dark or world.is_dark() or not world.dark, f"dark: {world.dark}"
+            check_ways_out(world, before, after)
+            strange = self.clients.strangely_answered()
+            assert not strange, f"answered as neither before nor after: {strange}"
+            world.clock.advance(max(pair.lag, 60))
+            world.strict.lag = 0.0
+            self.ill.clear()
+            world.sample()  # the checks pass from now on, not from when somebody looks
+            world.clock.advance(LONG)
+            rest = world.plan(after)
+            assert rest.is_empty, [(step.key, step.changes) for step in rest.steps]
+        finally:
+            self.ill.clear()
+            world.strict.lag = 0.0
+        return how
+
+    def end(self, spec: Spec) -> dict[str, Any]:
+        """What there is of a spec that was applied, once somebody has started who may rest: AWS takes no target that doesn't run."""
+        local = self.world.localized(spec)
+        if self._start_resting(local):
+            self.begin(spec)
+        return portrait(self.world, local, besides=STAYS)
+
+    def _start_resting(self, spec: Spec) -> bool:
+        """Start whoever may rest, and does. Returns whether there was anybody."""
+        stack = load(spec)
+        resting = [
+            item.id
+            for item in self.world.discover(spec).resources
+            if item.status == "stopped"
+            and (wish := stack.desired.get(item.address))
+            and getattr(wish.state, "state", "") is None
+        ]
+        if resting:
+            self.world.client("ec2").start_instances(InstanceIds=resting)
+            self.world.clock.advance(300)  # what it has only while it runs, such as a public address, shows then
+        return bool(resting)
+
+    def _apply(self, spec: Spec) -> None:
+        allow: dict[str, int] = {}
+        while True:
+            try:
+                result = self.world.apply(spec, allow=allow)
+                break
+            except RefusedError as error:
+                words = {
+                    word: int(number or 1) for word, number in re.findall(r"--allow ([a-z-]+)(?:=(\d+))?", str(error))
+                }
+                if not words or words.items() <= allow.items():
+                    raise
+                allow |= words
+        if self.ill and any(map(self._is_for_the_ill, result.failures)):
+            self.ill.clear()
+            self.world.clock.advance(SEEN)
+            self._apply(spec)
+            return
+        # the last target that runs is to leave
+        if any(
+            "Target.InvalidState" in text and LAST_ONE.search(text) for text in result.failures
+        ) and self._start_resting(spec):
+            self._apply(spec)
+            return
+        if self._registered_by_others(spec, "\n".join(result.failures)):
+            self._apply(spec)
+            return
+        assert not result.failures, "\n".join(result.failures)
+        assert result.rest is not None
+        assert result.rest.is_empty, [(step.key, step.changes) for step in result.rest.steps]
+        keeps = any(group.get("others") == "keep" for group in spec.get("target_groups", {}).values())
+        known = self.ill | self.left if keeps else self.ill
+        foreign = [text for text in result.problems if not any(item in text for item in known)]
+        assert not foreign, foreign
+
+    def _is_for_the_ill(self, failure: str) -> bool:
+        """Whether somebody has to mend a target first."""
+        same = STAYS_ILL.search(failure)
+        return ALL_ILL in failure or bool(LAST_ONE.search(failure)) or (same is not None and same[1] in self.ill)
+
+    def _registered_by_others(self, spec: Spec, failures: str) -> bool:
+        """Whether a new group waits for targets that the spec leaves to others, who then register there what its predecessor has."""
+        waiting = set(re.findall(r"target_group\.(\S+) has 0 healthy targets", failures))
+        left = {f"target_group.{name}" for name in waiting if "targets" not in spec["target_groups"][name]}
+        found = self.world.discover(spec).resources if left else ()
+        groups = {item.id for item in found if str(item.address) in left}
+        targets = self.world.account.ledger.targets
+        known = {
+            (item.id, item.port) for arn in groups for item in targets.get(arn, {}).values() if item.gone_at is None
+        }
+        for arn in groups if known else ():
+            told = [{"Id": target, "Port": port} for target, port in sorted(known)]
+            self.world.client("elbv2").register_targets(TargetGroupArn=arn, Targets=told)
+        self.world.clock.advance(SEEN if known else 0)
+        return bool(known)
+
+    def _do(self, deed: str | None, number: int) -> None:
+        targets = sorted(
+            (item.id, arn, item.port)
+            for arn, items in self.world.account.ledger.targets.items()
+            for item in items.values()
+            if item.gone_at is None and item.id.startswith("i-")
+        )
+        if not targets or deed is None:
+            return
+        instance, arn, port = targets[number % len(targets)]
+        ec2, elb = self.world.client("ec2"), self.world.client("elbv2")
+        if deed == "ill":
+            self.ill.add(instance)
+            self.world.sample()  # the checks fail from now on, not from when somebody looks
+            self.world.clock.advance(SEEN)
+        elif deed == "deregistered":
+            elb.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": instance, "Port": port}])
+        elif deed == "stopped":
+            ec2.modify_instance_attribute(InstanceId=instance, DisableApiStop={"Value": False})
+            ec2.stop_instances(InstanceIds=[instance])
+        else:
+            (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+            self.left.add(f" {found['Instances'][0]['PrivateIpAddress']}:")
+            for name in ("DisableApiTermination", "DisableApiStop"):
+                ec2.modify_instance_attribute(InstanceId=instance, **{name: {"Value": False}})
+            ec2.terminate_instances(InstanceIds=[instance])
+        self.world.clock.advance(300)
+
+
+@contextmanager
+def account() -> Iterator[Account]:
+    with watched() as world:
+        yield Account(world)
