@@ -190,13 +190,20 @@ def _enough(run: Run, wanted: Wanted, shift: Shift) -> Callable[[dict[str, dict[
         states = Counter(item["State"] for item in health.values())
         if states["healthy"] >= least:
             return ""
-        registered = states.total() - states["draining"]
+        there = [item for item in health.values() if item["State"] != "draining"]
+        registered, waited = len(there), run.aws.now() - began
+        if (
+            there
+            and waited > waits.LAG
+            and all(is_unasked(item.get("Reason", ""), item.get("Description", "")) for item in there)
+        ):
+            return ""  # nothing forwards to the group, so that nobody will ever check it
         # of those that aren't shown yet a read may be behind
-        settled = registered >= least or run.aws.now() - began > waits.LAG
+        settled = registered >= least or waited > waits.LAG
         if settled and registered - states["unhealthy"] < least:
             if states["healthy"] >= enough:
                 return ""
-            if registered - states["unhealthy"] < enough and run.aws.now() - began >= shift.recovery:
+            if registered - states["unhealthy"] < enough and waited >= shift.recovery:
                 raise RefusedError(
                     f"{group} has {states['healthy']} healthy targets, and needs {enough} before it gets requests that "
                     "others serve now; fix its targets and run again"

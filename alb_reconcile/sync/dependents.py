@@ -132,6 +132,8 @@ class Dependents:
         earlier = self._steps[key]
         if key not in step.order:
             return True
+        if step.action == "update" and step.address.kind in ("rule", "listener") and not step.phase:
+            return self._causes.get(step.key) == "spec"  # what answers otherwise by hand is set right at once
         if (
             step.phase == "late"
         ):  # a zone that is taken away cuts its targets off; a port that is open is closed at once

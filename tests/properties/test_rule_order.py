@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.properties.test_dark_groups import second
-from tests.properties.test_gaps import listener
+from tests.properties.test_gaps import ALLOW, listener
 from tests.properties.test_ill_starts import go
+from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from tests.harness import Spec
+    from tests.properties.watched import WatchedWorld
 
 NOTHING = {"fixed_response": {"status_code": 404}}
 
@@ -77,4 +79,75 @@ def test_a_group_of_a_rule_that_goes_may_stand_beside_others() -> None:
     for spec in (before, after):
         spec["instances"]["new"] = {**spec["instances"]["web"], "count": 1}
         spec["target_groups"]["new"] = {**spec["target_groups"]["web"], "targets": ["new"]}
+    go(before, after)
+
+
+def unhealthy_from_now_on(world: WatchedWorld) -> None:
+    """Targets of groups that aren't there yet fail their checks."""
+    known = set(world.account.elb.target_groups)
+    world.strict.health = lambda group, *_: None if group in known else "unhealthy"
+
+
+SUCCESSORS = {
+    "a rule that goes": (routed(a=ONE), routed(b=rule(5, "new", "/1/*"))),
+    "a rule that gives up a path": (routed(a=BOTH), routed(a=ONE, b=rule(5, "new", "/2/*"))),
+    "a rule with another action": (routed(a=BOTH), routed(a=rule(10, "api", "/1/*"), b=rule(5, "new", "/2/*"))),
+    "the default action": (routed("web"), routed(b=rule(5, "new", "/2/*"))),
+}
+
+
+@pytest.mark.parametrize("name", SUCCESSORS)
+def test_a_rule_takes_nothing_over_for_a_version_that_fails(name: str) -> None:
+    """Found: the first run failed, and the next one, which had no targets to register, let the failing version take over."""
+    before, after = SUCCESSORS[name]
+    with watched() as here:
+        here.converge(before)
+        unhealthy_from_now_on(here)
+        for _ in range(3):
+            assert here.apply(after, allow=ALLOW).failures
+            served = {group for item in here.account.rules() for group, weight in forwards(item) if weight}
+            assert not [group for group in served if "new" in group]
+        here.strict.health = None
+        here.sample()
+        here.clock.advance(120)  # until they have passed their checks
+        here.converge(after, allow=ALLOW)
+
+
+def forwards(item: Any) -> list[tuple[str, int]]:
+    """To which groups a rule of the emulator's forwards, with the weights."""
+    tuples = [
+        part for action in item.actions for part in (action.data.get("ForwardConfig") or {}).get("TargetGroups", ())
+    ]
+    return [(part["TargetGroupArn"], part.get("Weight", 1)) for part in tuples]
+
+
+def test_a_rule_that_fails_holds_up_none_for_other_requests() -> None:
+    """Found: whatever else was to change in its listener waited for it."""
+    kept = rule(40, "web", "/9/*")
+    before = routed(c=rule(30, "api", "/3/*"), kept=kept)
+    after = routed(c=rule(30, "api", "/4/*"), kept=kept, n=rule(5, "new", "/7/*"))
+    with watched() as here:
+        here.converge(before)
+        unhealthy_from_now_on(here)
+        result = here.apply(after, allow=ALLOW)
+        assert {str(item.step.address): item.how for item in result.outcomes if item.step.address.kind == "rule"} == {
+            "rule.public/http/c": "done",
+            "rule.public/http/kept": "skipped",  # what stood beside it until the rule had taken over
+            "rule.public/http/n": "skipped",
+        }
+
+
+def test_groups_that_have_no_room_together_stand_beside_different_ones() -> None:
+    """Found: each had room beside a forward to four groups, and so neither was checked before."""
+    before, after = (
+        routed(last=rule(90, "api", "/90/*")),
+        routed(last=rule(90, "api", "/90/*"), b=rule(5, "new", "/1/*"), c=rule(6, "newer", "/2/*")),
+    )
+    for spec in (before, after):
+        names = [f"g{number}" for number in range(4)]
+        for name in ("new", "newer", *names):
+            spec["instances"][name] = {**spec["instances"]["web"], "count": 1}
+            spec["target_groups"][name] = {**spec["target_groups"]["web"], "targets": [name]}
+        groups = [{"target_group": name, "weight": 1} for name in names]
+        listener(spec)["default_action"] = {"forward": {"target_groups": groups}}
     go(before, after)

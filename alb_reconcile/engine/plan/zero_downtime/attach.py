@@ -18,7 +18,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.actions import Forward
+from alb_reconcile.model.actions import Forward, is_opaque
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
@@ -113,6 +113,7 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
     """
     hosts: dict[Address, _Host] = {}
     guests: dict[Address, list[tuple[str, tuple[Ref, ...]]]] = defaultdict(list)
+    given: dict[Address, set[Ref]] = defaultdict(set)
     for step in [
         *graph.of_kind("rule", "create"),
         *graph.of_kind("rule", "update"),
@@ -122,15 +123,16 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
         groups = tuple(group for group in shares_of(forward_after(step)) if group in new)
         listener = wanted.listener if isinstance(wanted, Rule) else step.address
         if groups and isinstance(listener, Address) and step.phase != "attach":
-            host = _host(graph, listener, len(groups))
+            host = _host(graph, listener, groups, given)
             if host is not None:
+                given[host.address].update(groups)
                 hosts[host.address] = host
                 guests[host.address].append((step.key, groups))
     attached: dict[Ref, str] = {}
     for address, visits in guests.items():
         host = hosts[address]
         for key, _ in visits:
-            graph.after(host.ends, key, Strength.PREFERRED)
+            graph.after(host.ends, key, Strength.SUGGESTED)
         visitors = dict.fromkeys(group for _, groups in visits for group in groups)
         have = {graph.addresses.get(str(item.target_group), item.target_group) for item in host.forward}
         groups = tuple(group for group in visitors if group not in attached and group not in have)
@@ -141,8 +143,8 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
         graph.after(host.ends, attach)
         detach = host.ends or _detach(graph, host, attach, groups)
         for key, _ in visits:
-            graph.after(key, attach)
-            graph.after(detach, key, Strength.PREFERRED if host.ends else Strength.REQUIRED)
+            graph.after(key, attach, Strength.ORDERED if host.ends else Strength.REQUIRED)
+            graph.after(detach, key, Strength.SUGGESTED if host.ends else Strength.REQUIRED)
     return attached
 
 
@@ -162,7 +164,7 @@ class _Host(NamedTuple):
         return action_of(self.decision.found.state if self.decision.found else None).forward
 
 
-def _host(graph: Graph, listener: Address, count: int) -> _Host | None:
+def _host(graph: Graph, listener: Address, groups: tuple[Ref, ...], given: Mapping[Address, set[Ref]]) -> _Host | None:
     """A forward of the listener that has room, at best one that stays as it is, or forwards to the same as before."""
     hosts = [
         _Host(item, _ends(graph, item))
@@ -174,14 +176,23 @@ def _host(graph: Graph, listener: Address, count: int) -> _Host | None:
         if isinstance(found.state, Rule) and found.parent_id == known and found.address not in graph.decisions.desired:
             gone = Desired(found.address, found.state, found.state, {}, Lifecycle(), "")
             hosts.append(_Host(Decision(gone, found.state, found), graph.removers.get(found.id)))
-    free = (
-        host
-        for host in hosts
-        if host.forward
-        and not host.decision.forces
-        and len(host.forward) + len(_beside(graph, host.decision)) + count <= _MOST_GROUPS
-    )
-    return min(free, key=lambda host: (host.ends is not None, host.address in graph.makers), default=None)
+    wanted = set(groups)
+
+    def stand(host: _Host) -> set[Ref]:
+        return {graph.addresses.get(str(item.target_group), item.target_group) for item in host.forward}
+
+    def is_free(host: _Host) -> bool:
+        beside = {*_beside(graph, host.decision), *given.get(host.address, ()), *wanted}
+        action = action_of(host.decision.found.state if host.decision.found else None)
+        has_room = len(host.forward) + len(beside - stand(host)) <= _MOST_GROUPS
+        return (
+            bool(host.forward) and not host.decision.forces and has_room and not any(map(is_opaque, action.unsupported))
+        )
+
+    def rank(host: _Host) -> tuple[bool, bool, bool]:
+        return host.ends is not None, not wanted <= stand(host), host.address in graph.makers
+
+    return min(filter(is_free, hosts), key=rank, default=None)
 
 
 def _ends(graph: Graph, host: Decision) -> str | None:

@@ -14,12 +14,11 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_before,
     group_address,
     receiving_groups,
-    serving_groups,
     shares_of,
     started,
     taken_up,
-    wins_requests,
 )
+from alb_reconcile.engine.plan.zero_downtime.requests import given_up_to, wins_requests
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward
@@ -197,28 +196,46 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
-    """What didn't forward before, and a rule whose conditions change, may forward to whatever it names. While others serve, it waits for
-    groups that are checked already, where they get no requests yet, or no target is healthy and some may be in a moment."""
-    checked, coming = serving_groups(graph), started(graph)
+    """What didn't forward before, and a rule whose conditions change, may forward to whatever it names: except to groups that are checked
+    and have too few healthy targets, where it takes requests from what goes or gives them up. While others serve, it waits for groups
+    that get no requests yet, or of whose targets none is healthy and some may be in a moment."""
+    coming = started(graph)
     now = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
+    checked = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).forward}
     for step in graph.steps.values():
         if step.phase == "attach":
             checked.update(str(bind(item.target_group, graph.decisions.ids)) for item in action_of(step.state).forward)
     for step in [*graph.of_kind("rule", "create", "update"), *graph.of_kind("listener", "update")]:
-        if step.phase == "attach":
+        if step.phase:
             continue
         is_new = not _forwarded(step)
         groups = taken_up(graph, step) if is_new else shares_of(forward_after(step)) if wins_requests(step) else ()
-        known = {group: bind(group, graph.decisions.ids) for group in groups}
-        idle = checked - receiving if is_new else set()
+        known = {
+            group: bind(group, graph.decisions.ids) for group in groups if bind(group, graph.decisions.ids) in checked
+        }
+        idle = set(known.values()) - receiving if is_new else set()
         soon = {
             arn for group, arn in known.items() if group in coming or (minima.initial[arn] and not minima.healthy[arn])
         }
         hopes = [minima.before_more(group, ()) for group, arn in known.items() if arn in idle]
-        hopes += [Wanted(group, 1, 1) for group, arn in known.items() if arn in (checked & soon) - idle]
-        if hopes and minima.serve(now):
-            how = replace(step.detail(Shift), hopes=tuple(hopes), health_timeout=minima.health_timeout(known))
+        hopes += [Wanted(group, 1, 1) for group, arn in known.items() if arn in soon - idle]
+        how = replace(step.detail(Shift), health_timeout=minima.health_timeout(known))
+        givers = {found.id: (found, goes) for found, goes in given_up_to(graph, step)}
+        serving = {str(group) for found, _ in givers.values() for group in shares_of(action_of(found.state).forward)}
+        if known and serving and not how.awaits and not serving & set(known.values()):
+            gone = [
+                str(group)
+                for found, goes in givers.values()
+                if goes
+                for group in shares_of(action_of(found.state).forward)
+            ]
+            awaits = tuple(minima.before_more(group, gone) for group in known)
+            if any(minima.healthy[arn] for arn in serving):
+                _refuse_the_impossible(step, awaits, minima)
+            how = replace(how, awaits=awaits, serving=tuple(sorted(serving)), recovery=recovery_of(graph, known))
             graph.specify(step.key, how)
+        elif hopes and minima.serve(now):
+            graph.specify(step.key, replace(how, hopes=tuple(hopes)))
 
 
 def _forwarded(step: Step) -> bool:

@@ -15,7 +15,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Properties, bind, each_of
+from alb_reconcile.model.resource import bind, each_of
 from alb_reconcile.model.steps import Register
 
 
@@ -185,38 +185,6 @@ def taken_up(graph: Graph, step: Step) -> list[Ref]:
         for group, share in shares.items()
         if share > had.get(bind(group, graph.decisions.ids), 0)
     ]
-
-
-def wins_requests(step: Step) -> bool:
-    """Whether a rule may win requests that others answer now, by other conditions."""
-    return bool(moved_requests(step)[0])
-
-
-def moved_requests(step: Step) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]:
-    """What a step of a rule adds to the requests that meet its conditions, and what it takes away: values of a condition, or all that
-    a condition leaves out."""
-    before, after = (
-        _values_of(item.state) if item else None
-        for item in (step.observed, step.desired if step.action == "update" else None)
-    )
-    if before is None or after is None:
-        return set(), set()
-    return _added(before, after), _added(after, before)
-
-
-def _values_of(state: Properties) -> dict[tuple[str, str], set[tuple[str, ...]]]:
-    found: dict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
-    for item in state.conditions if isinstance(state, Rule) else ():
-        values = ((text,) for text in (*item.values, *item.regex_values))
-        found[item.field, item.name].update(values, item.pairs)
-    return found
-
-
-def _added(
-    before: dict[tuple[str, str], set[tuple[str, ...]]], after: dict[tuple[str, str], set[tuple[str, ...]]]
-) -> set[tuple[str, ...]]:
-    more = {(*key, *value) for key in before.keys() & after.keys() for value in after[key] - before[key]}
-    return more | (before.keys() - after.keys())
 
 
 def shares_of(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:

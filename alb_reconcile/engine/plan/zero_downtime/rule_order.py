@@ -7,7 +7,7 @@ from itertools import chain
 
 from alb_reconcile.engine.plan.decide import Decision
 from alb_reconcile.engine.plan.graph import Graph, Strength
-from alb_reconcile.engine.plan.zero_downtime.forwards import moved_requests
+from alb_reconcile.engine.plan.zero_downtime.requests import may_meet, moved_requests
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.address import Address, Ref
@@ -73,16 +73,23 @@ def _take_before_giving_up(graph: Graph, listener: str | None, rules: list[str])
         taken, lost = moved[later]
         for earlier in rules:
             takes, loses = moved[earlier]
-            if earlier in made or takes & lost or (takes and lost and not (taken and loses)):
-                graph.after(later, earlier, Strength.PREFERRED)
+            takes_over = earlier in made or takes & lost or (takes and lost and not (taken and loses))
+            if takes_over and _answers_for(graph.steps[earlier], graph.steps[later]):
+                graph.after(later, earlier, Strength.SUGGESTED)
     own = {change.path.partition(".")[0] for change in graph.steps[listener].changes} if listener else set()
     if "default_action" in own and own.isdisjoint({"port", "protocol"}):
         for key in rules:
             taken, lost = moved[key]
             if key in made or taken:
-                graph.after(listener, key, Strength.PREFERRED)
+                graph.after(listener, key, Strength.SUGGESTED)
             elif lost:
-                graph.after(key, listener, Strength.PREFERRED)
+                graph.after(key, listener, Strength.SUGGESTED)
+
+
+def _answers_for(taker: Step, giver: Step) -> bool:
+    """Whether one is to answer what may be the other's now, or then."""
+    wanted = taker.desired.state if taker.desired else None
+    return any(may_meet(wanted, item.state) for item in (giver.observed, giver.desired) if item)
 
 
 def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> dict[str, tuple[Address, int, int]]:

@@ -24,8 +24,8 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     taken_up,
     takers_of,
     wait_for_health,
-    wins_requests,
 )
+from alb_reconcile.engine.plan.zero_downtime.requests import wins_requests
 from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address

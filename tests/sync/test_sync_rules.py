@@ -1,0 +1,104 @@
+"""Rules and default actions that somebody changes or deletes while the spec says something new that isn't applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import world
+from tests.kinds.hand import Hand
+from tests.properties.test_rule_order import BOTH, ONE, routed, rule
+from tests.sync.words import done
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.harness import Spec
+
+OTHER = rule(30, "api", "/3/*")
+NEW = rule(5, "new", "/2/*")
+
+
+def action(hand: Hand) -> None:
+    """Another group."""
+    told = [{"Type": "forward", "TargetGroupArn": hand["target_group.web"]}]
+    hand.elb.modify_rule(RuleArn=hand["rule.public/http/c"], Actions=told)
+
+
+def conditions(hand: Hand) -> None:
+    """Another path."""
+    hand.elb.modify_rule(RuleArn=hand["rule.public/http/c"], Conditions=[{"Field": "path-pattern", "Values": ["/4/*"]}])
+
+
+def default(hand: Hand) -> None:
+    """Nobody answers."""
+    told: list[Any] = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}]
+    hand.elb.modify_listener(ListenerArn=hand["listener.public/http"], DefaultActions=told)
+
+
+@pytest.mark.parametrize("change", [action, conditions, default])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        routed("web", a=ONE, c=OTHER, n=rule(5, "api", "/3/7/*")),
+        routed("web", a=ONE, c=OTHER, n=rule(5, "new", "/3/7/*")),
+        routed("web", a=BOTH, c=OTHER),
+    ],
+    ids=["a new rule", "a new group", "a wider rule"],
+)
+def test_what_somebody_has_changed_is_put_right_though_a_new_rule_would_come_before(
+    spec: Spec, change: Callable[[Hand], None]
+) -> None:
+    """Found: it waited for the new rule, which isn't applied."""
+    with world() as here:
+        hand = Hand(here)
+        before = routed("web", a=ONE, c=OTHER)
+        hand.make(before)
+        here.clock.advance(600)
+        change(hand)
+        here.clock.advance(600)
+        assert "drift" in done(here.sync(spec)).values()
+        assert here.plan(before).is_empty
+
+
+@pytest.mark.parametrize(
+    ("before", "spec"),
+    [
+        (routed(a=ONE, b=NEW), routed(a=rule(10, "api", "/1/*"), b=NEW)),
+        (routed(a=ONE, b=NEW), routed(b=NEW)),
+        (routed("web", b=NEW), routed("api", b=NEW)),
+    ],
+    ids=["another action", "a rule less", "another default action"],
+)
+def test_a_rule_that_somebody_has_deleted_is_made_though_its_group_could_stand_beside_nothing_that_stays(
+    before: Spec, spec: Spec
+) -> None:
+    """Found: where its group was to stand beside what the spec changes, too, neither was done."""
+    with world() as here:
+        hand = Hand(here)
+        hand.make(before)
+        here.clock.advance(600)
+        hand.elb.delete_rule(RuleArn=hand["rule.public/http/b"])
+        here.clock.advance(600)
+        here.sync(spec)
+        assert here.plan(before).is_empty
+
+
+def test_where_nothing_is_new_it_stands_beside_what_somebody_else_has_made() -> None:
+    """And nothing of it is left there."""
+    with world() as here:
+        hand, spec = Hand(here), routed(b=NEW)
+        hand.make(spec)
+        hand.elb.delete_rule(RuleArn=hand["rule.public/http/b"])
+        hand.elb.create_rule(
+            ListenerArn=hand["listener.public/http"], Priority=40,
+            Conditions=[{"Field": "path-pattern", "Values": ["/9/*"]}],
+            Actions=[{"Type": "forward", "TargetGroupArn": hand["target_group.web"]}],
+        )  # fmt: skip
+        here.clock.advance(600)
+        here.sync(spec)
+        rules = hand.elb.describe_rules(ListenerArn=hand["listener.public/http"])["Rules"]
+        told = [item.get("ForwardConfig", {}) for one in rules for item in one["Actions"]]
+        groups = [part["TargetGroupArn"] for config in told for part in config.get("TargetGroups", ())]
+        assert groups.count(hand["target_group.new"]) == 1
