@@ -58,6 +58,10 @@ WAYS = {
     "a path from the default to a rule": (routed("web"), routed(r=rule(5, "web", "/2/*"))),
     "a path from the default to a new group": (routed("web"), routed(r=rule(5, "new", "/2/*"))),
     "a path from the default to a wider rule": (routed("api", main=ONE), routed(main=BOTH)),
+    "a path behind two others": (
+        routed(last=ONE),
+        routed(a=rule(3, "", "/1/*", fixed_response={"status_code": 404}), b=rule(4, "api", "/*"), last=ONE),
+    ),
     "all but a path to the default": (routed("web", main=rule(10, "api", "/1/*")), routed("new")),
 }
 

@@ -57,11 +57,15 @@ def _order_rules_of(
     for key in changed:
         graph.after(key, order)
     _take_before_giving_up(graph, graph.makers.get(address), changed)
-    for other in found:
-        if other.id in graph.deleted:
-            for key in (order, *changed):
-                if key is not None:
-                    graph.after(graph.removers.get(other.id), key, Strength.PREFERRED)
+    going = sorted((other for other in found if other.id in graph.deleted), key=_priority)
+    for place, other in enumerate(going):
+        key = graph.removers.get(other.id)
+        for earlier in (order, *changed):
+            if earlier is not None:
+                graph.after(key, earlier, Strength.PREFERRED)
+        for hidden in going[place + 1 :]:  # it would answer meanwhile, if it went later
+            if may_meet(other.state, hidden.state):
+                graph.after(key, graph.removers.get(hidden.id), Strength.SUGGESTED)
 
 
 def _take_before_giving_up(graph: Graph, listener: str | None, rules: list[str]) -> None:
