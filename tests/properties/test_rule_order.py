@@ -155,3 +155,13 @@ def test_groups_that_have_no_room_together_stand_beside_different_ones() -> None
         groups = [{"target_group": name, "weight": 1} for name in names]
         listener(spec)["default_action"] = {"forward": {"target_groups": groups}}
     go(before, after)
+
+
+def test_a_rule_with_another_path_needs_no_targets_where_its_listener_only_changes_otherwise() -> None:
+    """Found by a walk: the default action stays, and gives nothing up."""
+    before = routed("web", two=rule(20, "api", "/2/*"))
+    before["target_groups"]["api"]["targets"] = []
+    after = deepcopy(before)
+    listener(after)["rules"]["two"]["conditions"] = [{"path_pattern": "/more"}]
+    listener(after)["attributes"] = {"routing.http.response.server.enabled": False}
+    go(before, after)

@@ -66,8 +66,9 @@ def given_up_to(graph: Graph, step: Step) -> Iterator[tuple[Observed, bool]]:
         if listener is None or listener not in (found.id, found.parent_id) or found.id == step.id:
             continue
         change = changed.get(found.id)
-        gives = found.id in graph.deleted or (
-            change is not None and (found.id == listener or moved_requests(change)[1])
-        )
+        gives = found.id in graph.deleted
+        if change is not None and not gives:
+            answers = any(item.path.startswith("default_action") for item in change.changes)
+            gives = answers if found.id == listener else bool(moved_requests(change)[1])
         if gives and may_meet(state, found.state):
             yield found, found.id in graph.deleted
