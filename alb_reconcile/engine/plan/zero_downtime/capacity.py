@@ -229,7 +229,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
                 if goes
                 for group in shares_of(action_of(found.state).forward)
             ]
-            awaits = tuple(minima.before_more(group, gone) for group in known)
+            awaits = tuple(minima.before_more(group, gone) for group, arn in known.items() if minima.there[arn])
             if any(minima.healthy[arn] for arn in serving):
                 _refuse_the_impossible(step, awaits, minima)
             how = replace(how, awaits=awaits, serving=tuple(sorted(serving)), recovery=recovery_of(graph, known))
