@@ -167,3 +167,21 @@ def test_a_rule_with_another_path_needs_no_targets_where_its_group_has_none() ->
     with watched() as here:
         here.converge(before)
         here.converge(after, allow=ALLOW)
+
+
+def test_a_rule_with_another_path_takes_nothing_over_where_its_listener_only_changes_otherwise() -> None:
+    """Found by a walk: the default action stays and gives nothing up, so that failing targets of the rule's group hold up nothing."""
+    before = routed("web", two=rule(20, "api", "/2/*"))
+    after = deepcopy(before)
+    listener(after)["rules"]["two"]["conditions"] = [{"path_pattern": "/more"}]
+    listener(after)["attributes"] = {"routing.http.response.server.enabled": False}
+    with watched() as here:
+        here.converge(before)
+        [failing] = [arn for arn in here.account.elb.target_groups if "api" in arn]
+        here.strict.health = lambda group, *_: "unhealthy" if group == failing else None
+        here.sample()
+        here.clock.advance(120)  # until they have failed their checks
+        result = here.apply(after, allow=ALLOW)
+        assert not result.failures, "\n".join(result.failures)
+        assert result.rest is not None
+        assert result.rest.is_empty
