@@ -149,10 +149,11 @@ def has_elastic_ip(interface: Row) -> bool:
     return bool((interface.get("Association") or {}).get("IpOwnerId", "amazon") != "amazon")
 
 
-def attributes(wanted: Any) -> str:
-    """What a tag says of the attributes that AWS doesn't show."""
-    given = {name: getattr(wanted, name) for name in UNSHOWN}
-    return " ".join(f"{name}={str(value).lower()}" for name, value in sorted(given.items()) if value is not None)
+def attributes(wanted: Any, there: str = "") -> str:
+    """What a tag says of the attributes that AWS doesn't show: as one says so far of those that aren't declared."""
+    declared = {name: value for name in UNSHOWN if (value := getattr(wanted, name)) is not None}
+    given = attributes_of(there) | declared
+    return " ".join(f"{name}={str(value).lower()}" for name, value in sorted(given.items()))
 
 
 def attributes_of(tag: str) -> dict[str, Any]:

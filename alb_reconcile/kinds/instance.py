@@ -160,11 +160,11 @@ class Instance(Properties):
             return ""
         return "its disk is encrypted all the same, as the account may want by default; take encrypted: false out of the spec"
 
-    def extra_tags(self) -> dict[str, str]:
+    def extra_tags(self, there: Mapping[str, str]) -> dict[str, str]:
         found = {tags.IMAGE: self.image_id}
         if self.user_data is not None:
             found[tags.USER_DATA] = self.user_data.digest
-        if said := attributes(self):
+        if said := attributes(self, there.get(tags.ATTRIBUTES, "")):
             found[tags.ATTRIBUTES] = said
         return found
 
@@ -329,7 +329,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         has = observed.detail(LaunchedWith)
         await change_running(run, wanted, instance, has.interface, fields)
         if not fields.isdisjoint(UNSHOWN):
-            await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted)})
+            await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted, observed.tags.get(tags.ATTRIBUTES, ""))})
         disks = _volumes.persistent(wanted.data_volumes).items()
         lacking = {name: disk for name, disk in disks if f"data_volumes.{name}.persistent" in fields}
         await attach_volumes(run, instance, observed.address, lacking, observed.tags, has.volumes.ids)

@@ -196,6 +196,20 @@ def test_it_is_on_again_where_a_deletion_was_cut_short_and_is_not_wanted_any_mor
         assert found[attribute[:1].upper() + attribute[1:]]["Value"], attribute
 
 
+def test_a_destroy_finds_stop_protection_that_the_spec_does_not_name_any_more(hand: Hand) -> None:
+    """Found at length: the next change of anything made the tag forget it, and AWS refused a step of the run."""
+    spec = edited(edited(demo(), "instances/web/disable_api_stop", True), "instances/web/count", 1)
+    spec = edited(spec, "instances/web/disable_api_termination", False)
+    hand.make(spec)
+    without = edited(spec, "instances/web/disable_api_stop", None)
+    for path, value in (("monitoring", {"enabled": True}), ("instance_initiated_shutdown_behavior", "terminate")):
+        without = edited(without, f"instances/web/{path}", value)
+        hand.make(without)
+        (line,) = refused(hand, without, destroy=True)
+        assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) has termination protection")
+    hand.world.destroy(without, allow={"lift-protection": 1})
+
+
 def test_one_that_may_not_be_stopped_is_made_stopped(hand: Hand) -> None:
     """Found: it was launched with the protection, and AWS refused to stop it then."""
     spec = edited(edited(demo(), "instances/web/disable_api_stop", True), "instances/web/state", "stopped")
