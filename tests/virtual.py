@@ -20,7 +20,7 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready and timeout is None:
-            raise RuntimeError("everybody waits and nobody is due: a deadlock")
+            raise AssertionError("everybody waits and nobody is due: a deadlock")
         if not ready and timeout and timeout > 0:
             self._clock.advance(timeout)
         return ready

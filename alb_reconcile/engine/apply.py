@@ -106,16 +106,16 @@ class _Application:
             ready += sorter.get_ready()
             beginning = [key for key in ready if self._may_begin(self.steps[key])]
             ready = [key for key in ready if key not in beginning]
-            for key in beginning:
-                if not self._start(self.steps[key]):
-                    sorter.done(key)
-            if self.running:
+            ended = [key for key in beginning if not self._start(self.steps[key])]
+            if ended:  # whoever is running may wait for what only these had held up
+                sorter.done(*ended)
+            elif self.running:
                 self.news.clear()
                 news = asyncio.ensure_future(self.news.wait())
                 done, _ = await asyncio.wait({*self.running, news}, return_when=asyncio.FIRST_COMPLETED)
                 news.cancel()
-                ended = {self._finish(task) for task in list(self.running) if task in done}
-                new = (ended | self.announced) - through
+                new = {self._finish(task) for task in list(self.running) if task in done}
+                new = (new | self.announced) - through
                 through |= new
                 sorter.done(*new)
 
