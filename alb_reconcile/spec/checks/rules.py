@@ -43,8 +43,11 @@ def check(outline: Outline) -> None:
 def _values(given: Any) -> Iterator[str | dict[str, str]]:
     """The values of one condition, however they are given."""
     if isinstance(given, dict) and "value" not in given:
-        given = [item for key in ("values", "regex_values") for item in given.get(key) or ()]
-    yield from (item for item in (given if isinstance(given, list) else [given]) if item)
+        parts = (given.get(key) for key in ("values", "regex_values"))
+        given = [item for part in parts if isinstance(part, list) for item in part]
+    yield from (
+        item for item in (given if isinstance(given, list) else [given]) if item and isinstance(item, str | dict)
+    )
 
 
 def _check_amount(outline: Outline, path: Path, conditions: list[Entry]) -> None:
@@ -58,6 +61,7 @@ def _check_amount(outline: Outline, path: Path, conditions: list[Entry]) -> None
         if field not in ("http_request_method", "source_ip")
         for item in _values(given.get("values") if isinstance(given, dict) else given)
         for text in (item.values() if isinstance(item, dict) else [item])
+        if isinstance(text, str)
     ]
     wildcards = sum(len(re.findall(r"(?<!\\)[*?]", text)) for text in wild)
     for number, noun, most in ((len(values), "values", 5), (wildcards, "wildcards", 6)):
