@@ -31,6 +31,12 @@ AT_LENGTH = pytest.mark.skipif(not SOAK, reason="takes half a minute of a core, 
 REQUESTS = 10_000 if SOAK else 1_200
 RATE = 150.0 if SOAK else 100.0
 """Requests a second: so many that a change of a few seconds meets hundreds of them, and a quarter of a core at most."""
+ALLOWED = [
+    part
+    for word in ("delete", "replace", "empty-target-group", "cut-off", "lift-protection", "delete-elastic-ip",
+                 "delete-load-balancer", "replace-load-balancer")
+    for part in ("--allow", f"{word}=99")
+]  # fmt: skip
 LONGEST = 600.0
 """For one run of the tool, at a sandbox's lowest speed too."""
 
@@ -68,23 +74,33 @@ class Stage:
 
     def tries(self, spec: Spec) -> bool:
         """Run `apply`, whatever it replaces. Returns whether the stack serves then: nothing else may be wrong."""
-        self._current.pop(spec["stack"], None)
-        words = [
-            part
-            for word in ("delete", "replace", "empty-target-group", "cut-off", "lift-protection", "delete-elastic-ip")
-            for part in ("--allow", f"{word}=99")
-        ]
-        with self.tool.forked("apply", "--yes", *words, self.write(spec)) as process:
-            output, _ = process.communicate(timeout=LONGEST)
-        assert process.returncode in (0, 1), output
-        if is_served := process.returncode == 0:
+        if is_served := self._run("apply", spec) == 0:
             self._current[spec["stack"]] = copy.deepcopy(spec)
         return is_served
 
+    def destroy(self, spec: Spec) -> None:
+        """Delete the stack, whatever protects it."""
+        assert self._run("destroy", spec) == 0
+
+    def _run(self, command: str, spec: Spec) -> int:
+        self._current.pop(spec["stack"], None)
+        with self.tool.forked(command, "--yes", *ALLOWED, self.write(spec)) as process:
+            output, _ = process.communicate(timeout=LONGEST)
+        assert process.returncode in (0, 1), output
+        return int(process.returncode)
+
     def begin(self, spec: Spec) -> str:
         """Have this before a proof begins. Returns its URL."""
-        if self._current.get(spec["stack"]) != spec:
+        if not self.has(spec):
             self.apply(spec)
+        return self.url(spec)
+
+    def has(self, spec: Spec) -> bool:
+        """Whether this is what was applied last, and it serves."""
+        return self._current.get(spec["stack"]) == spec
+
+    def url(self, spec: Spec) -> str:
+        """Where the stack is asked."""
         status = self.tool.run("status", "--format", "json", self.write(spec)).stdout
         url, *_ = json.loads(status)["urls"]
         return str(url)
