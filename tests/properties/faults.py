@@ -157,6 +157,21 @@ class Denied:
         return call()
 
 
+class Refused:
+    """The change of that number, counted from 1, is refused, as nobody would have foreseen."""
+
+    def __init__(self, number: int) -> None:
+        self.refused = ""
+        self._left = number
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        self._left -= not operation.startswith(READS)
+        if self._left == 0 and not self.refused:
+            self.refused = operation
+            raise error_of(service, operation, "InvalidParameterValue")
+        return call()
+
+
 class Lost:
     """The reply to the change of that number, counted from 1, is lost, or isn't AWS's; the change has been made."""
 

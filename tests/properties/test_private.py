@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import AwsError
-from tests.harness import READS, demo
+from tests.harness import demo
 from tests.kinds.hand import edited
-from tests.kinds.test_nat_gateway import PRIVATE, ZONAL, private_stack
-from tests.properties.test_gaps import ALLOW
+from tests.kinds.test_nat_gateway import PRIVATE, ZONAL
 from tests.properties.watched import WatchedWorld, watched
 
 if TYPE_CHECKING:
@@ -133,41 +129,3 @@ def test_instances_move_to_private_subnets_in_one_change(world: WayOut) -> None:
     assert {name: low.healthy for name, low in world.lows.items()} == {"target_group.web": 2}
     made = [name for name, _ in world.log if name in ("create_route", "run_instances")]
     assert made == ["create_route", "create_route", "run_instances", "run_instances"]
-
-
-class Refused:
-    """Calls of which one that changes something fails."""
-
-    def __init__(self, world: WatchedWorld, number: int) -> None:
-        self._real, self._left = world._call, number
-        self.has_failed = False
-
-    def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        if not operation.startswith(READS) and "DryRun" not in params:
-            self._left -= 1
-            if self._left == -1:
-                self.has_failed = True
-                raise AwsError(service, operation, "InvalidParameterValue", "no", "req-1")
-        return self._real(service, operation, params)
-
-
-def test_one_refused_call_ends_the_run_of_a_replaced_vpc_and_the_next_one_arrives(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Found at length: a route waited for a NAT gateway, which waited for steps that were to be skipped and never were."""
-    spec = private_stack()
-    other = edited(spec, "vpcs/main/instance_tenancy", "dedicated")
-    with watched() as world:
-        world.converge(spec)
-        start = world.moment()
-        for number in count(0, 1 if SOAK else 6):
-            world.go_back(start)
-            refused = Refused(world, number)
-            monkeypatch.setattr(world, "_call", refused)
-            with suppress(AwsError):  # which says which spec is applied, after all steps
-                world.apply(other, allow=ALLOW)
-            monkeypatch.undo()
-            if not refused.has_failed:
-                break
-            world.converge(other, allow=ALLOW)
-        assert number > 50
