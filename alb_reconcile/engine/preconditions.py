@@ -90,17 +90,22 @@ async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
     """
     steps = tuple(steps)
     kinds = {step.key: kind for step in steps if (kind := _protecting(step)) is not None}
-    going = [step for step in steps if step.action == "delete" and step.key in kinds]
-    answers = await asyncio.gather(*(_is_protected(aws, step, kinds[step.key]) for step in going))
+    going = [
+        (step, kinds[step.key], step.observed)
+        for step in steps
+        if step.action == "delete" and step.key in kinds and step.observed and not step.observed.is_leaving
+    ]
+    answers = await asyncio.gather(*(kind.find_protection(aws, found) for _, kind, found in going))
     reasons: dict[str, str] = {}
-    for step, protected in zip(going, answers, strict=True):
-        if protected:
-            text = f"{step.address} ({step.id}) has {kinds[step.key].protection}"
+    for (step, _, _), protection in zip(going, answers, strict=True):
+        if protection:
+            text = f"{step.address} ({step.id}) has {protection}"
             reasons |= dict.fromkeys(filter(None, (step.key, step.part_of)), text)
     for step in steps:
-        kind = kinds.get(step.key)
-        if step.action == "update" and kind and any(kind.unprotects(item.path, item.before) for item in step.changes):
-            reasons[step.key] = f"{step.address} ({step.id}) would lose its {kind.protection}"
+        kind = kinds.get(step.key) if step.action == "update" else None
+        names = (kind.unprotects(item.path, item.before) for item in step.changes) if kind else ()
+        if lost := " and ".join(filter(None, names)):
+            reasons[step.key] = f"{step.address} ({step.id}) would lose its {lost}"
     return reasons | await _find_stop_protected(aws, steps)
 
 
@@ -143,18 +148,13 @@ def lift_protection(plan: Plan, protected: Mapping[str, str], allow: Mapping[str
 
 
 def _lifting(step: Step, text: str | None) -> Step:
-    kind = _protecting(step)
-    if step.action == "delete" and kind and text:
-        return replace(step, lifts_protection=True, effects=(*step.effects, f"lifts its {kind.protection}"))
+    if step.action == "delete" and text:
+        effect = f"lifts its {text.rpartition(' has ')[2]}"
+        return replace(step, lifts_protection=True, effects=(*step.effects, effect))
     if (stopping := _stopping(step)) and text == _stop_protected(step, stopping):
         effect = f"lifts its {stopping.stop_protection} for a while"
         return replace(step, lifts_protection=True, effects=(*step.effects, effect))
     return step
-
-
-async def _is_protected(aws: Aws, step: Step, kind: Protected) -> bool:
-    found = step.observed
-    return found is not None and not found.is_leaving and await kind.is_protected(aws, found)
 
 
 _REGION: Final = "this region"

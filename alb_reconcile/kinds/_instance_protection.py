@@ -68,18 +68,18 @@ class ProtectedInstances:
     stop_protection = "stop protection"
     properties: ClassVar[type[Properties]]
 
-    async def is_protected(self, aws: Aws, observed: Observed) -> bool:
+    async def find_protection(self, aws: Aws, observed: Observed) -> str:
         """DescribeInstanceAttribute, which tells one attribute of one instance.
 
         Protection from being stopped protects from being terminated as well. It is asked about where it was declared.
         """
+        found = [self.protection] if await is_on(aws, observed.id, "disableApiTermination") else []
         if getattr(observed.state, STOP) is True and await is_on(aws, observed.id, "disableApiStop"):
-            return True
-        return await is_on(aws, observed.id, "disableApiTermination")
+            found.append(self.stop_protection)
+        return " and ".join(found)
 
-    def unprotects(self, path: str, before: object) -> bool:
-        """Whether a change of that property switches a protection off."""
-        return path in ATTRIBUTES and before is True
+    def unprotects(self, path: str, before: object) -> str:
+        return {ATTRIBUTES[0]: self.protection, STOP: self.stop_protection}.get(path, "") if before is True else ""
 
     def stops(self, changes: Sequence[Change]) -> bool:
         """Whether changes stop the instance while its protection is on."""

@@ -374,11 +374,11 @@ class Protected(Protocol):
     protection: ClassVar[str]
     """What that is called."""
 
-    async def is_protected(self, aws: Aws, observed: Observed) -> bool:
-        """Whether AWS would refuse to delete it. One that is gone isn't."""
+    async def find_protection(self, aws: Aws, observed: Observed) -> str:
+        """By what AWS would refuse to delete it, as it is called, or nothing. One that is gone isn't protected."""
 
-    def unprotects(self, path: str, before: object) -> bool:
-        """Whether a change of that property switches the protection off."""
+    def unprotects(self, path: str, before: object) -> str:
+        """Which protection a change of that property switches off, or nothing."""
 
 
 @runtime_checkable

@@ -308,15 +308,15 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
         await wait_until_active(run, observed.id, timeout)
 
-    async def is_protected(self, aws: Aws, observed: Observed) -> bool:
+    async def find_protection(self, aws: Aws, observed: Observed) -> str:
         """DescribeLoadBalancerAttributes, where they weren't read anyway."""
         attributes = self.of(observed).attributes
         if attributes is None:
             attributes = await self.read_attributes(aws, observed.id)
-        return (attributes or {}).get(_PROTECTION) == "true"
+        return self.protection if (attributes or {}).get(_PROTECTION) == "true" else ""
 
-    def unprotects(self, path: str, before: object) -> bool:
-        return path == f"attributes.{_PROTECTION}" and before == "true"
+    def unprotects(self, path: str, before: object) -> str:
+        return self.protection if path == f"attributes.{_PROTECTION}" and before == "true" else ""
 
 
 async def _reserve(run: Run, arn: str, units: int) -> None:

@@ -161,7 +161,10 @@ def test_protection_is_launched_with_kept_and_heeded(hand: Hand) -> None:
     hand.make(spec)
     assert (attribute(hand, ONE, "disableApiTermination"), attribute(hand, ONE, "disableApiStop")) == (True, True)
     other = edited(spec, "instances/web/instance_type", "t3.small")
-    with pytest.raises(RefusedError, match=r"has termination protection; allow it once with --allow lift-protection=1"):
+    with pytest.raises(
+        RefusedError,
+        match=r"has termination protection and stop protection; allow it once with --allow lift-protection=1",
+    ):
         hand.world.plan(other)
     hand.make(other, allow={"lift-protection": 1})
     assert attribute(hand, ONE, "disableApiTermination") is True
@@ -176,7 +179,7 @@ def test_an_instance_that_is_only_protected_from_being_stopped_is_protected(hand
     """AWS terminates it as little."""
     spec = web(count=1, disable_api_stop=True)
     hand.make(spec)
-    with pytest.raises(RefusedError, match="has termination protection"):
+    with pytest.raises(RefusedError, match=r"\) has stop protection;"):
         hand.world.plan(spec, destroy=True)
     hand.world.destroy(spec, allow={"lift-protection": 1})
 

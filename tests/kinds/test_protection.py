@@ -194,6 +194,10 @@ def test_it_is_on_again_where_a_deletion_was_cut_short_and_is_not_wanted_any_mor
     for attribute in ("disableApiTermination", "disableApiStop"):
         found = hand.ec2.describe_instance_attribute(InstanceId=hand[WEB_2], Attribute=attribute)
         assert found[attribute[:1].upper() + attribute[1:]]["Value"], attribute
+    (line,) = refused(hand, fewer)
+    assert line.startswith(f"{WEB_2} ({hand[WEB_2]}) has termination protection and stop protection;")
+    (gone,) = [step for step in hand.world.plan(fewer, allow={"lift-protection": 1}).steps if step.id == hand[WEB_2]]
+    assert "lifts its termination protection and stop protection" in gone.effects
 
 
 def test_a_destroy_finds_stop_protection_that_the_spec_does_not_name_any_more(hand: Hand) -> None:
@@ -206,7 +210,7 @@ def test_a_destroy_finds_stop_protection_that_the_spec_does_not_name_any_more(ha
         without = edited(without, f"instances/web/{path}", value)
         hand.make(without)
         (line,) = refused(hand, without, destroy=True)
-        assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) has termination protection")
+        assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) has stop protection;")
     hand.world.destroy(without, allow={"lift-protection": 1})
 
 
@@ -217,7 +221,10 @@ def test_one_that_may_not_be_stopped_is_made_stopped(hand: Hand) -> None:
     found = hand.ec2.describe_instance_attribute(InstanceId=hand[WEB_1], Attribute="disableApiStop")
     assert found["DisableApiStop"]["Value"]
     off = edited(spec, "instances/web/disable_api_stop", False)
-    assert len(refused(hand, off)) == 2
+    assert (
+        sorted(line.partition(") ")[2].partition(";")[0] for line in refused(hand, off))
+        == ["would lose its stop protection"] * 2
+    )
     hand.make(edited(off, "instances/web/state", "running"), allow={"lift-protection": 2})
 
 
