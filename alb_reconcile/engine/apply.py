@@ -265,7 +265,7 @@ async def _write_tags(step: Step, run: Run) -> None:
             found.id,
             {
                 **own,
-                **extra_tags(wanted.state, found.tags),
+                **extra_tags(wanted.state),
                 **tags.readdressed(wanted, found.tags),
                 tags.SPEC: tags.spec_tag(wanted),
             },

@@ -3,7 +3,7 @@ protected from being deleted until the user lets that be lifted."""
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -89,37 +89,28 @@ async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
     Asks AWS only about what goes, and where it wasn't read anyway.
     """
     steps = tuple(steps)
-    kinds = {step.key: kind for step in steps if (kind := _protecting(step)) is not None}
-    going = [
-        (step, kinds[step.key], step.observed)
+    asked = [
+        (step, kind, found, paths)
         for step in steps
-        if step.action == "delete" and step.key in kinds and step.observed and not step.observed.is_leaving
+        if (kind := _protecting(step)) and (found := step.observed) and (paths := _unprotected_by(step, kind))
     ]
-    answers = await asyncio.gather(*(kind.find_protection(aws, found) for _, kind, found in going))
+    answers = await asyncio.gather(*(kind.find_protections(aws, found) for _, kind, found, _ in asked))
     reasons: dict[str, str] = {}
-    for (step, _, _), protection in zip(going, answers, strict=True):
-        if protection:
-            text = f"{step.address} ({step.id}) has {protection}"
+    for (step, kind, _, paths), on in zip(asked, answers, strict=True):
+        if names := " and ".join(name for path, name in kind.protections.items() if path in on and path in paths):
+            text = f"{step.address} ({step.id}) {'has' if step.action == 'delete' else 'would lose its'} {names}"
             reasons |= dict.fromkeys(filter(None, (step.key, step.part_of)), text)
-    for step in steps:
-        kind = kinds.get(step.key) if step.action == "update" else None
-        names = (kind.unprotects(item.path, item.before) for item in step.changes) if kind else ()
-        if lost := " and ".join(filter(None, names)):
-            reasons[step.key] = f"{step.address} ({step.id}) would lose its {lost}"
-    return reasons | await _find_stop_protected(aws, steps)
+    for key, text in (await _find_stop_protected(aws, steps)).items():
+        reasons[key] = f"{reasons[key]} and has {text.rpartition(' has ')[2]}" if key in reasons else text
+    return reasons
 
 
 async def _find_stop_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
     """The updates for which AWS would have to stop what is protected from that."""
     asked = [(step, kind, step.observed) for step in steps if (kind := _stopping(step)) and step.observed]
     answers = await asyncio.gather(*(kind.is_stop_protected(aws, found) for _, kind, found in asked))
-    return {
-        step.key: _stop_protected(step, kind) for (step, kind, _), is_on in zip(asked, answers, strict=True) if is_on
-    }
-
-
-def _stop_protected(step: Step, kind: StopProtected) -> str:
-    return f"{step.address} ({step.id}) has {kind.stop_protection}"
+    told = ((step, f"{step.address} ({step.id}) has {kind.stop_protection}") for step, kind, _ in asked)
+    return {step.key: text for (step, text), is_on in zip(told, answers, strict=True) if is_on}
 
 
 def _stopping(step: Step) -> StopProtected | None:
@@ -131,6 +122,14 @@ def _stopping(step: Step) -> StopProtected | None:
 def _protecting(step: Step) -> Protected | None:
     kind = load_kinds().get(step.address.kind)
     return kind if isinstance(kind, Protected) else None
+
+
+def _unprotected_by(step: Step, kind: Protected) -> Collection[str]:
+    """Of which of its protections nothing is left after a step."""
+    if step.action == "delete":
+        return () if step.observed is None or step.observed.is_leaving else kind.protections
+    off = {change.path for change in step.changes if change.after in (False, "false")}
+    return off & kind.protections.keys() if step.action == "update" else ()
 
 
 def lift_protection(plan: Plan, protected: Mapping[str, str], allow: Mapping[str, int]) -> Plan:
@@ -151,7 +150,7 @@ def _lifting(step: Step, text: str | None) -> Step:
     if step.action == "delete" and text:
         effect = f"lifts its {text.rpartition(' has ')[2]}"
         return replace(step, lifts_protection=True, effects=(*step.effects, effect))
-    if (stopping := _stopping(step)) and text == _stop_protected(step, stopping):
+    if text and (stopping := _stopping(step)) and text.endswith(f" has {stopping.stop_protection}"):
         effect = f"lifts its {stopping.stop_protection} for a while"
         return replace(step, lifts_protection=True, effects=(*step.effects, effect))
     return step

@@ -1,7 +1,8 @@
 """What protects instances from being terminated, and from being stopped (EC2 ModifyInstanceAttribute DisableApiTermination,
 DisableApiStop)."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Final
@@ -15,7 +16,6 @@ from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Change, Observed, Properties, stops
 
 STOP: Final = "disable_api_stop"
-ATTRIBUTES: Final = ("disable_api_termination", STOP)
 
 
 async def is_on(aws: Aws, instance: str, attribute: str) -> bool:
@@ -40,22 +40,18 @@ async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]
         operation, retry = "modify_instance_attribute", waits.INSTANCE_BUSY
         await run.aws.call("ec2", operation, retry=retry, InstanceId=instance, DisableApiStop={"Value": value})
 
-    async def say(value: bool) -> None:
-        if wanted.disable_api_stop:
-            await run.tag(instance, {tags.ATTRIBUTES: attributes(replace(wanted, disable_api_stop=value))})
-
-    await say(False)
+    await run.tag(instance, {tags.ATTRIBUTES: attributes(replace(wanted, disable_api_stop=False))})
     await protect(False)
     try:
         yield
     finally:
         await protect(True)
-        await say(True)
+        await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted)})
 
 
 async def say_unprotected(run: Run, instance: str, state: Any) -> None:
     """Say by a tag that an instance isn't protected from now on, where one says that it is: it may live on if a run is cut short."""
-    lifted = {name: False for name in ATTRIBUTES if getattr(state, name)}
+    lifted = {name: False for name in ProtectedInstances.protections if getattr(state, name)}
     with ignoring("InvalidInstanceID*"):
         if lifted:
             await run.tag(instance, {tags.ATTRIBUTES: attributes(replace(state, **lifted))})
@@ -64,22 +60,19 @@ async def say_unprotected(run: Run, instance: str, state: Any) -> None:
 class ProtectedInstances:
     """What a kind of instances says of their protections (`kinds.base.Protected`, `StopProtected`)."""
 
-    protection = "termination protection"
     stop_protection = "stop protection"
+    protections: ClassVar = {"disable_api_termination": "termination protection", STOP: stop_protection}
     properties: ClassVar[type[Properties]]
 
-    async def find_protection(self, aws: Aws, observed: Observed) -> str:
+    async def find_protections(self, aws: Aws, observed: Observed) -> Collection[str]:
         """DescribeInstanceAttribute, which tells one attribute of one instance.
 
-        Protection from being stopped protects from being terminated as well. It is asked about where it was declared.
+        Protection from being stopped protects from being terminated as well.
         """
-        found = [self.protection] if await is_on(aws, observed.id, "disableApiTermination") else []
-        if getattr(observed.state, STOP) is True and await is_on(aws, observed.id, "disableApiStop"):
-            found.append(self.stop_protection)
-        return " and ".join(found)
-
-    def unprotects(self, path: str, before: object) -> str:
-        return {ATTRIBUTES[0]: self.protection, STOP: self.stop_protection}.get(path, "") if before is True else ""
+        answers = await asyncio.gather(
+            *(is_on(aws, observed.id, name) for name in ("disableApiTermination", "disableApiStop"))
+        )
+        return [path for path, answer in zip(self.protections, answers, strict=True) if answer]
 
     def stops(self, changes: Sequence[Change]) -> bool:
         """Whether changes stop the instance while its protection is on."""

@@ -371,14 +371,11 @@ class Serves(Protocol):
 class Protected(Protocol):
     """A kind that AWS can protect from being deleted."""
 
-    protection: ClassVar[str]
-    """What that is called."""
+    protections: ClassVar[Mapping[str, str]]
+    """By the property that switches it on, what that is called."""
 
-    async def find_protection(self, aws: Aws, observed: Observed) -> str:
-        """By what AWS would refuse to delete it, as it is called, or nothing. One that is gone isn't protected."""
-
-    def unprotects(self, path: str, before: object) -> str:
-        """Which protection a change of that property switches off, or nothing."""
+    async def find_protections(self, aws: Aws, observed: Observed) -> Collection[str]:
+        """Which of those properties AWS has on, so that it would refuse to delete it: none of one that is gone."""
 
 
 @runtime_checkable

@@ -186,9 +186,7 @@ class Run:
         return False
 
     @asynccontextmanager
-    async def unlocked(
-        self, protection: str, service: str, operation: str, **params: Any
-    ) -> AsyncIterator[waits.Codes]:
+    async def unlocked(self, service: str, operation: str, **params: Any) -> AsyncIterator[waits.Codes]:
         """A call switches off what protects a resource from being deleted, where the step may do that.
 
         Gives the codes for which its delete is repeated then. Whatever goes wrong within is told with what was done.
@@ -200,7 +198,7 @@ class Run:
         try:
             yield waits.PROTECTION_LIFTED
         except ReconcileError as error:
-            note = f"; its {protection} is off now: run again, or switch it back on by hand"
+            note = "; its protection is off now: run again, or switch it back on by hand"
             if note not in str(error):  # several may have been refused by one answer
                 error.args = (f"{error}{note}",)
             raise

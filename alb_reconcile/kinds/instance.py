@@ -160,11 +160,11 @@ class Instance(Properties):
             return ""
         return "its disk is encrypted all the same, as the account may want by default; take encrypted: false out of the spec"
 
-    def extra_tags(self, there: Mapping[str, str]) -> dict[str, str]:
+    def extra_tags(self) -> dict[str, str]:
         found = {tags.IMAGE: self.image_id}
         if self.user_data is not None:
             found[tags.USER_DATA] = self.user_data.digest
-        if said := attributes(self, there.get(tags.ATTRIBUTES, "")):
+        if said := attributes(self):
             found[tags.ATTRIBUTES] = said
         return found
 
@@ -260,7 +260,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
             disks = _volumes.at_devices(item)
         state = Instance(
             **observe_options(item) | {"credit_specification": credit.get(item["InstanceId"])},
-            **attributes_of(found.get(tags.ATTRIBUTES, "")),
+            **attributes_of(found),
             image_id=item.get("ImageId", ""),
             instance_type=item.get("InstanceType", ""),
             subnets=(item["SubnetId"],) if item.get("SubnetId") else (),
@@ -329,7 +329,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         has = observed.detail(LaunchedWith)
         await change_running(run, wanted, instance, has.interface, fields)
         if not fields.isdisjoint(UNSHOWN):
-            await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted, observed.tags.get(tags.ATTRIBUTES, ""))})
+            await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted)})
         disks = _volumes.persistent(wanted.data_volumes).items()
         lacking = {name: disk for name, disk in disks if f"data_volumes.{name}.persistent" in fields}
         await attach_volumes(run, instance, observed.address, lacking, observed.tags, has.volumes.ids)
@@ -357,7 +357,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
                 await say_unprotected(run, instance, observed.state)
                 await run.gone("ec2", operation, missing=self.missing, InstanceId=instance, DisableApiStop=off)
             locked = run.unlocked(
-                self.protection, "ec2", operation, missing=self.missing, InstanceId=instance, DisableApiTermination=off
+                "ec2", operation, missing=self.missing, InstanceId=instance, DisableApiTermination=off
             )
             async with locked as retry:
                 await self.call_delete(run, observed.id, retry)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Collection, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.polling import WaitError
@@ -107,7 +107,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         Quota("application-load-balancers", "application load balancers"),
         Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),
     )
-    protection = "deletion protection"
+    protections: ClassVar = {f"attributes.{_PROTECTION}": "deletion protection"}
     usual = _USUAL
     chosen = frozenset({"name"})
     ready = frozenset({"active"})
@@ -298,9 +298,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             if successor and successor != observed.id:
                 await wait_until_active(run, successor, waits.BALANCER_ACTIVE)
         off = {"LoadBalancerArn": observed.id, "Attributes": [{"Key": _PROTECTION, "Value": "false"}]}
-        async with run.unlocked(
-            self.protection, "elbv2", "modify_load_balancer_attributes", missing=self.missing, **off
-        ) as retry:
+        async with run.unlocked("elbv2", "modify_load_balancer_attributes", missing=self.missing, **off) as retry:
             await self.call_delete(run, observed.id, retry)
         run.announce(observed.id, usable=True)  # it forwards nothing from now on
         await _wait_for_interfaces(run, observed.id)
@@ -308,15 +306,12 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
         await wait_until_active(run, observed.id, timeout)
 
-    async def find_protection(self, aws: Aws, observed: Observed) -> str:
+    async def find_protections(self, aws: Aws, observed: Observed) -> Collection[str]:
         """DescribeLoadBalancerAttributes, where they weren't read anyway."""
         attributes = self.of(observed).attributes
         if attributes is None:
             attributes = await self.read_attributes(aws, observed.id)
-        return self.protection if (attributes or {}).get(_PROTECTION) == "true" else ""
-
-    def unprotects(self, path: str, before: object) -> str:
-        return self.protection if path == f"attributes.{_PROTECTION}" and before == "true" else ""
+        return self.protections if (attributes or {}).get(_PROTECTION) == "true" else ()
 
 
 async def _reserve(run: Run, arn: str, units: int) -> None:

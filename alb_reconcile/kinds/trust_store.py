@@ -68,7 +68,7 @@ class TrustStore(Properties):
     def slots(self) -> Iterable[Hashable]:
         return (("trust store name", self.name),) if self.name else ()
 
-    def extra_tags(self, _: Mapping[str, str]) -> dict[str, str]:
+    def extra_tags(self) -> dict[str, str]:
         return {tags.BUNDLE: " ".join(_digest(text) for text in self.bundle)}
 
     @property
@@ -203,7 +203,7 @@ class TrustStoreKind(NamedKind[TrustStore]):
         if any(name.startswith("ca_certificates_bundle") for name in fields):
             told = {"TrustStoreArn": observed.id, **_bundle_told(wanted)}
             await run.aws.call("elbv2", "modify_trust_store", retry=waits.TRUST_STORE_UNKNOWN, **told)
-            await run.tag(observed.id, wanted.extra_tags(observed.tags))
+            await run.tag(observed.id, wanted.extra_tags())
         if "revocations" in fields:
             await self._write_lists(run, observed.id, wanted.revocations or (), observed.detail(Lists).by_id)
 

@@ -1,6 +1,6 @@
 """What the properties of some kinds can do: small protocols that a kind implements if it has to."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Protocol, Self, TypeVar, cast
 
 from alb_reconcile.model.actions import Action
@@ -62,8 +62,8 @@ class HoldsUnsupported(Protocol):
 class Annotates(Protocol):
     """Properties of which more is kept in tags than what every resource carries."""
 
-    def extra_tags(self, there: Mapping[str, str]) -> dict[str, str]:
-        """Those tags, from unbound properties, of what carries `there` so far."""
+    def extra_tags(self) -> dict[str, str]:
+        """Those tags, from unbound properties."""
 
 
 def _has(kind: type, ability: str) -> bool:
@@ -145,6 +145,6 @@ def remark(desired: Properties, found: Observed) -> str:
     return cast("Remarks", desired).remark(found) if _has(type(desired), "remark") else ""
 
 
-def extra_tags(desired: Properties, there: Mapping[str, str]) -> dict[str, str]:
-    """The tags of a kind's own that a resource carries (`Annotates`), if it carries `there` so far."""
-    return cast("Annotates", desired).extra_tags(there) if _has(type(desired), "extra_tags") else {}
+def extra_tags(desired: Properties) -> dict[str, str]:
+    """The tags of a kind's own that a resource carries (`Annotates`)."""
+    return cast("Annotates", desired).extra_tags() if _has(type(desired), "extra_tags") else {}

@@ -106,7 +106,7 @@ def test_what_is_not_protected_is_not_lifted_and_what_stays_is_not_asked_about(h
     reads = "describe_instance_attribute", "describe_load_balancer_attributes"
     hand.world.plan(edited(demo(), "instances/web/count", 1))
     asked = [(params["InstanceId"], params["Attribute"]) for params in calls(hand.world, reads[0])]
-    assert asked == [(hand[WEB_2], "disableApiTermination")]
+    assert sorted(asked) == [(hand[WEB_2], "disableApiStop"), (hand[WEB_2], "disableApiTermination")]
     for spec in (demo(), edited(demo(), "target_groups/web/health_check/path", "/other")):
         hand.world.plan(spec)
         assert not calls(hand.world, reads[0])
@@ -212,6 +212,84 @@ def test_a_destroy_finds_stop_protection_that_the_spec_does_not_name_any_more(ha
         (line,) = refused(hand, without, destroy=True)
         assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) has stop protection;")
     hand.world.destroy(without, allow={"lift-protection": 1})
+
+
+BESIDE: tuple[Spec, ...] = ({}, {"instance_initiated_shutdown_behavior": "stop"})
+"""What else a spec declares of what a tag keeps, or nothing: then nothing writes that tag any more."""
+
+
+def small(**keys: Any) -> Spec:
+    """The demo with one instance, which is changed in place, and more said of it."""
+    spec = edited(IN_PLACE, "instances/web/count", 1)
+    spec["instances"]["web"] |= keys
+    return spec
+
+
+def is_on(hand: Hand, name: str) -> bool:
+    """Whether AWS has an attribute of the instance on."""
+    found = hand.ec2.describe_instance_attribute(InstanceId=hand[WEB_1], Attribute=name)
+    return bool(found[name[:1].upper() + name[1:]]["Value"])
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_one_that_was_not_declared_for_a_while_is_declared_again(hand: Hand, beside: Spec) -> None:
+    """Found by an attack: what somebody had switched off meanwhile stayed off, and the plan was empty."""
+    hand.make(small(**beside, disable_api_termination=True))
+    hand.make(small(**beside, monitoring={"enabled": True}))
+    hand.ec2.modify_instance_attribute(InstanceId=hand[WEB_1], DisableApiTermination={"Value": False})
+    hand.make(small(**beside, disable_api_termination=True))
+    assert is_on(hand, "disableApiTermination")
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("again", [True, False])
+def test_stop_protection_that_is_not_declared_any_more_and_lifted_by_a_run_that_is_cut_short(
+    hand: Hand, faults: Faults, beside: Spec, again: bool
+) -> None:
+    """Found by an attack: it stayed off when it was declared again, and the plan was empty."""
+    hand.make(small(**beside, disable_api_stop=True))
+    other = small(**beside, instance_type="t3.small")
+    faults.refuse("modify_instance_attribute", "InternalError", times=9, after="stop_instances")
+    allow = {"lift-protection": 1, "empty-target-group": 1}
+    assert hand.world.apply(other, allow=allow).failures
+    faults.refusals.clear()
+    if again:
+        hand.make(other, allow=allow)
+    hand.make(edited(other, "instances/web/disable_api_stop", True), allow=allow)
+    assert is_on(hand, "disableApiStop")
+
+
+def test_a_destroy_that_failed_to_lift_it_finds_it_again(hand: Hand, faults: Faults) -> None:
+    """Found by an attack: the tag said that it was off, and each run after that failed at the termination."""
+    spec = small(disable_api_stop=True)
+    hand.make(spec)
+    faults.refuse("modify_instance_attribute", "InternalError", times=9)
+    assert hand.world.apply(spec, destroy=True, allow={"lift-protection": 1}).failures
+    faults.refusals.clear()
+    (line,) = refused(hand, spec, destroy=True)
+    assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) has stop protection;")
+    hand.world.destroy(spec, allow={"lift-protection": 1})
+
+
+def test_what_is_switched_off_is_what_aws_has(hand: Hand) -> None:
+    """Found by an attack: one that the spec hadn't declared went without a word, and one that was off was asked for."""
+    hand.make(small(disable_api_termination=True))
+    hand.make(small(monitoring={"enabled": True}))
+    off = small(disable_api_termination=False)
+    (line,) = refused(hand, off)
+    assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) would lose its termination protection;")
+    hand.ec2.modify_instance_attribute(InstanceId=hand[WEB_1], DisableApiTermination={"Value": False})
+    hand.make(off)
+
+
+def test_an_update_that_loses_one_and_needs_the_other_off_names_both(hand: Hand) -> None:
+    """Found by an attack: who allowed what was named lost the other for good."""
+    hand.make(small(disable_api_termination=True, disable_api_stop=True))
+    other = small(disable_api_termination=False, disable_api_stop=True, instance_type="t3.small")
+    (line,) = refused(hand, other, allow={"empty-target-group": 1})
+    assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) would lose its termination protection and has stop protection;")
+    hand.make(other, allow={"lift-protection": 1, "empty-target-group": 1})
+    assert (is_on(hand, "disableApiTermination"), is_on(hand, "disableApiStop")) == (False, True)
 
 
 def test_one_that_may_not_be_stopped_is_made_stopped(hand: Hand) -> None:
