@@ -10,6 +10,7 @@ from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.aws.tagging import SERVICES, Service, service_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
@@ -18,7 +19,7 @@ from alb_reconcile.model.resource import Desired, Observed
 
 
 async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
-    """Write down that this spec is applied: each entry's digest, and that of the whole.
+    """Write down that this spec is applied: each entry's digest, what else it says of an instance, and the digest of the whole.
 
     For a stack that is as the spec wants it. Makes no call where the tags say so already. Returns a warning where the
     identity may not; raises AwsError for anything else.
@@ -32,8 +33,10 @@ def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: D
     wanted: dict[str, dict[str, str]] = {}
     for item in own:
         entry = desired.get(item.address)
-        if entry is not None and item.tags.get(tags.SPEC) != tags.spec_tag(entry):
-            wanted[item.id] = {tags.SPEC: tags.spec_tag(entry)}
+        new = {tags.SPEC: tags.spec_tag(entry), **extra_tags(entry.state, item.tags)} if entry else {}
+        names = {tags.SPEC, tags.ATTRIBUTES} & new.keys()
+        if changed := {name: new[name] for name in sorted(names) if new[name] != item.tags.get(name)}:
+            wanted[item.id] = changed
     applied, zones = tags.applied_tag(desired), tags.zones_tag(desired)
     anchors = {item.id for item in find_anchors(own)}
     for item in own:
@@ -81,7 +84,7 @@ async def begin_making(
 
 
 async def _write(aws: Aws, wanted: Mapping[str, dict[str, str]], what_then: str) -> str:
-    """Tag; a warning where that is denied, since nothing but `sync` depends on these tags."""
+    """Tag; a warning where that is denied, since a run does without these tags."""
     results = await asyncio.gather(*_calls(aws, wanted), return_exceptions=True)
     denied = ""
     for result in results:

@@ -265,7 +265,7 @@ async def _write_tags(step: Step, run: Run) -> None:
             found.id,
             {
                 **own,
-                **extra_tags(wanted.state),
+                **extra_tags(wanted.state, found.tags),
                 **tags.readdressed(wanted, found.tags),
                 tags.SPEC: tags.spec_tag(wanted),
             },

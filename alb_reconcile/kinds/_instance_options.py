@@ -7,7 +7,6 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.text import camel
 
@@ -150,17 +149,19 @@ def has_elastic_ip(interface: Row) -> bool:
     return bool((interface.get("Association") or {}).get("IpOwnerId", "amazon") != "amazon")
 
 
-def attributes(wanted: Any) -> str:
-    """What a tag says of the attributes that AWS doesn't show."""
-    given = {name: getattr(wanted, name) for name in UNSHOWN}
-    return " ".join(f"{name}={str(value).lower()}" for name, value in sorted(given.items()) if value is not None)
+def attributes(wanted: Any, without: Collection[str] = ()) -> str:
+    """What a tag says of the attributes that AWS doesn't show.
+
+    It is told before which of them change: whoever follows a run that is cut short doesn't know them then, and sets them.
+    """
+    given = {name: value for name in UNSHOWN if name not in without and (value := getattr(wanted, name)) is not None}
+    return " ".join(f"{name}={str(value).lower()}" for name, value in sorted(given.items()))
 
 
-def attributes_of(found: Mapping[str, str]) -> dict[str, Any]:
-    """The inverse, of an instance's tags: of what the spec declared that was applied last, as nobody keeps the rest."""
-    said = dict(part.split("=", 1) for part in found.get(tags.ATTRIBUTES, "").split() if "=" in part)
-    names = [name for name in UNSHOWN if name in said and tags.has_declared(found.get(tags.SPEC, ""), name)]
-    return {name: {"true": True, "false": False}.get(said[name], said[name]) for name in names}
+def attributes_of(tag: str) -> dict[str, Any]:
+    """The inverse."""
+    said = dict(part.split("=", 1) for part in tag.split() if "=" in part)
+    return {name: {"true": True, "false": False}.get(said[name], said[name]) for name in UNSHOWN if name in said}
 
 
 async def read_attributes(aws: Aws, instance: str, names: Iterable[str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ DisableApiStop)."""
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from alb_reconcile.aws.client import Aws
@@ -30,7 +29,7 @@ async def is_on(aws: Aws, instance: str, attribute: str) -> bool:
 async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]:
     """Within the block AWS stops the instance, whatever protects it before and after.
 
-    A tag says meanwhile that it isn't protected, so that whoever follows a run that was cut short protects it.
+    A tag says meanwhile nothing of that, so that whoever follows a run that was cut short protects it.
     """
     if not (run.lifts_protection or wanted.disable_api_stop):
         yield
@@ -40,7 +39,7 @@ async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]
         operation, retry = "modify_instance_attribute", waits.INSTANCE_BUSY
         await run.aws.call("ec2", operation, retry=retry, InstanceId=instance, DisableApiStop={"Value": value})
 
-    await run.tag(instance, {tags.ATTRIBUTES: attributes(replace(wanted, disable_api_stop=False))})
+    await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted, [STOP])})
     await protect(False)
     try:
         yield
@@ -50,11 +49,10 @@ async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]
 
 
 async def say_unprotected(run: Run, instance: str, state: Any) -> None:
-    """Say by a tag that an instance isn't protected from now on, where one says that it is: it may live on if a run is cut short."""
-    lifted = {name: False for name in ProtectedInstances.protections if getattr(state, name)}
+    """Let a tag that says that an instance is protected say nothing of that: it may live on if a run is cut short."""
     with ignoring("InvalidInstanceID*"):
-        if lifted:
-            await run.tag(instance, {tags.ATTRIBUTES: attributes(replace(state, **lifted))})
+        if any(getattr(state, name) for name in ProtectedInstances.protections):
+            await run.tag(instance, {tags.ATTRIBUTES: attributes(state, ProtectedInstances.protections)})
 
 
 class ProtectedInstances:

@@ -161,11 +161,9 @@ class Instance(Properties):
         return "its disk is encrypted all the same, as the account may want by default; take encrypted: false out of the spec"
 
     def extra_tags(self) -> dict[str, str]:
-        found = {tags.IMAGE: self.image_id}
+        found = {tags.IMAGE: self.image_id, tags.ATTRIBUTES: attributes(self)}
         if self.user_data is not None:
             found[tags.USER_DATA] = self.user_data.digest
-        if said := attributes(self):
-            found[tags.ATTRIBUTES] = said
         return found
 
 
@@ -260,7 +258,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
             disks = _volumes.at_devices(item)
         state = Instance(
             **observe_options(item) | {"credit_specification": credit.get(item["InstanceId"])},
-            **attributes_of(found),
+            **attributes_of(found.get(tags.ATTRIBUTES, "")),
             image_id=item.get("ImageId", ""),
             instance_type=item.get("InstanceType", ""),
             subnets=(item["SubnetId"],) if item.get("SubnetId") else (),
@@ -327,8 +325,10 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         if "iam_instance_profile" in fields:
             await set_profile(run, wanted.iam_instance_profile, instance)
         has = observed.detail(LaunchedWith)
+        if told := fields.intersection(UNSHOWN):
+            await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted, told)})
         await change_running(run, wanted, instance, has.interface, fields)
-        if not fields.isdisjoint(UNSHOWN):
+        if told:
             await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted)})
         disks = _volumes.persistent(wanted.data_volumes).items()
         lacking = {name: disk for name, disk in disks if f"data_volumes.{name}.persistent" in fields}

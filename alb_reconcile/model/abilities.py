@@ -1,6 +1,6 @@
 """What the properties of some kinds can do: small protocols that a kind implements if it has to."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Protocol, Self, TypeVar, cast
 
 from alb_reconcile.model.actions import Action
@@ -63,7 +63,7 @@ class Annotates(Protocol):
     """Properties of which more is kept in tags than what every resource carries."""
 
     def extra_tags(self) -> dict[str, str]:
-        """Those tags, from unbound properties."""
+        """Those tags, from unbound properties. An empty one only takes the place of another value."""
 
 
 def _has(kind: type, ability: str) -> bool:
@@ -145,6 +145,7 @@ def remark(desired: Properties, found: Observed) -> str:
     return cast("Remarks", desired).remark(found) if _has(type(desired), "remark") else ""
 
 
-def extra_tags(desired: Properties) -> dict[str, str]:
-    """The tags of a kind's own that a resource carries (`Annotates`)."""
-    return cast("Annotates", desired).extra_tags() if _has(type(desired), "extra_tags") else {}
+def extra_tags(desired: Properties, there: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a kind's own that a resource carries (`Annotates`), if it carries `there` so far."""
+    found = cast("Annotates", desired).extra_tags() if _has(type(desired), "extra_tags") else {}
+    return {key: value for key, value in found.items() if value or there.get(key)}

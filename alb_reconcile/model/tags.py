@@ -58,7 +58,7 @@ def tags_of(desired: Desired, stack: str) -> dict[str, str]:
     """All tags that a resource is created with."""
     tags = {
         **desired.tags,
-        **extra_tags(desired.state),
+        **extra_tags(desired.state, {}),
         STACK: stack,
         ADDRESS: str(desired.address),
         SPEC: spec_tag(desired),

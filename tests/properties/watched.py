@@ -337,7 +337,7 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
             is_free = {key for key, said in wanted.items() if key.endswith("encrypted") and said is False}
             value = {key: (value or {}).get(key) for key in wanted if key not in is_free}
         result[name] = _by_name(_without_unmanaged(wanted, value), names)
-    wanted_tags = {*wish.tags, *extra_tags(wish.state), *OWNERSHIP} if found.state.service else set()
+    wanted_tags = {*wish.tags, *extra_tags(wish.state, {}), *OWNERSHIP} if found.state.service else set()
     result["tags"] = {key: found.tags.get(key) for key in sorted(wanted_tags)}
     if tags.BUNDLE in found.tags and wish.state.ca_certificates_bundle_s3_object_version is None:  # left out: it stays
         result["tags"][tags.BUNDLE] = found.tags[tags.BUNDLE].rpartition(" ")[0]

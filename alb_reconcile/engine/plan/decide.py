@@ -246,7 +246,7 @@ def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
         for key, value in sorted(wanted.tags.items())
         if found.tags.get(key) != value and not (key == "Name" and _keeps_its_name(wanted, found))
     ]
-    image = extra_tags(wanted.state).get(tags.IMAGE)
+    image = extra_tags(wanted.state, found.tags).get(tags.IMAGE)
     if image not in (None, found.tags.get(tags.IMAGE)):
         changes.append(Change(f"tags.{tags.IMAGE}", found.tags.get(tags.IMAGE), image))
     before, after = found.tags.get(tags.PREVENT_DESTROY) == "true", wanted.lifecycle.prevent_destroy
