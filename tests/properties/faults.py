@@ -219,7 +219,8 @@ class Gone(SystemExit):
 
 
 class Killed:
-    """The process is killed before, or after, the change of that number, counted from 1: no call is made any more."""
+    """The process is killed before, or after, the change of that number, counted from 1, also where AWS refuses it: no call is made
+    any more."""
 
     def __init__(self, number: int, when: str) -> None:
         self.words = ""
@@ -236,10 +237,11 @@ class Killed:
             self.words = f"{self._when} {operation}"
             if self._when == "before":
                 self._end()
-        answer = call()
-        if self.words:
-            self._end()
-        return answer
+        try:
+            return call()
+        finally:
+            if self.words:
+                self._end()
 
     def _end(self) -> NoReturn:
         get_running_loop().stop()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from asyncio import CancelledError
+from typing import TYPE_CHECKING, NoReturn
+from unittest.mock import Mock
 
 import pytest
 
+from alb_reconcile.model.errors import AwsError
+from tests.properties import faults
 from tests.properties.campaign import Trial, trial
-from tests.properties.faults import Killed
+from tests.properties.faults import Gone, Killed
 from tests.properties.scenarios import ALL
 from tests.properties.seeds import SOAK, try_seeds
 
@@ -16,6 +20,23 @@ if TYPE_CHECKING:
 
 PAIRS = 500
 IN_SUITE = ("roll", "destroy")
+
+
+def test_a_kill_after_a_call_that_aws_refuses_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose other steps wait for that call's answer would never end, and not as a process does that is killed."""
+    killed, stopped = Killed(2, "after"), Mock()
+    monkeypatch.setattr(faults, "get_running_loop", lambda: stopped)
+
+    def refuse() -> NoReturn:
+        raise faults.error_of("elbv2", "register_targets", "InvalidTarget")
+
+    with pytest.raises(AwsError):
+        killed("elbv2", "register_targets", refuse)
+    with pytest.raises(Gone):
+        killed("elbv2", "register_targets", refuse)
+    stopped.stop.assert_called_once()
+    with pytest.raises(CancelledError):
+        killed("elbv2", "describe_target_health", refuse)
 
 
 def kill(trial: Trial, chance: Random) -> str:
