@@ -1,8 +1,10 @@
 """Specs as text: written from plain data, and laid out anew with the comments that they have."""
 
 import io
+import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from alb_reconcile.spec.schema import SECTIONS
 _WIDTH: Final = 120
 _LONGEST_FLOW: Final = 100
 _DEEPEST_FLOW: Final = 2
+_MISPLACED: Final = "can't be laid out with a comment here; put it on a line of its own above the key"
 
 
 def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Iterable[str] = ()) -> str:
@@ -143,17 +146,22 @@ def dumped(root: Any) -> str:
 
 
 def reformat(data: bytes, file: str) -> str:
-    """A spec with the usual indentation and spaces, its comments, and the same meaning. Raises SpecError."""
+    """A spec with the usual indentation and spaces, its comments, and the same meaning.
+
+    Raises SpecError, also where ruamel.yaml would lose a comment: below a key and above its text, or within brackets.
+    """
     before = meaning(data, file)
     text = data.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n")
     root = _loaded(text, file)
     _shorten(root, 0)
     laid_out = dumped(root)
+    if not _same(laid_out, before, file):
+        return text
     tidy = _tidy(laid_out)
-    for found in (tidy, laid_out):
-        if _same(found, before, file):
-            return found
-    return text
+    found = tidy if _same(tidy, before, file) else laid_out
+    if problems := list(_lost(text, found)):
+        raise SpecError(file, problems)
+    return found
 
 
 def meaning(data: bytes, file: str) -> Any:
@@ -178,6 +186,29 @@ def _loaded(text: str, file: str) -> Any:
         raise SpecError(
             file, [Problem(place[0], place[1], "", f"can't be laid out: {printable(what)}; correct it by hand")]
         ) from None
+    except NotImplementedError as error:  # two comments at one place, of which it shows only where they are
+        found = re.search(r"line: (\d+), col: (\d+)", str(error))
+        place = (int(found[1]) + 1, int(found[2]) + 1) if found else (1, 1)
+        raise SpecError(file, [Problem(*place, "", _MISPLACED)]) from None
+
+
+def _lost(before: str, after: str) -> Iterator[Problem]:
+    """The comments that a new layout hasn't any more."""
+    kept = Counter(comment for comment, _ in _comments(after))
+    for comment, start in _comments(before):
+        kept[comment] -= 1
+        if kept[comment] < 0:
+            lines = before[:start].split("\n")
+            yield Problem(len(lines), len(lines[-1]) + 1, "", _MISPLACED)
+
+
+def _comments(text: str) -> Iterator[tuple[str, int]]:
+    """What stands between two tokens and isn't blank, and where it begins."""
+    end = 0
+    for token in yaml.scan(text, Loader=LOADER):
+        for found in re.compile("#.*").finditer(text, end, token.start_mark.index):
+            yield found[0].rstrip(), found.start()
+        end = token.end_mark.index
 
 
 def _same(text: str, before: Any, file: str) -> bool:

@@ -48,7 +48,10 @@ def _parsed(data: bytes) -> Any:
 def _written(rng: Random, parsed: Any, was: bytes) -> bytes:
     if was[:1] in (b"{", b"[") or rng.random() < 0.2:
         return json.dumps(parsed, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
-    text: str = yaml.dump(parsed, sort_keys=False, allow_unicode=rng.random() < 0.5)
+    try:
+        text: str = yaml.dump(parsed, sort_keys=False, allow_unicode=rng.random() < 0.5)
+    except RecursionError:  # deeper than PyYAML writes
+        return was
     return text.encode("utf-8", "surrogatepass")
 
 
