@@ -111,16 +111,23 @@ _KEPT = re.compile(r"(sg-\w+) can't be deleted, since (security_group\.\S+) keep
 def _revoke(world: WatchedWorld, told: dict[str, str], spec: Spec) -> None:
     """The rules that name a security group, in the one that keeps them, of which the spec says nothing."""
     ec2 = world.client("ec2")
-    for group in ec2.describe_security_groups()["SecurityGroups"] if told else ():
-        name = tags.from_list(group.get("Tags")).get(tags.ADDRESS)
+    groups = ec2.describe_security_groups()["SecurityGroups"] if told else []
+    names = {group["GroupId"]: tags.from_list(group.get("Tags")).get(tags.ADDRESS) for group in groups}
+    for group in groups:
+        name = names[group["GroupId"]]
         for direction, rules in (("ingress", group["IpPermissions"]), ("egress", group["IpPermissionsEgress"])):
             entry = spec["security_groups"].get(str(name).rpartition(".")[2], {})
             own = [item for item in entry.get(direction) or () if "security_group" in item]
-            said = {(item["protocol"], item.get("port", item.get("from_port"))) for item in own}
+            said = {
+                (item["protocol"], item.get("port", item.get("from_port")), f"security_group.{item['security_group']}")
+                for item in own
+            }
             for rule in rules:
-                if (rule["IpProtocol"], rule.get("FromPort")) in said:
-                    continue
-                pairs = [{"GroupId": p["GroupId"]} for p in rule["UserIdGroupPairs"] if told.get(p["GroupId"]) == name]
+                ids = [pair["GroupId"] for pair in rule["UserIdGroupPairs"]]
+                what = rule["IpProtocol"], rule.get("FromPort")
+                pairs = [
+                    {"GroupId": known} for known in ids if told.get(known) == name and (*what, names[known]) not in said
+                ]
                 if pairs:
                     one = {key: rule[key] for key in ("IpProtocol", "FromPort", "ToPort") if key in rule}
                     getattr(ec2, f"revoke_security_group_{direction}")(
