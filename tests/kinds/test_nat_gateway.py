@@ -332,6 +332,21 @@ def test_secondary_addresses_come_with_it(hand: Hand) -> None:
     assert [item["IsPrimary"] for item in row["NatGatewayAddresses"]] == [True, False, False]
 
 
+@pytest.mark.parametrize("field", ["elastic_ip", "secondary_elastic_ips"])
+def test_an_address_that_another_one_keeps_since_the_spec_doesnt_manage_its_addresses(hand: Hand, field: str) -> None:
+    """AWS refused it half-way. Where the other one's addresses are declared, it leaves there before."""
+    hand.make(edited(ZONAL, "nat_gateways/main/secondary_elastic_ips", ["two"]))
+    given = {"elastic_ip": "two"} if field == "elastic_ip" else {"elastic_ip": "three", field: ["two"]}
+    spec = edited(edited(ZONAL, "elastic_ips/three", {}), "nat_gateways/other", {"subnet": "public-b", **given})
+    told = (
+        rf"nat_gateways\.other\.{field}: elastic_ip\.two stays with nat_gateway\.main, whose secondary_elastic_ips the spec "
+        "doesn't manage; declare them there without it$"
+    )
+    with pytest.raises(RefusedError, match=told):
+        hand.world.plan(spec)
+    hand.make(edited(spec, "nat_gateways/main/secondary_elastic_ips", []))
+
+
 def test_a_subnet_waits_for_its_nat_gateway_to_go(hand: Hand) -> None:
     hand.make(edited(ZONAL, "nat_gateways/spare", {"subnet": "public-b", "elastic_ip": "two"}))
     less = edited(ZONAL, "subnets/public-b", None)

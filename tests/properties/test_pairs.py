@@ -38,6 +38,7 @@ ALLOW = {
 IN_TWO_STEPS = (
     "exists twice", "belongs to", "AWS takes five", "serves one load balancer", "in two steps", "in two applies",
     "change name, too", "give it another", "let the one become the other", "declare more targets for it", "revoke the rule by hand", "take it out by hand",
+    "declare them there without it",
 )  # fmt: skip
 """What the text of a refusal that can't be helped has in it."""
 

@@ -13,6 +13,7 @@ from alb_reconcile.engine.plan.preflight.dependents import (
     gateways_of_public_addresses,
     held_by_unmanaged,
     held_ranges,
+    kept_slots,
     named_security_groups,
     shared_target_groups,
     used_duplicates,
@@ -36,7 +37,7 @@ Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
 CHECKS: Final[tuple[Check, ...]] = (
     missing_zones, taken_names, unfit_subnets, strange_security_groups, unreached_targets, held_elsewhere, stranded_volumes,
     used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged,
-    held_ranges, private_pools, gateways_of_public_addresses, shadowed_rules, own_by_id, other_ways_out,
+    kept_slots, held_ranges, private_pools, gateways_of_public_addresses, shadowed_rules, own_by_id, other_ways_out,
 )  # fmt: skip
 
 

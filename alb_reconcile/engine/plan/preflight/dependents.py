@@ -1,6 +1,7 @@
 """What would go though something that stays keeps it, and what AWS wouldn't have stand together."""
 
 from collections import defaultdict
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Final
 
@@ -11,7 +12,7 @@ from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.vpc import Vpc, leaving_ranges
-from alb_reconcile.model.abilities import action_of, conflicts
+from alb_reconcile.model.abilities import action_of, conflicts, slots
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Observed, bind, each_of
@@ -117,6 +118,29 @@ def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
         if getattr(item.state, name) is None
         for known in sorted(going.keys() & set(named_ids(getattr(item.found.state, name))))
     ]
+
+
+def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
+    """What only one can have, and another one is to have while a property that isn't managed keeps it."""
+    keepers = {
+        slot: (address, name)
+        for address, item in decisions.desired.items()
+        if item.found and not item.forces
+        for name in sorted(item.found.state.holds)
+        if getattr(item.state, name) is None
+        for slot in {*slots(item.found.state)}.difference(slots(replace(item.found.state, **{name: None})))
+    }
+    names = {known: address for address, known in decisions.ids.items()}
+    findings = []
+    for item in decisions.desired.values() if keepers else ():
+        wanted = bind(item.desired.state, decisions.ids)
+        for slot in sorted(keepers.keys() & {*slots(wanted)}, key=str):
+            (keeper, kept), known = keepers[slot], [*named_ids(slot)][-1]
+            fields = [name for name in sorted(item.desired.declared) if known in named_ids(getattr(wanted, name, None))]
+            if keeper != item.desired.address and fields:
+                what = f"{names.get(known, known)} stays with {keeper}, whose {kept} the spec doesn't manage"
+                findings.append(Finding(item.desired, fields[0], f"{what}; declare them there without it"))
+    return findings
 
 
 def gateways_of_public_addresses(decisions: Decisions, discovery: Discovery) -> list[str]:
