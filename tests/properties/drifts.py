@@ -34,6 +34,7 @@ SORTS: tuple[Callable[[Scene], Iterator[Deed]], ...] = (
 REFUSALS = (
     "NotFound", "DependencyViolation", "OperationNotPermitted", "IncorrectInstanceState", "Duplicate", "Conflict", "InUse",
     "InvalidTarget", "NoSuchEntity", "Invalid IAM Instance Profile", "There is no route defined", "belong to different networks", "NonexistentItem", "must be smaller than",
+    "Gateway.NotAttached",
 )  # fmt: skip
 """What AWS says where something can't be done, or any more."""
 AGES = (0, 30, 1200)
