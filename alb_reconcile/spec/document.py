@@ -31,7 +31,7 @@ class Node:
 
     `value` is a dict of nodes, a list of nodes or a scalar. `keys` holds the places of a mapping's keys.
     `size` counts the nodes below with aliases expanded (a long text for several), `depth` their levels. `substituted` marks text that a variable gave,
-    which may still become a number or a boolean where the schema wants one.
+    which may still become a number or a boolean where the schema wants one; `unmerged` a mapping that lacks what `<<` was to give it.
     """
 
     value: dict[str, Node] | list[Node] | Scalar
@@ -41,6 +41,7 @@ class Node:
     size: int = 1
     depth: int = 0
     substituted: bool = False
+    unmerged: bool = False
 
 
 class DocumentError(Exception):
@@ -328,7 +329,9 @@ class _Composer:
             for source in node.value if isinstance(node.value, list) else [node]:
                 if not isinstance(source.value, dict) or not isinstance(values, dict):
                     self._problem((line, column), "<< merges mappings; give it an alias of one")
+                    frame.node.unmerged = True
                     continue
+                frame.node.unmerged |= source.unmerged
                 for key, child in source.value.items():
                     if key not in values:
                         values[key], keys[key] = child, source.keys[key]

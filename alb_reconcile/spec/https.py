@@ -10,6 +10,7 @@ from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.text import digest
 from alb_reconcile.spec.checks.certificates import LONGEST_FIRST
 from alb_reconcile.spec.document import Node, Path, Scalar, render_path
+from alb_reconcile.spec.schema import resolved
 
 _OWN: Final = frozenset({"names", "zone", "certificate", "redirect"})
 _REDIRECT: Final[dict[str, Scalar]] = {"protocol": "HTTPS", "port": 443, "status_code": "HTTP_301"}
@@ -72,7 +73,8 @@ class _Form:
                     name = self._record_name(host, kind, clear=False)
                 self._add((), "records", name, self._record(node, kind))
                 named[name] = host
-        own = {key: node for key, node in self.given.items() if key not in _OWN}
+        known = resolved("load_balancer")["properties"]["https"]["properties"].keys() - _OWN
+        own = {key: node for key, node in self.given.items() if key in known}
         listener = {"protocol": self._node("HTTPS"), "port": self._node(443), "certificate_arn": certificate, **own}
         self._listen(
             "https",

@@ -210,6 +210,8 @@ def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Probl
     value, schema, keyword = error.instance, error.schema, error.validator
     if keyword == "additionalProperties":
         return _unknown_keys(node, path, schema)
+    if node.unmerged and "propertyNames" not in error.absolute_schema_path:
+        return []  # what `<<` was to give may be what it needs
     if keyword == "required":
         key = error.message.split("'")[1]
         path = (*path, key)
