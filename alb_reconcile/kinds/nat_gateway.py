@@ -1,6 +1,5 @@
 """NAT gateways (EC2 CreateNatGateway, AssociateNatGatewayAddress, DeleteNatGateway)."""
 
-import asyncio
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -190,10 +189,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Addresses that something else holds (AWS tells minutes after the call), and zones that are full."""
-        new = [item for item in intents if item.fields is None]
-        found = await asyncio.gather(_held_addresses(aws, new), crowded_zones(aws, new))
-        return [finding for part in found for finding in part]
+        """Zones that are full."""
+        return await crowded_zones(aws, [item for item in intents if item.fields is None])
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """AWS documents no time; minutes are usual."""
@@ -242,22 +239,6 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         if not observed.is_leaving:
             await self.call_delete(run, observed.id, self.in_use)
         await wait_for_gateway(run, observed.id, _until_deleted, waits.NAT_DELETED)
-
-
-async def _held_addresses(aws: Aws, new: Sequence[Intent]) -> list[Finding]:
-    made = {str(item.wanted.elastic_ip): item.desired for item in new if isinstance(item.wanted.elastic_ip, str)}
-    if not made:
-        return []
-    rows = await aws.pages("ec2", "describe_addresses", "Addresses", where={"allocation-id": sorted(made)})
-    return [
-        Finding(
-            made[row["AllocationId"]],
-            "elastic_ip",
-            f"{row['AllocationId']} is associated with {row['InstanceId']}; choose another address, or disassociate it",
-        )
-        for row in rows
-        if row.get("InstanceId")
-    ]
 
 
 def _ordered(zones: Iterable[ZoneAddresses]) -> tuple[ZoneAddresses, ...]:

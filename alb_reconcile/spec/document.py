@@ -203,10 +203,11 @@ class _Composer:
             elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
                 raise _fatal(*_start(event), "a second document begins here; one file is one stack: split it")
 
-    def _problem(self, place: tuple[int, int], message: str) -> None:
+    def _problem(self, place: tuple[int, int], message: str, *below: str) -> None:
         if len(self.problems) >= MAX_PROBLEMS:
             return
-        parts = (len(frame.node.value) if isinstance(frame.node.value, list) else frame.key for frame in self.stack)
+        keys = [len(frame.node.value) if isinstance(frame.node.value, list) else frame.key for frame in self.stack]
+        parts = (*keys, *below)
         path = render_path(tuple(part for part in parts if part is not None))
         self.problems.append(Problem(*place, path, message))
 
@@ -328,7 +329,7 @@ class _Composer:
         for node, line, column in frame.merges:
             for source in node.value if isinstance(node.value, list) else [node]:
                 if not isinstance(source.value, dict) or not isinstance(values, dict):
-                    self._problem((line, column), "<< merges mappings; give it an alias of one")
+                    self._problem((line, column), "merges mappings; give it an alias of one", "<<")
                     frame.node.unmerged = True
                     continue
                 frame.node.unmerged |= source.unmerged

@@ -95,8 +95,6 @@ class Outline:
         if len(message) > MAX_MESSAGE:  # a name that was refused, and may be as long as the file
             message = f"{message[:MAX_MESSAGE]}…"
         node, place = find(self.root, path)
-        if node.unmerged and not warning:
-            return  # what `<<` was to give may be what it needs
         line, column = place if at_key else (node.line, node.column)
         self.problems.append(Problem(line, column, render_path(path), printable(message), warning))
 

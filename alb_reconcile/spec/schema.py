@@ -163,13 +163,15 @@ def _errors(root: Node, section: str) -> tuple[list[Any], bool]:
         else:
             errors.append(error)
         if len(errors) == MAX_PROBLEMS:
-            break
+            return errors, coerced  # with what follows: so many are told, and nothing else is looked at
     unknown = {tuple(item.absolute_path): item.schema for item in errors if item.validator == "additionalProperties"}
 
     def follows(error: Any) -> bool:
-        # a key with a slip of the pen, or another tool's word for it, is no key that is missing
-        schema = unknown.get(tuple(error.absolute_path))
-        return schema is not None and (error.validator == "oneOf" or _is_meant_otherwise(error, schema))
+        # a key with a slip of the pen, or another tool's word for it, is no key that is missing; nor is what `<<` was to give
+        path = tuple(error.absolute_path)
+        if error.validator in ("required", "minProperties") and find(root, path)[0].unmerged:
+            return True
+        return path in unknown and (error.validator == "oneOf" or _is_meant_otherwise(error, unknown[path]))
 
     return [error for error in errors if not follows(error)], coerced
 
@@ -210,8 +212,6 @@ def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Probl
     value, schema, keyword = error.instance, error.schema, error.validator
     if keyword == "additionalProperties":
         return _unknown_keys(node, path, schema)
-    if node.unmerged and "propertyNames" not in error.absolute_schema_path:
-        return []  # what `<<` was to give may be what it needs
     if keyword == "required":
         key = error.message.split("'")[1]
         path = (*path, key)

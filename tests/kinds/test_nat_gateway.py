@@ -243,16 +243,17 @@ def test_why_aws_could_not_make_it_is_told_and_the_next_run_makes_another(hand: 
     assert sorted(gateways(hand).values()) == ["available", "failed"]
 
 
-def test_an_address_at_an_instance_is_told_beforehand(hand: Hand) -> None:
+@pytest.mark.parametrize("is_own", [True, False], ids=["the stack's", "another one"])
+def test_an_address_at_an_instance_is_told_beforehand(hand: Hand, *, is_own: bool) -> None:
     spec = edited(ZONAL, "nat_gateways", {})
     spec["route_tables"]["private"]["routes"] = []
     hand.make(spec)
     instance = hand.stranger_in(hand["subnet.public-a"])
-    hand.ec2.associate_address(InstanceId=instance, AllocationId=hand["elastic_ip.one"])
-    with pytest.raises(
-        Exception, match=rf"elastic_ip: eipalloc-\w+ is associated with {instance}; choose another address"
-    ):
-        hand.world.apply(ZONAL)
+    address = hand["elastic_ip.one"] if is_own else hand.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    hand.ec2.associate_address(InstanceId=instance, AllocationId=address)
+    told = rf"main\.elastic_ip: {address} is associated with {instance}, which isn't this stack's; disassociate it there first"
+    with pytest.raises(RefusedError, match=told):
+        hand.world.apply(ZONAL if is_own else edited(ZONAL, "nat_gateways/main/elastic_ip", address))
 
 
 def test_a_full_subnet_is_told_beforehand(hand: Hand) -> None:
@@ -340,11 +341,55 @@ def test_an_address_that_another_one_keeps_since_the_spec_doesnt_manage_its_addr
     spec = edited(edited(ZONAL, "elastic_ips/three", {}), "nat_gateways/other", {"subnet": "public-b", **given})
     told = (
         rf"nat_gateways\.other\.{field}: elastic_ip\.two stays with nat_gateway\.main, whose secondary_elastic_ips the spec "
-        "doesn't manage; declare them there without it$"
+        "doesn't manage; declare them there without it, or with another one in its place$"
     )
     with pytest.raises(RefusedError, match=told):
         hand.world.plan(spec)
     hand.make(edited(spec, "nat_gateways/main/secondary_elastic_ips", []))
+
+
+def with_instance(gateways: Spec, *elastic_ip: str) -> Spec:
+    """ZONAL with other gateways, addresses for all, and an instance that may have one."""
+    entry = {"image_id": "ami-03cf127a", "instance_type": "t3.micro", "subnets": ["public-a"]}
+    spec = edited(
+        edited(ZONAL, "nat_gateways", gateways), "elastic_ips", {name: {} for name in ("one", "two", "three")}
+    )
+    return edited(spec, "instances/web", entry | dict(zip(("elastic_ip",), elastic_ip, strict=False)))
+
+
+def test_an_instance_gets_no_address_that_a_gateway_keeps(hand: Hand) -> None:
+    """AWS refused it half-way."""
+    hand.make(with_instance({"main": {"subnet": "public-a", "elastic_ip": "one", "secondary_elastic_ips": ["two"]}}))
+    spec = with_instance({"main": {"subnet": "public-a", "elastic_ip": "one"}}, "two")
+    told = r"instances\.web\.elastic_ip: elastic_ip\.two stays with nat_gateway\.main, whose secondary_elastic_ips the spec doesn't"
+    with pytest.raises(RefusedError, match=told):
+        hand.world.plan(spec)
+    hand.make(edited(spec, "nat_gateways/main/secondary_elastic_ips", []))
+
+
+@pytest.mark.parametrize("gateway", ["main", "other"])
+@pytest.mark.parametrize("field", ["elastic_ip", "secondary_elastic_ips"])
+def test_a_gateway_gets_no_address_that_an_instance_keeps(hand: Hand, gateway: str, field: str) -> None:
+    """Since its entry names none any more. AWS refused it half-way. It leaves an instance that is to have another one, or that goes."""
+    now = {"main": {"subnet": "public-a", "elastic_ip": "one"}}
+    hand.make(with_instance(now, "two"))
+    subnet = {"subnet": "public-a" if gateway == "main" else "public-b"}
+    given = (
+        {"elastic_ip": "two"}
+        if field == "elastic_ip"
+        else {"elastic_ip": "one" if gateway == "main" else "three", field: ["two"]}
+    )
+    wanted = {**now, gateway: {**subnet, **given}}
+    told = (
+        rf"nat_gateways\.{gateway}\.{field}: elastic_ip\.two stays with instance\.web-1, whose elastic_ip the spec doesn't manage; "
+        "give it another one there, or disassociate it by hand$"
+    )
+    with pytest.raises(RefusedError, match=told):
+        hand.world.plan(with_instance(wanted))
+    if gateway == "main":
+        hand.make(edited(with_instance(wanted, "four"), "elastic_ips/four", {}))
+    else:
+        hand.make(edited(with_instance(wanted), "instances", {}))
 
 
 def test_a_subnet_waits_for_its_nat_gateway_to_go(hand: Hand) -> None:

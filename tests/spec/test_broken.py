@@ -122,6 +122,14 @@ def test_exactly_the_largest_size_is_read() -> None:
     assert problems_of(spec + b"x" * (MAX_BYTES - len(spec))) == ()
 
 
+@pytest.mark.parametrize("entry", ["{<<: *a}", "{protocol: HTTP, prt: 80}"])
+def test_of_five_hundred_mistakes_those_that_follow_count_too(entry: str) -> None:
+    """What comes behind them isn't looked at, so that no check may rely on it."""
+    groups = "".join(f"  group-{number}: {entry}\n" for number in range(600))
+    spec = f"stack: shop\ntarget_groups:\n  a: &a {{<<: x}}\n{groups}load_balancers: {{p: {{listeners: {{h: {{port: {{}}}}}}}}}}\n"
+    assert len(problems_of(spec.encode())) >= 500
+
+
 def test_a_missing_file_is_an_invalid_spec(tmp_path: Path) -> None:
     """With the way to a first spec."""
     (line,) = load_problems(tmp_path / "none.yaml")

@@ -176,7 +176,12 @@ def mutate(tree: Any, data: st.DataObject) -> None:
 def unprinted(problems: Stack | tuple[Problem, ...]) -> set[tuple[str, str]]:
     """What was said, without its places."""
     found = problems.warnings if isinstance(problems, Stack) else problems
-    return {(problem.path, problem.message) for problem in found if not problem.message.startswith("not valid")}
+    return {(problem.path, problem.message) for problem in found}
+
+
+def is_read(problems: Stack | tuple[Problem, ...]) -> bool:
+    """Whether it is YAML: a key of more than 1,024 characters is only with a ? before it, which JSON doesn't have."""
+    return isinstance(problems, Stack) or not any(problem.message.startswith("not valid") for problem in problems)
 
 
 @given(st.sampled_from(sorted(TREES)), st.data())
@@ -188,7 +193,8 @@ def test_mutated_specs(name: str, data: st.DataObject) -> None:
     first = load(yaml.dump(tree, Dumper=_NoAliases, sort_keys=False).encode())
     second = load(json.dumps(tree).encode())
     assert isinstance(first, Stack) == isinstance(second, Stack)
-    assert unprinted(first) == unprinted(second)
+    if is_read(first) and is_read(second):
+        assert unprinted(first) == unprinted(second)
     if isinstance(first, Stack) and isinstance(second, Stack):
         assert first.desired == second.desired
 

@@ -1,16 +1,20 @@
 """Elastic IP addresses that move to an instance: from whom, and when."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 
-from alb_reconcile.engine.plan.decide import Decisions, named_ids
+from alb_reconcile.engine.plan.decide import Decision, Decisions, named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.kinds.elastic_ip import ElasticIp, Holder
 from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
+from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.resource import Properties, bind, field_names
 from alb_reconcile.model.steps import Associate
 
 
@@ -34,17 +38,28 @@ def _holder_of(address: Ref | None, decisions: Decisions, discovery: Discovery) 
     return _Held(holder, is_ours or not holder)
 
 
+def new_slots(item: Decision) -> set[Hashable]:
+    """What only one can have, and an entry is to get."""
+    return {*slots(item.state)}.difference(slots(item.found.state) if item.found and not item.forces else ())
+
+
+def field_of(wanted: Properties, known: str) -> str:
+    """The property that names an id."""
+    return next(name for name in sorted(field_names(type(wanted))) if known in named_ids(getattr(wanted, name)))
+
+
 def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Addresses outside of the stack that something else outside of it has: AWS would take them away from there."""
+    """Addresses that something outside of the stack has. AWS would take one away from there for an instance, which it does with one of the
+    stack's own if the plan says so; a NAT gateway never gets it, and of that AWS tells minutes after the call."""
     findings = []
-    for item, state in each_of(decisions.desired.values(), ElasticIpAssociation):
-        allocation = state.elastic_ip
-        if (item.found and not item.changes) or not isinstance(item.desired.state.elastic_ip, str):  # type: ignore[attr-defined]  # what is desired is of the same kind as its state
-            continue
-        held = _holder_of(allocation, decisions, discovery)
-        if not held.is_ours:
-            text = f"{allocation} is associated with {held.by}, which isn't this stack's; disassociate it there first, or choose another address"
-            findings.append(Finding(item.desired, "elastic_ip", text))
+    own = {*decisions.ids.values()}
+    for item in decisions.desired.values():
+        moves = not conflicts(item.state, item.state)
+        for known in filter(partial(is_id_of, "elastic_ip"), named_ids(tuple(new_slots(item)))):
+            held = _Held() if moves and known in own else _holder_of(known, decisions, discovery)
+            if not held.is_ours and (moves or is_id_of("instance", held.by)):
+                text = f"{known} is associated with {held.by}, which isn't this stack's; disassociate it there first, or choose another address"
+                findings.append(Finding(item.desired, field_of(item.state, known), text))
     return findings
 
 

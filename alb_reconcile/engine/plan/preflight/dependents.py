@@ -1,11 +1,14 @@
 """What would go though something that stays keeps it, and what AWS wouldn't have stand together."""
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import Final
 
+from alb_reconcile.engine.plan.addresses import field_of, new_slots
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, location_of, named_ids
+from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.internet_gateway import InternetGateway
 from alb_reconcile.kinds.route_table import RouteTable
@@ -15,7 +18,7 @@ from alb_reconcile.kinds.vpc import Vpc, leaving_ranges
 from alb_reconcile.model.abilities import action_of, conflicts, slots
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Finding
-from alb_reconcile.model.resource import Observed, bind, each_of
+from alb_reconcile.model.resource import Observed, Properties, bind, each_of
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
@@ -122,24 +125,28 @@ def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
 
 def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
     """What only one can have, and another one is to have while a property that isn't managed keeps it."""
-    keepers = {
-        slot: (address, name)
-        for address, item in decisions.desired.items()
-        if item.found and not item.forces
-        for name in sorted(item.found.state.holds)
-        if getattr(item.state, name) is None
-        for slot in {*slots(item.found.state)}.difference(slots(replace(item.found.state, **{name: None})))
-    }
+    keepers: dict[Hashable, tuple[Properties, str]] = {}
+    for address, item in decisions.desired.items():
+        kept = item.found.state if item.found and not item.forces else item.state
+        for name in sorted(kept.holds) if kept is not item.state else ():
+            without = slots(replace(kept, **{name: None}))
+            what = f"{address}, whose {name} the spec doesn't manage; declare them there without it, or with another one in its place"
+            keepers |= {
+                slot: (kept, what) for slot in slots(kept) if slot not in without and getattr(item.state, name) is None
+            }
+    going = _going(decisions)
+    for found, state in each_of(decisions.live, ElasticIpAssociation):
+        if found.address not in decisions.desired and going.keys().isdisjoint((found.id, state.instance)):
+            what = f"instance.{found.address.name}, whose elastic_ip the spec doesn't manage; give it another one there, or disassociate it by hand"
+            keepers |= dict.fromkeys(slots(state), (state, what))
     names = {known: address for address, known in decisions.ids.items()}
     findings = []
     for item in decisions.desired.values() if keepers else ():
-        wanted = bind(item.desired.state, decisions.ids)
-        for slot in sorted(keepers.keys() & {*slots(wanted)}, key=str):
-            (keeper, kept), known = keepers[slot], [*named_ids(slot)][-1]
-            fields = [name for name in sorted(item.desired.declared) if known in named_ids(getattr(wanted, name, None))]
-            if keeper != item.desired.address and fields:
-                what = f"{names.get(known, known)} stays with {keeper}, whose {kept} the spec doesn't manage"
-                findings.append(Finding(item.desired, fields[0], f"{what}; declare them there without it"))
+        for slot in sorted(keepers.keys() & new_slots(item), key=str):
+            (keeper, what), known = keepers[slot], [*named_ids(slot)][-1]
+            if conflicts(item.state, keeper):
+                text = f"{names.get(known, known)} stays with {what}"
+                findings.append(Finding(item.desired, field_of(item.state, known), text))
     return findings
 
 
