@@ -17,7 +17,7 @@ from alb_reconcile.spec.schema import SECTIONS
 _WIDTH: Final = 120
 _LONGEST_FLOW: Final = 100
 _DEEPEST_FLOW: Final = 2
-_MISPLACED: Final = "can't be laid out with a comment here; put it on a line of its own above the key"
+_MISPLACED: Final = "can't be laid out with a comment here; put it on a line of its own right above a key"
 
 
 def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Iterable[str] = ()) -> str:
@@ -148,7 +148,7 @@ def dumped(root: Any) -> str:
 def reformat(data: bytes, file: str) -> str:
     """A spec with the usual indentation and spaces, its comments, and the same meaning.
 
-    Raises SpecError, also where ruamel.yaml would lose a comment: below a key and above its text, or within brackets.
+    Raises SpecError, also where ruamel.yaml would lose or move a comment: below a key and above its text, within brackets, behind an alias.
     """
     before = meaning(data, file)
     text = data.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n")
@@ -193,7 +193,7 @@ def _loaded(text: str, file: str) -> Any:
 
 
 def _lost(before: str, after: str) -> Iterator[Problem]:
-    """The comments that a new layout hasn't any more."""
+    """The comments that a new layout hasn't any more, or has elsewhere."""
     kept = Counter(comment for comment, _ in _comments(after))
     for comment, start in _comments(before):
         kept[comment] -= 1
@@ -202,13 +202,17 @@ def _lost(before: str, after: str) -> Iterator[Problem]:
             yield Problem(len(lines), len(lines[-1]) + 1, "", _MISPLACED)
 
 
-def _comments(text: str) -> Iterator[tuple[str, int]]:
-    """What stands between two tokens and isn't blank, and where it begins."""
-    end = 0
+def _comments(text: str) -> Iterator[tuple[tuple[str, bool, int], int]]:
+    """What stands between two tokens and isn't blank, whether on a line of its own, and behind how many keys and values; and where
+    it begins."""
+    end, values = 0, 0
     for token in yaml.scan(text, Loader=LOADER):
+        is_value = isinstance(token, yaml.ScalarToken | yaml.AliasToken)
         for found in re.compile("#.*").finditer(text, end, token.start_mark.index):
-            yield found[0].rstrip(), found.start()
-        end = token.end_mark.index
+            is_alone = not text[text.rfind("\n", 0, found.start()) + 1 : found.start()].strip()
+            # one between a key and its text may come to stand behind both
+            yield (found[0].rstrip(), is_alone, values + (is_value and not is_alone)), found.start()
+        end, values = token.end_mark.index, values + is_value
 
 
 def _same(text: str, before: Any, file: str) -> bool:
