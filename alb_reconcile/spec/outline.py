@@ -89,6 +89,9 @@ class Outline:
 
     def error(self, path: Path, message: str, *, at_key: bool = False, warning: bool = False) -> None:
         """Report a mistake at a path's value, or at its key."""
+        above = find(self.root, path[:-1])[0]
+        if above.unmerged and isinstance(above.value, dict) and not {*path[-1:]} <= above.value.keys():
+            return  # it may be what `<<` was to give
         self._reported[warning] += 1
         if self._reported[warning] > MAX_PROBLEMS:
             return

@@ -168,10 +168,10 @@ def _errors(root: Node, section: str) -> tuple[list[Any], bool]:
 
     def follows(error: Any) -> bool:
         # a key with a slip of the pen, or another tool's word for it, is no key that is missing; nor is what `<<` was to give
-        path = tuple(error.absolute_path)
-        if error.validator in ("required", "minProperties") and find(root, path)[0].unmerged:
-            return True
-        return path in unknown and (error.validator == "oneOf" or _is_meant_otherwise(error, unknown[path]))
+        path, keyword, is_one_of = tuple(error.absolute_path), error.validator, error.validator == "oneOf"
+        if find(root, path)[0].unmerged:
+            return keyword in ("required", "minProperties") or (is_one_of and not error.instance)
+        return path in unknown and (is_one_of or _is_meant_otherwise(error, unknown[path]))
 
     return [error for error in errors if not follows(error)], coerced
 

@@ -392,6 +392,33 @@ def test_a_gateway_gets_no_address_that_an_instance_keeps(hand: Hand, gateway: s
         hand.make(edited(with_instance(wanted), "instances", {}))
 
 
+def test_a_gateway_gets_no_address_of_an_instance_that_is_replaced_or_terminated(hand: Hand) -> None:
+    """The old instance has it until it goes, after its successor has come."""
+    now = {"main": {"subnet": "public-a", "elastic_ip": "one"}}
+    wanted = {**now, "other": {"subnet": "public-b", "elastic_ip": "two"}}
+    hand.make(with_instance(now, "two"))
+    for elsewhere in (with_instance(wanted), with_instance(wanted, "three")):
+        elsewhere["instances"]["web"]["instance_type"] = "t3.small"
+        with pytest.raises(
+            RefusedError,
+            match=r"elastic_ip: elastic_ip\.two stays with instance\.web-1 until that is replaced; let another apply",
+        ):
+            hand.world.plan(elsewhere)
+    with pytest.raises(
+        RefusedError,
+        match=r"elastic_ip: elastic_ip\.two stays with instance\.web-1, which is to have it as well; choose another",
+    ):
+        hand.world.plan(edited(with_instance(wanted, "two"), "nat_gateways/other/elastic_ip", hand["elastic_ip.two"]))
+    hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
+    gone = edited(with_instance(wanted), "instances", {})
+    with pytest.raises(
+        RefusedError, match=r"is still associated with i-\w+, which is being terminated; apply again when it has gone"
+    ):
+        hand.world.plan(gone)
+    hand.world.clock.advance(300)
+    hand.make(gone)
+
+
 def test_a_subnet_waits_for_its_nat_gateway_to_go(hand: Hand) -> None:
     hand.make(edited(ZONAL, "nat_gateways/spare", {"subnet": "public-b", "elastic_ip": "two"}))
     less = edited(ZONAL, "subnets/public-b", None)

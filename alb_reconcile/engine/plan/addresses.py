@@ -50,15 +50,20 @@ def field_of(wanted: Properties, known: str) -> str:
 
 def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     """Addresses that something outside of the stack has. AWS would take one away from there for an instance, which it does with one of the
-    stack's own if the plan says so; a NAT gateway never gets it, and of that AWS tells minutes after the call."""
+    stack's own if the plan says so; a NAT gateway never gets it, and of that AWS tells minutes after the call. It doesn't get that of an
+    instance which goes, either, before that has gone."""
     findings = []
     own = {*decisions.ids.values()}
+    leaving = {item.id for item in decisions.live if item.is_leaving}
     for item in decisions.desired.values():
         moves = not conflicts(item.state, item.state)
         for known in filter(partial(is_id_of, "elastic_ip"), named_ids(tuple(new_slots(item)))):
             held = _Held() if moves and known in own else _holder_of(known, decisions, discovery)
             if not held.is_ours and (moves or is_id_of("instance", held.by)):
                 text = f"{known} is associated with {held.by}, which isn't this stack's; disassociate it there first, or choose another address"
+                findings.append(Finding(item.desired, field_of(item.state, known), text))
+            elif held.by in leaving and not moves:
+                text = f"{known} is still associated with {held.by}, which is being terminated; apply again when it has gone"
                 findings.append(Finding(item.desired, field_of(item.state, known), text))
     return findings
 

@@ -124,7 +124,7 @@ def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
 
 
 def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
-    """What only one can have, and another one is to have while a property that isn't managed keeps it."""
+    """What only one can have, and another one is to have while it stays where it is."""
     keepers: dict[Hashable, tuple[Properties, str]] = {}
     for address, item in decisions.desired.items():
         kept = item.found.state if item.found and not item.forces else item.state
@@ -134,11 +134,20 @@ def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
             keepers |= {
                 slot: (kept, what) for slot in slots(kept) if slot not in without and getattr(item.state, name) is None
             }
-    going = _going(decisions)
+    replaced = {item.found.id for item in decisions.desired.values() if item.found and item.forces}
     for found, state in each_of(decisions.live, ElasticIpAssociation):
-        if found.address not in decisions.desired and going.keys().isdisjoint((found.id, state.instance)):
-            what = f"instance.{found.address.name}, whose elastic_ip the spec doesn't manage; give it another one there, or disassociate it by hand"
-            keepers |= dict.fromkeys(slots(state), (state, what))
+        owner, wanted = f"instance.{found.address.name}", decisions.desired.get(found.address)
+        if not decisions.to_delete.keys().isdisjoint((found.id, state.instance)):
+            continue
+        if state.instance in replaced:
+            what = f"{owner} until that is replaced; let another apply give it away"
+        elif wanted is None:
+            what = f"{owner}, whose elastic_ip the spec doesn't manage; give it another one there, or disassociate it by hand"
+        elif wanted.changes:
+            continue
+        else:
+            what = f"{owner}, which is to have it as well; choose another one"
+        keepers |= dict.fromkeys(slots(state), (state, what))
     names = {known: address for address, known in decisions.ids.items()}
     findings = []
     for item in decisions.desired.values() if keepers else ():
