@@ -401,7 +401,7 @@ def test_a_gateway_gets_no_address_of_an_instance_that_is_replaced_or_terminated
         elsewhere["instances"]["web"]["instance_type"] = "t3.small"
         with pytest.raises(
             RefusedError,
-            match=r"elastic_ip: elastic_ip\.two stays with instance\.web-1 until that is replaced; let another apply",
+            match=r"elastic_ip: elastic_ip\.two stays with instance\.web-1 until that is replaced; do the one and the other in two applies",
         ):
             hand.world.plan(elsewhere)
     with pytest.raises(

@@ -140,7 +140,7 @@ def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
         if not decisions.to_delete.keys().isdisjoint((found.id, state.instance)):
             continue
         if state.instance in replaced:
-            what = f"{owner} until that is replaced; let another apply give it away"
+            what = f"{owner} until that is replaced; do the one and the other in two applies"
         elif wanted is None:
             what = f"{owner}, whose elastic_ip the spec doesn't manage; give it another one there, or disassociate it by hand"
         elif wanted.changes:
