@@ -1,23 +1,26 @@
 """`python -m tests.soak`: everything that is tried at length, from one seed, in parts that needn't be done twice.
 
-The same seed tries the same again. What has passed is kept by the state of the code in `build/soak/STATE.jsonl`, so that a run that was stopped goes
-on where it was, and another seed leaves out what asks for none. The state is that of all committed files but documents: a commit that writes down what
-was found doesn't undo it. Of a tree with changes nothing is kept.
+The same seed tries the same again. What has passed is kept in `build/soak/record.jsonl` with a digest of all that the test rests on, so that a run that
+was stopped goes on where it was, and another seed leaves out what asks for none. A test rests on all committed files but documents and the tests' own
+modules, and on those of them that it imports: a commit that mends the judge of one test undoes nothing of the others. Of a tree with changes nothing
+is kept. A fresh clone begins with the record in `docs/explanation/`.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import os
 import random
-import re
+import shutil
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +30,7 @@ from hypothesis.internal.conjecture.engine import ConjectureRunner
 from tests.properties import seeds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parent.parent
 WHERE = (
@@ -35,6 +38,7 @@ WHERE = (
     "tests/fuzz", "tests/spec/test_loader_properties.py",
 )  # fmt: skip
 JOBS = 2
+PUBLISHED = ROOT / "docs" / "explanation" / "soak-record.jsonl"
 
 
 def _git(root: Path, *words: str) -> str:
@@ -43,17 +47,67 @@ def _git(root: Path, *words: str) -> str:
 
 def state(root: Path = ROOT) -> str:
     """A digest of all that is checked out but documents; empty if anything differs from it."""
-    files = [line for line in _git(root, "ls-tree", "-r", "HEAD").splitlines() if not _DOCUMENT.search(line)]
-    is_clean = bool(files) and not _git(root, "status", "--porcelain")
-    return hashlib.sha256("\n".join(files).encode()).hexdigest()[:12] if is_clean else ""
+    files = _committed(root)
+    return _digest(files.items()) if files and not _git(root, "status", "--porcelain") else ""
 
 
-_DOCUMENT = re.compile(r"\t(docs/|.*\.md$)")
+def inputs(root: Path = ROOT) -> dict[str, str]:
+    """By the file of each test, a digest of all that the test rests on."""
+    files = _committed(root)
+    modules = {
+        path[:-3].replace("/", "."): path for path in files if path.startswith("tests/") and path.endswith(".py")
+    }
+    common = [(path, files[path]) for path in files if path not in modules.values() or path.endswith("conftest.py")]
+
+    @cache
+    def named(path: str) -> frozenset[str]:
+        """The modules that a file imports, or names in a text, perhaps by the beginning of their names."""
+        found: set[str] = set()
+        for node in ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found.update(name.name for name in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.update((node.module, *(f"{node.module}.{name.name}" for name in node.names)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("tests."):
+                found.update(name for name in modules if name.startswith(node.value))
+        return frozenset(modules[name] for name in found & modules.keys())
+
+    def rests_on(path: str) -> set[str]:
+        found, further = {path}, [path]
+        while further:
+            more = named(further.pop()) - found
+            found |= more
+            further += more
+        return found - {"tests/soak.py"}  # which only keeps the results
+
+    tests = [path for path in modules.values() if Path(path).name.startswith("test_")]
+    return {path: _digest([*common, *((item, files[item]) for item in rests_on(path))]) for path in tests}
+
+
+def _committed(root: Path) -> dict[str, str]:
+    """The digests of all files but documents."""
+    lines = (line.partition("\t") for line in _git(root, "ls-tree", "-r", "HEAD").splitlines())
+    return {path: about for about, _, path in lines if not path.startswith("docs/") and not path.endswith(".md")}
+
+
+def _digest(files: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256(repr(sorted(files)).encode()).hexdigest()[:12]
 
 
 def record(state: str) -> Path:
     """Where results are kept, a line of JSON for each test; those of a changed tree until the next run."""
-    return ROOT / "build" / "soak" / f"{state or 'changed'}.jsonl"
+    return ROOT / "build" / "soak" / ("record.jsonl" if state else "changed.jsonl")
+
+
+def keep(file: Path, now: dict[str, str]) -> None:
+    """Of the results in a file only those that hold."""
+    held = [item for item in lines(file) if item["inputs"] == now.get(item["test"].partition("::")[0])]
+    _write(file, held)
+
+
+def _write(file: Path, results: list[dict[str, Any]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(item) + "\n" for item in results), encoding="utf-8")
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -72,8 +126,7 @@ def forget(file: Path, seed: str) -> None:
     """Let everything be run that this seed would try."""
     mine = results(file, seed)
     kept = [item for item in lines(file) if item["test"] not in mine or (item["seeded"] and item["seed"] != seed)]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(json.dumps(item) + "\n" for item in kept), encoding="utf-8")
+    _write(file, kept)
 
 
 # -- what pytest calls (-p tests.soak)
@@ -125,7 +178,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     told = {"tried": 0, "seeded": True} | dict(report.user_properties)
     line = {
         "test": report.nodeid, "outcome": report.outcome, "seed": seed, "seeded": told["seeded"],
-        "seconds": round(report.duration, 1), "tried": told["tried"],
+        "inputs": json.loads(os.environ.get("SOAK_INPUTS", "{}")).get(report.nodeid.partition("::")[0]), "seconds": round(report.duration, 1), "tried": told["tried"],
     }  # fmt: skip
     if report.failed:  # which pytest itself shows at the end, if it comes to that
         line["why"] = report.longreprtext
@@ -171,20 +224,29 @@ def main() -> int:
     parser.add_argument("where", nargs="*", default=WHERE, help="folders, files or tests")
     args = parser.parse_args()
     seed = args.seed or str(random.SystemRandom().randrange(1, 10**6))
-    at = state()
+    at, now = state(), inputs()
     file = record(at)
     if not at:
         file.unlink(missing_ok=True)
         print(f"seed {seed}; there are changes that aren't committed, so that nothing of this run is kept", flush=True)
     else:
         print(f"seed {seed}, state {at}; to go on: make soak SEED={seed}", flush=True)
+        if not file.exists() and PUBLISHED.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PUBLISHED, file)
+        keep(file, now)
     if args.afresh:
         forget(file, seed)
     began, before = time.monotonic(), file.stat().st_size if file.exists() else 0
     command = [sys.executable, "-m", "pytest", "-p", "tests.soak", f"--numprocesses={JOBS}", "--dist=worksteal", f"--hypothesis-seed={seed}"]  # fmt: skip
     where = [place for place in args.where if (ROOT / place.partition("::")[0]).exists()]
     # what happens at the same moment may be ordered by a set: a failure must come again
-    environment = os.environ | {"SOAK": seed, "SOAK_RECORD": str(file), "PYTHONHASHSEED": "0"}
+    environment = os.environ | {
+        "SOAK": seed,
+        "SOAK_RECORD": str(file),
+        "SOAK_INPUTS": json.dumps(now),
+        "PYTHONHASHSEED": "0",
+    }
     try:
         ended = subprocess.run([*command, *where], cwd=ROOT, env=environment, check=False)
         if file.exists():

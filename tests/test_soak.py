@@ -1,8 +1,10 @@
-"""`tests.soak`: what has passed isn't run again, and what asks for no seed is run once a commit."""
+"""`tests.soak`: what has passed isn't run again, and what asks for no seed is run once."""
 
 from __future__ import annotations
 
+import json
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests import soak
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 pytest_plugins = ["pytester"]
 
@@ -89,13 +91,17 @@ def test_the_table_says_what_was_tried_once(run: Run) -> None:
     ]
 
 
-def test_nothing_is_kept_of_a_tree_with_changes(tmp_path: Path) -> None:
-    def git(*words: str) -> None:
+@pytest.fixture
+def git(tmp_path: Path) -> Callable[..., None]:
+    def call(*words: str) -> None:
         who = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
         subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
 
-    assert not soak.state(tmp_path)
-    git("init")
+    call("init")
+    return call
+
+
+def test_nothing_is_kept_of_a_tree_with_changes(tmp_path: Path, git: Callable[..., None]) -> None:
     (tmp_path / "code").touch()
     assert not soak.state(tmp_path)
     git("add", "code")
@@ -107,8 +113,58 @@ def test_nothing_is_kept_of_a_tree_with_changes(tmp_path: Path) -> None:
     assert not soak.state(tmp_path)
     git("commit", "--message=second")
     second = soak.state(tmp_path)
-    assert soak.record(first) != soak.record(second) != soak.record("")
+    assert "" != first != second != ""
+    assert soak.record(first) == soak.record(second) != soak.record("")
     (tmp_path / "README.md").touch()
     git("add", "README.md")
     git("commit", "--message=what was found")
     assert soak.state(tmp_path) == second
+
+
+FILES = {
+    "code.py": "",
+    "tests/conftest.py": "",
+    "tests/data.json": "",
+    "tests/soak.py": "",
+    "tests/test_alone.py": "",
+    "tests/test_judged.py": "from tests.judge import judge",
+    "tests/judge.py": "def judge(): from tests import rules",
+    "tests/rules.py": "",
+    "tests/test_of_kinds.py": "import tests.soak\nimport importlib\nimportlib.import_module(f'tests.kinds.test_{kind}')",
+    "tests/kinds/test_vpc.py": "",
+    "tests/worst.py": "",
+    "tests/test_bounds.py": "run('-m', 'tests.worst')",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "undone"),
+    [
+        ("code.py", {"alone", "judged", "of_kinds", "vpc", "bounds"}),
+        ("tests/conftest.py", {"alone", "judged", "of_kinds", "vpc", "bounds"}),
+        ("tests/data.json", {"alone", "judged", "of_kinds", "vpc", "bounds"}),
+        ("tests/test_alone.py", {"alone"}),
+        ("tests/rules.py", {"judged"}),
+        ("tests/kinds/test_vpc.py", {"of_kinds", "vpc"}),
+        ("tests/worst.py", {"bounds"}),
+        ("tests/soak.py", set()),
+        ("docs/page.md", set()),
+    ],
+)
+def test_a_change_undoes_the_tests_that_rest_on_it(
+    changed: str, undone: set[str], tmp_path: Path, git: Callable[..., None]
+) -> None:
+    for name, text in (*FILES.items(), ("docs/page.md", "")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    git("add", ".")
+    git("commit", "--message=first")
+    before = soak.inputs(tmp_path)
+    file = tmp_path / "record.jsonl"
+    file.write_text("".join(json.dumps({"test": f"{name}::test", "inputs": before[name]}) + "\n" for name in before))
+    with (tmp_path / changed).open("a") as stream:
+        stream.write("\n")
+    git("commit", "--all", "--message=second")
+    soak.keep(file, soak.inputs(tmp_path))
+    kept = {item["test"].partition("::")[0] for item in soak.lines(file)}
+    assert {Path(name).stem.removeprefix("test_") for name in before.keys() - kept} == undone

@@ -61,9 +61,9 @@ def removals(scene: Scene) -> Iterator[Deed]:
     for item in scene.found:
         if wish := scene.desired.get(item.address):
             act = partial(behind.delete, scene.account, scene.spec, str(item.address))
-            # of rules of which the spec declares none, there is nothing to miss
+            # of rules of which the spec declares none, there is nothing to miss; of an entry that says nothing there is
             names = [name for name in field_names(type(wish.state)) if name != wish.state.parent]
-            is_missed = any(getattr(wish.state, name) for name in names)
+            is_missed = not wish.state.parent or any(getattr(wish.state, name) for name in names)
             yield Deed(f"{item.address} is deleted", act, _shown_at(item) if is_missed else ())
 
 
