@@ -224,7 +224,8 @@ def main() -> int:
     parser.add_argument("where", nargs="*", default=WHERE, help="folders, files or tests")
     args = parser.parse_args()
     seed = args.seed or str(random.SystemRandom().randrange(1, 10**6))
-    at, now = state(), inputs()
+    at = state()
+    now = inputs() if at else {}  # of a tree with changes a file may be gone
     file = record(at)
     if not at:
         file.unlink(missing_ok=True)
