@@ -143,7 +143,7 @@ def test_a_folder_is_no_spec(tmp_path: Path) -> None:
 
 
 def test_a_name_that_no_file_can_have() -> None:
-    assert "can't be read: embedded null byte" in load_problems("a\0b")[0]
+    assert re.search("can't be read: .*embedded null (byte|character)", load_problems("a\0b")[0])  # as Python words it
     assert "can't be read: File name too long" in load_problems("a" * 300)[0]
 
 
