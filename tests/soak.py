@@ -61,7 +61,7 @@ def inputs(root: Path = ROOT) -> dict[str, str]:
 
     @cache
     def named(path: str) -> frozenset[str]:
-        """The modules that a file imports, or names in a text, perhaps by the beginning of their names."""
+        """The modules that a file imports, or names in a text, perhaps by the beginning of their names, or as files."""
         found: set[str] = set()
         for node in ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -70,6 +70,8 @@ def inputs(root: Path = ROOT) -> dict[str, str]:
                 found.update((node.module, *(f"{node.module}.{name.name}" for name in node.names)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("tests."):
                 found.update(name for name in modules if name.startswith(node.value))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".py"):
+                found.update(name for name, file in modules.items() if f"/{file}".endswith(f"/{node.value}"))
         return frozenset(modules[name] for name in found & modules.keys())
 
     def rests_on(path: str) -> set[str]:
@@ -216,6 +218,14 @@ def summary(file: Path, seed: str) -> str:
     return "\n".join(told)
 
 
+def again(file: Path, seed: str) -> str:
+    """The commands that repeat what has failed with a seed."""
+    failed = [test for test, item in results(file, seed).items() if item["outcome"] == "failed"]
+    told = [f"python -m tests.soak --seed {seed} '{test}'" for test in failed]
+    one = f"If it names a SEED, that trial alone: PYTHONHASHSEED=0 SOAK={seed} SEED=n pytest 'the test'"
+    return "\n".join(["", "", "These repeat what has failed:", "", *told, "", one]) if told else ""
+
+
 def main() -> int:
     """Run, and print what was tried."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
@@ -253,7 +263,9 @@ def main() -> int:
         if file.exists():
             minutes = (time.monotonic() - began) / 60
             words = f"{_git(ROOT, 'describe', '--always', '--dirty')}, state {at or 'changed'}"
-            print(f"\n{date.today()}, commit {words}, seed {seed}, {minutes:.0f} minutes\n\n{summary(file, seed)}")
+            print(
+                f"\n{date.today()}, commit {words}, seed {seed}, {minutes:.0f} minutes\n\n{summary(file, seed)}{again(file, seed)}"
+            )
     finally:
         if at and file.exists() and state() != at:
             os.truncate(file, before)

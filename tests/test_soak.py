@@ -71,6 +71,16 @@ def test_another_seed_runs_what_asks_for_one_and_what_has_not_passed(run: Run) -
     assert run("1") == []
 
 
+def test_how_to_repeat_what_has_failed_is_told(run: Run) -> None:
+    run("7")
+    (command,) = (line for line in soak.again(run.file, "7").splitlines() if line.startswith("python -m tests.soak"))
+    assert command.startswith("python -m tests.soak --seed 7 '")
+    assert command.endswith("::test_broken'")
+    run.mend()
+    run("7")
+    assert soak.again(run.file, "7") == ""
+
+
 def test_what_is_begun_afresh_is_run_again(run: Run) -> None:
     run.mend()
     run("1")
@@ -134,19 +144,22 @@ FILES = {
     "tests/kinds/test_vpc.py": "",
     "tests/worst.py": "",
     "tests/test_bounds.py": "run('-m', 'tests.worst')",
+    "tests/makers/script.py": "",
+    "tests/test_made.py": "run(HERE / 'script.py')",
 }
 
 
 @pytest.mark.parametrize(
     ("changed", "undone"),
     [
-        ("code.py", {"alone", "judged", "of_kinds", "vpc", "bounds"}),
-        ("tests/conftest.py", {"alone", "judged", "of_kinds", "vpc", "bounds"}),
-        ("tests/data.json", {"alone", "judged", "of_kinds", "vpc", "bounds"}),
+        ("code.py", {"alone", "judged", "of_kinds", "vpc", "bounds", "made"}),
+        ("tests/conftest.py", {"alone", "judged", "of_kinds", "vpc", "bounds", "made"}),
+        ("tests/data.json", {"alone", "judged", "of_kinds", "vpc", "bounds", "made"}),
         ("tests/test_alone.py", {"alone"}),
         ("tests/rules.py", {"judged"}),
         ("tests/kinds/test_vpc.py", {"of_kinds", "vpc"}),
         ("tests/worst.py", {"bounds"}),
+        ("tests/makers/script.py", {"made"}),
         ("tests/soak.py", set()),
         ("docs/page.md", set()),
     ],

@@ -36,7 +36,7 @@ def test_changes_of_any_property(hasty: Stage) -> None:
             pairs = asked(seed + number, "two ports", PATHS)
             pair, paths = next(pairs)
             assert hasty.tries(pair.before)
-        told = f"PYTHONHASHSEED=0 CHANGES_SEED={seed} pytest tests/load/test_load_changes.py repeats it; pair {number}: {pair}"
+        told = f"PYTHONHASHSEED=0 SOAK=1 CHANGES_SEED={seed} pytest tests/load/test_load_changes.py repeats it; pair {number}: {pair}"
         with Load(hasty.url(pair.before), rate=RATE, paths=paths) as load:
             load.until(AROUND)
             is_served = hasty.tries(pair.after)

@@ -97,6 +97,13 @@ def places(spec: Spec) -> Iterator[Place]:
             yield from _within(schema, spec.get(key), (key,), SECTIONS[key])
 
 
+def _missing(spec: Spec) -> Iterator[Place]:
+    """The sections that it could have, and has not."""
+    for key, schema in resolved("stack")["properties"].items():
+        if key in SECTIONS and not spec.get(key):
+            yield Place(SECTIONS[key], (key,), schema["additionalProperties"], None)
+
+
 def _within(schema: Mapping[str, Any], given: Any, path: Path, what: str) -> Iterator[Place]:
     if isinstance(given, dict):
         known = dict(schema.get("properties", {}))
@@ -139,16 +146,16 @@ def _pool() -> Mapping[str, list[Any]]:
 
 
 def draw_change(random: Random, spec: Spec) -> Change:
-    """Something that can be said otherwise, so that it is still a valid spec: of any kind that it has as likely as of another,
-    and of any property."""
+    """Something that can be said otherwise, so that it is still a valid spec: of any kind, whether the spec has it or not, as likely
+    as of another, and of any property."""
     by_kind: dict[str, dict[str, list[Place]]] = defaultdict(lambda: defaultdict(list))
-    for place in places(spec):
+    for place in (*places(spec), *_missing(spec)):
         by_kind[place.kind][place.what].append(place)
     for _ in range(TRIES):
         kind = random.choice(sorted(by_kind))
         what = random.choice(sorted(by_kind[kind]))
         place = random.choice(by_kind[kind][what])
-        options = list(_options(random, spec, place))
+        options = list((_first if len(place.path) == 1 else _options)(random, spec, place))
         if not options:
             continue
         change = random.choice(options)
@@ -156,6 +163,12 @@ def draw_change(random: Random, spec: Spec) -> Change:
         if after != spec and loads(after) and len(load(after).desired) <= MOST:
             return change
     raise AssertionError(f"nothing can be said otherwise in {TRIES} tries")
+
+
+def _first(random: Random, spec: Spec, place: Place) -> Iterator[Change]:
+    """A section with one entry."""
+    for value in _pool()[place.what]:
+        yield Change(place.what, place.path, {_free({}): _at_home(random, spec, value, place.schema)})
 
 
 def _options(random: Random, spec: Spec, place: Place) -> Iterator[Change]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -107,18 +108,18 @@ class Walk:
                     history += pair.changes
                 else:
                     here.world.go_back(kept)
-            found = here.end(spec) if compares else None
-        if compares and (other := portrait_of(spec)):
-            # where others' are kept, so is what an earlier spec has declared
-            keeping = {str(address) for address, item in load(spec).desired.items() if item.lifecycle.keep_others}
-            unequal = {
-                key: (found[key], other[key]) for key in other.keys() - keeping if found and found[key] != other[key]
-            }
-            assert not unequal, f"another one than in a fresh account, after {'; '.join(map(str, history))}: {unequal}"
-        for item in [item for item in self.wrong if not portrait_of(item[0].after)]:
+            found = here.end(spec) if compares else {}
+        for item in [item for item in self.wrong if is_refused(item[0].after)]:
             self.wrong.remove(item)
             self.ways["failed"] -= 1
             self.ways["invalid"] += 1
+        if found and (unequal := _unequal(spec, found)):
+            self.wrong.append((Pair(base, tuple(history[:-1]), tuple(history[-1:])), unequal))
+
+    @property
+    def pairs(self) -> int:
+        """How many there were, without those of which AWS lets nobody have the second."""
+        return self.ways.total() - self.ways["invalid"]
 
 
 def _draw(random: Random, base: str, spec: Spec, history: tuple[Change, ...]) -> Pair:
@@ -155,14 +156,37 @@ def asked(seed: int, base: str, paths: Sequence[str]) -> Generator[tuple[Pair, t
                 here.world.go_back(kept)
 
 
-def portrait_of(spec: Spec) -> dict[str, Any]:
-    """What it is in a fresh account; nothing if AWS wouldn't let anybody have this."""
+_BY_AWS = re.compile(
+    r"failed: (?:AWS couldn't make the NAT gateway .* has no Internet gateway attached|\w+: (?:MalformedPolicyDocument: |\w+: (?:"
+    r"To set PrivateDnsOnlyForInboundResolverEndpoint to true, the VPC \S+ must have a Gateway endpoint|The allocation size is too big for the pool"
+    r"|Route table \S+ and subnet \S+ belong to different networks)))"
+)
+"""What AWS refuses of a spec that nothing is wrong with for all that can be known before."""
+
+
+def is_refused(spec: Spec) -> bool:
+    """Whether nobody can have this, in a fresh account either: the plan says so, or AWS. Any other failure isn't the spec's."""
     with account() as here:
         try:
             here.begin(spec)
+        except AssertionError as error:
+            return bool(_BY_AWS.search(str(error)))
         except REFUSALS:
-            return {}
-        return portrait(here.world, here.world.localized(spec))
+            return True
+    return False
+
+
+def _unequal(spec: Spec, found: dict[str, Any]) -> str:
+    """What there is otherwise than in a fresh account; nothing if nobody can have this there."""
+    if is_refused(spec):
+        return ""
+    with account() as here:
+        here.begin(spec)
+        other = portrait(here.world, here.world.localized(spec))
+    # where others' are kept, so is what an earlier spec has declared
+    keeping = {str(address) for address, item in load(spec).desired.items() if item.lifecycle.keep_others}
+    unequal = {key: (found[key], other[key]) for key in other.keys() - keeping if found[key] != other[key]}
+    return f"another one than in a fresh account: {unequal}" if unequal else ""
 
 
 def failure_of(pair: Pair) -> str:
@@ -175,10 +199,12 @@ def failure_of(pair: Pair) -> str:
         except REFUSALS:
             return ""
         try:
-            here.go(pair)
+            if here.go(pair) != "converged":
+                return ""
         except REFUSALS as error:
             return f"{type(error).__name__}: {error}"
-    return ""
+        found = here.end(pair.after)
+    return _unequal(pair.after, found)
 
 
 def shrink(pair: Pair, tries: int = 40) -> tuple[Pair, str]:
