@@ -31,18 +31,25 @@ def changed(rng: Random, data: bytes) -> bytes:
     parsed = _parsed(data)
     for _ in range(rng.randint(1, 4)):
         if parsed is not None and rng.random() < 0.7:
-            parsed = _changed_data(rng, copy.deepcopy(parsed))
-            data = _written(rng, parsed, data)
+            data, parsed = _changed_once(rng, data, parsed)
         else:
             data, parsed = _changed_bytes(rng, data), None
     return data
 
 
+def _changed_once(rng: Random, data: bytes, parsed: Any) -> tuple[bytes, Any]:
+    try:
+        parsed = _changed_data(rng, copy.deepcopy(parsed))
+        return _written(rng, parsed, data), parsed
+    except RecursionError:  # deeper than Python copies and writes: guided inputs grow from others
+        return _changed_bytes(rng, data), None
+
+
 def _parsed(data: bytes) -> Any:
     try:
         return json.loads(data) if data[:1] in b"{[" else yaml.safe_load(data)
-    except (ValueError, yaml.YAMLError):
-        return None
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError):
+        return None  # PyYAML has no words for much of what it refuses
 
 
 def _written(rng: Random, parsed: Any, was: bytes) -> bytes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import time
 from random import Random
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fuzz.limits import Memory, guard, waits
 from tests.fuzz.mutate import changed
 from tests.fuzz.targets import FLEET, TARGETS
 from tests.properties.seeds import SOAK, first_seed
@@ -37,7 +37,6 @@ COUNT = 4
 CODES = (0, 1, 2, 3, 4, 64)
 FLOORS = 20.0
 """Two seconds where `worst.floor` takes a tenth of one."""
-MIB = 250
 
 
 def _seeds(name: str) -> Iterator[str]:
@@ -58,7 +57,7 @@ def test_any_input_is_read_or_refused(
 ) -> None:
     monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "100")
-    target, before = TARGETS[name], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    target, memory = TARGETS[name], Memory()
     slowest, tried = (0.0, ""), 0
     for tried, seed in enumerate(_seeds(name), 1):
         rng = Random(seed)
@@ -69,7 +68,8 @@ def test_any_input_is_read_or_refused(
         file.write_bytes(data)
         began = time.process_time()
         try:
-            code = target.read(file)
+            with memory.judged(), waits(), guard():
+                code = target.read(file)
             told = capsys.readouterr()
             slowest = max(slowest, (time.process_time() - began, seed))
             assert code in CODES
@@ -89,13 +89,11 @@ def test_any_input_is_read_or_refused(
             error.add_note(f"FUZZ_SEED='{seed}' repeats it; it began so: {data[:300]!r}")
             raise
         shutil.rmtree(folder)  # an hour makes hundreds of thousands
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert slowest[0] <= max(FLOORS * floor(), 0.5 if SOAK else 2.0), (
         f"FUZZ_SEED='{slowest[1]}' took {slowest[0]:.1f} s"
     )
-    assert grown <= MIB
     if SOAK:
-        print(f"{name}: {tried} inputs, the slowest {slowest[0]:.2f} s ({slowest[1]}), {grown:.0f} MiB more")
+        print(f"{name}: {tried} inputs, the slowest {slowest[0]:.2f} s ({slowest[1]}), {memory.most:.0f} MiB more")
 
 
 @pytest.mark.parametrize(
