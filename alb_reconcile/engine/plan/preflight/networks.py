@@ -1,0 +1,54 @@
+"""What AWS takes in one VPC only, and a spec has in two; where `validate` couldn't know, since one is named by its id."""
+
+from collections.abc import Iterator
+
+from alb_reconcile.engine.plan.decide import Decisions, entrance_of, location_of, subnets_of
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.route_table import RouteTable
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.resource import Desired, Properties, bind, each_of
+
+
+def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    """Target groups in another VPC than their load balancer, or than an instance of theirs."""
+    users: dict[tuple[Ref, Ref], None] = {
+        (part.target_group, entrance): None
+        for item in decisions.desired.values()
+        if (entrance := entrance_of(decisions, item.desired))
+        for part in action_of(item.desired.state).forward
+    }
+    users |= {(state.target_group, state.target): None for _, state in each_of(_all(decisions), Registration)}
+    findings = []
+    for group, user in users:
+        item = decisions.desired.get(group) if isinstance(group, Address) else None
+        other = decisions.desired.get(user) if isinstance(user, Address) else None
+        if item is None or other is None:
+            continue
+        own: Ref | None = getattr(item.desired.state, "vpc", None)
+        for vpc in _others(own, other.desired.state, decisions, discovery):
+            text = f"is {own}, but {user} is in {vpc}; both must be in one VPC"
+            findings.append(Finding(item.desired, "vpc", text))
+    return findings
+
+
+def split_route_tables(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    """Subnets of another VPC than the route table that is to be theirs."""
+    return [
+        Finding(item, "subnets", f"one of them is in {vpc}, but this is in {state.vpc}; choose subnets of the same VPC")
+        for item, state in each_of(_all(decisions), RouteTable)
+        for vpc in _others(state.vpc, state, decisions, discovery)
+    ]
+
+
+def _all(decisions: Decisions) -> Iterator[Desired]:
+    return (item.desired for item in decisions.desired.values())
+
+
+def _others(vpc: Ref | None, user: Properties, decisions: Decisions, discovery: Discovery) -> list[Ref]:
+    """The VPCs of something's subnets that aren't that one."""
+    found = {location_of(subnet, decisions, discovery).vpc for subnet in subnets_of(user)}
+    return sorted(
+        (item for item in found if vpc and item and bind(item, decisions.ids) != bind(vpc, decisions.ids)), key=str
+    )
