@@ -9,14 +9,17 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError
 
 
-async def read_bucket_tags(aws: Aws, name: str) -> dict[str, str] | None:
-    """A bucket's tags; None where this account has no such bucket."""
+async def read_bucket_tags(aws: Aws, name: str, *, is_own: bool = False) -> dict[str, str] | None:
+    """A bucket's tags; None where this account has no such bucket. Raises AwsError for one that is known to be its own and may not
+    be read."""
     try:
         answer = await aws.call("s3", "get_bucket_tagging", **await owned(aws, name))
     except AwsError as error:
         if error.code == "NoSuchTagSet":
             return {}
-        if error.code in ("NoSuchBucket", "AccessDenied"):  # that of another account, too
+        if error.code == "NoSuchBucket" or (
+            error.code == "AccessDenied" and not is_own
+        ):  # that of another account, too
             return None
         raise
     return tags.from_list(answer["TagSet"])

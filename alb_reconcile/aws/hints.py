@@ -38,6 +38,19 @@ _HINTS: Final = {
     "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",
 }
 
+_PREFIXES: Final = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
+_S3_ACTIONS: Final = {
+    "list_buckets": "ListAllMyBuckets",
+    "list_objects_v2": "ListBucket",
+    "head_object": "GetObject",
+    "get_bucket_lifecycle_configuration": "GetLifecycleConfiguration",
+    "put_bucket_lifecycle_configuration": "PutLifecycleConfiguration",
+    "delete_bucket_lifecycle": "PutLifecycleConfiguration",
+    "get_public_access_block": "GetBucketPublicAccessBlock",
+    "put_public_access_block": "PutBucketPublicAccessBlock",
+    "delete_public_access_block": "PutBucketPublicAccessBlock",
+}
+"""Where S3's actions have other names than its calls."""
 _ACTION: Final = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 _NO_CREDENTIALS: Final = (
     "NoCredentialsError",
@@ -58,12 +71,17 @@ def explain_code(service: str, operation: str, code: str, message: str = "", pro
         return "AWS throttles this account's calls: see what else calls so often, and run again"
     if code.endswith(("LimitExceeded", "LimitExceededException")) or code.startswith("TooMany"):
         return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"
-    prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)
     named = _ACTION.search(message)  # often another one than the call's: iam:PassRole
-    action = named[1] if named else f"{prefix}:{camel(operation)}"
+    action = named[1] if named else iam_action(service, operation)
     hint = _HINTS.get(code, "").format(action=action, profile=f" with the profile {profile}" if profile else "")
     is_function = (operation, code) == ("register_targets", "AccessDenied")
     return hint + ", or a function's policy keeps load balancers out: see it" * is_function
+
+
+def iam_action(service: str, operation: str) -> str:
+    """The action that a call needs, as IAM names it (Service Authorization Reference)."""
+    name = _S3_ACTIONS.get(operation) if service == "s3" else None
+    return f"{_PREFIXES.get(service, service)}:{name or camel(operation)}"
 
 
 NO_CREDENTIALS: Final = "no usable AWS credentials"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.hints import iam_action
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, ignoring
 
@@ -38,6 +39,10 @@ class Everywhere(NamedTuple):
     found: list[Listed]
     unread: dict[str, str]
 
+    def miss(self, region: str, error: AwsError) -> None:
+        """Note what a region, or all others, didn't let be read."""
+        self.unread[region] = f"{iam_action(error.service, error.operation)}: {error.code}"
+
 
 def bare_names(names: Any) -> set[str]:
     """Names without wildcards."""
@@ -58,7 +63,7 @@ async def list_everywhere(aws: Aws) -> Everywhere:
     try:
         answer = await aws.call("ec2", "describe_regions")
     except AwsError as error:
-        everywhere.unread["other regions"] = error.code
+        everywhere.miss("other regions", error)
         names = [aws.region]
     else:
         names = sorted({aws.region, *(str(item["RegionName"]) for item in answer["Regions"])})
@@ -71,7 +76,7 @@ async def _list(aws: Aws, everywhere: Everywhere) -> None:
         async with asyncio.timeout(_PATIENCE):
             everywhere.found.extend(Listed(aws, row) for row in await list_certificates(aws))
     except AwsError as error:
-        everywhere.unread[aws.region] = error.code
+        everywhere.miss(aws.region, error)
     except TimeoutError:
         everywhere.unread[aws.region] = "no answer"
 

@@ -263,5 +263,5 @@ async def _needed(run: Run, without: Set[str], everywhere: Everywhere) -> set[st
             try:
                 found |= bare_names((await describe(item.aws, item.arn) or {}).get("SubjectAlternativeNames", ()))
             except AwsError as error:
-                everywhere.unread[item.aws.region] = error.code
+                everywhere.miss(item.aws.region, error)
     return found

@@ -250,8 +250,9 @@ async def _derived(place: Reader | Run, desired: Desired) -> str:
 async def _read_buckets(aws: Aws, stack: str, named: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
     """Buckets with those names, and those whose names say that they may be the stack's, each with its tags (S3 ListBuckets,
     GetBucketTagging)."""
-    names = sorted({*named, *await list_buckets(aws, stack)})
-    found = await asyncio.gather(*(read_bucket_tags(aws, name) for name in names))
+    own = set(await list_buckets(aws, stack))
+    names = sorted({*named, *own})
+    found = await asyncio.gather(*(read_bucket_tags(aws, name, is_own=bool(stack) and name in own) for name in names))
     return [(name, there) for name, there in zip(names, found, strict=True) if there is not None]
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 from alb_reconcile.aws.client import Aws, batches
+from alb_reconcile.aws.hints import iam_action
 from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
 from alb_reconcile.model import tags
@@ -122,7 +123,7 @@ class Reader:
             if is_declared or error.code not in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"):
                 raise
             self.warnings.append(
-                f"these credentials may not look for {what} ({error.operation}); if the stack has any, they stay"
+                f"these credentials may not look for {what} ({iam_action(error.service, error.operation)}); if the stack has any, they stay"
             )
             return []
 

@@ -6,8 +6,9 @@ import botocore.exceptions
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from alb_reconcile.aws.hints import explain_code, transport_error
+from alb_reconcile.aws.hints import explain_code, iam_action, transport_error
 from alb_reconcile.model.errors import UnreachableError
+from tests.kinds.authorization import S3
 
 LOGINS = [
     kind
@@ -44,3 +45,23 @@ def test_the_action_is_the_one_that_aws_names() -> None:
 def test_as_whom_to_log_in_again(code: str) -> None:
     assert "log in again with the profile prod" in explain_code("ec2", "describe_vpcs", code, profile="prod")
     assert explain_code("ec2", "describe_vpcs", code).startswith("log in again")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "action"),
+    [
+        ("elbv2", "create_rule", "elasticloadbalancing:CreateRule"),
+        ("service-quotas", "get_service_quota", "servicequotas:GetServiceQuota"),
+        ("s3", "list_buckets", "s3:ListAllMyBuckets"),
+        ("s3", "put_public_access_block", "s3:PutBucketPublicAccessBlock"),
+        ("s3", "get_bucket_tagging", "s3:GetBucketTagging"),
+    ],
+)
+def test_an_action_has_the_name_that_iam_knows(service: str, operation: str, action: str) -> None:
+    """Found: `service-quotas:GetServiceQuota` was advised, which no policy can allow."""
+    assert f"allow the IAM action {action} to" in explain_code(service, operation, "AccessDenied")
+
+
+def test_s3s_actions_have_names_of_their_own() -> None:
+    for name, action in S3.items():
+        assert iam_action("s3", name) == f"s3:{action}"

@@ -168,7 +168,8 @@ def draw_change(random: Random, spec: Spec) -> Change:
 def _first(random: Random, spec: Spec, place: Place) -> Iterator[Change]:
     """A section with one entry."""
     for value in _pool()[place.what]:
-        yield Change(place.what, place.path, {_free({}): _at_home(random, spec, value, place.schema)})
+        entry = {key: item for key, item in value.items() if key != PROTECTION}
+        yield Change(place.what, place.path, {_free({}): _at_home(random, spec, entry, place.schema)})
 
 
 def _options(random: Random, spec: Spec, place: Place) -> Iterator[Change]:

@@ -157,9 +157,11 @@ def asked(seed: int, base: str, paths: Sequence[str]) -> Generator[tuple[Pair, t
 
 
 _BY_AWS = re.compile(
-    r"failed: (?:AWS couldn't make the NAT gateway .* has no Internet gateway attached|\w+: (?:MalformedPolicyDocument: |\w+: (?:"
-    r"To set PrivateDnsOnlyForInboundResolverEndpoint to true, the VPC \S+ must have a Gateway endpoint|The allocation size is too big for the pool"
-    r"|Route table \S+ and subnet \S+ belong to different networks)))"
+    "failed: .*(?:"
+    "MalformedPolicyDocument|The allocation size is too big for the pool|isn't a resource planning pool of|InvalidSubnet.Range: The CIDR"
+    "|PrivateDnsOnlyForInboundResolverEndpoint to true, the VPC .* must have a Gateway endpoint|has no Internet gateway attached"
+    "|One or more security groups are invalid|the certificate isn't issued after 30 min: ACM doesn't see CNAME"
+    ")"
 )
 """What AWS refuses of a spec that nothing is wrong with for all that can be known before."""
 
