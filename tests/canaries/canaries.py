@@ -23,10 +23,22 @@ def plain_canary(name: str) -> str:
     return f"cnry{name}Kq7{sum(name.encode()) * 7919:x}Zx3vw9"
 
 
+def parts_of_key(pem: str) -> dict[str, str | bytes]:
+    """Parts of a certificate's key (RSA, PEM) that only the key has, as text and as what that stands for (DER).
+
+    It begins with the modulus, which the certificate has as well.
+    """
+    lines = pem.split("-----")[2].split()
+    places = range(len(lines) // 2, len(lines) - 1, 3)
+    parts: dict[str, str | bytes] = {f"key's line {place}": lines[place] for place in places}
+    return parts | {f"key's bytes {place}": base64.b64decode(lines[place]) for place in places}
+
+
 @cache
-def forms(secret: str) -> frozenset[bytes]:
+def forms(secret: str | bytes) -> frozenset[bytes]:
     """All that counts as that secret."""
-    data = secret.encode()
+    if isinstance(secret, bytes):
+        return _encoded(secret) | {secret, repr(secret)[2:-1].encode()}
     texts = {
         secret,
         json.dumps(secret)[1:-1],
@@ -36,7 +48,11 @@ def forms(secret: str) -> frozenset[bytes]:
         quote(secret, safe=""),
         quote_plus(secret),
     }
-    found = {text.encode() for text in texts} | {data.hex().encode()}
+    return frozenset(text.encode() for text in texts) | _encoded(secret.encode())
+
+
+def _encoded(data: bytes) -> frozenset[bytes]:
+    found = {data.hex().encode()}
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for before in range(3):  # a secret in the midst of something that is encoded
             whole = encode(b"\0" * before + data)
@@ -44,13 +60,13 @@ def forms(secret: str) -> frozenset[bytes]:
     return frozenset(found)
 
 
-def leaks(secrets: Mapping[str, str], text: str | bytes) -> set[str]:
+def leaks(secrets: Mapping[str, str | bytes], text: str | bytes) -> set[str]:
     """The names of the secrets that a text holds."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return {name for name, secret in secrets.items() if any(form in data for form in forms(secret))}
 
 
-def leaks_in_files(secrets: Mapping[str, str], folder: Path, inputs: Iterable[Path]) -> dict[str, set[str]]:
+def leaks_in_files(secrets: Mapping[str, str | bytes], folder: Path, inputs: Iterable[Path]) -> dict[str, set[str]]:
     """The same of all files below a folder and their names, but those that a user put there."""
     given = set(inputs)
     files = [file for file in folder.rglob("*") if file not in given]

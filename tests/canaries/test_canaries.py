@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -18,13 +19,15 @@ from moto.sts.models import sts_backends
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.sandbox.roles import make_roles
-from tests.canaries.canaries import canary, leaks, leaks_in_files, plain_canary
+from tests.canaries.canaries import canary, leaks, leaks_in_files, parts_of_key, plain_canary
+from tests.canaries.process_lists import Child, process_list, recorded_children, texts_of
 from tests.harness import REGION, World, by_hand, world
 from tests.journal.github import TOKEN, FakeGitHub, fake_github
 from tests.journal.receiver import Receiver, receiving
 from tests.kinds.hand import Faults
 from tests.kinds.test_authentication import behind, oidc
 from tests.kinds.test_listener import answer
+from tests.sandbox.authorities import server_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,12 +52,20 @@ SECRETS = {
     "certificate's key": canary("key"),
     "external id": plain_canary("external"),
     "queue": plain_canary("queue"),
+    "git": plain_canary("git"),
 }
 """By where it is."""
+CERTIFICATE, KEY = server_certificate("shop.example.org", rsa=True)
+SOUGHT: dict[str, str | bytes] = {**SECRETS, **parts_of_key(KEY)}
 FLEET = f"""\
 fleet: shops
-defaults: {{role: reconciler, external_id: {SECRETS["external id"]}, regions: [{REGION}], stacks: [small.yaml]}}
+defaults: {{role: reconciler, external_id: {SECRETS["external id"]}, regions: [{REGION}], stacks: [small.yaml], schedule: 1h}}
 accounts: [{{account_id: "111111111111", name: first}}, {{account_id: "222222222222"}}]
+"""
+FROM_GIT = f"""\
+fleet: specs
+defaults: {{regions: [{REGION}], stacks: ["git": "https://bot:{SECRETS["git"]}@127.0.0.1:1/specs.git"]}}
+accounts: [{{account_id: "123456789012"}}]
 """
 SMALL = "stack: small\nvpcs: {main: {cidr_block: 10.9.0.0/16, enable_dns_hostnames: true}}\nsync: {report: [update]}\n"
 
@@ -72,6 +83,8 @@ def spec() -> dict[str, Any]:
     found["instances"]["web"]["user_data"] = f"#!/bin/sh\nexport PASSWORD='{SECRETS['user data']}'\n"
     other = {key: value for key, value in found["instances"]["web"].items() if key not in ("user_data", "count")}
     found["instances"]["other"] = {**other, "user_data_file": "start.sh"}
+    found["certificates"] = {"own": {"certificate": {"file": "own.pem"}, "private_key": {"file": "own.key"}}}
+    listener["certificates"] = ["own"]
     found["lease"] = "s3://leases/prod"
     return found
 
@@ -85,6 +98,7 @@ class Office:
         self.folder, self.account, self.hook, self.github, self.capsys = folder, account, hook, github, capsys
         self.said: dict[str, str] = {}
         self.inputs: set[Path] = set()
+        self.children: list[Child] = []
 
     def write(self, name: str, text: str) -> None:
         """A file of the user's."""
@@ -99,11 +113,12 @@ class Office:
         self.said[line] = told.out + told.err
         assert ended == code, f"{line}: {ended}\n{told.out}\n{told.err}"
 
-    def leaks(self, secrets: Mapping[str, str]) -> dict[str, set[str]]:
+    def leaks(self, secrets: Mapping[str, str | bytes]) -> dict[str, set[str]]:
         """Where which secrets are that shouldn't be there. `export -o` keeps user data: that is its purpose."""
         texts: dict[str, str | bytes] = {
             **self.said,
             **self._in_aws(),
+            **texts_of([*self.children, *process_list().values()]),
             "issues": "\n".join(_texts([self.github.issues, self.github.comments])),
         }
         texts |= {f"request {number}": body for number, (*_, body) in enumerate(self.hook.requests, 1)}
@@ -161,10 +176,13 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         path = f"services/{SECRETS['webhook URL']}?token={SECRETS['webhook URL']}"
         found.write("hook", f"http://127.0.0.1:{hook.port}/{path}")
         found.write("oidc", SECRETS["oidc file"])
+        found.write("own.pem", CERTIFICATE)
+        found.write("own.key", KEY)
         found.write("stack.yaml", yaml.safe_dump(spec(), sort_keys=False, allow_unicode=True))
         found.write("start.sh", f"#!/bin/sh\nexport PASSWORD='{SECRETS['user data file']}'\n")
         found.write("small.yaml", SMALL)
         found.write("fleet.yaml", FLEET)
+        found.write("from-git.yaml", FROM_GIT)
         by_hand("ssm").put_parameter(Name="/oidc", Value=SECRETS["ssm"], Type="SecureString")
         by_hand("secretsmanager").create_secret(
             Name="oidc", SecretString=json.dumps({"secret": SECRETS["secrets manager"]})
@@ -175,19 +193,34 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         )
         make_roles([{"arn": f"arn:aws:iam::{'1' * 12}:role/reconciler", "external_id": SECRETS["external id"]}])
         _in_virtual_time(account, monkeypatch)
-        yield found
+        _make_repository(tmp_path)
+        with recorded_children() as found.children:
+            yield found
+
+
+def _make_repository(folder: Path) -> None:
+    """The folder becomes a Git repository with one commit: what a run records of it, it asks git for."""
+    author = ("-c", "user.name=ann", "-c", "user.email=ann@example.com")
+    for arguments in (["init", "--quiet"], [*author, "commit", "--quiet", "--allow-empty", "--message", "specs"]):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
 
 
 def _in_virtual_time(account: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands that wait for AWS do so on its clock, and no thread waits where that can't be seen."""
+    """Commands that wait for AWS do so on its clock, and no thread waits where that can't be seen. Providers of logins don't answer."""
 
     async def to_thread(function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
         return function(*args, **named)
+
+    def ask(*_: object, **__: object) -> str:
+        return "doesn't answer"
 
     def with_stack(_options: object, target: object, run: Callable[..., Any], *args: Any, **named: Any) -> Any:
         return account._run(lambda aws: run(aws, target, *args, **named))
 
     monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    account.outside = ask
+    monkeypatch.setattr("alb_reconcile.aws.connection.ask", ask)
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _: None)
     monkeypatch.setattr("alb_reconcile.cli.commands.reconcile.with_stack", with_stack)
 
 
@@ -203,7 +236,9 @@ LIFE = (
     ("plan --format html stack.yaml", 0),
     ("graph --format html stack.yaml", 0),
     ("apply --yes stack.yaml -v RECORD", 1),
-    ("apply --yes --format json stack.yaml RECORD", 0),
+    ("plan stack.yaml --out rest.json", 0),
+    ("apply --yes --plan plan.json stack.yaml RECORD", 4),
+    ("apply --yes --plan rest.json --format json stack.yaml RECORD", 0),
     ("status stack.yaml -vv", 0),
     ("status --format json stack.yaml", 0),
     ("report . -v", 1),
@@ -221,12 +256,17 @@ LIFE = (
     ("lock break --yes stack.yaml", 0),
     ("destroy --yes stack.yaml RECORD", 0),
     ("sync small.yaml --issue github:acme/ops RECORD", 2),
+    ("fleet validate", 0),
     ("fleet plan", 1),
+    ("fleet plan from-git.yaml", 1),
     ("fleet apply --yes -v RECORD", 1),
+    ("fleet resume --yes -v RECORD", 1),
     ("fleet sync -v RECORD", 1),
     ("fleet status --format json", 1),
     ("fleet report --format html", 1),
     ("fleet enqueue", 1),
+    ("fleet beat -v", 1),
+    ("fleet worker -v RECORD", 1),
 )
 """A day, with each command's exit code."""
 RECORD = "--webhook-url-file hook --metrics-file x.prom --trace"
@@ -247,7 +287,16 @@ def test_no_command_shows_keeps_or_sends_a_secret(office: Office) -> None:
     assert roles
     assumed = {f"role {number}": role.session_token for number, role in enumerate(roles)}
     assumed |= {f"key {number}": role.secret_access_key for number, role in enumerate(roles)}
-    assert office.leaks(SECRETS | assumed) == {}
+    assert {"status", "fetch"} <= {word for child in office.children for word in child.command.split()}
+    assert office.leaks(SOUGHT | assumed) == {}
+
+
+def test_git_that_fetches_specs_gets_none_of_the_programs_own_secrets(office: Office) -> None:
+    """Its credential helpers may need the others."""
+    office.run("fleet plan from-git.yaml", 1)
+    (fetch,) = [child for child in office.children if "fetch" in child.command.split()]
+    theirs = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OIDC_SECRET", "GITHUB_TOKEN", "git"}
+    assert leaks(SOUGHT, fetch.environment) == theirs
 
 
 FORMS: tuple[Callable[[str], str], ...] = (
@@ -262,16 +311,22 @@ def test_a_leak_would_be_found(office: Office) -> None:
     """In each form, wherever it is."""
     vpc = by_hand("ec2").create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
     (office.folder / "state").mkdir()
+    (office.folder / "kept.pem").write_text(KEY)
+    assert office.leaks(SOUGHT) == {"kept.pem": {*parts_of_key(KEY)}}
+    (office.folder / "kept.pem").write_bytes(base64.b64decode("".join(KEY.split("-----")[2].split())))
+    assert office.leaks(SOUGHT) == {"kept.pem": {name for name in parts_of_key(KEY) if "bytes" in name}}
+    (office.folder / "kept.pem").unlink()
     for form in FORMS:
         text = f"before {form(SECRETS['user data'])} after"
         office.said["plan"] = text
+        office.children[:] = [Child(f"program\0--option={text}".encode(), b"")]
         (office.folder / "state" / "x").write_text(text, encoding="utf-8")
         office.github.add(text)
         office.hook.requests.append(("POST", "/hook", {}, text.encode()))
         by_hand("ec2").create_tags(Resources=[vpc], Tags=[{"Key": "x", "Value": text}])
         by_hand("s3").put_object(Bucket="leases", Key="x", Body=text.encode())
         found = office.leaks(SECRETS)
-        places = ("plan", "tags", "objects", "issues", "request 1", "state/x")
+        places = ("plan", "tags", "objects", "issues", "request 1", "state/x", "process 1")
         assert found == {place: {"user data"} for place in places}
         office.hook.requests.clear()
         office.github.issues.clear()

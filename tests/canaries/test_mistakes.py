@@ -103,6 +103,7 @@ def test_no_refusal_repeats_a_secret(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _: None)
     usual = {
         "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
         "ALB_RECONCILE_STATE_DIR": "state", "ALB_RECONCILE_LOCK_DIR": "locks", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
