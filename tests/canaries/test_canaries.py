@@ -330,3 +330,10 @@ def test_a_leak_would_be_found(office: Office) -> None:
         assert found == {place: {"user data"} for place in places}
         office.hook.requests.clear()
         office.github.issues.clear()
+
+
+def test_git_that_tells_the_commit_gets_no_secret(office: Office) -> None:
+    """A run records which commit its spec is of. Filters that a repository names may run for that, and need none."""
+    office.run("apply --yes small.yaml", 0)
+    (status,) = [child for child in office.children if "status" in child.command.split()]
+    assert leaks(SOUGHT, status.environment) == set()
