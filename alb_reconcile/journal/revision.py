@@ -1,5 +1,6 @@
 """The commit that is checked out where a file is, read from Git's own files, and whether the file's folder is as it has it."""
 
+import os
 import re
 import subprocess
 from contextlib import suppress
@@ -14,6 +15,10 @@ _LONGEST: Final = 4 * 1024 * 1024
 _STATUS: Final = (
     "git", "--no-optional-locks", "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no", ".",
 )  # fmt: skip
+_GETS: Final = (
+    "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "HOME", "LANG", "LC_", "PATH", "SYSTEMROOT", "TMPDIR", "XDG_CONFIG_HOME",
+)  # fmt: skip
+"""How the variables' names begin that Git gets: a filter that the repository names may run, and no secret is for it."""
 _PATIENCE: Final = 5.0
 """Seconds for `git status`."""
 _DIRTY: Final = "-dirty"
@@ -47,10 +52,11 @@ def head_of(work_tree: Path) -> str:
 
 def _is_dirty(folder: Path) -> bool:
     """Whether `git status` says so; not where that can't be run."""
+    environment = {name: value for name, value in os.environ.items() if name.startswith(_GETS)}
     with suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(  # noqa: S603 (no shell, and nothing of the user's in it)
-            _STATUS, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False
-        )
+            _STATUS, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False
+        )  # fmt: skip
         return not done.returncode and bool(done.stdout)
     return False
 
