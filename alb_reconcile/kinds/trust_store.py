@@ -119,7 +119,7 @@ class TrustStoreKind(NamedKind[TrustStore]):
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TrustStore:
         given = entry.get("revocations")
-        lists = None if given is None else tuple(sorted(Revocation(**item) for item in given))
+        lists = None if given is None else tuple(sorted({Revocation(**item) for item in given}))
         return TrustStore(**{**fields, "revocations": lists})
 
     async def check_preconditions(

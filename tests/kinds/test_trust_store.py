@@ -160,6 +160,13 @@ def test_a_list_that_somebody_added_is_removed(hand: Hand) -> None:
     hand.repairs(update(CLIENTS, "revocations"), by=("remove_trust_store_revocations", "add_tags"))
 
 
+def test_a_list_that_is_named_twice_counts_once(hand: Hand) -> None:
+    """Found by walks through changes of any property: the plan was never empty."""
+    upload()
+    twice = [*revoked("a"), {**revoked("a")[0], "revocation_type": "CRL"}]
+    hand.make(EXAMPLE.with_change(CLIENTS, "revocations", twice))
+
+
 @pytest.mark.parametrize("operation", ["add_trust_store_revocations", "add_tags", "remove_trust_store_revocations"])
 def test_a_run_that_ends_on_the_way_is_finished_by_the_next(hand: Hand, faults: Faults, operation: str) -> None:
     upload()

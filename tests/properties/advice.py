@@ -77,7 +77,7 @@ class Advice:
             other = copy.deepcopy(self.after)
             for address in names:
                 entry = place_of(other, path_in_spec(address))
-                entry["name"] = f"{entry['name']}-2"
+                entry["name"] = f"{entry.get('name') or address.rpartition('.')[2]}-2"
             yield [other]
         if wanted := _ANOTHER.findall(self.text):
             other = copy.deepcopy(self.after)
