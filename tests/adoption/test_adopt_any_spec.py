@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 
 from alb_reconcile.model import tags
 from tests.adoption.adopting import keeper, our_tags
+from tests.properties.seeds import PHASES
 from tests.properties.strategies import specs
 from tests.properties.watched import portrait
 
@@ -23,7 +24,7 @@ LOST = {tags.ADOPTED, tags.PREVENT_DESTROY}
 @pytest.mark.usefixtures("only_fresh")
 @settings(
     max_examples=100 if os.environ.get("SOAK") else 4, database=None, deadline=None, print_blob=True,
-    phases=[Phase.generate], derandomize=not os.environ.get("SOAK"),
+    phases=PHASES, derandomize=not os.environ.get("SOAK"),
 )  # fmt: skip
 @given(specs())
 def test_a_stack_that_was_let_go_is_adopted_as_it_was(spec: Spec) -> None:

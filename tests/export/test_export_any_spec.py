@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 
 from alb_reconcile.export.scope import Scope
 from tests.adoption.adopting import keeper, our_tags
 from tests.export.exporting import adopted, exported, steps
+from tests.properties.seeds import PHASES
 from tests.properties.strategies import specs
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @pytest.mark.usefixtures("only_fresh")
 @settings(
     max_examples=100 if os.environ.get("SOAK") else 2, database=None, deadline=None, print_blob=True,
-    phases=[Phase.generate], derandomize=not os.environ.get("SOAK"),
+    phases=PHASES, derandomize=not os.environ.get("SOAK"),
 )  # fmt: skip
 @given(specs())
 def test_what_runs_is_exported_adopted_and_planned_to_nothing(spec: Spec) -> None:

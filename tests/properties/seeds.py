@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import Phase
 from moto.core import responses
 from moto.moto_api._internal import mock_random
 from moto.utilities import aws_headers
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _NUMBER = os.environ.get("SOAK", "")
 """The number from which all seeds of a long run follow; empty in the suite."""
 SOAK = bool(_NUMBER)
+PHASES = (Phase.generate, Phase.shrink) if SOAK else (Phase.generate,)
+"""Of Hypothesis: at length, what fails is made small, for five minutes at most."""
 tried: Counter[str] = Counter()
 """How often what a test tries was tried, for `tests.soak` to tell."""
 asked: set[str] = set()
@@ -75,4 +78,5 @@ def try_seeds(suite: int, soak: int, trial: Callable[[random.Random], None]) -> 
         except AssertionError as error:
             wrong.append(f"SEED={number}: {error}" if len(wrong) < _TOLD else f"SEED={number}")
     test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
-    assert not wrong, f"again: SEED=n pytest '{test}'\n\n" + "\n\n".join(wrong)
+    at_length = f"PYTHONHASHSEED=0 SOAK={_NUMBER} " if SOAK else ""
+    assert not wrong, f"again: {at_length}SEED=n pytest '{test}'\n\n" + "\n\n".join(wrong)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from moto.iam.models import iam_backends
 
 from alb_reconcile.kinds import load_kinds
@@ -23,6 +23,7 @@ from tests.properties.examples import Genome, changed, pairs, prepare
 from tests.properties.faults import Lost, spoilt
 from tests.properties.near_misses import NEAR_MISSES
 from tests.properties.scenarios import LAST_STATES, Way, census, finish, look_of
+from tests.properties.seeds import PHASES
 from tests.properties.watched import ACCOUNT, WatchedWorld, portrait, watched
 
 if TYPE_CHECKING:
@@ -74,9 +75,7 @@ def test_one_apply_leads_from_any_example_to_any_other(kind: str) -> None:
     """With anything said otherwise, and with another kind's example beside it or not. At most one in ten is refused."""
     ways: Counter[str] = Counter()
 
-    @settings(
-        max_examples=PAIRS, database=None, deadline=None, print_blob=True, phases=[Phase.generate], derandomize=not SOAK
-    )
+    @settings(max_examples=PAIRS, database=None, deadline=None, print_blob=True, phases=PHASES, derandomize=not SOAK)
     @given(pairs(kind))
     def check(pair: tuple[Spec, Spec]) -> None:
         ways[_check_pair(*pair)] += 1

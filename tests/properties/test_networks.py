@@ -7,10 +7,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import Phase, given, seed, settings
+from hypothesis import given, seed, settings
 
 from tests.kinds.test_nat_gateway import private_stack
 from tests.properties.networks import pairs
+from tests.properties.seeds import PHASES
 from tests.properties.test_pairs import check_pair, seed_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def test_one_apply_leads_from_any_private_stack_to_any_other(shard: int) -> None
     ways: Counter[str] = Counter()
 
     @seed(seed_of(shard))
-    @settings(max_examples=EXAMPLES, database=None, deadline=None, print_blob=True, phases=[Phase.generate])
+    @settings(max_examples=EXAMPLES, database=None, deadline=None, print_blob=True, phases=PHASES)
     @given(pairs())
     def check(pair: tuple[Spec, Spec]) -> None:
         ways[check_pair(*pair)] += 1

@@ -14,7 +14,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.resource import each_of
 from tests.harness import demo, load
-from tests.properties.seeds import SOAK, first_seed, tried
+from tests.properties.seeds import PHASES, SOAK, first_seed, tried
 from tests.properties.strategies import pairs
 from tests.properties.watched import portrait, watched
 
@@ -55,13 +55,12 @@ def test_one_apply_leads_from_any_spec_to_any_other(shard: int) -> None:
     ways: Counter[str] = Counter()
 
     @seed(seed_of(shard))
-    # not shrunk: the plans of a large failing pair are told by their steps, and shrinking takes many minutes
     @settings(
         max_examples=EXAMPLES,
         database=None,
         deadline=None,
         print_blob=True,
-        phases=[Phase.generate],
+        phases=PHASES,
     )
     @given(pairs())
     def check(pair: tuple[Spec, Spec]) -> None:
