@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 WHERE = (
     "tests/load", "tests/e2e", "tests/properties", "tests/adoption/test_adopt_any_spec.py", "tests/export/test_export_any_spec.py",
-    "tests/fuzz", "tests/spec/test_loader_properties.py",
+    "tests/fuzz", "tests/spec/test_loader_properties.py", "tests/kinds/test_launch_interrupted.py",
 )  # fmt: skip
 JOBS = 2
 PUBLISHED = ROOT / "docs" / "explanation" / "soak-record.jsonl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from tests.kinds.many import HOUR, ever_launched, members, numbers, place, rows,
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+SOAK = bool(os.environ.get("SOAK"))
 
 
 @pytest.fixture
@@ -87,7 +90,7 @@ AFTERWARDS = {
         for shown in HIDDEN
         for afterwards in AFTERWARDS
         if afterwards == "the same" or shown != "all"
-    ],
+    ][:: 1 if SOAK else 3],
 )
 def test_killed_after_a_launch_of_which_reads_show_a_part(here: World, shown: str, afterwards: str) -> None:
     here.converge(web(0))

@@ -31,7 +31,7 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("lag", LAGS if SOAK else (7, 60))
+@pytest.mark.parametrize("lag", LAGS if SOAK else LAGS[-1:])
 @pytest.mark.parametrize("name", [*WAYS, *MANY])
 def test_every_way_is_gone_in_one_apply_however_far_reads_lag(name: str, lag: int) -> None:
     """Create, roll, scale, group replacement and destroy need one run each."""
