@@ -46,6 +46,7 @@ class Advice:
             world.clock.advance(world.strict.lag)
         _take_ipv6_out(world, _BY_HAND.findall(self.text))
         _revoke(world, dict(_KEPT.findall(self.text)), self.after)
+        _disassociate(world, self.before, _HELD.findall(self.text))
         last: Exception | None = None
         for way in self._ways():
             kept = world.moment()
@@ -71,7 +72,7 @@ class Advice:
 
     def _ways(self) -> Iterator[list[Spec]]:
         """Specs to apply one after the other."""
-        if "alb-reconcile move" in self.text or _BY_HAND.search(self.text) or _KEPT.search(self.text):
+        if "alb-reconcile move" in self.text or any(text.search(self.text) for text in (_BY_HAND, _KEPT, _HELD)):
             yield [self.after]
         if names := re.findall(r"^(\S+): .* change name, too$", self.text, re.MULTILINE):
             other = copy.deepcopy(self.after)
@@ -106,6 +107,26 @@ _BY_HAND = re.compile(
 
 
 _KEPT = re.compile(r"(sg-\w+) can't be deleted, since (security_group\.\S+) keeps a rule that names it:")
+
+
+_HELD = re.compile(
+    r"(\S+)(?: can't be deleted, since \S+ keeps it: the spec doesn't manage| stays with \S+, whose \w+ the spec doesn't manage)"
+)
+
+
+def _disassociate(world: WatchedWorld, spec: Spec, told: list[str]) -> None:
+    """Elastic IP addresses, by id or by the stack's address, from the instances and NAT gateways that keep them."""
+    ec2 = world.client("ec2")
+    own = {str(item.address): item.id for item in world.discover(spec).resources} if told else {}
+    ids = {own.get(name, name) for name in told}
+    for gateway in ec2.describe_nat_gateways()["NatGateways"] if ids else ():
+        parts = [item["AssociationId"] for item in gateway["NatGatewayAddresses"] if item.get("AllocationId") in ids]
+        if parts:
+            ec2.disassociate_nat_gateway_address(NatGatewayId=gateway["NatGatewayId"], AssociationIds=parts)
+    for row in ec2.describe_addresses()["Addresses"] if ids else ():
+        if row["AllocationId"] in ids and row.get("InstanceId"):
+            ec2.disassociate_address(AssociationId=row["AssociationId"])
+    world.clock.advance(max(world.strict.lag, 400) if ids else 0)
 
 
 def _revoke(world: WatchedWorld, told: dict[str, str], spec: Spec) -> None:
