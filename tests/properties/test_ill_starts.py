@@ -44,16 +44,6 @@ def test_both_groups_of_a_rule_are_replaced_while_a_target_fails(
     go(weighted(canary), weighted(canary, **change), "ill", number)
 
 
-@pytest.mark.parametrize("deed", ["deregistered", "terminated", "stopped", "ill"])
-def test_the_last_target_that_serves_stays_until_another_does(deed: str) -> None:
-    """Found: with as many missing as `max_unavailable` allows, those that a smaller `count` takes away left before the one that stays
-    was in order again."""
-    fewer = BASES["wide"]()
-    fewer["instances"]["web"]["count"] = 1
-    for number in range(3):
-        go(BASES["wide"](), fewer, deed, number)
-
-
 def alone(path: str) -> Spec:
     """A group of one target behind a rule for this path."""
     spec = SHAPES["secure"]()

@@ -64,7 +64,6 @@ class _Minima:
     healthy: Counter[Ref] = field(default_factory=Counter)
     initial: Counter[Ref] = field(default_factory=Counter)
     timeout: dict[Ref, int] = field(default_factory=dict)
-    earlier: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, graph: Graph) -> _Minima:
@@ -99,27 +98,6 @@ class _Minima:
     def to_keep(self, group: str) -> int:
         """How many of its targets must stay healthy while others leave: never more than are, or may be in a moment."""
         return min(self.by_targets(group), self.healthy[group] + self.initial[group])
-
-    def last_one(self, group: str) -> int:
-        """Whether one must stay healthy while others leave for good: `max_unavailable` is about those that are changed."""
-        return min(self.wanted[group], self.healthy[group] + self.initial[group], 1)
-
-    def waited_for(self, group: str) -> set[str]:
-        """The steps that one of its targets comes after, since it takes over an address say: they can't wait for that."""
-        if group not in self.earlier:
-            found = self.earlier[group] = set[str]()
-            further = [
-                maker
-                for address, item in self.graph.decisions.desired.items()
-                if isinstance(state := item.desired.state, Registration)
-                and bind(state.target_group, self.graph.decisions.ids) == group
-                and (maker := self.graph.makers.get(address))
-            ]
-            while further:
-                for key in self.graph.edges[further.pop()].keys() - found:
-                    found.add(key)
-                    further.append(key)
-        return self.earlier[group]
 
     def before_more(self, group: Ref, losing: Sequence[str]) -> Wanted:
         """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests.
@@ -164,8 +142,6 @@ def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> Non
         if isinstance(going, Registration) and going.target_group in receiving - graph.deleted:
             group = str(going.target_group)
             least, name = minima.to_keep(group), graph.addresses.get(group, group)
-            if step.address not in graph.decisions.desired and step.key not in minima.waited_for(group):
-                least = max(least, minima.last_one(group))
             how = replace(step.detail(Deregister), least=least)
             graph.specify(step.key, replace(how, health_timeout=minima.health_timeout([group])))
             if minima.healthy[group] < minima.there[group]:
