@@ -345,3 +345,42 @@ def test_a_commit_with_changes_says_so(tmp_path: Path) -> None:
     assert commit_of(str(file)) == f"{head}-dirty"
     git("commit", "-q", "-a", "-m", "two")
     assert not commit_of(str(file)).endswith("-dirty")
+
+
+def test_a_filter_of_the_repository_gets_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git runs it to see whether a file has changed. Of Git's settings in the environment it gets whose work trees may be read."""
+    tree, seen = tmp_path / "r", tmp_path / "seen"
+    tree.mkdir()
+    file = tree / "demo.yaml"
+    file.write_text("one")
+    (tree / ".gitattributes").write_text("*.yaml filter=e\n")
+    for words in (
+        ("init", "-q"),
+        ("config", "filter.e.clean", f"env > {seen}; cat"),
+        ("add", "."),
+        (
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.com",
+            "-c",
+            "commit.gpgsign=false",
+            "commit",
+            "-q",
+            "-m",
+            "one",
+        ),
+    ):
+        subprocess.run(["git", "-C", tree, *words], capture_output=True, check=True)
+    settings = [("http.extraHeader", "Authorization: s3cret"), ("safe.directory", "*")]
+    names = ("AWS_SECRET_ACCESS_KEY", "HOMEBREW_GITHUB_API_TOKEN", "LANGSMITH_API_KEY", "OIDC_SECRET")
+    given = dict.fromkeys(names, "s3cret") | {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings):
+        given |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    file.write_text("two")
+    assert commit_of(str(file)).endswith("-dirty")
+    told = seen.read_text()
+    assert "s3cret" not in told
+    assert "GIT_CONFIG_KEY_0=safe.directory\n" in told

@@ -6,20 +6,24 @@ from typing import Any
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import AwsError, ignoring
 
 
-async def read_bucket_tags(aws: Aws, name: str, *, is_own: bool = False) -> dict[str, str] | None:
-    """A bucket's tags; None where this account has no such bucket. Raises AwsError for one that is known to be its own and may not
-    be read."""
+async def read_bucket_tags(aws: Aws, name: str) -> dict[str, str] | None:
+    """A bucket's tags; None where this account has no such bucket, or these credentials may not say so."""
+    with ignoring("AccessDenied"):  # that of another account, too
+        return await read_tags_if_allowed(aws, name)
+    return None
+
+
+async def read_tags_if_allowed(aws: Aws, name: str) -> dict[str, str] | None:
+    """The same. Raises AwsError (AccessDenied) where these credentials may not read them, or the bucket is another account's."""
     try:
         answer = await aws.call("s3", "get_bucket_tagging", **await owned(aws, name))
     except AwsError as error:
         if error.code == "NoSuchTagSet":
             return {}
-        if error.code == "NoSuchBucket" or (
-            error.code == "AccessDenied" and not is_own
-        ):  # that of another account, too
+        if error.code == "NoSuchBucket":
             return None
         raise
     return tags.from_list(answer["TagSet"])

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -15,13 +16,14 @@ _LONGEST: Final = 4 * 1024 * 1024
 _STATUS: Final = (
     "git", "--no-optional-locks", "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no", ".",
 )  # fmt: skip
-_GETS: Final = (
-    "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "HOME", "LANG", "LC_", "PATH", "SYSTEMROOT", "TMPDIR", "XDG_CONFIG_HOME",
+_GETS: Final = frozenset(
+    {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "HOME", "LANG", "PATH", "SUDO_UID", "SYSTEMROOT", "TMPDIR", "XDG_CONFIG_HOME"}
 )  # fmt: skip
-"""How the variables' names begin that Git gets: a filter that the repository names may run, and no secret is for it."""
+"""What Git gets of the environment, beside LC_*: a filter that the repository names may run, and no secret is for it."""
 _PATIENCE: Final = 5.0
 """Seconds for `git status`."""
 _DIRTY: Final = "-dirty"
+_SAFE: Final = "safe.directory"
 
 
 def commit_of(file: str) -> str:
@@ -52,13 +54,28 @@ def head_of(work_tree: Path) -> str:
 
 def _is_dirty(folder: Path) -> bool:
     """Whether `git status` says so; not where that can't be run."""
-    environment = {name: value for name, value in os.environ.items() if name.startswith(_GETS)}
+    environment = {name: value for name, value in os.environ.items() if name in _GETS or name.startswith("LC_")}
+    environment |= _safe_directories(os.environ)
     with suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(  # noqa: S603 (no shell, and nothing of the user's in it)
             _STATUS, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False
         )  # fmt: skip
         return not done.returncode and bool(done.stdout)
     return False
+
+
+def _safe_directories(environ: Mapping[str, str]) -> dict[str, str]:
+    """Of Git's settings in the environment those that say whose work trees may be read; others may be secrets."""
+    numbers = [
+        name[15:] for name, key in environ.items() if name.startswith("GIT_CONFIG_KEY_") and key.lower() == _SAFE
+    ]
+    found = {"GIT_CONFIG_COUNT": str(len(numbers))}
+    for place, number in enumerate(numbers):
+        found |= {
+            f"GIT_CONFIG_KEY_{place}": _SAFE,
+            f"GIT_CONFIG_VALUE_{place}": environ.get(f"GIT_CONFIG_VALUE_{number}", ""),
+        }
+    return found
 
 
 def _git_folder(git: Path) -> Path:

@@ -137,7 +137,8 @@ def settled(wanted: Disk, found: Disk) -> Disk:
     for path, value in wanted.items():
         parent, _, key = path.rpartition(".")
         there = found.get(path)
-        if key in _OF_NEW and wanted.get(f"{parent}.persistent") and f"{parent}.volume_size" in found:
+        is_kept = wanted.get(f"{parent}.persistent") and f"{parent}.volume_size" in found
+        if key == "volume_initialization_rate" or (key in _OF_NEW and is_kept):
             result[path] = there
             continue
         if key == "encrypted" and value is False and there:

@@ -10,7 +10,14 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from alb_reconcile.aws.bucket_tags import change_bucket_tags, list_buckets, list_every_bucket, owned, read_bucket_tags
+from alb_reconcile.aws.bucket_tags import (
+    change_bucket_tags,
+    list_buckets,
+    list_every_bucket,
+    owned,
+    read_bucket_tags,
+    read_tags_if_allowed,
+)
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement, with_statement
@@ -116,7 +123,13 @@ class LogBucketKind(Kind[LogBucket]):
         if reader.everything and not reader.thorough:
             named += await reader.looked_for(self.name, "buckets for logs", list_every_bucket(reader.aws))
         read = reader.once(_read_buckets, reader.aws, reader.stack, tuple(sorted(named)))
-        rows = await reader.looked_for(self.name, "buckets for logs", read)
+        found = await reader.looked_for(self.name, "buckets for logs", read)
+        rows = [(name, there) for name, there in found if there is not None]
+        if unread := [name for name, there in found if there is None]:
+            more = f" and {len(unread) - 5} others" if len(unread) > 5 else ""
+            reader.warnings.append(
+                f"these credentials may not read the tags of {', '.join(unread[:5])}{more} (s3:GetBucketTagging); a bucket of the stack's stays then"
+            )
         seen = [(name, reader.seen(bucket_arn(name, reader.aws.region), {}, found)) for name, found in rows]
         ours = [(name, found) for name, found in seen if reader.ours(found)]
         return list(await asyncio.gather(*(self._observe(reader, name, found) for name, found in ours)))
@@ -124,7 +137,7 @@ class LogBucketKind(Kind[LogBucket]):
     async def owners(self, aws: Aws) -> list[str]:
         """Those of buckets whose names were derived (S3 ListBuckets, GetBucketTagging)."""
         rows = await _read_buckets(aws, "", ())
-        return [found[tags.STACK] for _, found in rows if tags.STACK in found]
+        return [found[tags.STACK] for _, found in rows if found and tags.STACK in found]
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
         """Those that load balancers write their logs to. One that others of the region write to as well isn't theirs alone
@@ -247,13 +260,23 @@ async def _derived(place: Reader | Run, desired: Desired) -> str:
     return run.physical_name(desired, [await run.aws.account(), run.aws.region], _LONGEST).lower()
 
 
-async def _read_buckets(aws: Aws, stack: str, named: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
-    """Buckets with those names, and those whose names say that they may be the stack's, each with its tags (S3 ListBuckets,
-    GetBucketTagging)."""
-    own = set(await list_buckets(aws, stack))
-    names = sorted({*named, *own})
-    found = await asyncio.gather(*(read_bucket_tags(aws, name, is_own=bool(stack) and name in own) for name in names))
-    return [(name, there) for name, there in zip(names, found, strict=True) if there is not None]
+async def _read_buckets(aws: Aws, stack: str, named: tuple[str, ...]) -> list[tuple[str, dict[str, str] | None]]:
+    """Buckets with those names, and those whose names say that they may be the stack's, each with its tags, or None where they may not
+    be read (S3 ListBuckets, GetBucketTagging)."""
+    names = sorted({*named, *await list_buckets(aws, stack)})
+    denied = set[str]()
+
+    async def read(name: str) -> dict[str, str] | None:
+        try:
+            return await read_tags_if_allowed(aws, name)
+        except AwsError as error:
+            if error.code != "AccessDenied":
+                raise
+            denied.add(name)
+            return None
+
+    found = await asyncio.gather(*map(read, names))
+    return [(name, there) for name, there in zip(names, found, strict=True) if there is not None or name in denied]
 
 
 async def _make(run: Run, name: str, desired: Desired) -> None:

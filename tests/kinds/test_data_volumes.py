@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.errors import RefusedError, SpecError
+from tests.harness import REGION, load
 from tests.kinds.hand import LINUX_1, calls, edited, short, update
 from tests.kinds.test_instance_options import web
 
@@ -157,3 +158,19 @@ def test_a_change_whose_reply_was_lost_is_waited_for(hand: Hand, faults: Faults,
     hand.make(with_logs(volume_size=20))
     assert volume(hand)["Size"] == 20
     assert len(calls(hand.world, "modify_volume")) <= 1
+
+
+def test_how_fast_one_is_filled_is_never_compared(hand: Hand) -> None:
+    """Found by walks through changes of any property: AWS doesn't show it, and the instance was replaced by each run."""
+    snapshot = hand.ec2.create_snapshot(
+        VolumeId=hand.ec2.create_volume(Size=10, AvailabilityZone=f"{REGION}a")["VolumeId"]
+    )
+    hand.make(with_logs(snapshot_id=snapshot["SnapshotId"], volume_initialization_rate=200))
+    assert hand.world.plan(with_logs(snapshot_id=snapshot["SnapshotId"], volume_initialization_rate=300)).is_empty
+
+
+def test_an_empty_one_is_not_filled() -> None:
+    with pytest.raises(
+        SpecError, match=r"volume_initialization_rate: .*only with snapshot_id: an empty volume isn't filled"
+    ):
+        load(with_logs(volume_initialization_rate=200))

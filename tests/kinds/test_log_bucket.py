@@ -12,7 +12,7 @@ from alb_reconcile.kinds._log_delivery import may_write, statement
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.log_bucket import KIND, LogBucket
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.errors import AwsError, RefusedError
 from tests.harness import by_hand, demo, load
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, edited, order, update
@@ -329,3 +329,30 @@ def test_a_policy_that_these_credentials_may_not_read_is_left_to_aws(hand: Hand,
     somebodys({"Version": "2012-10-17", "Statement": [DELIVERY]})
     faults.refuse("get_bucket_policy", "AccessDenied", times=9)
     hand.make(logging("our-logs"))
+
+
+@pytest.mark.parametrize("name", [None, "our-own-logs"])
+@pytest.mark.parametrize("whose", ["the stack's", "somebody's"])
+def test_a_bucket_whose_tags_may_not_be_read_is_named_and_stays(
+    hand: Hand, whose: str, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: `destroy` left the stack's own and said nothing. Somebody else's with a name that begins alike is in nobody's way."""
+    spec = edited(demo(), "log_buckets", {"logs": {"name": name} if name else {}})
+    hand.make(spec)
+    own, other = bucket_of(hand), "demo-other-logs-0a1b2c3d"
+    by_hand("s3").create_bucket(Bucket=other)
+    denied, real = own if whose == "the stack's" else other, hand.world._call
+
+    def call(service: str, operation: str, params: Any) -> Any:
+        if operation == "get_bucket_tagging" and params["Bucket"] == denied:
+            raise AwsError(service, operation, "AccessDenied", "Access Denied", "req-1")
+        return real(service, operation, params)
+
+    monkeypatch.setattr(hand.world, "_call", call)
+    if whose == "somebody's":
+        assert hand.world.plan(spec).is_empty
+    result = hand.world.apply(spec, destroy=True, allow={"delete": 99})
+    assert not result.failures
+    assert f"may not read the tags of {denied} (s3:GetBucketTagging)" in "\n".join(result.plan.warnings)
+    left = {item["Name"] for item in by_hand("s3").list_buckets()["Buckets"]}
+    assert left == {other, denied}

@@ -1,6 +1,6 @@
 """What AWS takes in one VPC only, and a spec has in two; where `validate` couldn't know, since one is named by its id."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from alb_reconcile.engine.plan.decide import Decisions, entrance_of, location_of, subnets_of
 from alb_reconcile.kinds.registration import Registration
@@ -20,14 +20,14 @@ def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Find
         for part in action_of(item.desired.state).forward
     }
     users |= {(state.target_group, state.target): None for _, state in each_of(_all(decisions), Registration)}
-    findings = []
+    findings, places = [], _places(decisions, discovery)
     for group, user in users:
         item = decisions.desired.get(group) if isinstance(group, Address) else None
         other = decisions.desired.get(user) if isinstance(user, Address) else None
         if item is None or other is None:
             continue
         own: Ref | None = getattr(item.desired.state, "vpc", None)
-        for vpc in _others(own, other.desired.state, decisions, discovery):
+        for vpc in _others(own, other.desired.state, places, decisions):
             text = f"is {own}, but {user} is in {vpc}; both must be in one VPC"
             findings.append(Finding(item.desired, "vpc", text))
     return findings
@@ -35,10 +35,11 @@ def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Find
 
 def split_route_tables(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     """Subnets of another VPC than the route table that is to be theirs."""
+    places = _places(decisions, discovery)
     return [
         Finding(item, "subnets", f"one of them is in {vpc}, but this is in {state.vpc}; choose subnets of the same VPC")
         for item, state in each_of(_all(decisions), RouteTable)
-        for vpc in _others(state.vpc, state, decisions, discovery)
+        for vpc in _others(state.vpc, state, places, decisions)
     ]
 
 
@@ -46,9 +47,15 @@ def _all(decisions: Decisions) -> Iterator[Desired]:
     return (item.desired for item in decisions.desired.values())
 
 
-def _others(vpc: Ref | None, user: Properties, decisions: Decisions, discovery: Discovery) -> list[Ref]:
+def _places(decisions: Decisions, discovery: Discovery) -> dict[Ref, Ref | None]:
+    """The VPC of each subnet in which something is, as far as it is known."""
+    subnets = {subnet for item in _all(decisions) for subnet in subnets_of(item.state)}
+    return {subnet: location_of(subnet, decisions, discovery).vpc for subnet in subnets}
+
+
+def _others(vpc: Ref | None, user: Properties, places: Mapping[Ref, Ref | None], decisions: Decisions) -> list[Ref]:
     """The VPCs of something's subnets that aren't that one."""
-    found = {location_of(subnet, decisions, discovery).vpc for subnet in subnets_of(user)}
+    found = {places[subnet] for subnet in subnets_of(user)}
     return sorted(
         (item for item in found if vpc and item and bind(item, decisions.ids) != bind(vpc, decisions.ids)), key=str
     )
