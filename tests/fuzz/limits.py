@@ -60,7 +60,8 @@ def waits() -> Iterator[None]:
     """Count what is slept, waited for in an event loop, and waited for from another thread. Raises OverLimitError in the wait that is too
     much, or at the end if the program went on from there."""
     waited: defaultdict[int, float] = defaultdict(float)
-    over = ""
+    over, is_over = "", False
+    others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
     was: Any = (time.sleep, selectors.DefaultSelector.select, threading.Condition.wait)
     real_sleep, real_select, real_wait = was
 
@@ -68,6 +69,8 @@ def waits() -> Iterator[None]:
         nonlocal over
         thread = threading.get_ident()
         if seconds is None or seconds <= 0:  # what the program cleans up is no wait
+            return
+        if is_over or thread in others:  # begun by an earlier test, or left behind
             return
         waited[thread] += seconds
         if waited[thread] > WAIT:
@@ -99,6 +102,7 @@ def waits() -> Iterator[None]:
         yield
     finally:
         put(*was)
+        is_over = True
     if over:
         raise OverLimitError(over)
 

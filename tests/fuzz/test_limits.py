@@ -141,3 +141,23 @@ def test_what_is_left_counts(
     with pytest.raises(AssertionError) as caught:
         _fuzz(lambda: left.append(bytearray(40 << 20)), tmp_path, capsys, monkeypatch)
     _fails("inputs before it have left 4", caught.value)
+
+
+def test_a_thread_of_an_earlier_test_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found: one that exports traces waited on, and was taken for an input's."""
+    monkeypatch.setattr(limits, "WAIT", 0.01)
+    begin, ended, failed = threading.Event(), threading.Event(), list[str]()
+
+    def go_on() -> None:
+        begin.wait()
+        try:
+            threading.Event().wait(0.02)
+        except limits.OverLimitError as error:
+            failed.append(str(error))
+        ended.set()
+
+    threading.Thread(target=go_on).start()
+    with limits.waits():
+        begin.set()
+        ended.wait()
+    assert not failed
