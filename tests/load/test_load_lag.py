@@ -23,5 +23,6 @@ def test_without_settling_requests_are_lost(stage: Stage) -> None:
     assert any(rolled(stage, "0s") for _ in range(8))
 
 
+@AT_LENGTH
 def test_with_it_none_is(stage: Stage) -> None:
     assert rolled(stage, "30s")[:5] == []
