@@ -160,7 +160,7 @@ _BY_AWS = re.compile(
     "failed: .*(?:"
     "MalformedPolicyDocument|The allocation size is too big for the pool|isn't a resource planning pool of|InvalidSubnet.Range: The CIDR"
     "|PrivateDnsOnlyForInboundResolverEndpoint to true, the VPC .* must have a Gateway endpoint|has no Internet gateway attached"
-    "|One or more security groups are invalid|the certificate isn't issued after 30 min: ACM doesn't see CNAME"
+    "|One or more security groups are invalid|belong to different networks|the certificate isn't issued after 30 min: ACM doesn't see CNAME"
     ")"
 )
 """What AWS refuses of a spec that nothing is wrong with for all that can be known before."""
