@@ -119,13 +119,16 @@ class LogBucketKind(Kind[LogBucket]):
         declared = [item for item in reader.desired.values() if isinstance(item.state, LogBucket)]
         if not declared and not reader.everything:
             return []
-        named = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
+        own = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
+        named = list(own)
         if reader.everything and not reader.thorough:
             named += await reader.looked_for(self.name, "buckets for logs", list_every_bucket(reader.aws))
         read = reader.once(_read_buckets, reader.aws, reader.stack, tuple(sorted(named)))
         found = await reader.looked_for(self.name, "buckets for logs", read)
         rows = [(name, there) for name, there in found if there is not None]
-        if unread := [name for name, there in found if there is None]:
+        # of others' buckets the smallest policy lets nothing be read (`iam-policy`)
+        likely = [name for name, _ in found if name in own or name.startswith(f"{reader.stack}-")]
+        if unread := [name for name, there in found if there is None and name in likely]:
             more = f" and {len(unread) - 5} others" if len(unread) > 5 else ""
             reader.warnings.append(
                 f"these credentials may not read the tags of {', '.join(unread[:5])}{more} (s3:GetBucketTagging); a bucket of the stack's stays then"
