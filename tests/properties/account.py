@@ -78,6 +78,7 @@ class Account:
             check_ways_out(world, before, after)
             strange = self.clients.strangely_answered(_may_be_empty(before, after))
             assert not strange, f"answered as neither before nor after: {strange}"
+            assert not (bare := self.clients.uncertified()), f"without a certificate for a name that has one: {bare}"
             world.clock.advance(max(pair.lag, 60))
             world.strict.lag = 0.0
             self.ill.clear()

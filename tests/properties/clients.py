@@ -1,11 +1,15 @@
-"""What clients get at every moment of a change: who answers whom, by the listeners, rules and security groups that there are then."""
+"""What clients get at every moment of a change: who answers whom, by the listeners, rules, security groups and certificates that there are
+then."""
 
 from __future__ import annotations
 
 import json
 import re
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from moto.acm.models import acm_backends
 
 from tests.properties.reach import admits
 
@@ -33,6 +37,8 @@ class _Door(NamedTuple):
     """From where it is reached."""
     rules: tuple[_Rule, ...]
     """The first one that matches answers; the last one always does."""
+    certified: frozenset[str]
+    """The names that its certificates are for, or the ARN of one that ACM doesn't have."""
 
 
 class Request(NamedTuple):
@@ -84,6 +90,22 @@ class Clients:
                     found.setdefault(request, (call, answer))
         return found
 
+    def uncertified(self) -> dict[tuple[str, int, str], str]:
+        """By load balancer, port and host name: the call before which the listener had no certificate for a name that it has one
+        for before and after."""
+        self._look()
+        (_, first), *between, (_, last) = self._states
+        found: dict[tuple[str, int, str], str] = {}
+        for key in first.keys() & last.keys():
+            for name in first[key].certified | last[key].certified:
+                host = name.replace("*", "x")
+                for call, state in between:
+                    doors = (first[key], state.get(key), last[key])
+                    is_for = [any(map(partial(_is_for, host), door.certified)) for door in doors if door]
+                    if is_for == [True, False, True]:
+                        found.setdefault((*key, host), call)
+        return found
+
     def answered(self, paths: Iterable[str], port: int = 80) -> dict[str, str]:
         """Which of these paths healthy targets answer now, asked from the internet, and behind which load balancer."""
         state, found = self._state(), {}
@@ -111,8 +133,14 @@ class Clients:
                 sources = [item for item in SOURCES if not front or admits(inward, listener.port, set(), [item])]
                 rules = sorted(listener.rules.values(), key=lambda rule: (rule.priority == "default", rule.priority))
                 told = tuple(_Rule(tuple(map(_condition, rule.conditions)), self._told(rule)) for rule in rules)
-                found[balancer.arn, listener.port] = _Door(tuple(sources), told)
+                certified = frozenset(name for arn in listener.certificates for name in self._names_of(arn))
+                found[balancer.arn, listener.port] = _Door(tuple(sources), told, certified)
         return found
+
+    def _names_of(self, arn: str) -> Iterable[str]:
+        account = self._world.account
+        known = acm_backends[account.account][account.region]._certificates.get(arn)
+        return (known.common_name, *known.sans) if known else (arn,)
 
     def _told(self, rule: Any) -> Answer:
         found = set()
@@ -125,6 +153,11 @@ class Clients:
             if "ForwardConfig" not in data:
                 found.add(json.dumps(data, sort_keys=True, default=str))
         return frozenset(found)
+
+
+def _is_for(host: str, name: str) -> bool:
+    """RFC 6125, 6.4.3: a wildcard stands for one label."""
+    return host == name or (name.startswith("*.") and host.partition(".")[2] == name[2:])
 
 
 def _condition(data: dict[str, Any]) -> str:
