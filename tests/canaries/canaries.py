@@ -1,12 +1,15 @@
-"""Secrets that are made up, and where they have got to: as they are, and as JSON, a URL or base64 would write them."""
+"""Secrets that are made up, and where they have got to: as they are, and as JSON, YAML, HTML, a URL or base64 would write them."""
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
+
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 def canary(name: str) -> str:
     """A text of its own, which each encoding writes in another way."""
-    return f'cnry+{name}/"Kq7 é~{sum(name.encode()) * 7919:x}=Zx3'
+    return f'cnry+{name}/"Kq7 é&~{sum(name.encode()) * 7919:x}=Zx3'
 
 
 def plain_canary(name: str) -> str:
@@ -44,11 +47,21 @@ def forms(secret: str | bytes) -> frozenset[bytes]:
         json.dumps(secret)[1:-1],
         repr(secret)[1:-1],
         ascii(secret)[1:-1],
+        _in_yaml(secret, allow_unicode=True),
+        _in_yaml(secret, allow_unicode=False),
+        html.escape(secret, quote=True),
+        html.escape(secret, quote=False),
         quote(secret),
         quote(secret, safe=""),
         quote_plus(secret),
     }
     return frozenset(text.encode() for text in texts) | _encoded(secret.encode())
+
+
+def _in_yaml(secret: str, *, allow_unicode: bool) -> str:
+    """Between double quotes, in one line."""
+    written = yaml.safe_dump(secret, default_style='"', width=len(secret) * 10, allow_unicode=allow_unicode)
+    return str(written).strip()[1:-1]
 
 
 def _encoded(data: bytes) -> frozenset[bytes]:
@@ -60,10 +73,20 @@ def _encoded(data: bytes) -> frozenset[bytes]:
     return frozenset(found)
 
 
+def _closed_up(data: bytes) -> bytes:
+    """Without blanks, ends of lines and backslashes: YAML, base64 and whoever wraps lines break a text in two."""
+    return data.translate(None, b" \t\r\n\\")
+
+
+@cache
+def _sought(secret: str | bytes) -> frozenset[bytes]:
+    return frozenset(map(_closed_up, forms(secret)))
+
+
 def leaks(secrets: Mapping[str, str | bytes], text: str | bytes) -> set[str]:
-    """The names of the secrets that a text holds."""
-    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    return {name for name, secret in secrets.items() if any(form in data for form in forms(secret))}
+    """The names of the secrets that a text holds, in whatever lines."""
+    data = _closed_up(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
+    return {name for name, secret in secrets.items() if any(form in data for form in _sought(secret))}
 
 
 def leaks_in_files(secrets: Mapping[str, str | bytes], folder: Path, inputs: Iterable[Path]) -> dict[str, set[str]]:

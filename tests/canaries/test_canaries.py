@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import html
 import io
 import json
 import subprocess
@@ -18,6 +19,7 @@ from moto.elbv2.models import elbv2_backends
 from moto.sts.models import sts_backends
 
 from alb_reconcile.cli.main import main
+from alb_reconcile.cli.pictures.page import escaped
 from alb_reconcile.sandbox.roles import make_roles
 from tests.canaries.canaries import canary, leaks, leaks_in_files, parts_of_key, plain_canary
 from tests.canaries.process_lists import Child, process_list, recorded_children, texts_of
@@ -302,9 +304,19 @@ def test_git_that_fetches_specs_gets_none_of_the_programs_own_secrets(office: Of
 FORMS: tuple[Callable[[str], str], ...] = (
     str,
     json.dumps,
+    lambda text: json.dumps(text, ensure_ascii=False),
+    lambda text: yaml.safe_dump(text, default_style='"'),
+    lambda text: yaml.safe_dump(text, default_style='"', allow_unicode=True),
+    lambda text: yaml.safe_dump(text, default_style='"', width=5),
+    lambda text: yaml.safe_dump(text, default_style='"', width=5, allow_unicode=True),
+    lambda text: yaml.safe_dump(text, width=5, allow_unicode=True),
+    escaped,
+    lambda text: html.escape(text, quote=False),
     quote,
     lambda text: base64.b64encode(f"x{text}".encode()).decode(),
+    lambda text: base64.encodebytes(f"x{text}".encode()).decode(),
 )
+"""As somebody may write a text: JSON, YAML (with `width`, over several lines), the pages' HTML, URLs, base64."""
 
 
 def test_a_leak_would_be_found(office: Office) -> None:
