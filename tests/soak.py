@@ -1,9 +1,9 @@
 """`python -m tests.soak`: everything that is tried at length, from one seed, in parts that needn't be done twice.
 
 The same seed tries the same again. What has passed is kept in `build/soak/record.jsonl` with a digest of all that the test rests on, so that a run that
-was stopped goes on where it was, and another seed leaves out what asks for none. A test rests on all committed files but documents and the tests' own
-modules, and on those of them that it imports: a commit that mends the judge of one test undoes nothing of the others. Of a tree with changes nothing
-is kept. A fresh clone begins with the record in `docs/explanation/`.
+was stopped goes on where it was, and another seed leaves out what asks for none. A test rests on all committed files but documents, the tests' own
+modules, and what only checks and packs, and on those of them that it imports or names: a commit that mends the judge of one test undoes nothing of
+the others. Of a tree with changes nothing is kept. A fresh clone begins with the record in `docs/explanation/`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ WHERE = (
     "tests/load", "tests/e2e", "tests/properties", "tests/adoption/test_adopt_any_spec.py", "tests/export/test_export_any_spec.py",
     "tests/fuzz", "tests/spec/test_loader_properties.py", "tests/kinds/test_launch_interrupted.py",
 )  # fmt: skip
+APART = ("scripts/", "Containerfile", "Makefile", ".ci/", ".pre-commit-config.yaml", ".dockerignore", ".editorconfig")
+"""What checks and packs, and is no part of what runs."""
 JOBS = 2
 PUBLISHED = ROOT / "docs" / "explanation" / "soak-record.jsonl"
 
@@ -55,22 +57,28 @@ def inputs(root: Path = ROOT) -> dict[str, str]:
     """By the file of each test, a digest of all that the test rests on."""
     files = _committed(root)
     modules = {
-        path[:-3].replace("/", "."): path for path in files if path.startswith("tests/") and path.endswith(".py")
+        path.removesuffix(".py").replace("/", "."): path
+        for path in files
+        if path.startswith(APART) or (path.startswith("tests/") and path.endswith(".py"))
     }
     common = [(path, files[path]) for path in files if path not in modules.values() or path.endswith("conftest.py")]
+    last = {Path(path).name for path in modules.values()}
 
     @cache
     def named(path: str) -> frozenset[str]:
         """The modules that a file imports, or names in a text, perhaps by the beginning of their names, or as files."""
         found: set[str] = set()
-        for node in ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))):
+        text = (root / path).read_text(encoding="utf-8") if path.endswith(".py") else ""
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Import):
                 found.update(name.name for name in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.update((node.module, *(f"{node.module}.{name.name}" for name in node.names)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("tests."):
                 found.update(name for name in modules if name.startswith(node.value))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".py"):
+            elif (
+                isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.rpartition("/")[2] in last
+            ):
                 found.update(name for name, file in modules.items() if f"/{file}".endswith(f"/{node.value}"))
         return frozenset(modules[name] for name in found & modules.keys())
 

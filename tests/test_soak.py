@@ -146,20 +146,28 @@ FILES = {
     "tests/test_bounds.py": "run('-m', 'tests.worst')",
     "tests/makers/script.py": "",
     "tests/test_made.py": "run(HERE / 'script.py')",
+    "scripts/check.py": "",
+    "Containerfile": "",
+    "Makefile": "",
+    "tests/test_image.py": "(ROOT / 'Containerfile').read_text()\nrun(ROOT / 'scripts/check.py')",
 }
+ALL = {"alone", "judged", "of_kinds", "vpc", "bounds", "made", "image"}
 
 
 @pytest.mark.parametrize(
     ("changed", "undone"),
     [
-        ("code.py", {"alone", "judged", "of_kinds", "vpc", "bounds", "made"}),
-        ("tests/conftest.py", {"alone", "judged", "of_kinds", "vpc", "bounds", "made"}),
-        ("tests/data.json", {"alone", "judged", "of_kinds", "vpc", "bounds", "made"}),
+        ("code.py", ALL),
+        ("tests/conftest.py", ALL),
+        ("tests/data.json", ALL),
         ("tests/test_alone.py", {"alone"}),
         ("tests/rules.py", {"judged"}),
         ("tests/kinds/test_vpc.py", {"of_kinds", "vpc"}),
         ("tests/worst.py", {"bounds"}),
         ("tests/makers/script.py", {"made"}),
+        ("Containerfile", {"image"}),
+        ("scripts/check.py", {"image"}),
+        ("Makefile", set()),
         ("tests/soak.py", set()),
         ("docs/page.md", set()),
     ],
