@@ -6,22 +6,55 @@ pip-audit asks PyPI. Where it gets no answer, that is one line, and no failure: 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from typing import Any, Final
 
+from license_expression import ExpressionError, LicenseWithExceptionSymbol, Licensing  # type: ignore[import-untyped]  # it has no types
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PATIENCE: Final = 60
 """Seconds for one question to PyPI about all packages."""
-ALLOWED: Final = re.compile(
-    r"\b(MIT|MIT-0|BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla Public License|Unlicense|CC0)", re.I
+SPDX: Final = Licensing()
+ALLOWED: Final = frozenset(
+    {
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "CC0-1.0",
+        "CNRI-Python",
+        "ISC",
+        "MIT",
+        "MIT-0",
+        "MPL-2.0",
+        "PSF-2.0",
+        "Unlicense",
+    }
 )
-"""Licences that let anybody use and pass on what is built with them. MPL binds changes of its own files only."""
+"""Licences that let anybody use and pass on what is built with them, by their SPDX identifiers.
+
+MPL binds changes of its own files only. CNRI-Python is Python 1.6's, and holds for the part of `regex` that comes from there.
+"""
+NAMES: Final = frozenset(
+    {
+        "3-Clause BSD License",
+        "Apache Software License",
+        "BSD",
+        "BSD License",
+        "CC0 1.0 Universal (CC0 1.0) Public Domain Dedication",
+        "ISC License (ISCL)",
+        "MIT License",
+        "MIT No Attribution License (MIT-0)",
+        "Mozilla Public License 2.0 (MPL 2.0)",
+        "Python Software Foundation License",
+        "The Unlicense (Unlicense)",
+    }
+)
+"""The same in words: those of classifiers, and of packages that have nothing else."""
 
 
 def installed() -> dict[str, Distribution]:
@@ -59,6 +92,33 @@ def licence(item: Distribution) -> str:
         if text.startswith("License ::")
     ]
     return first("License-Expression") or ", ".join(classifiers) or first("License")
+
+
+def allowed(text: str) -> bool:
+    """Whether all parts of what a package says of its licence are allowed.
+
+    A part is an SPDX expression or a name in words. Commas between them, as between classifiers, may mean "and" as well as "or".
+    """
+    return all(part.strip() in NAMES or _expresses_allowed(part.strip()) for part in text.split(","))
+
+
+def _expresses_allowed(text: str) -> bool:
+    """Whether an SPDX expression allows a choice of licences that are all allowed. Whatever isn't one doesn't."""
+    try:
+        return _permits(SPDX.parse(canonicalize_license_expression(text)))
+    except (InvalidLicenseExpression, ExpressionError):
+        return False
+
+
+def _permits(parsed: Any) -> bool:
+    """Whether all licences of an AND are allowed, and one of an OR. An exception (WITH) takes conditions away, and adds none."""
+    if isinstance(parsed, SPDX.AND):
+        return all(_permits(each) for each in parsed.args)
+    if isinstance(parsed, SPDX.OR):
+        return any(_permits(each) for each in parsed.args)
+    if isinstance(parsed, LicenseWithExceptionSymbol):
+        parsed = parsed.license_symbol
+    return parsed.key in ALLOWED
 
 
 def audit(found: dict[str, Distribution]) -> list[str]:
@@ -104,7 +164,7 @@ def main() -> int:
     """Print what is found. Returns 1 for a licence that isn't allowed, and for a known vulnerability."""
     found = installed()
     refused = [
-        f"{name}: its licence is {licence(item)!r}" for name, item in found.items() if not ALLOWED.search(licence(item))
+        f"{name}: its licence is {licence(item)!r}" for name, item in found.items() if not allowed(licence(item))
     ]
     print(f"licences: {len(found)} packages looked at")
     problems = refused + audit(found)
