@@ -1,6 +1,6 @@
 """What users get with the program: its packages' licences, and their known vulnerabilities, as far as those can be asked for.
 
-pip-audit asks PyPI. Where it gets no answer, that is one line, and no failure: a check that needs the world mustn't stop a commit.
+pip-audit asks PyPI. Where it gets no answer, that is said, and no failure: a check that needs the world mustn't stop a commit.
 """
 
 from __future__ import annotations
@@ -122,26 +122,23 @@ def _permits(parsed: Any) -> bool:
 
 
 def audit(found: dict[str, Distribution]) -> list[str]:
-    """Known vulnerabilities, a line each."""
-    pins = [f"{name}=={item.version}" for name, item in found.items()]
-    told = _asked(pins[:1])
-    if isinstance(told, str):
-        print(f"vulnerabilities: skipped, {told}")
-        return []
-    told = _asked(pins)
+    """Known vulnerabilities, a line each. Packages about which PyPI can't be asked are printed by name."""
+    told = _asked([f"{name}=={item.version}" for name, item in found.items()])
     if isinstance(told, str):
         print(f"vulnerabilities: skipped, {told}")
         return []
     print(f"vulnerabilities: {len(told)} packages asked about")
+    if skipped := sorted(found.keys() - {item["name"] for item in told}):
+        print(f"vulnerabilities: skipped for {len(skipped)}, of which PyPI tells nothing: {', '.join(skipped)}")
     return [
         f"{item['name']} {item['version']}: {each['id']}; fixed in {', '.join(each['fix_versions']) or 'no version yet'}"
         for item in told
-        for each in item.get("vulns", ())
+        for each in item["vulns"]
     ]
 
 
 def _asked(pins: list[str]) -> list[dict[str, Any]] | str:
-    """What pip-audit tells of each package, or why it can't."""
+    """What pip-audit tells of each package that PyPI knows, or why it tells nothing."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(pins) + "\n")
         file.flush()
@@ -155,9 +152,9 @@ def _asked(pins: list[str]) -> list[dict[str, Any]] | str:
         found = json.loads(done.stdout)["dependencies"]
     except (json.JSONDecodeError, KeyError):
         return (done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1]
-    if all("skip_reason" in item for item in found):
-        return f"PyPI tells nothing here: {found[0]['skip_reason']}"
-    return list(found)
+    if known := [item for item in found if "skip_reason" not in item]:
+        return known
+    return f"PyPI tells nothing here: {found[0]['skip_reason'] if found else 'pip-audit names no package'}"
 
 
 def main() -> int:
