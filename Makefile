@@ -70,10 +70,11 @@ soak: $(READY)
 	@$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
 
 # the lock file of the development environment, after a change of pyproject.toml; UPGRADE=1 takes the newest versions that
-# are three days old, in which a stolen release is usually found
+# are three days old, in which a stolen release is usually found; it is made by the uv that the lock file has
 lock:
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet uv
+	sed -n '/^uv==/,/# via/p' requirements-dev.lock > .venv/uv.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/uv.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra sandbox --extra fleet --extra otel --group dev --no-header --annotation-style split $(if $(UPGRADE),--upgrade --exclude-newer "3 days") pyproject.toml --output-file requirements-dev.lock
 
 clean:

