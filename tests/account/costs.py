@@ -35,6 +35,9 @@ def needed(spec: Mapping[str, Any]) -> dict[str, int]:
             len(entry["subnets"]) if entry.get("scheme", "internet-facing") == "internet-facing" else 0
         )
     found["public IPv4 address"] += len(spec.get("elastic_ips", {}))
+    found["interface endpoint in a zone"] += sum(
+        len(entry.get("subnets", [])) for entry in spec.get("vpc_endpoints", {}).values()
+    )
     found["NAT gateway"] += len(spec.get("nat_gateways", {}))
     return {name: count for name, count in found.items() if count}
 

@@ -127,15 +127,20 @@ def claim(holds: object, text: str) -> None:
 
 
 def until_it_answers(place: Place, url: str) -> float:
-    """Wait for the first answer at a URL: a new name takes a while to be known. Returns how many seconds it took."""
+    """Wait for the first answer with status 200 at a URL: a new name takes a while to be known.
+
+    Returns how many seconds it took. Raises Untrue if there is none.
+    """
     began = time.monotonic()
     while True:
         try:
-            if httpx.get(url, trust_env=False, timeout=10).status_code == 200:
-                return place.seconds(time.monotonic() - began)
+            told = f"status {httpx.get(url, trust_env=False, timeout=10).status_code}"
         except httpx.TransportError as error:
-            if time.monotonic() - began > FIRST_ANSWER:
-                raise Untrue(f"{url} doesn't answer {FIRST_ANSWER:.0f} s after apply has ended: {error}") from None
+            told = str(error)
+        if told == "status 200":
+            return place.seconds(time.monotonic() - began)
+        if time.monotonic() - began > FIRST_ANSWER:
+            raise Untrue(f"{url} doesn't answer {FIRST_ANSWER:.0f} s after apply has ended: {told}")
         time.sleep(place.real(2))
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,23 +18,26 @@ from alb_reconcile.verification.matching import Request
 from tests.account import measurements
 from tests.account.__main__ import main
 from tests.account.bench import Bench
+from tests.account.costs import needed
 from tests.account.measurements.resources import until_shown
 from tests.account.place import ACCOUNT, REGION, TAG, Place, Untrue
 from tests.account.place import Tool as AccountTool
-from tests.account.service import judge
+from tests.account.service import judge, until_it_answers
 from tests.forked import run_forked
+from tests.journal.receiver import receiving
 from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
     from tests.e2e.tool import Account, Tool
 
 ROOT = Path(__file__).parent.parent.parent
+NAMED = {ACCOUNT: "123456789012", REGION: "us-east-1"}
 
 
 @pytest.fixture
 def named(sandbox: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox is the account that is named."""
-    for name, value in ({ACCOUNT: "123456789012", REGION: "us-east-1"} | sandbox.environment).items():
+    for name, value in (NAMED | sandbox.environment).items():
         monkeypatch.setenv(name, value)
 
 
@@ -122,6 +126,20 @@ def test_a_roll_that_costs_requests_is_no_success(answers: list[tuple[int, str]]
     judge(answered((200, "old"), (200, "new"), (200, "old"), (200, "new")))
 
 
+def test_a_url_that_answers_with_errors_isnt_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        assert now < 60, "it still waits"
+
+    monkeypatch.setattr("tests.account.service.FIRST_ANSWER", 10.0)
+    monkeypatch.setattr("tests.account.service.time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    with receiving(status=503) as service, pytest.raises(Untrue, match="10 s after apply has ended: status 503"):
+        until_it_answers(Place("123456789012", "us-east-1"), service.url)
+
+
 @pytest.mark.usefixtures("named")
 def test_what_a_killed_run_left_is_removed(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
     stranger = account.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -179,6 +197,14 @@ def test_nothing_is_made_without_a_word(
     assert "4 × public IPv4 address" in said.out
     assert said.err == "Nothing was done.\n"
     assert account.census() == before
+
+
+def test_endpoints_in_subnets_are_billed() -> None:
+    """By the zone. Those for S3 and DynamoDB, in route tables, cost nothing."""
+    found = needed(
+        {"vpc_endpoints": {"s3": {"route_tables": ["a"]}, "ssm": {"subnets": ["a", "b"]}, "ecr": {"subnets": ["a"]}}}
+    )
+    assert found == {"interface endpoint in a zone": 3}
 
 
 def test_the_page_has_each_measurement() -> None:
