@@ -24,7 +24,7 @@ STACKS = ("demo", "runbook", "private")
 
 
 def main(arguments: Sequence[str] | None = None, program: Program = as_a_process) -> int:
-    """Exit code 0 if all claims hold, 1 if one doesn't, 2 if it didn't begin."""
+    """Exit code 0 if all claims hold and nothing is left, 1 if not, 2 if it didn't begin."""
     options = _parser().parse_args(arguments)
     if options.command == "list":
         print(measurements.listed())
@@ -85,6 +85,7 @@ def try_stacks(place: Place, program: Program, names: Sequence[str], *, yes: boo
 def _lives(tool: Tool, spec: dict[str, object], run: str) -> bool:
     """A stack from its creation to its end; what it leaves behind, should a claim not hold, is removed."""
     own, began = Inventory(tool.place, run), time.monotonic()
+    holds = False
     print(f"\n━━ {spec['stack']}", flush=True)
     try:
         service = Service.written(tool, spec, run)
@@ -98,12 +99,12 @@ def _lives(tool: Tool, spec: dict[str, object], run: str) -> bool:
             f"nothing with the tag {TAG}={run} is left" + "".join(f"\n    {thing.kind} {thing.id}" for thing in left),
         )
         print(f"{spec['stack']}: all of it holds, {tool.place.seconds(time.monotonic() - began):.0f} s")
+        holds = True
     except Untrue as error:
         print(f"✗ {error}", file=sys.stderr)
-        return False
     finally:
-        _swept(own)
-    return True
+        is_gone = _swept(own)
+    return holds and is_gone
 
 
 def measure(place: Place, program: Program, names: Sequence[str], *, yes: bool) -> int:
@@ -130,8 +131,8 @@ def measure(place: Place, program: Program, names: Sequence[str], *, yes: bool) 
                     failed += 1
                     print(f"✗ {type(error).__name__}: {error}", file=sys.stderr)
         finally:
-            _swept(own)
-    return 1 if failed else 0
+            is_gone = _swept(own)
+    return 0 if is_gone and not failed else 1
 
 
 def clean(place: Place, run: str, *, yes: bool) -> int:

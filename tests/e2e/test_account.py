@@ -6,19 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partialmethod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 
 from alb_reconcile.verification.client import Endpoint, Reply, Shot
 from alb_reconcile.verification.load import Answer
 from alb_reconcile.verification.matching import Request
-from tests.account import measurements
+from tests.account import inventory, measurements
 from tests.account.__main__ import main
 from tests.account.bench import Bench
 from tests.account.costs import needed
+from tests.account.inventory import Inventory
 from tests.account.measurements.resources import until_shown
 from tests.account.place import ACCOUNT, REGION, TAG, Place, Untrue
 from tests.account.place import Tool as AccountTool
@@ -81,6 +84,33 @@ def test_what_is_left_isnt_hidden(account: Account, tmp_path: Path, capsys: pyte
     assert "    subnet subnet-" in said.err
     assert "removed: vpc vpc-" in said.out
     assert account.census() == before
+
+
+def refuse(_own: Inventory, identifier: str) -> None:
+    raise ClientError({"Error": {"Code": "DependencyViolation", "Message": f"{identifier} is in use"}}, "Delete")
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize(
+    ("arguments", "kind"), [(["try", "./small.yaml"], "key_pair"), (["measure", "overlapping-range"], "vpc")]
+)
+def test_what_cant_be_removed_is_no_success(
+    arguments: list[str], kind: str, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Though every claim held, and every question was answered."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tests.account.__main__.secrets.token_hex", lambda _: "4b22e3")
+    monkeypatch.setattr(Inventory, "remove_all", partialmethod(Inventory.remove_all, patience=0.0))
+    monkeypatch.setitem(inventory._REMOVE, kind, refuse)
+    (tmp_path / "small.yaml").write_text(NETWORK)
+    tags = [{"ResourceType": "key-pair", "Tags": [{"Key": TAG, "Value": "4b22e3"}]}]
+    account.ec2.create_key_pair(KeyName="of the run", TagSpecifications=tags)
+    assert main([*arguments, "--sandbox", "--yes"], quietly) == 1
+    said = capsys.readouterr()
+    assert f"✗ left behind: {kind} " in said.err
+    assert "is in use\nTry again later: make test-aws-clean RUN=4b22e3\n" in said.err
+    assert "all of it holds" in said.out or "→ refused: InvalidVpc.Range" in said.out
 
 
 @pytest.mark.usefixtures("named")
