@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -21,6 +22,9 @@ REGION: Final = "ALB_RECONCILE_TEST_REGION"
 TAG: Final = "alb-reconcile-test"
 """The key of the tag that everything has which is made here; its value is the run's id."""
 COMMAND: Final = str(Path(sys.executable).parent / "alb-reconcile")
+
+WAITING: Final = "Interrupted. The command under way ends first; then all that was made is removed."
+"""What is said meanwhile."""
 
 Program = Callable[[list[str], Path], tuple[int, str]]
 """How the command line is run, with which arguments and where: its exit code, and what it printed."""
@@ -103,16 +107,31 @@ class Tool:
 
 
 def as_a_process(arguments: list[str], folder: Path) -> tuple[int, str]:
-    """The command line as its user runs it. What it prints is shown as it comes, unless it is JSON."""
+    """The command line as its user runs it. What it prints is shown as it comes, unless it is JSON.
+
+    Raises KeyboardInterrupt when the command has ended: what it has begun is there by then, and can be removed. A terminal's Ctrl-C
+    reaches the command by itself. A second one is passed on, for where only this process got the first.
+    """
     lines = []
     own = {"ALB_RECONCILE_STATE_DIR": str(folder / "state"), "ALB_RECONCILE_LOCK_DIR": str(folder / "locks")}
+    is_interrupted = False
     with subprocess.Popen(
         [COMMAND, *arguments],
         cwd=folder, env=os.environ | own, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8",
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line)
-            if "json" not in arguments:
-                print(f"  {line}", end="", flush=True)
+        while process.returncode is None:
+            try:
+                for line in process.stdout:
+                    lines.append(line)
+                    if "json" not in arguments:
+                        print(f"  {line}", end="", flush=True)
+                process.wait()
+            except KeyboardInterrupt:
+                if is_interrupted:
+                    process.send_signal(signal.SIGINT)
+                is_interrupted = True
+                print(WAITING, file=sys.stderr, flush=True)
+    if is_interrupted:
+        raise KeyboardInterrupt
     return process.returncode, "".join(lines)

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partialmethod
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,14 +25,15 @@ from tests.account.bench import Bench
 from tests.account.costs import needed
 from tests.account.inventory import Inventory
 from tests.account.measurements.resources import until_shown
-from tests.account.place import ACCOUNT, REGION, TAG, Place, Untrue
+from tests.account.place import ACCOUNT, REGION, TAG, WAITING, Place, Untrue
 from tests.account.place import Tool as AccountTool
 from tests.account.service import judge, until_it_answers
 from tests.forked import run_forked
 from tests.journal.receiver import receiving
-from tests.processes import GUARD, until
+from tests.processes import GUARD, default_signals, until
 
 if TYPE_CHECKING:
+    from tests.e2e.proxy import Proxy
     from tests.e2e.tool import Account, Tool
 
 ROOT = Path(__file__).parent.parent.parent
@@ -192,6 +195,58 @@ def test_what_a_killed_run_left_is_removed(account: Account, capsys: pytest.Capt
     capsys.readouterr()
     assert main(["clean", "--sandbox"]) == 0
     assert capsys.readouterr().out == f"Nothing in us-east-1 has the tag {TAG}.\n"
+
+
+Interrupt = Callable[[subprocess.Popen[bytes], Callable[[], object]], None]
+
+
+def in_a_terminal(running: subprocess.Popen[bytes], _waits: Callable[[], object]) -> None:
+    """Ctrl-C, which all processes there get."""
+    os.killpg(running.pid, signal.SIGINT)
+
+
+def by_its_id(running: subprocess.Popen[bytes], waits: Callable[[], object]) -> None:
+    """One process only gets it; the second is passed on."""
+    running.send_signal(signal.SIGINT)
+    until(waits)
+    running.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("interrupt", [in_a_terminal, by_its_id])
+def test_the_clean_up_after_ctrl_c_waits_for_the_command(
+    interrupt: Interrupt, proxied: tuple[Proxy, Tool], account: Account, tmp_path: Path
+) -> None:
+    """What it has begun may appear after a clean-up that doesn't. Here a call under way is held."""
+    proxy, tool = proxied
+    before = account.census()
+    (tmp_path / "small.yaml").write_text(NETWORK)
+    gate = proxy.hold("CreateVpc")
+    command = [sys.executable, "-m", "tests.account", "try", "--sandbox", "--yes", "./small.yaml"]
+    file = tmp_path / "said"
+    with file.open("w") as stream, default_signals():
+        running = subprocess.Popen(
+            command, cwd=tmp_path, env=tool.environment | NAMED | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def has_said(text: str) -> bool:
+        return text in file.read_text() or running.poll() is not None
+
+    with running:
+        try:
+            gate.wait()
+            interrupt(running, lambda: has_said(WAITING))
+            until(lambda: has_said(WAITING) and has_said("stopping: nothing new starts"))
+            assert running.poll() is None, file.read_text()
+            gate.open()
+            running.wait(GUARD)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+    told = file.read_text()
+    assert running.returncode == 130, told
+    assert told.index("Nothing is rolled back") < told.index("removed: vpc vpc-") < told.index("Interrupted. Remove")
+    assert account.census() == before
 
 
 @pytest.mark.usefixtures("named")
