@@ -10,69 +10,73 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.aws.hints import explain_code
-from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.errors import AwsError, ReconcileError
 from alb_reconcile.model.text import camel
 from tests.harness import READS
 from tests.kinds.authorization import actions_of, requests
 from tests.kinds.example import example_of
 from tests.properties.campaign import told
-from tests.properties.scenarios import LAST_STATES, Way, census, finish, look_of
-from tests.properties.test_lives import begin, ways_of
+from tests.properties.denials import KINDS, NOT_ASKED, every_action, parts_of, stated
+from tests.properties.scenarios import LAST_STATES, census, finish, look_of
+from tests.properties.seeds import tried
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.properties.denials import Part
+    from tests.properties.scenarios import Way
     from tests.properties.watched import WatchedWorld
 
 SOAK = bool(os.environ.get("SOAK"))
-KINDS = load_kinds()
 CODES = {"ec2": "UnauthorizedOperation", **dict.fromkeys(("elbv2", "iam", "route53", "s3"), "AccessDenied")}
 """What a service calls a call that isn't allowed, where it isn't AccessDeniedException."""
 
 
 @pytest.mark.parametrize("kind", KINDS if SOAK else ["rule"])
 def test_what_a_kind_may_not_do_is_told_and_the_next_run_finishes(kind: str) -> None:
-    """Reads, too; in each part of the life of its example in which the action is called, and changed back as well."""
-    found = KINDS[kind].iam_actions
-    stated = {*found.read, *found.look, *found.create, *found.update, *found.delete}
-    wrong = list[str]()
-    for name, way in parts_of(kind).items():
+    """Reads, too; in each part of the life of its example in which the action is called, and on ways for what no example calls."""
+    wrong, called = list[str](), set[str]()
+    for name, part in parts_of(kind).items():
+        way = part.way
         with watched() as world:
-            begin(world, kind, way)
+            part.begin(world)
             start = world.moment()
             with permissions(world) as allowed:
                 world.converge(way.target, **way.run_options)
             world.clock.advance(LAST_STATES)
             good = look_of(world, way), census(world)
+            assert part.actions <= allowed.used.keys(), name
+            assert not NOT_ASKED.keys() & allowed.used.keys(), name
+            called |= allowed.used.keys()
             # what others have, web ACLs, stays as it is
             goes_back = allowed.changed <= {"ec2", "elbv2", *start.others}
-            actions = [action for action in allowed.used if action in stated]
+            actions = [action for action in allowed.used if action in part.denied]
             for action in actions if goes_back else ():
                 world.go_back(start)
-                wrong += faults_of(world, kind, way, action, good, name)
+                wrong += faults_of(world, part, action, good, name)
         for action in () if goes_back else actions:
             with watched() as world:
-                begin(world, kind, way)
-                wrong += faults_of(world, kind, way, action, good, name)
+                part.begin(world)
+                wrong += faults_of(world, part, action, good, name)
+        tried["denied"] += len(actions)
     assert not wrong, "\n\n".join(wrong)
+    assert stated(kind) - example_of(kind).uncalled.keys() <= called
 
 
-def faults_of(world: WatchedWorld, kind: str, way: Way, action: str, good: tuple[Any, Any], name: str) -> Iterator[str]:
+def test_each_action_is_denied_somewhere_or_it_is_said_why_not() -> None:
+    """What an example needs is called in its life."""
+    lives = set[str]().union(*(stated(kind) - example_of(kind).uncalled.keys() for kind in KINDS))
+    ways = set[str]().union(*(part.actions for kind in KINDS for part in parts_of(kind).values()))
+    assert every_action() - lives - ways == NOT_ASKED.keys()
+
+
+def faults_of(world: WatchedWorld, part: Part, action: str, good: tuple[Any, Any], name: str) -> Iterator[str]:
     """What was wrong when the action was denied, if anything."""
     try:
-        check(world, kind, way, action, good)
+        check(world, part.kind, part.way, action, good)
     except AssertionError as error:
         yield f"{name}, {action} denied: {error}"
-
-
-def parts_of(kind: str) -> dict[str, Way]:
-    """The life of its example, and the change undone."""
-    ways = ways_of(kind)
-    if change := ways.get("change"):
-        ways["change back"] = Way(change.after, change.before, options=change.options)
-    return ways
 
 
 def check(world: WatchedWorld, kind: str, way: Way, action: str, good: tuple[Any, Any]) -> None:
@@ -88,9 +92,8 @@ def check(world: WatchedWorld, kind: str, way: Way, action: str, good: tuple[Any
             undone = bool(result.failures or result.problems)
     assert denied.calls
     if undone or not all(call.startswith(READS) for call in denied.calls):  # one can do without some reads
-        assert f" {action} to this identity".lower() in said.lower(), said
-    advised = {name.lower() for name in re.findall(r"allow the IAM action (\S+) to this identity", said)}
-    assert advised <= {action.lower()}, said
+        assert advised(said) == {action.lower()}, said
+    assert advised(said) <= {action.lower()}, said
     delete_what_is_said_to_stay(world, said)
     world.clock.advance(example_of(kind).hidden)
     if finish(world, way, 1) and not undone:
@@ -98,6 +101,12 @@ def check(world: WatchedWorld, kind: str, way: Way, action: str, good: tuple[Any
         assert is_told, f"not told: {said}"
     world.clock.advance(LAST_STATES)
     assert (look_of(world, way), census(world)) == good
+
+
+def advised(said: str) -> set[str]:
+    """The actions that a text says to allow."""
+    found = re.findall(r"allow (?:the IAM action (\S+) to this identity|them ([a-z0-9-]+:\w+))", said)
+    return {(named or told).lower() for named, told in found}
 
 
 def delete_what_is_said_to_stay(world: WatchedWorld, said: str) -> None:
