@@ -43,7 +43,7 @@ class Advice:
         moves = re.findall(r"alb-reconcile move \S+ ([^\n,]+)", self.text)
         for names in moves:
             Keeper(world).move(self.after, *names.split())
-            world.clock.advance(world.strict.lag)
+            world.clock.advance(world.strict.lag + 1)  # what is just as old isn't shown yet
         _take_ipv6_out(world, _BY_HAND.findall(self.text))
         _revoke(world, dict(_KEPT.findall(self.text)), self.after)
         _disassociate(world, self.before, _HELD.findall(self.text))
@@ -154,7 +154,7 @@ def _revoke(world: WatchedWorld, told: dict[str, str], spec: Spec) -> None:
                     getattr(ec2, f"revoke_security_group_{direction}")(
                         GroupId=group["GroupId"], IpPermissions=[{**one, "UserIdGroupPairs": pairs}]
                     )
-    world.clock.advance(world.strict.lag if told else 0)
+    world.clock.advance(world.strict.lag + 1 if told else 0)
 
 
 def _take_ipv6_out(world: WatchedWorld, told: list[str]) -> None:
