@@ -38,7 +38,7 @@ async def find_alike(
         telling += [dict(item.tags) for item in discovery.taken.values()]
         telling += [] if wanted else await _carriers(aws, made, desired)
     said = tags.spec_digest_of(desired)
-    olds = {own[tags.STACK] for own in telling if own.get(tags.APPLIED, "").partition(" ")[0] == said}
+    olds = {own.get(tags.STACK, "") for own in telling if own.get(tags.APPLIED, "").partition(" ")[0] == said} - {""}
     renamed = [
         f"the stack {old} was made from this very spec, and this plan makes everything a second time; if only stack: was "
         f"changed, let {old} release it, and adopt it here"

@@ -62,8 +62,9 @@ async def observe_zone(reader: Reader, wanted: str, tag: str, seen: Seen) -> str
         zone = await reader.once(find_zone, reader.aws, wanted)
     except ZoneError:
         return "(unknown)"
-    if tag and tag.split()[0] != zone.id:
-        return tag.split()[0]
+    told = next(iter(tag.split()), zone.id)
+    if told != zone.id:
+        return told
     wrong = await _validation.faults(reader.aws, zone, seen.records)
     if not wrong:
         return wanted

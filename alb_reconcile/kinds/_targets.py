@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError
@@ -34,8 +34,7 @@ def label(target: str, port: int | None) -> str:
     """A target in an address: an instance's name, an IP address or a function's name, and the port."""
     if port is None:
         return target.partition(":function:")[2] or target
-    is_v6 = ":" in target and isinstance(ip_address(target), IPv6Address)
-    return f"[{target}]:{port}" if is_v6 else f"{target}:{port}"
+    return f"[{target}]:{port}" if ":" in as_address(target) else f"{target}:{port}"
 
 
 def target_name(target: str, port: int | None) -> str:

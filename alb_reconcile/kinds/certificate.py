@@ -265,7 +265,7 @@ class CertificateKind(Kind[Certificate]):
         self, run: Run, arn: str, zone: Zone | None, records: Sequence[_validation.Record], before: str
     ) -> None:
         if zone is not None:
-            if before and before.split()[0] != zone.id:
+            if before.split()[:1] not in ([], [zone.id]):
                 await _validation.remove_records(run, arn, before, records)
             await _validation.write_records(run, arn, zone, records, before)
         await _validation.wait_until_issued(run, arn, zone, records)

@@ -8,6 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
@@ -268,7 +269,7 @@ def _bundle(wanted: TrustStore | None, tag: str) -> tuple[str, ...]:
     written = tag.split()
     if not written:
         return told
-    return tuple(text if _digest(text) == mark else _ELSEWHERE for text, mark in zip(told, written, strict=False))
+    return tuple(text if _digest(text) == mark else _ELSEWHERE for text, mark in zip_longest(told, written[:3]))
 
 
 def _bundle_told(wanted: TrustStore) -> dict[str, Any]:
