@@ -62,8 +62,7 @@ async def observe_zone(reader: Reader, wanted: str, tag: str, seen: Seen) -> str
         zone = await reader.once(find_zone, reader.aws, wanted)
     except ZoneError:
         return "(unknown)"
-    told = next(iter(tag.split()), zone.id)
-    if told != zone.id:
+    if (told := next(iter(tag.split()), zone.id)) != zone.id:
         return told
     wrong = await _validation.faults(reader.aws, zone, seen.records)
     if not wrong:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.properties.watched import WatchedWorld
 
-OWNING = {tags.STACK, tags.ADDRESS, tags.APPLIED}
-"""What says whose something is, and what carries what its stack's spec was."""
+OWNING = {tags.STACK, tags.ADDRESS}
+"""What says whose something is."""
 
 
 def inventory(world: WatchedWorld) -> dict[str, Any]:
