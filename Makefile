@@ -8,7 +8,9 @@ READY := .venv/.ready
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-dev.lock
+	sed -n '/^setuptools==/,/# via/p' requirements-dev.lock > .venv/setuptools.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/setuptools.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes --requirement requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/alb-reconcile schema > specs/stack.schema.json # for editors
 	@touch $(READY)
