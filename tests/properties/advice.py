@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, PlanError, RefusedError
+from alb_reconcile.spec.schema import SECTIONS, resolved
 from tests.adoption.adopting import Keeper
 from tests.kinds.example import path_in_spec, place_of
 
@@ -38,7 +39,7 @@ class Advice:
     def lead(self, world: WatchedWorld, apply: Apply) -> Spec:
         """Do what the refusal says. Returns the spec that is applied in the end, which need not be the wished one to the letter.
 
-        Raises AssertionError where it advises nothing that a test could do, or that leads nowhere.
+        Raises AssertionError where that leads nowhere, and the refusal where it advises nothing that a test could do.
         """
         moves = re.findall(r"alb-reconcile move \S+ ([^\n,]+)", self.text)
         for names in moves:
@@ -58,6 +59,8 @@ class Advice:
                 last = error
                 continue
             return end
+        if last is None:
+            raise self.error
         raise AssertionError(f"{self.text}\nThat was followed, and then: {last}") from self.error
 
     def _follow(self, world: WatchedWorld, apply: Apply, spec: Spec) -> Spec:
@@ -74,6 +77,14 @@ class Advice:
         """Specs to apply one after the other."""
         if "alb-reconcile move" in self.text or any(text.search(self.text) for text in (_BY_HAND, _KEPT, _HELD)):
             yield [self.after]
+        yield from self._otherwise()
+        if re.search(r"in two (steps|applies)|first apply", self.text):
+            for change in self.changes:  # one of them alone first
+                if change.is_possible(self.before):
+                    yield [change.made(self.before), self.after]
+
+    def _otherwise(self) -> Iterator[list[Spec]]:
+        """Specs that say something else at the place which is refused, each by itself."""
         if names := re.findall(r"^(\S+): .* change name, too$", self.text, re.MULTILINE):
             other = copy.deepcopy(self.after)
             for address in names:
@@ -90,15 +101,20 @@ class Advice:
             other = copy.deepcopy(self.after)
             deque((place_of(other, path.split(".")).pop(name) for path, name in unwanted), maxlen=0)
             yield [other]
+        if missing := _MISSING.findall(self.text):
+            other = copy.deepcopy(self.after)
+            for path, name in missing:
+                section, entry, *_ = path.split(".")
+                place_of(other, (section, entry))[name] = resolved(SECTIONS[section])["properties"][name]["enum"][-1]
+            yield [other]
         if private := re.findall(r"say associate_public_ip_address: false in ([^\n]*), or keep", self.text):
             other = copy.deepcopy(self.after)
             for name in re.findall(r"instances\.([\w-]+)", private[0]):
                 other["instances"][name]["associate_public_ip_address"] = False
             yield [other]
-        if re.search(r"in two (steps|applies)|first apply", self.text):
-            for change in self.changes:  # one of them alone first
-                if change.is_possible(self.before):
-                    yield [change.made(self.before), self.after]
+
+
+_MISSING = re.compile(r"^\S+ (\w+\.[\w-]+)\.\S+: \S+ has no default netmask length; give (\w+)$", re.MULTILINE)
 
 
 _BY_HAND = re.compile(

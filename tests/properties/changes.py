@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Path = tuple[Any, ...]
 MOST = 70
 """Resources of a spec: a larger one shows no more, and takes longer."""
-_ID = re.compile("[a-z]+-[0-9a-f]{8,17}$")
+_ID = re.compile("[a-z0-9-]+-[0-9a-f]{8,17}$")
 TRIES = 60
 """Of so many changes one has been valid so far."""
 
@@ -105,6 +105,8 @@ def _missing(spec: Spec) -> Iterator[Place]:
 
 
 def _within(schema: Mapping[str, Any], given: Any, path: Path, what: str) -> Iterator[Place]:
+    if not schema.keys() - {"description"}:
+        return  # somebody else's words, such as a statement of a policy: others, but not a part of them
     if isinstance(given, dict):
         known = dict(schema.get("properties", {}))
         for part in schema.get("allOf", ()):
@@ -142,6 +144,13 @@ def _pool() -> Mapping[str, list[Any]]:
         for place in places(spec):
             if place.given is not None and place.given not in found[place.what]:
                 found[place.what].append(place.given)
+        for section in (key for key in spec if key in SECTIONS):
+            entries = {
+                name: {key: item for key, item in entry.items() if key != PROTECTION}
+                for name, entry in spec[section].items()
+            }
+            if entries not in found[section]:
+                found[section].append(entries)
     return found
 
 
@@ -166,10 +175,19 @@ def draw_change(random: Random, spec: Spec) -> Change:
 
 
 def _first(random: Random, spec: Spec, place: Place) -> Iterator[Change]:
-    """A section with one entry."""
-    for value in _pool()[place.what]:
-        entry = {key: item for key, item in value.items() if key != PROTECTION}
-        yield Change(place.what, place.path, {_free({}): _at_home(random, spec, entry, place.schema)})
+    """A whole section, of which one entry may need another, such as an endpoint of S3 a gateway's; or one entry of it, if all
+    don't fit in."""
+
+    def say(entries: Mapping[str, Any]) -> Change:
+        found = {name: _at_home(random, spec, entry, place.schema) for name, entry in entries.items()}
+        return Change(place.what, place.path, found)
+
+    section = random.choice(_pool()[place.path[0]])
+    whole = say(section)
+    if loads(whole.made(spec)):
+        yield whole
+    else:
+        yield from (say({_free({}): entry}) for entry in section.values())
 
 
 def _options(random: Random, spec: Spec, place: Place) -> Iterator[Change]:
@@ -182,7 +200,8 @@ def _options(random: Random, spec: Spec, place: Place) -> Iterator[Change]:
     yield from _moves(spec, place)
     if place.is_entry:
         above = place.path[:-1]
-        yield Change(place.what, place.path, _free(place_of(spec, above)), renames=True)
+        if random.randrange(2):  # each of them needs a `move`
+            yield Change(place.what, place.path, _free(place_of(spec, above)), renames=True)
         yield say(varied(random, spec, place), (*above, _free(place_of(spec, above))))
         return
     types = schema.get("type", ())
@@ -201,8 +220,16 @@ def _options(random: Random, spec: Spec, place: Place) -> Iterator[Change]:
             items = list(spec.get(load_kinds()[schema["items"]["x-refers"]].section, {}))
         for item in items:
             yield say([*given, _at_home(random, spec, item, schema.get("items", {}))])
-    for value in _pool().get(place.what, ()):
-        yield say(_at_home(random, spec, value, schema))
+    yield from (say(_at_home(random, spec, value, schema)) for value in _of_others(random, spec, place.what))
+
+
+def _of_others(random: Random, spec: Spec, what: str) -> Iterator[Any]:
+    """What other specs say there. Of their networks' ids not all: most of those nobody can have here."""
+    said = json.dumps(spec)
+    for value in _pool().get(what, ()):
+        is_strange = isinstance(value, str) and _ID.match(value) and value not in said
+        if not is_strange or random.randrange(3) == 0:
+            yield value
 
 
 def _moves(spec: Spec, place: Place) -> Iterator[Change]:
@@ -232,13 +259,19 @@ def varied(random: Random, spec: Spec, place: Place) -> Any:
 
 
 def _at_home(random: Random, spec: Spec, value: Any, schema: Mapping[str, Any]) -> Any:
-    """A value from another spec, in which names of its entries become names of this one's."""
+    """A value from another spec, in which names of its entries become names of this one's, and ids that this one doesn't say, too:
+    what they are of is in another VPC."""
+    said = json.dumps(spec)
     holder: Spec = {"": copy.deepcopy(value)}
     for path, kind in references(value, schema):
         *above, last = ("", *path)
         names = list(spec.get(load_kinds()[kind].section, {}))
         place = place_of(holder, above)
-        if names and re.fullmatch("[a-z][a-z0-9-]*", place[last]) and not _ID.match(place[last]):
+        if (
+            names
+            and re.fullmatch("[a-z][a-z0-9-]*", place[last])
+            and not (_ID.match(place[last]) and place[last] in said)
+        ):
             place[last] = random.choice(names)
     return holder[""]
 

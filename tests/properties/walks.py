@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import load
 from tests.kinds.test_nat_gateway import private_stack
 from tests.load.specs import two_ports
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from tests.harness import Spec
+    from tests.properties.account import Account
 
 LAGS = (0.0, 0.0, 0.0, 0.0, 5.0, 25.0)
 SIZES = (1, 1, 2, 3, 4)
@@ -80,7 +82,8 @@ def _made(spec: Spec, changes: Sequence[Change]) -> Spec:
 
 @dataclass
 class Walk:
-    """From a base, chosen by the seed, through so many pairs. `ways` counts how they went."""
+    """From a base, chosen by the seed, through so many pairs. `ways` counts how they went: "invalid" are those of which nobody can have
+    the second spec, whose user goes back to the first."""
 
     seed: int
     ways: Counter[str] = field(default_factory=Counter)
@@ -92,6 +95,7 @@ class Walk:
         random = Random(self.seed)
         base = sorted(BASES)[self.seed % len(BASES)]
         spec, history = BASES[base](), list[Change]()
+        refused: list[tuple[Pair, str, str]] = []
         with account() as here:
             here.begin(spec)
             for _ in range(length):
@@ -100,8 +104,11 @@ class Walk:
                 try:
                     how = here.go(pair)
                 except REFUSALS as error:
-                    how = "failed"
-                    self.wrong.append((pair, f"{type(error).__name__}: {error}"))
+                    how, text = "failed", f"{type(error).__name__}: {error}"
+                    if is_refusal(error):
+                        refused.append((pair, text, _going_back(here, pair)))
+                    else:
+                        self.wrong.append((pair, text))
                 self.ways[how] += 1
                 if how == "converged":
                     spec = pair.after
@@ -109,17 +116,23 @@ class Walk:
                 else:
                     here.world.go_back(kept)
             found = here.end(spec) if compares else {}
-        for item in [item for item in self.wrong if is_refused(item[0].after)]:
-            self.wrong.remove(item)
-            self.ways["failed"] -= 1
-            self.ways["invalid"] += 1
+        for pair, text, back in refused:
+            is_valid = not is_refused(pair.after)
+            if not is_valid:
+                self.ways.update(invalid=1, failed=-1)
+            if back or is_valid:
+                self.wrong.append((pair, back or text))
         if found and (unequal := _unequal(spec, found)):
             self.wrong.append((Pair(base, tuple(history[:-1]), tuple(history[-1:])), unequal))
 
-    @property
-    def pairs(self) -> int:
-        """How many there were, without those of which AWS lets nobody have the second."""
-        return self.ways.total() - self.ways["invalid"]
+
+def _going_back(here: Account, pair: Pair) -> str:
+    """Apply again what there was before a refusal. Returns what is wrong then."""
+    try:
+        here.begin(pair.before)
+    except REFUSALS as error:
+        return f"back from what is refused: {type(error).__name__}: {error}"
+    return ""
 
 
 def _draw(random: Random, base: str, spec: Spec, history: tuple[Change, ...]) -> Pair:
@@ -159,22 +172,25 @@ def asked(seed: int, base: str, paths: Sequence[str]) -> Generator[tuple[Pair, t
 _BY_AWS = re.compile(
     "failed: .*(?:"
     "MalformedPolicyDocument|The allocation size is too big for the pool|isn't a resource planning pool of|InvalidSubnet.Range: The CIDR"
-    "|PrivateDnsOnlyForInboundResolverEndpoint to true, the VPC .* must have a Gateway endpoint|has no Internet gateway attached"
+    "|PrivateDnsOnlyForInboundResolverEndpoint to true, the VPC .* must have a Gateway endpoint|has no Internet gateway attached|has no IPv6 CIDR block"
     "|One or more security groups are invalid|belong to different networks|the certificate isn't issued after 30 min: ACM doesn't see CNAME"
     ")"
 )
-"""What AWS refuses of a spec that nothing is wrong with for all that can be known before."""
+"""What AWS refuses of a spec in the midst of a run, as no plan asks for it before (docs/explanation/reliability.md)."""
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the plan says that nobody can have this, or AWS. Whatever else fails isn't the spec's."""
+    return isinstance(error, PlanError | RefusedError) or bool(_BY_AWS.search(str(error)))
 
 
 def is_refused(spec: Spec) -> bool:
-    """Whether nobody can have this, in a fresh account either: the plan says so, or AWS. Any other failure isn't the spec's."""
+    """Whether nobody can have this, in a fresh account either."""
     with account() as here:
         try:
             here.begin(spec)
-        except AssertionError as error:
-            return bool(_BY_AWS.search(str(error)))
-        except REFUSALS:
-            return True
+        except REFUSALS as error:
+            return is_refusal(error)
     return False
 
 
