@@ -95,7 +95,7 @@ class Walk:
         random = Random(self.seed)
         base = sorted(BASES)[self.seed % len(BASES)]
         spec, history = BASES[base](), list[Change]()
-        refused: list[tuple[Pair, str, str]] = []
+        refused: list[tuple[Pair, Exception, str]] = []
         with account() as here:
             here.begin(spec)
             for _ in range(length):
@@ -104,11 +104,11 @@ class Walk:
                 try:
                     how = here.go(pair)
                 except REFUSALS as error:
-                    how, text = "failed", f"{type(error).__name__}: {error}"
-                    if is_refusal(error):
-                        refused.append((pair, text, _going_back(here, pair)))
+                    how = "failed"
+                    if is_refusal(error) or _CALL.search(str(error)):
+                        refused.append((pair, error, _going_back(here, pair)))
                     else:
-                        self.wrong.append((pair, text))
+                        self.wrong.append((pair, f"{type(error).__name__}: {error}"))
                 self.ways[how] += 1
                 if how == "converged":
                     spec = pair.after
@@ -116,12 +116,12 @@ class Walk:
                 else:
                     here.world.go_back(kept)
             found = here.end(spec) if compares else {}
-        for pair, text, back in refused:
-            is_valid = not is_refused(pair.after)
-            if not is_valid:
+        for pair, refusal, back in refused:
+            # in a spec that nobody can have only what is known to be refused: another refusal may be the program's mistake
+            if is_invalid := is_refused(pair.after) and (is_refusal(refusal) or not is_refused(pair.before)):
                 self.ways.update(invalid=1, failed=-1)
-            if back or is_valid:
-                self.wrong.append((pair, back or text))
+            if back or not is_invalid:
+                self.wrong.append((pair, back or f"{type(refusal).__name__}: {refusal}"))
         if found and (unequal := _unequal(spec, found)):
             self.wrong.append((Pair(base, tuple(history[:-1]), tuple(history[-1:])), unequal))
 
@@ -169,6 +169,8 @@ def asked(seed: int, base: str, paths: Sequence[str]) -> Generator[tuple[Pair, t
                 here.world.go_back(kept)
 
 
+_CALL = re.compile(r"failed: [A-Z]\w+: ")
+"""A call that AWS has refused in the midst of a run."""
 _BY_AWS = re.compile(
     "failed: .*(?:"
     "MalformedPolicyDocument|The allocation size is too big for the pool|isn't a resource planning pool of|InvalidSubnet.Range: The CIDR"
@@ -180,7 +182,7 @@ _BY_AWS = re.compile(
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether the plan says that nobody can have this, or AWS. Whatever else fails isn't the spec's."""
+    """Whether the plan says that nobody can have this, or AWS, as far as that is known. Whatever else fails isn't the spec's."""
     return isinstance(error, PlanError | RefusedError) or bool(_BY_AWS.search(str(error)))
 
 
