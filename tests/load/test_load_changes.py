@@ -72,4 +72,4 @@ def test_changes_of_any_property(hasty: Stage) -> None:
     pairs.close()
     print(f"{served} served, {impossible} more not possible here")
     assert served >= PAIRS // 2
-    assert impossible <= PAIRS
+    assert impossible <= 2 * PAIRS
