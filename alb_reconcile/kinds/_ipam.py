@@ -119,7 +119,7 @@ def _why_not(aws: Aws, use: Use, rows: Mapping[str, Mapping[str, Any]]) -> Itera
     if use.length is not None and not (low or 0) <= use.length <= (high or 128):
         yield f"{use.pool} gives no /{use.length}; choose /{low or 0} to /{high or 128}"
     if use.length is None and not use.is_named and row.get("AllocationDefaultNetmaskLength") is None:
-        yield f"{use.pool} has no default netmask length; give {use.path.removesuffix('_ipam_pool_id')}_netmask_length"
+        yield f"{use.pool} has no default netmask length; give {use.family}_netmask_length"
     wanted = {tag["Key"]: tag["Value"] for tag in row.get("AllocationResourceTags") or ()}
     if missing := {key: value for key, value in wanted.items() if use.desired.tags.get(key) != value}:
         words = ", ".join(f"{key}: {value}" for key, value in sorted(missing.items()))

@@ -94,6 +94,17 @@ class VpcEndpoint(Properties):
         for table in self.route_tables or ():
             yield "endpoint's route", str(table), self.service_name
 
+    def needs(self, other: Properties) -> bool:
+        """The gateway endpoint of its service, if its private DNS is for inbound resolvers only, as AWS has it where nothing is said
+        (EC2 DnsOptionsSpecification)."""
+        is_open = (self.dns_options or {}).get("private_dns_only_for_inbound_resolver_endpoint") is False
+        return (
+            isinstance(other, VpcEndpoint)
+            and (self.vpc_endpoint_type, other.vpc_endpoint_type) == (INTERFACE, GATEWAY)
+            and (self.vpc, self.service_name) == (other.vpc, other.service_name)
+            and not (is_open or self.private_dns_enabled is False)
+        )
+
     def remark(self, found: Observed) -> str:
         """What nobody but a user, or the service's owner, can mend."""
         if found.status == "pendingacceptance":

@@ -38,6 +38,13 @@ class Conflicts(Protocol):
         """Whether the other must go before this one can be created."""
 
 
+class Needs(Protocol):
+    """Properties that AWS takes only where another resource of their kind is, which they don't name."""
+
+    def needs(self, other: Properties) -> bool:
+        """Whether it is that one."""
+
+
 class Reattaches(Protocol):
     """Properties that AWS can change in place in some states only."""
 
@@ -103,6 +110,11 @@ def slots(properties: Properties) -> Iterable[Hashable]:
 def conflicts(desired: Properties, found: Properties) -> bool:
     """Whether of two with a slot in common the one found must go first (`Conflicts`)."""
     return cast("Conflicts", desired).conflicts(found) if _has(type(desired), "conflicts") else True
+
+
+def needs(properties: Properties, other: Properties) -> bool:
+    """Whether AWS takes one only where the other is (`Needs`)."""
+    return cast("Needs", properties).needs(other) if _has(type(properties), "needs") else False
 
 
 def fixed(desired: Properties, found: Observed) -> frozenset[str]:

@@ -368,6 +368,18 @@ def test_pools_that_arent_there_and_lengths_that_nobody_says_are_told_together(h
     assert "has ranges of ipv6; name a pool of ipv4" in lines[2]
 
 
+def test_a_further_range_is_told_which_length_it_lacks(hand: Hand) -> None:
+    """Found: it named a property that there isn't."""
+    pool = make_pool("10.20.0.0/16")
+    spec = network(pool, further=pool)
+    length = spec["vpcs"]["main"]["secondary_cidr_blocks"][1].pop("ipv4_netmask_length")
+    told = rf"vpcs\.main\.secondary_cidr_blocks: {pool} has no default netmask length; give ipv4_netmask_length$"
+    with pytest.raises(RefusedError, match=told):
+        hand.world.apply(spec)
+    spec["vpcs"]["main"]["secondary_cidr_blocks"][1]["ipv4_netmask_length"] = length
+    hand.make(spec)
+
+
 def test_a_pool_that_is_full_is_told_by_aws_and_leaves_nothing(hand: Hand) -> None:
     spec = network(make_pool("10.20.0.0/24"))
     before = hand.world.strict.inventory()

@@ -13,6 +13,7 @@ from alb_reconcile.model.policy_document import PolicyDocument
 from tests.harness import demo, load
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
+from tests.kinds.test_nat_gateway import private_stack
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -129,6 +130,22 @@ def test_a_policy_is_what_it_says_not_how_it_is_written(hand: Hand, same: Any) -
     text = same if isinstance(same, str) else json.dumps(same)
     hand.ec2.modify_vpc_endpoint(VpcEndpointId=hand[S3], PolicyDocument=text)
     assert hand.world.plan(SPEC).is_empty
+
+
+@pytest.mark.parametrize("change", [{}, {"vpcs/main/instance_tenancy": "dedicated"}])
+def test_an_endpoint_for_inbound_resolvers_comes_after_the_gateway_it_needs(hand: Hand, change: Spec) -> None:
+    """Found: it came as soon as its subnets were there, and the gateway endpoint when its route table was, which waits for a NAT
+    gateway. AWS's default is private DNS for inbound resolvers only."""
+    inbound = {"service_name": "s3", "subnets": ["private-b"], "security_groups": ["web"], "private_dns_enabled": True}
+    spec = edited(
+        edited(private_stack(), "vpc_endpoints/inbound", inbound), "route_tables/private-a/subnets", ["private-a"]
+    )
+    spec["vpc_endpoints"]["s3"] = {"service_name": "s3", "route_tables": ["private-a"]}
+    hand.make(spec)
+    for path, value in change.items():
+        hand.make(edited(spec, path, value), allow={"replace": 40, "delete": 10, "replace-load-balancer": 1})
+    made = [params.get("VpcEndpointType", "Gateway") for params in calls(hand.world, "create_vpc_endpoint")]
+    assert made == ["Gateway", "Interface"]
 
 
 def test_another_policy_is_drift(hand: Hand) -> None:

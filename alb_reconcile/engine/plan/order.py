@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import product
 from typing import Final
 
 from alb_reconcile.engine.plan.decide import named_ids
@@ -12,7 +13,7 @@ from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.renames import refuse_successors
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.model.abilities import conflicts, slots
+from alb_reconcile.model.abilities import conflicts, needs, slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Step, plain
@@ -27,6 +28,7 @@ def add_edges(graph: Graph) -> None:
     _replacements_first(graph)
     _after_whoever_leaves_the_slot(graph)
     _after_what_is_followed(graph)
+    _after_what_is_needed(graph)
     _into_complete_networks(graph)
     _hand_over_subnets(graph)
 
@@ -124,6 +126,19 @@ def _after_what_is_followed(graph: Graph) -> None:
                 for key in gone:
                     # one that has to make room for another, which successors wait for, goes before
                     graph.after(key, step.key, Strength.PREFERRED)
+
+
+def _after_what_is_needed(graph: Graph) -> None:
+    """Of one kind, whoever needs another one comes after it, and goes before."""
+    for kind in graph.decisions.kinds:
+        made = graph.of_kind(kind.kind, "create", "replace")
+        for step, other in product(graph.of_kind(kind.kind, *MAKING), made):
+            if step.desired and other.desired and needs(step.desired.state, other.desired.state):
+                graph.after(step.key, other.key)
+        gone = graph.of_kind(kind.kind, "delete")
+        for step, other in product(gone, gone):
+            if step.observed and other.observed and needs(step.observed.state, other.observed.state):
+                graph.after(other.key, step.key, Strength.PREFERRED)
 
 
 def _into_complete_networks(graph: Graph) -> None:
