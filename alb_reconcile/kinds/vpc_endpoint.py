@@ -35,9 +35,10 @@ LEADS_TO: Final = {
 }
 """What an endpoint leads to, one of these: a service, or what VPC Lattice has."""
 DOMAINS: Final = "private_dns_specified_domains"
+ONLY_INBOUND: Final = "private_dns_only_for_inbound_resolver_endpoint"
 _DNS_OPTIONS: Final = (
     "dns_record_ip_type",
-    "private_dns_only_for_inbound_resolver_endpoint",
+    ONLY_INBOUND,
     "private_dns_preference",
     DOMAINS,
 )
@@ -97,7 +98,7 @@ class VpcEndpoint(Properties):
     def needs(self, other: Properties) -> bool:
         """The gateway endpoint of its service, if its private DNS is for inbound resolvers only, as AWS has it where nothing is said
         (EC2 DnsOptionsSpecification)."""
-        is_open = (self.dns_options or {}).get("private_dns_only_for_inbound_resolver_endpoint") is False
+        is_open = (self.dns_options or {}).get(ONLY_INBOUND) is False
         return (
             isinstance(other, VpcEndpoint)
             and (self.vpc_endpoint_type, other.vpc_endpoint_type) == (INTERFACE, GATEWAY)

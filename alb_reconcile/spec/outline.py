@@ -210,6 +210,11 @@ class Outline:
     def _vpc_in_words(self, subnet: str) -> str:
         return str(self.vpc_of("subnets", subnet) or self.entries("subnets").get(subnet, {}).get("vpc"))
 
+    def lacks_internet_gateway(self, vpc: str | None) -> bool:
+        """Whether a VPC is the document's own, and has no internet gateway in it."""
+        gateways = self.entries("internet_gateways")
+        return vpc in self.entries("vpcs") and vpc not in {self.vpc_of("internet_gateways", name) for name in gateways}
+
     def subnet_vpcs(self, section: str, name: str) -> set[str | None]:
         """The VPCs of the subnets that an entry names; None among them stands for those that can't be known here."""
         subnets = {subnet for _, subnet in self.texts(section, name, "subnets", ...)}

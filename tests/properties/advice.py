@@ -103,9 +103,8 @@ class Advice:
             yield [other]
         if missing := _MISSING.findall(self.text):
             other = copy.deepcopy(self.after)
-            for path, name in missing:
-                section, entry, *_ = path.split(".")
-                place_of(other, (section, entry))[name] = resolved(SECTIONS[section])["properties"][name]["enum"][-1]
+            for path, pool, name in missing:
+                _give_length(other, path.split("."), pool, name)
             yield [other]
         if private := re.findall(r"say associate_public_ip_address: false in ([^\n]*), or keep", self.text):
             other = copy.deepcopy(self.after)
@@ -114,7 +113,18 @@ class Advice:
             yield [other]
 
 
-_MISSING = re.compile(r"^\S+ (\w+\.[\w-]+)\.\S+: \S+ has no default netmask length; give (\w+)$", re.MULTILINE)
+_MISSING = re.compile(r"^\S+ (\S+): (\S+) has no default netmask length; give (\w+)$", re.MULTILINE)
+
+
+def _give_length(spec: Spec, path: list[str], pool: str, name: str) -> None:
+    """The shortest range that there can be, beside the pool that is to choose it."""
+    *above, last = path
+    schema = resolved(SECTIONS[path[0]])["properties"]
+    holder, given = place_of(spec, above), place_of(spec, path)
+    holders, known = ([holder], schema) if given == pool else (given, schema[last]["items"]["properties"])
+    for item in holders:
+        if isinstance(item, dict) and pool in item.values():
+            item.setdefault(name, known[name].get("maximum") or known[name]["enum"][-1])
 
 
 _BY_HAND = re.compile(

@@ -174,7 +174,6 @@ _CALL = re.compile(r"failed: [A-Z]\w+: ")
 _BY_AWS = re.compile(
     "failed: .*(?:"
     "MalformedPolicyDocument|The allocation size is too big for the pool|isn't a resource planning pool of|InvalidSubnet.Range: The CIDR"
-    "|PrivateDnsOnlyForInboundResolverEndpoint to true, the VPC .* must have a Gateway endpoint|has no Internet gateway attached|has no IPv6 CIDR block"
     "|One or more security groups are invalid|belong to different networks|the certificate isn't issued after 30 min: ACM doesn't see CNAME"
     ")"
 )

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from alb_reconcile.model.errors import SpecError
+from tests.kinds.hand import edited
 from tests.spec.helpers import load
 
 HTTPS = {"protocol": "HTTPS", "port": 443, "certificate_arn": "arn:aws:acm:eu-west-1:123456789012:certificate/a"}
@@ -394,7 +395,7 @@ def test_an_endpoint_in_the_default_group() -> None:
         door(private(), others="keep"),
         private(security_groups=["sg-0123456789abcdef0"]),
         private(private_dns_enabled=False),
-        private(service_name="s3"),
+        edited(private(service_name="s3"), "vpc_endpoints/gateway", {"service_name": "s3", "route_tables": []}),
         private(service_name="email-smtp"),
         private(service_name="com.amazonaws.vpce.eu-west-1.vpce-svc-0a1b2c3d4e5f60718"),
     ],

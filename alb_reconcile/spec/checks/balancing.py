@@ -63,14 +63,12 @@ def _check_load_balancer(outline: Outline, name: str, entry: Entry) -> None:
                 f"{subnets[index]} is in the zone {zone}, as is {first}, and AWS allows one subnet per zone; choose one in another zone",
             )
     if entry.get("scheme", "internet-facing") == "internet-facing":
-        open_vpcs = {outline.vpc_of("internet_gateways", gateway) for gateway in outline.entries("internet_gateways")}
-        for vpc in vpcs:
-            if vpc in outline.entries("vpcs") and vpc not in open_vpcs:
-                outline.error(
-                    ("load_balancers", name),
-                    f"is internet-facing, but vpc.{vpc} has no internet gateway; declare one under internet_gateways, or set scheme: internal",
-                    at_key=True,
-                )
+        for vpc in filter(outline.lacks_internet_gateway, vpcs):
+            outline.error(
+                ("load_balancers", name),
+                f"is internet-facing, but vpc.{vpc} has no internet gateway; declare one under internet_gateways, or set scheme: internal",
+                at_key=True,
+            )
 
 
 def _check_unique(outline: Outline, found: list[tuple[Path, Entry]], noun: str, key: str, what: str) -> None:

@@ -20,7 +20,12 @@ def check(outline: Outline) -> None:
     """Report NAT gateways that AWS would refuse or that lead nowhere, and private subnets without the way out that is meant."""
     tables = {subnet: str(path[1]) for path, subnet in outline.texts("route_tables", ..., "subnets", ...)}
     for name, entry in outline.entries("nat_gateways").items():
-        if entry.get("availability_mode") == "regional":
+        vpc, is_regional = outline.vpc_of("nat_gateways", name), entry.get("availability_mode") == "regional"
+        if entry.get("connectivity_type") != "private" and outline.lacks_internet_gateway(vpc):
+            instead = "" if is_regional else ", or set connectivity_type: private"
+            text = f"is public, but vpc.{vpc} has no internet gateway; declare one under internet_gateways{instead}"
+            outline.error(("nat_gateways", name), text, at_key=True)
+        if is_regional:
             _check_regional(outline, name, entry)
         else:
             _check_zonal(outline, name, entry)

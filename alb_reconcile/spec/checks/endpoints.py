@@ -10,6 +10,7 @@ from alb_reconcile.kinds.vpc_endpoint import (
     INTERFACE,
     LEADS_TO,
     LOAD_BALANCER,
+    ONLY_INBOUND,
     RESOURCE,
     SERVICE_NETWORK,
     full_name,
@@ -95,6 +96,7 @@ def _check_private_dns(outline: Outline, name: str, entry: Entry) -> None:
     around = outline.entries("vpcs").get(vpc)
     if not entry.get("private_dns_enabled") or around is None or type_of(entry) not in (INTERFACE, *_LATTICE):
         return
+    _check_gateway(outline, name, entry, vpc)
     missing = [] if around.get("enable_dns_support", True) else ["enable_dns_support"]
     missing += [] if around.get("enable_dns_hostnames") else ["enable_dns_hostnames"]
     if missing:
@@ -102,6 +104,21 @@ def _check_private_dns(outline: Outline, name: str, entry: Entry) -> None:
             ("vpc_endpoints", name, "private_dns_enabled"),
             f"private DNS works in a VPC with DNS support and host names only; write {' and '.join(f'{item}: true' for item in missing)} in vpc.{vpc}",
         )
+
+
+def _check_gateway(outline: Outline, name: str, entry: Entry, vpc: str) -> None:
+    """EC2 DnsOptionsSpecification: private DNS is for inbound resolvers only where nothing is said, and needs a gateway endpoint."""
+    service, options = _service(outline, entry), entry.get("dns_options") or {}
+    if not service.endswith(".s3") or options.get(ONLY_INBOUND) is False:
+        return
+    gateways = [
+        (_service(outline, other), outline.vpc_of("vpc_endpoints", key))
+        for key, other in outline.entries("vpc_endpoints").items()
+        if "service_name" in other and type_of(other) == GATEWAY
+    ]
+    if (service, vpc) not in gateways:
+        text = f"private DNS is for inbound resolvers only, and vpc.{vpc} has no gateway endpoint of S3; declare one, or set dns_options.{ONLY_INBOUND}: false"
+        outline.error(("vpc_endpoints", name, "private_dns_enabled"), text)
 
 
 def _check_domains(outline: Outline, name: str, entry: Entry) -> None:
@@ -141,19 +158,19 @@ def _check_policy(outline: Outline, name: str, entry: Entry) -> None:
 
 def _check_unique(outline: Outline) -> None:
     """One route to a service in a table, and one private DNS name of a service in a VPC."""
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str, str], str] = {}
     for name, entry in outline.entries("vpc_endpoints").items():
         if sum(key in entry for key in LEADS_TO) != 1:
             continue
         service = _service(outline, entry)
         for path, table in outline.texts("vpc_endpoints", name, "route_tables", ...):
-            if (first := seen.setdefault((service, table), name)) != name:
+            if (first := seen.setdefault((service, "route table", table), name)) != name:
                 outline.error(
                     path,
                     f"{table} leads to {service} by vpc_endpoint.{first} already; remove it from one",
                 )
         vpc = outline.vpc_of("vpc_endpoints", name)
-        if entry.get("private_dns_enabled") and vpc and (first := seen.setdefault((service, vpc), name)) != name:
+        if entry.get("private_dns_enabled") and vpc and (first := seen.setdefault((service, "VPC", vpc), name)) != name:
             outline.error(
                 ("vpc_endpoints", name, "private_dns_enabled"),
                 f"vpc_endpoint.{first} has the private DNS name of {service} in this VPC; enable it for one",

@@ -47,6 +47,13 @@ def _check_placement(outline: Outline, name: str, entry: Entry) -> None:
         outline.error(
             ("instances", name, "subnets"), f"these are in different VPCs ({', '.join(vpcs)}); choose subnets of one"
         )
+    count, owned = entry.get("count", 1), outline.entries("subnets")
+    for subnet in (entry.get("subnets") or ())[:count] if entry.get("ipv6_address_count") else ():
+        if subnet in owned and not {"ipv6_cidr_block", "ipv6_ipam_pool_id", "ipv6_native"} & owned[subnet].keys():
+            outline.error(
+                ("instances", name, "ipv6_address_count"),
+                f"subnet.{subnet} has no IPv6 range; give it an ipv6_cidr_block, or leave this out",
+            )
     if len(entry.get("security_groups") or ()) > 16:  # as far as AWS raises its quota of 5
         outline.error(("instances", name, "security_groups"), "AWS allows 16 at most for an interface; merge some")
 
