@@ -102,7 +102,7 @@ class VpcEndpoint(Properties):
         return (
             isinstance(other, VpcEndpoint)
             and (self.vpc_endpoint_type, other.vpc_endpoint_type) == (INTERFACE, GATEWAY)
-            and (self.vpc, self.service_name) == (other.vpc, other.service_name)
+            and (self.vpc, gateway_name(self.service_name)) == (other.vpc, other.service_name)
             and not (is_open or self.private_dns_enabled is False)
         )
 
@@ -290,6 +290,11 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
 def full_name(name: str, region: str | None) -> str:
     """A service's whole name; that of one of AWS's own is short for its name in the region."""
     return f"com.amazonaws.{region}.{name}" if region and not _FULL_NAME.match(name) else name
+
+
+def gateway_name(service: str | None) -> str:
+    """What its gateway endpoint is called, if it has one: in China services' interface endpoints begin with cn."""
+    return (service or "").removeprefix("cn.")
 
 
 def type_of(entry: Entry) -> str:

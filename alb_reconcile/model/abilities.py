@@ -112,9 +112,14 @@ def conflicts(desired: Properties, found: Properties) -> bool:
     return cast("Conflicts", desired).conflicts(found) if _has(type(desired), "conflicts") else True
 
 
+def is_needy(properties: Properties) -> bool:
+    """Whether it may need another one (`Needs`)."""
+    return _has(type(properties), "needs")
+
+
 def needs(properties: Properties, other: Properties) -> bool:
     """Whether AWS takes one only where the other is (`Needs`)."""
-    return cast("Needs", properties).needs(other) if _has(type(properties), "needs") else False
+    return is_needy(properties) and cast("Needs", properties).needs(other)
 
 
 def fixed(desired: Properties, found: Observed) -> frozenset[str]:

@@ -212,8 +212,10 @@ class Outline:
 
     def lacks_internet_gateway(self, vpc: str | None) -> bool:
         """Whether a VPC is the document's own, and has no internet gateway in it."""
-        gateways = self.entries("internet_gateways")
-        return vpc in self.entries("vpcs") and vpc not in {self.vpc_of("internet_gateways", name) for name in gateways}
+        section = "internet_gateways"
+        if vpc not in self.entries("vpcs") or self.is_misnamed(section) or self.is_wrong((section,)):
+            return False
+        return vpc not in {self.vpc_of(section, name) for name in self.entries(section)}
 
     def subnet_vpcs(self, section: str, name: str) -> set[str | None]:
         """The VPCs of the subnets that an entry names; None among them stands for those that can't be known here."""

@@ -148,6 +148,53 @@ def test_an_endpoint_for_inbound_resolvers_comes_after_the_gateway_it_needs(hand
     assert made == ["Gateway", "Interface"]
 
 
+RESOLVERS = "private_dns_only_for_inbound_resolver_endpoint"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"vpc_endpoints/s3": None, "vpc_endpoints/inbound": None},
+        {"vpc_endpoints/s3": None, "vpc_endpoints/inbound/dns_options": {RESOLVERS: False}},
+        {"vpc_endpoints/s3": None, "vpc_endpoints/inbound/private_dns_enabled": False},
+        {
+            "vpc_endpoints/s3": None,
+            "vpc_endpoints/inbound/dns_options": {RESOLVERS: False},
+            "security_groups/fresh": {"description": "New"},
+            "vpc_endpoints/inbound/security_groups": ["fresh"],
+        },
+        {
+            "vpc_endpoints/inbound": INTERFACES["vpc_endpoints"]["s3"],
+            "vpc_endpoints/s3": INTERFACES["vpc_endpoints"]["inbound"],
+        },
+    ],
+)
+def test_a_gateway_endpoint_goes_after_whoever_needs_it(hand: Hand, changes: Spec) -> None:
+    """Found: it went before one that was changed in the same run, or that was to be at its address."""
+    hand.make(INTERFACES)
+    spec = INTERFACES
+    for path, value in changes.items():
+        spec = edited(spec, path, value)
+    hand.make(spec, allow={"replace": 2, "delete": 2})
+
+
+def test_a_gateway_endpoint_that_one_for_inbound_resolvers_keeps_is_refused(hand: Hand) -> None:
+    """AWS's words leave open whether another gateway endpoint would do: the sandbox has it that it doesn't."""
+    hand.make(INTERFACES)
+    other = edited(INTERFACES, "vpc_endpoints/other", {"service_name": "s3", "route_tables": ["other"]})
+    spec = edited(other, "vpc_endpoints/s3/service_name", "dynamodb")
+    told = rf"vpc_endpoint\.s3: AWS doesn't delete {hand[S3]} as long as vpc_endpoint\.inbound \({hand[INBOUND]}\) needs it"
+    with pytest.raises(RefusedError, match=told):
+        hand.world.plan(spec, allow={"replace": 1})
+    renamed = edited(
+        edited(INTERFACES, "vpc_endpoints/s3", None), "vpc_endpoints/other", INTERFACES["vpc_endpoints"]["s3"]
+    )
+    with pytest.raises(RefusedError, match=r"run alb-reconcile move spec\.yaml vpc_endpoint\.s3 vpc_endpoint\.other"):
+        hand.world.plan(renamed)
+    hand.make(edited(other, f"vpc_endpoints/inbound/dns_options/{RESOLVERS}", False))
+    hand.make(edited(spec, f"vpc_endpoints/inbound/dns_options/{RESOLVERS}", False), allow={"replace": 1})
+
+
 def test_another_policy_is_drift(hand: Hand) -> None:
     hand.make(SPEC)
     hand.ec2.modify_vpc_endpoint(VpcEndpointId=hand[S3], PolicyDocument=json.dumps(WRITE))

@@ -134,6 +134,25 @@ def test_private_names_for_s3_need_a_gateway_endpoint(network: Network) -> None:
     make(network, S3, **params, DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": False})
 
 
+def test_a_gateway_endpoint_stays_as_long_as_one_for_inbound_resolvers_does(
+    network: Network, ec2: Any, clock: VirtualClock
+) -> None:
+    dns(network)
+    gateway = make(network, S3, VpcEndpointType="Gateway")
+    inbound = make(network, S3, VpcEndpointType="Interface", SubnetIds=[network.subnets[0]], PrivateDnsEnabled=True)
+    clock.advance(60)
+    (failed,) = ec2.delete_vpc_endpoints(VpcEndpointIds=[gateway])["Unsuccessful"]
+    assert failed["Error"]["Message"].startswith(
+        f"Gateway endpoint cannot be deleted while Interface endpoint {inbound} "
+    )
+    only = "PrivateDnsOnlyForInboundResolverEndpoint"
+    ec2.modify_vpc_endpoint(VpcEndpointId=inbound, DnsOptions={only: False})
+    assert ec2.delete_vpc_endpoints(VpcEndpointIds=[gateway])["Unsuccessful"] == []
+    clock.advance(60)
+    with refused("InvalidParameter", "must have a Gateway endpoint"):
+        ec2.modify_vpc_endpoint(VpcEndpointId=inbound, DnsOptions={only: True})
+
+
 def test_groups_are_worn_by_the_interfaces(network: Network, ec2: Any, clock: VirtualClock) -> None:
     endpoint = make(network)
     clock.advance(60)

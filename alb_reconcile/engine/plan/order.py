@@ -129,16 +129,16 @@ def _after_what_is_followed(graph: Graph) -> None:
 
 
 def _after_what_is_needed(graph: Graph) -> None:
-    """Of one kind, whoever needs another one comes after it, and goes before."""
+    """Of one kind, whoever needs another one comes after it, and goes, or is changed, before."""
     for kind in graph.decisions.kinds:
         made = graph.of_kind(kind.kind, "create", "replace")
         for step, other in product(graph.of_kind(kind.kind, *MAKING), made):
             if step.desired and other.desired and needs(step.desired.state, other.desired.state):
                 graph.after(step.key, other.key)
         gone = graph.of_kind(kind.kind, "delete")
-        for step, other in product(gone, gone):
+        for step, other in product([*graph.of_kind(kind.kind, "update"), *gone], gone):
             if step.observed and other.observed and needs(step.observed.state, other.observed.state):
-                graph.after(other.key, step.key, Strength.PREFERRED)
+                graph.after(other.key, step.key)
 
 
 def _into_complete_networks(graph: Graph) -> None:

@@ -212,14 +212,20 @@ def enable_private_dns(call: Call, made: Any) -> None:
             f"private-dns-enabled cannot be set because there is already a conflicting DNS domain for {domain} in the VPC "
             f"{made.vpc_id}",
         )
-    only_inbound = made.dns_options.get("PrivateDnsOnlyForInboundResolverEndpoint", True)
-    if made.service_name.endswith(".s3") and only_inbound and not any(o.vpc_endpoint_type == GATEWAY for o in others):
+    if is_for_inbound_resolvers(made) and not any(o.vpc_endpoint_type == GATEWAY for o in others):
         refuse(
             "InvalidParameter",
             f"To set PrivateDnsOnlyForInboundResolverEndpoint to true, the VPC {made.vpc_id} must have a Gateway endpoint "
             "for the service.",
         )
     made.private_dns_enabled = True
+
+
+def is_for_inbound_resolvers(made: Any) -> bool:
+    """Only S3 has both types of endpoints (terraform-provider-aws, pull request 32355)."""
+    return made.service_name.endswith(".s3") and bool(
+        made.dns_options.get("PrivateDnsOnlyForInboundResolverEndpoint", True)
+    )
 
 
 def prefix_list(world: World, made: Any) -> str:
@@ -283,9 +289,9 @@ def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
     check_subnets(call, made, subnets, made.subnet_ids)
     check_groups(call, made, groups)
     made.dns_options = {**made.dns_options, **call.given("DnsOptions", {})}
-    if call.given("PrivateDnsEnabled") is not None:
-        made.private_dns_enabled = False
-        if call.given("PrivateDnsEnabled"):
+    if (call.given("PrivateDnsEnabled"), call.given("DnsOptions")) != (None, None):
+        is_enabled, made.private_dns_enabled = call.given("PrivateDnsEnabled", made.private_dns_enabled), False
+        if is_enabled:
             enable_private_dns(call, made)
     settle_domains(made)
     made.ip_address_type = call.given("IpAddressType", made.ip_address_type)
@@ -316,11 +322,27 @@ def endpoint_leaves_slowly(call: Call, _: Callable[[], Any]) -> Any:
                 {"ResourceId": physical_id, "Error": {"Code": "InvalidVpcEndpoint.NotFound", "Message": message}}
             )
             continue
+        if user := _user_of_gateway(call, made):
+            message = f"Gateway endpoint cannot be deleted while Interface endpoint {user} for the service has PrivateDnsOnlyForInboundResolverEndpoint set to true."
+            failed.append({"ResourceId": physical_id, "Error": {"Code": "InvalidParameter", "Message": message}})
+            continue
         remove_routes(call.world, made, list(made.route_table_ids))
         lasts = call.timing.endpoint_deleting if made.network_interface_ids else 0.0
         call.world.ledger.endpoints.setdefault(physical_id, Timeline()).add(call.now, "deleting")
         call.world.ledger.schedule(call.now + lasts, "endpoint", physical_id)
     return {"Unsuccessful": failed}
+
+
+def _user_of_gateway(call: Call, made: Any) -> str | None:
+    """Who keeps a gateway endpoint (cloudposse/terraform-aws-vpc, issue 153)."""
+    if made.vpc_endpoint_type != GATEWAY:
+        return None
+    for other in call.world.ec2.vpc_end_points.values():
+        same = other is not made and (other.vpc_id, other.service_name) == (made.vpc_id, made.service_name)
+        is_there = other.private_dns_enabled and other.state not in ("deleting", "deleted")
+        if same and is_there and is_for_inbound_resolvers(other):
+            return str(other.id)
+    return None
 
 
 @before("DescribeVpcEndpoints")

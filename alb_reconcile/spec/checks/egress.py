@@ -21,7 +21,8 @@ def check(outline: Outline) -> None:
     tables = {subnet: str(path[1]) for path, subnet in outline.texts("route_tables", ..., "subnets", ...)}
     for name, entry in outline.entries("nat_gateways").items():
         vpc, is_regional = outline.vpc_of("nat_gateways", name), entry.get("availability_mode") == "regional"
-        if entry.get("connectivity_type") != "private" and outline.lacks_internet_gateway(vpc):
+        is_public = entry.get("connectivity_type") != "private" and not outline.is_wrong(("nat_gateways", name))
+        if is_public and outline.lacks_internet_gateway(vpc):
             instead = "" if is_regional else ", or set connectivity_type: private"
             text = f"is public, but vpc.{vpc} has no internet gateway; declare one under internet_gateways{instead}"
             outline.error(("nat_gateways", name), text, at_key=True)

@@ -14,6 +14,7 @@ from alb_reconcile.kinds.vpc_endpoint import (
     RESOURCE,
     SERVICE_NETWORK,
     full_name,
+    gateway_name,
     type_of,
 )
 from alb_reconcile.model.policy_document import PolicyDocument
@@ -109,14 +110,20 @@ def _check_private_dns(outline: Outline, name: str, entry: Entry) -> None:
 def _check_gateway(outline: Outline, name: str, entry: Entry, vpc: str) -> None:
     """EC2 DnsOptionsSpecification: private DNS is for inbound resolvers only where nothing is said, and needs a gateway endpoint."""
     service, options = _service(outline, entry), entry.get("dns_options") or {}
-    if not service.endswith(".s3") or options.get(ONLY_INBOUND) is False:
+    is_far = entry.get("service_region", outline.region) != outline.region
+    if (
+        not service.endswith(".s3")
+        or is_far
+        or options.get(ONLY_INBOUND) is False
+        or outline.is_wrong(("vpc_endpoints",))
+    ):
         return
     gateways = [
         (_service(outline, other), outline.vpc_of("vpc_endpoints", key))
         for key, other in outline.entries("vpc_endpoints").items()
         if "service_name" in other and type_of(other) == GATEWAY
     ]
-    if (service, vpc) not in gateways:
+    if (gateway_name(service), vpc) not in gateways:
         text = f"private DNS is for inbound resolvers only, and vpc.{vpc} has no gateway endpoint of S3; declare one, or set dns_options.{ONLY_INBOUND}: false"
         outline.error(("vpc_endpoints", name, "private_dns_enabled"), text)
 

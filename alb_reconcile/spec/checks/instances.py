@@ -49,7 +49,8 @@ def _check_placement(outline: Outline, name: str, entry: Entry) -> None:
         )
     count, owned = entry.get("count", 1), outline.entries("subnets")
     for subnet in (entry.get("subnets") or ())[:count] if entry.get("ipv6_address_count") else ():
-        if subnet in owned and not {"ipv6_cidr_block", "ipv6_ipam_pool_id", "ipv6_native"} & owned[subnet].keys():
+        given = owned.get(subnet, {}).keys() & {"ipv6_cidr_block", "ipv6_ipam_pool_id", "ipv6_native"}
+        if subnet in owned and not given and not outline.is_wrong(("subnets", subnet)):
             outline.error(
                 ("instances", name, "ipv6_address_count"),
                 f"subnet.{subnet} has no IPv6 range; give it an ipv6_cidr_block, or leave this out",

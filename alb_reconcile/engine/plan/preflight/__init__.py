@@ -15,6 +15,7 @@ from alb_reconcile.engine.plan.preflight.dependents import (
     held_ranges,
     kept_slots,
     named_security_groups,
+    needed_by_others,
     shared_target_groups,
     used_duplicates,
 )
@@ -37,7 +38,7 @@ from alb_reconcile.model.errors import RefusedError
 Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
 CHECKS: Final[tuple[Check, ...]] = (
     missing_zones, taken_names, unfit_subnets, strange_security_groups, split_target_groups, split_route_tables, unreached_targets, held_elsewhere, stranded_volumes,
-    used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged,
+    used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged, needed_by_others,
     kept_slots, held_ranges, private_pools, gateways_of_public_addresses, shadowed_rules, own_by_id, other_ways_out,
 )  # fmt: skip
 

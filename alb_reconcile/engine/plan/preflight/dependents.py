@@ -15,7 +15,7 @@ from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.vpc import Vpc, leaving_ranges
-from alb_reconcile.model.abilities import action_of, conflicts, slots
+from alb_reconcile.model.abilities import action_of, conflicts, is_needy, needs, slots
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Observed, Properties, bind, each_of
@@ -183,6 +183,28 @@ def gateways_of_public_addresses(decisions: Decisions, discovery: Discovery) -> 
         f"{_PUBLIC}: false in {', '.join(sorted(users[vpc]))}, or keep the gateway"
         for vpc, item in leaving.items()
         if users[vpc]
+    ]
+
+
+def needed_by_others(decisions: Decisions, _: Discovery) -> list[str]:
+    """Who would go though one of its kind stays that AWS has only beside it."""
+    going, entries = _going(decisions), decisions.desired.values()
+    wishes = {item.found.id: item.desired.state for item in entries if item.found}
+    # whose place a new one takes is told to `move`
+    taken = {slot for item in entries if not item.found for slot in slots(bind(item.desired.state, decisions.ids))}
+    gone = [
+        item
+        for item in decisions.live
+        if item.id in going and not (item.id in decisions.to_delete and taken.intersection(slots(item.state)))
+    ]
+    stays = [item for item in decisions.live if item.id not in going and not item.is_leaving]
+    return [
+        f"{item.address}: AWS doesn't delete {item.id} as long as {user.address} ({user.id}) needs it; change both in two applies, "
+        f"{user.address} first"
+        for user in stays
+        if is_needy(user.state)
+        for item in gone
+        if needs(user.state, item.state) and needs(bind(wishes.get(user.id, user.state), decisions.ids), item.state)
     ]
 
 
