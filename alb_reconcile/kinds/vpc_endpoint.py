@@ -96,13 +96,14 @@ class VpcEndpoint(Properties):
             yield "endpoint's route", str(table), self.service_name
 
     def needs(self, other: Properties) -> bool:
-        """The gateway endpoint of its service, if its private DNS is for inbound resolvers only, as AWS has it where nothing is said
-        (EC2 DnsOptionsSpecification)."""
+        """S3's gateway endpoint, if its private DNS is for inbound resolvers only, as AWS has it where nothing is said (EC2
+        DnsOptionsSpecification)."""
         is_open = (self.dns_options or {}).get(ONLY_INBOUND) is False
         return (
             isinstance(other, VpcEndpoint)
             and (self.vpc_endpoint_type, other.vpc_endpoint_type) == (INTERFACE, GATEWAY)
             and (self.vpc, gateway_name(self.service_name)) == (other.vpc, other.service_name)
+            and self.leads_to.endswith(".s3")
             and not (is_open or self.private_dns_enabled is False)
         )
 

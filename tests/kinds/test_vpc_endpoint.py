@@ -195,6 +195,15 @@ def test_a_gateway_endpoint_that_one_for_inbound_resolvers_keeps_is_refused(hand
     hand.make(edited(spec, f"vpc_endpoints/inbound/dns_options/{RESOLVERS}", False), allow={"replace": 1})
 
 
+def test_a_gateway_endpoint_of_another_service_is_kept_by_nobody(hand: Hand) -> None:
+    """Private DNS for inbound resolvers only is an option of S3 (terraform-provider-aws, pull request 32355)."""
+    interface = {"service_name": "dynamodb", "subnets": ["private-a"], "security_groups": ["endpoints"]}
+    both = edited(SPEC, "vpc_endpoints", {"table": {"service_name": "dynamodb", "route_tables": ["private"]}})
+    both = edited(both, "vpc_endpoints/inner", {**interface, "private_dns_enabled": True})
+    hand.make(both)
+    hand.make(edited(both, "vpc_endpoints/table", None))
+
+
 def test_another_policy_is_drift(hand: Hand) -> None:
     hand.make(SPEC)
     hand.ec2.modify_vpc_endpoint(VpcEndpointId=hand[S3], PolicyDocument=json.dumps(WRITE))
