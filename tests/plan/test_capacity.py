@@ -16,7 +16,7 @@ from alb_reconcile.sandbox.traffic.reach import find_shut_out
 from tests.harness import Spec, World, demo, world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 GROUP = Address("target_group", "web")
 
@@ -108,6 +108,49 @@ def test_a_target_that_rests_is_named_where_the_last_one_is_to_leave(here: World
     here.client("ec2").start_instances(InstanceIds=[stopped])
     here.clock.advance(300)
     here.converge(spec)
+
+
+def test_who_takes_over_does_not_wait_for_a_target_that_rests(here: World) -> None:
+    """Found: a stopped instance, as `state: any` allows, was waited for as if it could get healthy, and the run failed."""
+    before = web(2, "one")
+    before["instances"]["web"]["state"] = "any"
+    before["target_groups"]["green"] = copy.deepcopy(before["target_groups"]["web"])
+    here.converge(before)
+    here.client("ec2").stop_instances(InstanceIds=[ids(here, before)["instance.web-2"]])
+    here.clock.advance(300)
+    after = copy.deepcopy(before)
+    after["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "green"}
+    here.converge(after)
+
+
+def by_hand(here: World, spec: Spec, names: Iterable[str]) -> None:
+    """Register these instances where the spec leaves it to others."""
+    known = ids(here, spec)
+    told = [{"Id": known[f"instance.{name}"]} for name in names]
+    here.client("elbv2").register_targets(TargetGroupArn=known[str(GROUP)], Targets=told)
+    here.clock.advance(300)
+
+
+def test_an_instance_that_others_registered_leaves_its_group_first_and_is_not_the_last(here: World) -> None:
+    """Found: where the spec leaves a group's targets to others, the stack's own instances among them were terminated as
+    they served, undrained, to the last one."""
+    before, after, none = (
+        web(count, version, health_timeout="2m") for count, version in ((2, "1"), (2, "2"), (0, "2"))
+    )
+    for spec in (before, after, none):
+        del spec["target_groups"]["web"]["targets"]
+    here.converge(before)
+    by_hand(here, before, ("web-1", "web-2"))
+    assert here.plan(before).is_empty
+    low: list[int] = []
+    watch(here, low)
+    assert "1 other healthy targets before" in "".join(here.apply(after).failures)
+    by_hand(here, after, ("web-1", "web-2"))
+    here.converge(after)
+    assert min(low) == 1
+    with pytest.raises(RefusedError, match="--allow empty-target-group=1"):
+        here.apply(none)
+    here.converge(none, allow={"empty-target-group": 1})
 
 
 def test_a_roll_ends_though_a_target_was_deregistered(here: World) -> None:

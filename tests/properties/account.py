@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model import tags
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import load
 from tests.properties.advice import Advice
@@ -18,7 +19,7 @@ from tests.properties.test_pairs import check_capacity, check_ways_out, minimum
 from tests.properties.watched import WatchedWorld, portrait, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tests.harness import Spec
     from tests.properties.walks import Pair
@@ -27,12 +28,14 @@ LONG = 6 * 3600
 """Seconds after which AWS takes each change of a volume again."""
 SEEN = 3600
 """Seconds after which any health check has failed."""
-ALL_ILL = (
-    "has 0 healthy targets, and needs 1 before it gets requests that others serve now; fix its targets and run again"
+ILL = re.compile(
+    r"has (\d+) healthy targets, and needs (\d+) before it gets requests that others serve now; fix its targets and run again"
 )
-"""A group whose every target fails is replaced beside another one that serves: an advice that is followed."""
+"""A group takes over from another one that serves, and as many of its targets fail as are missing: an advice that is followed."""
 LAST_ONE = re.compile(r"waited \d+ s for: \d other healthy targets before \S+ may be deregistered \(now 0; ")
 """The last healthy target leaves, and what is to stay is ill: likewise."""
+UNSEEN = re.compile(r"CNAME (\S+) with the value ([\w.-]+)")
+"""Of a certificate whose zone the spec doesn't say: the records to make."""
 STAYS_ILL = re.compile(r"waited \d+ s for: target (i-\w+):\d+ to be healthy \(now unhealthy ")
 """An instance that is changed in place fails as it did before, and the others aren't touched: likewise."""
 
@@ -137,7 +140,7 @@ class Account:
         ) and self._start_resting(spec):
             self._apply(spec)
             return
-        if self._registered_by_others(spec, "\n".join(result.failures)):
+        if self._registered_by_others(spec, "\n".join(result.failures)) or self._validated(result.failures):
             self._apply(spec)
             return
         assert not result.failures, "\n".join(result.failures)
@@ -150,24 +153,68 @@ class Account:
 
     def _is_for_the_ill(self, failure: str) -> bool:
         """Whether somebody has to mend a target first."""
-        same = STAYS_ILL.search(failure)
-        return ALL_ILL in failure or bool(LAST_ONE.search(failure)) or (same is not None and same[1] in self.ill)
+        same, few = STAYS_ILL.search(failure), ILL.search(failure)
+        return (
+            bool(LAST_ONE.search(failure))
+            or (same is not None and same[1] in self.ill)
+            or (few is not None and int(few[2]) - int(few[1]) <= len(self.ill))
+        )
 
     def _registered_by_others(self, spec: Spec, failures: str) -> bool:
-        """Whether a new group waits for targets that the spec leaves to others, who then register there what its predecessor has."""
+        """Whether a group waits for targets that the spec leaves to others, who then register there what its predecessor has, and
+        the instances that are to replace them."""
         waiting = set(re.findall(r"target_group\.(\S+) has 0 healthy targets", failures))
-        left = {f"target_group.{name}" for name in waiting if "targets" not in spec["target_groups"][name]}
-        found = self.world.discover(spec).resources if left else ()
-        groups = {item.id for item in found if str(item.address) in left}
+        waiting |= set(re.findall(r"registration\.([^/\s]+)/.*: failed: waited \d+ s for: 1 other healthy", failures))
+        left = {name for name in waiting if "targets" not in spec["target_groups"].get(name, {"targets": []})}
+        if not left:
+            return False
+        found = [
+            item
+            for item in self.world.discover(spec).resources
+            if str(item.address) in {f"target_group.{name}" for name in left}
+        ]
         targets = self.world.account.ledger.targets
         known = {
-            (item.id, item.port) for arn in groups for item in targets.get(arn, {}).values() if item.gone_at is None
+            arn: {item.id: item.port for item in targets.get(arn, {}).values() if item.gone_at is None}
+            for arn in (item.id for item in found)
         }
-        for arn in groups if known else ():
-            told = [{"Id": target, "Port": port} for target, port in sorted(known)]
-            self.world.client("elbv2").register_targets(TargetGroupArn=arn, Targets=told)
-        self.world.clock.advance(SEEN if known else 0)
-        return bool(known)
+        ec2, elb, more = self.world.client("ec2"), self.world.client("elbv2"), False
+        running = [
+            row
+            for part in ec2.describe_instances()["Reservations"]
+            for row in part["Instances"]
+            if row["State"]["Name"] == "running"
+        ]
+        for group in elb.describe_target_groups(TargetGroupArns=[*known])["TargetGroups"]:
+            name = "PrivateIpAddress" if group["TargetType"] == "ip" else "InstanceId"
+            ports = {port for part in known.values() for port in part.values()}
+            entries = {_entry_of(row) for row in running if any(row[name] in part for part in known.values())}
+            told = [
+                {"Id": row[name], "Port": port}
+                for row in running
+                if row["VpcId"] == group["VpcId"] and _entry_of(row) in entries
+                for port in ports
+                if known[group["TargetGroupArn"]].get(row[name]) != port
+            ]
+            if told:
+                elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=told)
+                more = True
+        self.world.clock.advance(SEEN if more else 0)
+        return more
+
+    def _validated(self, failures: Iterable[str]) -> bool:
+        """Whether a certificate's owner has made the records that ACM doesn't see, in a zone of the account's."""
+        dns = self.world.client("route53")
+        zones = {item["Name"]: item["Id"] for item in dns.list_hosted_zones()["HostedZones"]}
+        made = False
+        for name, value in UNSEEN.findall("\n".join(failures)):
+            zone = max((item for item in zones if f".{name}".endswith(f".{item}")), key=len, default=None)
+            record = {"Name": name, "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": value}]}
+            if zone and record not in dns.list_resource_record_sets(HostedZoneId=zones[zone])["ResourceRecordSets"]:
+                batch = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
+                dns.change_resource_record_sets(HostedZoneId=zones[zone], ChangeBatch=batch)
+                made = True
+        return made
 
     def _do(self, deed: str | None, number: int) -> None:
         targets = sorted(
@@ -196,6 +243,12 @@ class Account:
                 ec2.modify_instance_attribute(InstanceId=instance, **{name: {"Value": False}})
             ec2.terminate_instances(InstanceIds=[instance])
         self.world.clock.advance(300)
+
+
+def _entry_of(row: dict[str, Any]) -> str:
+    """What an instance is of: its entry in the spec, or itself."""
+    address = tags.from_list(row.get("Tags")).get(tags.ADDRESS, "")
+    return address.rpartition("-")[0] or row["InstanceId"]
 
 
 def _may_be_empty(before: Spec, after: Spec) -> set[str]:

@@ -106,6 +106,12 @@ class Advice:
             for path, pool, name in missing:
                 _give_length(other, path.split("."), pool, name)
             yield [other]
+        if undeclared := _UNDECLARED.findall(self.text):
+            other = copy.deepcopy(self.after)
+            for name, holder, key in undeclared:
+                own = [name] if name in other["security_groups"] else list(other["security_groups"])[:1]
+                place_of(other, path_in_spec(holder))[key] = own
+            yield [other]
         if private := re.findall(r"say associate_public_ip_address: false in ([^\n]*), or keep", self.text):
             other = copy.deepcopy(self.after)
             for name in re.findall(r"instances\.([\w-]+)", private[0]):
@@ -133,6 +139,11 @@ _BY_HAND = re.compile(
 
 
 _KEPT = re.compile(r"(sg-\w+) can't be deleted, since (security_group\.\S+) keeps a rule that names it:")
+
+
+_UNDECLARED = re.compile(
+    r"security_group\.(\S+): \S+ can't be deleted, since (\S+) keeps it: the spec doesn't manage its (security_groups); declare that"
+)
 
 
 _HELD = re.compile(

@@ -354,16 +354,22 @@ def _why_it_goes(
 def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]) -> str:
     """The same for what carries no tags: it is managed as its entry says."""
     if isinstance(item.state, ElasticIpAssociation):
-        own = owned.get(str(item.state.elastic_ip))
-        kept = result.desired.get(own.address) if own else None
-        return "its address goes" if own and (kept is None or kept.forces) else ""
-    if not isinstance(item.state, Registration) or not carrier.lifecycle.members:
+        return "its address goes" if _goes(owned.get(str(item.state.elastic_ip)), result) else ""
+    if not isinstance(item.state, Registration):
         return ""
+    if not carrier.lifecycle.members:
+        return "its instance goes" if _goes(owned.get(str(item.state.target)), result) else ""
     group = result.desired.get(carrier.address)
     if group and group.forces and group.found and group.found.id == item.state.target_group:
         return "its target group is replaced"
     stranger = str(item.state.target) not in owned
     return "" if stranger and carrier.lifecycle.keep_others else _not_in_the_spec(carrier if stranger else None)
+
+
+def _goes(item: Observed | None, result: Decisions) -> bool:
+    """Whether something of the stack leaves the spec, is replaced, or is a duplicate."""
+    kept = result.desired.get(item.address) if item else None
+    return item is not None and (kept is None or bool(kept.forces) or kept.found is not item)
 
 
 def _not_in_the_spec(carrier: Desired | None) -> str:

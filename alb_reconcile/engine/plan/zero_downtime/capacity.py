@@ -45,6 +45,12 @@ def guard_capacity(graph: Graph) -> None:
     _guard_takeovers(graph, minima)
 
 
+def _is_left_to_others(graph: Graph, group: str) -> bool:
+    """Whether the spec has a target group, and doesn't say what its targets are."""
+    address = graph.addresses.get(group)
+    return address is not None and not graph.decisions.desired[address].desired.lifecycle.members
+
+
 def rollout_of(graph: Graph, address: Address) -> Rollout:
     """How changes of an instance are paced."""
     decision = graph.decisions.desired.get(address)
@@ -69,11 +75,16 @@ class _Minima:
     def of(cls, graph: Graph) -> _Minima:
         found = cls(graph)
         known = {decision.found.id for decision in graph.decisions.desired.values() if decision.found} | graph.deleted
+        going = graph.of_kind("instance", "delete")
+        replaced = {step.id for step in going if step.address in graph.decisions.desired}
         for item, registered in each_of(graph.decisions.live, Registration):
             found.others[registered.target_group] += item.id not in known
             found.there[registered.target_group] += not item.is_leaving
             found.healthy[registered.target_group] += item.status == "healthy"
             found.initial[registered.target_group] += item.status == "initial"
+            stays = item.id not in graph.deleted or registered.target in replaced
+            if stays and _is_left_to_others(graph, str(registered.target_group)):
+                found.wanted[registered.target_group] = 1
         for decision in graph.decisions.desired.values():
             state = decision.desired.state
             if not isinstance(state, Registration):
@@ -92,7 +103,7 @@ class _Minima:
         return found
 
     def by_targets(self, group: Ref) -> int:
-        """How many of its declared targets must be healthy."""
+        """How many of its targets must be healthy."""
         return max(self.wanted[group] - self.slack[group], 0)
 
     def to_keep(self, group: str) -> int:
