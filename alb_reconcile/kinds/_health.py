@@ -198,14 +198,12 @@ def _enough(run: Run, wanted: Wanted, shift: Shift) -> Callable[[dict[str, dict[
             and all(is_unasked(item.get("Reason", ""), item.get("Description", "")) for item in there)
         ):
             return ""  # nothing forwards to the group, so that nobody will ever check it
-        # of those that aren't shown yet a read may be behind; one that is stopped may be started by a step of this run
+        # of those that aren't shown yet a read may be behind
         settled = registered >= least or waited > waits.LAG
-        stopped = sum(item.get("Reason") == "Target.InvalidState" for item in there) if waited >= shift.recovery else 0
-        able = registered - states["unhealthy"] - stopped
-        if settled and able < least:
+        if settled and registered - states["unhealthy"] < least:
             if states["healthy"] >= enough:
                 return ""
-            if able < enough and waited >= shift.recovery:
+            if registered - states["unhealthy"] < enough and waited >= shift.recovery:
                 raise RefusedError(
                     f"{group} has {states['healthy']} healthy targets, and needs {enough} before it gets requests that "
                     "others serve now; fix its targets and run again"

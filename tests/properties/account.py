@@ -164,7 +164,6 @@ class Account:
         """Whether a group waits for targets that the spec leaves to others, who then register there what its predecessor has, and
         the instances that are to replace them."""
         waiting = set(re.findall(r"target_group\.(\S+) has 0 healthy targets", failures))
-        waiting |= set(re.findall(r"registration\.([^/\s]+)/.*: failed: waited \d+ s for: 1 other healthy", failures))
         left = {name for name in waiting if "targets" not in spec["target_groups"].get(name, {"targets": []})}
         if not left:
             return False

@@ -86,6 +86,8 @@ class Clients:
                 others = _default(first, request), _default(last, request)
                 served |= {item for one, end in enumerate(ends) if end == others[one] for item in others[1 - one]}
                 served |= {f"{item}{WITHOUT}" for item in served.intersection(may_be_empty)}
+                if _is_dark(ends[0], state):  # so whoever takes over loses nothing
+                    served |= {f"{item}{WITHOUT}" for item in ends[1]}
                 if not answer or not answer <= ends[0] | ends[1] | served:
                     found.setdefault(request, (call, answer))
         return found
@@ -196,6 +198,12 @@ def _answer(state: State, request: Request) -> Answer:
     return next(
         (rule.answer for rule in door.rules if all(_meets(request, item) for item in rule.conditions)), frozenset()
     )
+
+
+def _is_dark(answer: Answer, state: State) -> bool:
+    """Whether no group that is to answer has a target, at this moment either."""
+    told = {item for door in state.values() for rule in door.rules for item in rule.answer}
+    return answer <= told and all(item.endswith(WITHOUT) for item in answer)
 
 
 def _default(state: State, request: Request) -> Answer:

@@ -179,11 +179,8 @@ def check_ways_out(world: WatchedWorld, before: Spec, after: Spec) -> None:
 
 
 def minimum(desired: Mapping[Address, Desired], group: str, paces: Mapping[Address, Desired]) -> int:
-    """count − max_unavailable of a target group's targets, paced as the spec with `paces` says; one of those that it leaves to others."""
+    """count − max_unavailable of a target group's targets, paced as the spec with `paces` says."""
     total, slack = 0, 0
-    wanted = desired.get(Address("target_group", group))
-    if wanted and not wanted.lifecycle.members:
-        return 1
     for _, state in each_of(desired.values(), Registration):
         if str(state.target_group) != f"target_group.{group}":
             continue

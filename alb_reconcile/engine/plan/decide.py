@@ -118,7 +118,7 @@ def decide(
             if option.found and option.found.id in forced and not option.forces:
                 option.forces, option.reason = ("vpc",), forced[option.found.id]
         best = min(options, key=lambda option: _rank(option, serving, mentions), default=None)
-        if (best is None or best.forces) and _rests(wanted, result):
+        if (best is None or best.forces) and rests(wanted, result):
             result.kept.append(
                 f"{address}: its instance is stopped, as state: any allows; it is registered once it runs"
             )
@@ -141,7 +141,7 @@ def _tell_kept(address: Address, kept: Mapping[str, tuple[str, ...]]) -> str:
     return f"{address} has what no spec can say, and it stays: {words}; --allow remove-unsupported=1 removes it"
 
 
-def _rests(wanted: Desired, result: Decisions) -> bool:
+def rests(wanted: Desired, result: Decisions) -> bool:
     """Whether a registration is wanted of an instance that doesn't run, and that nobody wants to run: AWS refuses it."""
     if not isinstance(wanted.state, Registration) or not isinstance(wanted.state.target, Address):
         return False

@@ -23,14 +23,6 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
     leaving = {step.id: step.key for step in steps if step.action == "delete"}
     filled: set[Ref] = {group for item, group in registered if item.id not in leaving and not item.is_leaving}
     filled |= {step.state.target_group for step in steps if isinstance(step.state, Registration)}
-    replaced = {step.id for step in steps if step.action == "delete" and step.address in plan.desired}
-    # whoever registers the spec's instances registers those that replace them
-    filled |= {
-        str(state.target_group)
-        for _, state in each_of(plan.live, Registration)
-        if state.target in replaced
-        and not _is_filled_by_spec(plan.desired, plan.names.get(str(state.target_group), ""))
-    }
     turning = {step.id: step for step in steps if step.state and step.action != "delete" and step.phase != "attach"}
     reasons: dict[str, str] = {}
     for item in (item for item in asking if item.id not in leaving or item.id in turning):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of
+from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of, rests
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recovery_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
@@ -45,12 +45,6 @@ def guard_capacity(graph: Graph) -> None:
     _guard_takeovers(graph, minima)
 
 
-def _is_left_to_others(graph: Graph, group: str) -> bool:
-    """Whether the spec has a target group, and doesn't say what its targets are."""
-    address = graph.addresses.get(group)
-    return address is not None and not graph.decisions.desired[address].desired.lifecycle.members
-
-
 def rollout_of(graph: Graph, address: Address) -> Rollout:
     """How changes of an instance are paced."""
     decision = graph.decisions.desired.get(address)
@@ -59,11 +53,12 @@ def rollout_of(graph: Graph, address: Address) -> Rollout:
 
 @dataclass
 class _Minima:
-    """By target group, by its id where it has one: declared targets, others that stay, how many may be missing, how
-    many there are, are healthy now or still being checked, how long to wait."""
+    """By target group, by its id where it has one: declared targets, those that are stopped, others that stay, how many may be
+    missing, how many there are, are healthy now or still being checked, how long to wait."""
 
     graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
+    resting: Counter[Ref] = field(default_factory=Counter)
     others: Counter[Ref] = field(default_factory=Counter)
     slack: Counter[Ref] = field(default_factory=Counter)
     there: Counter[Ref] = field(default_factory=Counter)
@@ -75,22 +70,18 @@ class _Minima:
     def of(cls, graph: Graph) -> _Minima:
         found = cls(graph)
         known = {decision.found.id for decision in graph.decisions.desired.values() if decision.found} | graph.deleted
-        going = graph.of_kind("instance", "delete")
-        replaced = {step.id for step in going if step.address in graph.decisions.desired}
         for item, registered in each_of(graph.decisions.live, Registration):
             found.others[registered.target_group] += item.id not in known
             found.there[registered.target_group] += not item.is_leaving
             found.healthy[registered.target_group] += item.status == "healthy"
             found.initial[registered.target_group] += item.status == "initial"
-            stays = item.id not in graph.deleted or registered.target in replaced
-            if stays and _is_left_to_others(graph, str(registered.target_group)):
-                found.wanted[registered.target_group] = 1
         for decision in graph.decisions.desired.values():
             state = decision.desired.state
             if not isinstance(state, Registration):
                 continue
             group = bind(state.target_group, graph.decisions.ids)
             found.wanted[group] += 1
+            found.resting[group] += rests(decision.desired, graph.decisions)
             if isinstance(state.target, Address):
                 rollout = rollout_of(graph, state.target)
                 found.slack[group] = max(found.slack[group], rollout.max_unavailable)
@@ -103,7 +94,7 @@ class _Minima:
         return found
 
     def by_targets(self, group: Ref) -> int:
-        """How many of its targets must be healthy."""
+        """How many of its declared targets must be healthy."""
         return max(self.wanted[group] - self.slack[group], 0)
 
     def to_keep(self, group: str) -> int:
@@ -114,7 +105,7 @@ class _Minima:
         """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests.
 
         Unless the spec says a number, it needs no more than are healthy, or may be in a moment, in those that lose theirs, and none where
-        those have no targets at all.
+        those have no targets at all. A stopped instance, as `state: any` allows, isn't waited for.
         """
         decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
         if decision is None:
@@ -122,7 +113,9 @@ class _Minima:
         own = decision.desired.lifecycle
         if own.min_healthy is not None:
             return Wanted(group, own.min_healthy, own.min_healthy)
-        targets = self.by_targets(bind(group, self.graph.decisions.ids)) if own.members else 1
+        known = bind(group, self.graph.decisions.ids)
+        able = self.wanted[known] - self.resting[known]
+        targets = min(self.by_targets(known), able) if own.members else 1
         serve = sum(self.healthy[old] + self.initial[old] for old in losing)
         least = 1 if not losing or any(self.there[old] for old in losing) else 0
         return Wanted(group, targets, max(min(targets, serve), min(targets, least)))

@@ -47,8 +47,12 @@ def _leave_for_restarts(graph: Graph) -> None:
             if gone is None:
                 is_checked = getattr(item.state, "target_group", "") in serving
                 leaves = Step("delete", item.address, item.id, reason="its instance is restarted", observed=item)
-                wanted = graph.decisions.desired[item.address].desired
-                returns = replace(leaves, action="replace", key="", desired=wanted, state=item.state)
+                decision = graph.decisions.desired.get(item.address)
+                if decision is None:
+                    group = graph.addresses.get(str(item.parent_id), item.parent_id)
+                    graph.say(step.key, effects=f"isn't drained in {group}, where others have registered it")
+                    continue
+                returns = replace(leaves, action="replace", key="", desired=decision.desired, state=item.state)
                 graph.add(replace(returns, details=Register(is_checked=is_checked)))
                 graph.add(replace(leaves, part_of=returns.key))
                 graph.after(returns.key, step.key)
