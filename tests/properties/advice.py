@@ -59,8 +59,8 @@ class Advice:
                 last = error
                 continue
             return end
-        if last is None:
-            raise self.error
+        if last is None or (isinstance(last, PlanError | RefusedError) and _said(last) < _said(self.error)):
+            raise self.error  # what is left of it was said, too
         raise AssertionError(f"{self.text}\nThat was followed, and then: {last}") from self.error
 
     def _follow(self, world: WatchedWorld, apply: Apply, spec: Spec) -> Spec:
@@ -117,6 +117,11 @@ class Advice:
             for name in re.findall(r"instances\.([\w-]+)", private[0]):
                 other["instances"][name]["associate_public_ip_address"] = False
             yield [other]
+
+
+def _said(error: Exception) -> set[str]:
+    """The lines of a refusal, without their places."""
+    return {re.sub(r"^\S+:\d+:\d+: ", "", line) for line in str(error).splitlines()}
 
 
 _MISSING = re.compile(r"^\S+ (\S+): (\S+) has no default netmask length; give (\w+)$", re.MULTILINE)
