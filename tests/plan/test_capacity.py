@@ -123,6 +123,26 @@ def test_who_takes_over_does_not_wait_for_a_target_that_rests(here: World) -> No
     here.converge(after)
 
 
+def test_a_group_of_which_all_targets_rest_takes_nothing_over(here: World) -> None:
+    """They needn't run, but whoever serves goes on until one of them does."""
+    before = web(1, "one")
+    before["instances"]["green"] = {**copy.deepcopy(before["instances"]["web"]), "state": "any"}
+    before["target_groups"]["green"] = {**copy.deepcopy(before["target_groups"]["web"]), "targets": ["green"]}
+    here.converge(before)
+    green = ids(here, before)["instance.green-1"]
+    here.client("ec2").stop_instances(InstanceIds=[green])
+    here.clock.advance(300)
+    low: list[int] = []
+    watch(here, low)
+    after = copy.deepcopy(before)
+    after["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "green"}
+    assert any("target_group.green" in text for text in here.apply(after).failures)
+    assert min(low) == 1
+    here.client("ec2").start_instances(InstanceIds=[green])
+    here.clock.advance(300)
+    here.converge(after)
+
+
 def by_hand(here: World, spec: Spec, names: Iterable[str]) -> None:
     """Register these instances where the spec leaves it to others."""
     known = ids(here, spec)

@@ -114,7 +114,7 @@ class _Minima:
         if own.min_healthy is not None:
             return Wanted(group, own.min_healthy, own.min_healthy)
         known = bind(group, self.graph.decisions.ids)
-        able = self.wanted[known] - self.resting[known]
+        able = max(self.wanted[known] - self.resting[known], 1)
         targets = min(self.by_targets(known), able) if own.members else 1
         serve = sum(self.healthy[old] + self.initial[old] for old in losing)
         least = 1 if not losing or any(self.there[old] for old in losing) else 0
