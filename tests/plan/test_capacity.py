@@ -170,17 +170,23 @@ def test_an_instance_that_others_registered_is_drained_before_it_goes(here: Worl
 
 
 @pytest.mark.parametrize("change", [{"instance_type": "t3.small"}, {"state": "stopped"}])
-def test_an_instance_that_others_registered_is_stopped_as_it_is(here: World, change: Spec) -> None:
+def test_an_instance_that_others_registered_is_not_stopped_as_it_serves(here: World, change: Spec) -> None:
     """Found: a traceback, as nobody had said how it returns."""
     spec = web(2, "1", max_unavailable=1)
     spec["instances"]["web"]["type_change"] = "in-place"
     del spec["target_groups"]["web"]["targets"]
     here.converge(spec)
     by_hand(here, spec, ("web-1", "web-2"))
+    known = ids(here, spec)
     spec["instances"]["web"] |= change
-    result = here.converge(spec)
-    effects = [text for step in result.plan.steps for text in step.effects]
-    assert effects.count("isn't drained in target_group.web, where others have registered it") == 2
+    with pytest.raises(
+        RefusedError, match=r"instance\.web-1 would be stopped while it serves in target_group\.web, where others"
+    ):
+        here.apply(spec)
+    told = [{"Id": known[f"instance.web-{number}"]} for number in (1, 2)]
+    here.client("elbv2").deregister_targets(TargetGroupArn=known[str(GROUP)], Targets=told)
+    here.clock.advance(300)
+    here.converge(spec)
 
 
 def test_a_roll_ends_though_a_target_was_deregistered(here: World) -> None:

@@ -106,16 +106,29 @@ class Advice:
             for path, pool, name in missing:
                 _give_length(other, path.split("."), pool, name)
             yield [other]
+        yield from self._declared()
+        if private := re.findall(r"say associate_public_ip_address: false in ([^\n]*), or keep", self.text):
+            other = copy.deepcopy(self.after)
+            for name in re.findall(r"instances\.([\w-]+)", private[0]):
+                other["instances"][name]["associate_public_ip_address"] = False
+            yield [other]
+
+    def _declared(self) -> Iterator[list[Spec]]:
+        """Specs that say what they left to others."""
         if undeclared := _UNDECLARED.findall(self.text):
             other = copy.deepcopy(self.after)
             for name, holder, key in undeclared:
                 own = [name] if name in other["security_groups"] else list(other["security_groups"])[:1]
                 place_of(other, path_in_spec(holder))[key] = own
             yield [other]
-        if private := re.findall(r"say associate_public_ip_address: false in ([^\n]*), or keep", self.text):
+        if served := re.findall(
+            r"^instance\.(\S+)-\d+ would be .* or declare it in the targets of target_group\.(\S+)$",
+            self.text,
+            re.MULTILINE,
+        ):
             other = copy.deepcopy(self.after)
-            for name in re.findall(r"instances\.([\w-]+)", private[0]):
-                other["instances"][name]["associate_public_ip_address"] = False
+            for entry, group in served:
+                other["target_groups"][group]["targets"] = [entry]
             yield [other]
 
 

@@ -12,6 +12,7 @@ from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, bind, each_of, stops
 from alb_reconcile.model.steps import Deregister, Register
@@ -48,9 +49,13 @@ def _leave_for_restarts(graph: Graph) -> None:
                 is_checked = getattr(item.state, "target_group", "") in serving
                 leaves = Step("delete", item.address, item.id, reason="its instance is restarted", observed=item)
                 decision = graph.decisions.desired.get(item.address)
-                if decision is None:
+                if decision is None and is_checked:
                     group = graph.addresses.get(str(item.parent_id), item.parent_id)
-                    graph.say(step.key, effects=f"isn't drained in {group}, where others have registered it")
+                    raise RefusedError(
+                        f"{step.address} would be stopped while it serves in {group}, where others have registered it; deregister it "
+                        f"there first, by hand, or declare it in the targets of {group}"
+                    )
+                if decision is None:
                     continue
                 returns = replace(leaves, action="replace", key="", desired=decision.desired, state=item.state)
                 graph.add(replace(returns, details=Register(is_checked=is_checked)))
