@@ -183,7 +183,7 @@ async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:
 
 
 def _enough(run: Run, wanted: Wanted, shift: Shift) -> Callable[[dict[str, dict[str, Any]]], str]:
-    group, least, enough = wanted
+    group, least, enough, resting = wanted
     began = run.aws.now()
 
     def check(health: dict[str, dict[str, Any]]) -> str:
@@ -200,10 +200,12 @@ def _enough(run: Run, wanted: Wanted, shift: Shift) -> Callable[[dict[str, dict[
             return ""  # nothing forwards to the group, so that nobody will ever check it
         # of those that aren't shown yet a read may be behind
         settled = registered >= least or waited > waits.LAG
-        if settled and registered - states["unhealthy"] < least:
+        stopped = sum(item.get("Reason") == "Target.InvalidState" for item in there)
+        able = registered - states["unhealthy"] - min(stopped, resting)
+        if settled and able < least:
             if states["healthy"] >= enough:
                 return ""
-            if registered - states["unhealthy"] < enough and waited >= shift.recovery:
+            if able < enough and waited >= shift.recovery:
                 raise RefusedError(
                     f"{group} has {states['healthy']} healthy targets, and needs {enough} before it gets requests that "
                     "others serve now; fix its targets and run again"

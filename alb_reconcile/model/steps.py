@@ -81,11 +81,13 @@ class Associate:
 
 
 class Wanted(NamedTuple):
-    """How many healthy targets a group is to have. Where its others don't pass their checks, `enough` will do."""
+    """How many healthy targets a group is to have. Where its others don't pass their checks, `enough` will do. So many of them
+    are registered, but stopped, and nobody starts them."""
 
     group: Ref
     healthy: int
     enough: int
+    resting: int = 0
 
 
 @dataclass(frozen=True)

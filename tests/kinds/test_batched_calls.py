@@ -9,7 +9,7 @@ import pytest
 from tests.harness import World, world
 from tests.kinds.hand import Faults, calls
 from tests.kinds.many import members, numbers, targets, web
-from tests.plan.test_capacity import healthy, watch
+from tests.plan.targets import healthy, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

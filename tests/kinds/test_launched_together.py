@@ -13,7 +13,7 @@ from alb_reconcile.sandbox.strict.quotas import STANDARD_VCPUS
 from tests.harness import Spec, World, world
 from tests.kinds.hand import Faults, calls, create, short, update
 from tests.kinds.many import HOUR, members, numbers, place, rows, targets, web
-from tests.plan.test_capacity import watch
+from tests.plan.targets import watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

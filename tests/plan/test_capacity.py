@@ -8,40 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.steps import Deregister
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.sandbox.traffic.reach import find_shut_out
-from tests.harness import Spec, World, demo, world
+from tests.harness import Spec, World, world
+from tests.plan.targets import GROUP, healthy, ids, watch, web
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-GROUP = Address("target_group", "web")
+    from collections.abc import Iterator, Mapping
 
 
 @pytest.fixture
 def here() -> Iterator[World]:
     with world() as found:
         yield found
-
-
-def web(count: int, version: str, **rollout: Any) -> Spec:
-    spec = demo()
-    spec["instances"]["web"] |= {"count": count, "user_data": f"#!/bin/sh\nexec web-api {version}\n"}
-    if rollout:
-        spec["instances"]["web"]["rollout"] = rollout
-    return spec
-
-
-def ids(here: World, spec: Spec) -> dict[str, str]:
-    return {str(address): found for address, found in here.plan(spec).ids.items()}
-
-
-def healthy(here: World, group: str) -> int:
-    told = here.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-    return sum(item["TargetHealth"]["State"] == "healthy" for item in told)
 
 
 @pytest.mark.parametrize("member", ["web-1", "web-2", "web-3"])
@@ -92,101 +73,6 @@ def test_a_target_that_turns_unhealthy_during_a_roll_is_named_and_replaced_first
     told = f"{known['instance.web-3']}:80 is unhealthy, Target.ResponseCodeMismatch. If it is to be replaced, run again"
     assert any(told in text for text in failures), failures
     here.converge(after)
-
-
-def test_a_target_that_rests_is_named_where_the_last_one_is_to_leave(here: World) -> None:
-    """Found: who waited in vain for another one wasn't told that somebody had stopped it."""
-    spec = web(2, "one", health_timeout="2m")
-    spec["instances"]["web"]["state"] = "any"
-    here.converge(spec)
-    stopped = ids(here, spec)["instance.web-1"]
-    here.client("ec2").stop_instances(InstanceIds=[stopped])
-    here.clock.advance(300)
-    spec["instances"]["web"]["count"] = 1
-    (failure, *_) = here.apply(spec, timeout=60).failures
-    assert f"(now 0; {stopped}:80 is unused, Target.InvalidState." in failure, failure
-    here.client("ec2").start_instances(InstanceIds=[stopped])
-    here.clock.advance(300)
-    here.converge(spec)
-
-
-def test_who_takes_over_does_not_wait_for_a_target_that_rests(here: World) -> None:
-    """Found: a stopped instance, as `state: any` allows, was waited for as if it could get healthy, and the run failed."""
-    before = web(2, "one")
-    before["instances"]["web"]["state"] = "any"
-    before["target_groups"]["green"] = copy.deepcopy(before["target_groups"]["web"])
-    here.converge(before)
-    here.client("ec2").stop_instances(InstanceIds=[ids(here, before)["instance.web-2"]])
-    here.clock.advance(300)
-    after = copy.deepcopy(before)
-    after["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "green"}
-    here.converge(after)
-
-
-def test_a_group_of_which_all_targets_rest_takes_nothing_over(here: World) -> None:
-    """They needn't run, but whoever serves goes on until one of them does."""
-    before = web(1, "one")
-    before["instances"]["green"] = {**copy.deepcopy(before["instances"]["web"]), "state": "any"}
-    before["target_groups"]["green"] = {**copy.deepcopy(before["target_groups"]["web"]), "targets": ["green"]}
-    here.converge(before)
-    green = ids(here, before)["instance.green-1"]
-    here.client("ec2").stop_instances(InstanceIds=[green])
-    here.clock.advance(300)
-    low: list[int] = []
-    watch(here, low)
-    after = copy.deepcopy(before)
-    after["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "green"}
-    assert any("target_group.green" in text for text in here.apply(after).failures)
-    assert min(low) == 1
-    here.client("ec2").start_instances(InstanceIds=[green])
-    here.clock.advance(300)
-    here.converge(after)
-
-
-def by_hand(here: World, spec: Spec, names: Iterable[str]) -> None:
-    """Register these instances where the spec leaves it to others."""
-    known = ids(here, spec)
-    told = [{"Id": known[f"instance.{name}"]} for name in names]
-    here.client("elbv2").register_targets(TargetGroupArn=known[str(GROUP)], Targets=told)
-    here.clock.advance(300)
-
-
-def test_an_instance_that_others_registered_is_drained_before_it_goes(here: World) -> None:
-    """Found: where the spec leaves a group's targets to others, the stack's own instances among them were terminated as they served."""
-    before, after, smaller = (web(count, version) for count, version in ((2, "1"), (2, "2"), (1, "1")))
-    for spec in (before, after, smaller):
-        del spec["target_groups"]["web"]["targets"]
-    here.converge(before)
-    by_hand(here, before, ("web-1", "web-2"))
-    assert here.plan(before).is_empty
-    with pytest.raises(RefusedError, match=r"target_group\.web would .* --allow empty-target-group=1"):
-        here.apply(after)
-    known = ids(here, before)
-    gone = [step.key.partition("@")[0] for step in here.converge(smaller).plan.steps]
-    assert gone == ["delete:registration.web/web-2:80", "delete:instance.web-2"]
-    left = here.client("elbv2").describe_target_health(TargetGroupArn=known[str(GROUP)])["TargetHealthDescriptions"]
-    assert [item["Target"]["Id"] for item in left] == [known["instance.web-1"]]
-    here.converge(after, allow={"empty-target-group": 1, "replace": 9})
-
-
-@pytest.mark.parametrize("change", [{"instance_type": "t3.small"}, {"state": "stopped"}])
-def test_an_instance_that_others_registered_is_not_stopped_as_it_serves(here: World, change: Spec) -> None:
-    """Found: a traceback, as nobody had said how it returns."""
-    spec = web(2, "1", max_unavailable=1)
-    spec["instances"]["web"]["type_change"] = "in-place"
-    del spec["target_groups"]["web"]["targets"]
-    here.converge(spec)
-    by_hand(here, spec, ("web-1", "web-2"))
-    known = ids(here, spec)
-    spec["instances"]["web"] |= change
-    with pytest.raises(
-        RefusedError, match=r"instance\.web-1 would be stopped while it serves in target_group\.web, where others"
-    ):
-        here.apply(spec)
-    told = [{"Id": known[f"instance.web-{number}"]} for number in (1, 2)]
-    here.client("elbv2").deregister_targets(TargetGroupArn=known[str(GROUP)], Targets=told)
-    here.clock.advance(300)
-    here.converge(spec)
 
 
 def test_a_roll_ends_though_a_target_was_deregistered(here: World) -> None:
@@ -370,25 +256,6 @@ def test_a_group_that_sticky_clients_still_reach_is_guarded(here: World) -> None
     leaving = [step for step in plan.steps if step.address.kind == "registration" and step.action == "delete"]
     assert leaving
     assert all(any("keeps" in text for text in step.effects) for step in leaving)
-
-
-def watch(here: World, low: list[int]) -> None:
-    """Note after each change how many targets of the group that gets the requests are healthy."""
-    real = here._call
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        answer = real(service, operation, params)
-        if not operation.startswith("describe_"):
-            elb = here.client("elbv2")
-            (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
-            (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
-            parts = listener["DefaultActions"][0]["ForwardConfig"]["TargetGroups"]
-            low.append(
-                sum(healthy(here, part["TargetGroupArn"]) for part in parts if part["Weight"] or len(parts) == 1)
-            )
-        return answer
-
-    here._call = call  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("path", [{"path": "/new"}, {"matcher": "204"}, {"port": 8080}, {"protocol": "HTTPS"}])

@@ -121,6 +121,13 @@ class Advice:
                 own = [name] if name in other["security_groups"] else list(other["security_groups"])[:1]
                 place_of(other, path_in_spec(holder))[key] = own
             yield [other]
+        if asleep := re.findall(
+            r"serve now; start (instance\.[^\n]*), or declare more targets for it$", self.text, re.MULTILINE
+        ):
+            other = copy.deepcopy(self.after)
+            for entry in re.findall(r"instance\.(\S+)-\d+", asleep[0]):
+                other["instances"][entry]["state"] = "running"
+            yield [other]
         if served := re.findall(
             r"^instance\.(\S+)-\d+ would be .* or declare it in the targets of target_group\.(\S+)$",
             self.text,

@@ -30,6 +30,7 @@ from alb_reconcile.model.resource import (
     each_of,
     field_names,
     references,
+    stops,
 )
 
 DUPLICATE: Final = "a duplicate at its address"
@@ -65,6 +66,8 @@ class Decisions:
     seen_ids: dict[Address, list[str]] = field(default_factory=dict)
     """All physical ids that were ever seen at an address, dead ones too."""
     kept: list[str] = field(default_factory=list)
+    resting: list[Desired] = field(default_factory=list)
+    """Registrations that are wanted, and that nobody makes, since AWS refuses an instance that is stopped."""
 
     @cached_property
     def live_ids(self) -> frozenset[str]:
@@ -119,6 +122,7 @@ def decide(
                 option.forces, option.reason = ("vpc",), forced[option.found.id]
         best = min(options, key=lambda option: _rank(option, serving, mentions), default=None)
         if (best is None or best.forces) and rests(wanted, result):
+            result.resting.append(wanted)
             result.kept.append(
                 f"{address}: its instance is stopped, as state: any allows; it is registered once it runs"
             )
@@ -148,6 +152,8 @@ def rests(wanted: Desired, result: Decisions) -> bool:
     item = result.desired.get(wanted.state.target)
     if item is None or item.found is None or item.forces or not isinstance(item.desired.state, Instance):
         return False
+    if stops(item.changes, Instance):
+        return False  # which starts it in the end
     return item.desired.state.state is None and item.found.status in ("stopped", "stopping")
 
 

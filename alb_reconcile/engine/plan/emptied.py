@@ -12,7 +12,7 @@ from alb_reconcile.model.resource import Desired, Observed, each_of
 
 
 def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
-    """By step key, which group would get requests and have no target, where a healthy one answers them now.
+    """By step key, which group would get requests and have no target, or no healthy one, where one answers them now.
 
     Who goes without a successor leaves a group empty, or a listener or rule turns to a group for which the spec has no target.
     """
@@ -21,7 +21,13 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
     healthy = {group for item, group in registered if item.status == "healthy"}
     asking = [item for item in plan.live if healthy.intersection(_asked(item))] if healthy else []
     leaving = {step.id: step.key for step in steps if step.action == "delete"}
-    filled: set[Ref] = {group for item, group in registered if item.id not in leaving and not item.is_leaving}
+    staying = [(item, group) for item, group in registered if item.id not in leaving and not item.is_leaving]
+    # nobody mends what is ill before the others go, where the spec doesn't say which targets a group has
+    filled: set[Ref] = {
+        group
+        for item, group in staying
+        if item.status in ("healthy", "initial") or _is_filled_by_spec(plan.desired, plan.names.get(group, group))
+    }
     filled |= {step.state.target_group for step in steps if isinstance(step.state, Registration)}
     turning = {step.id: step for step in steps if step.state and step.action != "delete" and step.phase != "attach"}
     reasons: dict[str, str] = {}
@@ -35,7 +41,10 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
                 keys = keys if group in healthy else []
             else:
                 keys = [step.key] if step and _is_filled_by_spec(plan.desired, name) else []
-            reasons |= dict.fromkeys(keys, _tell_emptied(name))
+            ill = any(its == group for _, its in staying)
+            reasons |= dict.fromkeys(
+                keys, f"{name} would get requests and have no healthy target" if ill else _tell_emptied(name)
+            )
     return reasons
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -53,12 +53,13 @@ def rollout_of(graph: Graph, address: Address) -> Rollout:
 
 @dataclass
 class _Minima:
-    """By target group, by its id where it has one: declared targets, those that are stopped, others that stay, how many may be
-    missing, how many there are, are healthy now or still being checked, how long to wait."""
+    """By target group, by its id where it has one: declared targets, those that are stopped, all instances that rest, others that
+    stay, how many may be missing, how many there are, are healthy now or still being checked, how long to wait."""
 
     graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
     resting: Counter[Ref] = field(default_factory=Counter)
+    asleep: dict[Ref, list[Ref]] = field(default_factory=lambda: defaultdict(list))
     others: Counter[Ref] = field(default_factory=Counter)
     slack: Counter[Ref] = field(default_factory=Counter)
     there: Counter[Ref] = field(default_factory=Counter)
@@ -75,13 +76,17 @@ class _Minima:
             found.there[registered.target_group] += not item.is_leaving
             found.healthy[registered.target_group] += item.status == "healthy"
             found.initial[registered.target_group] += item.status == "initial"
+        for _, absent in each_of(graph.decisions.resting, Registration):
+            found.asleep[bind(absent.target_group, graph.decisions.ids)].append(absent.target)
         for decision in graph.decisions.desired.values():
             state = decision.desired.state
             if not isinstance(state, Registration):
                 continue
             group = bind(state.target_group, graph.decisions.ids)
             found.wanted[group] += 1
-            found.resting[group] += rests(decision.desired, graph.decisions)
+            if rests(decision.desired, graph.decisions):
+                found.resting[group] += 1
+                found.asleep[group].append(state.target)
             if isinstance(state.target, Address):
                 rollout = rollout_of(graph, state.target)
                 found.slack[group] = max(found.slack[group], rollout.max_unavailable)
@@ -105,20 +110,19 @@ class _Minima:
         """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests.
 
         Unless the spec says a number, it needs no more than are healthy, or may be in a moment, in those that lose theirs, and none where
-        those have no targets at all. A stopped instance, as `state: any` allows, isn't waited for.
+        those have no targets at all. A stopped instance, as `state: any` allows, isn't waited for, but counts as one that is missing.
         """
         decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
         if decision is None:
             return Wanted(group, 1, 1)  # somebody else's group
-        own = decision.desired.lifecycle
+        own, known = decision.desired.lifecycle, bind(group, self.graph.decisions.ids)
         if own.min_healthy is not None:
-            return Wanted(group, own.min_healthy, own.min_healthy)
-        known = bind(group, self.graph.decisions.ids)
-        able = max(self.wanted[known] - self.resting[known], 1)
-        targets = min(self.by_targets(known), able) if own.members else 1
+            return Wanted(group, own.min_healthy, own.min_healthy, self.resting[known])
+        absent = len(self.asleep[known]) - self.resting[known]
+        targets = max(self.wanted[known] + absent - self.slack[known], 0) if own.members else 1
         serve = sum(self.healthy[old] + self.initial[old] for old in losing)
         least = 1 if not losing or any(self.there[old] for old in losing) else 0
-        return Wanted(group, targets, max(min(targets, serve), min(targets, least)))
+        return Wanted(group, targets, max(min(targets, serve), min(targets, least)), self.resting[known])
 
     def serve(self, groups: Iterable[Ref]) -> bool:
         """Whether one of these groups (by ARN) has a healthy target, or may have in a moment, or is somebody else's."""
@@ -130,7 +134,7 @@ class _Minima:
         if decision is None or not decision.desired.lifecycle.members:
             return None
         known = bind(group, self.graph.decisions.ids)
-        return self.wanted[known] + self.others[known]
+        return self.wanted[known] - self.resting[known] + self.others[known]
 
     def health_timeout(self, groups: Iterable[Ref]) -> int:
         """How long to wait for the slowest of these groups, in seconds."""
@@ -190,12 +194,13 @@ def _heirs(graph: Graph, forward: tuple[Forward, ...], then: tuple[Forward, ...]
 
 
 def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima) -> None:
-    for group, _, enough in awaits:
+    for group, _, enough, _ in awaits:
         most = minima.at_most(group)
         if most is not None and most < enough:
+            asleep = ", ".join(str(name) for name in minima.asleep[bind(group, minima.graph.decisions.ids)])
             raise RefusedError(
-                f"{step.address}: {group} can have {most} healthy targets at most, and needs {enough}, its min_healthy, before it gets "
-                "requests that others serve now; declare more targets for it"
+                f"{step.address}: {group} can have {most} healthy targets at most, and needs {enough} before it gets requests that others "
+                f"serve now; {f'start {asleep}, or ' * bool(asleep)}declare more targets for it"
             )
 
 

@@ -34,7 +34,7 @@ def add_costs(graph: Graph) -> None:
             _cost(graph, step, seconds, f"{settled} ({seconds} s)")
         if step.address.kind == "registration":
             _registration(graph, step)
-        for group, least, _ in (*step.detail(Shift).awaits, *step.detail(TakeOver).shift.awaits):
+        for group, least, *_ in (*step.detail(Shift).awaits, *step.detail(TakeOver).shift.awaits):
             if least:
                 _cost(graph, step, 0, f"{_name(graph, group)} has {healthy_targets(least)}")
 

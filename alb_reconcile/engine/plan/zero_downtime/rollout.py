@@ -9,7 +9,7 @@ from alb_reconcile.aws.client import batches
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
-from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
+from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
@@ -35,6 +35,7 @@ def add_rollout(graph: Graph) -> None:
 def _leave_for_restarts(graph: Graph) -> None:
     """An instance that is stopped for a change leaves its target groups before and returns after."""
     registered, serving = graph.registered, serving_groups(graph)
+    parked = serving - receiving_groups(graph)
     for step in graph.of_kind("instance", "update"):
         if (
             step.id is None
@@ -49,8 +50,8 @@ def _leave_for_restarts(graph: Graph) -> None:
                 is_checked = getattr(item.state, "target_group", "") in serving
                 leaves = Step("delete", item.address, item.id, reason="its instance is restarted", observed=item)
                 decision = graph.decisions.desired.get(item.address)
-                if decision is None and is_checked:
-                    group = graph.addresses.get(str(item.parent_id), item.parent_id)
+                if decision is None and item.status in ("healthy", "initial") and item.parent_id not in parked:
+                    group = graph.groups[str(item.parent_id)].address
                     raise RefusedError(
                         f"{step.address} would be stopped while it serves in {group}, where others have registered it; deregister it "
                         f"there first, by hand, or declare it in the targets of {group}"
@@ -247,9 +248,9 @@ def _groups_of(graph: Graph, steps: Iterable[Step]) -> set[str]:
     return {str(getattr(item.state, "target_group", "")) for step in steps for item in graph.registered[str(step.id)]}
 
 
-def _leaving(graph: Graph, step: Step) -> list[str | None]:
+def _leaving(graph: Graph, step: Step) -> list[str]:
     """By which an instance that is changed leaves its target groups."""
-    keys = [graph.removers.get(item.id) for item in graph.registered[str(step.id)]]
+    keys = [key for item in graph.registered[str(step.id)] if (key := graph.removers.get(item.id))]
     return keys or [graph.removers.get(str(step.id), step.key)]
 
 
