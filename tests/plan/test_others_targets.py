@@ -171,3 +171,51 @@ def test_the_last_healthy_target_stays_where_others_register_them(here: World) -
     assert healthy(here, known[str(GROUP)]) == 1
     assert not here.apply(spec, allow={"empty-target-group": 1}).failures
     assert here.plan(spec).is_empty
+
+
+@pytest.mark.parametrize(
+    "change", [{"instance_type": "t3.small"}, {"state": "stopped"}, {"user_data": "#!/bin/sh\nexec web-api 2\n"}]
+)
+@pytest.mark.parametrize("by_rule", [False, True])
+def test_a_group_that_gets_the_requests_in_the_same_run_keeps_its_targets(
+    here: World, change: Spec, *, by_rule: bool
+) -> None:
+    """Found: it had no requests when the run began, so both of its targets were stopped, or terminated, when it had."""
+    spec = parked(web(2, "1"), 0)
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    rule = {"priority": 50, "conditions": [{"path_pattern": ["/x/*"]}], "action": {"forward": "web"}}
+    listener["rules"] = {"x": rule}
+    if "user_data" in change:
+        spec["instances"]["green"]["rollout"] = {"max_surge": 0, "max_unavailable": 1}
+    here.converge(spec)
+    by_hand(here, spec, ("green-1", "green-2"), "green")
+    after = copy.deepcopy(spec)
+    listener = after["load_balancers"]["public"]["listeners"]["http"]
+    if by_rule:
+        listener["rules"]["x"]["action"] = {"forward": "green"}
+    else:
+        listener["default_action"] = {"forward": "green"}
+    after["instances"]["green"] |= change
+    with pytest.raises(RefusedError, match=r"target_group\.green"):
+        here.apply(after, allow={"replace": 9})
+    after["instances"]["green"] = spec["instances"]["green"]
+    here.converge(after)
+
+
+def test_the_last_healthy_target_stays_though_others_keep_one_that_is_ill(here: World) -> None:
+    """Found: it was taken, as the one that is ill stays."""
+    spec = web(2, "1")
+    spec["target_groups"]["web"]["others"] = "keep"
+    here.converge(spec)
+    known, ec2 = ids(here, spec), here.client("ec2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=known["subnet.public-a"])
+    other = made["Instances"][0]["InstanceId"]
+    here.clock.advance(300)
+    here.client("elbv2").register_targets(TargetGroupArn=known[str(GROUP)], Targets=[{"Id": other}])
+    here.strict.set_target_unhealthy(known[str(GROUP)], other)
+    here.clock.advance(300)
+    assert here.plan(spec).is_empty
+    spec["target_groups"]["web"]["targets"] = []
+    with pytest.raises(RefusedError, match="have no healthy target"):
+        here.apply(spec)

@@ -9,10 +9,10 @@ import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, World, world
-from tests.plan.targets import GROUP, ids, watch, web
+from tests.plan.targets import GROUP, healthy, ids, watch, web
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @pytest.fixture
@@ -100,17 +100,68 @@ def test_a_group_takes_over_with_no_fewer_targets_than_serve(
 
 
 @pytest.mark.parametrize(("count", "least"), [(1, {}), (2, {"min_healthy": 2}), (2, {})])
-def test_a_group_with_too_many_targets_that_rest_is_refused_at_once(here: World, count: int, least: Spec) -> None:
+@pytest.mark.parametrize("rollout", [{}, {"max_unavailable": 1}])
+def test_a_group_with_too_many_targets_that_rest_is_refused_at_once(
+    here: World, count: int, least: Spec, rollout: Spec
+) -> None:
     """They needn't run, but whoever serves goes on until they do. Found: the run waited for ten minutes, and named none of them."""
     before = beside(web(2, "one"), count, **least)
+    before["instances"]["green"]["rollout"] = rollout
     here.converge(before)
     stop(here, before, "green-1")
     after = forwarding(before, "green")
-    with pytest.raises(RefusedError, match=rf"can have {count - 1} .* start instance\.green-1, or "):
-        here.apply(after)
-    here.client("ec2").start_instances(InstanceIds=[ids(here, before)["instance.green-1"]])
-    here.clock.advance(300)
+    if not rollout or count == 1 or least:
+        with pytest.raises(RefusedError, match=rf"can have {count - 1} .* start instance\.green-1, or "):
+            here.apply(after)
+        here.client("ec2").start_instances(InstanceIds=[ids(here, before)["instance.green-1"]])
+        here.clock.advance(300)
     here.converge(after)
+
+
+@pytest.mark.parametrize("is_checked", [True, False])
+@pytest.mark.parametrize("are_registered", [True, False])
+def test_a_new_rule_gives_no_requests_to_targets_that_rest(
+    here: World, *, are_registered: bool, is_checked: bool
+) -> None:
+    """Found: it took over from a rule that went, all targets of its group were stopped, and clients got 503."""
+    before = beside(web(2, "one"), 2)
+    rules = {"old": {"priority": 50, "conditions": [{"path_pattern": ["/x/*"]}], "action": {"forward": "web"}}}
+    forward = {"target_groups": [{"target_group": "web", "weight": 1}, {"target_group": "green", "weight": 0}]}
+    listener = before["load_balancers"]["public"]["listeners"]["http"]
+    listener |= {"rules": rules, "default_action": {"forward": forward if is_checked else "web"}}
+    first = copy.deepcopy(before)
+    if not are_registered:
+        del first["target_groups"]["green"]
+        first["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "web"}
+    here.converge(first)
+    stop(here, before, "green-1", "green-2")
+    here.converge(before)
+    after = copy.deepcopy(before)
+    rules = after["load_balancers"]["public"]["listeners"]["http"]["rules"]
+    rules["new"] = {**rules.pop("old"), "priority": 60, "action": {"forward": "green"}}
+    with pytest.raises(RefusedError, match=r"start instance\.green-1, instance\.green-2, or "):
+        here.apply(after)
+
+
+def test_who_takes_over_waits_for_all_that_run(here: World) -> None:
+    """Found: as many as had served were enough, as soon as one target rested."""
+    before = web(1, "one")
+    here.converge(before)
+    first = beside(before, 4) | {"target_groups": before["target_groups"]}
+    here.converge(first)
+    stop(here, first, "green-4")
+    seen: list[int] = []
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "modify_listener":
+            groups = here.client("elbv2").describe_target_groups()["TargetGroups"]
+            seen.append(max(healthy(here, item["TargetGroupArn"]) for item in groups))
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    here.converge(forwarding(beside(before, 4), "green"))
+    assert seen[-1] == 3
 
 
 def test_no_target_is_enough_where_one_serves_though_one_may_be_missing(here: World) -> None:

@@ -22,11 +22,9 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
     asking = [item for item in plan.live if healthy.intersection(_asked(item))] if healthy else []
     leaving = {step.id: step.key for step in steps if step.action == "delete"}
     staying = [(item, group) for item, group in registered if item.id not in leaving and not item.is_leaving]
-    # nobody mends what is ill before the others go, where the spec doesn't say which targets a group has
+    # nobody mends what is ill before the others go, unless the spec has it
     filled: set[Ref] = {
-        group
-        for item, group in staying
-        if item.status in ("healthy", "initial") or _is_filled_by_spec(plan.desired, plan.names.get(group, group))
+        group for item, group in staying if item.status in ("healthy", "initial") or item.address in plan.desired
     }
     filled |= {step.state.target_group for step in steps if isinstance(step.state, Registration)}
     turning = {step.id: step for step in steps if step.state and step.action != "delete" and step.phase != "attach"}
@@ -36,11 +34,11 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
         after = {part.target_group for part in action_of(step.state if step else item.state).receiving}
         for group in after - filled - leaving.keys():
             name = plan.names.get(str(group), group)
+            keys = [leaving[known.id] for known, its in registered if its == group and known.id in leaving]
             if group in before:
-                keys = [leaving[known.id] for known, its in registered if its == group and known.id in leaving]
                 keys = keys if group in healthy else []
             else:
-                keys = [step.key] if step and _is_filled_by_spec(plan.desired, name) else []
+                keys = [step.key] if step and (keys or _is_filled_by_spec(plan.desired, name)) else []
             ill = any(its == group for _, its in staying)
             reasons |= dict.fromkeys(
                 keys, f"{name} would get requests and have no healthy target" if ill else _tell_emptied(name)

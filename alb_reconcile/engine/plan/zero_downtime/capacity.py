@@ -118,11 +118,13 @@ class _Minima:
         own, known = decision.desired.lifecycle, bind(group, self.graph.decisions.ids)
         if own.min_healthy is not None:
             return Wanted(group, own.min_healthy, own.min_healthy, self.resting[known])
-        absent = len(self.asleep[known]) - self.resting[known]
-        targets = max(self.wanted[known] + absent - self.slack[known], 0) if own.members else 1
+        declared = self.wanted[known] + len(self.asleep[known]) - self.resting[known] if own.members else 1
+        able = self.wanted[known] - self.resting[known] if own.members else 1
+        targets = max(declared - self.slack[known], 0)
         serve = sum(self.healthy[old] + self.initial[old] for old in losing)
         least = 1 if not losing or any(self.there[old] for old in losing) else 0
-        return Wanted(group, targets, max(min(targets, serve), min(targets, least)), self.resting[known])
+        enough = max(min(targets, serve), min(declared, least))
+        return Wanted(group, max(min(targets, able), enough), enough, self.resting[known])
 
     def serve(self, groups: Iterable[Ref]) -> bool:
         """Whether one of these groups (by ARN) has a healthy target, or may have in a moment, or is somebody else's."""
@@ -197,7 +199,7 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
     for group, _, enough, _ in awaits:
         most = minima.at_most(group)
         if most is not None and most < enough:
-            asleep = ", ".join(str(name) for name in minima.asleep[bind(group, minima.graph.decisions.ids)])
+            asleep = ", ".join(map(str, dict.fromkeys(minima.asleep[bind(group, minima.graph.decisions.ids)])))
             raise RefusedError(
                 f"{step.address}: {group} can have {most} healthy targets at most, and needs {enough} before it gets requests that others "
                 f"serve now; {f'start {asleep}, or ' * bool(asleep)}declare more targets for it"
@@ -205,8 +207,8 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
-    """What didn't forward before, and a rule whose conditions change, may forward to whatever it names: except to groups that are checked
-    and have too few healthy targets, where it takes requests from what goes or gives them up. While others serve, it waits for groups
+    """What didn't forward before, and a rule whose conditions change, may forward to whatever it names: except to groups that are checked,
+    or of which some targets rest, and that have too few healthy targets, where it takes requests from what goes or gives them up. While others serve, it waits for groups
     that get no requests yet, or of whose targets none is healthy and some may be in a moment."""
     coming = started(graph)
     now = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
@@ -219,9 +221,8 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
             continue
         is_new = not _forwarded(step)
         groups = taken_up(graph, step) if is_new else shares_of(forward_after(step)) if wins_requests(step) else ()
-        known = {
-            group: bind(group, graph.decisions.ids) for group in groups if bind(group, graph.decisions.ids) in checked
-        }
+        bound = {group: bind(group, graph.decisions.ids) for group in groups}
+        known = {group: arn for group, arn in bound.items() if arn in checked or minima.asleep[arn]}
         idle = set(known.values()) - receiving if is_new else set()
         soon = {
             arn for group, arn in known.items() if group in coming or (minima.initial[arn] and not minima.healthy[arn])
@@ -238,7 +239,11 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
                 if goes
                 for group in shares_of(action_of(found.state).forward)
             ]
-            awaits = tuple(minima.before_more(group, gone) for group, arn in known.items() if minima.there[arn])
+            awaits = tuple(
+                minima.before_more(group, gone)
+                for group, arn in known.items()
+                if minima.there[arn] or minima.asleep[arn]
+            )
             if any(minima.healthy[arn] for arn in serving):
                 _refuse_the_impossible(step, awaits, minima)
             how = replace(how, awaits=awaits, serving=tuple(sorted(serving)), recovery=recovery_of(graph, known))

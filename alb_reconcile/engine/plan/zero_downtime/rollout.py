@@ -11,6 +11,7 @@ from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rol
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
@@ -35,7 +36,7 @@ def add_rollout(graph: Graph) -> None:
 def _leave_for_restarts(graph: Graph) -> None:
     """An instance that is stopped for a change leaves its target groups before and returns after."""
     registered, serving = graph.registered, serving_groups(graph)
-    parked = serving - receiving_groups(graph)
+    parked = serving - receiving_groups(graph) - _turned_to(graph)
     for step in graph.of_kind("instance", "update"):
         if (
             step.id is None
@@ -64,6 +65,14 @@ def _leave_for_restarts(graph: Graph) -> None:
                 graph.after(returns.key, step.key)
                 gone = leaves.key
             graph.after(step.key, gone)
+
+
+def _turned_to(graph: Graph) -> set[str]:
+    """The groups, by ARN, that get requests when the run has ended."""
+    wishes = (decision.desired.state for decision in graph.decisions.desired.values())
+    return {
+        str(bind(part.target_group, graph.decisions.ids)) for state in wishes for part in action_of(state).receiving
+    }
 
 
 def _is_switched_off(step: Step) -> bool:
