@@ -9,7 +9,7 @@ import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, World, world
-from tests.plan.targets import GROUP, by_hand, healthy, ids, web
+from tests.plan.targets import GROUP, by_hand, healthy, ids, watch, web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 def here() -> Iterator[World]:
     with world() as found:
         yield found
+
+
+def foreign(here: World, subnet: str) -> str:
+    """An instance that isn't the stack's."""
+    ec2 = here.client("ec2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    (made,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet)["Instances"]
+    here.clock.advance(300)
+    return str(made["InstanceId"])
 
 
 def test_an_instance_that_others_registered_is_drained_before_it_goes(here: World) -> None:
@@ -207,11 +216,8 @@ def test_the_last_healthy_target_stays_though_others_keep_one_that_is_ill(here: 
     spec = web(2, "1")
     spec["target_groups"]["web"]["others"] = "keep"
     here.converge(spec)
-    known, ec2 = ids(here, spec), here.client("ec2")
-    image = ec2.describe_images()["Images"][0]["ImageId"]
-    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=known["subnet.public-a"])
-    other = made["Instances"][0]["InstanceId"]
-    here.clock.advance(300)
+    known = ids(here, spec)
+    other = foreign(here, known["subnet.public-a"])
     here.client("elbv2").register_targets(TargetGroupArn=known[str(GROUP)], Targets=[{"Id": other}])
     here.strict.set_target_unhealthy(known[str(GROUP)], other)
     here.clock.advance(300)
@@ -219,3 +225,42 @@ def test_the_last_healthy_target_stays_though_others_keep_one_that_is_ill(here: 
     spec["target_groups"]["web"]["targets"] = []
     with pytest.raises(RefusedError, match="have no healthy target"):
         here.apply(spec)
+
+
+@pytest.mark.parametrize("others", ["a target less", "an entry less", "keep"])
+def test_a_group_that_nobody_has_checked_takes_over_with_the_targets_that_stay(here: World, others: str) -> None:
+    """Found: refused as if it had none; with `others: keep`, the requests turned to it before one was healthy."""
+    spec = parked(web(2, "1"))
+    spec["instances"]["blue"] = copy.deepcopy(spec["instances"]["green"])
+    here.converge(spec)
+    by_hand(here, spec, ("green-1", "green-2", "blue-1", "blue-2"), "green")
+    after = copy.deepcopy(spec)
+    if others == "a target less":
+        after["instances"]["green"]["count"] = 1
+    elif others == "an entry less":
+        del after["instances"]["green"]
+    else:
+        after["target_groups"]["green"] |= {"targets": ["green"], "others": "keep"}
+        del after["instances"]["blue"]
+    after["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "green"}
+    low: list[int] = []
+    watch(here, low)
+    here.converge(after)
+    assert min(low) >= 1
+
+
+def test_a_group_of_others_targets_only_waits_until_one_of_them_is_healthy(here: World) -> None:
+    """Found: the requests turned to it before AWS had checked any."""
+    spec = parked(web(2, "1"))
+    del spec["instances"]["green"]
+    spec["target_groups"]["green"] |= {"targets": [], "others": "keep"}
+    here.converge(spec)
+    known = ids(here, spec)
+    other = foreign(here, known["subnet.public-a"])
+    here.client("elbv2").register_targets(TargetGroupArn=known["target_group.green"], Targets=[{"Id": other}])
+    here.clock.advance(300)
+    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "green"}
+    low: list[int] = []
+    watch(here, low)
+    here.converge(spec)
+    assert min(low) == 1

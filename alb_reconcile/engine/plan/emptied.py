@@ -38,7 +38,10 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
             if group in before:
                 keys = keys if group in healthy else []
             else:
-                keys = [step.key] if step and (keys or _is_filled_by_spec(plan.desired, name)) else []
+                # as long as nobody asks it, AWS doesn't check its targets
+                is_checked = all(known.status != "unused" for known, its in staying if its == group)
+                is_told = keys or _is_filled_by_spec(plan.desired, name)
+                keys = [step.key] if step and is_checked and is_told else []
             ill = any(its == group for _, its in staying)
             reasons |= dict.fromkeys(
                 keys, f"{name} would get requests and have no healthy target" if ill else _tell_emptied(name)

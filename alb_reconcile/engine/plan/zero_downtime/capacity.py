@@ -118,12 +118,14 @@ class _Minima:
         own, known = decision.desired.lifecycle, bind(group, self.graph.decisions.ids)
         if own.min_healthy is not None:
             return Wanted(group, own.min_healthy, own.min_healthy, self.resting[known])
-        declared = self.wanted[known] + len(self.asleep[known]) - self.resting[known] if own.members else 1
-        able = self.wanted[known] - self.resting[known] if own.members else 1
+        able, declared = 1, 1
+        if own.members:
+            able = self.wanted[known] - self.resting[known]
+            declared = able + len(self.asleep[known])
         targets = max(declared - self.slack[known], 0)
         serve = sum(self.healthy[old] + self.initial[old] for old in losing)
         least = 1 if not losing or any(self.there[old] for old in losing) else 0
-        enough = max(min(targets, serve), min(declared, least))
+        enough = max(min(targets, serve), min(declared + self.others[known], least))
         return Wanted(group, max(min(targets, able), enough), enough, self.resting[known])
 
     def serve(self, groups: Iterable[Ref]) -> bool:
@@ -207,8 +209,8 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
-    """What didn't forward before, and a rule whose conditions change, may forward to whatever it names: except to groups that are checked,
-    or of which some targets rest, and that have too few healthy targets, where it takes requests from what goes or gives them up. While others serve, it waits for groups
+    """What didn't forward before, and a rule whose conditions change, may forward to whatever it names: except to groups that are checked
+    and have too few healthy targets, or of which too many targets rest, where it takes requests from what goes or gives them up. While others serve, it waits for groups
     that get no requests yet, or of whose targets none is healthy and some may be in a moment."""
     coming = started(graph)
     now = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
@@ -222,7 +224,8 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
         is_new = not _forwarded(step)
         groups = taken_up(graph, step) if is_new else shares_of(forward_after(step)) if wins_requests(step) else ()
         bound = {group: bind(group, graph.decisions.ids) for group in groups}
-        known = {group: arn for group, arn in bound.items() if arn in checked or minima.asleep[arn]}
+        known = {group: arn for group, arn in bound.items() if arn in checked}
+        asleep = [group for group, arn in bound.items() if minima.asleep[arn]]
         idle = set(known.values()) - receiving if is_new else set()
         soon = {
             arn for group, arn in known.items() if group in coming or (minima.initial[arn] and not minima.healthy[arn])
@@ -232,20 +235,17 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
         how = replace(step.detail(Shift), health_timeout=minima.health_timeout(known))
         givers = {found.id: (found, goes) for found, goes in given_up_to(graph, step)}
         serving = {str(group) for found, _ in givers.values() for group in shares_of(action_of(found.state).forward)}
-        if known and serving and not how.awaits and not serving & set(known.values()):
+        if (known or asleep) and serving and not how.awaits and not serving & set(bound.values()):
             gone = [
                 str(group)
                 for found, goes in givers.values()
                 if goes
                 for group in shares_of(action_of(found.state).forward)
             ]
-            awaits = tuple(
-                minima.before_more(group, gone)
-                for group, arn in known.items()
-                if minima.there[arn] or minima.asleep[arn]
-            )
+            awaits = tuple(minima.before_more(group, gone) for group, arn in known.items() if minima.there[arn])
             if any(minima.healthy[arn] for arn in serving):
-                _refuse_the_impossible(step, awaits, minima)
+                able = (minima.before_more(group, gone) for group in asleep)
+                _refuse_the_impossible(step, (*awaits, *able), minima)
             how = replace(how, awaits=awaits, serving=tuple(sorted(serving)), recovery=recovery_of(graph, known))
             graph.specify(step.key, how)
         elif hopes and minima.serve(now):
