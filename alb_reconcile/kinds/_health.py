@@ -1,7 +1,6 @@
 """The health of a target group's targets, and who waits for it (ELBv2 DescribeTargetHealth)."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -183,33 +182,38 @@ async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:
 
 
 def _enough(run: Run, wanted: Wanted, shift: Shift) -> Callable[[dict[str, dict[str, Any]]], str]:
-    group, least, enough, resting = wanted
-    began = run.aws.now()
+    group, least, enough, running, leaving = wanted
+    began, prefix = run.aws.now(), f"{bind(group, run.ids)}|"
 
     def check(health: dict[str, dict[str, Any]]) -> str:
-        states = Counter(item["State"] for item in health.values())
-        if states["healthy"] >= least:
+        own = {run.ids.get(address) for address in running}
+        gone = (leaving | run.departed) - run.arrived
+        staying = {key: item for name, item in health.items() if (key := prefix + name) not in gone}
+        there = {key: item for key, item in staying.items() if item["State"] != "draining"}
+        healthy = sum(item["State"] == "healthy" for item in there.values())
+        if healthy >= least:
             return ""
-        there = [item for item in health.values() if item["State"] != "draining"]
-        registered, waited = len(there), run.aws.now() - began
+        waited = run.aws.now() - began
         if (
             there
             and waited > waits.LAG
-            and all(is_unasked(item.get("Reason", ""), item.get("Description", "")) for item in there)
+            and all(is_unasked(item.get("Reason", ""), item.get("Description", "")) for item in there.values())
         ):
             return ""  # nothing forwards to the group, so that nobody will ever check it
         # of those that aren't shown yet a read may be behind
-        settled = registered >= least or waited > waits.LAG
-        stopped = sum(item.get("Reason") == "Target.InvalidState" for item in there)
-        able = registered - states["unhealthy"] - min(stopped, resting)
+        settled = len(there) >= least or waited > waits.LAG
+        able = sum(
+            item["State"] != "unhealthy" and (item.get("Reason") != "Target.InvalidState" or key in own)
+            for key, item in there.items()
+        )
         if settled and able < least:
-            if states["healthy"] >= enough:
+            if healthy >= enough:
                 return ""
             if able < enough and waited >= shift.recovery:
                 raise RefusedError(
-                    f"{group} has {states['healthy']} healthy targets, and needs {enough} before it gets requests that "
+                    f"{group} has {healthy} healthy targets, and needs {enough} before it gets requests that "
                     "others serve now; fix its targets and run again"
                 )
-        return f"{least} healthy targets in {group}, which takes over (now {states['healthy']})"
+        return f"{least} healthy targets in {group}, which takes over (now {healthy})"
 
     return check

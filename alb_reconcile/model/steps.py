@@ -81,13 +81,16 @@ class Associate:
 
 
 class Wanted(NamedTuple):
-    """How many healthy targets a group is to have. Where its others don't pass their checks, `enough` will do. So many of them
-    are registered, but stopped, and nobody starts them."""
+    """How many healthy targets a group is to have. Where its others don't pass their checks, `enough` will do.
+
+    Those `leaving`, by the ids of their registrations, don't count. Of those that are stopped nobody starts any but `running`.
+    """
 
     group: Ref
     healthy: int
     enough: int
-    resting: int = 0
+    running: frozenset[Address] = frozenset()
+    leaving: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

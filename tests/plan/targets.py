@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model.address import Address
@@ -36,6 +37,29 @@ def by_hand(here: World, spec: Spec, names: Iterable[str], group: str = "web") -
     told = [{"Id": known[f"instance.{name}"]} for name in names]
     here.client("elbv2").register_targets(TargetGroupArn=known[f"target_group.{group}"], Targets=told)
     here.clock.advance(300)
+
+
+def foreign(here: World, subnet: str) -> str:
+    """An instance that isn't the stack's."""
+    ec2 = here.client("ec2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    (made,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet)["Instances"]
+    here.clock.advance(300)
+    return str(made["InstanceId"])
+
+
+def parked(spec: Spec, weight: int | None = None) -> Spec:
+    """Another group, whose targets others register, and instances for it; the listener gives it this weight."""
+    other = copy.deepcopy(spec)
+    other["instances"]["green"] = {
+        **copy.deepcopy(spec["instances"]["web"]), "type_change": "in-place", "rollout": {"max_unavailable": 1},
+    }  # fmt: skip
+    other["target_groups"]["green"] = copy.deepcopy(spec["target_groups"]["web"])
+    del other["target_groups"]["green"]["targets"]
+    if weight is not None:
+        forward = {"target_groups": [{"target_group": "web", "weight": 1}, {"target_group": "green", "weight": weight}]}
+        other["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": forward}
+    return other
 
 
 def watch(here: World, low: list[int]) -> None:

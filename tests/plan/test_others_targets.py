@@ -9,7 +9,7 @@ import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, World, world
-from tests.plan.targets import GROUP, by_hand, healthy, ids, watch, web
+from tests.plan.targets import GROUP, by_hand, foreign, healthy, ids, parked, watch, web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 def here() -> Iterator[World]:
     with world() as found:
         yield found
-
-
-def foreign(here: World, subnet: str) -> str:
-    """An instance that isn't the stack's."""
-    ec2 = here.client("ec2")
-    image = ec2.describe_images()["Images"][0]["ImageId"]
-    (made,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet)["Instances"]
-    here.clock.advance(300)
-    return str(made["InstanceId"])
 
 
 def test_an_instance_that_others_registered_is_drained_before_it_goes(here: World) -> None:
@@ -66,20 +57,6 @@ def test_an_instance_that_others_registered_is_not_stopped_as_it_serves(here: Wo
     here.client("elbv2").deregister_targets(TargetGroupArn=known[str(GROUP)], Targets=told)
     here.clock.advance(300)
     here.converge(spec)
-
-
-def parked(spec: Spec, weight: int | None = None) -> Spec:
-    """Another group, whose targets others register, and instances for it; the listener gives it this weight."""
-    other = copy.deepcopy(spec)
-    other["instances"]["green"] = {
-        **copy.deepcopy(spec["instances"]["web"]), "type_change": "in-place", "rollout": {"max_unavailable": 1},
-    }  # fmt: skip
-    other["target_groups"]["green"] = copy.deepcopy(spec["target_groups"]["web"])
-    del other["target_groups"]["green"]["targets"]
-    if weight is not None:
-        forward = {"target_groups": [{"target_group": "web", "weight": 1}, {"target_group": "green", "weight": weight}]}
-        other["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": forward}
-    return other
 
 
 @pytest.mark.parametrize("change", [{"instance_type": "t3.small"}, {"state": "stopped"}])

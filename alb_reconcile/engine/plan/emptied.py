@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.implied import lineage
+from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
@@ -39,7 +40,9 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
                 keys = keys if group in healthy else []
             else:
                 # as long as nobody asks it, AWS doesn't check its targets
-                is_checked = all(known.status != "unused" for known, its in staying if its == group)
+                is_checked = not any(
+                    is_unasked(known.reason, known.description) for known, its in staying if its == group
+                )
                 is_told = keys or _is_filled_by_spec(plan.desired, name)
                 keys = [step.key] if step and is_checked and is_told else []
             ill = any(its == group for _, its in staying)
