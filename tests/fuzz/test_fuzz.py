@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fuzz.limits import Memory, guard, waits
-from tests.fuzz.mutate import changed
+from tests.fuzz.mutate import MOST, changed
 from tests.fuzz.targets import FLEET, TARGETS
 from tests.properties.seeds import SOAK, first_seed
 from tests.spec.worst import floor
@@ -117,3 +117,10 @@ def test_what_it_found(name: str, data: str, tmp_path: Path, capsys: pytest.Capt
     file.write_text(data)
     assert TARGETS[name].read(file) in CODES
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_inputs_stay_small() -> None:
+    """Found: one had 152 MiB, which its program's memory was blamed for."""
+    rng = Random("lease:404812049:105784")
+    data = changed(rng, rng.choice(TARGETS["lease"].seeds()))
+    assert 0 < len(data) <= MOST
