@@ -182,12 +182,12 @@ async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:
 
 
 def _enough(run: Run, wanted: Wanted, shift: Shift) -> Callable[[dict[str, dict[str, Any]]], str]:
-    group, least, enough, running, leaving = wanted
+    group, least, enough, running = wanted
     began, prefix = run.aws.now(), f"{bind(group, run.ids)}|"
 
     def check(health: dict[str, dict[str, Any]]) -> str:
         own = {run.ids.get(address) for address in running}
-        gone = (leaving | run.departed) - run.arrived
+        gone = (run.leaving | run.departed) - run.arrived
         staying = {key: item for name, item in health.items() if (key := prefix + name) not in gone}
         there = {key: item for key, item in staying.items() if item["State"] != "draining"}
         healthy = sum(item["State"] == "healthy" for item in there.values())

@@ -75,6 +75,8 @@ class Run:
     watches: dict[str, Watch] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     reads: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+    leaving: frozenset[str] = frozenset()
+    """The ids of all that this run deletes, but for the registrations of instances that it restarts."""
     departed: set[str] = field(default_factory=set)
     """Registrations that this run has ended, and instances; a read may not show it yet."""
     arrived: set[str] = field(default_factory=set)

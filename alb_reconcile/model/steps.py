@@ -83,14 +83,13 @@ class Associate:
 class Wanted(NamedTuple):
     """How many healthy targets a group is to have. Where its others don't pass their checks, `enough` will do.
 
-    Those `leaving`, by the ids of their registrations, don't count. Of those that are stopped nobody starts any but `running`.
+    Of those that are stopped nobody starts any but `running`.
     """
 
     group: Ref
     healthy: int
     enough: int
     running: frozenset[Address] = frozenset()
-    leaving: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

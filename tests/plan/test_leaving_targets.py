@@ -163,3 +163,45 @@ def test_a_group_may_turn_and_be_replaced_in_one_run(here: World) -> None:
     watch(here, low)
     here.converge(after, allow={"replace": 9})
     assert min(low) == 2
+
+
+@pytest.mark.parametrize("by_rule", [False, True])
+def test_a_target_in_a_zone_that_the_load_balancer_gets_is_waited_for(here: World, *, by_rule: bool) -> None:
+    """Found: the plan was refused, as if that target were ill."""
+    spec = parked(web(2, "1"), 0)
+    del spec["instances"]["green"]
+    spec["subnets"]["c"] = {"cidr_block": "10.0.3.0/24", "availability_zone": "c"}
+    spec["target_groups"]["green"] |= {"targets": [], "others": "keep"}
+    if by_rule:
+        rule = {"priority": 50, "conditions": [{"path_pattern": ["/x/*"]}], "action": {"forward": "web"}}
+        spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"x": rule}
+    here.converge(spec)
+    known = ids(here, spec)
+    other = foreign(here, known["subnet.c"])
+    here.client("elbv2").register_targets(TargetGroupArn=known["target_group.green"], Targets=[{"Id": other}])
+    here.clock.advance(300)
+    after = turned(spec, by_rule=by_rule)
+    after["load_balancers"]["public"]["subnets"].append("c")
+    low: list[int] = []
+    watch(here, low)
+    here.converge(after)
+    assert min(low) >= 1
+
+
+def test_a_target_that_a_sync_leaves_alone_counts(here: World) -> None:
+    """Found: it takes nothing away by itself, but turned the requests back as if that target were to go."""
+    spec = turned(parked(web(2, "1")))
+    spec["target_groups"]["green"]["targets"] = ["green"]
+    here.converge(spec)
+    known, elb = ids(here, spec), here.client("elbv2")
+    other = foreign(here, known["subnet.public-a"])
+    elb.register_targets(TargetGroupArn=known["target_group.green"], Targets=[{"Id": other}])
+    fall_ill(here, known["target_group.green"], known["instance.green-1"])
+    forward = {"Type": "forward", "TargetGroupArn": known["target_group.web"]}
+    elb.modify_listener(ListenerArn=known["listener.public/http"], DefaultActions=[forward])
+    here.clock.advance(60)
+    here.sync(spec)
+    (told,) = elb.describe_listeners(ListenerArns=[known["listener.public/http"]])["Listeners"]
+    (part,) = told["DefaultActions"][0]["ForwardConfig"]["TargetGroups"]
+    assert part["TargetGroupArn"] == known["target_group.green"]
+    assert healthy(here, known["target_group.green"]) == 2

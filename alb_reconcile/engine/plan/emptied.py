@@ -39,10 +39,7 @@ def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
             if group in before:
                 keys = keys if group in healthy else []
             else:
-                # as long as nobody asks it, AWS doesn't check its targets
-                is_checked = not any(
-                    is_unasked(known.reason, known.description) for known, its in staying if its == group
-                )
+                is_checked = not any(_is_unchecked(known, steps) for known, its in staying if its == group)
                 is_told = keys or _is_filled_by_spec(plan.desired, name)
                 keys = [step.key] if step and is_checked and is_told else []
             ill = any(its == group for _, its in staying)
@@ -65,6 +62,14 @@ def find_empty(plan: Plan) -> list[str]:
 
 def _tell_emptied(name: Ref) -> str:
     return f"{name} would get requests and have no target, so that they are answered with 503"
+
+
+def _is_unchecked(target: Observed, steps: Iterable[Step]) -> bool:
+    """Whether AWS says nothing of its health, since nobody asks its group, or since it is in a zone that the load balancer may get now."""
+    if is_unasked(target.reason, target.description):
+        return True
+    changes = any(step.address.kind == "load_balancer" and step.action != "delete" for step in steps)
+    return changes and target.reason == "Target.NotInUse"
 
 
 def _asked(item: Observed) -> list[str]:

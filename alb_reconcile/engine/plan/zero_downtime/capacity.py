@@ -25,7 +25,7 @@ from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, Rollout, bind, each_of
+from alb_reconcile.model.resource import Rollout, bind, each_of
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver, Wanted
 
 
@@ -54,14 +54,13 @@ def rollout_of(graph: Graph, address: Address) -> Rollout:
 @dataclass
 class _Minima:
     """By target group, by its id where it has one: declared targets, those of them that run, all instances that rest, others that
-    stay, what leaves, how many may be missing, how many there are, are healthy now or still being checked, how long to wait."""
+    stay, how many may be missing, how many there are, are healthy now or still being checked, how long to wait."""
 
     graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
     running: dict[Ref, set[Address]] = field(default_factory=lambda: defaultdict(set))
     asleep: dict[Ref, list[Ref]] = field(default_factory=lambda: defaultdict(list))
     others: Counter[Ref] = field(default_factory=Counter)
-    leaving: dict[Ref, set[str]] = field(default_factory=lambda: defaultdict(set))
     slack: Counter[Ref] = field(default_factory=Counter)
     there: Counter[Ref] = field(default_factory=Counter)
     healthy: Counter[Ref] = field(default_factory=Counter)
@@ -74,8 +73,6 @@ class _Minima:
         known = {decision.found.id for decision in graph.decisions.desired.values() if decision.found} | graph.deleted
         for item, registered in each_of(graph.decisions.live, Registration):
             found.others[registered.target_group] += item.id not in known and not item.is_leaving
-            if _leaves(graph, item):
-                found.leaving[registered.target_group].add(item.id)
             found.there[registered.target_group] += not item.is_leaving
             found.healthy[registered.target_group] += item.status == "healthy"
             found.initial[registered.target_group] += item.status == "initial"
@@ -121,7 +118,7 @@ class _Minima:
             return Wanted(group, 1, 1)  # somebody else's group
         own, known = decision.desired.lifecycle, bind(group, self.graph.decisions.ids)
         if own.min_healthy is not None:
-            return Wanted(group, own.min_healthy, own.min_healthy, *self._who(known))
+            return Wanted(group, own.min_healthy, own.min_healthy, frozenset(self.running[known]))
         able, declared = 1, 1
         if own.members:
             able = len(self.running[known])
@@ -130,10 +127,7 @@ class _Minima:
         serve = sum(self.healthy[old] + self.initial[old] for old in losing)
         least = 1 if not losing or any(self.there[old] for old in losing) else 0
         enough = max(min(targets, serve), min(declared + self.others[known], least))
-        return Wanted(group, max(min(targets, able), enough), enough, *self._who(known))
-
-    def _who(self, group: Ref) -> tuple[frozenset[Address], frozenset[str]]:
-        return frozenset(self.running[group]), frozenset(self.leaving[group])
+        return Wanted(group, max(min(targets, able), enough), enough, frozenset(self.running[known]))
 
     def serve(self, groups: Iterable[Ref]) -> bool:
         """Whether one of these groups (by ARN) has a healthy target, or may have in a moment, or is somebody else's."""
@@ -151,13 +145,6 @@ class _Minima:
         """How long to wait for the slowest of these groups, in seconds."""
         known = (bind(group, self.graph.decisions.ids) for group in groups)
         return max((self.timeout[group] for group in known if group in self.timeout), default=HEALTH_TIMEOUT)
-
-
-def _leaves(graph: Graph, item: Observed) -> bool:
-    """Whether this run deregisters a target, and not only while its instance restarts."""
-    gone = graph.steps.get(graph.removers.get(item.id, ""))
-    back = graph.steps.get(gone.part_of or "") if gone else None
-    return gone is not None and (back is None or back.state != item.state)
 
 
 def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
