@@ -192,6 +192,7 @@ def test_a_target_that_a_sync_leaves_alone_counts(here: World) -> None:
     """Found: it takes nothing away by itself, but turned the requests back as if that target were to go."""
     spec = turned(parked(web(2, "1")))
     spec["target_groups"]["green"]["targets"] = ["green"]
+    spec["instances"]["green"] = copy.deepcopy(spec["instances"]["web"])  # of which none may be missing
     here.converge(spec)
     known, elb = ids(here, spec), here.client("elbv2")
     other = foreign(here, known["subnet.public-a"])
