@@ -106,6 +106,16 @@ class Graph:
         """Take an edge away."""
         self.edges[later].pop(earlier, None)
 
+    def before(self, key: str) -> set[str]:
+        """The keys of all steps that one follows, also by way of others."""
+        found: set[str] = set()
+        left = [key]
+        while left:
+            new = self.edges.get(left.pop(), {}).keys() - found
+            found |= new
+            left += new
+        return found
+
     @cached_property
     def makers(self) -> dict[Address, str]:
         """The step that makes or changes the resource at an address."""
