@@ -64,6 +64,14 @@ def _some(pool: tuple[Any, ...], least: int = 0) -> st.SearchStrategy[list[Any]]
     )
 
 
+def _mostly_admitting() -> st.SearchStrategy[list[dict[str, Any]] | None]:
+    """Rules of what load balancers ask: three of four let them in, or there would be no capacity that a change could cost."""
+    admitting = _some(WEB_INGRESS[2:]).map(lambda others: [*WEB_INGRESS[:2], *others])
+    return st.sampled_from((True, True, True, False)).flatmap(
+        lambda is_so: admitting if is_so else st.none() | _some(WEB_INGRESS)
+    )
+
+
 def _instance_genes(name: str) -> dict[str, st.SearchStrategy[Any]]:
     options: dict[str, st.SearchStrategy[Any]] = {
         "count": _one_of(2, 1, 3, 4, 0),
@@ -111,7 +119,7 @@ def _balancer_genes(name: str) -> dict[str, st.SearchStrategy[Any]]:
     options: dict[str, st.SearchStrategy[Any]] = {
         "scheme": _seldom("internet-facing", "internal"),
         "subnets": _one_of("first two", "all"),
-        "groups": _one_of(["load-balancer"], ["extra", "load-balancer"], None),
+        "groups": _one_of(["load-balancer"], ["extra", "load-balancer"], ["load-balancer"], None),
         "idle": _one_of(None, 60, 120),
         "drop": _one_of(True, None, False),
         "name": _seldom(None, f"given-{name}"),
@@ -157,7 +165,7 @@ GENES: dict[str, st.SearchStrategy[Any]] = {
     "lb.egress": st.none() | _some(EGRESS),
     "lb.description": _seldom("HTTP from anywhere", "Entrance"),
     "lb.words": _one_of(None, "", "in words"),
-    "web.ingress": st.none() | _some(WEB_INGRESS),
+    "web.ingress": _mostly_admitting(),
     "web.egress": st.none() | _some(EGRESS),
     "web.name": _seldom(None, "given-web"),
     "web.words": _one_of(None, "other words"),

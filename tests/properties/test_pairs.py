@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import Phase, given, seed, settings
 
+from alb_reconcile.kinds import registration
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
@@ -41,6 +42,8 @@ IN_TWO_STEPS = (
     "declare them there without it",
 )  # fmt: skip
 """What the text of a refusal that can't be helped has in it."""
+SETTLED = 600
+"""Seconds after a run in which each target has become as healthy as it gets."""
 
 
 def seed_of(shard: int) -> int:
@@ -113,6 +116,20 @@ def test_instances_that_any_state_suits_stay_stopped() -> None:
     assert check_pair(before, after) == "converged"
 
 
+def test_a_program_that_waits_for_no_target_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found: it was judged by how many targets were healthy as its runs ended, which are none if it doesn't wait for them."""
+
+    async def at_once(*_: object) -> None:
+        """Whatever is to be waited for."""
+
+    for name in ("wait_until_healthy", "keep_capacity"):
+        monkeypatch.setattr(registration, name, at_once)
+    after = demo()
+    after["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api --new\n"
+    with pytest.raises(AssertionError, match="must be 2"):
+        check_pair(demo(), after)
+
+
 def check_pair(before: Spec, after: Spec) -> str:
     """All that must hold of a pair. Returns `converged`, or why there is no way in one apply."""
     wished = after
@@ -121,6 +138,7 @@ def check_pair(before: Spec, after: Spec) -> str:
         empty = world.strict.inventory()
         before, after = world.localized(before), world.localized(after)
         world.converge(before)
+        world.clock.advance(SETTLED)
         start = world.served()
         was_dark = world.is_dark()
         world.watch()
@@ -156,7 +174,11 @@ def check_pair(before: Spec, after: Spec) -> str:
 def check_capacity(world: WatchedWorld, before: Spec, after: Spec, start: Mapping[str, tuple[str, int]]) -> None:
     """No group that one load balancer sends requests to before and after had fewer healthy targets than the lesser
     of its two minima. (With another load balancer, which has another DNS name, nobody is served throughout.)"""
-    end, first, last = world.served(), load(before).desired, load(after).desired
+    first, last = load(before).desired, load(after).desired
+    moment = world.moment()
+    world.clock.advance(SETTLED)  # a run that waits for no target would else be judged by none
+    end = world.served()
+    world.go_back(moment)
     for name in start.keys() & end.keys():
         if start[name][0] != end[name][0]:
             continue
