@@ -79,7 +79,7 @@ class Account:
             check_capacity(world, before, after, start)
             assert was_dark or world.is_dark() or not world.dark, f"dark: {world.dark}"
             check_ways_out(world, before, after)
-            strange = self.clients.strangely_answered(_may_be_empty(before, after))
+            strange = self.clients.strangely_answered(*_may_be_empty(before, after))
             assert not strange, f"answered as neither before nor after: {strange}"
             assert not (bare := self.clients.uncertified()), f"without a certificate for a name that has one: {bare}"
             world.clock.advance(max(pair.lag, 60))
@@ -250,11 +250,14 @@ def _entry_of(row: dict[str, Any]) -> str:
     return address.rpartition("-")[0] or row["InstanceId"]
 
 
-def _may_be_empty(before: Spec, after: Spec) -> set[str]:
-    """The target groups of which `max_unavailable` lets all targets be missing, as they are or are to be (docs/rollout.md)."""
+def _may_be_empty(before: Spec, after: Spec) -> tuple[set[str], set[str]]:
+    """The target groups of which `max_unavailable` lets all targets be missing, of those that there are, and that there are to be
+    (docs/rollout.md)."""
     first, last = load(before).desired, load(after).desired
     names = before.get("target_groups", {}).keys() & after.get("target_groups", {}).keys()
-    return {f"target_group.{name}" for name in names if not minimum(last, name, last) or not minimum(first, name, last)}
+    ends = ({name for name in names if not minimum(end, name, last)} for end in (first, last))
+    now, then = ({f"target_group.{name}" for name in found} for found in ends)
+    return now, then
 
 
 @contextmanager

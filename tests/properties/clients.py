@@ -68,9 +68,12 @@ class Clients:
         self._states = []
         self._look()
 
-    def strangely_answered(self, may_be_empty: Collection[str] = ()) -> dict[Request, tuple[str, Answer]]:
+    def strangely_answered(
+        self, may_be_empty: Collection[str] = (), may_get_empty: Collection[str] = ()
+    ) -> dict[Request, tuple[str, Answer]]:
         """Requests that were answered as neither before nor after, though their load balancer and port were there before and
-        after; with the call before which it was so. Of some target groups the spec lets all targets be missing for a while."""
+        after; with the call before which it was so. Of some target groups the spec lets all targets be missing for a while: of those
+        that `may_get_empty` only where it is they that are to answer."""
         self._look()
         (_, first), *between, (_, last) = self._states
         found: dict[Request, tuple[str, Answer]] = {}
@@ -85,7 +88,9 @@ class Clients:
                 # a rule and the default action can't change in one call
                 others = _default(first, request), _default(last, request)
                 served |= {item for one, end in enumerate(ends) if end == others[one] for item in others[1 - one]}
-                served |= {f"{item}{WITHOUT}" for item in served.intersection(may_be_empty)}
+                to_answer = {item.removesuffix(WITHOUT) for item in ends[1] | others[1]}
+                empty = served.intersection(may_be_empty) | (served & to_answer).intersection(may_get_empty)
+                served |= {f"{item}{WITHOUT}" for item in empty}
                 if _is_dark(ends[0], state):  # so whoever takes over loses nothing
                     served |= {f"{item}{WITHOUT}" for item in ends[1]}
                 if not answer or not answer <= ends[0] | ends[1] | served:

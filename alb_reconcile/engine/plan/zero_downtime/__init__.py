@@ -13,6 +13,7 @@
 4. `order.add_edges`, outside of this package: what holds for every kind.
 5. `rollout.add_rollout`: an instance that stops leaves its target groups first; members change `max_surge` or `max_unavailable`
    at a time, who fails first, and entries that share groups one after the other; then
+   `departures.leave_after_turns` keeps targets in a group until requests have turned away from it,
    `capacity.guard_capacity` says how many healthy targets each step that moves requests must leave or find, and each pause
    is known (`settle`).
 6. `aliases.lead_names_late`: a DNS name leads to another load balancer when that serves, and the old one stays until clients

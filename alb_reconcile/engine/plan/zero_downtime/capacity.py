@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of, rests
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recovery_of
+from alb_reconcile.engine.plan.zero_downtime.departures import leave_for_restarts_after_turns
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
     forward_before,
@@ -39,10 +40,10 @@ def guard_capacity(graph: Graph) -> None:
     """
     minima = _Minima.of(graph)
     receiving = receiving_groups(graph)
-    _guard_departures(graph, minima, receiving)
     _guard_arrivals(graph, minima)
     _guard_new_rules(graph, minima, receiving)
     _guard_takeovers(graph, minima)
+    _guard_departures(graph, minima, receiving, leave_for_restarts_after_turns(graph))
 
 
 def rollout_of(graph: Graph, address: Address) -> Rollout:
@@ -147,12 +148,14 @@ class _Minima:
         return max((self.timeout[group] for group in known if group in self.timeout), default=HEALTH_TIMEOUT)
 
 
-def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
+def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str], late: set[str]) -> None:
+    """From groups that get requests, and those (`late`) that get them before."""
     if graph.destroy:
         return
     for step in graph.of_kind("registration", "delete"):
         going = step.observed.state if step.observed else None
-        if isinstance(going, Registration) and going.target_group in receiving - graph.deleted:
+        is_asked = step.key in late or getattr(going, "target_group", None) in receiving - graph.deleted
+        if isinstance(going, Registration) and is_asked:
             group = str(going.target_group)
             least, name = minima.to_keep(group), graph.addresses.get(group, group)
             how = replace(step.detail(Deregister), least=least)

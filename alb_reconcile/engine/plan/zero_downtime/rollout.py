@@ -9,6 +9,7 @@ from alb_reconcile.aws.client import batches
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
+from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED, leave_after_turns
 from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
@@ -16,10 +17,9 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, bind, each_of, stops
-from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
+from alb_reconcile.model.steps import Deregister, Register
 
 STOPS: Final = "stops the instance"
-_RESTARTED: Final = "its instance is restarted"
 
 
 def add_rollout(graph: Graph) -> None:
@@ -30,8 +30,8 @@ def add_rollout(graph: Graph) -> None:
     """
     _leave_for_restarts(graph)
     _pace(graph)
+    leave_after_turns(graph)
     guard_capacity(graph)
-    _turn_when_restarted(graph)
     _settle(graph)
 
 
@@ -51,7 +51,7 @@ def _leave_for_restarts(graph: Graph) -> None:
             gone = graph.removers.get(item.id)
             if gone is None:
                 is_checked = getattr(item.state, "target_group", "") in serving
-                leaves = Step("delete", item.address, item.id, reason=_RESTARTED, observed=item)
+                leaves = Step("delete", item.address, item.id, reason=RESTARTED, observed=item)
                 decision = graph.decisions.desired.get(item.address)
                 if decision is None and item.status in ("healthy", "initial") and item.parent_id not in parked:
                     group = graph.groups[str(item.parent_id)].address
@@ -281,25 +281,6 @@ def _group_is_replaced(graph: Graph, step: Step) -> bool:
         isinstance(item.state, Registration) and item.state.target_group in graph.deleted
         for item in graph.registered[str(step.id)]
     )
-
-
-def _turn_when_restarted(graph: Graph) -> None:
-    """Who turns requests to a target group does so when its instances have been restarted, or before, where a restart waits for that."""
-    turning: dict[str, list[str]] = defaultdict(list)
-    for step in graph.steps.values():
-        shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
-        for wanted in (*shift.awaits, *shift.hopes):
-            turning[str(bind(wanted.group, graph.decisions.ids))].append(step.key)
-    departures = (
-        [step for step in graph.of_kind("registration", "delete") if step.reason == _RESTARTED] if turning else []
-    )
-    for leaves in departures:
-        before = graph.before(str(leaves.part_of))
-        for key in turning[str(leaves.observed and leaves.observed.parent_id)]:
-            if key not in before:
-                graph.after(key, leaves.part_of, Strength.SUGGESTED)
-            elif leaves.key not in graph.before(key):
-                graph.after(leaves.key, key, Strength.SUGGESTED)
 
 
 def _settle(graph: Graph) -> None:

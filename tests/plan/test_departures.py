@@ -1,0 +1,221 @@
+"""Targets that leave a group in the run in which requests turn away from it, or to it."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import Spec, World, demo, world
+from tests.plan.targets import ids, parked, watch, web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@pytest.fixture(params=[0.0, 2.0, 10.0])
+def here(request: pytest.FixtureRequest) -> Iterator[World]:
+    """With reads that are as old as that."""
+    with world(lag=request.param) as found:
+        yield found
+
+
+def turned(spec: Spec, to: str) -> Spec:
+    """The same, with all requests for one group."""
+    after = copy.deepcopy(spec)
+    after["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": to}
+    return after
+
+
+def green(spec: Spec, weight: int | None) -> Spec:
+    """With another group and its instances beside it, which the listener gives this weight."""
+    other = parked(spec, weight)
+    other["target_groups"]["green"]["targets"] = ["green"]
+    return other
+
+
+def emptied(spec: Spec, how: str) -> Spec:
+    after = copy.deepcopy(spec)
+    entries: dict[str, Any] = {
+        "no instances": {"count": 0},
+        "fewer instances": {"count": 1},
+        "stopped instances": {"state": "stopped"},
+    }
+    after["instances"]["web"] |= entries.get(how, {})
+    if how == "no targets":
+        after["target_groups"]["web"]["targets"] = []
+    return after
+
+
+def in_two_groups(
+    count: int, unavailable: int = 1, target_type: str = "instance", weights: tuple[int, int] = (1, 1)
+) -> Spec:
+    """Instances in two target groups, which may be restarted."""
+    spec = demo()
+    pace = {"max_unavailable": unavailable}
+    spec["instances"]["web"] |= {"count": count, "type_change": "in-place", "rollout": pace}
+    groups = spec["target_groups"]
+    groups["api"] = copy.deepcopy(groups["web"])
+    groups["web"]["target_type"] = target_type
+    parts = [{"target_group": name, "weight": weight} for name, weight in zip(groups, weights, strict=True)]
+    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": {"target_groups": parts}}
+    return spec
+
+
+def restarted(spec: Spec, entry: str = "web") -> Spec:
+    """The same with instances of another type, for which they are stopped."""
+    after = copy.deepcopy(spec)
+    after["instances"][entry]["instance_type"] = "t3.small"
+    return after
+
+
+def fall_ill(here: World, group: str, instance: str) -> None:
+    here.strict.set_target_unhealthy(group, instance)
+    here.clock.advance(300)
+
+
+@pytest.mark.parametrize("how", ["no instances", "fewer instances", "stopped instances", "no targets"])
+@pytest.mark.parametrize("start", ["new", "unchecked", "at weight 0"])
+def test_a_group_keeps_its_targets_until_requests_have_turned_away(here: World, how: str, start: str) -> None:
+    """Found: they left as the run began, and the other group got the requests when its own were healthy."""
+    spec = web(2, "1", max_unavailable=1) if how == "stopped instances" else web(2, "1")
+    after = green(spec, None)
+    here.converge({"new": spec, "unchecked": after}.get(start, green(spec, 0)))
+    low: list[int] = []
+    watch(here, low)
+    here.converge(emptied(turned(after, "green"), how))
+    assert min(low) == 2
+
+
+def test_a_group_keeps_its_targets_if_requests_can_not_turn_away(here: World) -> None:
+    spec = green(web(2, "1"), 0)
+    here.converge(spec)
+    known = ids(here, spec)
+    for number in (1, 2):
+        fall_ill(here, known["target_group.green"], known[f"instance.green-{number}"])
+    low: list[int] = []
+    watch(here, low)
+    result = here.apply(emptied(turned(spec, "green"), "no instances"), allow={"delete": 9}, check=False)
+    assert any("needs 1" in str(failure) for failure in result.failures)
+    assert min(low, default=2) == 2
+
+
+def test_a_share_that_shrinks_shrinks_before_the_targets_leave(here: World) -> None:
+    spec = green(web(3, "1"), 1)
+    here.converge(spec)
+    calls: list[str] = []
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        calls.append(operation)
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    after = emptied(spec, "fewer instances")
+    parts = after["load_balancers"]["public"]["listeners"]["http"]["default_action"]["forward"]["target_groups"]
+    parts[1]["weight"] = 9
+    here.converge(after)
+    assert calls.index("modify_listener") < calls.index("deregister_targets")
+
+
+@pytest.mark.parametrize("how", ["no instances", "stopped instances", "no targets"])
+def test_a_group_keeps_its_targets_while_those_of_the_other_one_restart(here: World, how: str) -> None:
+    pace = {"max_unavailable": 1} if how == "stopped instances" else {}
+    spec = green(web(2, "1", **pace), 0)
+    here.converge(spec)
+    low: list[int] = []
+    watch(here, low)
+    here.converge(emptied(restarted(turned(spec, "green"), "green"), how))
+    assert min(low) >= 1
+
+
+@pytest.mark.parametrize("target_type", ["instance", "ip"])
+@pytest.mark.parametrize(("count", "unavailable"), [(1, 1), (2, 1), (2, 2), (3, 2)])
+def test_requests_turn_before_the_restarts_that_wait_for_it(
+    here: World, count: int, unavailable: int, target_type: str
+) -> None:
+    """Found: all targets left the group that was to take over, which waited for them, and they for it, until the run failed."""
+    spec = in_two_groups(count, unavailable, target_type)
+    here.converge(spec)
+    after = restarted(turned(spec, "web"))
+    del after["target_groups"]["api"]
+    here.converge(after)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("weights", [(1, 1), (1, 0), None])
+def test_restarts_after_requests_have_turned_keep_capacity(
+    here: World, count: int, weights: tuple[int, int] | None
+) -> None:
+    """Found: a target of a group to which nothing had forwarded left before the one before it was healthy again."""
+    spec = in_two_groups(count, weights=weights) if weights else turned(in_two_groups(count), "web")
+    here.converge(spec)
+    after = restarted(turned(spec, "api"))
+    del after["target_groups"]["web"]
+    low: list[int] = []
+    watch(here, low)
+    here.converge(after)
+    assert min(low) >= count - 1
+
+
+def test_the_last_healthy_target_stays_after_requests_have_turned(here: World) -> None:
+    spec = in_two_groups(1, weights=(1, 0))
+    spec["instances"]["other"] = copy.deepcopy(spec["instances"]["web"])
+    spec["target_groups"]["api"]["targets"] = ["web", "other"]
+    here.converge(spec)
+    known = ids(here, spec)
+    fall_ill(here, known["target_group.api"], known["instance.other-1"])
+    after = restarted(turned(spec, "api"))
+    del after["target_groups"]["web"]
+    low: list[int] = []
+    watch(here, low)
+    here.apply(after, check=False)
+    assert min(low) == 1
+
+
+def test_requests_turn_from_a_target_that_stays_ill(here: World) -> None:
+    """No restart is waited for that waits for one who is to be left."""
+    spec = in_two_groups(2, weights=(1, 0))
+    here.converge(spec)
+    known = ids(here, spec)
+    fall_ill(here, known["target_group.web"], known["instance.web-2"])
+    here.converge(restarted(turned(spec, "api")))
+
+
+def test_where_nobody_serves_healthy_targets_take_over_at_once(here: World) -> None:
+    spec = green(web(2, "1"), 0)
+    spec["instances"]["green"]["count"] = 4
+    here.converge(spec)
+    known = ids(here, spec)
+    for number in (1, 2):
+        fall_ill(here, known["target_group.web"], known[f"instance.web-{number}"])
+    began, real = here.clock.now(), here._call
+    when: list[float] = []
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "modify_listener":
+            when.append(here.clock.now() - began)
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    here.apply(restarted(turned(spec, "green"), "green"), check=False)
+    assert when[0] < 60
+
+
+def test_requests_turn_to_targets_that_a_restart_heals(here: World) -> None:
+    """What is ill isn't waited for before it is restarted."""
+    spec = green(web(1, "1"), 0)
+    here.converge(spec)
+    known = ids(here, spec)
+    group, instance = known["target_group.green"], known["instance.green-1"]
+    fall_ill(here, group, instance)
+    real = here._call
+
+    def heal(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "start_instances":
+            here.strict.set_target_healthy(group, instance)
+        return real(service, operation, params)
+
+    here._call = heal  # type: ignore[method-assign]
+    here.converge(restarted(turned(spec, "green"), "green"))
