@@ -9,6 +9,7 @@ from alb_reconcile.engine.plan.graph import Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.forwards import forward_after, forward_before, shares_of
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
@@ -19,7 +20,8 @@ RESTARTED: Final = "its instance is restarted"
 def leave_after_turns(graph: Graph) -> None:
     """Who leaves a group for good does so when listeners and rules have given it fewer requests, unless they wait for that.
 
-    The targets of a group that goes have an order of their own (`traffic`).
+    The targets of a group that goes have an order of their own (`traffic`). Raises RefusedError where more have to leave before than
+    `max_unavailable` lets be missing.
     """
     if graph.destroy:
         return
@@ -27,13 +29,30 @@ def leave_after_turns(graph: Graph) -> None:
     for step in graph.of_kind("registration", "delete"):
         if step.part_of is None and step.observed:
             gone[str(step.observed.parent_id)].append(step.key)
-    turning: dict[str, set[str]] = defaultdict(set)
-    for key, group in _given_up(graph):
-        turning[key].update(gone[group] if group not in graph.deleted else ())
-    for key, leaving in turning.items():
-        for leaves in leaving - graph.before(key):
-            graph.after(leaves, key, Strength.PREFERRED)
-            graph.specify(leaves, replace(graph.steps[leaves].detail(Deregister), switched=True))
+    for key, group in [item for item in _given_up(graph) if item[1] not in graph.deleted]:
+        before = graph.before(key)
+        _refuse_to_empty(graph, key, group, [graph.steps[leaves] for leaves in gone[group] if leaves in before])
+        for leaves in gone[group]:
+            if leaves not in before:
+                graph.after(leaves, key, Strength.PREFERRED)
+                graph.specify(leaves, replace(graph.steps[leaves].detail(Deregister), switched=True))
+
+
+def _refuse_to_empty(graph: Graph, turns: str, group: str, early: list[Step]) -> None:
+    """Refuse that targets which serve leave a group before the step that turns requests away from it, if they are too many."""
+    serving = [step for step in early if step.observed and step.observed.status in ("healthy", "initial")]
+    targets = {str(getattr(step.observed.state, "target", "")) for step in serving if step.observed}
+    paces = [
+        item.desired.lifecycle.rollout.max_unavailable
+        for item in graph.decisions.desired.values()
+        if item.found and item.found.id in targets
+    ]
+    if len(serving) > max(paces, default=0):
+        names = " and ".join(sorted(str(step.address) for step in serving))
+        raise RefusedError(
+            f"{names} would leave {graph.addresses.get(group, group)} while it gets requests, since {graph.steps[turns].address} turns them "
+            "away only afterwards; make the changes in two steps: first turn the requests, then change the instances"
+        )
 
 
 def _given_up(graph: Graph) -> Iterator[tuple[str, str]]:
