@@ -140,19 +140,6 @@ def test_a_group_may_turn_and_shrink_in_one_run(here: World) -> None:
     assert healthy(here, known["target_group.green"]) == 1
 
 
-def test_a_group_may_turn_while_its_instances_restart(here: World) -> None:
-    """Who leaves only for that counts."""
-    spec = parked(web(2, "1"), 0)
-    spec["target_groups"]["green"]["targets"] = ["green"]
-    here.converge(spec)
-    after = turned(spec)
-    after["instances"]["green"]["instance_type"] = "t3.small"
-    low: list[int] = []
-    watch(here, low)
-    here.converge(after)
-    assert min(low) == 1
-
-
 def test_a_group_may_turn_and_be_replaced_in_one_run(here: World) -> None:
     spec = parked(web(2, "1"), 0)
     spec["target_groups"]["green"]["targets"] = ["green"]

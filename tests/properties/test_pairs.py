@@ -184,7 +184,9 @@ def check_capacity(world: WatchedWorld, before: Spec, after: Spec, start: Mappin
         group = name.partition(".")[2]
         floor = min(minimum(first, group, first), minimum(first, group, last), start[name][1])
         if name in end:
-            floor = min(floor, minimum(last, group, last), end[name][1])
+            floor = min(floor, end[name][1])
+        if name in end or _has_targets(last, group):
+            floor = min(floor, minimum(last, group, last))
         if start[name][0] != end[name][0] if name in end else start[name][0] not in world.account.elb.load_balancers:
             continue
         low = world.lows.get(name)
@@ -199,6 +201,12 @@ def check_ways_out(world: WatchedWorld, before: Spec, after: Spec) -> None:
     )
     gaps = {way: call for way, call in world.gaps().items() if not (is_renamed and way[1].startswith("pl-"))}
     assert not gaps, gaps
+
+
+def _has_targets(desired: Mapping[Address, Desired], group: str) -> bool:
+    return any(
+        str(state.target_group) == f"target_group.{group}" for _, state in each_of(desired.values(), Registration)
+    )
 
 
 def minimum(desired: Mapping[Address, Desired], group: str, paces: Mapping[Address, Desired]) -> int:

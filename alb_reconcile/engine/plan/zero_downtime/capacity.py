@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of, rests
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recovery_of
-from alb_reconcile.engine.plan.zero_downtime.departures import leave_for_restarts_after_turns
+from alb_reconcile.engine.plan.zero_downtime.departures import order_restarts
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
     forward_before,
@@ -43,7 +43,7 @@ def guard_capacity(graph: Graph) -> None:
     _guard_arrivals(graph, minima)
     _guard_new_rules(graph, minima, receiving)
     _guard_takeovers(graph, minima)
-    _guard_departures(graph, minima, receiving, leave_for_restarts_after_turns(graph))
+    _guard_departures(graph, minima, receiving, order_restarts(graph))
 
 
 def rollout_of(graph: Graph, address: Address) -> Rollout:

@@ -8,39 +8,41 @@ from typing import Final
 from alb_reconcile.engine.plan.graph import Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.forwards import forward_after, forward_before, shares_of
 from alb_reconcile.kinds._health import is_unasked
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import bind
+from alb_reconcile.model.resource import Observed, bind, each_of
 from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 
 RESTARTED: Final = "its instance is restarted"
 
 
 def leave_after_turns(graph: Graph) -> None:
-    """Who leaves a group for good does so when listeners and rules have given it fewer requests, unless they wait for that.
+    """Who leaves a group, for good or to be replaced or restarted, does so when listeners and rules have given it fewer requests, unless
+    they wait for that.
 
-    The targets of a group that goes have an order of their own (`traffic`). Raises RefusedError where more have to leave before than
-    `max_unavailable` lets be missing.
+    The targets of a group that goes have an order of their own (`traffic`). Raises RefusedError where more have to leave for good before
+    than `max_unavailable` lets be missing.
     """
     if graph.destroy:
         return
-    gone: dict[str, list[str]] = defaultdict(list)
+    gone: dict[str, list[Step]] = defaultdict(list)
     for step in graph.of_kind("registration", "delete"):
-        if step.part_of is None and step.observed:
-            gone[str(step.observed.parent_id)].append(step.key)
+        if step.observed and (step.part_of is None or _may_serve(step.observed)):
+            gone[str(step.observed.parent_id)].append(step)
     for key, group in [item for item in _given_up(graph) if item[1] not in graph.deleted]:
         before = graph.before(key)
-        _refuse_to_empty(graph, key, group, [graph.steps[leaves] for leaves in gone[group] if leaves in before])
-        for leaves in gone[group]:
-            if leaves not in before:
-                graph.after(leaves, key, Strength.PREFERRED)
-                graph.specify(leaves, replace(graph.steps[leaves].detail(Deregister), switched=True))
+        _refuse_to_empty(graph, key, group, [step for step in gone[group] if step.key in before])
+        for leaves in (step.key for step in gone[group] if step.key not in before):
+            graph.after(leaves, key, Strength.PREFERRED)
+            graph.specify(leaves, replace(graph.steps[leaves].detail(Deregister), switched=True))
 
 
 def _refuse_to_empty(graph: Graph, turns: str, group: str, early: list[Step]) -> None:
     """Refuse that targets which serve leave a group before the step that turns requests away from it, if they are too many."""
-    serving = [step for step in early if step.observed and step.observed.status in ("healthy", "initial")]
+    leaving = [step for step in early if step.part_of is None]
+    serving = [step for step in leaving if step.observed and step.observed.status in ("healthy", "initial")]
     targets = {str(getattr(step.observed.state, "target", "")) for step in serving if step.observed}
     paces = [
         item.desired.lifecycle.rollout.max_unavailable
@@ -69,27 +71,46 @@ def _given_up(graph: Graph) -> Iterator[tuple[str, str]]:
                 yield graph.implied[found.id], str(group)
 
 
-def leave_for_restarts_after_turns(graph: Graph) -> set[str]:
-    """Who serves, and leaves a group for a restart that waits for others to turn to that group, leaves when they have. Returns who
-    does, by step key."""
-    turning: dict[str, list[str]] = defaultdict(list)
+def order_restarts(graph: Graph) -> set[str]:
+    """Who turns requests to a group does so when its instances have been restarted, where others serve meanwhile. Where a restart waits
+    for that turn, or others serve no more, its targets leave after it. Returns who does, by step key.
+
+    Nobody waits for the restart of an instance that fails somewhere: it may fail again, or be mended by it.
+    """
+    turning: dict[str, list[tuple[str, Shift]]] = defaultdict(list)
     for step in graph.steps.values():
         shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
         for wanted in (*shift.awaits, *shift.hopes):
-            turning[str(bind(wanted.group, graph.decisions.ids))].append(step.key)
+            turning[str(bind(wanted.group, graph.decisions.ids))].append((step.key, shift))
+    serving = {
+        str(state.target_group)
+        for item, state in each_of(graph.decisions.live, Registration)
+        if item.status == "healthy"
+    }
+    restarts = [step for step in graph.of_kind("registration", "delete") if step.reason == RESTARTED]
+    failing = {str(step.part_of) for step in restarts if step.observed and _fails(graph, step.observed)}
     late: set[str] = set()
-    for leaves in graph.of_kind("registration", "delete") if turning else ():
-        returns = str(leaves.part_of)
-        if leaves.reason == RESTARTED and leaves.observed and _may_serve(leaves):
-            before = graph.before(returns)
-            for key in turning[str(leaves.observed.parent_id)]:
-                if key in before and leaves.key not in graph.before(key):
-                    graph.after(leaves.key, key, Strength.PREFERRED)
-                    graph.specify(returns, replace(graph.steps[returns].detail(Register), is_checked=True))
-                    late.add(leaves.key)
+    for leaves in restarts if turning else ():
+        if not leaves.observed or not _may_serve(leaves.observed):
+            continue
+        returns, group = str(leaves.part_of), str(leaves.observed.parent_id)
+        before = graph.before(returns)
+        fails = not failing.isdisjoint({returns, *before})
+        for key, shift in turning[group]:
+            is_before = key in before
+            if not is_before and not fails and serving.intersection(shift.serving) - {group}:
+                graph.after(key, returns, Strength.SUGGESTED)
+            elif (is_before or (group in serving and not fails)) and leaves.key not in graph.before(key):
+                graph.after(leaves.key, key, Strength.PREFERRED)
+                graph.specify(returns, replace(graph.steps[returns].detail(Register), is_checked=True))
+                late.add(leaves.key)
     return late
 
 
-def _may_serve(leaves: Step) -> bool:
-    found = leaves.observed
-    return found is not None and (found.status in ("healthy", "initial") or is_unasked(found.reason, found.description))
+def _fails(graph: Graph, target: Observed) -> bool:
+    """Whether its instance fails in any of its groups."""
+    return any(item.status == "unhealthy" for item in graph.registered[str(getattr(target.state, "target", ""))])
+
+
+def _may_serve(found: Observed) -> bool:
+    return found.status in ("healthy", "initial") or is_unasked(found.reason, found.description)
