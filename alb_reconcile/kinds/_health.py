@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError, Watch
@@ -171,10 +171,11 @@ async def wait_for_shift(run: Run, shift: Shift) -> None:
     if not awaited:
         return
     now = await asyncio.gather(*(read_health(run, group) for group in shift.serving))
-    # where no group that serves now has a healthy target there is nothing to lose
-    if any(item["State"] == "healthy" for part in now for item in part.values()):
+    serves = any(item["State"] == "healthy" for part in now for item in part.values())
+    # where nobody serves there is nothing to lose, but somebody may serve again meanwhile: the first healthy target is hoped for
+    with nullcontext() if serves else suppress(WaitError, RefusedError):
         for wanted in awaited:
-            await _wait_for_wanted(run, wanted, shift)
+            await _wait_for_wanted(run, wanted if serves else wanted._replace(healthy=1, enough=1), shift)
 
 
 async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:

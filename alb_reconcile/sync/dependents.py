@@ -138,6 +138,8 @@ class Dependents:
             step.phase == "late"
         ):  # a zone that is taken away cuts its targets off; a port that is open is closed at once
             return step.address.kind == "load_balancer" or self._causes.get(step.key) == "spec"
+        if step.action == "delete" and step.address.kind == "registration":
+            return self._causes.get(step.key) == "spec"  # it stays as long as requests go there
         if step.action == "create" and step.address.kind == "instance" and _adds(earlier):
             return True  # its user data runs once, and needs the way out
         return earlier.action in ("create", "replace")

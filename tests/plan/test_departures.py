@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.harness import Spec, World, demo, world
-from tests.plan.targets import ids, parked, watch, web
+from tests.kinds.test_record import prepare
+from tests.plan.targets import healthy, ids, parked, watch, web
+from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -203,6 +205,41 @@ def test_where_nobody_serves_healthy_targets_take_over_at_once(here: World) -> N
     assert when[0] < 60
 
 
+def test_where_nobody_serves_the_first_healthy_target_is_waited_for() -> None:
+    """Found: the requests turned to a group that nobody had checked yet, when the other one's target had been replaced."""
+    spec = green(web(1, "1"), None)
+    with world(lag=25) as here:
+        here.converge(spec)
+        known = ids(here, spec)
+        fall_ill(here, known["target_group.web"], known["instance.web-1"])
+        after = turned(spec, "green")
+        after["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api --new\n"
+        low: list[int] = []
+        real = here._call
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            lag, here.strict.lag = here.strict.lag, 0.0
+            if operation == "modify_listener":
+                low.append(healthy(here, known["target_group.green"]))
+            here.strict.lag = lag
+            return real(service, operation, params)
+
+        here._call = call  # type: ignore[method-assign]
+        here.converge(after)
+    assert low == [0, 1]
+
+
+def test_where_nobody_serves_nobody_is_waited_for_in_vain(here: World) -> None:
+    spec = green(web(1, "1"), 0)
+    here.converge(spec)
+    known = ids(here, spec)
+    fall_ill(here, known["target_group.web"], known["instance.web-1"])
+    fall_ill(here, known["target_group.green"], known["instance.green-1"])
+    result = here.apply(turned(spec, "green"), check=False)
+    assert not result.failures
+    assert here.plan(turned(spec, "green")).is_empty
+
+
 def test_requests_turn_to_targets_that_a_restart_heals(here: World) -> None:
     """What is ill isn't waited for before it is restarted."""
     spec = green(web(1, "1"), 0)
@@ -219,3 +256,42 @@ def test_requests_turn_to_targets_that_a_restart_heals(here: World) -> None:
 
     here._call = heal  # type: ignore[method-assign]
     here.converge(restarted(turned(spec, "green"), "green"))
+
+
+def test_a_name_follows_when_its_load_balancer_serves() -> None:
+    """Instances that go from one load balancer's group to the other's, and are replaced, leave before the name moves rather than let
+    the name move before there is an answer."""
+    before = demo()
+    web = before["instances"]["web"]
+    before["instances"]["other"] = copy.deepcopy(web)
+    groups, balancers = before["target_groups"], before["load_balancers"]
+    groups["web"]["targets"] = ["web", "other"]
+    groups["green"] = {**copy.deepcopy(groups["web"]), "targets": ["other"]}
+    balancers["front"] = copy.deepcopy(balancers["public"])
+    nobody = {"fixed_response": {"status_code": 503}}
+    front = balancers["front"]["listeners"]["http"]
+    front["default_action"] = nobody
+    trial = {"priority": 1, "conditions": [{"path_pattern": ["/try"]}], "action": {"forward": "green"}}
+    front["rules"] = {"try": trial}
+    before["records"] = {"api": {"zone": "example.com", "name": "api.example.com", "type": "A", "alias": "public"}}
+    after = copy.deepcopy(before)
+    after["target_groups"]["web"]["targets"] = ["other"]
+    after["target_groups"]["green"]["targets"] = ["other", "web"]
+    after["load_balancers"]["front"]["listeners"]["http"]["default_action"] = {"forward": "green"}
+    after["load_balancers"]["public"]["listeners"]["http"]["default_action"] = nobody
+    after["records"]["api"]["alias"] = "front"
+    after["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api 2\n"
+    calls: list[str] = []
+    with watched() as here:
+        prepare()
+        here.converge(before)
+        real = here._call
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            is_front = "/demo-front-" in str(params.get("ListenerArn", ""))
+            calls.append(f"{operation} of front" if is_front else operation)
+            return real(service, operation, params)
+
+        here._call = call  # type: ignore[method-assign]
+        here.converge(after)
+    assert calls.index("modify_listener of front") < calls.index("change_resource_record_sets")

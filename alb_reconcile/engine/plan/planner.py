@@ -21,10 +21,11 @@ from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
+from alb_reconcile.engine.plan.zero_downtime.departures import leave_in_time
 from alb_reconcile.engine.plan.zero_downtime.families import forget_addresses_first
 from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
-from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
+from alb_reconcile.engine.plan.zero_downtime.rollout import add_pauses, add_rollout
 from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
@@ -105,6 +106,8 @@ def _make_plan(
     lead_names_late(graph)
     forget_addresses_first(graph)
     move_addresses(graph)
+    leave_in_time(graph)
+    add_pauses(graph)
     tell_volumes(graph)
     keys = sort_keys(graph)
     launch_together(graph, unseen)

@@ -13,13 +13,14 @@
 4. `order.add_edges`, outside of this package: what holds for every kind.
 5. `rollout.add_rollout`: an instance that stops leaves its target groups first; members change `max_surge` or `max_unavailable`
    at a time, who fails first, and entries that share groups one after the other; then
-   `departures.leave_after_turns` keeps targets in a group until requests have turned away from it,
    `capacity.guard_capacity` says how many healthy targets each step that moves requests must leave or find, and each pause
-   is known (`settle`).
+   is known (`add_pauses`, which comes after 8).
 6. `aliases.lead_names_late`: a DNS name leads to another load balancer when that serves, and the old one stays until clients
    have forgotten it.
 7. `families.forget_addresses_first`: a load balancer gives up IPv6, or public IPv4, when clients have forgotten the addresses.
-8. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
+8. `departures.leave_in_time`: targets stay in a group until requests have turned away from it, and who is restarted is back, or leaves
+   later, where requests turn to it. All of these edges give way.
+9. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
 
 `forwards` has the questions that several of them ask: who forwards to which group, now and as desired, and who takes it up. None of them asks
 AWS; what must be true when a step runs is written into its `details` (`model.steps`), and the kinds wait for it.

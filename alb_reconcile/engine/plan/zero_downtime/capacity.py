@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of, rests
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recovery_of
-from alb_reconcile.engine.plan.zero_downtime.departures import order_restarts
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
     forward_before,
@@ -43,7 +42,19 @@ def guard_capacity(graph: Graph) -> None:
     _guard_arrivals(graph, minima)
     _guard_new_rules(graph, minima, receiving)
     _guard_takeovers(graph, minima)
-    _guard_departures(graph, minima, receiving, order_restarts(graph))
+    asked = receiving - graph.deleted
+    departures = [step for step in graph.of_kind("registration", "delete") if _group_of(step) in asked]
+    _guard_departures(graph, minima, departures)
+
+
+def guard_departures(graph: Graph, keys: Iterable[str]) -> None:
+    """The same for deregistrations from groups that get requests only when these steps begin."""
+    _guard_departures(graph, _Minima.of(graph), [graph.steps[key] for key in keys])
+
+
+def _group_of(step: Step) -> Ref | None:
+    state = step.observed.state if step.observed else None
+    return state.target_group if isinstance(state, Registration) else None
 
 
 def rollout_of(graph: Graph, address: Address) -> Rollout:
@@ -148,14 +159,12 @@ class _Minima:
         return max((self.timeout[group] for group in known if group in self.timeout), default=HEALTH_TIMEOUT)
 
 
-def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str], late: set[str]) -> None:
-    """From groups that get requests, and those (`late`) that get them before."""
+def _guard_departures(graph: Graph, minima: _Minima, departures: Iterable[Step]) -> None:
     if graph.destroy:
         return
-    for step in graph.of_kind("registration", "delete"):
+    for step in departures:
         going = step.observed.state if step.observed else None
-        is_asked = step.key in late or getattr(going, "target_group", None) in receiving - graph.deleted
-        if isinstance(going, Registration) and is_asked:
+        if isinstance(going, Registration):
             group = str(going.target_group)
             least, name = minima.to_keep(group), graph.addresses.get(group, group)
             how = replace(step.detail(Deregister), least=least)

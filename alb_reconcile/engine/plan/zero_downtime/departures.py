@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.engine.plan.graph import Graph, Strength
+from alb_reconcile.engine.plan.zero_downtime.capacity import guard_departures
 from alb_reconcile.engine.plan.zero_downtime.forwards import forward_after, forward_before, shares_of
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.registration import Registration
@@ -18,24 +19,39 @@ from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 RESTARTED: Final = "its instance is restarted"
 
 
-def leave_after_turns(graph: Graph) -> None:
+def leave_in_time(graph: Graph) -> None:
+    """Keep targets where requests go, until they go elsewhere.
+
+    Assumes all other edges, since these give way, and that it is known who waits for whose health (`capacity.guard_capacity`).
+    Raises RefusedError where too many would leave before.
+    """
+    if not graph.destroy:
+        _leave_after_turns(graph)
+        guard_departures(graph, sorted(_order_restarts(graph)))
+
+
+def _leave_after_turns(graph: Graph) -> None:
     """Who leaves a group, for good or to be replaced or restarted, does so when listeners and rules have given it fewer requests, unless
     they wait for that.
 
-    The targets of a group that goes have an order of their own (`traffic`). Raises RefusedError where more have to leave for good before
-    than `max_unavailable` lets be missing.
+    The targets of a group that goes have an order of their own (`traffic`). Refused where a group is to have none, and more have to leave
+    before than `max_unavailable` lets be missing.
     """
-    if graph.destroy:
-        return
+    wanted = {
+        bind(item.desired.state.target_group, graph.decisions.ids)
+        for item in graph.decisions.desired.values()
+        if isinstance(item.desired.state, Registration)
+    }
     gone: dict[str, list[Step]] = defaultdict(list)
     for step in graph.of_kind("registration", "delete"):
         if step.observed and (step.part_of is None or _may_serve(step.observed)):
             gone[str(step.observed.parent_id)].append(step)
     for key, group in [item for item in _given_up(graph) if item[1] not in graph.deleted]:
         before = graph.before(key)
-        _refuse_to_empty(graph, key, group, [step for step in gone[group] if step.key in before])
+        if group not in wanted:
+            _refuse_to_empty(graph, key, group, [step for step in gone[group] if step.key in before])
         for leaves in (step.key for step in gone[group] if step.key not in before):
-            graph.after(leaves, key, Strength.PREFERRED)
+            graph.after(leaves, key, Strength.SUGGESTED)
             graph.specify(leaves, replace(graph.steps[leaves].detail(Deregister), switched=True))
 
 
@@ -71,7 +87,7 @@ def _given_up(graph: Graph) -> Iterator[tuple[str, str]]:
                 yield graph.implied[found.id], str(group)
 
 
-def order_restarts(graph: Graph) -> set[str]:
+def _order_restarts(graph: Graph) -> set[str]:
     """Who turns requests to a group does so when its instances have been restarted, where others serve meanwhile. Where a restart waits
     for that turn, or others serve no more, its targets leave after it. Returns who does, by step key.
 
@@ -101,7 +117,7 @@ def order_restarts(graph: Graph) -> set[str]:
             if not is_before and not fails and serving.intersection(shift.serving) - {group}:
                 graph.after(key, returns, Strength.SUGGESTED)
             elif (is_before or (group in serving and not fails)) and leaves.key not in graph.before(key):
-                graph.after(leaves.key, key, Strength.PREFERRED)
+                graph.after(leaves.key, key, Strength.SUGGESTED)
                 graph.specify(returns, replace(graph.steps[returns].detail(Register), is_checked=True))
                 late.add(leaves.key)
     return late

@@ -9,7 +9,7 @@ from alb_reconcile.aws.client import batches
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
-from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED, leave_after_turns
+from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED
 from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
@@ -30,9 +30,7 @@ def add_rollout(graph: Graph) -> None:
     """
     _leave_for_restarts(graph)
     _pace(graph)
-    leave_after_turns(graph)
     guard_capacity(graph)
-    _settle(graph)
 
 
 def _leave_for_restarts(graph: Graph) -> None:
@@ -283,7 +281,7 @@ def _group_is_replaced(graph: Graph, step: Step) -> bool:
     )
 
 
-def _settle(graph: Graph) -> None:
+def add_pauses(graph: Graph) -> None:
     """The pauses that the spec asks for: between an old instance's deregistration and its end or stop, and between the
     moment when requests go to another group and the end of this one's registrations."""
     for step in [] if graph.destroy else [*graph.of_kind("instance", "delete"), *graph.of_kind("instance", "update")]:
