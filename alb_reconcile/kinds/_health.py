@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError, Watch
@@ -171,11 +172,17 @@ async def wait_for_shift(run: Run, shift: Shift) -> None:
     if not awaited:
         return
     now = await asyncio.gather(*(read_health(run, group) for group in shift.serving))
-    serves = any(item["State"] == "healthy" for part in now for item in part.values())
-    # where nobody serves there is nothing to lose, but somebody may serve again meanwhile: the first healthy target is hoped for
-    with nullcontext() if serves else suppress(WaitError, RefusedError):
+    # who has left to be restarted comes back
+    away = {key.partition("|")[0] for key in run.departed - run.leaving}
+    if any(item["State"] == "healthy" for part in now for item in part.values()) or away.intersection(shift.serving):
         for wanted in awaited:
-            await _wait_for_wanted(run, wanted if serves else wanted._replace(healthy=1, enough=1), shift)
+            await _wait_for_wanted(run, wanted, shift)
+        return
+    # where nobody serves there is nothing to lose, but others may take over, or come back, in a moment
+    with suppress(WaitError, RefusedError):
+        for wanted in awaited:
+            if wanted.running:
+                await _wait_for_wanted(run, wanted._replace(healthy=1, enough=1), replace(shift, recovery=0))
 
 
 async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:

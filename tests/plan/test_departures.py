@@ -295,3 +295,46 @@ def test_a_name_follows_when_its_load_balancer_serves() -> None:
         here._call = call  # type: ignore[method-assign]
         here.converge(after)
     assert calls.index("modify_listener of front") < calls.index("change_resource_record_sets")
+
+
+def test_an_instance_leaves_none_of_its_groups_before_a_turn_that_fails(here: World) -> None:
+    """Found by reading: it left one group at once, and waited with the other one for a turn that failed, so that it came back to neither."""
+    spec = in_two_groups(1, weights=(1, 0))
+    spec["instances"]["green"] = copy.deepcopy(spec["instances"]["web"])
+    spec["target_groups"]["green"] = {**copy.deepcopy(spec["target_groups"]["web"]), "targets": ["green"]}
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    listener["default_action"] = {"forward": "web"}
+    listener["rules"] = {
+        "api": {"priority": 1, "conditions": [{"path_pattern": "/api/*"}], "action": {"forward": "api"}}
+    }
+    here.converge(spec)
+    known = ids(here, spec)
+    fall_ill(here, known["target_group.green"], known["instance.green-1"])
+    after = restarted(spec)
+    parts = [{"target_group": name, "weight": 1} for name in ("api", "green")]
+    after["load_balancers"]["public"]["listeners"]["http"]["rules"]["api"]["action"] = {
+        "forward": {"target_groups": parts}
+    }
+    here.apply(after, check=False)
+    here.clock.advance(300)
+    assert healthy(here, known["target_group.web"]) == 1
+
+
+def test_a_restart_that_heals_is_not_held_up_by_the_turn_that_waits_for_it(here: World) -> None:
+    spec = in_two_groups(1, weights=(1, 1))
+    here.converge(spec)
+    known = ids(here, spec)
+    group, instance = known["target_group.api"], known["instance.web-1"]
+    fall_ill(here, group, instance)
+    real = here._call
+
+    def heal(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "start_instances":
+            here.strict.set_target_healthy(group, instance)
+        return real(service, operation, params)
+
+    here._call = heal  # type: ignore[method-assign]
+    after = restarted(spec)
+    parts = after["load_balancers"]["public"]["listeners"]["http"]["default_action"]["forward"]["target_groups"]
+    parts[1]["weight"] = 3
+    here.converge(after)

@@ -15,7 +15,7 @@ from tests.properties.clients import Clients
 from tests.properties.examples import prepare
 from tests.properties.scene import add_subnets
 from tests.properties.test_lives import STAYS
-from tests.properties.test_pairs import check_capacity, check_ways_out, minimum
+from tests.properties.test_pairs import check_capacity, check_ways_out, has_targets, minimum
 from tests.properties.watched import WatchedWorld, portrait, watched
 
 if TYPE_CHECKING:
@@ -255,9 +255,11 @@ def _may_be_empty(before: Spec, after: Spec) -> tuple[set[str], set[str]]:
     (docs/rollout.md)."""
     first, last = load(before).desired, load(after).desired
     names = before.get("target_groups", {}).keys() & after.get("target_groups", {}).keys()
-    ends = ({name for name in names if not minimum(end, name, last)} for end in (first, last))
-    now, then = ({f"target_group.{name}" for name in found} for found in ends)
-    return now, then
+    then = {name for name in names if not minimum(last, name, last)}
+    now = {name for name in names if not minimum(first, name, last)} | {
+        name for name in then if has_targets(last, name)
+    }
+    return {f"target_group.{name}" for name in now}, {f"target_group.{name}" for name in then}
 
 
 @contextmanager

@@ -185,7 +185,7 @@ def check_capacity(world: WatchedWorld, before: Spec, after: Spec, start: Mappin
         floor = min(minimum(first, group, first), minimum(first, group, last), start[name][1])
         if name in end:
             floor = min(floor, end[name][1])
-        if name in end or _has_targets(last, group):
+        if name in end or has_targets(last, group):
             floor = min(floor, minimum(last, group, last))
         if start[name][0] != end[name][0] if name in end else start[name][0] not in world.account.elb.load_balancers:
             continue
@@ -203,7 +203,8 @@ def check_ways_out(world: WatchedWorld, before: Spec, after: Spec) -> None:
     assert not gaps, gaps
 
 
-def _has_targets(desired: Mapping[Address, Desired], group: str) -> bool:
+def has_targets(desired: Mapping[Address, Desired], group: str) -> bool:
+    """Whether a spec has targets for a group."""
     return any(
         str(state.target_group) == f"target_group.{group}" for _, state in each_of(desired.values(), Registration)
     )

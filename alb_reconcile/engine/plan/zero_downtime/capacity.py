@@ -48,8 +48,10 @@ def guard_capacity(graph: Graph) -> None:
 
 
 def guard_departures(graph: Graph, keys: Iterable[str]) -> None:
-    """The same for deregistrations from groups that get requests only when these steps begin."""
-    _guard_departures(graph, _Minima.of(graph), [graph.steps[key] for key in keys])
+    """The same for those of these deregistrations that are from groups which get requests only when they begin."""
+    asked = receiving_groups(graph) - graph.deleted
+    departures = [graph.steps[key] for key in keys if _group_of(graph.steps[key]) not in asked]
+    _guard_departures(graph, _Minima.of(graph), departures)
 
 
 def _group_of(step: Step) -> Ref | None:

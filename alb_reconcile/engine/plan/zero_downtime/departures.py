@@ -31,8 +31,7 @@ def leave_in_time(graph: Graph) -> None:
 
 
 def _leave_after_turns(graph: Graph) -> None:
-    """Who leaves a group, for good or to be replaced or restarted, does so when listeners and rules have given it fewer requests, unless
-    they wait for that.
+    """Who leaves a group for good does so when listeners and rules have given it fewer requests, unless they wait for that.
 
     The targets of a group that goes have an order of their own (`traffic`). Refused where a group is to have none, and more have to leave
     before than `max_unavailable` lets be missing.
@@ -44,7 +43,7 @@ def _leave_after_turns(graph: Graph) -> None:
     }
     gone: dict[str, list[Step]] = defaultdict(list)
     for step in graph.of_kind("registration", "delete"):
-        if step.observed and (step.part_of is None or _may_serve(step.observed)):
+        if step.observed and step.part_of is None:
             gone[str(step.observed.parent_id)].append(step)
     for key, group in [item for item in _given_up(graph) if item[1] not in graph.deleted]:
         before = graph.before(key)
@@ -56,16 +55,15 @@ def _leave_after_turns(graph: Graph) -> None:
 
 
 def _refuse_to_empty(graph: Graph, turns: str, group: str, early: list[Step]) -> None:
-    """Refuse that targets which serve leave a group before the step that turns requests away from it, if they are too many."""
-    leaving = [step for step in early if step.part_of is None]
-    serving = [step for step in leaving if step.observed and step.observed.status in ("healthy", "initial")]
-    targets = {str(getattr(step.observed.state, "target", "")) for step in serving if step.observed}
+    """Refuse that instances which stay leave a group before the step that turns requests away from it, if they are too many."""
+    serving = [step for step in early if step.observed and step.observed.status in ("healthy", "initial")]
+    targets = set(map(_instance_of, serving))
     paces = [
         item.desired.lifecycle.rollout.max_unavailable
         for item in graph.decisions.desired.values()
         if item.found and item.found.id in targets
     ]
-    if len(serving) > max(paces, default=0):
+    if paces and len(serving) > max(paces):
         names = " and ".join(sorted(str(step.address) for step in serving))
         raise RefusedError(
             f"{names} would leave {graph.addresses.get(group, group)} while it gets requests, since {graph.steps[turns].address} turns them "
@@ -105,6 +103,9 @@ def _order_restarts(graph: Graph) -> set[str]:
     }
     restarts = [step for step in graph.of_kind("registration", "delete") if step.reason == RESTARTED]
     failing = {str(step.part_of) for step in restarts if step.observed and _fails(graph, step.observed)}
+    together: dict[str, set[str]] = defaultdict(set)
+    for step in restarts:
+        together[_instance_of(step)].add(step.key)
     late: set[str] = set()
     for leaves in restarts if turning else ():
         if not leaves.observed or not _may_serve(leaves.observed):
@@ -116,8 +117,11 @@ def _order_restarts(graph: Graph) -> set[str]:
             is_before = key in before
             if not is_before and not fails and serving.intersection(shift.serving) - {group}:
                 graph.after(key, returns, Strength.SUGGESTED)
-            elif (is_before or (group in serving and not fails)) and leaves.key not in graph.before(key):
-                graph.after(leaves.key, key, Strength.SUGGESTED)
+            elif (is_before or (group in serving and not fails)) and graph.before(key).isdisjoint(
+                together[_instance_of(leaves)]
+            ):
+                for own in together[_instance_of(leaves)]:
+                    graph.after(own, key, Strength.SUGGESTED)
                 graph.specify(returns, replace(graph.steps[returns].detail(Register), is_checked=True))
                 late.add(leaves.key)
     return late
@@ -126,6 +130,10 @@ def _order_restarts(graph: Graph) -> set[str]:
 def _fails(graph: Graph, target: Observed) -> bool:
     """Whether its instance fails in any of its groups."""
     return any(item.status == "unhealthy" for item in graph.registered[str(getattr(target.state, "target", ""))])
+
+
+def _instance_of(leaves: Step) -> str:
+    return str(getattr(leaves.observed.state, "target", "") if leaves.observed else "")
 
 
 def _may_serve(found: Observed) -> bool:
