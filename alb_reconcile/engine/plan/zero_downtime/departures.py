@@ -17,6 +17,7 @@ from alb_reconcile.model.resource import Observed, bind, each_of
 from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 
 RESTARTED: Final = "its instance is restarted"
+_SERVING: Final = ("healthy", "initial")
 
 
 def leave_in_time(graph: Graph) -> None:
@@ -56,14 +57,17 @@ def _leave_after_turns(graph: Graph) -> None:
 
 def _refuse_to_empty(graph: Graph, turns: str, group: str, early: list[Step]) -> None:
     """Refuse that instances which stay leave a group before the step that turns requests away from it, if they are too many."""
-    serving = [step for step in early if step.observed and step.observed.status in ("healthy", "initial")]
+    serving = [step for step in early if step.observed and step.observed.status in _SERVING]
     targets = set(map(_instance_of, serving))
     paces = [
         item.desired.lifecycle.rollout.max_unavailable
         for item in graph.decisions.desired.values()
         if item.found and item.found.id in targets
     ]
-    if paces and len(serving) > max(paces):
+    there = [item for item, state in each_of(graph.decisions.live, Registration) if str(state.target_group) == group]
+    there = [item for item in there if not item.is_leaving]
+    healthy = sum(item.status in _SERVING for item in there)
+    if paces and healthy - len(serving) < min(len(there) - max(paces), healthy):
         names = " and ".join(sorted(str(step.address) for step in serving))
         raise RefusedError(
             f"{names} would leave {graph.addresses.get(group, group)} while it gets requests, since {graph.steps[turns].address} turns them "
@@ -137,4 +141,4 @@ def _instance_of(leaves: Step) -> str:
 
 
 def _may_serve(found: Observed) -> bool:
-    return found.status in ("healthy", "initial") or is_unasked(found.reason, found.description)
+    return found.status in _SERVING or is_unasked(found.reason, found.description)
