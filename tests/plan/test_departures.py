@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@pytest.fixture(params=[0.0, 2.0, 10.0])
+@pytest.fixture(params=[0.0, 10.0])
 def here(request: pytest.FixtureRequest) -> Iterator[World]:
     """With reads that are as old as that."""
     with world(lag=request.param) as found:
