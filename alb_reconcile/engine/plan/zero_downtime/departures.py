@@ -115,10 +115,9 @@ def _order_restarts(graph: Graph) -> set[str]:
         if not leaves.observed or not _may_serve(leaves.observed):
             continue
         returns, group = str(leaves.part_of), str(leaves.observed.parent_id)
-        before = graph.before(returns)
-        fails = not failing.isdisjoint({returns, *before})
+        fails = not failing.isdisjoint({returns, *graph.before(returns)})
         for key, shift in turning[group]:
-            is_before = key in before
+            is_before = key in graph.before(returns)
             if not is_before and not fails and serving.intersection(shift.serving) - {group}:
                 graph.after(key, returns, Strength.SUGGESTED)
             elif (is_before or (group in serving and not fails)) and graph.before(key).isdisjoint(
