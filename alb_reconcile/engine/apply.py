@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -83,15 +83,15 @@ class _Application:
         """Set where a step has just announced what it has made, for those that only have to name it."""
         run.ids.update(plan.ids)
         run.applied, run.zones = plan.applied, tags.zones_tag(plan.desired)
-        run.leaving = frozenset(self._deleted())
+        gone = [step for step in self.steps.values() if step.action == "delete"]
+        run.leaving = frozenset(step.id for step in gone if step.id and not self._returns(step))
+        back = [step.observed for step in gone if step.observed and self._returns(step)]
+        run.resting = frozenset(found.id for found in back if found.status == "healthy")
 
-    def _deleted(self) -> Iterator[str]:
-        """The ids of all that goes and doesn't come back as it was."""
-        for step in self.steps.values():
-            whole = self.steps.get(step.part_of or "")
-            returns = whole is not None and step.observed is not None and whole.state == step.observed.state
-            if step.action == "delete" and step.id and not returns:
-                yield step.id
+    def _returns(self, step: Step) -> bool:
+        """Whether what a step deletes comes back as it was."""
+        whole = self.steps.get(step.part_of or "")
+        return whole is not None and step.observed is not None and whole.state == step.observed.state
 
     async def carry_out(self) -> tuple[Outcome, ...]:
         try:

@@ -172,8 +172,8 @@ async def wait_for_shift(run: Run, shift: Shift) -> None:
     if not awaited:
         return
     now = await asyncio.gather(*(read_health(run, group) for group in shift.serving))
-    # who has left to be restarted comes back
-    away = {key.partition("|")[0] for key in run.departed - run.leaving}
+    # who served, and has left to be restarted, comes back
+    away = {key.partition("|")[0] for key in run.departed & run.resting}
     if any(item["State"] == "healthy" for part in now for item in part.values()) or away.intersection(shift.serving):
         for wanted in awaited:
             await _wait_for_wanted(run, wanted, shift)

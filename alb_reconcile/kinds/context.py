@@ -77,6 +77,8 @@ class Run:
     reads: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     leaving: frozenset[str] = frozenset()
     """The ids of all that this run deletes, but for the registrations of instances that it restarts."""
+    resting: frozenset[str] = frozenset()
+    """Those of these registrations that were healthy."""
     departed: set[str] = field(default_factory=set)
     """Registrations that this run has ended, and instances; a read may not show it yet."""
     arrived: set[str] = field(default_factory=set)

@@ -363,3 +363,58 @@ def test_a_restart_that_heals_is_not_held_up_by_the_turn_that_waits_for_it(here:
     parts = after["load_balancers"]["public"]["listeners"]["http"]["default_action"]["forward"]["target_groups"]
     parts[1]["weight"] = 3
     here.converge(after)
+
+
+@pytest.mark.parametrize(("count", "unavailable"), [(1, 1), (2, 2), (2, 1)])
+def test_nobody_waits_for_restarts_that_empty_the_group_that_serves(here: World, count: int, unavailable: int) -> None:
+    """Found by reading: the instances were in both groups, so that those who were to serve meanwhile were restarted as well."""
+    spec = in_two_groups(count, unavailable, weights=(1, 0))
+    spec["instances"]["other"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 2}
+    spec["target_groups"]["api"]["targets"] = ["web", "other"]
+    here.converge(spec)
+    low: list[int] = []
+    watch(here, low)
+    here.converge(restarted(turned(spec, "api")))
+    assert min(low) >= count
+
+
+def test_a_group_at_weight_0_serves_nobody_meanwhile(here: World) -> None:
+    spec = green(web(1, "1"), None)
+    spec["target_groups"]["third"] = copy.deepcopy(spec["target_groups"]["green"])
+    spec["instances"]["green"]["count"] = 2
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    parts = [{"target_group": "web", "weight": 1}, {"target_group": "third", "weight": 0}]
+    listener["default_action"] = {"forward": {"target_groups": parts}}
+    listener["rules"] = {"x": {"priority": 1, "conditions": [{"path_pattern": "/x/*"}], "action": {"forward": "green"}}}
+    spec["instances"]["more"] = copy.deepcopy(spec["instances"]["web"])
+    spec["target_groups"]["third"]["targets"] = ["more"]
+    here.converge(spec)
+    known = ids(here, spec)
+    fall_ill(here, known["target_group.web"], known["instance.web-1"])
+    began, real = here.clock.now(), here._call
+    when: list[float] = []
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "modify_listener":
+            when.append(here.clock.now() - began)
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    here.apply(restarted(turned(spec, "green"), "green"), check=False)
+    assert when[0] < 60
+
+
+def test_who_was_ill_and_is_away_serves_nobody(here: World) -> None:
+    """The other group has fewer healthy targets than it needs where others serve."""
+    spec = green(web(2, "1", max_unavailable=1), None)
+    spec["instances"]["web"]["type_change"] = "in-place"
+    spec["target_groups"]["green"]["min_healthy"] = 2
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    listener["rules"] = {"x": {"priority": 1, "conditions": [{"path_pattern": "/x/*"}], "action": {"forward": "green"}}}
+    here.converge(spec)
+    known = ids(here, spec)
+    for number in (1, 2):
+        fall_ill(here, known["target_group.web"], known[f"instance.web-{number}"])
+    fall_ill(here, known["target_group.green"], known["instance.green-1"])
+    result = here.apply(restarted(turned(spec, "green")), check=False)
+    assert not [failure for failure in result.failures if "listener" in str(failure).partition(" ")[0]]

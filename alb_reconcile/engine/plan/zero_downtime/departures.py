@@ -95,30 +95,29 @@ def _order_restarts(graph: Graph) -> set[str]:
 
     Nobody waits for the restart of an instance that fails somewhere: it may fail again, or be mended by it.
     """
-    turning: dict[str, list[tuple[str, Shift]]] = defaultdict(list)
+    turning: dict[str, list[tuple[str, set[str]]]] = defaultdict(list)
     for step in graph.steps.values():
         shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
+        asked = {*map(str, shares_of(forward_before(step)))} or {*shift.serving}
         for wanted in (*shift.awaits, *shift.hopes):
-            turning[str(bind(wanted.group, graph.decisions.ids))].append((step.key, shift))
-    serving = {
-        str(state.target_group)
-        for item, state in each_of(graph.decisions.live, Registration)
-        if item.status == "healthy"
-    }
+            turning[str(bind(wanted.group, graph.decisions.ids))].append((step.key, asked))
     restarts = [step for step in graph.of_kind("registration", "delete") if step.reason == RESTARTED]
     failing = {str(step.part_of) for step in restarts if step.observed and _fails(graph, step.observed)}
     together: dict[str, set[str]] = defaultdict(set)
     for step in restarts:
         together[_instance_of(step)].add(step.key)
+    healthy = [state for item, state in each_of(graph.decisions.live, Registration) if item.status == "healthy"]
+    serving = {str(state.target_group) for state in healthy}
+    meanwhile = {str(state.target_group) for state in healthy if str(state.target) not in together}
     late: set[str] = set()
     for leaves in restarts if turning else ():
         if not leaves.observed or not _may_serve(leaves.observed):
             continue
         returns, group = str(leaves.part_of), str(leaves.observed.parent_id)
         fails = not failing.isdisjoint({returns, *graph.before(returns)})
-        for key, shift in turning[group]:
+        for key, asked in turning[group]:
             is_before = key in graph.before(returns)
-            if not is_before and not fails and serving.intersection(shift.serving) - {group}:
+            if not is_before and not fails and meanwhile & asked - {group}:
                 graph.after(key, returns, Strength.SUGGESTED)
             elif (is_before or (group in serving and not fails)) and graph.before(key).isdisjoint(
                 together[_instance_of(leaves)]
