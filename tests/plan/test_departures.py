@@ -78,6 +78,21 @@ def fall_ill(here: World, group: str, instance: str) -> None:
     here.clock.advance(300)
 
 
+def seconds_until_turned(here: World, after: Spec) -> float:
+    """How long it takes until the listener is changed."""
+    began, real = here.clock.now(), here._call
+    when: list[float] = []
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "modify_listener":
+            when.append(here.clock.now() - began)
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    here.apply(after, check=False)
+    return when[0]
+
+
 @pytest.mark.parametrize("how", ["no instances", "fewer instances", "stopped instances", "no targets"])
 @pytest.mark.parametrize("start", ["new", "unchecked", "at weight 0"])
 def test_a_group_keeps_its_targets_until_requests_have_turned_away(here: World, how: str, start: str) -> None:
@@ -217,17 +232,7 @@ def test_where_nobody_serves_healthy_targets_take_over_at_once(here: World) -> N
     known = ids(here, spec)
     for number in (1, 2):
         fall_ill(here, known["target_group.web"], known[f"instance.web-{number}"])
-    began, real = here.clock.now(), here._call
-    when: list[float] = []
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        if operation == "modify_listener":
-            when.append(here.clock.now() - began)
-        return real(service, operation, params)
-
-    here._call = call  # type: ignore[method-assign]
-    here.apply(restarted(turned(spec, "green"), "green"), check=False)
-    assert when[0] < 60
+    assert seconds_until_turned(here, restarted(turned(spec, "green"), "green")) < 60
 
 
 def test_where_nobody_serves_the_first_healthy_target_is_waited_for() -> None:
@@ -391,17 +396,7 @@ def test_a_group_at_weight_0_serves_nobody_meanwhile(here: World) -> None:
     here.converge(spec)
     known = ids(here, spec)
     fall_ill(here, known["target_group.web"], known["instance.web-1"])
-    began, real = here.clock.now(), here._call
-    when: list[float] = []
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        if operation == "modify_listener":
-            when.append(here.clock.now() - began)
-        return real(service, operation, params)
-
-    here._call = call  # type: ignore[method-assign]
-    here.apply(restarted(turned(spec, "green"), "green"), check=False)
-    assert when[0] < 60
+    assert seconds_until_turned(here, restarted(turned(spec, "green"), "green")) < 60
 
 
 def test_who_was_ill_and_is_away_serves_nobody(here: World) -> None:
