@@ -78,6 +78,18 @@ def fall_ill(here: World, group: str, instance: str) -> None:
     here.clock.advance(300)
 
 
+def fall_ill_until_started(here: World, group: str, instance: str) -> None:
+    fall_ill(here, group, instance)
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "start_instances":
+            here.strict.set_target_healthy(group, instance)
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+
+
 def seconds_until_turned(here: World, after: Spec) -> float:
     """How long it takes until the listener is changed."""
     began, real = here.clock.now(), here._call
@@ -276,15 +288,7 @@ def test_requests_turn_to_targets_that_a_restart_heals(here: World) -> None:
     here.converge(spec)
     known = ids(here, spec)
     group, instance = known["target_group.green"], known["instance.green-1"]
-    fall_ill(here, group, instance)
-    real = here._call
-
-    def heal(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        if operation == "start_instances":
-            here.strict.set_target_healthy(group, instance)
-        return real(service, operation, params)
-
-    here._call = heal  # type: ignore[method-assign]
+    fall_ill_until_started(here, group, instance)
     here.converge(restarted(turned(spec, "green"), "green"))
 
 
@@ -355,15 +359,7 @@ def test_a_restart_that_heals_is_not_held_up_by_the_turn_that_waits_for_it(here:
     here.converge(spec)
     known = ids(here, spec)
     group, instance = known["target_group.api"], known["instance.web-1"]
-    fall_ill(here, group, instance)
-    real = here._call
-
-    def heal(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        if operation == "start_instances":
-            here.strict.set_target_healthy(group, instance)
-        return real(service, operation, params)
-
-    here._call = heal  # type: ignore[method-assign]
+    fall_ill_until_started(here, group, instance)
     after = restarted(spec)
     parts = after["load_balancers"]["public"]["listeners"]["http"]["default_action"]["forward"]["target_groups"]
     parts[1]["weight"] = 3
