@@ -409,3 +409,44 @@ def test_who_was_ill_and_is_away_serves_nobody(here: World) -> None:
     fall_ill(here, known["target_group.green"], known["instance.green-1"])
     result = here.apply(restarted(turned(spec, "green")), check=False)
     assert not [failure for failure in result.failures if "listener" in str(failure).partition(" ")[0]]
+
+
+@pytest.mark.parametrize(("count", "unavailable", "other"), [(2, 1, 1), (3, 1, 2)])
+def test_requests_turn_after_the_restarts_that_empty_a_group_though_those_that_serve_are_restarted_in_turns(
+    here: World, count: int, unavailable: int, other: int
+) -> None:
+    """Found by reading: who was restarted didn't count, though some of its group always serve."""
+    spec = green(web(count, "1", max_unavailable=unavailable), 0)
+    spec["instances"]["web"]["type_change"] = "in-place"
+    spec["instances"]["green"] |= {"count": other, "rollout": {"max_unavailable": other}}
+    here.converge(spec)
+    low: list[int] = []
+    watch(here, low)
+    here.converge(restarted(restarted(turned(spec, "green")), "green"))
+    assert min(low) >= count - unavailable
+
+
+def test_a_rule_takes_over_after_the_restart_of_its_group(here: World) -> None:
+    """Found by reading: the rule's own group was taken for the one that serves."""
+    spec = green(web(2, "1"), None)
+    rules = {
+        "y": {"priority": 1, "conditions": [{"path_pattern": "/y/*"}], "action": {"forward": "web"}},
+        "x": {"priority": 2, "conditions": [{"path_pattern": "/x/*"}], "action": {"forward": "green"}},
+    }
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = rules
+    spec["instances"]["green"] |= {"count": 1, "rollout": {"max_unavailable": 1}}
+    here.converge(spec)
+    after = restarted(spec, "green")
+    wider = {"x": {**rules["x"], "conditions": [{"path_pattern": ["/x/*", "/y/*"]}]}}
+    after["load_balancers"]["public"]["listeners"]["http"]["rules"] = wider
+    real = here._call
+    calls: list[str] = []
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation in ("deregister_targets", "modify_rule"):
+            calls.append(operation)
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    here.converge(after)
+    assert calls == ["deregister_targets", "modify_rule"]

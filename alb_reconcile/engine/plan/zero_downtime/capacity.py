@@ -54,6 +54,12 @@ def guard_departures(graph: Graph, keys: Iterable[str]) -> None:
     _guard_departures(graph, _Minima.of(graph), departures)
 
 
+def keeping_some(graph: Graph) -> set[str]:
+    """The groups, by their ids, that keep a healthy target while their others leave."""
+    minima = _Minima.of(graph)
+    return {str(group) for group in minima.healthy if minima.to_keep(str(group)) and minima.healthy[group]}
+
+
 def _group_of(step: Step) -> Ref | None:
     state = step.observed.state if step.observed else None
     return state.target_group if isinstance(state, Registration) else None

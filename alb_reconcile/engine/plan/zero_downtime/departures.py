@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.engine.plan.graph import Graph, Strength
-from alb_reconcile.engine.plan.zero_downtime.capacity import guard_departures
+from alb_reconcile.engine.plan.zero_downtime.capacity import guard_departures, keeping_some
 from alb_reconcile.engine.plan.zero_downtime.forwards import forward_after, forward_before, shares_of
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.registration import Registration
@@ -98,7 +98,8 @@ def _order_restarts(graph: Graph) -> set[str]:
     turning: dict[str, list[tuple[str, set[str]]]] = defaultdict(list)
     for step in graph.steps.values():
         shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
-        asked = {*map(str, shares_of(forward_before(step)))} or {*shift.serving}
+        # the step's own group may be the one that takes over, by a rule's conditions
+        asked = {*map(str, shares_of(forward_before(step)))} & {*shift.serving} or {*shift.serving}
         for wanted in (*shift.awaits, *shift.hopes):
             turning[str(bind(wanted.group, graph.decisions.ids))].append((step.key, asked))
     restarts = [step for step in graph.of_kind("registration", "delete") if step.reason == RESTARTED]
@@ -109,15 +110,18 @@ def _order_restarts(graph: Graph) -> set[str]:
     healthy = [state for item, state in each_of(graph.decisions.live, Registration) if item.status == "healthy"]
     serving = {str(state.target_group) for state in healthy}
     meanwhile = {str(state.target_group) for state in healthy if str(state.target) not in together}
+    paced = keeping_some(graph)
     late: set[str] = set()
     for leaves in restarts if turning else ():
         if not leaves.observed or not _may_serve(leaves.observed):
             continue
         returns, group = str(leaves.part_of), str(leaves.observed.parent_id)
         fails = not failing.isdisjoint({returns, *graph.before(returns)})
+        # a group that loses all its targets waits also for those that are restarted one after another
+        others = meanwhile if group in paced else meanwhile | paced
         for key, asked in turning[group]:
             is_before = key in graph.before(returns)
-            if not is_before and not fails and meanwhile & asked - {group}:
+            if not is_before and not fails and others & asked - {group}:
                 graph.after(key, returns, Strength.SUGGESTED)
             elif (is_before or (group in serving and not fails)) and graph.before(key).isdisjoint(
                 together[_instance_of(leaves)]
