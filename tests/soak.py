@@ -40,6 +40,8 @@ WHERE = (
 APART = ("scripts/", "Containerfile", "Makefile", ".ci/", ".pre-commit-config.yaml", ".dockerignore", ".editorconfig")
 """What checks and packs, and is no part of what runs."""
 JOBS = 2
+ONE_TRIAL = ("SEED", "CHANGES_SEED", "FUZZ_SEED")
+"""By which a test is asked for one trial alone; `make` sets SEED for what it calls."""
 PUBLISHED = ROOT / "docs" / "explanation" / "soak-record.jsonl"
 
 
@@ -260,7 +262,7 @@ def main() -> int:
     command = [sys.executable, "-m", "pytest", "-p", "tests.soak", f"--numprocesses={JOBS}", "--dist=worksteal", f"--hypothesis-seed={seed}"]  # fmt: skip
     where = [place for place in args.where if (ROOT / place.partition("::")[0]).exists()]
     # what happens at the same moment may be ordered by a set: a failure must come again
-    environment = os.environ | {
+    environment = {name: value for name, value in os.environ.items() if name not in ONE_TRIAL} | {
         "SOAK": seed,
         "SOAK_RECORD": str(file),
         "SOAK_INPUTS": json.dumps(now),

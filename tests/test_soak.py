@@ -111,6 +111,19 @@ def git(tmp_path: Path) -> Callable[..., None]:
     return call
 
 
+def test_the_number_of_one_trial_is_not_that_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make soak SEED=5` sets it in the environment, where it asks the tests for one trial of each."""
+    (tmp_path / "test_here.py").write_text(
+        "import os\n\ndef test_it():\n    assert not {'SEED', 'CHANGES_SEED', 'FUZZ_SEED'} & {*os.environ}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(soak.ROOT))
+    for name in ("SEED", "CHANGES_SEED", "FUZZ_SEED"):
+        monkeypatch.setenv(name, "5")
+    monkeypatch.setattr(soak, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["soak", "--seed", "5", "test_here.py"])
+    assert soak.main() == 0
+
+
 def test_nothing_is_kept_of_a_tree_with_changes(tmp_path: Path, git: Callable[..., None]) -> None:
     (tmp_path / "code").touch()
     assert not soak.state(tmp_path)
