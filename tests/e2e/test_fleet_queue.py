@@ -33,8 +33,8 @@ SOAK = bool(os.environ.get("SOAK"))
 _LAST = ("last", "other") if SOAK else ("last",)
 _SMALL = ("111111111111",), ("us-east-1",)
 _MANY = (
-    tuple(str(number) * 12 for number in range(1, 9 if SOAK else 5)),
-    ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2")[: None if SOAK else 3],
+    tuple(str(number) * 12 for number in range(1, 9 if SOAK else 4)),
+    ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2")[: None if SOAK else 2],
 )
 """Forty, at length."""
 

@@ -52,7 +52,7 @@ def pages() -> dict[str, str]:
         "large": scene_page(make_scene(planned({"instances/web/count": 60}))),
         "going": scene_page(make_scene(planned(destroy=True))),
         "report": report_page("stacks", subjects(), "now"),
-        "fleet": fleet_page(view(100, EVIL)),
+        "fleet": fleet_page(view(20, EVIL)),
         "hostile": plan_page(hostile.plan, make_scene(hostile), EVIL, EVIL),
     }
 

@@ -38,6 +38,7 @@ def with_ill_versions(tmp_path: Path) -> Iterator[Stage]:
     made.close()
 
 
+@AT_LENGTH
 def test_a_version_that_fails_its_health_check(with_ill_versions: Stage) -> None:
     """The run fails, and the old ones serve on; then the old spec, and a fixed one, are reached."""
     stage, old, fixed = with_ill_versions, web(version="good"), web(version="fixed")

@@ -49,6 +49,7 @@ def honest(stage: Stage, tmp_path: Path) -> Iterator[tuple[Stage, int]]:
     slow.close()
 
 
+@AT_LENGTH
 def test_slow_requests_in_flight(honest: tuple[Stage, int]) -> None:
     """They take two seconds, and the targets that answer them leave meanwhile."""
     stage, delay = honest

@@ -28,6 +28,7 @@ def groups_of(proof: Proof) -> list[frozenset[str]]:
     return found
 
 
+@AT_LENGTH
 def test_a_target_group_is_replaced(stage: Stage) -> None:
     """By one on another port, and back. The version listens at both."""
     with stage.under_load(web(version="80-8080-fifth")) as proof:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from websockets.sync.client import connect
 
 from tests.load.specs import listener, two_groups, user_data
+from tests.load.stage import AT_LENGTH
 from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def go_on(times: list[list[float]]) -> None:
     until(lambda: all(len(each) >= count for each, count in zip(times, wanted, strict=True)))
 
 
+@AT_LENGTH
 def test_messages_pass_through_a_roll_of_others(stage: Stage) -> None:
     """On connections that were opened before it and that stay open after it."""
     before, after = with_sockets("blue"), with_sockets("azure")
