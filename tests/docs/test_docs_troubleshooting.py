@@ -31,7 +31,9 @@ def said() -> str:
 @pytest.mark.parametrize("message", [*MESSAGES, *SHOWN])
 def test_a_message_is_one_that_is_printed(message: str) -> None:
     """Its words stand in that order in one line of what commands are known to print."""
-    assert re.search(".*".join(re.escape(part.strip()) for part in message.split("…")), said())
+    parts = [re.escape(part.strip()) for part in message.split("…")]
+    # `.*` at the beginning would try each end of a line
+    assert re.search(".*".join(part for part in parts if part), said())
 
 
 def test_there_are_messages() -> None:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@pytest.fixture(params=[0.0, 10.0])
-def here(request: pytest.FixtureRequest) -> Iterator[World]:
-    """With reads that are as old as that."""
-    with world(lag=request.param) as found:
+@pytest.fixture
+def here() -> Iterator[World]:
+    """With reads that are ten seconds old."""
+    with world(lag=10.0) as found:
         yield found
 
 
