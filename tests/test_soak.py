@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -202,3 +203,12 @@ def test_a_change_undoes_the_tests_that_rest_on_it(
     soak.keep(file, soak.inputs(tmp_path))
     kept = {item["test"].partition("::")[0] for item in soak.lines(file)}
     assert {Path(name).stem.removeprefix("test_") for name in before.keys() - kept} == undone
+
+
+def test_what_the_suite_leaves_out_is_in_it() -> None:
+    """A module that has something for `make soak` only is one that it runs."""
+    modules = [path.relative_to(soak.ROOT).as_posix() for path in (soak.ROOT / "tests").rglob("test_*.py")]
+    imports = re.compile(r"^from tests\.at_length import", re.MULTILINE)
+    leaving = [path for path in modules if imports.search((soak.ROOT / path).read_text(encoding="utf-8"))]
+    assert leaving
+    assert [path for path in leaving if not path.startswith(soak.WHERE)] == []

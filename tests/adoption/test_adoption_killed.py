@@ -11,6 +11,7 @@ import pytest
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import plan_stack
 from tests.adoption.adopting import RUNBOOK_NAMES, Keeper, build_runbook, keeper, our_tags, runbook, target_of
+from tests.at_length import SOAK
 from tests.harness import Spec, World, demo
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _steps(world: World, spec: Spec) -> tuple[Step, ...]:
     return steps
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES if SOAK else ["adopt", "move instances"])
 def test_a_command_that_was_killed_is_finished_by_the_same_again(name: str) -> None:
     """All is as if it hadn't been killed, another stack's and what is nobody's included."""
     case = CASES[name]

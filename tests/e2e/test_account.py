@@ -29,6 +29,7 @@ from tests.account.measurements.resources import until_shown
 from tests.account.place import ACCOUNT, REGION, TAG, WAITING, Place, Untrue
 from tests.account.place import Tool as AccountTool
 from tests.account.service import judge, read_spec, until_it_answers
+from tests.at_length import AT_LENGTH, at_length
 from tests.forked import run_forked
 from tests.journal.receiver import receiving
 from tests.processes import GUARD, default_signals, until
@@ -62,7 +63,7 @@ def quietly(arguments: list[str], folder: Path) -> tuple[int, str]:
 
 
 @pytest.mark.usefixtures("named")
-@pytest.mark.parametrize("run", ["4b22e3", "74e358"])  # YAML 1.2 has the latter for a number
+@pytest.mark.parametrize("run", ["74e358", *at_length("4b22e3")])  # YAML 1.2 has the latter for a number
 def test_a_stack_lives_and_leaves_nothing(
     run: str, account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,7 +204,7 @@ def private_and_more() -> dict[str, Any]:
         pytest.param(
             "runbook",
             {"load balancers", "key pairs"},
-            marks=pytest.mark.skipif(not os.environ.get("SOAK"), reason="has no kind that the other lacks: SOAK=1"),
+            marks=AT_LENGTH,  # it has no kind that the other lacks
         ),
         ("./private.yaml", {"load balancers", "key pairs", "NAT gateways", "addresses", "endpoints", "certificates"}),
     ],
@@ -253,7 +254,7 @@ def by_its_id(running: subprocess.Popen[bytes], waits: Callable[[], object]) -> 
     running.send_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("interrupt", [in_a_terminal, by_its_id])
+@pytest.mark.parametrize("interrupt", [in_a_terminal, *at_length(by_its_id)])
 def test_the_clean_up_after_ctrl_c_waits_for_the_command(
     interrupt: Interrupt, proxied: tuple[Proxy, Tool], account: Account, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from alb_reconcile.model.address import UserData
+from tests.at_length import AT_LENGTH
 from tests.e2e.tool import DEMO, SPECS, Account, Tool
 from tests.processes import GUARD, until
 
@@ -353,6 +354,7 @@ def test_it_can_be_left_out(fresh: Place) -> None:
     assert "leave --no-traffic out" in error
 
 
+@AT_LENGTH
 def test_each_shipped_spec_applies_without_preparation_and_counts_alike(fresh: Place) -> None:
     """What it names of others is made on the way, and told. Plans, closing lines and the history have the same numbers and times."""
     fresh.tool.run("sandbox", "start", "--speed", "200", "--no-traffic")
@@ -403,6 +405,7 @@ load_balancers:
     assert fresh.tool.plan("odd.yaml")["steps"] == []
 
 
+@AT_LENGTH
 def test_instances_answer_where_they_are_known_by_their_addresses(fresh: Place) -> None:
     text = (
         (fresh.tool.folder / "demo.yaml").read_text().replace("targets: [web]", "target_type: ip\n    targets: [web]")

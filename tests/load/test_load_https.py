@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from tests.load.specs import listener, web
+from tests.load.stage import AT_LENGTH
 from tests.processes import GUARD
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def secure() -> Spec:
     return spec
 
 
+@AT_LENGTH
 def test_port_80_redirects_when_https_answers(hasty: Stage) -> None:
     spec = secure()
     with hasty.under_load(web(version="first", stack="secure"), requests=400, around=80) as proof:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
+from tests.at_length import SOAK, at_length
 from tests.harness import Spec, World, demo, world
 from tests.kinds.test_record import prepare
 from tests.plan.targets import healthy, ids, parked, watch, web
@@ -105,8 +106,11 @@ def seconds_until_turned(here: World, after: Spec) -> float:
     return when[0]
 
 
-@pytest.mark.parametrize("how", ["no instances", "fewer instances", "stopped instances", "no targets"])
-@pytest.mark.parametrize("start", ["new", "unchecked", "at weight 0"])
+HOWS = ["no instances", "fewer instances", "stopped instances", "no targets"]
+LEAVING = [(how, start) for how in HOWS for start in ("new", "unchecked", "at weight 0")]
+
+
+@pytest.mark.parametrize(("how", "start"), LEAVING if SOAK else LEAVING[::4])
 def test_a_group_keeps_its_targets_until_requests_have_turned_away(here: World, how: str, start: str) -> None:
     """Found: they left as the run began, and the other group got the requests when its own were healthy."""
     spec = web(2, "1", max_unavailable=1) if how == "stopped instances" else web(2, "1")
@@ -184,7 +188,7 @@ def test_a_group_keeps_its_targets_while_those_of_the_other_one_restart(here: Wo
     assert min(low) >= 1
 
 
-@pytest.mark.parametrize("target_type", ["instance", "ip"])
+@pytest.mark.parametrize("target_type", ["instance", *at_length("ip")])
 @pytest.mark.parametrize(("count", "unavailable"), [(1, 1), (2, 1), (2, 2), (3, 2)])
 def test_requests_turn_before_the_restarts_that_wait_for_it(
     here: World, count: int, unavailable: int, target_type: str
@@ -197,7 +201,7 @@ def test_requests_turn_before_the_restarts_that_wait_for_it(
     here.converge(after)
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, *at_length(3)])
 @pytest.mark.parametrize("weights", [(1, 1), (1, 0), None])
 def test_restarts_after_requests_have_turned_keep_capacity(
     here: World, count: int, weights: tuple[int, int] | None

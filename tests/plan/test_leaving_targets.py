@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
+from tests.at_length import at_length
 from tests.harness import Spec, World, world
 from tests.plan.targets import by_hand, foreign, healthy, ids, parked, watch, web
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(params=[0.0, 2.0, 10.0])
+@pytest.fixture(params=[10.0, *at_length(0.0, 2.0)])
 def here(request: pytest.FixtureRequest) -> Iterator[World]:
     """With reads that are as old as that."""
     with world(lag=request.param) as found:

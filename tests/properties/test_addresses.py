@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.at_length import SOAK
 from tests.kinds.hand import LINUX_2
 from tests.kinds.test_elastic_ip_association import behind
 from tests.properties.watched import WatchedWorld, watched
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.harness import Spec
 
-EVERY = 1 if os.environ.get("SOAK") else 6
+EVERY = 1 if SOAK else 12
 ROLLED = behind(image_id=LINUX_2)
 IN_GAPS = behind(image_id=LINUX_2, rollout={"max_surge": 0, "max_unavailable": 1})
 

@@ -10,6 +10,7 @@ from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
+from tests.at_length import AT_LENGTH, at_length
 from tests.harness import REGION, demo
 from tests.properties.near_misses import NEAR_MISSES, add_strangers, tag_list
 from tests.properties.scenarios import regrouped, rolled, scaled
@@ -53,6 +54,7 @@ def test_strangers_with_near_miss_tags_and_names_stay_as_they_were() -> None:
         assert world.strict.inventory() == before
 
 
+@AT_LENGTH
 def test_another_stack_in_the_account_stays_as_it_was() -> None:
     """The same spec under another name, which wants nothing after it either."""
     with watched() as world:
@@ -131,7 +133,7 @@ def _add_foreign_rule(world: WatchedWorld, owner: dict[str, str]) -> str:
     return rule
 
 
-@pytest.mark.parametrize("owner", ["demo2", "Demo"])
+@pytest.mark.parametrize("owner", ["Demo", *at_length("demo2")])
 def test_another_stacks_rule_under_our_listener_stays_and_stops_destroy(owner: str) -> None:
     """Changes of ours pass it by, as do rolls; what would take it along is refused, with nothing changed."""
     with watched() as world:

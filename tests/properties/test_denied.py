@@ -33,7 +33,7 @@ CODES = {"ec2": "UnauthorizedOperation", **dict.fromkeys(("elbv2", "iam", "route
 """What a service calls a call that isn't allowed, where it isn't AccessDeniedException."""
 
 
-@pytest.mark.parametrize("kind", KINDS if SOAK else ["rule"])
+@pytest.mark.parametrize("kind", KINDS if SOAK else ["target_group"])
 def test_what_a_kind_may_not_do_is_told_and_the_next_run_finishes(kind: str) -> None:
     """Reads, too; in each part of the life of its example in which the action is called, and on ways for what no example calls."""
     wrong, called = list[str](), set[str]()

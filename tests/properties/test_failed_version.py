@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.at_length import SOAK
 from tests.harness import Spec, demo
 from tests.properties.scenarios import GROUP, regrouped, rolled, scaled
 from tests.properties.watched import portrait, watched
@@ -55,8 +56,10 @@ NEXT = {
 }
 
 
-@pytest.mark.parametrize("following", NEXT)
-@pytest.mark.parametrize("way", WAYS)
+AFTER = [(way, following) for way in WAYS for following in NEXT]
+
+
+@pytest.mark.parametrize(("way", "following"), AFTER if SOAK else AFTER[::3])
 def test_whatever_is_run_after_it_keeps_capacity_and_converges(way: str, following: str) -> None:
     """The old targets stay, twice; then the next spec is reached in one run."""
     with watched() as world:

@@ -3,13 +3,13 @@ leads at every moment to a load balancer that answers."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 from moto.route53.models import route53_backends
 
 from alb_reconcile.sandbox.strict.health import balancer_of
+from tests.at_length import SOAK
 from tests.harness import by_hand, demo
 from tests.kinds.hand import edited
 from tests.kinds.test_certificate import acm, zone
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.properties.watched import Moment
 
-SOAK = bool(os.environ.get("SOAK"))
 ALLOWED = {"replace-load-balancer": 2, "delete-load-balancer": 1, "replace": 20, "delete": 20}
 
 
@@ -87,8 +86,8 @@ def certificates() -> int:
 
 
 def some(moments: list[Moment]) -> list[Moment]:
-    """Each eighth, and with SOAK all."""
-    return moments if SOAK else moments[1::8]
+    """Each sixteenth, and with SOAK all."""
+    return moments if SOAK else moments[1::16]
 
 
 @pytest.mark.parametrize("way", WAYS)

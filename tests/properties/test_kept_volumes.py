@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.properties.watched import WatchedWorld
 
-EVERY = 1 if os.environ.get("SOAK") else 5
+EVERY = 1 if os.environ.get("SOAK") else 10
 ROLLED = kept(count=2, image_id=LINUX_2)
 
 

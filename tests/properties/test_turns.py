@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.at_length import at_length
 from tests.properties.account import LONG, SEEN, Account, account
 from tests.properties.test_ill_starts import go
 from tests.properties.walks import BASES
@@ -46,7 +47,7 @@ def fail(here: Account, spec: Spec, *targets: tuple[str, str]) -> None:
     world.watch()
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", [0, *at_length(1, 2, 3)])
 def test_entries_that_share_their_target_groups_take_turns(number: int) -> None:
     """Found: each had left one group, and waited for the other one in the other group; or for who was missing in one of its own."""
     before, after = in_place(web=2, other=2)
@@ -59,7 +60,7 @@ def test_entries_that_share_their_target_groups_take_turns(number: int) -> None:
         assert {low.healthy for low in here.world.lows.values()} == {3}
 
 
-@pytest.mark.parametrize("name", ["web-1", "web-2", "web-3"])
+@pytest.mark.parametrize("name", ["web-3", *at_length("web-1", "web-2")])
 def test_what_fails_in_one_of_its_groups_is_restarted_first(name: str) -> None:
     """Found: another one was to leave first, and waited for the one that fails, which its restart mends."""
     before, after = in_place(web=3)

@@ -23,6 +23,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
 from alb_reconcile.sandbox.traffic.front import Front, TrafficError
+from tests.at_length import AT_LENGTH
 from tests.sandbox.traffic.front_lab import (
     TIMEOUT,
     Lab,
@@ -96,6 +97,7 @@ def stage(number: int) -> Snapshot:
 
 
 class TestUnderLoad:
+    @AT_LENGTH
     def test_no_change_costs_a_request(self, lab: Lab) -> None:
         lab.front.show(stage(0), lab.addresses)
         with Load(lab.url()) as load:
