@@ -36,8 +36,8 @@ ROOT = Path(__file__).parent.parent
 WHERE = (
     "tests/load", "tests/e2e", "tests/properties", "tests/adoption/test_adopt_any_spec.py", "tests/export/test_export_any_spec.py",
     "tests/fuzz", "tests/spec/test_loader_properties.py", "tests/kinds/test_launch_interrupted.py",
-    "tests/plan/test_departures.py", "tests/plan/test_leaving_targets.py", "tests/plan/test_others_targets.py",
-    "tests/plan/test_resting_targets.py", "tests/adoption/test_adoption_killed.py", "tests/sandbox/traffic/test_front_changes.py",
+    "tests/plan/test_capacity.py", "tests/plan/test_departures.py", "tests/plan/test_leaving_targets.py", "tests/plan/test_others_targets.py",
+    "tests/plan/test_resting_targets.py", "tests/adoption/test_adoption_killed.py", "tests/export/test_adopt_write.py", "tests/sandbox/traffic/test_front_changes.py",
 )  # fmt: skip
 APART = ("scripts/", "Containerfile", "Makefile", ".ci/", ".pre-commit-config.yaml", ".dockerignore", ".editorconfig")
 """What checks and packs, and is no part of what runs."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from alb_reconcile.fleet.document import load_fleet
 from alb_reconcile.fleet.iam_policy import fleet_policies
 from alb_reconcile.fleet.queues import Queue
 from alb_reconcile.locking.durations import LEASE, MARGIN
+from tests.at_length import AT_LENGTH
 from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import client
 from tests.kinds.authorization import Request, is_allowed
@@ -29,17 +29,15 @@ pytest.importorskip("celery", reason="the extra fleet isn't installed")
 
 from tests.e2e.fleets import POISON, OnQueue, WorkerProcess, lease_key, make_fleet, make_queue, runs_of
 
-SOAK = bool(os.environ.get("SOAK"))
-_LAST = ("last", "other") if SOAK else ("last",)
 _SMALL = ("111111111111",), ("us-east-1",)
 _MANY = (
-    tuple(str(number) * 12 for number in range(1, 9 if SOAK else 4)),
-    ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2")[: None if SOAK else 2],
+    tuple(str(number) * 12 for number in range(1, 9)),
+    ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2"),
 )
-"""Forty, at length."""
+"""Forty."""
 
 
-@pytest.fixture(params=["sqs", "redis"] if SOAK else ["sqs"])
+@pytest.fixture(params=["sqs", "redis"])
 def queue(request: pytest.FixtureRequest, sandbox: Tool, tmp_path: Path) -> Iterator[str]:
     """Its URL. A message is hidden for two seconds."""
     if request.param == "sqs":
@@ -49,6 +47,7 @@ def queue(request: pytest.FixtureRequest, sandbox: Tool, tmp_path: Path) -> Iter
             yield f"redis://127.0.0.1:{port}/0?visibility_timeout=2"
 
 
+@AT_LENGTH
 def test_every_cell_converges_though_workers_die(sandbox: Tool, queue: str, tmp_path: Path) -> None:
     """One worker is killed in the middle of a cell, one is stopped in the middle of another; what is left is done by others.
 
@@ -79,7 +78,7 @@ def test_every_cell_converges_though_workers_die(sandbox: Tool, queue: str, tmp_
         *_, given_back = stopped.told("cell_done")
         assert (given_back["result"], given_back["message"]) == ("interrupted", "back")
 
-        others = [stack.enter_context(fleet.worker(tmp_path / name)) for name in _LAST]
+        others = [stack.enter_context(fleet.worker(tmp_path / name)) for name in ("last", "other")]
         for worker in others:
             _take_over(worker, killed)
         fleet.wait_until_empty()

@@ -13,11 +13,11 @@ import boto3
 import pytest
 import yaml
 
+from tests.at_length import AT_LENGTH, at_length
 from tests.e2e.tool import DEMO, REGION, Account, Tool, client
 from tests.harness import demo
 from tests.processes import rest_of
 from tests.properties.others import make_others, seen
-from tests.properties.seeds import SOAK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def post(port: int, path: str, body: bytes = b"") -> None:
         pass
 
 
-@pytest.mark.parametrize(("spec", "region"), [(DEMO, REGION), ("runbook.yaml", "us-west-2")][: None if SOAK else 1])
+@pytest.mark.parametrize(("spec", "region"), [(DEMO, REGION), *at_length(("runbook.yaml", "us-west-2"))])
 def test_a_stack_lives(tool: Tool, port: int, spec: str, region: str) -> None:
     account = Account(port, region)
     account.ec2.create_key_pair(KeyName="our-key")
@@ -76,9 +76,7 @@ def test_a_stack_lives(tool: Tool, port: int, spec: str, region: str) -> None:
     assert account.census() == before
 
 
-@pytest.mark.skipif(
-    not SOAK, reason="at length; tests/properties/test_unmodified_moto.py has two stacks, one after the other"
-)
+@AT_LENGTH  # tests/properties/test_unmodified_moto.py has two stacks, one after the other
 def test_two_stacks_live_at_the_same_time_beside_others(tool: Tool, port: int) -> None:
     """Created, changed, rolled and destroyed by two processes at once, without a trace in what is somebody else's."""
 

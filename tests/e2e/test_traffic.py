@@ -258,6 +258,7 @@ http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), A
 """
 
 
+@AT_LENGTH
 def test_a_web_api_that_crashes_again_and_again_is_ejected_and_verify_says_so(fresh: Place) -> None:
     """Apply's last wait and status name the reason, too; when it is mended, verify is content."""
     (fresh.tool.folder / "api.py").write_text(FRAGILE)

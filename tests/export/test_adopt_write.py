@@ -10,6 +10,7 @@ import yaml
 
 from alb_reconcile.cli.main import main
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
+from tests.at_length import at_length
 from tests.harness import world
 from tests.kinds.many import web
 
@@ -115,7 +116,7 @@ def test_what_differs_is_taken_over_with_the_comments_kept(
     assert (tmp_path / "spec.yaml").stat().st_ino == number, "it isn't written again"
 
 
-@pytest.mark.parametrize("owned", ["all", "the VPC is somebody else's"])
+@pytest.mark.parametrize("owned", ["the VPC is somebody else's", *at_length("all")])
 def test_what_has_drifted_since_is_taken_over_too(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], owned: str
 ) -> None:
