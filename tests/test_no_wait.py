@@ -137,6 +137,20 @@ def test_it_contradicts_verify(capsys: pytest.CaptureFixture[str]) -> None:
     assert "argument --verify: not allowed with argument --no-wait" in capsys.readouterr().err
 
 
+def test_apply_ends_badly_where_a_target_is_ill(account: World, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Though nothing is left to apply: who deploys from a pipeline must not take it for done."""
+    run(*APPLY, spec=demo())
+    make_one_ill(account)
+    account.clock.advance(300)
+    assert main([*APPLY, "--timeout", "20s"]) == 1
+    said = capsys.readouterr()
+    assert "Applied, but some targets are not healthy:\n  waited 20 s for: target" in said.err
+    assert "Converged." not in said.out
+    record = run.record()
+    assert record["result"] == "failed"
+    assert any("waited 20 s for: target" in text for text in record["not_ready"])
+
+
 def test_when_it_answered_first_and_when_all_was_so(account: World, run: Run) -> None:
     began = account.clock.now()
     told = run(*APPLY, spec=demo())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytest_plugins = ["pytester"]
+MODULES = sorted((soak.ROOT / "tests").rglob("test_*.py"))
 
 TESTS = """
     from hypothesis import given, strategies
@@ -207,8 +208,18 @@ def test_a_change_undoes_the_tests_that_rest_on_it(
 
 def test_what_the_suite_leaves_out_is_in_it() -> None:
     """A module that has something for `make soak` only is one that it runs."""
-    modules = [path.relative_to(soak.ROOT).as_posix() for path in (soak.ROOT / "tests").rglob("test_*.py")]
-    imports = re.compile(r"^from tests\.at_length import", re.MULTILINE)
-    leaving = [path for path in modules if imports.search((soak.ROOT / path).read_text(encoding="utf-8"))]
-    assert leaving
-    assert [path for path in leaving if not path.startswith(soak.WHERE)] == []
+    texts = {path.relative_to(soak.ROOT).as_posix(): path.read_text("utf-8") for path in MODULES}
+    leaving = [path for path, text in texts.items() if re.search(r"\b(SOAK|AT_LENGTH|at_length)\b", text)]
+    assert "tests/plan/test_departures.py" in leaving
+    assert [path for path in leaving if not path.startswith((*soak.WHERE, "tests/test_soak.py"))] == []
+
+
+def test_a_test_that_is_left_out_is_like_one_of_the_suite() -> None:
+    """Which exists, and isn't left out itself."""
+    texts = [path.read_text("utf-8") for path in MODULES]
+    named = [item for text in texts for item in re.findall(r'^@only_at_length\("(.*)::(.*)"\)', text, re.MULTILINE)]
+    assert named
+    for file, name in named:
+        text = (soak.ROOT / file).read_text("utf-8")
+        assert f"\ndef {name}(" in text
+        assert not re.search(rf"only_at_length\(.*\)\ndef {name}\(", text)

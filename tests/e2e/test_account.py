@@ -29,7 +29,7 @@ from tests.account.measurements.resources import until_shown
 from tests.account.place import ACCOUNT, REGION, TAG, WAITING, Place, Untrue
 from tests.account.place import Tool as AccountTool
 from tests.account.service import judge, read_spec, until_it_answers
-from tests.at_length import AT_LENGTH, at_length
+from tests.at_length import at_length
 from tests.forked import run_forked
 from tests.journal.receiver import receiving
 from tests.processes import GUARD, default_signals, until
@@ -201,12 +201,8 @@ def private_and_more() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("stack", "kinds"),
     [
-        pytest.param(
-            "runbook",
-            {"load balancers", "key pairs"},
-            marks=AT_LENGTH,  # it has no kind that the other lacks
-        ),
         ("./private.yaml", {"load balancers", "key pairs", "NAT gateways", "addresses", "endpoints", "certificates"}),
+        *at_length(("runbook", {"load balancers", "key pairs"})),  # it has no kind that the other lacks
     ],
 )
 def test_what_a_killed_run_left_is_removed(

@@ -12,7 +12,7 @@ from alb_reconcile.fleet.document import load_fleet
 from alb_reconcile.fleet.iam_policy import fleet_policies
 from alb_reconcile.fleet.queues import Queue
 from alb_reconcile.locking.durations import LEASE, MARGIN
-from tests.at_length import AT_LENGTH
+from tests.at_length import SOAK, at_length
 from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import client
 from tests.kinds.authorization import Request, is_allowed
@@ -31,13 +31,13 @@ from tests.e2e.fleets import POISON, OnQueue, WorkerProcess, lease_key, make_fle
 
 _SMALL = ("111111111111",), ("us-east-1",)
 _MANY = (
-    tuple(str(number) * 12 for number in range(1, 9)),
-    ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2"),
+    tuple(str(number) * 12 for number in range(1, 9 if SOAK else 4)),
+    ("us-east-1", *at_length("us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2")),
 )
-"""Forty."""
+"""Forty, at length."""
 
 
-@pytest.fixture(params=["sqs", "redis"])
+@pytest.fixture(params=["sqs", *at_length("redis")])
 def queue(request: pytest.FixtureRequest, sandbox: Tool, tmp_path: Path) -> Iterator[str]:
     """Its URL. A message is hidden for two seconds."""
     if request.param == "sqs":
@@ -47,7 +47,6 @@ def queue(request: pytest.FixtureRequest, sandbox: Tool, tmp_path: Path) -> Iter
             yield f"redis://127.0.0.1:{port}/0?visibility_timeout=2"
 
 
-@AT_LENGTH
 def test_every_cell_converges_though_workers_die(sandbox: Tool, queue: str, tmp_path: Path) -> None:
     """One worker is killed in the middle of a cell, one is stopped in the middle of another; what is left is done by others.
 

@@ -13,7 +13,7 @@ import boto3
 import pytest
 import yaml
 
-from tests.at_length import AT_LENGTH, at_length
+from tests.at_length import at_length, only_at_length
 from tests.e2e.tool import DEMO, REGION, Account, Tool, client
 from tests.harness import demo
 from tests.processes import rest_of
@@ -76,7 +76,7 @@ def test_a_stack_lives(tool: Tool, port: int, spec: str, region: str) -> None:
     assert account.census() == before
 
 
-@AT_LENGTH  # tests/properties/test_unmodified_moto.py has two stacks, one after the other
+@only_at_length("tests/properties/test_unmodified_moto.py::test_two_stacks_live_beside_others")
 def test_two_stacks_live_at_the_same_time_beside_others(tool: Tool, port: int) -> None:
     """Created, changed, rolled and destroyed by two processes at once, without a trace in what is somebody else's."""
 

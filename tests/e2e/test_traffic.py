@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from alb_reconcile.model.address import UserData
-from tests.at_length import AT_LENGTH
+from tests.at_length import only_at_length
 from tests.e2e.tool import DEMO, SPECS, Account, Tool
 from tests.processes import GUARD, until
 
@@ -258,7 +258,7 @@ http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), A
 """
 
 
-@AT_LENGTH
+@only_at_length("tests/test_no_wait.py::test_apply_ends_badly_where_a_target_is_ill")
 def test_a_web_api_that_crashes_again_and_again_is_ejected_and_verify_says_so(fresh: Place) -> None:
     """Apply's last wait and status name the reason, too; when it is mended, verify is content."""
     (fresh.tool.folder / "api.py").write_text(FRAGILE)
@@ -355,7 +355,7 @@ def test_it_can_be_left_out(fresh: Place) -> None:
     assert "leave --no-traffic out" in error
 
 
-@AT_LENGTH
+@only_at_length("tests/docs/test_docs_pages.py::test_pages_say_what_happens")
 def test_each_shipped_spec_applies_without_preparation_and_counts_alike(fresh: Place) -> None:
     """What it names of others is made on the way, and told. Plans, closing lines and the history have the same numbers and times."""
     fresh.tool.run("sandbox", "start", "--speed", "200", "--no-traffic")
@@ -406,7 +406,7 @@ load_balancers:
     assert fresh.tool.plan("odd.yaml")["steps"] == []
 
 
-@AT_LENGTH
+@only_at_length("tests/kinds/test_targets_by_address.py::test_a_roll_keeps_every_target_healthy")
 def test_instances_answer_where_they_are_known_by_their_addresses(fresh: Place) -> None:
     text = (
         (fresh.tool.folder / "demo.yaml").read_text().replace("targets: [web]", "target_type: ip\n    targets: [web]")

@@ -208,7 +208,7 @@ class TestFromItsEnd:
     def test_a_line_without_end(self, tmp_path: Path, junk: bytes) -> None:
         write(tmp_path, ["a"])
         with history_file(tmp_path, made()).open("ab") as stream:
-            stream.write(junk * 5_000_000 + b"\n")
+            stream.write(junk * 9_000_000 + b"\n")
         write(tmp_path, ["b"])
         past = read_history(tmp_path, "shop")
         assert ([run.run for run in past.runs], past.unreadable) == (["b", "a"], 1)

@@ -10,7 +10,7 @@ from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
-from tests.at_length import AT_LENGTH, at_length
+from tests.at_length import at_length, only_at_length
 from tests.harness import REGION, demo
 from tests.properties.near_misses import NEAR_MISSES, add_strangers, tag_list
 from tests.properties.scenarios import regrouped, rolled, scaled
@@ -54,7 +54,7 @@ def test_strangers_with_near_miss_tags_and_names_stay_as_they_were() -> None:
         assert world.strict.inventory() == before
 
 
-@AT_LENGTH
+@only_at_length("tests/properties/test_bystanders.py::test_a_stack_whose_name_ours_begins_with_stays_as_it_was")
 def test_another_stack_in_the_account_stays_as_it_was() -> None:
     """The same spec under another name, which wants nothing after it either."""
     with watched() as world:

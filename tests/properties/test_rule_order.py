@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.at_length import SOAK
+from tests.at_length import at_length
 from tests.properties.test_dark_groups import second
 from tests.properties.test_gaps import ALLOW, listener
 from tests.properties.test_ill_starts import go
@@ -67,14 +67,10 @@ WAYS = {
 }
 
 
-BOTH_WAYS = [(name, back) for name in WAYS for back in (False, True)]
+TURNED = [(name, back) for number, name in enumerate(WAYS) for back in (number % 2 == 0, *at_length(number % 2 != 0))]
 
 
-@pytest.mark.parametrize(
-    ("name", "back"),
-    BOTH_WAYS if SOAK else BOTH_WAYS[::3],
-    ids=lambda value: {False: "there", True: "back"}.get(value, value),
-)
+@pytest.mark.parametrize(("name", "back"), TURNED)
 def test_who_takes_requests_comes_before_who_gives_them_up(name: str, back: bool) -> None:
     """Found: rules were changed before others were made, so that nobody, or the default action, answered what was to move to a new
     rule: for minutes, where its group was new as well."""
