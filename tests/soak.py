@@ -1,16 +1,13 @@
 """`python -m tests.soak`: everything that is tried at length, from one seed, in parts that needn't be done twice.
 
 The same seed tries the same again. What has passed is kept in `build/soak/record.jsonl` with a digest of all that the test rests on, so that a run that
-was stopped goes on where it was, and another seed leaves out what asks for none. A test rests on all committed files but documents, the tests' own
-modules, and what only checks and packs, and on those of them that it imports or names: a commit that mends the judge of one test undoes nothing of
-the others. Of a tree with changes nothing is kept. A fresh clone begins with the record in `docs/explanation/`.
+was stopped goes on where it was, and another seed leaves out what asks for none. Of a tree with changes nothing is kept. A fresh clone begins with the
+record in `docs/explanation/`.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import hashlib
 import json
 import os
 import random
@@ -20,7 +17,6 @@ import sys
 import time
 from collections import defaultdict
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +24,10 @@ import pytest
 from hypothesis.internal.conjecture.engine import ConjectureRunner
 
 from tests.properties import seeds
+from tests.soak_inputs import git, inputs, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 WHERE = (
@@ -39,73 +36,10 @@ WHERE = (
     "tests/plan/test_capacity.py", "tests/plan/test_departures.py", "tests/plan/test_leaving_targets.py", "tests/plan/test_others_targets.py",
     "tests/plan/test_resting_targets.py", "tests/adoption/test_adoption_killed.py", "tests/export/test_adopt_write.py", "tests/sandbox/traffic/test_front_changes.py",
 )  # fmt: skip
-APART = ("scripts/", "Containerfile", "Makefile", ".ci/", ".pre-commit-config.yaml", ".dockerignore", ".editorconfig")
-"""What checks and packs, and is no part of what runs."""
 JOBS = 2
 ONE_TRIAL = ("SEED", "CHANGES_SEED", "FUZZ_SEED")
 """By which a test is asked for one trial alone; `make` sets SEED for what it calls."""
 PUBLISHED = ROOT / "docs" / "explanation" / "soak-record.jsonl"
-
-
-def _git(root: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=root, capture_output=True, encoding="utf-8", check=False).stdout.strip()
-
-
-def state(root: Path = ROOT) -> str:
-    """A digest of all that is checked out but documents; empty if anything differs from it."""
-    files = _committed(root)
-    return _digest(files.items()) if files and not _git(root, "status", "--porcelain") else ""
-
-
-def inputs(root: Path = ROOT) -> dict[str, str]:
-    """By the file of each test, a digest of all that the test rests on."""
-    files = _committed(root)
-    modules = {
-        path.removesuffix(".py").replace("/", "."): path
-        for path in files
-        if path.startswith(APART) or (path.startswith("tests/") and path.endswith(".py"))
-    }
-    common = [(path, files[path]) for path in files if path not in modules.values() or path.endswith("conftest.py")]
-    last = {Path(path).name for path in modules.values()}
-
-    @cache
-    def named(path: str) -> frozenset[str]:
-        """The modules that a file imports, or names in a text, perhaps by the beginning of their names, or as files."""
-        found: set[str] = set()
-        text = (root / path).read_text(encoding="utf-8") if path.endswith(".py") else ""
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Import):
-                found.update(name.name for name in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                found.update((node.module, *(f"{node.module}.{name.name}" for name in node.names)))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("tests."):
-                found.update(name for name in modules if name.startswith(node.value))
-            elif (
-                isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.rpartition("/")[2] in last
-            ):
-                found.update(name for name, file in modules.items() if f"/{file}".endswith(f"/{node.value}"))
-        return frozenset(modules[name] for name in found & modules.keys())
-
-    def rests_on(path: str) -> set[str]:
-        found, further = {path}, [path]
-        while further:
-            more = named(further.pop()) - found
-            found |= more
-            further += more
-        return found - {"tests/soak.py"}  # which only keeps the results
-
-    tests = [path for path in modules.values() if Path(path).name.startswith("test_")]
-    return {path: _digest([*common, *((item, files[item]) for item in rests_on(path))]) for path in tests}
-
-
-def _committed(root: Path) -> dict[str, str]:
-    """The digests of all files but documents."""
-    lines = (line.partition("\t") for line in _git(root, "ls-tree", "-r", "HEAD").splitlines())
-    return {path: about for about, _, path in lines if not path.startswith("docs/") and not path.endswith(".md")}
-
-
-def _digest(files: Iterable[tuple[str, str]]) -> str:
-    return hashlib.sha256(repr(sorted(files)).encode()).hexdigest()[:12]
 
 
 def record(state: str) -> Path:
@@ -246,8 +180,8 @@ def main() -> int:
     parser.add_argument("where", nargs="*", default=WHERE, help="folders, files or tests")
     args = parser.parse_args()
     seed = args.seed or str(random.SystemRandom().randrange(1, 10**6))
-    at = state()
-    now = inputs() if at else {}  # of a tree with changes a file may be gone
+    at = state(ROOT)
+    now = inputs(ROOT) if at else {}  # of a tree with changes a file may be gone
     file = record(at)
     if not at:
         file.unlink(missing_ok=True)
@@ -274,12 +208,12 @@ def main() -> int:
         ended = subprocess.run([*command, *where], cwd=ROOT, env=environment, check=False)
         if file.exists():
             minutes = (time.monotonic() - began) / 60
-            words = f"{_git(ROOT, 'describe', '--always', '--dirty')}, state {at or 'changed'}"
+            words = f"{git(ROOT, 'describe', '--always', '--dirty')}, state {at or 'changed'}"
             print(
                 f"\n{date.today()}, commit {words}, seed {seed}, {minutes:.0f} minutes\n\n{summary(file, seed)}{again(file, seed)}"
             )
     finally:
-        if at and file.exists() and state() != at:
+        if at and file.exists() and state(ROOT) != at:
             os.truncate(file, before)
             print("\nThe tree was changed meanwhile: nothing of this run is kept.")
     return 0 if ended.returncode == pytest.ExitCode.NO_TESTS_COLLECTED else ended.returncode  # all has passed

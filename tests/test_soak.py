@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import soak
+from tests import soak, soak_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,22 +128,22 @@ def test_the_number_of_one_trial_is_not_that_of_a_run(tmp_path: Path, monkeypatc
 
 def test_nothing_is_kept_of_a_tree_with_changes(tmp_path: Path, git: Callable[..., None]) -> None:
     (tmp_path / "code").touch()
-    assert not soak.state(tmp_path)
+    assert not soak_inputs.state(tmp_path)
     git("add", "code")
     git("commit", "--message=first")
-    first = soak.state(tmp_path)
+    first = soak_inputs.state(tmp_path)
     (tmp_path / "new").touch()
-    assert not soak.state(tmp_path)
+    assert not soak_inputs.state(tmp_path)
     git("add", "new")
-    assert not soak.state(tmp_path)
+    assert not soak_inputs.state(tmp_path)
     git("commit", "--message=second")
-    second = soak.state(tmp_path)
+    second = soak_inputs.state(tmp_path)
     assert "" != first != second != ""
     assert soak.record(first) == soak.record(second) != soak.record("")
     (tmp_path / "README.md").touch()
     git("add", "README.md")
     git("commit", "--message=what was found")
-    assert soak.state(tmp_path) == second
+    assert soak_inputs.state(tmp_path) == second
 
 
 FILES = {
@@ -156,6 +156,7 @@ FILES = {
     "tests/judge.py": "def judge(): from tests import rules",
     "tests/rules.py": "",
     "tests/test_of_kinds.py": "import tests.soak\nimport importlib\nimportlib.import_module(f'tests.kinds.test_{kind}')",
+    "tests/kinds/conftest.py": "",
     "tests/kinds/test_vpc.py": "",
     "tests/worst.py": "",
     "tests/test_bounds.py": "run('-m', 'tests.worst')",
@@ -165,45 +166,76 @@ FILES = {
     "Containerfile": "",
     "Makefile": "",
     "tests/test_image.py": "(ROOT / 'Containerfile').read_text()\nrun(ROOT / 'scripts/check.py')",
+    "tests/test_counts.py": "HOW_OFTEN = 100 if SOAK else 2\ntry_seeds(2, 100, trial)\ndef test_it(): pass",
+    "tests/test_counts_too.py": "from tests.test_counts import HOW_OFTEN",
+    "tests/test_takes_it.py": "from tests import test_counts\ntest_counts.test_it()",
+    "tests/test_takes_it_by_name.py": "from tests.test_counts import test_it",
+    "tests/test_runs_it.py": "run('pytest', 'tests/test_counts.py')",
 }
-ALL = {"alone", "judged", "of_kinds", "vpc", "bounds", "made", "image"}
+ALL = {Path(name).stem.removeprefix("test_") for name in FILES if Path(name).name.startswith("test_")}
+COUNTING = {"counts", "takes_it", "takes_it_by_name", "runs_it"}
 
 
 @pytest.mark.parametrize(
-    ("changed", "undone"),
+    ("changed", "what", "undone"),
     [
-        ("code.py", ALL),
-        ("tests/conftest.py", ALL),
-        ("tests/data.json", ALL),
-        ("tests/test_alone.py", {"alone"}),
-        ("tests/rules.py", {"judged"}),
-        ("tests/kinds/test_vpc.py", {"of_kinds", "vpc"}),
-        ("tests/worst.py", {"bounds"}),
-        ("tests/makers/script.py", {"made"}),
-        ("Containerfile", {"image"}),
-        ("scripts/check.py", {"image"}),
-        ("Makefile", set()),
-        ("tests/soak.py", set()),
-        ("docs/page.md", set()),
+        ("code.py", "1", ALL),
+        ("tests/conftest.py", "1", ALL),
+        ("tests/data.json", "1", ALL),
+        ("tests/test_alone.py", "1", {"alone"}),
+        ("tests/test_alone.py", "# a comment", set()),
+        ("tests/test_alone.py", "'What it is.'", set()),
+        ("tests/rules.py", "1", {"judged"}),
+        ("tests/kinds/conftest.py", "1", {"vpc"}),
+        ("tests/kinds/test_vpc.py", "1", {"of_kinds", "vpc"}),
+        ("tests/kinds/test_vpc.py", "def test_it(): pass", {"vpc"}),
+        ("tests/worst.py", "1", {"bounds"}),
+        ("tests/makers/script.py", "1", {"made"}),
+        ("Containerfile", "1", {"image"}),
+        ("scripts/check.py", "1", {"image"}),
+        ("Makefile", "1", set()),
+        ("tests/soak.py", "1", set()),
+        ("docs/page.md", "1", set()),
+        ("tests/test_counts.py", "1", {*COUNTING, "counts_too"}),
+        ("tests/test_counts.py", "def test_more(): pass", COUNTING),
     ],
 )
 def test_a_change_undoes_the_tests_that_rest_on_it(
-    changed: str, undone: set[str], tmp_path: Path, git: Callable[..., None]
+    changed: str, what: str, undone: set[str], tmp_path: Path, git: Callable[..., None]
 ) -> None:
+    assert undone == _undone(tmp_path, git, changed, lambda text: f"{text}\n{what}\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "undone"),
+    [
+        ("100 if SOAK else 2", "100 if SOAK else 3", set()),
+        ("100 if SOAK else 2", "99 if SOAK else 2", {*COUNTING, "counts_too"}),
+        ("try_seeds(2, 100", "try_seeds(3, 100", set()),
+        ("try_seeds(2, 100", "try_seeds(2, 99", {*COUNTING, "counts_too"}),
+    ],
+)
+def test_how_much_the_suite_tries_undoes_nothing(
+    old: str, new: str, undone: set[str], tmp_path: Path, git: Callable[..., None]
+) -> None:
+    assert undone == _undone(tmp_path, git, "tests/test_counts.py", lambda text: text.replace(old, new))
+
+
+def _undone(tmp_path: Path, git: Callable[..., None], changed: str, change: Callable[[str], str]) -> set[str]:
+    """The tests whose results a commit undoes."""
     for name, text in (*FILES.items(), ("docs/page.md", "")):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     git("add", ".")
     git("commit", "--message=first")
-    before = soak.inputs(tmp_path)
+    before = soak_inputs.inputs(tmp_path)
     file = tmp_path / "record.jsonl"
     file.write_text("".join(json.dumps({"test": f"{name}::test", "inputs": before[name]}) + "\n" for name in before))
-    with (tmp_path / changed).open("a") as stream:
-        stream.write("\n")
+    (tmp_path / changed).write_text(change((tmp_path / changed).read_text()))
     git("commit", "--all", "--message=second")
-    soak.keep(file, soak.inputs(tmp_path))
+    soak.keep(file, soak_inputs.inputs(tmp_path))
     kept = {item["test"].partition("::")[0] for item in soak.lines(file)}
-    assert {Path(name).stem.removeprefix("test_") for name in before.keys() - kept} == undone
+    return {Path(name).stem.removeprefix("test_") for name in before.keys() - kept}
 
 
 def test_what_the_suite_leaves_out_is_in_it() -> None:

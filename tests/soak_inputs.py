@@ -1,0 +1,165 @@
+"""What a test of `make soak` rests on, in a digest: what has passed needn't be tried again while it stays the same.
+
+A test rests on all committed files but documents, the tests' own modules, and what only checks and packs; and on those of them that it
+imports or names, with the `conftest.py` of its folders. Of a module of tests counts what `make soak` does with it: no comments or docstrings, nothing
+that is for the suite alone (the last part of `x if SOAK else y`), and of one that is imported no tests. So a commit that mends the judge of one test
+undoes nothing of the others, and one that changes how much the suite tries undoes nothing at all.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+APART = ("scripts/", "Containerfile", "Makefile", ".ci/", ".pre-commit-config.yaml", ".dockerignore", ".editorconfig")
+"""What checks and packs, and is no part of what runs."""
+ONLY_KEEP = {"tests/soak.py", "tests/soak_inputs.py"}
+"""Which only keep the results."""
+FOR_THE_SUITE = {"try_seeds": 0, "seeds": 0}
+"""Functions with an argument that says how much the suite tries, and its place."""
+
+
+def git(root: Path, *words: str) -> str:
+    """What git says, or nothing."""
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, encoding="utf-8", check=False).stdout.strip()
+
+
+def state(root: Path) -> str:
+    """A digest of all that is checked out but documents; empty if anything differs from it."""
+    files = _committed(root)
+    return _digest(files.items()) if files and not git(root, "status", "--porcelain") else ""
+
+
+def inputs(root: Path) -> dict[str, str]:
+    """By the file of each test, a digest of all that the test rests on."""
+    files = _committed(root)
+    modules = {
+        path.removesuffix(".py").replace("/", "."): path
+        for path in files
+        if path.startswith(APART) or (path.startswith("tests/") and path.endswith(".py"))
+    }
+    common = [(path, files[path]) for path in files if path not in modules.values()]
+
+    @cache
+    def at_length(path: str, *, tests: bool) -> ast.Module:
+        return _at_length((root / path).read_text(encoding="utf-8") if path.endswith(".py") else "", tests=tests)
+
+    @cache
+    def named(path: str, *, tests: bool) -> frozenset[tuple[str, bool]]:
+        return frozenset(_named(at_length(path, tests=tests), modules))
+
+    def rests_on(path: str) -> set[tuple[str, bool]]:
+        """Modules, each with its tests or without."""
+        folders = (f"{folder}/conftest.py" for folder in Path(path).parents)
+        further = [(path, True), *((item, True) for item in folders if item in modules.values())]
+        found = {*further}
+        while further:
+            item, tests = further.pop()
+            more = named(item, tests=tests) - found
+            found |= more
+            further += more
+        return {(item, tests) for item, tests in found if item not in ONLY_KEEP}
+
+    @cache
+    def digest(path: str, *, tests: bool) -> str:
+        if path.startswith(APART):
+            return files[path]
+        return _digest([(path, repr(_plain(at_length(path, tests=tests))))])
+
+    of_tests = [path for path in modules.values() if Path(path).name.startswith("test_")]
+    return {
+        path: _digest([*common, *((item, digest(item, tests=tests)) for item, tests in rests_on(path))])
+        for path in of_tests
+    }
+
+
+def _named(tree: ast.Module, modules: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
+    """The files of modules (by name) that one imports, also by a text with the beginning of their names, or names as files. Each with its tests, if
+    those are run or one of them is taken."""
+    imported: set[str] = set()
+    takes_tests = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update(name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{name.name}" for name in node.names}
+            imported |= {node.module, *names}
+            takes_tests |= any(_is_tests(name.rpartition(".")[2]) for name in names - modules.keys())
+        elif isinstance(node, ast.Attribute):
+            takes_tests |= _is_tests(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if node.value.startswith("tests."):
+                imported.update(name for name in modules if name.startswith(node.value))
+            else:
+                yield from ((file, True) for file in _of_path(node.value, modules.values()))
+    yield from ((modules[name], takes_tests) for name in imported if name in modules)
+
+
+def _of_path(text: str, files: Collection[str]) -> list[str]:
+    """The files whose path ends with a text."""
+    if not re.fullmatch(r"[\w./-]+", text):
+        return []
+    return [file for file in files if file.endswith(text) and f"/{file}".endswith(f"/{text}")]
+
+
+class _AtLength(ast.NodeTransformer):
+    """What `make soak` does: of `x if SOAK else y` only x."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """Without docstrings."""
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_text else self.generic_visit(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        return self.visit(node.body) if _is_soak(node.test) else self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        place = FOR_THE_SUITE.get(node.func.id) if isinstance(node.func, ast.Name) else None
+        args = [item for number, item in enumerate(node.args) if number != place]
+        return self.generic_visit(ast.Call(node.func, args, node.keywords))
+
+
+def _is_soak(test: ast.expr) -> bool:
+    return ast.unparse(test) in ("SOAK", "os.environ.get('SOAK')")
+
+
+def _at_length(text: str, *, tests: bool) -> ast.Module:
+    module = ast.parse(text)
+    if not tests:
+        module.body = [item for item in module.body if not _is_tests(getattr(item, "name", ""))]
+    found: ast.Module = _AtLength().visit(module)
+    return found
+
+
+def _is_tests(name: str) -> bool:
+    return name.startswith(("test_", "Test"))
+
+
+def _plain(item: Any) -> Any:
+    """Syntax as tuples, the same in each version of Python: one that has more fields leaves them empty here."""
+    if isinstance(item, list):
+        return tuple(map(_plain, item))
+    if isinstance(item, ast.Constant):
+        return repr(item.value)
+    if not isinstance(item, ast.AST):
+        return item
+    fields = ((name, value) for name, value in ast.iter_fields(item) if name != "ctx" and value not in (None, []))
+    return (type(item).__name__, *((name, _plain(value)) for name, value in fields))
+
+
+def _committed(root: Path) -> dict[str, str]:
+    """The digests of all files but documents."""
+    lines = (line.partition("\t") for line in git(root, "ls-tree", "-r", "HEAD").splitlines())
+    return {path: about for about, _, path in lines if not path.startswith("docs/") and not path.endswith(".md")}
+
+
+def _digest(files: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256(repr(sorted(files)).encode()).hexdigest()[:12]
