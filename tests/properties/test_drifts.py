@@ -14,7 +14,7 @@ from tests.properties.drifts_examples import unmanaged
 from tests.properties.scene import SHAPES, scene
 
 SOAK = bool(os.environ.get("SOAK"))
-EXAMPLES = (500 if SOAK else 18) // len(SHAPES)
+EXAMPLES = (500 if SOAK else 12) // len(SHAPES)
 OF_A_KIND = 30
 
 

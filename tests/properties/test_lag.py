@@ -32,7 +32,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("lag", LAGS if SOAK else LAGS[-1:])
-@pytest.mark.parametrize("name", [*WAYS, *MANY])
+@pytest.mark.parametrize("name", [*WAYS, *MANY] if SOAK else [*WAYS, *MANY][1::2])
 def test_every_way_is_gone_in_one_apply_however_far_reads_lag(name: str, lag: int) -> None:
     """Create, roll, scale, group replacement and destroy need one run each."""
     way = ALL[name]
@@ -51,7 +51,7 @@ def test_every_way_is_gone_in_one_apply_however_far_reads_lag(name: str, lag: in
         assert world.strict.inventory() == empty
 
 
-@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("lag", LAGS if SOAK else LAGS[2:3])
 def test_drift_is_repaired_in_one_apply_however_far_reads_lag(lag: int) -> None:
     """A rule too many, a missing association, a changed health check, a stopped and a terminated instance."""
     with watched(lag) as world:
@@ -70,7 +70,7 @@ def test_drift_is_repaired_in_one_apply_however_far_reads_lag(lag: int) -> None:
     ("name", "lag", "part"),
     [
         (name, lag, part)
-        for number, name in enumerate([*WAYS, *MANY])
+        for number, name in enumerate([*WAYS, *MANY] if SOAK else [*WAYS, *MANY][::2])
         for lag in (LAGS[1:] if SOAK else LAGS[1:][(number + 2) % 3 :][:1])
         for part in range(PARTS)
         if SOAK
@@ -88,7 +88,7 @@ def test_a_kill_and_lag_need_three_more_runs_at_most(name: str, lag: int, part: 
     assert resumed >= 0.5 * tried or tried < 3, "the kills left something to do"
 
 
-@settings(max_examples=100 if SOAK else 2, database=None, deadline=None, print_blob=True, derandomize=not SOAK)
+@settings(max_examples=100 if SOAK else 1, database=None, deadline=None, print_blob=True, derandomize=not SOAK)
 @given(st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 60)), min_size=2, max_size=4))
 def test_lag_may_be_another_at_every_step(steps: list[tuple[str, int]]) -> None:
     """Any of the demo's changes after another, each with reads that lag otherwise."""

@@ -63,7 +63,7 @@ def begin(world: WatchedWorld, kind: str, way: Way) -> None:
 
 
 @pytest.mark.usefixtures("only_fresh")
-@every_kind
+@(every_kind if SOAK else pytest.mark.parametrize("kind", [*KINDS][0::3]))
 def test_one_apply_leads_from_any_example_to_any_other(kind: str) -> None:
     """With anything said otherwise, and with another kind's example beside it or not. At most one in ten is refused."""
     ways: Counter[str] = Counter()
@@ -124,7 +124,7 @@ def _without_kept(found: dict[str, Any], there: Collection[str], *specs: Spec) -
     return {key: item for key, item in found.items() if key in there or not (keeps and key.startswith("vol-"))}
 
 
-@every_kind
+@(every_kind if SOAK else pytest.mark.parametrize("kind", [*KINDS][1::3]))
 def test_a_run_that_is_cut_short_is_finished_by_the_next(kind: str) -> None:
     """Killed, or without a reply: at some of the moments, and of the calls, of each part of its life; at length each."""
     wrong = []
@@ -165,7 +165,7 @@ def _finished(world: WatchedWorld, way: Way, good: tuple[Any, Any], words: str) 
     return []
 
 
-@every_kind
+@(every_kind if SOAK else pytest.mark.parametrize("kind", [*KINDS][2::3]))
 def test_its_life_needs_one_run_each_and_leaves_what_other_stacks_have_of_it(kind: str) -> None:
     """With reads that are 25 s behind, beside others whose tags are nearly ours: two, and at length one for each near miss."""
     example = example_of(kind)
