@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import world
+from tests.kept import fresh_world
 from tests.kinds.hand import Faults, Hand
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def hand() -> Iterator[Hand]:
+def hand(request: pytest.FixtureRequest) -> Iterator[Hand]:
     """Somebody in a fresh account."""
-    with world() as fresh:
+    with fresh_world(request) as fresh:
         yield Hand(fresh)
 
 

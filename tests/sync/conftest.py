@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import Spec, demo, world
+from tests.harness import Spec, demo
+from tests.kept import fresh_world
 from tests.kinds.hand import LINUX_1, Hand
 from tests.sync.words import with_image
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def hand() -> Iterator[Hand]:
+def hand(request: pytest.FixtureRequest) -> Iterator[Hand]:
     """Somebody in a fresh account."""
-    with world() as fresh:
+    with fresh_world(request) as fresh:
         yield Hand(fresh)
 
 
