@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pytest
 
     from alb_reconcile.aws.transport import Response
+    from alb_reconcile.sync.stack import Ending
     from tests.harness import Result, Spec
 
 PLACE = Place(DEFAULT_ACCOUNT_ID, REGION)
@@ -65,7 +66,16 @@ class KeptWorld(World):
     def _settings(self) -> object:
         """All that is to be as in a fresh account: what AWS is like, and what stands between it and the tool."""
         aws, patched = self.strict, vars(self).keys() - {"_fresh"}
-        about = (aws.lag, aws.lag_of_read, aws.reference_lag, aws.page_size, aws.health, aws.changes, self.clock.now())
+        about = (
+            aws.timing,
+            aws.lag,
+            aws.lag_of_read,
+            aws.reference_lag,
+            aws.page_size,
+            aws.health,
+            aws.changes,
+            self.clock.now(),
+        )
         return about, self.endpoint, dict(self.closed), self.outside, patched
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
@@ -90,9 +100,14 @@ class KeptWorld(World):
             _kept[asked] = Kept(
                 Copy(PLACE), _copied(result), (*self.log,), self.strict.changes, self.clock.now(), self.strict._origin
             )
+            _share_nothing()
             if len(_kept) > MOST:
                 _kept.popitem(last=False)
         return result
+
+    def sync(self, spec: Spec, *, now: datetime | None = None, **options: Any) -> Ending:
+        """On AWS's calendar, which has gone back as well."""
+        return super().sync(spec, now=now or self.today, **options)
 
     def _go_back(self, kept: Kept) -> Result:
         _put_back(kept.backends)
@@ -109,10 +124,14 @@ def _nothing() -> Copy:
 
 
 def _put_back(backends: Copy) -> None:
-    ec2, elb = backends.make()
+    put_in_place(PLACE, *backends.make())
+    _share_nothing()
+
+
+def _share_nothing() -> None:
+    """What a copy takes as it is, since AWS itself never changes it, is the test's own: it may add to it."""
     for name in SHARED:
-        setattr(ec2, name, copy.copy(getattr(ec2, name)))
-    put_in_place(PLACE, ec2, elb)
+        setattr(PLACE.ec2, name, copy.copy(getattr(PLACE.ec2, name)))
 
 
 def _copied(result: Result) -> Result:

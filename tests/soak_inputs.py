@@ -1,9 +1,9 @@
 """What a test of `make soak` rests on, in a digest: what has passed needn't be tried again while it stays the same.
 
 A test rests on all committed files but documents, the tests' own modules, and what only checks and packs; and on those of them that it
-imports or names, with the `conftest.py` of its folders. Of a module of tests counts what `make soak` does with it: no comments or docstrings, nothing
-that is for the suite alone (the last part of `x if SOAK else y`), and of one that is imported no tests. So a commit that mends the judge of one test
-undoes nothing of the others, and one that changes how much the suite tries undoes nothing at all.
+imports or names, with the `conftest.py` of its folders. Of a module counts what `make soak` does with it: no comments, nothing that is for the
+suite alone (the last part of `x if SOAK else y`), and of tests that are imported only what is none, and no docstrings. So a commit that mends
+the judge of one test undoes nothing of the others, and one that changes how much the suite tries undoes nothing at all.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import re
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
 APART = ("scripts/", "Containerfile", "Makefile", ".ci/", ".pre-commit-config.yaml", ".dockerignore", ".editorconfig")
 """What checks and packs, and is no part of what runs."""
+Part = Literal["run", "imported", "whole"]
+"""What counts of a module: what `make soak` runs; what others take of it, which are no tests; or all of it, since others run it as they like."""
 ONLY_KEEP = {"tests/soak.py", "tests/soak_inputs.py"}
 """Which only keep the results."""
 FOR_THE_SUITE = {"try_seeds": 0, "seeds": 0}
@@ -42,48 +44,45 @@ def inputs(root: Path) -> dict[str, str]:
     """By the file of each test, a digest of all that the test rests on."""
     files = _committed(root)
     modules = {
-        path.removesuffix(".py").replace("/", "."): path
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path
         for path in files
         if path.startswith(APART) or (path.startswith("tests/") and path.endswith(".py"))
     }
     common = [(path, files[path]) for path in files if path not in modules.values()]
 
     @cache
-    def at_length(path: str, *, tests: bool) -> ast.Module:
-        return _at_length((root / path).read_text(encoding="utf-8") if path.endswith(".py") else "", tests=tests)
+    def tree(path: str, part: Part) -> ast.Module:
+        return _tree((root / path).read_text(encoding="utf-8") if path.endswith(".py") else "", path, part)
 
     @cache
-    def named(path: str, *, tests: bool) -> frozenset[tuple[str, bool]]:
-        return frozenset(_named(at_length(path, tests=tests), modules))
+    def named(path: str, part: Part) -> frozenset[tuple[str, Part]]:
+        return frozenset(_named(tree(path, part), modules))
 
-    def rests_on(path: str) -> set[tuple[str, bool]]:
-        """Modules, each with its tests or without."""
+    def rests_on(path: str) -> set[tuple[str, Part]]:
         folders = (f"{folder}/conftest.py" for folder in Path(path).parents)
-        further = [(path, True), *((item, True) for item in folders if item in modules.values())]
+        further: list[tuple[str, Part]] = [(item, "run") for item in (path, *folders) if item in modules.values()]
         found = {*further}
         while further:
-            item, tests = further.pop()
-            more = named(item, tests=tests) - found
+            more = named(*further.pop()) - found
             found |= more
             further += more
-        return {(item, tests) for item, tests in found if item not in ONLY_KEEP}
+        return {(item, part) for item, part in found if item not in ONLY_KEEP}
 
     @cache
-    def digest(path: str, *, tests: bool) -> str:
+    def digest(path: str, part: Part) -> str:
         if path.startswith(APART):
             return files[path]
-        return _digest([(path, repr(_plain(at_length(path, tests=tests))))])
+        return _digest([(path, repr(_plain(tree(path, part))))])
 
-    of_tests = [path for path in modules.values() if Path(path).name.startswith("test_")]
+    of_tests = [path for path in modules.values() if _has_tests(path)]
     return {
-        path: _digest([*common, *((item, digest(item, tests=tests)) for item, tests in rests_on(path))])
-        for path in of_tests
+        path: _digest([*common, *((item, digest(item, part)) for item, part in rests_on(path))]) for path in of_tests
     }
 
 
-def _named(tree: ast.Module, modules: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
-    """The files of modules (by name) that one imports, also by a text with the beginning of their names, or names as files. Each with its tests, if
-    those are run or one of them is taken."""
+def _named(tree: ast.Module, modules: Mapping[str, str]) -> Iterator[tuple[str, Part]]:
+    """The files of modules (by name) that one imports, also by a text with the beginning of their names, or names as files. They are whole if they
+    are run or a test of theirs is taken."""
     imported: set[str] = set()
     takes_tests = False
     for node in ast.walk(tree):
@@ -99,8 +98,11 @@ def _named(tree: ast.Module, modules: Mapping[str, str]) -> Iterator[tuple[str, 
             if node.value.startswith("tests."):
                 imported.update(name for name in modules if name.startswith(node.value))
             else:
-                yield from ((file, True) for file in _of_path(node.value, modules.values()))
-    yield from ((modules[name], takes_tests) for name in imported if name in modules)
+                yield from ((file, "whole") for file in _of_path(node.value, modules.values()))
+    with_packages = {
+        name[:end] for name in imported for end in (*(dot.start() for dot in re.finditer(r"[.]", name)), None)
+    }
+    yield from ((modules[name], "whole" if takes_tests else "imported") for name in with_packages if name in modules)
 
 
 def _of_path(text: str, files: Collection[str]) -> list[str]:
@@ -110,13 +112,26 @@ def _of_path(text: str, files: Collection[str]) -> list[str]:
     return [file for file in files if file.endswith(text) and f"/{file}".endswith(f"/{text}")]
 
 
-class _AtLength(ast.NodeTransformer):
-    """What `make soak` does: of `x if SOAK else y` only x."""
+def _tree(text: str, path: str, part: Part) -> ast.Module:
+    module = ast.parse(text)
+    if part == "whole":
+        return module
+    if _has_tests(path):
+        if part == "imported":
+            module.body = [item for item in module.body if not _is_tests(getattr(item, "name", ""))]
+        module = _WithoutDocstrings().visit(module)
+    found: ast.Module = _AtLength().visit(module)
+    return found
 
+
+class _WithoutDocstrings(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """Without docstrings."""
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if is_text else self.generic_visit(node)
+
+
+class _AtLength(ast.NodeTransformer):
+    """What `make soak` does: of `x if SOAK else y` only x."""
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         return self.visit(node.body) if _is_soak(node.test) else self.generic_visit(node)
@@ -131,12 +146,8 @@ def _is_soak(test: ast.expr) -> bool:
     return ast.unparse(test) in ("SOAK", "os.environ.get('SOAK')")
 
 
-def _at_length(text: str, *, tests: bool) -> ast.Module:
-    module = ast.parse(text)
-    if not tests:
-        module.body = [item for item in module.body if not _is_tests(getattr(item, "name", ""))]
-    found: ast.Module = _AtLength().visit(module)
-    return found
+def _has_tests(path: str) -> bool:
+    return Path(path).name.startswith("test_")
 
 
 def _is_tests(name: str) -> bool:

@@ -36,15 +36,16 @@ def test_a_stack_that_was_made_before_is_there_again(request: pytest.FixtureRequ
 
 
 def test_what_one_test_does_to_it_no_other_one_sees(request: pytest.FixtureRequest) -> None:
+    mine = {**demo(), "stack": "mine"}  # which no other test has made
     with fresh_world(request) as world:
-        result = world.converge(demo())
+        result = world.converge(mine)
         there = world.strict.inventory()
         result.events.clear()
         world.log.clear()
         world.client("ec2").copy_image(Name="mine", SourceImageId="ami-03cf127a", SourceRegion="us-east-1")
-        world.destroy(demo())
+        world.destroy(mine)
     with fresh_world(request) as world:
-        assert world.converge(demo()).events
+        assert world.converge(mine).events
         assert world.log
         assert world.strict.inventory() == there
         assert not world.client("ec2").describe_images(Owners=["self"])["Images"]

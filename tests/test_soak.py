@@ -170,10 +170,16 @@ FILES = {
     "tests/test_counts_too.py": "from tests.test_counts import HOW_OFTEN",
     "tests/test_takes_it.py": "from tests import test_counts\ntest_counts.test_it()",
     "tests/test_takes_it_by_name.py": "from tests.test_counts import test_it",
+    "tests/measures/__init__.py": "",
+    "tests/measures/one.py": "'''What it measures.'''",
+    "tests/test_measures.py": "from tests import measures",
+    "tests/test_measures_one.py": "from tests.measures.one import measure",
     "tests/test_runs_it.py": "run('pytest', 'tests/test_counts.py')",
 }
 ALL = {Path(name).stem.removeprefix("test_") for name in FILES if Path(name).name.startswith("test_")}
-COUNTING = {"counts", "takes_it", "takes_it_by_name", "runs_it"}
+OTHERS = {"takes_it", "takes_it_by_name", "runs_it"}
+"""Who run the tests of another module, perhaps as the suite does."""
+COUNTING = {"counts", *OTHERS}
 
 
 @pytest.mark.parametrize(
@@ -190,6 +196,9 @@ COUNTING = {"counts", "takes_it", "takes_it_by_name", "runs_it"}
         ("tests/kinds/test_vpc.py", "1", {"of_kinds", "vpc"}),
         ("tests/kinds/test_vpc.py", "def test_it(): pass", {"vpc"}),
         ("tests/worst.py", "1", {"bounds"}),
+        ("tests/measures/__init__.py", "1", {"measures", "measures_one"}),
+        ("tests/measures/one.py", "'Another docstring.'", {"measures_one"}),
+        ("tests/measures/one.py", "class TestAuthority: pass", {"measures_one"}),
         ("tests/makers/script.py", "1", {"made"}),
         ("Containerfile", "1", {"image"}),
         ("scripts/check.py", "1", {"image"}),
@@ -209,13 +218,13 @@ def test_a_change_undoes_the_tests_that_rest_on_it(
 @pytest.mark.parametrize(
     ("old", "new", "undone"),
     [
-        ("100 if SOAK else 2", "100 if SOAK else 3", set()),
+        ("100 if SOAK else 2", "100 if SOAK else 3", OTHERS),
         ("100 if SOAK else 2", "99 if SOAK else 2", {*COUNTING, "counts_too"}),
-        ("try_seeds(2, 100", "try_seeds(3, 100", set()),
+        ("try_seeds(2, 100", "try_seeds(3, 100", OTHERS),
         ("try_seeds(2, 100", "try_seeds(2, 99", {*COUNTING, "counts_too"}),
     ],
 )
-def test_how_much_the_suite_tries_undoes_nothing(
+def test_how_much_the_suite_tries_undoes_nothing_of_what_is_tried_at_length(
     old: str, new: str, undone: set[str], tmp_path: Path, git: Callable[..., None]
 ) -> None:
     assert undone == _undone(tmp_path, git, "tests/test_counts.py", lambda text: text.replace(old, new))

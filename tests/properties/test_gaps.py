@@ -199,7 +199,10 @@ CHANGES: dict[str, tuple[Spec, Spec]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CHANGES if SOAK else [*CHANGES][::2])
+@pytest.mark.parametrize("name", CHANGES if SOAK else [
+    "a roll, and a rule for another", "all of these and a roll", "the instances' security group", "the load balancer's security group",
+    "a rule is renamed with its group", "a zone and its subnet go", "a zone for another", "two groups change places", "a redirect becomes a group", "a subnet moves",
+])  # fmt: skip
 def test_no_request_meets_a_gap(name: str) -> None:
     """In one apply; and the same the other way round."""
     forth, back = CHANGES[name], CHANGES[name][::-1]

@@ -90,7 +90,7 @@ def some(moments: list[Moment]) -> list[Moment]:
     return moments if SOAK else moments[1::16]
 
 
-@pytest.mark.parametrize("way", WAYS if SOAK else [*WAYS][::2])
+@pytest.mark.parametrize("way", WAYS if SOAK else ["begins", *[*WAYS][1::2]])
 def test_a_name_always_leads_to_what_answers(way: str) -> None:
     before, after = WAYS[way]
     with watched() as world:

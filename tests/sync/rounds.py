@@ -60,7 +60,8 @@ def go_round(
             {}, state_dir=str(folder), metrics_file=str(folder / "metrics.prom"), issue=str(folder / "issues")
         )
         settings = replace(settings, webhook=Webhook("https://example.com", b"", every=0))
-        rounds = Rounds(lambda _: World(aws, began), settings, Ways(), parallel=1, lock_timeout=0)  # type: ignore[arg-type,return-value]
+        ways = Ways(now=lambda: hand.world.today)
+        rounds = Rounds(lambda _: World(aws, began), settings, ways, parallel=1, lock_timeout=0)  # type: ignore[arg-type,return-value]
         return await rounds.run(Targets((load(spec).target(),)))
 
     with (
