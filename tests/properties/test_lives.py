@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SOAK = bool(os.environ.get("SOAK"))
 KINDS = load_kinds()
-PAIRS = 20 if SOAK else 1
+PAIRS = 20 if SOAK else 2
 EVERY = 1 if SOAK else 37
 """Each kill, and each reply, in so many is tried."""
 ALLOW = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SOAK = bool(os.environ.get("SOAK"))
 SHARDS = 2
-EXAMPLES = (170 if SOAK else 2) // SHARDS
+EXAMPLES = (170 if SOAK else 4) // SHARDS
 
 
 @pytest.mark.usefixtures("only_fresh")
