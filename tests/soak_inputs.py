@@ -1,9 +1,10 @@
 """What a test of `make soak` rests on, in a digest: what has passed needn't be tried again while it stays the same.
 
 A test rests on all committed files but documents, the tests' own modules, and what only checks and packs; and on those of them that it
-imports or names, with the `conftest.py` of its folders. Of a module counts what `make soak` does with it: no comments, nothing that is for the
-suite alone (the last part of `x if SOAK else y`), and of tests that are imported only what is none, and no docstrings. So a commit that mends
-the judge of one test undoes nothing of the others, and one that changes how much the suite tries undoes nothing at all.
+imports or names (a page as `sync.md`), with the `conftest.py` of its folders. Of a module counts what `make soak` does with it: no comments, nothing that is for the
+suite alone (the last part of `x if SOAK else y`; that cases are `at_length`, or a test `only_at_length`), and of tests that are imported only what
+is none, and no docstrings. So a commit that mends the judge of one test undoes nothing of the others, and one that changes how much the suite tries
+undoes nothing at all.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ APART = ("scripts/", "Containerfile", "Makefile", ".ci/", ".pre-commit-config.ya
 """What checks and packs, and is no part of what runs."""
 Part = Literal["run", "imported", "whole"]
 """What counts of a module: what `make soak` runs; what others take of it, which are no tests; or all of it, since others run it as they like."""
-ONLY_KEEP = {"tests/soak.py", "tests/soak_inputs.py"}
-"""Which only keep the results."""
+ONLY_KEEP = {"tests/soak.py", "tests/soak_inputs.py", "tests/at_length.py"}
+"""Which only keep the results, and say how much the suite tries."""
 FOR_THE_SUITE = {"try_seeds": 0, "seeds": 0}
 """Functions with an argument that says how much the suite tries, and its place."""
 
@@ -36,7 +37,7 @@ def git(root: Path, *words: str) -> str:
 
 def state(root: Path) -> str:
     """A digest of all that is checked out but documents; empty if anything differs from it."""
-    files = _committed(root)
+    files = {path: about for path, about in _committed(root).items() if not _is_document(path)}
     return _digest(files.items()) if files and not git(root, "status", "--porcelain") else ""
 
 
@@ -46,7 +47,7 @@ def inputs(root: Path) -> dict[str, str]:
     modules = {
         path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path
         for path in files
-        if path.startswith(APART) or (path.startswith("tests/") and path.endswith(".py"))
+        if path.startswith(APART) or _is_document(path) or (path.startswith("tests/") and path.endswith(".py"))
     }
     common = [(path, files[path]) for path in files if path not in modules.values()]
 
@@ -70,7 +71,7 @@ def inputs(root: Path) -> dict[str, str]:
 
     @cache
     def digest(path: str, part: Part) -> str:
-        if path.startswith(APART):
+        if path.startswith(APART) or _is_document(path):
             return files[path]
         return _digest([(path, repr(_plain(tree(path, part))))])
 
@@ -131,7 +132,21 @@ class _WithoutDocstrings(ast.NodeTransformer):
 
 
 class _AtLength(ast.NodeTransformer):
-    """What `make soak` does: of `x if SOAK else y` only x."""
+    """What `make soak` does: of `x if SOAK else y` only x, and all that is `at_length` as if it stood there."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        return None if node.module == "tests.at_length" else node
+
+    def visit_Starred(self, node: ast.Starred) -> ast.AST | list[ast.AST]:
+        if isinstance(node.value, ast.Call) and _is_named(node.value.func, "at_length"):
+            return [self.visit(argument) for argument in node.value.args]
+        return self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        called = [item.func if isinstance(item, ast.Call) else item for item in node.decorator_list]
+        decorators = zip(node.decorator_list, called, strict=True)
+        node.decorator_list = [item for item, name in decorators if not _is_named(name, "only_at_length")]
+        return self.generic_visit(node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         return self.visit(node.body) if _is_soak(node.test) else self.generic_visit(node)
@@ -140,6 +155,10 @@ class _AtLength(ast.NodeTransformer):
         place = FOR_THE_SUITE.get(node.func.id) if isinstance(node.func, ast.Name) else None
         args = [item for number, item in enumerate(node.args) if number != place]
         return self.generic_visit(ast.Call(node.func, args, node.keywords))
+
+
+def _is_named(item: ast.expr, name: str) -> bool:
+    return isinstance(item, ast.Name) and item.id == name
 
 
 def _is_soak(test: ast.expr) -> bool:
@@ -167,9 +186,13 @@ def _plain(item: Any) -> Any:
 
 
 def _committed(root: Path) -> dict[str, str]:
-    """The digests of all files but documents."""
+    """The digests of all files."""
     lines = (line.partition("\t") for line in git(root, "ls-tree", "-r", "HEAD").splitlines())
-    return {path: about for about, _, path in lines if not path.startswith("docs/") and not path.endswith(".md")}
+    return {path: about for about, _, path in lines}
+
+
+def _is_document(path: str) -> bool:
+    return path.startswith("docs/") or path.endswith(".md")
 
 
 def _digest(files: Iterable[tuple[str, str]]) -> str:
