@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -30,16 +31,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
-WHERE = (
-    "tests/load", "tests/e2e", "tests/properties", "tests/adoption/test_adopt_any_spec.py", "tests/export/test_export_any_spec.py",
-    "tests/fuzz", "tests/spec/test_loader_properties.py", "tests/kinds/test_launch_interrupted.py",
-    "tests/plan/test_capacity.py", "tests/plan/test_departures.py", "tests/plan/test_leaving_targets.py", "tests/plan/test_others_targets.py",
-    "tests/plan/test_resting_targets.py", "tests/adoption/test_adoption_killed.py", "tests/export/test_adopt_write.py", "tests/sandbox/traffic/test_front_changes.py",
-)  # fmt: skip
+FOLDERS = ("tests/load", "tests/e2e", "tests/properties", "tests/fuzz")
+AT_LENGTH = re.compile(r"\b(SOAK|at_length|only_at_length)\b")
+"""By which a module of another folder says that the suite leaves something to `make soak`."""
+BY_OTHERS = ("tests/spec/test_loader_properties.py",)
+"""Of which another module says how much is tried."""
 JOBS = 2
 ONE_TRIAL = ("SEED", "CHANGES_SEED", "FUZZ_SEED")
 """By which a test is asked for one trial alone; `make` sets SEED for what it calls."""
 PUBLISHED = ROOT / "docs" / "explanation" / "soak-record.jsonl"
+
+
+def where() -> list[str]:
+    """The folders that are run whole, and each other module that leaves something to this."""
+    modules = sorted(path for path in (ROOT / "tests").rglob("test_*.py") if path.name != "test_soak.py")
+    found = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in modules}
+    leaving = [
+        name
+        for name, text in found.items()
+        if AT_LENGTH.search(text) and not name.startswith(tuple(f"{folder}/" for folder in FOLDERS))
+    ]
+    return [*FOLDERS, *BY_OTHERS, *leaving]
 
 
 def record(state: str) -> Path:
@@ -78,6 +90,10 @@ def forget(file: Path, seed: str) -> None:
 
 
 # -- what pytest calls (-p tests.soak)
+
+
+_wrong_parts: defaultdict[str, list[str]] = defaultdict(list)
+"""What was wrong in subtests, by their test."""
 
 
 def _kept() -> tuple[Path, str]:
@@ -119,7 +135,12 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Write the result down, in the process that has all of them."""
-    if os.environ.get("PYTEST_XDIST_WORKER") or not (report.when == "call" or report.failed or report.skipped):
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        return
+    if isinstance(report, pytest.SubtestReport):  # a part of its test, whose own report comes last
+        _wrong_parts[report.nodeid] += [report.longreprtext] if report.failed else []
+        return
+    if not (report.when == "call" or report.failed or report.skipped):
         return
     file, seed = _kept()
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +150,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         "inputs": json.loads(os.environ.get("SOAK_INPUTS", "{}")).get(report.nodeid.partition("::")[0]), "seconds": round(report.duration, 1), "tried": told["tried"],
     }  # fmt: skip
     if report.failed:  # which pytest itself shows at the end, if it comes to that
-        line["why"] = report.longreprtext
+        line["why"] = "\n\n".join([*_wrong_parts.pop(report.nodeid, []), report.longreprtext])
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
 
@@ -177,7 +198,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--seed", default="", help="of a run that is to go on, or to be repeated")
     parser.add_argument("--afresh", action="store_true", help="run what has passed, too")
-    parser.add_argument("where", nargs="*", default=WHERE, help="folders, files or tests")
+    parser.add_argument("where", nargs="*", default=where(), help="folders, files or tests")
     args = parser.parse_args()
     seed = args.seed or str(random.SystemRandom().randrange(1, 10**6))
     at = state(ROOT)
@@ -196,7 +217,7 @@ def main() -> int:
         forget(file, seed)
     began, before = time.monotonic(), file.stat().st_size if file.exists() else 0
     command = [sys.executable, "-m", "pytest", "-p", "tests.soak", f"--numprocesses={JOBS}", "--dist=worksteal", f"--hypothesis-seed={seed}"]  # fmt: skip
-    where = [place for place in args.where if (ROOT / place.partition("::")[0]).exists()]
+    places = [place for place in args.where if (ROOT / place.partition("::")[0]).exists()]
     # what happens at the same moment may be ordered by a set: a failure must come again
     environment = {name: value for name, value in os.environ.items() if name not in ONE_TRIAL} | {
         "SOAK": seed,
@@ -205,7 +226,7 @@ def main() -> int:
         "PYTHONHASHSEED": "0",
     }
     try:
-        ended = subprocess.run([*command, *where], cwd=ROOT, env=environment, check=False)
+        ended = subprocess.run([*command, *places], cwd=ROOT, env=environment, check=False)
         if file.exists():
             minutes = (time.monotonic() - began) / 60
             words = f"{git(ROOT, 'describe', '--always', '--dirty')}, state {at or 'changed'}"

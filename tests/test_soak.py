@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import soak, soak_inputs
+from tests import at_length, soak, soak_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytest_plugins = ["pytester"]
+LIKE = re.compile(r"^only_at_length\('(.*)'\)$")
 MODULES = sorted((soak.ROOT / "tests").rglob("test_*.py"))
 
 TESTS = """
@@ -35,6 +37,11 @@ TESTS = """
 
     def test_broken():
         assert Path("mended").exists()
+
+    def test_in_parts(subtests):
+        for number in range(2):
+            with subtests.test(number=number):
+                assert number or Path("mended").exists(), "the first"
 """
 
 
@@ -65,19 +72,22 @@ class Run:
 
 
 def test_another_seed_runs_what_asks_for_one_and_what_has_not_passed(run: Run) -> None:
-    assert run("1") == ["plain", "seeded", "drawn", "broken"]
-    assert run("1") == ["broken"]
+    assert run("1") == ["plain", "seeded", "drawn", "broken", "in_parts"]
+    assert run("1") == ["broken", "in_parts"]
     run.mend()
-    assert run("2") == ["seeded", "drawn", "broken"]
+    assert run("2") == ["seeded", "drawn", "broken", "in_parts"]
     assert run("3") == ["seeded", "drawn"]
     assert run("1") == []
 
 
 def test_how_to_repeat_what_has_failed_is_told(run: Run) -> None:
     run("7")
-    (command,) = (line for line in soak.again(run.file, "7").splitlines() if line.startswith("python -m tests.soak"))
-    assert command.startswith("python -m tests.soak --seed 7 '")
-    assert command.endswith("::test_broken'")
+    commands = [line for line in soak.again(run.file, "7").splitlines() if line.startswith("python -m tests.soak")]
+    assert all(command.startswith("python -m tests.soak --seed 7 '") for command in commands)
+    assert [command.partition("::test_")[2] for command in commands] == ["broken'", "in_parts'"]
+    (why,) = (line["why"] for line in soak.lines(run.file) if line["test"].endswith("in_parts"))
+    assert "AssertionError: the first" in why
+    assert "contains 1 failed subtest" in why
     run.mend()
     run("7")
     assert soak.again(run.file, "7") == ""
@@ -88,7 +98,7 @@ def test_what_is_begun_afresh_is_run_again(run: Run) -> None:
     run("1")
     run("2")
     soak.forget(run.file, "1")
-    assert run("2") == ["plain", "broken"]
+    assert run("2") == ["plain", "broken", "in_parts"]
     assert run("1") == ["seeded", "drawn"]
 
 
@@ -96,8 +106,8 @@ def test_the_table_says_what_was_tried_once(run: Run) -> None:
     run("1")
     run("2")
     rows = [[cell.strip() for cell in line.split("|")] for line in soak.summary(run.file, "2").splitlines()]
-    assert rows[2][2:5] == ["3", "1", "3"]
-    assert rows[2][6] == "2 of 4"
+    assert rows[2][2:5] == ["3", "2", "3"]
+    assert rows[2][6] == "3 of 5"
     assert rows[-1] == [
         "1 of them, which ask for no seed, were run with another one on this state of the code, and not again."
     ]
@@ -122,6 +132,7 @@ def test_the_number_of_one_trial_is_not_that_of_a_run(tmp_path: Path, monkeypatc
     for name in ("SEED", "CHANGES_SEED", "FUZZ_SEED"):
         monkeypatch.setenv(name, "5")
     monkeypatch.setattr(soak, "ROOT", tmp_path)
+    monkeypatch.setattr(soak, "JOBS", 0)
     monkeypatch.setattr("sys.argv", ["soak", "--seed", "5", "test_here.py"])
     assert soak.main() == 0
 
@@ -151,6 +162,7 @@ FILES = {
     "tests/conftest.py": "",
     "tests/data.json": "",
     "tests/soak.py": "",
+    "tests/at_length.py": "",
     "tests/test_alone.py": "",
     "tests/test_judged.py": "from tests.judge import judge",
     "tests/judge.py": "def judge(): from tests import rules",
@@ -166,7 +178,7 @@ FILES = {
     "Containerfile": "",
     "Makefile": "",
     "tests/test_image.py": "(ROOT / 'Containerfile').read_text()\nrun(ROOT / 'scripts/check.py')",
-    "tests/test_counts.py": "HOW_OFTEN = 100 if SOAK else 2\ntry_seeds(2, 100, trial)\ndef test_it(): pass",
+    "tests/test_counts.py": "HOW_OFTEN = 100 if SOAK else 2\nWAYS = [1, 2]\ntry_seeds(2, 100, trial)\ndef test_it(): pass",
     "tests/test_counts_too.py": "from tests.test_counts import HOW_OFTEN",
     "tests/test_takes_it.py": "from tests import test_counts\ntest_counts.test_it()",
     "tests/test_takes_it_by_name.py": "from tests.test_counts import test_it",
@@ -175,6 +187,7 @@ FILES = {
     "tests/test_measures.py": "from tests import measures",
     "tests/test_measures_one.py": "from tests.measures.one import measure",
     "tests/test_runs_it.py": "run('pytest', 'tests/test_counts.py')",
+    "tests/test_follows.py": "follow('page.md')",
 }
 ALL = {Path(name).stem.removeprefix("test_") for name in FILES if Path(name).name.startswith("test_")}
 OTHERS = {"takes_it", "takes_it_by_name", "runs_it"}
@@ -204,7 +217,8 @@ COUNTING = {"counts", *OTHERS}
         ("scripts/check.py", "1", {"image"}),
         ("Makefile", "1", set()),
         ("tests/soak.py", "1", set()),
-        ("docs/page.md", "1", set()),
+        ("docs/page.md", "1", {"follows"}),
+        ("docs/other.md", "1", set()),
         ("tests/test_counts.py", "1", {*COUNTING, "counts_too"}),
         ("tests/test_counts.py", "def test_more(): pass", COUNTING),
     ],
@@ -222,6 +236,9 @@ def test_a_change_undoes_the_tests_that_rest_on_it(
         ("100 if SOAK else 2", "99 if SOAK else 2", {*COUNTING, "counts_too"}),
         ("try_seeds(2, 100", "try_seeds(3, 100", OTHERS),
         ("try_seeds(2, 100", "try_seeds(2, 99", {*COUNTING, "counts_too"}),
+        ("def test_it", "@only_at_length('tests/test_alone.py::test')\ndef test_it", OTHERS),
+        ("WAYS = [1, 2]", "from tests.at_length import at_length\nWAYS = [1, *at_length(2)]", OTHERS),
+        ("WAYS = [1, 2]", "WAYS = [1, *at_length(3)]", {*COUNTING, "counts_too"}),
     ],
 )
 def test_how_much_the_suite_tries_undoes_nothing_of_what_is_tried_at_length(
@@ -232,7 +249,7 @@ def test_how_much_the_suite_tries_undoes_nothing_of_what_is_tried_at_length(
 
 def _undone(tmp_path: Path, git: Callable[..., None], changed: str, change: Callable[[str], str]) -> set[str]:
     """The tests whose results a commit undoes."""
-    for name, text in (*FILES.items(), ("docs/page.md", "")):
+    for name, text in (*FILES.items(), ("docs/page.md", ""), ("docs/other.md", "")):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     git("add", ".")
@@ -248,19 +265,32 @@ def _undone(tmp_path: Path, git: Callable[..., None], changed: str, change: Call
 
 
 def test_what_the_suite_leaves_out_is_in_it() -> None:
-    """A module that has something for `make soak` only is one that it runs."""
-    texts = {path.relative_to(soak.ROOT).as_posix(): path.read_text("utf-8") for path in MODULES}
-    leaving = [path for path, text in texts.items() if re.search(r"\b(SOAK|AT_LENGTH|at_length)\b", text)]
-    assert "tests/plan/test_departures.py" in leaving
-    assert [path for path in leaving if not path.startswith((*soak.WHERE, "tests/test_soak.py"))] == []
+    """A module that has something for `make soak` only, whichever folder it is in; of a folder that is run whole not a second time."""
+    found = soak.where()
+    assert {"tests/properties", "tests/plan/test_departures.py", "tests/export/test_export_any_spec.py"} < {*found}
+    assert len(found) == len(set(found))
+    assert not {"tests/properties/test_lag.py", "tests/plan/test_limits.py", "tests/test_soak.py"} & {*found}
+    assert all((soak.ROOT / place).exists() for place in found)
 
 
 def test_a_test_that_is_left_out_is_like_one_of_the_suite() -> None:
     """Which exists, and isn't left out itself."""
-    texts = [path.read_text("utf-8") for path in MODULES]
-    named = [item for text in texts for item in re.findall(r'^@only_at_length\("(.*)::(.*)"\)', text, re.MULTILINE)]
-    assert named
-    for file, name in named:
-        text = (soak.ROOT / file).read_text("utf-8")
-        assert f"\ndef {name}(" in text
-        assert not re.search(rf"only_at_length\(.*\)\ndef {name}\(", text)
+    like: dict[str, str] = {}
+    tests: set[str] = set()
+    for path in MODULES:
+        for test in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(test, ast.FunctionDef):
+                name = f"{path.relative_to(soak.ROOT).as_posix()}::{test.name}"
+                tests.add(name)
+                for item in test.decorator_list:
+                    if found := LIKE.match(ast.unparse(item)):
+                        like[name] = found[1]
+    assert like
+    assert {*like.values()} <= tests - like.keys()
+
+
+def test_at_length_is_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert at_length.at_length(1, 2) == ((1, 2) if at_length.SOAK else ())
+    monkeypatch.setattr(at_length, "SOAK", True)
+    assert at_length.at_length(1, 2) == (1, 2)
+    assert not at_length.only_at_length("tests/test_soak.py::test").args[0]
