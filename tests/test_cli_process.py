@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.at_length import at_length
 from tests.processes import GUARD
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +70,7 @@ class TestStreams:
         assert "Traceback" not in done.stderr
         assert "can't be written: No space left on device" in done.stderr
 
-    @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+    @pytest.mark.parametrize("encoding", ["ascii", *at_length("latin-1", "utf-8")])
     def test_other_encodings(self, tmp_path: Path, encoding: str) -> None:
         file = write(tmp_path, "käse.yaml", BROKEN.replace("main", "mäin"))
         for words, code in (

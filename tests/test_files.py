@@ -15,6 +15,7 @@ from alb_reconcile.cli.main import main
 from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.verification.client import Trust, make_context
+from tests.at_length import at_length
 from tests.harness import world
 from tests.journal.records import made
 from tests.processes import GUARD
@@ -117,7 +118,9 @@ def test_where_a_plan_is_saved(
     assert "the plan can't be written to plan: " in capsys.readouterr().err
 
 
-@each
+@pytest.mark.parametrize(
+    "make", [make_pipe, make_device, make_garbage, *at_length(make_huge)], ids=lambda make: make.__name__
+)
 def test_a_history(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = history_file(tmp_path / "state", made())
     file.parent.mkdir(parents=True)

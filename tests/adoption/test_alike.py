@@ -9,6 +9,7 @@ import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, keeper, runbook
+from tests.at_length import at_length
 from tests.harness import demo
 from tests.kinds.many import members, rows, web
 
@@ -87,7 +88,7 @@ def test_an_instance_that_lost_its_tag_is_named() -> None:
         assert world.plan(spec).is_empty
 
 
-@pytest.mark.parametrize("lost", ["target_group.main", "security_group.main", "vpc.main"])
+@pytest.mark.parametrize("lost", ["security_group.main", *at_length("target_group.main", "vpc.main")])
 def test_what_its_users_still_name_isnt_made_a_second_time(lost: str) -> None:
     """Found: of a stack that was made by hand, whose names are its own, `sync` built a second group and security group, and
     moved the instances and listeners over, without a word of the old ones."""
@@ -147,7 +148,9 @@ def test_a_nat_gateway_that_is_gone_is_made_again_though_a_route_still_names_it(
         assert world.plan(spec).is_empty
 
 
-@pytest.mark.parametrize("kept", [("alb-reconcile:user-data",), ("Name",), ("Name", "alb-reconcile:address")])
+@pytest.mark.parametrize(
+    "kept", [("Name",), *at_length(("alb-reconcile:user-data",), ("Name", "alb-reconcile:address"))]
+)
 def test_sync_launches_no_second_one_beside_a_member_that_lost_its_tags(kept: tuple[str, ...]) -> None:
     """Found: it launched one, and took the first out of the group, which ran on and cost."""
     with keeper() as (world, keep):

@@ -9,6 +9,7 @@ import pytest
 from alb_reconcile.export.scope import Scope
 from alb_reconcile.model import tags
 from tests.adoption.adopting import keeper
+from tests.at_length import at_length
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import image, network, tagged
 from tests.kinds.many import rows, web
@@ -50,9 +51,8 @@ def changed(found: Any, **more: Any) -> dict[str, Any]:
     ("given", "said"),
     [
         (("webshop01", "webshop02", "webshop03"), "webshop%02d"),
-        (("webshop1", "webshop2", "webshop3"), "webshop%d"),
-        (("api_1", "api_2"), "api_%d"),
         (("api-1", "api-2"), "api"),
+        *at_length((("webshop1", "webshop2", "webshop3"), "webshop%d"), (("api_1", "api_2"), "api_%d")),
     ],
 )
 def test_a_roll_keeps_names_that_are_numbered(given: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError
 from tests.adoption.adopting import keeper, our_tags
 from tests.adoption.test_adopt_refusals import _failing_after
+from tests.at_length import at_length
 from tests.harness import REGION, Spec, demo
 
 
@@ -103,7 +104,7 @@ def test_what_the_stack_doesnt_have_is_refused_and_nothing_is_let_go() -> None:
         assert our_tags(world) == before
 
 
-@pytest.mark.parametrize("written", [1, 2, 6])
+@pytest.mark.parametrize("written", [2, *at_length(1, 6)])
 def test_an_interrupted_release_is_finished_by_the_next(written: int) -> None:
     """The load balancer goes first, and its listener is found without it."""
     with keeper() as (world, keep):
@@ -199,7 +200,7 @@ def test_so_is_one_in_a_network_of_somebody_elses() -> None:
             assert not [text for text in world.plan(other).warnings if "this very spec" in text]
 
 
-@pytest.mark.parametrize("name", ["demo", "webshop"])
+@pytest.mark.parametrize("name", ["webshop", *at_length("demo")])
 def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(name: str) -> None:
     """Found: beside a twin it was refused, and under another name of the stack a target group that nothing uses was made anew."""
     spec = demo()

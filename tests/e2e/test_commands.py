@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.at_length import only_at_length
 from tests.e2e.tool import DEMO, REGION, Account, Tool
 from tests.processes import GUARD
 
@@ -101,6 +102,7 @@ def test_the_plan_is_a_contract(sandbox: Tool) -> None:
     assert sandbox.plan() == plan
 
 
+@only_at_length("tests/golden/test_golden_runs.py::test_life")
 def test_a_stack_lives(sandbox: Tool, account: Account) -> None:
     """Create, look, plan again, destroy without the spec: what is said, and with which exit codes."""
     empty = account.census()
@@ -151,6 +153,7 @@ def test_without_a_terminal_nothing_is_changed(sandbox: Tool, account: Account) 
     assert account.census() == before
 
 
+@only_at_length("tests/golden/test_golden_runs.py::test_a_terminal")
 def test_a_terminal_is_asked(sandbox: Tool, account: Account) -> None:
     before, spec = account.census(), small(sandbox, "small")
     code, seen = at_terminal(sandbox, "apply", spec, answer="no\n", prompt="Type yes:")
@@ -247,6 +250,7 @@ def test_another_account_is_refused(sandbox: Tool, account: Account) -> None:
     assert account.census() == before
 
 
+@only_at_length("tests/golden/test_golden_runs.py::test_several")
 def test_several_specs_in_one_command(sandbox: Tool) -> None:
     one, two = small(sandbox, "one", 1), small(sandbox, "two", 2)
     sandbox.run("apply", "--yes", one, two)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.at_length import only_at_length
 from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import DEMO, Tool
 from tests.processes import default_signals, read_until, rest_of, until
@@ -80,6 +81,7 @@ def test_twice_ends_at_once(proxied: tuple[Proxy, Tool]) -> None:
     assert "stopped at once; calls in progress may still take effect" in told
 
 
+@only_at_length("tests/e2e/test_ctrl_c.py::test_once_drops_the_waits_and_says_where_it_stands")
 def test_the_demo_stops_its_sandbox(repository: Path, tmp_path: Path) -> None:
     """The pipe is so small that the demo can't get to its end before it is read."""
     with default_signals():

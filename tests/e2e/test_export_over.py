@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from tests.at_length import only_at_length
 from tests.e2e.tool import DEMO, REGION, Account, Tool
 from tests.processes import GUARD
 
@@ -35,6 +36,7 @@ def _adopt_export(tool: Tool, vpc: str) -> None:
     assert tool.plan("over.yaml")["steps"] == []
 
 
+@only_at_length("tests/docs/test_docs_pages.py::test_pages_say_what_happens")
 def test_what_runs_comes_over_and_is_changed(sandbox: Tool, account: Account) -> None:
     _come_over(sandbox, account)
     file = sandbox.folder / "over.yaml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.at_length import only_at_length
 from tests.e2e.test_killed import is_whole
 from tests.e2e.tool import DEMO
 from tests.processes import rest_of
@@ -49,6 +50,7 @@ def test_in_the_place_of_what_was_made(proxied: tuple[Proxy, Tool], account: Acc
     is_whole(tool, account, before)
 
 
+@only_at_length("tests/e2e/test_foreign_answers.py::test_in_the_place_of_what_was_made")
 def test_in_the_place_of_a_poll(proxied: tuple[Proxy, Tool], account: Account) -> None:
     """What was done is reported all the same."""
     (proxy, tool), before = proxied, account.census()

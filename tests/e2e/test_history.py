@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from tests.at_length import only_at_length
 from tests.e2e.tool import DEMO
 from tests.processes import rest_of
 
@@ -21,6 +22,7 @@ def history(tool: Tool, spec: str = DEMO) -> list[dict[str, Any]]:
     return found
 
 
+@only_at_length("tests/golden/test_golden_records.py::test_records")
 def test_runs_are_recorded_however_they_end(proxied: tuple[Proxy, Tool], tmp_path: Path) -> None:
     (proxy, tool), metrics = proxied, tmp_path / "alb.prom"
     gate = proxy.hold("CreateVpc")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.at_length import SOAK
+from tests.at_length import SOAK, only_at_length
 from tests.e2e.tool import DEMO
 from tests.processes import rest_of
 
@@ -55,7 +55,8 @@ def test_a_creation_that_is_killed(proxied: tuple[Proxy, Tool], account: Account
     is_whole(tool, account, before)
 
 
-@pytest.mark.parametrize("when", ["before", "after"] if SOAK else ["after"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@only_at_length("tests/e2e/test_killed.py::test_a_creation_that_is_killed")
 def test_a_creation_that_is_killed_again_and_again(proxied: tuple[Proxy, Tool], account: Account, when: str) -> None:
     (proxy, tool), before, kills = proxied, account.census(), 0
     while killed(proxy, tool, 5, when):

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from alb_reconcile.locking.durations import LEASE, MARGIN
+from tests.at_length import only_at_length
 from tests.e2e.hosts import BUCKET, LEASED, Host, make_bucket, s3
 from tests.e2e.proxy import in_front_of
 from tests.processes import read_until, rest_of
@@ -25,6 +26,7 @@ FIRST = ("CreateInternetGateway", "CreateVpc")
 AWS refuses the call by then, since its signature is too old; the sandbox doesn't look at that."""
 
 
+@only_at_length("tests/golden/test_golden_locks.py::test_leases")
 def test_a_second_host_is_held_and_then_runs(
     proxied: tuple[Proxy, Tool], sandbox: Tool, account: Account, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.at_length import only_at_length
 from tests.e2e.tool import DEMO
 from tests.processes import read_until, rest_of
 
@@ -61,6 +62,7 @@ def test_a_second_run_is_held_and_changes_nothing(
     assert proxy.changes.count("CreateVpc") == 1
 
 
+@only_at_length("tests/e2e/test_sync.py::test_an_apply_waits_for_a_sync")
 def test_it_waits_if_it_may_and_then_looks_again(
     proxied: tuple[Proxy, Tool],
     empty: dict[str, int],
@@ -135,6 +137,7 @@ def test_a_folder_that_cant_be_used_is_told(sandbox: Tool, tmp_path: Path) -> No
     assert len(sandbox.plan()["steps"]) == 16
 
 
+@only_at_length("tests/e2e/test_locks.py::test_two_at_once_make_one_stack")
 def test_other_stacks_arent_held(
     proxied: tuple[Proxy, Tool], under_way: tuple[Forked | subprocess.Popen[str], Gate]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.at_length import only_at_length
 from tests.e2e.tool import DEMO
 from tests.processes import GUARD, read_until, rest_of
 
@@ -50,6 +51,7 @@ def report(ended: Ended) -> dict[str, Any]:
     return {item["stack"]: item["result"] for item in found["stacks"]}
 
 
+@only_at_length("tests/golden/test_golden_sync.py::test_sync")
 def test_drift_is_corrected_in_the_stack_that_has_it(sandbox: Tool, stacks: Path, account: Account) -> None:
     """Log lines are JSON where nobody watches."""
     del stacks
@@ -64,6 +66,7 @@ def test_drift_is_corrected_in_the_stack_that_has_it(sandbox: Tool, stacks: Path
     assert "one  in sync\ntwo  in sync\n2 stacks in " in sandbox.run("sync", "stacks").stdout
 
 
+@only_at_length("tests/golden/test_golden_sync.py::test_sync_leaves")
 def test_what_is_left_is_named(sandbox: Tool, stacks: Path) -> None:
     """A spec that isn't applied, beside a stack that is in order; quietly, so that cron sends a mail of just that."""
     file = stacks / "one.yaml"

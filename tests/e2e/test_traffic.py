@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from alb_reconcile.model.address import UserData
-from tests.at_length import only_at_length
+from tests.at_length import at_length, only_at_length
 from tests.e2e.tool import DEMO, SPECS, Account, Tool
 from tests.processes import GUARD, until
 
@@ -191,7 +191,7 @@ def launch(place: Place) -> str:
     return str(made["Instances"][0]["InstanceId"])
 
 
-@pytest.mark.parametrize("how", ["stop", "reset", "kill"])
+@pytest.mark.parametrize("how", ["kill", *at_length("stop", "reset")])
 def test_no_process_outlives_the_sandbox(fresh: Place, how: str) -> None:
     fresh.tool.run("sandbox", "start", "--speed", "100")
     instances = [launch(fresh), launch(fresh)]
@@ -379,6 +379,7 @@ def test_each_shipped_spec_applies_without_preparation_and_counts_alike(fresh: P
             assert closing.replace(" in ", ", ") in told
 
 
+@only_at_length("tests/e2e/test_traffic.py::test_apply_ends_with_a_url_at_which_the_instances_take_turns")
 def test_key_pairs_server_certificates_and_groups_without_a_vpc_are_prepared(fresh: Place) -> None:
     (fresh.tool.folder / "odd.yaml").write_text(
         """\

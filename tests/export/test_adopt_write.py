@@ -10,7 +10,7 @@ import yaml
 
 from alb_reconcile.cli.main import main
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
-from tests.at_length import at_length
+from tests.at_length import at_length, only_at_length
 from tests.harness import world
 from tests.kinds.many import web
 
@@ -160,6 +160,7 @@ def test_a_change_by_hand_that_is_taken_over_is_to_be_applied_once(
     assert "The next apply has nothing to do." in capsys.readouterr().out
 
 
+@only_at_length("tests/export/test_adopt_write.py::test_what_differs_is_taken_over_with_the_comments_kept")
 def test_what_only_some_members_of_a_group_have_is_not_said_of_all(account: World, tmp_path: Path) -> None:
     """A subnet with another range is a new one to the plan, in which one instance of two stands."""
     vpc = account.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["alb-vpc"]}])["Vpcs"][0]["VpcId"]
@@ -173,6 +174,7 @@ def test_what_only_some_members_of_a_group_have_is_not_said_of_all(account: Worl
     assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0
 
 
+@only_at_length("tests/export/test_adopt_write.py::test_what_differs_is_taken_over_with_the_comments_kept")
 def test_user_data_stays_as_the_spec_says_it_and_that_is_said(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from alb_reconcile.export.scope import Scope
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import keeper, our_tags
+from tests.at_length import SOAK
 from tests.export.exporting import adopted, exported, planned, steps
 from tests.kinds.example import example_of
 
@@ -25,7 +26,7 @@ UNSHOWN = ("certificate.other", "trust_store.clients")
 """What was made from files that AWS never shows: an imported certificate's key, a trust store's bundle."""
 
 
-@pytest.mark.parametrize("name", load_kinds())
+@pytest.mark.parametrize("name", [*load_kinds()] if SOAK else [*load_kinds()][::3])
 def test_its_example_is_exported_adopted_and_planned_to_nothing(name: str, tmp_path: Path) -> None:
     example, kind = example_of(name), load_kinds()[name]
     with keeper() as (world, keep):

@@ -15,6 +15,7 @@ from alb_reconcile.export.foreign_names import names_in_state
 from alb_reconcile.export.scope import Scope
 from alb_reconcile.model.errors import RefusedError, UsageError
 from tests.adoption.adopting import keeper, our_tags
+from tests.at_length import only_at_length
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import by_ansible, elb_tags, network, tagged
 from tests.harness import REGION, demo, world
@@ -370,6 +371,7 @@ def test_the_command_writes_a_spec_and_its_files_once(
     assert "# its user data isn't written here, since it may hold secrets" in said.out
 
 
+@only_at_length("tests/export/test_export_refusals.py::test_the_command_writes_a_spec_and_its_files_once")
 def test_a_second_spec_in_a_folder_has_user_data_of_its_own(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from alb_reconcile.export.scope import Scope
 from alb_reconcile.model.abilities import action_of
 from tests.adoption.adopting import keeper, our_tags
+from tests.at_length import at_length
 from tests.export.exporting import adopted, exported, loaded, steps
 from tests.harness import load
 from tests.kinds.test_authentication import COGNITO, JWT, SECRET, behind, oidc, put
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     "action",
-    [{"authenticate_cognito": COGNITO}, {"jwt_validation": JWT}, oidc(ssm="/web/oidc")],
+    [oidc(ssm="/web/oidc"), *at_length({"authenticate_cognito": COGNITO}, {"jwt_validation": JWT})],
     ids=lambda action: next(iter(action)),
 )
 def test_what_authenticates_comes_over_as_it_is(action: dict[str, Any], tmp_path: Path) -> None:

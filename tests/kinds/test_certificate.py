@@ -17,6 +17,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.clock import Timing
 from alb_reconcile.sandbox.strict.world import World as Place
+from tests.at_length import at_length, only_at_length
 from tests.harness import Spec, by_hand, demo, spec_folder
 from tests.kinds.example import Example
 from tests.kinds.hand import edited, order, replaced, short, update
@@ -256,6 +257,7 @@ def test_one_that_takes_anothers_place_takes_its_record_along_in_the_end(hand: H
     assert cnames(home) == []
 
 
+@only_at_length("tests/kinds/test_certificate.py::test_one_that_takes_anothers_place_takes_its_record_along_in_the_end")
 def test_one_that_takes_anothers_place_in_another_zone_needs_no_record_in_the_former(hand: Hand) -> None:
     zones()
     before = api(domain_name="api.example.net", zone="Z0000TWO")
@@ -264,7 +266,7 @@ def test_one_that_takes_anothers_place_in_another_zone_needs_no_record_in_the_fo
     assert (len(cnames("Z0000ONE")), cnames("Z0000TWO")) == (1, [])
 
 
-@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("leaves", [True, *at_length(False)])
 def test_one_that_is_replaced_or_goes_isnt_kept_as_somebody_elses(hand: Hand, *, leaves: bool) -> None:
     """Found: its listener went on to have it under `others: keep`, and ACM refused to delete it, in this run and in each after it."""
     zone()
@@ -282,6 +284,9 @@ def test_one_that_is_replaced_or_goes_isnt_kept_as_somebody_elses(hand: Hand, *,
     assert set(served(hand)) == {hand[API], theirs} | (set() if leaves else {hand["certificate.more"]})
 
 
+@only_at_length(
+    "tests/kinds/test_certificate.py::test_a_record_that_another_certificate_needs_stays_until_the_last_one_goes"
+)
 def test_a_record_that_a_certificate_of_another_region_needs_stays_until_that_goes_too(hand: Hand) -> None:
     zone_id = zone()
     spec = {**BARE, "certificates": {"api": api()}}
@@ -298,6 +303,9 @@ def test_a_record_that_a_certificate_of_another_region_needs_stays_until_that_go
     assert cnames(zone_id) == [row]
 
 
+@only_at_length(
+    "tests/kinds/test_certificate.py::test_a_record_that_another_certificate_needs_stays_until_the_last_one_goes"
+)
 def test_a_record_goes_with_the_last_certificate_whichever_region_it_is_in(hand: Hand) -> None:
     zone_id = zone()
     spec = {**BARE, "certificates": {"api": api()}}

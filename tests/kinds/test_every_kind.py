@@ -1,4 +1,7 @@
-"""What holds for every kind, and for the next one too: each says in `EXAMPLE` of its own tests what that needs."""
+"""What holds for every kind, and for the next one too: each says in `EXAMPLE` of its own tests what that needs.
+
+What takes long is tried with some kinds in the suite, each kind in two of six tests at most; `make soak` tries all.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import RefusedError, SpecError, UsageError
 from alb_reconcile.model.steps import SetPriorities
 from tests.adoption.adopting import Keeper, by_address, keeper, our_tags
+from tests.at_length import SOAK
 from tests.harness import REGION, Spec, load
 from tests.kinds import behind
 from tests.kinds.example import Example, changeable, example_of
@@ -122,7 +126,7 @@ def test_its_example_changes_every_property_that_aws_can_change(name: str) -> No
     assert {Address.parse(address).kind for address in (example.address, *example.others)} == {name}
 
 
-@every_kind
+@pytest.mark.parametrize("name", [*KINDS] if SOAK else [*KINDS][0::3])
 def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) -> None:
     example = bench.example
     before = bench.world.strict.inventory()
@@ -144,7 +148,7 @@ def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) 
     assert bench.world.strict.inventory() == before
 
 
-@every_kind
+@pytest.mark.parametrize("name", [*KINDS] if SOAK else [*KINDS][1::2])
 def test_every_property_that_somebody_changed_is_changed_back(bench: Bench) -> None:
     ids = bench.make()
     before = bench.account(ids)
@@ -158,7 +162,7 @@ def test_every_property_that_somebody_changed_is_changed_back(bench: Bench) -> N
         assert bench.account(ids) == before, path
 
 
-@every_kind
+@pytest.mark.parametrize("name", [*KINDS] if SOAK else [*KINDS][1::3])
 def test_tags_that_somebody_changed_are_changed_back(bench: Bench) -> None:
     example = bench.example
     service = bench.kind.properties.service
@@ -180,7 +184,7 @@ def test_tags_that_somebody_changed_are_changed_back(bench: Bench) -> None:
     assert bench.world.converge(spec).writes.keys() == TAGGED[service]
 
 
-@every_kind
+@pytest.mark.parametrize("name", [*KINDS] if SOAK else [*KINDS][2::3])
 def test_one_that_somebody_deleted_is_made_again(bench: Bench) -> None:
     example = bench.example
     bench.make()
@@ -197,7 +201,7 @@ def test_one_that_somebody_deleted_is_made_again(bench: Bench) -> None:
     assert len(bench.world.strict.inventory()) == len(before)
 
 
-@every_kind
+@pytest.mark.parametrize("name", [*KINDS] if SOAK else [*KINDS][0::3])
 def test_it_is_released_and_adopted_again(bench: Bench) -> None:
     example = bench.example
     ids = bench.make()
@@ -216,7 +220,7 @@ def test_it_is_released_and_adopted_again(bench: Bench) -> None:
     assert our_tags(bench.world).keys() == tagged.keys()
 
 
-@every_kind
+@pytest.mark.parametrize("name", [*KINDS] if SOAK else [*KINDS][1::3])
 def test_it_moves_to_another_name_with_its_tags_only(bench: Bench) -> None:
     example = bench.example
     ids = bench.make()

@@ -19,6 +19,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.sandbox.others import make_others
+from tests.at_length import SOAK
 from tests.harness import REGION, SPECS, Spec, demo, load, world
 from tests.kinds.authorization import LOOKED_FOR, Guard, Request, is_allowed, types_of
 from tests.specs.test_translated import FILES as TRANSLATED
@@ -80,7 +81,7 @@ def close(there: World, stack: str) -> bool:
     return bool(groups)
 
 
-@pytest.mark.parametrize("file", OWN, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", OWN if SOAK else OWN[::2], ids=lambda file: file.stem)
 def test_its_policies_are_enough(file: Path) -> None:
     """Those of specs/examples/ are tried in tests/specs/test_translated.py."""
     with world() as there:

@@ -10,6 +10,7 @@ from alb_reconcile.engine.plan import launches
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.sandbox.strict.quotas import STANDARD_VCPUS
+from tests.at_length import at_length, only_at_length
 from tests.harness import Spec, World, world
 from tests.kinds.hand import Faults, calls, create, short, update
 from tests.kinds.many import HOUR, members, numbers, place, rows, targets, web
@@ -98,7 +99,7 @@ def test_a_subnet_with_room_for_fewer_gets_those(here: World) -> None:
     here.converge(room(web(len(made) // 2)), allow={"delete": 30})
 
 
-@pytest.mark.parametrize("later", [0, 1200])
+@pytest.mark.parametrize("later", [1200, *at_length(0)])
 def test_a_quota_allows_fewer_and_then_more(here: World, later: float) -> None:
     """Also a moment later, when the rest of the launch may only not be shown yet."""
     quotas = place().ledger.quotas
@@ -123,7 +124,7 @@ def test_a_quota_allows_fewer_and_then_more(here: World, later: float) -> None:
     assert targets(here) == {"healthy": 12}
 
 
-@pytest.mark.parametrize("later", [30, HOUR], ids=["now", "later"])
+@pytest.mark.parametrize("later", [30, *at_length(HOUR)], ids=["now", *at_length("later")])
 def test_one_that_is_terminated_by_hand_is_launched_alone(here: World, later: float) -> None:
     here.converge(web(6))
     before = members(here)
@@ -142,7 +143,7 @@ def test_one_that_is_terminated_by_hand_is_launched_alone(here: World, later: fl
     assert {number for number in after if after[number] != members(here)[number]} == {"1", "2", "3"}
 
 
-@pytest.mark.parametrize("later", [30, HOUR], ids=["now", "later"])
+@pytest.mark.parametrize("later", [HOUR, *at_length(30)], ids=["later", *at_length("now")])
 def test_a_whole_launch_is_terminated_by_hand(here: World, later: float) -> None:
     here.converge(web(6))
     before = members(here)
@@ -181,6 +182,7 @@ def test_scaled_in_and_out(here: World) -> None:
     assert {number for number, own in members(here).items() if first[number] == own} == {"1", "2", "3"}
 
 
+@only_at_length("tests/kinds/test_launched_together.py::test_scaled_in_and_out")
 def test_a_stack_of_before_gets_more(here: World) -> None:
     """Each had a call and an address of its own, as of a run of an earlier version."""
     here.converge(web(0))

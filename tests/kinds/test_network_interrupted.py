@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.at_length import at_length, only_at_length
 from tests.kinds.hand import edited
 from tests.properties.faults import error_of
 from tests.properties.watched import WatchedWorld, watched
@@ -76,12 +77,13 @@ def killed_at_each_call(world: WatchedWorld, spec: Spec, lag: float, step: int, 
         assert census(world) == good, moment.words
 
 
-@pytest.mark.parametrize(("lag", "step"), [(0.0, 2), (20.0, 5)])
+@pytest.mark.parametrize(("lag", "step"), [(20.0, 5), *at_length((0.0, 2))])
 def test_a_killed_creation_is_finished_without_doubles(lag: float, step: int) -> None:
     with watched() as world:
         killed_at_each_call(world, NETWORK, lag, step)
 
 
+@only_at_length("tests/kinds/test_network_interrupted.py::test_a_killed_creation_is_finished_without_doubles")
 def test_a_killed_change_of_ranges_is_finished() -> None:
     with watched() as world:
         world.converge(NETWORK)
@@ -94,6 +96,7 @@ def test_a_killed_destroy_is_finished() -> None:
         killed_at_each_call(world, NETWORK, 0.0, 3, destroy=True)
 
 
+@only_at_length("tests/kinds/test_ipam.py::test_a_lost_reply_takes_nothing_twice")
 def test_every_reply_may_get_lost() -> None:
     """Each mutating call in turn takes effect without an answer; the next run finishes what this one didn't."""
     with watched() as world:

@@ -8,6 +8,7 @@ import pytest
 
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict import Timing
+from tests.at_length import SOAK
 from tests.harness import demo, world
 from tests.kinds.hand import edited
 
@@ -24,14 +25,17 @@ def rolled() -> Spec:
     return spec
 
 
-@pytest.mark.parametrize("code", ["Throttling", "RequestLimitExceeded", "InternalFailure", "ServiceUnavailable"])
 @pytest.mark.parametrize(
-    ("operation", "after"),
+    ("operation", "after", "code"),
     [
-        ("describe_instances", "run_instances"),
-        ("describe_target_health", "register_targets"),
-        ("describe_load_balancers", "create_listener"),
-    ],
+        (operation, after, code)
+        for operation, after in {
+            "describe_instances": "run_instances",
+            "describe_target_health": "register_targets",
+            "describe_load_balancers": "create_listener",
+        }.items()
+        for code in ("Throttling", "RequestLimitExceeded", "InternalFailure", "ServiceUnavailable")
+    ][:: 1 if SOAK else 5],
 )
 def test_a_poll_survives(hand: Hand, faults: Faults, operation: str, after: str, code: str) -> None:
     faults.refuse(operation, code, times=5, after=after)

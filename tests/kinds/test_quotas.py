@@ -11,6 +11,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict import quotas as codes
 from alb_reconcile.sandbox.strict.world import World as Place
+from tests.at_length import only_at_length
 from tests.harness import READS, REGION, Spec, demo
 from tests.kinds.hand import Faults, Hand, edited, prepare
 
@@ -191,6 +192,7 @@ def in_the_vpc() -> Spec:
     return spec
 
 
+@only_at_length("tests/kinds/test_quotas.py::test_gateways_of_a_zone_and_endpoints_whosever_they_are")
 def test_too_many_in_a_vpc_whosever_they_are(hand: Hand, quotas: dict[str, float]) -> None:
     hand.make(demo())
     vpc = hand["vpc.main"]
@@ -220,6 +222,7 @@ def crowded(listeners: Iterable[int], rules: int) -> Spec:
     return spec
 
 
+@only_at_length("tests/kinds/test_quotas.py::test_too_many_targets")
 def test_too_many_under_a_load_balancer(hand: Hand, quotas: dict[str, float]) -> None:
     listeners, rules = "load_balancers.public.listeners", "load_balancers.public.listeners.port-1000.rules"
     assert refusal(hand, crowded(range(1000, 1050), 101)) == [

@@ -8,6 +8,7 @@ import pytest
 
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.text import camel
+from tests.at_length import SOAK
 from tests.harness import by_hand
 from tests.kinds.hand import LINUX_1, Faults, Hand, delete, short
 from tests.properties.watched import watched
@@ -53,8 +54,6 @@ BESIDE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "instances": {"web": {"image_id": LINUX_1, "instance_type": "t3.micro", "subnets": there["subnets"][:1]}}
     },
 }
-
-
 ALLOW = {"delete-elastic-ip": 1}
 
 
@@ -66,8 +65,9 @@ def specs(kind: str, beside: str) -> tuple[Spec, Spec]:
     return without, {**without, section: {"main": entry(there)}}
 
 
-@pytest.mark.parametrize("beside", BESIDE)
-@pytest.mark.parametrize("kind", RARE)
+@pytest.mark.parametrize(
+    ("kind", "beside"), [(kind, beside) for kind in RARE for beside in BESIDE][:: 1 if SOAK else 3]
+)
 def test_one_that_the_spec_no_longer_has_is_found(hand: Hand, kind: str, beside: str) -> None:
     without, having = specs(kind, beside)
     before = hand.world.strict.inventory()
@@ -79,8 +79,9 @@ def test_one_that_the_spec_no_longer_has_is_found(hand: Hand, kind: str, beside:
     assert hand.world.strict.inventory() == before
 
 
-@pytest.mark.parametrize("beside", BESIDE)
-@pytest.mark.parametrize("kind", RARE)
+@pytest.mark.parametrize(
+    ("kind", "beside"), [(kind, beside) for kind in RARE for beside in BESIDE][:: 1 if SOAK else 3]
+)
 def test_one_that_a_killed_run_has_left_is_found_by_the_spec_before(kind: str, beside: str) -> None:
     """Nothing else was made by that run, so everything else says that the spec before it is applied."""
     with watched() as world:

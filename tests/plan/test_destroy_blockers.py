@@ -9,6 +9,7 @@ import pytest
 from alb_reconcile.engine.stack import StackPlan, plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError
+from tests.at_length import SOAK
 from tests.harness import REGION, World, demo, world
 from tests.kinds.test_nat_gateway import ZONAL
 
@@ -67,7 +68,7 @@ MAKERS: dict[str, Callable[[Any, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("maker", MAKERS if SOAK else [*MAKERS][::3])
 def test_it_is_named_and_holds_the_vpc(maker: str) -> None:
     with world() as here:
         here.converge(demo())

@@ -102,8 +102,11 @@ def test_a_group_takes_over_with_no_fewer_targets_than_serve(
     assert min(low) == serving
 
 
+DEFAULT: Spec = {}
+
+
 @pytest.mark.parametrize(("count", "least"), [(1, {}), (2, {"min_healthy": 2}), (2, {})])
-@pytest.mark.parametrize("rollout", [{}, {"max_unavailable": 1}])
+@pytest.mark.parametrize("rollout", [{"max_unavailable": 1}, *at_length(DEFAULT)])
 def test_a_group_with_too_many_targets_that_rest_is_refused_at_once(
     here: World, count: int, least: Spec, rollout: Spec
 ) -> None:

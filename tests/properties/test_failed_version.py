@@ -59,7 +59,7 @@ NEXT = {
 AFTER = [(way, following) for way in WAYS for following in NEXT]
 
 
-@pytest.mark.parametrize(("way", "following"), AFTER if SOAK else AFTER[::3])
+@pytest.mark.parametrize(("way", "following"), AFTER if SOAK else AFTER[::5])
 def test_whatever_is_run_after_it_keeps_capacity_and_converges(way: str, following: str) -> None:
     """The old targets stay, twice; then the next spec is reached in one run."""
     with watched() as world:

@@ -204,9 +204,9 @@ CHANGES: dict[str, tuple[Spec, Spec]] = {
     "a rule is renamed with its group", "a zone and its subnet go", "a zone for another", "two groups change places", "a redirect becomes a group", "a subnet moves",
 ])  # fmt: skip
 def test_no_request_meets_a_gap(name: str) -> None:
-    """In one apply; and the same the other way round."""
+    """In one apply; and the same the other way round, of which the suite tries one."""
     forth, back = CHANGES[name], CHANGES[name][::-1]
-    for before, after in (forth, back):
+    for before, after in (forth, back) if SOAK else (forth, back)[[*CHANGES].index(name) % 2 :][:1]:
         with watched() as world:
             empty = world.strict.inventory()
             world.converge(before)

@@ -35,7 +35,7 @@ def weighted(canary: int = 10, **settings: Any) -> Spec:
 
 
 @pytest.mark.parametrize("canary", [10, *at_length(0)])
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", [1, *at_length(0, 2)])
 @pytest.mark.parametrize("change", [{"health_check": {"protocol": "HTTPS"}}, {"port": 80}], ids=str)
 def test_both_groups_of_a_rule_are_replaced_while_a_target_fails(
     change: dict[str, Any], number: int, canary: int
@@ -52,7 +52,7 @@ def alone(path: str) -> Spec:
     return spec
 
 
-@pytest.mark.parametrize("deed", ["deregistered", "terminated", "stopped"])
+@pytest.mark.parametrize("deed", ["terminated", *at_length("deregistered", "stopped")])
 def test_a_rule_takes_other_requests_when_its_group_has_its_targets_again(deed: str) -> None:
     """Found: the rule came first, and what others had answered until then met a group without a target."""
     for number in range(2):

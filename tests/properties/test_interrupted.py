@@ -15,13 +15,13 @@ SOAK = bool(os.environ.get("SOAK"))
 
 
 @pytest.mark.parametrize("part", range(PARTS if SOAK else 1))
-@pytest.mark.parametrize("name", [*WAYS, *MANY])
+@pytest.mark.parametrize("name", [*WAYS, *MANY] if SOAK else [*WAYS, *MANY][1::2])
 def test_a_killed_run_is_finished_by_the_next(name: str, part: int) -> None:
     """One more run leads where an uninterrupted one does, wherever the first was killed; destroy then leaves nothing.
 
-    A ninth of the moments, at length each; test_lag.py tries others with reads that lag.
+    In the suite a fifteenth of the moments of every other way; test_lag.py tries some of the others with reads that lag.
     """
-    tried, resumed, wrong = failures_of(name, PARTS if SOAK else 3 * PARTS, part if SOAK else 1)
+    tried, resumed, wrong = failures_of(name, PARTS if SOAK else 5 * PARTS, part if SOAK else 1)
     assert not wrong, "\n\n".join(wrong)
     # what the last calls do (targets, what the tags say of the spec) needs no further step
     assert resumed >= 0.5 * tried > 0, "the kills left something to do"

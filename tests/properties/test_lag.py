@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LAGS = (0, 7, 30, 60)
 PARTS = 18
 TRIED = {7: 1, 30: 2, 60: 5}
-"""Which part of the moments the suite tries with which lag; test_interrupted.py tries each ninth moment, from the second on, without one."""
+"""Which part of the moments the suite tries with which lag; test_interrupted.py tries other moments without one, of the ways that this leaves out."""
 SOAK = bool(os.environ.get("SOAK"))
 LATER = 120
 """Seconds after which nobody's reads are behind any more."""
@@ -32,7 +32,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("lag", LAGS if SOAK else LAGS[-1:])
-@pytest.mark.parametrize("name", [*WAYS, *MANY] if SOAK else [*WAYS, *MANY][1::2])
+@pytest.mark.parametrize("name", [*WAYS, *MANY] if SOAK else [*WAYS, *MANY][1::4])
 def test_every_way_is_gone_in_one_apply_however_far_reads_lag(name: str, lag: int) -> None:
     """Create, roll, scale, group replacement and destroy need one run each."""
     way = ALL[name]
@@ -70,7 +70,7 @@ def test_drift_is_repaired_in_one_apply_however_far_reads_lag(lag: int) -> None:
     ("name", "lag", "part"),
     [
         (name, lag, part)
-        for number, name in enumerate([*WAYS, *MANY])
+        for number, name in (enumerate([*WAYS, *MANY]) if SOAK else [*enumerate([*WAYS, *MANY])][::2])
         for lag in (LAGS[1:] if SOAK else LAGS[1:][(number + 2) % 3 :][:1])
         for part in range(PARTS)
         if SOAK

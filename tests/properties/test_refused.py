@@ -26,7 +26,7 @@ IN_SUITE = ("another group",)
 @pytest.mark.parametrize("name", ALL if SOAK else IN_SUITE)
 def test_one_refused_call_ends_the_run_and_the_next_one_arrives(name: str) -> None:
     with trial(name) as way:
-        for number in range(1, len(way.changes) + 1):
+        for number in range(1, len(way.changes) + 1, 1 if SOAK else 3):
             way.begin()
             refused = Refused(number)
             with spoilt(way.world, refused):
@@ -55,7 +55,7 @@ def test_so_does_one_of_a_private_network_that_is_replaced(name: str) -> None:
     with watched() as world:
         world.converge(private_stack())
         start = world.moment()
-        for number in count(1, 1 if SOAK else 12 if name == "the VPC" else 3):
+        for number in count(1, 1 if SOAK else 30 if name == "the VPC" else 6):
             world.go_back(start)
             refused = Refused(number)
             with spoilt(world, refused):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.at_length import at_length
+from tests.at_length import SOAK, at_length
 from tests.properties.test_dark_groups import second
 from tests.properties.test_gaps import ALLOW, listener
 from tests.properties.test_ill_starts import go
@@ -70,7 +70,7 @@ WAYS = {
 TURNED = [(name, back) for number, name in enumerate(WAYS) for back in (number % 2 == 0, *at_length(number % 2 != 0))]
 
 
-@pytest.mark.parametrize(("name", "back"), TURNED)
+@pytest.mark.parametrize(("name", "back"), TURNED if SOAK else TURNED[::3])
 def test_who_takes_requests_comes_before_who_gives_them_up(name: str, back: bool) -> None:
     """Found: rules were changed before others were made, so that nobody, or the default action, answered what was to move to a new
     rule: for minutes, where its group was new as well."""
@@ -103,7 +103,7 @@ SUCCESSORS = {
 }
 
 
-@pytest.mark.parametrize("name", SUCCESSORS)
+@pytest.mark.parametrize("name", SUCCESSORS if SOAK else [*SUCCESSORS][1::2])
 def test_a_rule_takes_nothing_over_for_a_version_that_fails(name: str) -> None:
     """Found: the first run failed, and the next one, which had no targets to register, let the failing version take over."""
     before, after = SUCCESSORS[name]

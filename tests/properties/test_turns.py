@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.at_length import at_length
+from tests.at_length import at_length, only_at_length
 from tests.properties.account import LONG, SEEN, Account, account
 from tests.properties.test_ill_starts import go
 from tests.properties.walks import BASES
@@ -90,6 +90,7 @@ def test_who_fails_where_others_are_waits_for_no_entry() -> None:
         assert here.world.lows["target_group.api"].healthy == 3
 
 
+@only_at_length("tests/properties/test_turns.py::test_entries_that_share_their_target_groups_take_turns")
 def test_who_has_surge_does_not_wait_for_who_has_none() -> None:
     """Found: of two entries with an instance that fails, the one with surge waited for the other one, which waited for its health."""
     before = in_place(gap=2, surge=2)[0]
@@ -106,6 +107,7 @@ def test_who_has_surge_does_not_wait_for_who_has_none() -> None:
         here.world.converge(after, allow={"replace": 9})
 
 
+@only_at_length("tests/properties/test_turns.py::test_what_fails_in_one_of_its_groups_is_restarted_first")
 def test_who_fails_is_restarted_before_others_are_replaced() -> None:
     """Found: a version that needs a larger type had been stopped at its first instance, which was then restarted last."""
     before, after = in_place(web=2)

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from tests.at_length import SOAK
 from tests.sandbox.strict_world import IMAGE, Network, client, refused
 
 if TYPE_CHECKING:
@@ -40,21 +41,21 @@ def granted(call: Callable[[], Any]) -> int:
     raise AssertionError("none was throttled")
 
 
-@pytest.mark.parametrize(
-    ("operation", "params", "burst", "refill"),
-    [
-        ("describe_vpcs", {}, 100, 20),
-        ("describe_instances", {}, 50, 10),
-        ("describe_instances", {"InstanceIds": ["i-1"]}, 50, 10),
-        ("describe_instances", FILTER, 100, 20),
-        ("describe_network_interfaces", {"MaxResults": 5}, 100, 20),
-        ("create_tags", {"Resources": ["vpc-1"], "Tags": [{"Key": "a", "Value": "b"}]}, 100, 10),
-        ("delete_vpc", {"VpcId": "vpc-1"}, 50, 5),
-        ("revoke_security_group_ingress", {"GroupId": "sg-1"}, 50, 5),
-        ("start_instances", {"InstanceIds": ["i-1"]}, 5, 2),
-        ("terminate_instances", {"InstanceIds": ["i-1"]}, 100, 5),
-    ],
-)
+EC2_REQUESTS: list[tuple[str, dict[str, Any], int, int]] = [
+    ("describe_vpcs", {}, 100, 20),
+    ("describe_instances", {}, 50, 10),
+    ("describe_instances", {"InstanceIds": ["i-1"]}, 50, 10),
+    ("describe_instances", FILTER, 100, 20),
+    ("describe_network_interfaces", {"MaxResults": 5}, 100, 20),
+    ("create_tags", {"Resources": ["vpc-1"], "Tags": [{"Key": "a", "Value": "b"}]}, 100, 10),
+    ("delete_vpc", {"VpcId": "vpc-1"}, 50, 5),
+    ("revoke_security_group_ingress", {"GroupId": "sg-1"}, 50, 5),
+    ("start_instances", {"InstanceIds": ["i-1"]}, 5, 2),
+    ("terminate_instances", {"InstanceIds": ["i-1"]}, 100, 5),
+]
+
+
+@pytest.mark.parametrize(("operation", "params", "burst", "refill"), EC2_REQUESTS if SOAK else EC2_REQUESTS[::3])
 def test_requests_of_ec2(
     ec2: Any, clock: VirtualClock, operation: str, params: dict[str, Any], burst: int, refill: int
 ) -> None:

@@ -231,7 +231,7 @@ def groups(names: list[str], count: int) -> list[list[str]]:
 
 @pytest.mark.parametrize("cases", groups([*CASES, *PATTERNS], 6), ids=lambda cases: f"{cases[0]} and others")
 def test_time_and_memory_are_bounded(cases: list[str]) -> None:
-    """Under 20 floors, two seconds or three, and 200 MB for each (a third of it in half of that); what is over it gets a second chance, for the sake of
+    """Under 20 floors, two seconds or three, and 200 MB for each (an eighth of it in half of that time); what is over it gets a second chance, for the sake of
     busy machines. A case that is refused for another reason than it is called by would measure nothing."""
     results = measured(cases)
     assert [result for result in results if result["result"] != EXPECTED.get(result["case"], result["result"])] == []

@@ -20,7 +20,7 @@ from alb_reconcile.spec.stack import parse_stack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-SHARE = 1 if os.environ.get("SOAK") else 3
+SHARE = 1 if os.environ.get("SOAK") else 8
 """What is tried is so much smaller than it may be."""
 FOLDER = Path(__file__).parents[2] / "specs"
 DEMO = (FOLDER / "demo.yaml").read_text(encoding="utf-8")

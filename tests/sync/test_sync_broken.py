@@ -10,6 +10,7 @@ import pytest
 from alb_reconcile.cli.main import main
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.sandbox.strict import StrictAws
+from tests.at_length import at_length
 from tests.harness import FAKE_ENVIRONMENT
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def test_all_who_are_told_of_runs_hear_of_it(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "says"), [("AWS_PROFILE", "profile (broken.ini)"), ("AWS_CONFIG_FILE", "Unable to parse config file")]
 )
-@pytest.mark.parametrize("says_region", [True, False])
+@pytest.mark.parametrize("says_region", [False, *at_length(True)])
 def test_settings_of_aws_that_cant_be_used_are_a_failed_run_of_each_stack(
     folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, says: str, *, says_region: bool
 ) -> None:

@@ -21,6 +21,7 @@ from alb_reconcile.verification.judge import Tally
 from alb_reconcile.verification.load import Answer
 from alb_reconcile.verification.matching import Request
 from alb_reconcile.verification.sign_in import SignInError, Visitor, with_headers
+from tests.at_length import at_length
 from tests.harness import by_hand, demo, world
 from tests.kinds.test_authentication import COGNITO, JWT, OIDC
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
@@ -150,9 +151,11 @@ def test_a_target_that_answers_strangers_is_a_failure(stack: Guarded) -> None:
     ("changed", "told"),
     [
         ({"client_id": "other"}, "users are sent to log in with another client_id than the spec says"),
-        ({"state": ""}, "with another state than the spec says"),
-        ({"display": "popup"}, "with another display than the spec says"),
         ({"redirect_uri": "https://evil.example.com/oauth2/idpresponse"}, "the provider is told to send users back to"),
+        *at_length(
+            ({"state": ""}, "with another state than the spec says"),
+            ({"display": "popup"}, "with another display than the spec says"),
+        ),
     ],
 )
 def test_another_login_than_the_specs_is_a_failure(stack: Guarded, changed: dict[str, str], told: str) -> None:
@@ -181,12 +184,14 @@ def test_elsewhere_or_nowhere_is_a_failure(stack: Guarded) -> None:
     ("jwks", "told"),
     [
         (keys(status=404), "answers 404 instead of 200"),
-        (lambda *_: (200, {}, b"<html>"), "doesn't answer with a JSON Web Key Set"),
-        (keys(), "has 0 keys; an ALB takes 1 to 10"),
         (keys(*[{}] * 11), "has 11 keys; an ALB takes 1 to 10"),
-        (keys("x" * 160_000), "has more than 150 KB, which an ALB doesn't read"),
+        *at_length(
+            (lambda *_: (200, {}, b"<html>"), "doesn't answer with a JSON Web Key Set"),
+            (keys(), "has 0 keys; an ALB takes 1 to 10"),
+            (keys("x" * 160_000), "has more than 150 KB, which an ALB doesn't read"),
+        ),
     ],
-    ids=["missing", "no JSON", "none", "too many", "too large"],
+    ids=["missing", "too many", *at_length("no JSON", "none", "too large")],
 )
 def test_keys_that_cant_be_used_are_told_with_their_place(stack: Guarded, jwks: Any, told: str) -> None:
     shown = stack.verify(balancer, jwks)
