@@ -205,7 +205,7 @@ def test_a_vpc_is_adopted_for_what_is_to_move_there_from_another_of_the_stacks()
     [
         ("vpc.main", "has no id"),
         ("vpc.main=main", "'main' is no id of AWS's; write a VPC's id (vpc-…) after vpc.main=, or vpc.main=new"),
-        ("vpc.mian=vpc-1", "declares no 'vpc.mian'; did you mean vpc.main?"),
+        ("vpc.mainx=vpc-1", "declares no 'vpc.mainx'; did you mean vpc.main?"),
         ("vpc.man=vpc-0123456789abcdef0", "did you mean vpc.main"),
         ("registration.web/web-1:80=i-0123456789abcdef0", "declares no"),
     ],
