@@ -48,6 +48,7 @@ def test_once_drops_the_waits_and_says_where_it_stands(slow: tuple[Proxy, Tool],
     sandbox.run("plan", "--detailed-exitcode", DEMO, expect=2)
 
 
+@only_at_length("tests/e2e/test_ctrl_c.py::test_once_drops_the_waits_and_says_where_it_stands")
 def test_the_last_wait_can_be_dropped_too(proxied: tuple[Proxy, Tool], sandbox: Tool) -> None:
     """For a load balancer that stays as it is."""
     proxy, tool = proxied

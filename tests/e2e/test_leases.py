@@ -140,6 +140,7 @@ def test_ctrl_c_gives_the_lease_back(proxied: tuple[Proxy, Tool], sandbox: Tool,
     assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("free", process.pid)
 
 
+@only_at_length("tests/e2e/test_leases.py::test_a_frozen_holder_that_wakes_up_changes_nothing_more")
 def test_a_broken_lease_stops_its_run(proxied: tuple[Proxy, Tool], sandbox: Tool, tmp_path: Path) -> None:
     """Found at the next renewal: S3 refuses that, and the run reads what is there instead."""
     make_bucket(sandbox)

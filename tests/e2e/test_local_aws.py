@@ -19,6 +19,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.at_length import only_at_length
 from tests.e2e.tool import COMMAND, DEMO, Account, Tool
 from tests.processes import until
 
@@ -99,6 +100,7 @@ def test_starts_at_the_same_time_make_one(fresh: Tool) -> None:
     assert "No sandbox was running" in fresh.run("sandbox", "stop").stdout
 
 
+@only_at_length("tests/e2e/test_local_aws.py::test_a_killed_one_is_cleaned_up_by_the_next_start")
 def test_a_starter_that_is_killed_leaves_a_sandbox_that_is_found(fresh: Tool) -> None:
     with fresh.started("sandbox", "start", "--speed", "12") as starter:
         until(Path(f"/proc/{starter.pid}/task/{starter.pid}/children").read_text)
@@ -115,6 +117,7 @@ def test_a_taken_port_is_named(fresh: Tool) -> None:
     assert fresh.state()["port"] == port
 
 
+@only_at_length("tests/e2e/test_local_aws.py::test_it_is_started_on_demand_whatever_the_environment_says_of_aws")
 def test_two_know_nothing_of_each_other(fresh: Tool, account: Account) -> None:
     before = account.census()
     fresh.run("sandbox", "start", "--speed", "30")

@@ -339,6 +339,7 @@ def test_envoy_comes_back_when_it_was_killed(demo: Place) -> None:
     until(lambda: demo.url() == url and len(demo.answers_or_none(url)) == 2)
 
 
+@only_at_length("tests/e2e/test_traffic.py::test_without_envoy_it_says_what_to_do")
 def test_it_can_be_left_out(fresh: Place) -> None:
     assert "without traffic" in fresh.tool.run("sandbox", "start", "--no-traffic").stdout
     assert fresh.tool.state()["traffic"] is False

@@ -46,7 +46,7 @@ def _seeds(name: str) -> Iterator[str]:
         return
     start, end = first_seed(f"fuzz {name}") if SOAK else 0, time.monotonic() + SECONDS / len(TARGETS)
     number = 0
-    while time.monotonic() < end if SOAK else number < COUNT:
+    while time.monotonic() < end if SOAK else number < COUNT // 2:
         yield f"{name}:{start}:{number}"
         number += 1
 

@@ -335,6 +335,7 @@ def test_where_another_region_cannot_be_read_the_record_stays(hand: Hand, code: 
     assert f"eu-west-1 (acm:ListCertificates: {code})" in said
 
 
+@only_at_length("tests/kinds/test_every_kind.py::test_it_is_created_at_once_shown_and_destroyed_without_a_rest")
 def test_a_stack_is_made_and_destroyed_as_often_as_one_likes_within_an_hour(hand: Hand) -> None:
     zone()
     spec = {**BARE, "certificates": {"api": api()}}

@@ -10,6 +10,7 @@ import yaml
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.model.errors import RefusedError
+from tests.at_length import only_at_length
 from tests.harness import READS, Spec, demo
 from tests.kinds.hand import Hand, calls, edited
 
@@ -109,6 +110,7 @@ def test_members_that_stay_need_none(hand: Hand) -> None:
     hand.make(cramped(20))
 
 
+@only_at_length("tests/kinds/test_free_addresses.py::test_what_stands_beside_what_it_replaces_needs_an_address")
 def test_all_stand_beside_the_old_ones_where_their_target_group_is_replaced(hand: Hand) -> None:
     hand.make(cramped(6))
     hand.make(cramped(14))

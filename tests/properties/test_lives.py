@@ -63,7 +63,7 @@ def begin(world: WatchedWorld, kind: str, way: Way) -> None:
 
 
 @pytest.mark.usefixtures("only_fresh")
-@(every_kind if SOAK else pytest.mark.parametrize("kind", [*KINDS][0::6]))
+@(every_kind if SOAK else pytest.mark.parametrize("kind", [*KINDS][0::8]))
 def test_one_apply_leads_from_any_example_to_any_other(kind: str) -> None:
     """With anything said otherwise, and with another kind's example beside it or not. At most one in ten is refused."""
     ways: Counter[str] = Counter()

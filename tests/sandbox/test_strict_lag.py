@@ -10,6 +10,7 @@ import pytest
 from botocore.config import Config
 from moto.ec2.models.vpcs import VPC
 
+from tests.at_length import only_at_length
 from tests.sandbox.strict_world import Network, refused
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def test_what_is_deleted_is_still_seen(lagging: Network, ec2: Any, clock: Virtua
         ec2.describe_security_groups(GroupIds=[lagging.group])
 
 
+@only_at_length("tests/sandbox/test_strict_lag.py::test_what_is_deleted_is_still_seen")
 def test_what_nobody_can_see_any_more_takes_no_room(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
     """moto keeps whatever it has made; what is looked back to is made each time."""
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
