@@ -32,7 +32,7 @@ LOGIN = (
 )
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "300"))
 """Of all targets together."""
-COUNT = 4
+COUNT = 4 if SOAK else 2
 """Inputs of a target in each run of the suite."""
 CODES = (0, 1, 2, 3, 4, 64)
 FLOORS = 20.0
@@ -46,7 +46,7 @@ def _seeds(name: str) -> Iterator[str]:
         return
     start, end = first_seed(f"fuzz {name}") if SOAK else 0, time.monotonic() + SECONDS / len(TARGETS)
     number = 0
-    while time.monotonic() < end if SOAK else number < COUNT // 2:
+    while time.monotonic() < end if SOAK else number < COUNT:
         yield f"{name}:{start}:{number}"
         number += 1
 
