@@ -111,6 +111,8 @@ def _demo() -> Spec:
     spec: Spec = yaml.safe_load(text)
     del spec["instances"]["web"]["user_data_file"]
     spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api\n"
+    (rule,) = spec["security_groups"]["web"]["ingress"]
+    rule |= {"from_port": rule.pop("port"), "to_port": 9000}  # tests move ports, and a port that is shut is refused
     return spec
 
 

@@ -109,7 +109,7 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
     ]
     knowing = staying if any(item.address in target.desired for item in going) else []
     unknowing = tuple(
-        Tagging(item.address, item.id, remove=(tags.APPLIED,))
+        Tagging(item.address, item.id, remove=(tags.APPLIED, tags.ENTRIES))
         for item in knowing
         if tags.APPLIED in reader.tags[item.id]
     )

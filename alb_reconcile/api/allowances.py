@@ -18,6 +18,7 @@ COUNTED: Final = (
     "remove-authentication",
     "empty-target-group",
     "cut-off",
+    "close",
 )
 """What takes a number; `any-time` stands alone."""
 ANY_TIME: Final = "any-time"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from alb_reconcile.api.allowances import check_allowed
 from alb_reconcile.api.runs import on_stack
-from alb_reconcile.api.serving import unready, urls
+from alb_reconcile.api.serving import not_ready, urls
 from alb_reconcile.api.session import LOG, Session, local_urls
 from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
@@ -17,7 +17,7 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.limits import check_windows
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import Applied, Awaited, StackPlan, apply_stack, plan_stack
+from alb_reconcile.engine.stack import Applied, Awaited, StackPlan, apply_stack, find_standing, plan_stack
 from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings, read_settings
@@ -171,14 +171,14 @@ def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: Wi
     if found is None:
         return Result(planned.plan, applied.outcomes, run=recorder.run)
     waits = wishes.timeout is not None or planned.target.destroy
-    not_ready = () if waits else tuple(unready(found.discovery))
-    recorder.not_ready = not_ready or applied.problems
+    ill = () if waits else tuple(not_ready(found.discovery, find_standing(found.target, found.discovery)))
+    recorder.not_ready = ill or applied.problems
     return Result(
         planned.plan,
         applied.outcomes,
         rest=found.plan,
         problems=applied.problems,
-        not_ready=not_ready,
+        not_ready=ill,
         times=applied.times,
         urls=tuple(urls(found.discovery, local_urls(session))),
         run=recorder.run,

@@ -79,4 +79,4 @@ async def look(aws: Aws, target: DesiredStack, *, lenient: bool = False) -> tupl
     """The same over a connection, with what can't be found among the warnings; `lenient`: without what can't be read."""
     found = await read(aws, target.stack, target.desired, account_ids=target.account_ids, lenient=lenient)
     lost, standing = dict.fromkeys(map(str, found.findings)), find_standing(target, found)
-    return replace(found, warnings=(*found.warnings, *standing.idle, *lost)), standing
+    return replace(found, warnings=(*found.warnings, *standing.service.unfilled, *lost)), standing

@@ -15,7 +15,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Plan
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, references
 
 
 async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
@@ -37,13 +37,12 @@ def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: D
         names = {tags.SPEC, tags.ATTRIBUTES} & new.keys()
         if changed := {name: new[name] for name in sorted(names) if new[name] != item.tags.get(name)}:
             wanted[item.id] = changed
-    applied, zones = tags.applied_tag(desired), tags.zones_tag(desired)
+    applied, zones = tags.applied_tags(desired), tags.zones_tag(desired)
     anchors = {item.id for item in find_anchors(own)}
     for item in own:
-        said = item.tags.get(tags.APPLIED)
-        # who was asked once, when there were fewer, may be asked again
-        if said != applied and (said is not None or item.id in anchors):
-            wanted.setdefault(item.id, {})[tags.APPLIED] = applied
+        # one that has them from a time at which fewer resources could carry them keeps them
+        if not applied.items() <= item.tags.items() and (tags.APPLIED in item.tags or item.id in anchors):
+            wanted.setdefault(item.id, {}).update(applied)
         told = item.tags.get(tags.ZONES)
         if told != zones and (told is not None or (zones and item.id in anchors)):
             wanted.setdefault(item.id, {})[tags.ZONES] = zones
@@ -113,16 +112,44 @@ def find_anchors(own: Iterable[Observed]) -> list[Observed]:
     return found or [item for item in own if item.state.kind == "target_group"]
 
 
+def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> set[Address]:
+    """What a spec that was applied had, by the resources' tags, and isn't there, whatever this spec says of it."""
+    own = _own(stack, discovery)
+    there, whole = {item.address: item for item in own}, tags.spec_digest_of(desired)
+    members = {item.address for item in discovery.resources if not item.is_gone}
+    said = [(item.tags.get(tags.APPLIED, ""), item.tags.get(tags.ENTRIES, "")) for item in find_anchors(own)]
+    lost = {
+        address
+        for address, wanted in desired.items()
+        if wanted.spec_digest and address not in there and address.kind not in discovery.unread
+        if any(
+            applied.partition(" ")[0] == whole or tags.is_known_in(applied, wanted) or tags.has_entry(entries, address)
+            for applied, entries in said
+        )
+    }
+    for address, wanted in desired.items():
+        if wanted.carrier is None or address in members or address.kind in discovery.unread:
+            continue
+        entry = there.get(wanted.carrier)  # whose own tag says which members it had
+        is_as_applied = entry and entry.tags.get(tags.SPEC, "").partition(" ")[0] == desired[wanted.carrier].spec_digest
+        if is_as_applied or not lost.isdisjoint(references(wanted.state)):
+            lost.add(address)
+    return lost
+
+
 def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Future[None]]:
-    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
     for resource, found in wanted.items():
-        for tag in found.items():
-            alike[tag].append(resource)
+        whole = {name: found[name] for name in (tags.APPLIED, tags.ENTRIES) if name in found}
+        others = ({name: value} for name, value in found.items() if name not in whole)
+        parts = [*([whole] if whole else ()), *others]
+        for part in parts:
+            alike[tuple(sorted(part.items()))].append(resource)
     calls = []
-    for tag, resources in alike.items():
+    for part, resources in alike.items():
         for service in SERVICES.values():
             own = [item for item in resources if service_of(item) is service]
-            calls += [_tag(aws, service, part, dict([tag])) for part in batches(own, service.most)]
+            calls += [_tag(aws, service, some, dict(part)) for some in batches(own, service.most)]
     return [asyncio.ensure_future(call) for call in calls]
 
 

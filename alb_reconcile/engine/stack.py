@@ -13,15 +13,17 @@ from typing import Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
-from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, write_applied_tags
+from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, find_lost, write_applied_tags
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
 from alb_reconcile.engine.blockers import Blocker, find_blockers, find_own_cut_off
 from alb_reconcile.engine.discover import discover, resolve_further_images
+from alb_reconcile.engine.doors import find_cut
 from alb_reconcile.engine.plan.decide import Decisions, decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
-from alb_reconcile.engine.unserved import emptied
+from alb_reconcile.engine.service import Service, checks_after, find_closed, judge
 from alb_reconcile.engine.untagged import find_untagged, second_ones
+from alb_reconcile.engine.world import World
 from alb_reconcile.kinds import is_in_order, load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
@@ -227,6 +229,8 @@ async def apply_stack(
         if any(item.how != "done" for item in applied.outcomes):
             return applied
     try:
+        if timeout is not None and not target.destroy:
+            await aws.sleep(checks_after(planned.plan))
         if planned.plan.steps:
             applied = await _look_until_reached(aws, target, goal, applied)
         if target.destroy or not applied.is_reached or applied.found is None:
@@ -269,6 +273,7 @@ async def _wait_until_serving(
     """
 
     names = {item.id: item.address for item in found.discovery.resources}
+    cut = find_cut(World(found.discovery.resources))
 
     async def wait(kind: Serves, item: Observed) -> None:
         known = Awaited(item.address, names.get(item.parent_id or "", item.address), "not looked at yet")
@@ -283,9 +288,9 @@ async def _wait_until_serving(
     waits = []
     for item in awaited(found.discovery):
         kind: object = kinds[item.address.kind]
-        if item.id not in without and isinstance(kind, Serves):
+        if item.id not in without and isinstance(kind, Serves) and (item.id not in cut or item.status == "healthy"):
             waits.append(wait(kind, item))
-    problems = []
+    problems = find_closed(found.discovery.resources, found.target.desired)
     for result in await asyncio.gather(*waits, return_exceptions=True):
         if isinstance(result, ReconcileError) and not isinstance(result, InterruptedRun):
             problems.append(str(result))
@@ -304,22 +309,26 @@ class Standing:
     """What `apply` does with those of which an address has several, by id: keeps, replaces or deletes."""
     ill: tuple[Observed, ...] = ()
     """What the spec declares and isn't in order by AWS's word, such as an instance that is stopped and should run."""
-    resting: frozenset[str] = frozenset()
-    """The ids of those that the spec lets stand still."""
-    emptied: tuple[str, ...] = ()
-    """The groups that get requests, should have targets and have none, in words."""
-    idle: tuple[str, ...] = ()
-    """The same where the spec wants no targets, or leaves them to others."""
+    new: tuple[Address, ...] = ()
+    """What is missing and never was there, as far as the resources' tags say."""
+    service: Service = field(default_factory=Service)
+    """What clients get."""
     differs: tuple[Address, ...] = ()
     """What there is and `apply` would update, replace or delete."""
 
 
-def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
-    """What is missing or differs, and which of several resources at one address stay. It asks AWS nothing. Where something couldn't
-    be read, what refers to it can't be compared, so nothing is said of what differs."""
+_SERVING: Final = ("load_balancer", "listener", "rule", "target_group", "registration")
+"""The kinds without which nothing can be said of what clients get."""
+
+
+def find_standing(target: DesiredStack, discovery: Discovery, untagged: Collection[Address] = ()) -> Standing:
+    """What clients get, what is missing or differs, and which of several resources at one address stay. It asks AWS nothing. Where something couldn't
+    be read, what refers to it can't be compared, so nothing is said of what differs. `untagged` are there, without their tags."""
     shown = Counter(item.address for item in discovery.resources if not item.is_gone)
-    if not shown or target.destroy:  # without a spec nothing says what stays
+    if not shown:
         return Standing()
+    if target.destroy:  # without a spec nothing says what stays
+        return Standing(service=judge(discovery.resources, {}))
     decisions = decide(target.stack, target.desired, discovery, {})
     missing = sorted(
         address
@@ -333,22 +342,23 @@ def find_standing(target: DesiredStack, discovery: Discovery) -> Standing:
         if item.found is not None:
             fates[item.found.id] = "replaces" if item.forces else "keeps"
     several = [item.id for item in discovery.resources if shown[item.address] > 1]
-    ill, resting = [], set()
+    ill = []
     for found in discovery.resources:
         wanted = decisions.desired.get(found.address)
         if wanted is None or found.is_gone or is_in_order(found):
             continue
-        if getattr(wanted.desired.state, "state", "running") != "running":
-            resting.add(found.id)
-        elif wanted.found is found or (wanted.found is None and found.is_leaving):
+        is_to_run = getattr(wanted.desired.state, "state", "running") == "running"
+        if is_to_run and (wanted.found is found or (wanted.found is None and found.is_leaving)):
             ill.append(found)
     told = {known: fates[known] for known in several if known in fates}
     if discovery.unread:
         told, differs = {}, set()
-    wrong, meant = ([], []) if discovery.unread else emptied(discovery.resources, target.desired)
-    return Standing(
-        tuple(missing), told, tuple(ill), frozenset(resting), tuple(wrong), tuple(meant), tuple(sorted(differs))
-    )
+    lost = find_lost(target.stack, target.desired, discovery).difference(untagged)
+    going = {known for known, fate in fates.items() if fate == "deletes"}
+    is_read = discovery.unread.keys().isdisjoint(_SERVING)
+    service = judge(discovery.resources, target.desired, lost, going) if is_read else Service()
+    new = tuple(address for address in missing if address not in lost)
+    return Standing(tuple(missing), told, tuple(ill), new, service, tuple(sorted(differs)))
 
 
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:

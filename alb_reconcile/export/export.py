@@ -11,7 +11,7 @@ from alb_reconcile.adoption.adopt import Adoption, UnmatchedError, find_adoption
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.plan.decide import DUPLICATE
-from alb_reconcile.engine.unserved import unserved
+from alb_reconcile.engine.service import unserved
 from alb_reconcile.export.doubles import take_out_doubles
 from alb_reconcile.export.draft import Draft, Written
 from alb_reconcile.export.naming import common_prefix, stack_name

@@ -60,8 +60,8 @@ class Run:
     """When, on AWS's clock."""
     own: frozenset[str] = frozenset()
     """The ids of all that carried the stack's tags when the run began, of what has ended, too."""
-    applied: str = ""
-    """What the tag of that name is to say."""
+    applied: Mapping[str, str] = field(default_factory=dict)
+    """What the tags are to say of the spec that was applied."""
     zones: str = ""
     """What the tag about hosted zones is to say."""
     say: Callable[[str], None] = lambda _: None
@@ -109,7 +109,7 @@ class Run:
         made = tags.tags_of(desired, self.stack)
         # a launch is repeated with the very same tags, so what other entries say stays out of it
         if self.applied and desired.state.carries_applied:
-            made[tags.APPLIED] = self.applied
+            made |= self.applied
         if self.zones and tags.tells_of_zones(desired.state):
             made[tags.ZONES] = self.zones
         return tags.to_list(made)

@@ -136,7 +136,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         declared = getattr(wanted.state, "routes", None) or () if wanted else ()
         routes, dead = [], []
         for item in table["Routes"]:
-            route = Route(next((str(item[key]) for key in _DESTINATIONS if item.get(key)), ""), _target(item))
+            route = _read(item)
             # local, propagated and gateway endpoints' routes are not for CreateRoute and DeleteRoute
             is_endpoints = route.destination.startswith("pl-") and str(route.target).startswith("vpce-")
             if item.get("Origin") == "CreateRoute" and (not is_endpoints or route in declared):
@@ -213,15 +213,23 @@ async def ways_out(reader: Reader, subnets: Sequence[Row]) -> dict[str, bool]:
         mains = {row["VpcId"]: row for row in rows if any(item.get("Main") for item in row.get("Associations", ()))}
         there = {item.get("SubnetId"): row for row in rows for item in row.get("Associations", ())}
         found |= {row["SubnetId"]: there.get(row["SubnetId"]) or mains.get(row["VpcId"]) or {} for row in lost}
-    return {subnet: any(map(_leads_out, table["Routes"])) for subnet, table in found.items() if table}
+    return {
+        subnet: any(leads_out(_read(row)) for row in table["Routes"] if row.get("State") != "blackhole")
+        for subnet, table in found.items()
+        if table
+    }
 
 
-def _leads_out(route: Mapping[str, Any]) -> bool:
-    """By a gateway, or by default through what may inspect the traffic before one."""
-    target, destinations = str(_target(route)), {route.get(key) for key in _DESTINATIONS}
-    is_default = not destinations.isdisjoint(("0.0.0.0/0", "::/0"))
-    ways = ("igw-", "cagw-", "lgw-", *(("vpce-", "eni-", "i-") if is_default else ()))
-    return route.get("State") != "blackhole" and target.startswith(ways)
+def leads_out(route: Route) -> bool:
+    """Whether answers get out to the internet: by a gateway, or by default through what may inspect the traffic before one."""
+    ways = ("igw-", "cagw-", "lgw-", "internet_gateway.")
+    inspecting = ("vpce-", "eni-", "i-", "vpc_endpoint.") if route.destination in ("0.0.0.0/0", "::/0") else ()
+    return str(route.target).startswith((*ways, *inspecting))
+
+
+def _read(route: Mapping[str, Any]) -> Route:
+    """A route as AWS describes it."""
+    return Route(next((str(route[key]) for key in _DESTINATIONS if route.get(key)), ""), _target(route))
 
 
 async def _create_route(run: Run, table: str, route: Route) -> None:

@@ -286,7 +286,7 @@ def _describe(
     return tuple(sorted(described, key=str))
 
 
-_ANYWHERE: Final = (Permission("-1", -1, -1, "0.0.0.0/0", ""),)
+ANYWHERE: Final = (Permission("-1", -1, -1, "0.0.0.0/0", ""),)
 _LISTS: Final = {
     "CidrIp": "IpRanges",
     "CidrIpv6": "Ipv6Ranges",

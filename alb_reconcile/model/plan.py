@@ -11,7 +11,7 @@ from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.steps import Details, SetPriorities
-from alb_reconcile.model.tags import applied_tag
+from alb_reconcile.model.tags import applied_tags
 
 VERSION: Final = 1
 Phase = Literal["", "attach", "late"]
@@ -112,9 +112,9 @@ class Plan:
     """How long it usually takes in all, in seconds, from and to: that, and what AWS takes."""
 
     @property
-    def applied(self) -> str:
-        """What the tag of that name is to say."""
-        return applied_tag(self.desired) if self.says_applied else ""
+    def applied(self) -> dict[str, str]:
+        """What the tags are to say of the spec that was applied."""
+        return applied_tags(self.desired) if self.says_applied else {}
 
     @property
     def is_empty(self) -> bool:

@@ -42,6 +42,8 @@ in the order of AWS's launch index (`instance.web 1 3 5`). The address of each f
 APPLIED: Final = "alb-reconcile:applied"
 """A digest of the whole spec that was applied last, and a code for each of its entries: what is missing, and is wanted as it
 was applied, was there, and somebody took it."""
+ENTRIES: Final = "alb-reconcile:entries"
+"""A code for each address of the spec that was applied last: what is missing and has one was there, whatever the spec says of it now."""
 DESTROYING: Final = "destroying"
 """What `applied` says from the beginning of a destroy on."""
 UNFINISHED: Final = "unfinished"
@@ -94,6 +96,21 @@ def applied_tag(desired: Mapping[Address, Desired]) -> str:
     )
 
 
+def entries_tag(desired: Mapping[Address, Desired]) -> str:
+    """The codes of as many addresses as a tag's 256 characters hold: first what serves first; of many instances some are left out."""
+    ranked = sorted(
+        (item.lifecycle.group is not None, item.state.missed, address)
+        for address, item in desired.items()
+        if item.spec_digest
+    )
+    return "".join(_address_code(address) for *_, address in ranked[:_MOST_ADDRESSES])
+
+
+def applied_tags(desired: Mapping[Address, Desired]) -> dict[str, str]:
+    """What the tags are to say of a spec that is applied."""
+    return {APPLIED: applied_tag(desired), ENTRIES: entries_tag(desired)}
+
+
 def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
     """The zones of records that a spec declares, and those of earlier tags; empty where there are none."""
     records = (
@@ -111,17 +128,33 @@ def tells_of_zones(state: Properties) -> bool:
 
 def is_known_in(tag: str, wanted: Desired) -> bool:
     """Whether an `applied` tag holds the code of an entry as it is wanted now."""
-    codes = tag.partition(" ")[2]
-    own = _entry_code(wanted.address, wanted.spec_digest)
+    return _has(tag.partition(" ")[2], _entry_code(wanted.address, wanted.spec_digest))
+
+
+def has_entry(tag: str, address: Address) -> bool:
+    """Whether an `entries` tag holds the code of an address."""
+    return _has(tag, _address_code(address))
+
+
+def _has(codes: str, own: str) -> bool:
     return any(codes[start : start + len(own)] == own for start in range(0, len(codes), len(own)))
 
 
 _MOST_CODES: Final = 60
+_MOST_ADDRESSES: Final = 64
 
 
 def _entry_code(address: Address, spec_digest: str) -> str:
+    return _short(f"{address} {spec_digest}")
+
+
+def _address_code(address: Address) -> str:
+    return _short(str(address))
+
+
+def _short(text: str) -> str:
     """Four characters that a tag may have."""
-    return base64.urlsafe_b64encode(hashlib.sha256(f"{address} {spec_digest}".encode()).digest()[:3]).decode()
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:3]).decode()
 
 
 def no_longer_declared(desired: Desired, tag: str, candidates: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.pauses import Pauses
+from alb_reconcile.engine.service import ILL
 from alb_reconcile.journal.record import NO_USE, NOTHING_THERE
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.shown import REPLACEMENT, short_id, show_change
@@ -20,7 +21,6 @@ from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired, each_of, references
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.sync.dependents import Dependents, join_what_stays
-from alb_reconcile.sync.health import ILL
 from alb_reconcile.sync.severity import weigh
 
 NEVER_APPLIED: Final = f"{NOTHING_THERE}, as it was never applied, or was destroyed: run apply once, or remove the spec"

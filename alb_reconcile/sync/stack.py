@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
@@ -12,8 +13,8 @@ from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
-from alb_reconcile.engine.unserved import emptied, unserved
+from alb_reconcile.engine.service import ILL, Service
+from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, find_standing, plan_stack
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.kinds.shown import short_id
@@ -23,7 +24,6 @@ from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, 
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
-from alb_reconcile.sync.health import ILL, find_ill
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
 SIGHTING_INTERVAL: Final = 30.0
@@ -61,16 +61,10 @@ class Survey:
     """Whether a destroy of it was begun."""
     warning: str = ""
 
-    @property
-    def outage(self) -> list[str]:
-        """What serves nobody since somebody deleted or changed what requests came in by, or began to destroy it, in words."""
-        doors = [step for step in self.planned.plan.steps if step.action != "delete" and is_entrance(step)]
-        lost = [step for step in doors if self.is_ending or self.selection.causes.get(step.key) == "drift"]
-        # what is protected from being made is there, without its tags
-        made = [step.address for step in lost if step.action == "create" and step.key not in self.planned.protected]
-        gone = [f"{item} is missing, so it serves nobody" for item in made if item.kind == "load_balancer"]
-        resources = self.planned.discovery.resources
-        return [*gone, *unserved(resources), *emptied(resources, self.planned.target.desired)[0]] if lost else []
+    @cached_property
+    def service(self) -> Service:
+        """What clients get, whoever or whatever is to blame."""
+        return service_of(self.planned)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -87,8 +81,7 @@ class Survey:
 
     def at_rest(self) -> "Ending":
         """How it ends where nothing is done."""
-        nobody, some = find_ill(self.planned.discovery.resources, self.planned.target.desired)
-        return Ending(self.selection, problems=(*nobody, *self.outage), not_ready=some, notes=self.notes)
+        return Ending(self.selection, problems=self.service.nobody, not_ready=self.service.partly, notes=self.notes)
 
 
 @dataclass(frozen=True)
@@ -111,6 +104,14 @@ class Ending:
         """Whether something that was to be done wasn't."""
         undone = any(item.how != "done" for item in self.outcomes)
         return bool(self.problems) or undone or self.error is not None
+
+
+def service_of(planned: StackPlan) -> Service:
+    """What clients get of a stack as it was read. What is protected from being made is there, without its tags."""
+    untagged = {
+        step.address for step in planned.plan.steps if step.action == "create" and step.key in planned.protected
+    }
+    return find_standing(planned.target, planned.discovery, untagged).service
 
 
 async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
@@ -195,15 +196,15 @@ async def correct(
     last = rest(applied.found)
     is_told = last.is_applied or (goal.is_applied(applied.found) and not warnings)
     last = replace(last, is_applied=is_told, warning="; ".join(warnings))
-    nobody, some = find_ill(applied.found.discovery.resources, applied.found.target.desired)
-    problems = (*(f"not healthy: {item}" for item in applied.problems), *nobody, *last.outage)
-    ended = "; ".join(text for text in seen.outage if text not in last.outage)
+    problems = (*(f"not healthy: {item}" for item in applied.problems), *last.service.nobody)
+    ended = "; ".join(text for text in seen.service.nobody if text not in last.service.nobody)
     before = [f"when this round began: {ended}{HINT}"] if ended else []
     before += filter(None, [seen.warning])
     if ended and (done := [item.step for item in applied.outcomes if item.how == "done" and is_entrance(item.step)]):
         key, told = min(done, key=lambda step: not _is_about(step, ended)).key, f"when this round began: {ended}"
         remarks[key] = "; ".join(filter(None, [remarks.get(key), told]))
-    return Ending(last.selection, chosen, applied.outcomes, problems, some, (*before, *last.notes), remarks)
+    partly = last.service.partly
+    return Ending(last.selection, chosen, applied.outcomes, problems, partly, (*before, *last.notes), remarks)
 
 
 def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = False) -> bool:

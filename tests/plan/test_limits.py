@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TUESDAY = datetime(2026, 3, 31, 12, 0, 30, tzinfo=UTC)
 NIGHTS = Policy(calendars=((Window(start=22 * 60, end=4 * 60),),))
 FOUR = {"instances/web/count": 4}
+FROM_INSIDE = {"protocol": "tcp", "port": 80, "cidr_block": "10.0.0.0/8"}
 TYPE = {"instances/web/instance_type": "t3.large"}
 """Replaces both instances, of 12 resources with tags."""
 NO_ENTRANCE = {"load_balancers": None}
@@ -93,7 +94,7 @@ def refusal(**case: Any) -> str:
             id="share, of replacements",
         ),
         pytest.param(
-            {"want": {"security_groups/web/ingress": [], "tags/service": "other"}},
+            {"want": {"security_groups/web/ingress": [FROM_INSIDE], "tags/service": "other"}},
             Policy(max_touched=100),
             Policy(max_touched=99),
             "max_touched is 99%, and the plan changes, replaces or deletes 12 of the stack's 12 resources; allow it once with --allow touch=12",
@@ -101,7 +102,7 @@ def refusal(**case: Any) -> str:
             id="share, of updates",
         ),
         pytest.param(
-            {"want": {"security_groups/web/ingress": []}},
+            {"want": {"security_groups/web/ingress": [FROM_INSIDE]}},
             Policy(max_touched=9),
             Policy(max_touched=8),
             "the plan changes, replaces or deletes 1 of the stack's 12 resources",

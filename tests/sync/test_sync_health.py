@@ -41,7 +41,7 @@ def test_all_is_well(hand: Hand, spec: Spec) -> None:
 def test_no_healthy_target_is_a_failure(hand: Hand, spec: Spec) -> None:
     make_ill(hand, "web-1", "web-2")
     ending = hand.world.sync(spec)
-    assert ending.problems == ("no target of target_group.web is healthy",)
+    assert ending.problems == ("no target of target_group.web is healthy (unhealthy)",)
     assert ending.is_failed
 
 
@@ -49,14 +49,14 @@ def test_so_it_is_where_something_else_is_corrected(hand: Hand, spec: Spec) -> N
     make_ill(hand, "web-1", "web-2")
     hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
     ending = hand.world.sync(spec)
-    assert ending.problems == ("no target of target_group.web is healthy",)
+    assert ending.problems == ("no target of target_group.web is healthy (unhealthy)",)
     assert hand.world.plan(spec).is_empty
 
 
 def test_one_ill_target_isnt_a_failure_and_not_in_order_either(hand: Hand, spec: Spec) -> None:
     make_ill(hand, "web-1")
     ending = hand.world.sync(spec)
-    assert ending.not_ready == ("1 of 2 targets of target_group.web isn't healthy",)
+    assert ending.not_ready == ("1 of 2 targets of target_group.web isn't healthy (unhealthy)",)
     assert not ending.is_failed
 
 
@@ -81,7 +81,7 @@ def test_that_somebody_stopped_them_is_an_outage_where_status_calls_it_one(
     ending = hand.world.sync(spec)
     found: Any = hand.world._run(lambda aws: look(aws, load(spec).target()))
     is_down = len(names) == 2
-    assert ending.problems == ("no target of target_group.web is healthy (unused)",) * is_down
+    assert ending.problems == ("2 of 2 targets of target_group.web are unused, so it serves nobody",) * is_down
     assert any("serves nobody" in line for line in not_ready(*found)) == is_down
 
 
@@ -145,7 +145,7 @@ def test_a_round_over_stopped_targets_fails(hand: Hand, spec: Spec, tmp_path: Pa
     hand.wait(90)
     report, record = go_round(hand, spec, tmp_path)
     assert (report.code, record.result) == (ExitCode.FAILED, "failed")
-    assert record.not_ready == ("no target of target_group.web is healthy (unused)",)
+    assert record.not_ready == ("2 of 2 targets of target_group.web are unused, so it serves nobody",)
     assert len(record.withheld) == 2, "and the report names who does not run"
 
 
@@ -183,11 +183,11 @@ def test_what_a_round_makes_of_it(hand: Hand, spec: Spec, tmp_path: Path) -> Non
     make_ill(hand, "web-1")
     report, record = go_round(hand, spec, tmp_path)
     assert (report.code, record.result, record.is_success) == (ExitCode.OK, "in_sync", False)
-    assert record.not_ready == ("1 of 2 targets of target_group.web isn't healthy",)
+    assert record.not_ready == ("1 of 2 targets of target_group.web isn't healthy (unhealthy)",)
     make_ill(hand, "web-2")
     report, record = go_round(hand, spec, tmp_path)
     assert (report.code, record.result, record.is_success) == (ExitCode.FAILED, "failed", False)
-    assert record.not_ready == ("no target of target_group.web is healthy",)
+    assert record.not_ready == ("no target of target_group.web is healthy (unhealthy)",)
     metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
     assert 'last_run_result{account="123456789012",region="us-east-1",result="failed",stack="demo"} 1.0' in metrics
 

@@ -26,9 +26,16 @@ EVERYTHING = {"correct": ["update", "create", "replace", "delete"]}
 FIXED = {"fixed_response": {"status_code": 200}}
 
 
-def _more() -> Spec:
-    """The demo with a listener, a rule and a target that its file leaves out."""
+def _open() -> Spec:
+    """The demo, whose load balancer lets clients in on another port as well."""
     spec = demo()
+    spec["security_groups"]["load-balancer"]["ingress"].append({"protocol": "tcp", "port": 8080, "cidr_block": "0.0.0.0/0"})
+    return spec
+
+
+def _more() -> Spec:
+    """The same with a listener, a rule and a target that its file leaves out."""
+    spec = _open()
     listeners = spec["load_balancers"]["public"]["listeners"]
     listeners["more"] = {"protocol": "HTTP", "port": 8080, "default_action": FIXED}
     listeners["http"]["rules"] = {
@@ -42,7 +49,7 @@ def test_what_an_adoption_has_found_isnt_deleted() -> None:
     with keeper() as (world, keep):
         world.converge(_more())
         keep.release(_more())
-        spec = {**demo(), "sync": EVERYTHING}
+        spec = {**_open(), "sync": EVERYTHING}
         keep.adopt(spec)
         for _ in range(2):
             ending = world.sync(spec)

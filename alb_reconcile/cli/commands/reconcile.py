@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from alb_reconcile.api.applying import carry_out, code_of, holding, refuse_blocked
-from alb_reconcile.api.serving import unready, urls
+from alb_reconcile.api.serving import not_ready, urls
 from alb_reconcile.api.session import has_local_urls, local_urls, sandbox_began, unimitated
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
@@ -33,7 +33,7 @@ from alb_reconcile.cli.session.specs import (
 from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.apply import Outcome
 from alb_reconcile.engine.plan.limits import check_windows
-from alb_reconcile.engine.stack import Applied, StackPlan
+from alb_reconcile.engine.stack import Applied, StackPlan, find_standing
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -106,7 +106,8 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
     problems = applied.problems
-    recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else problems
+    standing = find_standing(planned.target, applied.found.discovery) if options.no_wait else None
+    recorder.not_ready = tuple(not_ready(applied.found.discovery, standing)) if standing else problems
     if problems:
         complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))
         who = "alb-reconcile sandbox status" if options.connection.sandbox else "status"

@@ -68,7 +68,9 @@ def _judge(subject: Subject) -> _Judged:
     drift = [step for step in steps if causes.get(step.key) == "drift"]
     pending = [step for step in steps if causes.get(step.key) != "drift"]
     standing = find_standing(found.target, found.discovery)
-    return _Judged(subject, make_scene(found), not_ready(found.discovery, standing), standing.idle, drift, pending)
+    return _Judged(
+        subject, make_scene(found), not_ready(found.discovery, standing), standing.service.unfilled, drift, pending
+    )
 
 
 def _row(number: int, item: _Judged) -> str:

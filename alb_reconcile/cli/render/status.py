@@ -48,9 +48,9 @@ class StatusView:
     @property
     def not_ready(self) -> list[str]:
         """What is missing or doesn't answer requests, in words."""
-        number = len(self.standing.missing)
-        verb = "resource is" if number == 1 else "resources are"
-        lines = [f"{number} {verb} missing; plan shows what apply would make"] if number else []
+        number = len(self.standing.new)
+        verb = "resource isn't" if number == 1 else "resources aren't"
+        lines = [f"{number} {verb} there yet; plan shows what apply would make"] if number else []
         if is_ending(self.stack, self.discovery):
             lines = [DESTROY_BEGUN]
         return [*not_ready(self.discovery, self.standing), *lines]

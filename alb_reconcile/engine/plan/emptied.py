@@ -1,52 +1,14 @@
 """Target groups that get requests, and that a plan would leave without a target, or take from under who forwards to them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.implied import lineage
-from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Desired, Observed, each_of
-
-
-def find_emptied(plan: Plan, steps: Iterable[Step]) -> dict[str, str]:
-    """By step key, which group would get requests and have no target, or no healthy one, where one answers them now.
-
-    Who goes without a successor leaves a group empty, or a listener or rule turns to a group for which the spec has no target.
-    """
-    steps = tuple(steps)
-    registered = [(item, str(state.target_group)) for item, state in each_of(plan.live, Registration)]
-    healthy = {group for item, group in registered if item.status == "healthy"}
-    asking = [item for item in plan.live if healthy.intersection(_asked(item))] if healthy else []
-    leaving = {step.id: step.key for step in steps if step.action == "delete"}
-    staying = [(item, group) for item, group in registered if item.id not in leaving and not item.is_leaving]
-    # nobody mends what is ill before the others go, unless the spec has it
-    filled: set[Ref] = {
-        group for item, group in staying if item.status in ("healthy", "initial") or item.address in plan.desired
-    }
-    filled |= {step.state.target_group for step in steps if isinstance(step.state, Registration)}
-    turning = {step.id: step for step in steps if step.state and step.action != "delete" and step.phase != "attach"}
-    reasons: dict[str, str] = {}
-    for item in (item for item in asking if item.id not in leaving or item.id in turning):
-        step, before = turning.get(item.id), set(_asked(item))
-        after = {part.target_group for part in action_of(step.state if step else item.state).receiving}
-        for group in after - filled - leaving.keys():
-            name = plan.names.get(str(group), group)
-            keys = [leaving[known.id] for known, its in registered if its == group and known.id in leaving]
-            if group in before:
-                keys = keys if group in healthy else []
-            else:
-                is_checked = not any(_is_unchecked(known, steps) for known, its in staying if its == group)
-                is_told = keys or _is_filled_by_spec(plan.desired, name)
-                keys = [step.key] if step and is_checked and is_told else []
-            ill = any(its == group for _, its in staying)
-            reasons |= dict.fromkeys(
-                keys, f"{name} would get requests and have no healthy target" if ill else _tell_emptied(name)
-            )
-    return reasons
+from alb_reconcile.model.resource import Observed, each_of
 
 
 def find_empty(plan: Plan) -> list[str]:
@@ -62,24 +24,6 @@ def find_empty(plan: Plan) -> list[str]:
 
 def _tell_emptied(name: Ref) -> str:
     return f"{name} would get requests and have no target, so that they are answered with 503"
-
-
-def _is_unchecked(target: Observed, steps: Iterable[Step]) -> bool:
-    """Whether AWS says nothing of its health, since nobody asks its group, or since it is in a zone that the load balancer may get now."""
-    if is_unasked(target.reason, target.description):
-        return True
-    changes = any(step.address.kind == "load_balancer" and step.action != "delete" for step in steps)
-    return changes and target.reason == "Target.NotInUse"
-
-
-def _asked(item: Observed) -> list[str]:
-    return [str(part.target_group) for part in action_of(item.state).receiving]
-
-
-def _is_filled_by_spec(desired: Mapping[Address, Desired], name: Ref) -> bool:
-    """Whether the spec says which targets a group has; else others fill it."""
-    wanted = desired.get(name) if isinstance(name, Address) else None
-    return wanted is not None and wanted.lifecycle.members
 
 
 def find_forsaken(plan: Plan) -> Iterator[tuple[set[str], str]]:

@@ -1,13 +1,14 @@
 """How much damage a plan, or a part of one, may do: what is protected, the policy's limits, and the user's word."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from alb_reconcile.engine.plan.bypasses import find_bypasses
-from alb_reconcile.engine.plan.emptied import find_emptied, find_forsaken
+from alb_reconcile.engine.plan.closures import find_closures
+from alb_reconcile.engine.plan.emptied import find_forsaken
 from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
@@ -59,16 +60,20 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
 
 
 def find_losses(plan: Plan) -> dict[str, str]:
-    """By step key, what a listener or rule would lose that nobody has asked for: what no spec can say, what keeps people
-    out, and the last target."""
-    return {key: text for _, found in _losses(plan, plan.steps) for key, text in found.items()}
+    """By step key, what a listener or rule would lose by it: what no spec can say, what keeps people out, and its requests'
+    answers."""
+    return {key: text for _, text, keys in _losses(plan, plan.steps) for key in keys}
 
 
-def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """By the word that allows them."""
-    yield "remove-unsupported", _unsupported_lost(steps)
-    yield "remove-authentication", _authentication_lost(steps, plan.live)
-    yield "empty-target-group", find_emptied(plan, steps)
+def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, str, Collection[str]]]:
+    """The word that allows it, what is lost, and the keys of the steps by which it is."""
+    for word, found in (
+        ("remove-unsupported", _unsupported_lost(steps)),
+        ("remove-authentication", _authentication_lost(steps, plan.live)),
+    ):
+        yield from ((word, text, (key,)) for key, text in found.items())
+    for closure in find_closures(plan, steps):
+        yield "empty-target-group" if closure.is_emptied else "close", closure.text, closure.keys
 
 
 def _unsupported_lost(steps: Iterable[Step]) -> dict[str, str]:
@@ -156,8 +161,10 @@ def describe_closure(policy: Policy, now: datetime) -> str:
 
 
 def _lost(plan: Plan, steps: tuple[Step, ...], allow: Mapping[str, int]) -> Iterator[str]:
-    for word, found in _losses(plan, steps):
-        texts = dict.fromkeys(found.values())
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for word, text, _ in _losses(plan, steps):
+        found[word][text] = None
+    for word, texts in found.items():
         if len(texts) > allow.get(word, 0):
             yield from (f"{text}; allow it once with --allow {word}={len(texts)}" for text in texts)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.addresses import move_addresses
+from alb_reconcile.engine.plan.closures import find_shrunk
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.emptied import find_empty
 from alb_reconcile.engine.plan.graph import Graph
@@ -140,7 +141,8 @@ def _make_plan(
     )
     upheaval = "" if options.destroy else limits.find_upheaval(plan)
     losses = (*filter(None, [upheaval]), *limits.find_losses(plan).values())
-    plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *losses, *find_empty(plan)))))
+    told = (*plan.warnings, *losses, *find_shrunk(plan), *find_empty(plan))
+    plan = replace(plan, warnings=tuple(dict.fromkeys(told)))
     if options.check:
         if not options.destroy:
             refuse_successors(steps, decisions.ids)

@@ -1,0 +1,317 @@
+"""The doors of a stack: what clients ask for, the healthy targets that each request reaches, and what shuts the way.
+
+A door is a listener's default action, a rule, or a DNS name that leads to a load balancer. The rule is one and pure: the plan asks it
+before and after its steps (`engine.plan.closures`), and whoever says how a stack is asks it of what AWS shows now.
+What isn't known, such as the rules of another stack's security group, counts as open.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+
+from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.record import Record
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.route_table import Associations, leads_out
+from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.security_group_rules import Permission
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.discovery import Foreign
+from alb_reconcile.model.resource import Observed
+
+_HTTP1: Final = (None, "HTTP1")
+
+
+@dataclass(frozen=True)
+class Shut:
+    """Why requests don't get through, in words, and the ids of the resources that decide it. `what` stands in the text for the target."""
+
+    reason: str
+    by: frozenset[str] = frozenset()
+    what: str = ""
+
+    @property
+    def text(self) -> str:
+        """The reason, of this target."""
+        return self.reason.replace("TARGET", self.what)
+
+
+def join(shuts: Iterable[Shut]) -> list[Shut]:
+    """Each reason once, with all of the targets for which it holds."""
+    alike: dict[str, list[Shut]] = defaultdict(list)
+    for shut in shuts:
+        alike[shut.reason].append(shut)
+    return [
+        Shut(reason, frozenset().union(*(shut.by for shut in found)), ", ".join(sorted({shut.what for shut in found})))
+        for reason, found in alike.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A target group that gets requests of a door, by id, and how many of its targets they reach.
+
+    `coming` are expected to become healthy, by a plan; `lost` is what keeps the requests from targets that would answer them, `cut`
+    the same of all targets.
+    """
+
+    group: str
+    healthy: int = 0
+    coming: int = 0
+    lost: tuple[Shut, ...] = ()
+    cut: tuple[Shut, ...] = ()
+
+
+@dataclass(frozen=True)
+class Door:
+    """One sort of requests, and who answers it.
+
+    `asked` is what tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name.
+    """
+
+    item: Observed
+    balancer: str
+    asked: tuple[object, ...]
+    reaches: tuple[Reach, ...] = ()
+    """None where it answers by itself."""
+    barred: tuple[Shut, ...] = ()
+    """What keeps all of its clients out, or those of a zone."""
+
+    @property
+    def healthy(self) -> int:
+        """How many healthy targets its requests reach."""
+        return sum(item.healthy for item in self.reaches)
+
+    @property
+    def count(self) -> int:
+        """The same, with those that are expected to become healthy."""
+        return sum(item.healthy + item.coming for item in self.reaches)
+
+    @property
+    def answers(self) -> bool:
+        """Whether its clients get in, and an answer."""
+        return not self.barred and (not self.reaches or self.count > 0)
+
+
+def find_doors(world: World) -> Iterator[Door]:
+    """Every door, in the order in which the resources were read: of each listener its default action, then its rules; then the names."""
+    ways = _Ways(world)
+    open_at = set()
+    for item, listener in world.listeners:
+        balancer, rules = str(listener.load_balancer), world.rules.get(item.id, ())
+        asked = (balancer, listener.protocol, listener.port)
+        barred = tuple(ways.into(balancer, listener))
+        doors = [ways.door(item, balancer, asked, barred)]
+        doors += [ways.door(rule, balancer, (*asked, state.conditions), barred) for rule, state in rules]
+        open_at |= {balancer} if any(door.answers for door in doors) else set()
+        yield from doors
+    for item in world.items.values():
+        state = item.state
+        balancer = str(state.alias) if isinstance(state, Record) and isinstance(state.alias, Ref) else ""
+        if isinstance(state, Record) and isinstance((found := world.get(balancer) or item).state, LoadBalancer):
+            shut = () if balancer in open_at else (Shut(f"{found.address} answers nothing", frozenset([balancer])),)
+            yield Door(item, balancer, (state.zone, *state.key), barred=shut)
+
+
+def find_cut(world: World) -> dict[str, tuple[Shut, ...]]:
+    """What keeps a load balancer's requests and checks from a target, by the target's id."""
+    ways, found = _Ways(world), {}
+    for listener, state in world.listeners:
+        doors = [listener, *(rule for rule, _ in world.rules.get(listener.id, ()))]
+        for group in {str(part.target_group) for item in doors for part in action_of(item.state).forward}:
+            for target, registration in world.targets.get(group, ()):
+                if shut := ways.to(str(state.load_balancer), group, registration):
+                    found[target.id] = shut
+    return found
+
+
+class _Ways:
+    """The ways of requests through one world; what many targets share is answered once."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._known: dict[object, tuple[Shut, ...]] = {}
+        self._dark: dict[str, tuple[Shut, ...]] = {}
+        self._reached: dict[tuple[str, str], Reach] = {}
+
+    def door(self, item: Observed, balancer: str, asked: tuple[object, ...], barred: tuple[Shut, ...]) -> Door:
+        """A listener's or a rule's door, with the targets that it reaches."""
+        groups = dict.fromkeys(str(part.target_group) for part in action_of(item.state).receiving)
+        return Door(item, balancer, asked, tuple(self._reach(balancer, group) for group in groups), barred)
+
+    def _reach(self, balancer: str, group: str) -> Reach:
+        if (balancer, group) not in self._reached:
+            counts = {"healthy": 0, COMING: 0}
+            lost: list[Shut] = []
+            cut: list[Shut] = []
+            for target, state in self.world.targets.get(group, ()):
+                shut = self.to(balancer, group, state)
+                cut.extend(shut)
+                if target.status in counts:
+                    lost.extend(shut)
+                    counts[target.status] += not shut
+            self._reached[balancer, group] = Reach(
+                group, counts["healthy"], counts[COMING], tuple(join(lost)), tuple(join(cut))
+            )
+        return self._reached[balancer, group]
+
+    def into(self, balancer: str, listener: Listener) -> Iterator[Shut]:
+        """What keeps clients out of a listener: security groups, and subnets from which no answer gets out."""
+        found = self.world.get(balancer)
+        if found is None or not isinstance(found.state, LoadBalancer):
+            return
+        worn = [str(group) for group in found.state.security_groups or ()]
+        rules = [self.world.admissions.get(group) for group in worn]
+        known = [rule for rule in rules if rule is not None]
+        if worn and len(known) == len(rules) and not any(state.lets_in(listener.port, worn) for _, state in known):
+            text = f"no security group of {found.address} lets clients in on port {listener.port}"
+            yield Shut(text, frozenset([found.id, *(item.id for item, _ in known)]))
+        yield from self._dark_subnets(found, found.state)
+
+    def _dark_subnets(self, found: Observed, state: LoadBalancer) -> tuple[Shut, ...]:
+        """The subnets of an internet-facing load balancer from which answers don't get out."""
+        if state.scheme != "internet-facing":
+            return ()
+        if found.id not in self._dark:
+            shuts = [shut for subnet in state.subnets if (shut := self._why_dark(found, str(subnet)))]
+            self._dark[found.id] = tuple(shuts)
+        return self._dark[found.id]
+
+    def _why_dark(self, balancer: Observed, name: str) -> Shut | None:
+        subnet = self.world.get(name)
+        if subnet is None or not isinstance(subnet.state, Subnet):
+            return None
+        table = self.world.tables.get(name)
+        if table is None:
+            was_seen = isinstance(subnet.details, Foreign) and name not in self.world.left
+            leads = subnet.details.leads_out if was_seen and isinstance(subnet.details, Foreign) else None
+            is_own = self.world.get(subnet.state.vpc) is not None  # whose main table has no way out
+            is_dark, by = (leads is False) if was_seen else is_own, [self.world.left.get(name, name)]
+        else:
+            item, state = table
+            dead = item.details.blackholes if isinstance(item.details, Associations) else frozenset()
+            routes = (route for route in state.routes or () if route not in dead and self.world.is_there(route))
+            is_dark, by = not any(map(leads_out, routes)), [item.id]
+            by += [str(route.target) for route in state.routes or () if not self.world.is_there(route)]
+        text = f"{subnet.address} of {balancer.address} has no route to an internet gateway"
+        return Shut(text, frozenset([balancer.id, name, *by])) if is_dark else None
+
+    def to(self, balancer: str, group: str, target: Registration) -> tuple[Shut, ...]:
+        """What keeps a load balancer's requests, or its checks, from a target."""
+        entry, instance = self.world.get(group), self.world.get(target.target)
+        port, found = target.port, self.world.get(balancer)
+        if port is None or found is None or not isinstance(found.state, LoadBalancer):
+            return ()
+        state = entry.state if entry and isinstance(entry.state, TargetGroup) else None
+        checked = str((state.health_check or {}).get("port", "")) if state else ""
+        ports = (port, int(checked)) if checked.isdigit() and int(checked) != port else (port,)
+        their = instance.state if instance and isinstance(instance.state, Instance) else None
+        worn = tuple(map(str, their.security_groups or ())) if their else ()
+        places = tuple(map(str, their.subnets)) if their else ()
+        is_ipv6 = target.ip_address_type == "ipv6"
+        name = str(instance.address if instance else target.target)
+        key = (balancer, ports, worn, places, is_ipv6)
+        if key not in self._known:
+            self._known[key] = tuple(self._closed(found, found.state, worn, places, ports, is_ipv6=is_ipv6))
+        own = frozenset([instance.id] if instance else ())
+        return tuple(Shut(shut.reason, shut.by | own, name) for shut in self._known[key])
+
+    def _closed(
+        self,
+        balancer: Observed,
+        state: LoadBalancer,
+        worn: tuple[str, ...],
+        places: tuple[str, ...],
+        ports: tuple[int, ...],
+        *,
+        is_ipv6: bool,
+    ) -> Iterator[Shut]:
+        front = tuple(str(group) for group in state.security_groups or ())
+        nodes = tuple(map(str, state.subnets))
+        own = [balancer.id]
+        for port in ports:
+            egress = self._rules(front, "egress")
+            if egress is not None and not self._admits(egress, port, worn, places, is_ipv6=is_ipv6):
+                text = f"no security group of {balancer.address} lets it out to TARGET on port {port}"
+                yield Shut(text, self._deciding(front, own))
+            ingress = self._rules(worn, "ingress")
+            if ingress is not None and not all(
+                self._admits(ingress, port, front, (node,), is_ipv6=is_ipv6) for node in nodes
+            ):
+                text = f"no security group of TARGET lets {balancer.address} in on port {port}"
+                yield Shut(text, self._deciding(worn, own))
+        zones = [self._zone(node) for node in nodes]
+        zone = self._zone(places[0]) if len(places) == 1 else None
+        if zone and zones and None not in zones and zone not in zones:
+            text = f"TARGET is in {zone}, a zone that {balancer.address} doesn't serve"
+            yield Shut(text, frozenset(own))
+
+    def _rules(self, worn: tuple[str, ...], direction: str) -> list[Permission] | None:
+        """The rules of these groups; None where there are others, which aren't known."""
+        known = [self.world.admissions.get(group) for group in worn]
+        if not known or None in known:
+            return None
+        return [rule for found in known if found for rule in getattr(found[1], direction) or ()]
+
+    def _deciding(self, worn: tuple[str, ...], own: Iterable[str]) -> frozenset[str]:
+        known = [self.world.admissions.get(group) for group in worn]
+        return frozenset([*own, *(found[0].id for found in known if found)])
+
+    def _admits(
+        self, rules: Iterable[Permission], port: int, peers: tuple[str, ...], places: tuple[str, ...], *, is_ipv6: bool
+    ) -> bool:
+        """Whether one of the rules is for the port and for one of the peer's groups or subnets."""
+        return any(
+            (rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port))
+            and self._names(rule, peers, places, is_ipv6=is_ipv6)
+            for rule in rules
+        )
+
+    def _names(self, rule: Permission, peers: tuple[str, ...], places: tuple[str, ...], *, is_ipv6: bool) -> bool:
+        source = str(rule.source)
+        if "/" not in source:  # a security group, or a prefix list, whose addresses aren't known here
+            return source in peers or source.startswith("pl-") or not peers
+        blocks = [self._block(place, is_ipv6=is_ipv6) for place in places]
+        if not blocks or None in blocks:
+            return True
+        allowed = ip_network(source, strict=False)
+        return any(block.version == allowed.version and block.overlaps(allowed) for block in blocks if block)
+
+    def _block(self, subnet: str, *, is_ipv6: bool) -> IPv4Network | IPv6Network | None:
+        """The addresses of a subnet; None where they aren't known."""
+        found = self.world.get(subnet)
+        state = found.state if found and isinstance(found.state, Subnet) else None
+        text = str((state.ipv6_cidr_block if is_ipv6 else state.cidr_block) if state else "")
+        return ip_network(text, strict=False) if "/" in text else None
+
+    def _zone(self, subnet: str) -> str | None:
+        found = self.world.get(subnet)
+        return found.state.availability_zone if found and isinstance(found.state, Subnet) else None
+
+
+def speaks_http1(world: World, door: Door) -> bool:
+    """Whether a client of HTTP/1.1 gets an answer: AWS answers 464 where a group speaks HTTP2 or GRPC ("HTTP 464")."""
+    groups = (world.get(item.group) for item in door.reaches)
+    return all(
+        found.state.protocol_version in _HTTP1 for found in groups if found and isinstance(found.state, TargetGroup)
+    )
+
+
+def describe_door(door: Door) -> str:
+    """A door as a reader knows it: its address, and what clients ask for."""
+    state = door.item.state
+    if isinstance(state, Record):
+        return f"{door.item.address} (the name {state.name})"
+    if isinstance(state, Rule):
+        return f"{door.item.address} ({', '.join(map(str, state.conditions))})"
+    return f"{door.item.address} (port {state.port})" if isinstance(state, Listener) else str(door.item.address)

@@ -1,0 +1,202 @@
+"""What a plan would close: requests that are answered before its steps, and not after them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from alb_reconcile.engine.doors import Door, Reach, Shut, describe_door, find_doors, speaks_http1
+from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.kinds._health import is_unasked
+from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import Observed
+
+
+class Closure(NamedTuple):
+    """Requests that would get no answer any more, in words, with the place in the spec; and the steps that bring it about."""
+
+    text: str
+    keys: frozenset[str]
+    is_emptied: bool = False
+    """Whether a target group has no healthy target left."""
+
+
+def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
+    """The doors that answer now and wouldn't after those steps of a plan.
+
+    Three sorts of doors aren't among them: those of a load balancer that goes, which counts itself; rules with other conditions, which
+    the user has written; and rules whose requests the same target groups answer in their place.
+    """
+    steps = tuple(steps)
+    before = World(plan.live)
+    answering = [door for door in find_doors(before) if _answers(door)] if steps else []
+    if not answering:
+        return []
+    return list(_Comparison(plan, steps, before, answering).closures())
+
+
+def find_shrunk(plan: Plan) -> Iterator[str]:
+    """The doors that other target groups answer after a plan, with fewer healthy targets than there are now, in words."""
+    turning = {step.id for step in plan.steps if step.action == "update" and not step.phase and _turns(step)}
+    before = World(plan.live)
+    now = [door for door in find_doors(before) if door.item.id in turning and door.healthy] if turning else []
+    after = {door.item.id: door for door in find_doors(_expected(plan, plan.steps, before))} if now else {}
+    for door in now:
+        then = after.get(door.item.id)
+        if then and 0 < then.count < door.healthy:
+            names = ", ".join(sorted({str(plan.names.get(item.group, item.group)) for item in then.reaches}))
+            yield (
+                f"{door.item.address} has {door.healthy} healthy targets now, and {then.count} after this plan; "
+                f"min_healthy: {door.healthy} in {names} would refuse that"
+            )
+
+
+def _turns(step: Step) -> bool:
+    """Whether a listener or rule turns to other target groups."""
+    found = step.observed.state if step.observed else None
+    before, after = action_of(found).receiving, action_of(step.state).receiving
+    return {part.target_group for part in before} != {part.target_group for part in after}
+
+
+def _answers(door: Door) -> bool:
+    """Whether clients get an answer now; of a rule, from a target: what answers by itself serves nobody."""
+    return door.answers and (bool(door.reaches) or not isinstance(door.item.state, Rule))
+
+
+def _expected(plan: Plan, steps: Iterable[Step], before: World) -> World:
+    """The resources after those steps, with the targets that are expected to become healthy: AWS is still checking some, or says
+    nothing of them, and the spec has others, of which one that is ill may be mended."""
+    changes = any(step.address.kind == "load_balancer" and step.action != "delete" for step in plan.steps)
+
+    def is_expected(item: Observed, _: object) -> bool:
+        is_unchecked = is_unasked(item.reason, item.description) or (changes and item.reason == "Target.NotInUse")
+        return item.status != "healthy" and (item.status == "initial" or item.address in plan.desired or is_unchecked)
+
+    return before.after(steps).turned(COMING, is_expected)
+
+
+class _Comparison:
+    """The doors before and after some steps of a plan."""
+
+    def __init__(self, plan: Plan, steps: tuple[Step, ...], before: World, answering: list[Door]) -> None:
+        self.plan, self.steps, self.before, self.answering = plan, steps, before, answering
+        self.after = _expected(plan, steps, before)
+        doors = list(find_doors(self.after))
+        self.by_asked = {door.asked: door for door in doors}
+        self.by_item = {door.item.id: door for door in doors}
+
+    def closures(self) -> Iterator[Closure]:
+        """All of them."""
+        for door in self.answering:
+            if door.balancer not in self.after.gone:
+                yield from self._compare(door)
+
+    def _compare(self, door: Door) -> Iterator[Closure]:
+        then, rule = self.by_asked.get(door.asked), isinstance(door.item.state, Rule)
+        if then is None:
+            then = self.by_item.get(door.item.id) if rule else None
+        if then is None:
+            yield from self._without_rule(door) if rule else [self._gone(door)]
+        elif shut := _new(door.barred, then.barred):
+            yield self._close(door, *shut)
+        elif dark := [part for reach in then.reaches for part in self._unanswered(door, reach)]:
+            yield from dark
+        elif door.reaches and not speaks_http1(self.after, then) and speaks_http1(self.before, door):
+            names = ", ".join(self._names(then))
+            who = "may get 464" if door.asked[1] == "HTTPS" else "get 464"
+            by = frozenset([door.item.id, *(item.group for item in then.reaches)])
+            yield self._close(
+                door, Shut(f"clients of HTTP/1.1 {who} from {names}, whose protocol_version is another", by)
+            )
+
+    def _without_rule(self, door: Door) -> Iterator[Closure]:
+        """A rule that goes."""
+        default = next((found for key, found in self.by_asked.items() if key == door.asked[:3]), None)
+        if default is None:
+            return  # the listener's own door says it
+        if not (set(self._names(door)) <= set(self._names(default)) and default.answers):
+            text = "it would be deleted, so that other rules or the default action of its listener get its requests"
+            yield self._close(door, Shut(text, frozenset([door.item.id])))
+
+    def _gone(self, door: Door) -> Closure:
+        """A listener or a record that goes, or a listener on another port."""
+        found, then = door.item, self.by_item.get(door.item.id) or self.by_item.get(str(door.item.address))
+        text, path = "it would be deleted", ""
+        if then is not None and isinstance(found.state, Listener) and isinstance(then.item.state, Listener):
+            before, after = (str(state.load_balancer) for state in (found.state, then.item.state))
+            path = (
+                "load_balancer"
+                if before != after
+                else "port"
+                if found.state.port != then.item.state.port
+                else "protocol"
+            )
+            text = f"its {path} would be {getattr(then.item.state, path)} instead of {getattr(found.state, path)}"
+        return self._close(door, Shut(text, frozenset([found.id])), path=path)
+
+    def _unanswered(self, door: Door, reach: Reach) -> Iterator[Closure]:
+        """A group that gets requests, of which no target would answer them."""
+        was = next((item for item in door.reaches if item.group == reach.group), None)
+        if reach.healthy + reach.coming or (was and not was.healthy):
+            return
+        if reach.lost:  # what AWS shows as healthy is reached, whatever its rules seem to say
+            if shuts := _new(was.lost if was else (), reach.lost):
+                yield self._close(door, *shuts)
+            return
+        name = self.plan.names.get(reach.group) or Address.parse(reach.group)
+        there = self.before.targets.get(reach.group, ())
+        leaving = [item.id for item, _ in there if item.id in self.after.gone]
+        wanted = self.plan.desired.get(name)
+        if leaving or (was is None and wanted is not None and wanted.lifecycle.members):  # else others fill it
+            what = "target, so that they are answered with 503" if len(there) == len(leaving) else "healthy target"
+            text = f"{name} would get requests and have no {what}"
+            yield Closure(text, self._keys(frozenset(leaving or [door.item.id])), is_emptied=True)
+
+    def _close(self, door: Door, *shuts: Shut, path: str = "") -> Closure:
+        keys = self._keys(frozenset().union(*(shut.by for shut in shuts)))
+        keys, why = self._decisive(door, keys), "; ".join(shut.text for shut in shuts)
+        step = next((step for step in self.steps if step.key in keys and step.desired), None)
+        place = self._place_of(step, path) if step and step.desired else self._place_before(door.item)
+        return Closure(f"{place}: {describe_door(door)} answers now, and wouldn't after this plan: {why}", keys)
+
+    def _decisive(self, door: Door, keys: frozenset[str]) -> frozenset[str]:
+        """Those of the steps without which the door would answer; all of them where none decides alone."""
+        taking = {step.key for step in self.steps if step.key in keys and step.action in ("update", "delete")}
+        found, keys = set(), frozenset(taking) or keys
+        for key in keys if len(keys) > 1 else ():
+            world = _expected(self.plan, (step for step in self.steps if step.key != key), self.before)
+            then = next((item for item in find_doors(world) if item.asked == door.asked), None)
+            if then and then.answers and not _new(door.barred, then.barred):
+                found.add(key)
+        return frozenset(found) or keys
+
+    def _place_of(self, step: Step, path: str) -> str:
+        """Where the spec says what a step does."""
+        paths = [path, *(change.path for change in step.changes)]
+        return step.desired.at(next(filter(None, paths), "")) if step.desired else ""
+
+    def _place_before(self, item: Observed | None) -> str:
+        """Where the spec has the entry that something was in which it no longer declares."""
+        while item is not None:
+            if item.address in self.plan.desired:
+                return self.plan.desired[item.address].at()
+            item = self.before.get(item.parent_id)
+        return next((wanted.file for wanted in self.plan.desired.values()), "SPEC")
+
+    def _keys(self, ids: frozenset[str]) -> frozenset[str]:
+        """The steps on those resources, also on what is made in their place."""
+        return frozenset(
+            step.key for step in self.steps if step.id in ids or (step.action != "delete" and str(step.address) in ids)
+        )
+
+    def _names(self, door: Door) -> list[str]:
+        return [str(self.plan.names.get(item.group, item.group)) for item in door.reaches]
+
+
+def _new(before: Iterable[Shut], after: Iterable[Shut]) -> list[Shut]:
+    known = {shut.reason for shut in before}
+    return [shut for shut in after if shut.reason not in known]

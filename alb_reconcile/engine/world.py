@@ -1,0 +1,147 @@
+"""A stack's resources as values, and what the steps of a plan make of them. Pure: it asks AWS nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.route_table import Route, RouteTable
+from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.security_group_rules import ANYWHERE, SecurityGroupRules
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed, Properties, field_names
+from alb_reconcile.model.steps import SetPriorities
+
+COMING = "coming"
+"""The status of a target that is expected to pass its checks: a plan makes it, or waits for it."""
+OWN = "own"
+"""The owner of what a plan makes."""
+_MADE = {"load_balancer": "active", "registration": COMING, "instance": "running"}
+"""The status of what a step makes."""
+
+
+class World:
+    """Resources by id. What a plan makes has its address as its id until AWS gives it one."""
+
+    def __init__(self, resources: Iterable[Observed]) -> None:
+        self.items = {item.id: item for item in resources if not item.is_gone}
+        self.gone: frozenset[str] = frozenset()
+        """The ids of what steps have taken away."""
+        self.left: Mapping[str, str] = {}
+        """The subnets that no table of the stack has any more, by id, with the id of the table that each was in."""
+
+    def get(self, ref: Ref | None) -> Observed | None:
+        """What a reference leads to; None where it isn't known."""
+        return self.items.get(str(ref))
+
+    def after(self, steps: Iterable[Step]) -> World:
+        """The resources after those steps."""
+        found, gone = dict(self.items), set(self.gone)
+        members: dict[str, list[str]] = defaultdict(list)
+        for item in self.items.values():
+            if item.parent_id:
+                members[item.parent_id].append(item.id)
+        for step in steps:
+            if step.action == "delete":
+                for known in _with_members(members, str(step.id)):
+                    found.pop(known, None)
+                    gone.add(known)
+            else:
+                _take(found, step)
+        world = World(found.values())
+        world.gone = frozenset(gone)
+        tables = {subnet: item.id for subnet, (item, _) in self.tables.items()} | dict(self.left)
+        world.left = {subnet: table for subnet, table in tables.items() if subnet not in world.tables}
+        return world
+
+    def turned(self, status: str, which: Callable[[Observed, Registration], bool]) -> World:
+        """The same resources; those targets have that status."""
+        world = World(
+            replace(item, status=status) if isinstance(item.state, Registration) and which(item, item.state) else item
+            for item in self.items.values()
+        )
+        world.gone, world.left = self.gone, self.left
+        return world
+
+    @cached_property
+    def listeners(self) -> list[tuple[Observed, Listener]]:
+        """Every listener, with its properties."""
+        return [(item, item.state) for item in self.items.values() if isinstance(item.state, Listener)]
+
+    @cached_property
+    def rules(self) -> dict[str, list[tuple[Observed, Rule]]]:
+        """The rules of each listener, by its id."""
+        found: dict[str, list[tuple[Observed, Rule]]] = defaultdict(list)
+        for item in self.items.values():
+            if isinstance(item.state, Rule):
+                found[str(item.state.listener)].append((item, item.state))
+        return found
+
+    @cached_property
+    def targets(self) -> dict[str, list[tuple[Observed, Registration]]]:
+        """The targets of each group, by its id, without those that drain."""
+        found: dict[str, list[tuple[Observed, Registration]]] = defaultdict(list)
+        for item in self.items.values():
+            if isinstance(item.state, Registration) and not item.is_leaving:
+                found[str(item.state.target_group)].append((item, item.state))
+        return found
+
+    @cached_property
+    def admissions(self) -> dict[str, tuple[Observed, SecurityGroupRules]]:
+        """What each security group lets through, by the group's id."""
+        return {
+            str(item.state.security_group): (item, item.state)
+            for item in self.items.values()
+            if isinstance(item.state, SecurityGroupRules)
+        }
+
+    @cached_property
+    def tables(self) -> dict[str, tuple[Observed, RouteTable]]:
+        """The route table of each subnet, by the subnet's id."""
+        return {
+            str(subnet): (item, item.state)
+            for item in self.items.values()
+            if isinstance(item.state, RouteTable)
+            for subnet in item.state.subnets or ()
+        }
+
+    def is_there(self, route: Route) -> bool:
+        """Whether what a route leads to wasn't taken away."""
+        return str(route.target) not in self.gone
+
+
+def _take(found: dict[str, Observed], step: Step) -> None:
+    """Let a step that creates or changes something have happened."""
+    if isinstance(step.details, SetPriorities):
+        for arn, priority in step.details.priorities:
+            if arn in found and isinstance(state := found[arn].state, Rule):
+                found[arn] = replace(found[arn], state=replace(state, priority=priority))
+    elif step.state is None or step.phase == "attach":
+        return
+    elif step.action == "update" and step.observed is not None:
+        there = found.get(step.observed.id, step.observed)
+        found[there.id] = replace(there, state=_merged(step.state, there.state))
+    else:
+        made = step.state
+        if isinstance(made, SecurityGroupRules) and made.egress is None:  # EC2 CreateSecurityGroup
+            made = replace(made, egress=ANYWHERE)
+        status, name = _MADE.get(step.address.kind, ""), str(step.address)
+        found[name] = Observed(step.address, name, made, {}, OWN, status)
+
+
+def _merged(wanted: Properties, found: Properties) -> Properties:
+    """The wanted properties; what they don't manage stays as it was found."""
+    kept = {name: getattr(found, name) for name in field_names(type(wanted)) if getattr(wanted, name) is None}
+    return replace(wanted, **kept) if kept else wanted
+
+
+def _with_members(members: Mapping[str, list[str]], known: str) -> Iterator[str]:
+    """A resource, and what AWS deletes along with it."""
+    yield known
+    for member in members.get(known, ()):
+        yield from _with_members(members, member)
