@@ -25,6 +25,8 @@ _MISSING: Final = ("NoSuchEntity",)
 _EXISTS: Final = "EntityAlreadyExists"
 _INLINE: Final = "inline"
 """The name of the inline policy."""
+_EC2_ALONE: Final = "EC2 alone"
+"""What stands for the trust policy that lets EC2 assume a role, and no other principal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class InstanceProfile(Properties):
     kind = "instance_profile"
     service = "iam"
     replaced_on = frozenset({"name"})
+    said_elsewhere = frozenset({"other_policies", "trust_policy"})
     known_in = "iam_instance_profile"
 
     name: str | None = None
@@ -41,6 +44,10 @@ class InstanceProfile(Properties):
     """Of AWS's own the names, of others the ARNs."""
     policy: str | None = None
     """The inline policy as JSON with sorted keys."""
+    other_policies: tuple[str, ...] | None = None
+    """The names of the role's further inline policies: none, where an entry says any of its policies."""
+    trust_policy: str | None = None
+    """Who may assume the role: `_EC2_ALONE`, or another trust policy as JSON."""
 
     def slots(self) -> Iterable[Hashable]:
         if self.name:
@@ -73,6 +80,23 @@ def _text(document: object) -> str:
     return json.dumps(document, sort_keys=True)
 
 
+def _trust_of(arn: str) -> dict[str, Any]:
+    """The trust policy of a stack's roles, in the partition of an ARN."""
+    suffix = ".cn" if arn.split(":")[1] == "aws-cn" else ""
+    principal = {"Service": f"ec2.amazonaws.com{suffix}"}
+    allowed = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [allowed]}
+
+
+def _plain(value: Any) -> Any:
+    """A part of a policy without the lists of one item that IAM takes instead of the item."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return _plain(value[0]) if len(value) == 1 else [_plain(item) for item in value]
+    return value
+
+
 class InstanceProfileKind(Kind[InstanceProfile]):
     """Drives instance profiles."""
 
@@ -85,7 +109,8 @@ class InstanceProfileKind(Kind[InstanceProfile]):
     is_always_read = False
     iam_actions = IamActions(
         read=(
-            "iam:ListInstanceProfiles", "iam:GetInstanceProfile", "iam:ListAttachedRolePolicies", "iam:GetRolePolicy",
+            "iam:ListInstanceProfiles", "iam:GetInstanceProfile", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
+            "iam:GetRolePolicy",
         ),
         look=("iam:GetPolicy",),
         create=(
@@ -95,7 +120,8 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         ),
         update=(
             "iam:CreateRole", "iam:AddRoleToInstanceProfile", "iam:AttachRolePolicy", "iam:DetachRolePolicy",
-            "iam:PutRolePolicy", "iam:TagInstanceProfile", "iam:TagRole",
+            "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:TagInstanceProfile",
+            "iam:TagRole",
         ),
         delete=(
             "iam:ListAttachedRolePolicies", "iam:DetachRolePolicy", "iam:ListRolePolicies", "iam:DeleteRolePolicy",
@@ -127,7 +153,14 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             policies = [*(policies or ()), SESSION_MANAGER]
         wanted = None if policies is None else tuple(sorted({_short(item) for item in policies}))
         policy = _text(entry["policy"]) if "policy" in entry else None
-        return InstanceProfile(name=entry.get("name"), managed_policies=wanted, policy=policy)
+        others = None if wanted is None and policy is None else ()
+        return InstanceProfile(
+            name=entry.get("name"),
+            managed_policies=wanted,
+            policy=policy,
+            other_policies=others,
+            trust_policy=_EC2_ALONE,
+        )
 
     async def discover(self, reader: Reader) -> list[Observed]:
         if not await self._is_asked(reader):
@@ -175,12 +208,23 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         if not row.get("Roles"):  # half made
             return InstanceProfile(name=name)
         policies: tuple[str, ...] = ()
-        policy = None
+        policy, others = None, set[str]()
         with ignoring(*_MISSING):
             policies = tuple(sorted(_short(item) for item in await _attached(reader.aws.call, name)))
-            answer = await reader.aws.call("iam", "get_role_policy", RoleName=name, PolicyName=_INLINE)
-            policy = _text(answer["PolicyDocument"])
-        return InstanceProfile(name=name, managed_policies=policies, policy=policy)
+            others = {*await _inline(reader.aws.call, name)}
+            if _INLINE in others:
+                answer = await reader.aws.call("iam", "get_role_policy", RoleName=name, PolicyName=_INLINE)
+                policy = _text(answer["PolicyDocument"])
+        # it comes with the profile (IAM GetInstanceProfile, Role); that of a role which isn't the stack's isn't judged
+        trust = next((role["AssumeRolePolicyDocument"] for role in row["Roles"] if role["RoleName"] == name), None)
+        is_usual = trust is None or _plain(trust) == _plain(_trust_of(row["Arn"]))
+        return InstanceProfile(
+            name=name,
+            managed_policies=policies,
+            policy=policy,
+            other_policies=tuple(sorted(others - {_INLINE})),
+            trust_policy=_EC2_ALONE if is_usual else _text(trust),
+        )
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
@@ -216,13 +260,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         return arn
 
     async def _give_role(self, run: Run, name: str, arn: str, tagging: list[dict[str, str]]) -> None:
-        suffix = ".cn" if arn.split(":")[1] == "aws-cn" else ""
-        allowed = {
-            "Effect": "Allow",
-            "Principal": {"Service": f"ec2.amazonaws.com{suffix}"},
-            "Action": "sts:AssumeRole",
-        }
-        trust = _text({"Version": "2012-10-17", "Statement": [allowed]})
+        trust = _text(_trust_of(arn))
         try:
             await run.aws.call(
                 "iam", "create_role", RoleName=name, AssumeRolePolicyDocument=trust, Path=path_of(run), Tags=tagging
@@ -241,6 +279,16 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         if there.managed_policies is None:  # somebody has taken its role
             await self._give_role(run, str(there.name), observed.id, tags.to_list(observed.tags))
             fields |= {"managed_policies", "policy"}
+        if "other_policies" in fields:
+            for policy in there.other_policies or ():
+                await run.gone(
+                    "iam", "delete_role_policy", missing=_MISSING, RoleName=str(there.name), PolicyName=policy
+                )
+        if "trust_policy" in fields:
+            await run.aws.call(
+                "iam", "update_assume_role_policy", retry=waits.ROLE_UNKNOWN, RoleName=str(there.name),
+                PolicyDocument=_text(_trust_of(observed.id)),
+            )  # fmt: skip
         await self._set(run, wanted, str(there.name), observed.id, fields, there.managed_policies or ())
 
     async def _set(
@@ -272,7 +320,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         with ignoring(*_MISSING):
             for policy in await _attached(run.aws.call, name):
                 await gone("detach_role_policy", RoleName=name, PolicyArn=policy)
-            for policy in (await run.aws.call("iam", "list_role_policies", RoleName=name))["PolicyNames"]:
+            for policy in await _inline(run.aws.call, name):
                 await gone("delete_role_policy", RoleName=name, PolicyName=policy)
         await gone("remove_role_from_instance_profile", InstanceProfileName=name, RoleName=name)
         await gone("delete_role", RoleName=name)
@@ -301,6 +349,11 @@ async def _attached(call: Callable[..., Awaitable[Any]], name: str) -> list[str]
     """The ARNs of a role's managed policies: AWS allows 20 at most, fewer than a page."""
     answer = await call("iam", "list_attached_role_policies", RoleName=name)
     return [item["PolicyArn"] for item in answer["AttachedPolicies"]]
+
+
+async def _inline(call: Callable[..., Awaitable[Any]], name: str) -> list[str]:
+    """The names of a role's inline policies: they have 10,240 characters together, so a page of 1,000 holds them all."""
+    return list((await call("iam", "list_role_policies", RoleName=name, MaxItems=1000))["PolicyNames"])
 
 
 async def _is_lost(aws: Aws, policy: str) -> bool:
