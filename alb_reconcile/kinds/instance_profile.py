@@ -153,14 +153,9 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             policies = [*(policies or ()), SESSION_MANAGER]
         wanted = None if policies is None else tuple(sorted({_short(item) for item in policies}))
         policy = _text(entry["policy"]) if "policy" in entry else None
+        role: dict[str, Any] = {"managed_policies": wanted, "policy": policy, "trust_policy": _EC2_ALONE}
         others = None if wanted is None and policy is None else ()
-        return InstanceProfile(
-            name=entry.get("name"),
-            managed_policies=wanted,
-            policy=policy,
-            other_policies=others,
-            trust_policy=_EC2_ALONE,
-        )
+        return InstanceProfile(name=entry.get("name"), other_policies=others, **role)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         if not await self._is_asked(reader):
@@ -207,24 +202,18 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         name = row["InstanceProfileName"]
         if not row.get("Roles"):  # half made
             return InstanceProfile(name=name)
-        policies: tuple[str, ...] = ()
-        policy, others = None, set[str]()
+        found: dict[str, Any] = {"managed_policies": (), "other_policies": (), "trust_policy": _EC2_ALONE}
+        for role in row["Roles"]:  # GetInstanceProfile shows the trust policy; another role in it isn't the stack's
+            if role["RoleName"] == name and _plain(role["AssumeRolePolicyDocument"]) != _plain(_trust_of(row["Arn"])):
+                found["trust_policy"] = _text(role["AssumeRolePolicyDocument"])
         with ignoring(*_MISSING):
-            policies = tuple(sorted(_short(item) for item in await _attached(reader.aws.call, name)))
-            others = {*await _inline(reader.aws.call, name)}
-            if _INLINE in others:
+            found["managed_policies"] = tuple(sorted(map(_short, await _attached(reader.aws.call, name))))
+            inline = await _inline(reader.aws.call, name)
+            found["other_policies"] = tuple(sorted({*inline} - {_INLINE}))
+            if _INLINE in inline:
                 answer = await reader.aws.call("iam", "get_role_policy", RoleName=name, PolicyName=_INLINE)
-                policy = _text(answer["PolicyDocument"])
-        # it comes with the profile (IAM GetInstanceProfile, Role); that of a role which isn't the stack's isn't judged
-        trust = next((role["AssumeRolePolicyDocument"] for role in row["Roles"] if role["RoleName"] == name), None)
-        is_usual = trust is None or _plain(trust) == _plain(_trust_of(row["Arn"]))
-        return InstanceProfile(
-            name=name,
-            managed_policies=policies,
-            policy=policy,
-            other_policies=tuple(sorted(others - {_INLINE})),
-            trust_policy=_EC2_ALONE if is_usual else _text(trust),
-        )
+                found["policy"] = _text(answer["PolicyDocument"])
+        return InstanceProfile(name=name, **found)
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
@@ -275,40 +264,31 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             await run.aws.call("iam", operation, retry=retry, InstanceProfileName=name, RoleName=name)
 
     async def update(self, run: Run, wanted: InstanceProfile, observed: Observed, fields: frozenset[str]) -> None:
-        there = self.of(observed)
+        there, name = self.of(observed), str(self.of(observed).name)
         if there.managed_policies is None:  # somebody has taken its role
-            await self._give_role(run, str(there.name), observed.id, tags.to_list(observed.tags))
+            await self._give_role(run, name, observed.id, tags.to_list(observed.tags))
             fields |= {"managed_policies", "policy"}
-        if "other_policies" in fields:
-            for policy in there.other_policies or ():
-                await run.gone(
-                    "iam", "delete_role_policy", missing=_MISSING, RoleName=str(there.name), PolicyName=policy
-                )
+        for policy in there.other_policies or () if "other_policies" in fields else ():
+            await run.gone("iam", "delete_role_policy", missing=_MISSING, RoleName=name, PolicyName=policy)
         if "trust_policy" in fields:
-            await run.aws.call(
-                "iam", "update_assume_role_policy", retry=waits.ROLE_UNKNOWN, RoleName=str(there.name),
-                PolicyDocument=_text(_trust_of(observed.id)),
-            )  # fmt: skip
-        await self._set(run, wanted, str(there.name), observed.id, fields, there.managed_policies or ())
+            retry, trust = waits.ROLE_UNKNOWN, _text(_trust_of(observed.id))
+            await run.aws.call("iam", "update_assume_role_policy", retry=retry, RoleName=name, PolicyDocument=trust)
+        await self._set(run, wanted, name, observed.id, fields, there.managed_policies or ())
 
     async def _set(
         self, run: Run, wanted: InstanceProfile, name: str, arn: str, fields: frozenset[str], there: Iterable[str]
     ) -> None:
+        retry = waits.ROLE_UNKNOWN
         if "managed_policies" in fields and wanted.managed_policies is not None:
             for policy in sorted({*wanted.managed_policies}.difference(there)):
                 arn_of = _whole(policy, arn)
-                await run.aws.call(
-                    "iam", "attach_role_policy", retry=waits.ROLE_UNKNOWN, RoleName=name, PolicyArn=arn_of
-                )
+                await run.aws.call("iam", "attach_role_policy", retry=retry, RoleName=name, PolicyArn=arn_of)
             for policy in sorted({*there}.difference(wanted.managed_policies)):
                 arn_of = _whole(policy, arn)
                 await run.gone("iam", "detach_role_policy", missing=_MISSING, RoleName=name, PolicyArn=arn_of)
         if "policy" in fields and wanted.policy is not None:
-            operation, document = "put_role_policy", wanted.policy
-            retry = waits.ROLE_UNKNOWN
-            await run.aws.call(
-                "iam", operation, retry=retry, RoleName=name, PolicyName=_INLINE, PolicyDocument=document
-            )
+            own: dict[str, Any] = {"PolicyName": _INLINE, "PolicyDocument": wanted.policy}
+            await run.aws.call("iam", "put_role_policy", retry=retry, RoleName=name, **own)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         """The profile last: it shows what of the rest is still there."""
