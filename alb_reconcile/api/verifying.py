@@ -23,7 +23,7 @@ from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.sandbox.identity.places import local_issuer
-from alb_reconcile.verification.attribution import Attribution
+from alb_reconcile.verification.attribution import DEMO, Attribution
 from alb_reconcile.verification.checks import Choice
 from alb_reconcile.verification.client import Endpoint, Trust
 from alb_reconcile.verification.expect import ANSWERED, Statuses
@@ -56,7 +56,7 @@ def verify(
     path: str = "/",
     host: str | None = None,
     http: Literal["1.1", "2", "both"] = "both",
-    attribute: str = "json:instance_id",
+    attribute: str | None = None,
     expect_status: str | None = None,
     ca_file: str | None = None,
     connect_to: Mapping[int, tuple[str, int]] | None = None,
@@ -65,8 +65,8 @@ def verify(
 
     `requests` go to each forward; `duration` in seconds replaces them. `rate`: requests a second in all. `concurrency`:
     requests at once. `timeout`: seconds for one of them. `path` and `host` are used where a rule allows any. `http` counts on
-    HTTPS. `attribute` says how an answer names its target: `header:NAME`, `json:FIELD` or `none`. `expect_status`: of
-    forwards, such as `200-399`; any below 500 without it. `ca_file`: authorities to trust instead of the system's.
+    HTTPS. `attribute` says how an answer names its target: `header:NAME`, `json:FIELD` or `none`, and an answer without it is
+    a problem. Without `attribute` it is `json:instance_id`, and answers without it leave shares unjudged. `expect_status`: of forwards, such as `200-399`; any below 500 without it. `ca_file`: authorities to trust instead of the system's.
     `connect_to`: by a listener's port, the host and port where it is reached, through a tunnel say.
 
     The report's `ok` says whether everything answered as expected: nothing is raised where it didn't. AWS's actions: as for
@@ -153,7 +153,7 @@ def _listeners(found: Discovery) -> dict[str, Listener]:
     return {item.id: state for item, state in each_of(found.resources, Listener)}
 
 
-def complete(sending: Sending, attribute: str, expect_status: str | None) -> Settings:
+def complete(sending: Sending, attribute: str | None, expect_status: str | None) -> Settings:
     """What is sent, with how it is judged, which is given as text. Raises UsageError for what can't be meant."""
     path, host = sending.choice.path, sending.choice.host
     if not re.fullmatch(r"/[!-~]*", path) or re.search(r"[?#]", path):
@@ -169,7 +169,7 @@ def complete(sending: Sending, attribute: str, expect_status: str | None) -> Set
     if sending.timeout < 1 or (sending.duration is not None and sending.duration < 1):
         raise UsageError("--timeout and --duration must be at least one second")
     try:
-        attribution = Attribution.parse(attribute)
+        attribution = DEMO if attribute is None else Attribution.parse(attribute)
         statuses = Statuses.parse(expect_status) if expect_status else ANSWERED
     except ValueError as error:
         raise UsageError(str(error)) from None

@@ -25,6 +25,8 @@ _MISSING: Final = ("NoSuchEntity",)
 _EXISTS: Final = "EntityAlreadyExists"
 _INLINE: Final = "inline"
 """The name of the inline policy."""
+_EC2_ALONE: Final = "EC2 alone"
+"""What stands for the trust policy that lets EC2 assume a role, and no other principal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class InstanceProfile(Properties):
     kind = "instance_profile"
     service = "iam"
     replaced_on = frozenset({"name"})
+    said_elsewhere = frozenset({"other_policies", "trust_policy"})
     known_in = "iam_instance_profile"
 
     name: str | None = None
@@ -41,6 +44,10 @@ class InstanceProfile(Properties):
     """Of AWS's own the names, of others the ARNs."""
     policy: str | None = None
     """The inline policy as JSON with sorted keys."""
+    other_policies: tuple[str, ...] | None = None
+    """The names of the role's further inline policies: none, where an entry says any of its policies."""
+    trust_policy: str | None = None
+    """Who may assume the role: `_EC2_ALONE`, or another trust policy as JSON."""
 
     def slots(self) -> Iterable[Hashable]:
         if self.name:
@@ -73,6 +80,23 @@ def _text(document: object) -> str:
     return json.dumps(document, sort_keys=True)
 
 
+def _trust_of(arn: str) -> dict[str, Any]:
+    """The trust policy of a stack's roles, in the partition of an ARN."""
+    suffix = ".cn" if arn.split(":")[1] == "aws-cn" else ""
+    principal = {"Service": f"ec2.amazonaws.com{suffix}"}
+    allowed = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [allowed]}
+
+
+def _plain(value: Any) -> Any:
+    """A part of a policy without the lists of one item that IAM takes instead of the item."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return _plain(value[0]) if len(value) == 1 else [_plain(item) for item in value]
+    return value
+
+
 class InstanceProfileKind(Kind[InstanceProfile]):
     """Drives instance profiles."""
 
@@ -85,7 +109,8 @@ class InstanceProfileKind(Kind[InstanceProfile]):
     is_always_read = False
     iam_actions = IamActions(
         read=(
-            "iam:ListInstanceProfiles", "iam:GetInstanceProfile", "iam:ListAttachedRolePolicies", "iam:GetRolePolicy",
+            "iam:ListInstanceProfiles", "iam:GetInstanceProfile", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
+            "iam:GetRolePolicy",
         ),
         look=("iam:GetPolicy",),
         create=(
@@ -95,7 +120,8 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         ),
         update=(
             "iam:CreateRole", "iam:AddRoleToInstanceProfile", "iam:AttachRolePolicy", "iam:DetachRolePolicy",
-            "iam:PutRolePolicy", "iam:TagInstanceProfile", "iam:TagRole",
+            "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:TagInstanceProfile",
+            "iam:TagRole",
         ),
         delete=(
             "iam:ListAttachedRolePolicies", "iam:DetachRolePolicy", "iam:ListRolePolicies", "iam:DeleteRolePolicy",
@@ -127,7 +153,9 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             policies = [*(policies or ()), SESSION_MANAGER]
         wanted = None if policies is None else tuple(sorted({_short(item) for item in policies}))
         policy = _text(entry["policy"]) if "policy" in entry else None
-        return InstanceProfile(name=entry.get("name"), managed_policies=wanted, policy=policy)
+        role: dict[str, Any] = {"managed_policies": wanted, "policy": policy, "trust_policy": _EC2_ALONE}
+        others = None if wanted is None and policy is None else ()
+        return InstanceProfile(name=entry.get("name"), other_policies=others, **role)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         if not await self._is_asked(reader):
@@ -174,13 +202,18 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         name = row["InstanceProfileName"]
         if not row.get("Roles"):  # half made
             return InstanceProfile(name=name)
-        policies: tuple[str, ...] = ()
-        policy = None
+        found: dict[str, Any] = {"managed_policies": (), "other_policies": (), "trust_policy": _EC2_ALONE}
+        for role in row["Roles"]:  # GetInstanceProfile shows the trust policy; another role in it isn't the stack's
+            if role["RoleName"] == name and _plain(role["AssumeRolePolicyDocument"]) != _plain(_trust_of(row["Arn"])):
+                found["trust_policy"] = _text(role["AssumeRolePolicyDocument"])
         with ignoring(*_MISSING):
-            policies = tuple(sorted(_short(item) for item in await _attached(reader.aws.call, name)))
-            answer = await reader.aws.call("iam", "get_role_policy", RoleName=name, PolicyName=_INLINE)
-            policy = _text(answer["PolicyDocument"])
-        return InstanceProfile(name=name, managed_policies=policies, policy=policy)
+            found["managed_policies"] = tuple(sorted(map(_short, await _attached(reader.aws.call, name))))
+            inline = await _inline(reader.aws.call, name)
+            found["other_policies"] = tuple(sorted({*inline} - {_INLINE}))
+            if _INLINE in inline:
+                answer = await reader.aws.call("iam", "get_role_policy", RoleName=name, PolicyName=_INLINE)
+                found["policy"] = _text(answer["PolicyDocument"])
+        return InstanceProfile(name=name, **found)
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
@@ -216,13 +249,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         return arn
 
     async def _give_role(self, run: Run, name: str, arn: str, tagging: list[dict[str, str]]) -> None:
-        suffix = ".cn" if arn.split(":")[1] == "aws-cn" else ""
-        allowed = {
-            "Effect": "Allow",
-            "Principal": {"Service": f"ec2.amazonaws.com{suffix}"},
-            "Action": "sts:AssumeRole",
-        }
-        trust = _text({"Version": "2012-10-17", "Statement": [allowed]})
+        trust = _text(_trust_of(arn))
         try:
             await run.aws.call(
                 "iam", "create_role", RoleName=name, AssumeRolePolicyDocument=trust, Path=path_of(run), Tags=tagging
@@ -237,30 +264,31 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             await run.aws.call("iam", operation, retry=retry, InstanceProfileName=name, RoleName=name)
 
     async def update(self, run: Run, wanted: InstanceProfile, observed: Observed, fields: frozenset[str]) -> None:
-        there = self.of(observed)
+        there, name = self.of(observed), str(self.of(observed).name)
         if there.managed_policies is None:  # somebody has taken its role
-            await self._give_role(run, str(there.name), observed.id, tags.to_list(observed.tags))
+            await self._give_role(run, name, observed.id, tags.to_list(observed.tags))
             fields |= {"managed_policies", "policy"}
-        await self._set(run, wanted, str(there.name), observed.id, fields, there.managed_policies or ())
+        for policy in there.other_policies or () if "other_policies" in fields else ():
+            await run.gone("iam", "delete_role_policy", missing=_MISSING, RoleName=name, PolicyName=policy)
+        if "trust_policy" in fields:
+            retry, trust = waits.ROLE_UNKNOWN, _text(_trust_of(observed.id))
+            await run.aws.call("iam", "update_assume_role_policy", retry=retry, RoleName=name, PolicyDocument=trust)
+        await self._set(run, wanted, name, observed.id, fields, there.managed_policies or ())
 
     async def _set(
         self, run: Run, wanted: InstanceProfile, name: str, arn: str, fields: frozenset[str], there: Iterable[str]
     ) -> None:
+        retry = waits.ROLE_UNKNOWN
         if "managed_policies" in fields and wanted.managed_policies is not None:
             for policy in sorted({*wanted.managed_policies}.difference(there)):
                 arn_of = _whole(policy, arn)
-                await run.aws.call(
-                    "iam", "attach_role_policy", retry=waits.ROLE_UNKNOWN, RoleName=name, PolicyArn=arn_of
-                )
+                await run.aws.call("iam", "attach_role_policy", retry=retry, RoleName=name, PolicyArn=arn_of)
             for policy in sorted({*there}.difference(wanted.managed_policies)):
                 arn_of = _whole(policy, arn)
                 await run.gone("iam", "detach_role_policy", missing=_MISSING, RoleName=name, PolicyArn=arn_of)
         if "policy" in fields and wanted.policy is not None:
-            operation, document = "put_role_policy", wanted.policy
-            retry = waits.ROLE_UNKNOWN
-            await run.aws.call(
-                "iam", operation, retry=retry, RoleName=name, PolicyName=_INLINE, PolicyDocument=document
-            )
+            own: dict[str, Any] = {"PolicyName": _INLINE, "PolicyDocument": wanted.policy}
+            await run.aws.call("iam", "put_role_policy", retry=retry, RoleName=name, **own)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         """The profile last: it shows what of the rest is still there."""
@@ -272,7 +300,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         with ignoring(*_MISSING):
             for policy in await _attached(run.aws.call, name):
                 await gone("detach_role_policy", RoleName=name, PolicyArn=policy)
-            for policy in (await run.aws.call("iam", "list_role_policies", RoleName=name))["PolicyNames"]:
+            for policy in await _inline(run.aws.call, name):
                 await gone("delete_role_policy", RoleName=name, PolicyName=policy)
         await gone("remove_role_from_instance_profile", InstanceProfileName=name, RoleName=name)
         await gone("delete_role", RoleName=name)
@@ -301,6 +329,11 @@ async def _attached(call: Callable[..., Awaitable[Any]], name: str) -> list[str]
     """The ARNs of a role's managed policies: AWS allows 20 at most, fewer than a page."""
     answer = await call("iam", "list_attached_role_policies", RoleName=name)
     return [item["PolicyArn"] for item in answer["AttachedPolicies"]]
+
+
+async def _inline(call: Callable[..., Awaitable[Any]], name: str) -> list[str]:
+    """The names of a role's inline policies: they have 10,240 characters together, so a page of 1,000 holds them all."""
+    return list((await call("iam", "list_role_policies", RoleName=name, MaxItems=1000))["PolicyNames"])
 
 
 async def _is_lost(aws: Aws, policy: str) -> bool:

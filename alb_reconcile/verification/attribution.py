@@ -14,17 +14,19 @@ _NAMES = 12
 
 @dataclass(frozen=True)
 class Attribution:
-    """How to attribute answers. `name` is a header's, or a field's, with dots between levels."""
+    """How to attribute answers. `name` is a header's, or a field's, with dots between levels. `is_required`: whether an answer
+    without it is wrong."""
 
     how: Literal["header", "json", "none"]
     name: str = ""
+    is_required: bool = True
 
     @classmethod
     def parse(cls, text: str) -> Attribution:
         """`header:NAME`, `json:FIELD` or `none`. Raises ValueError."""
         how, colon, name = text.partition(":")
         if text == "none":
-            return cls("none")
+            return cls("none", is_required=False)
         if how == "header" and re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", name):
             return cls("header", name)
         if how == "json" and colon and re.fullmatch(r"[^\s.]{1,100}(\.[^\s.]{1,100}){0,5}", name):
@@ -35,8 +37,8 @@ class Attribution:
         return {"header": f"header {self.name}", "json": f'JSON field "{self.name}"', "none": "none"}[self.how]
 
 
-DEMO: Final = Attribution("json", "instance_id")
-"""What the demo's web API says."""
+DEMO: Final = Attribution("json", "instance_id", is_required=False)
+"""What the demo's web API says, and is looked for unless another one is chosen."""
 
 
 @dataclass(frozen=True)

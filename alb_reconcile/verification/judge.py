@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +13,7 @@ from alb_reconcile.verification.client import ERRORS
 from alb_reconcile.verification.expect import ANSWERED, Statuses, mismatch
 from alb_reconcile.verification.load import Answer
 from alb_reconcile.verification.promises import missing_header, untransformed
-from alb_reconcile.verification.shares import ENOUGH, Group, Target, expected_shares, is_within
+from alb_reconcile.verification.shares import ENOUGH, Group, Target, expected_shares, judge_share
 from alb_reconcile.verification.tls import Tls
 
 GIVE_UP: Final = 5
@@ -85,6 +85,7 @@ class Tally:
     versions: Counter[str] = field(default_factory=Counter)
     targets: Counter[str] = field(default_factory=Counter)
     unattributed: int = 0
+    """Right answers that don't say which target sent them."""
     names: tuple[str, ...] = ()
     """What the first answer without attribution had instead."""
     mismatches: Counter[str] = field(default_factory=Counter)
@@ -140,6 +141,11 @@ class Tally:
                 self.unattributed += 1
                 self.names = self.names or reply.seen
         return not wrong
+
+    @property
+    def answers(self) -> int:
+        """Those of targets, as far as it is told."""
+        return self.targets.total() + self.unattributed
 
     @property
     def is_given_up(self) -> bool:
@@ -198,15 +204,17 @@ def judge(
         both = [*forwarded.values(), *(after[arn] for arn in forwarded if arn in after)]
         known = {target.id for group in both for target in group.targets}
         unknown = {name: count for name, count in sorted(tally.targets.items()) if name not in known}
-        problems += _on_attribution(tally, how, unknown) + _on_shares(shares)
+        problems += _on_strangers(unknown, how) + _on_shares(shares, tally)
         notes += more
+        if tally.unattributed and how.how != "none":
+            (problems if how.is_required else notes).append(_on_unattributed(tally, how, shares))
     return Finding(
         check=check,
         state="failed" if problems else "ok",
         problems=tuple(problems),
         notes=tuple(notes),
         requests=tally.requests,
-        right=tally.right,
+        right=tally.right - (tally.unattributed if how.is_required else 0),
         statuses=dict(sorted(tally.seen.items())),
         errors=dict(sorted(tally.errors.items())),
         latency=percentiles(tally.latencies),
@@ -242,9 +250,9 @@ def _on_health(group: Group, after: Group) -> list[str]:
 def _shares(
     tally: Tally, groups: Mapping[str, Group], after: Mapping[str, Group], how: Attribution, sigmas: float
 ) -> tuple[tuple[TargetShare, ...], list[str]]:
-    """Each target's share, and why some can't be judged."""
+    """Each target's share, and why some can't be judged. An answer without attribution may be any target's."""
     expected = expected_shares(tally.check.action.forward, groups)
-    total = sum(tally.targets.values())
+    attributed, total = tally.targets.total(), tally.answers
     moved = any(
         {item.id for item in group.serving} != {item.id for item in after[arn].serving}
         for arn, group in groups.items()
@@ -259,7 +267,7 @@ def _shares(
         notes.append("answers aren't attributed to targets (--attribute none), so shares aren't judged")
     elif moved:
         notes.append("targets' health changed meanwhile, so shares aren't judged; verify again")
-    elif 0 < total < ENOUGH:
+    elif attributed and total < ENOUGH:
         notes.append(f"{total} requests are too few to judge shares; {ENOUGH} are enough")
     places: dict[str, list[tuple[Group, Target]]] = {}
     for group in groups.values():
@@ -268,38 +276,49 @@ def _shares(
     rows = []
     for name, found in places.items():
         (group, target), count, share = found[0], tally.targets[name], expected.get(name, 0.0)
-        judged = how.how != "none" and not moved and total >= ENOUGH
+        judged = attributed > 0 and not moved and total >= ENOUGH
         # of a group that needn't share equally only the sum is known: told apart where one target has it all
         judged = judged and not any(item.uneven and len(item.serving) > 1 for item, _ in found)
-        within = is_within(count, total, share, sigmas) if judged else None
-        part = count / total if how.how != "none" and total else None
+        within = judge_share(count, count + tally.unattributed, total, share, sigmas) if judged else None
+        part = count / total if total and (count or not tally.unattributed) else None
         rows.append(TargetShare(target, group.name, count, part, share, within))
     return tuple(rows), notes
 
 
-def _on_attribution(tally: Tally, how: Attribution, unknown: Mapping[str, int]) -> list[str]:
-    problems = []
-    if tally.unattributed and how.how != "none":
-        instead = f"they have {', '.join(tally.names)}" if tally.names else "their bodies aren't JSON objects"
-        then = "choose --attribute" if min(tally.seen, default=0) < 400 else "ask for another path with --path"
-        problems.append(
+def _on_unattributed(tally: Tally, how: Attribution, shares: Iterable[TargetShare]) -> str:
+    """What answers lack that don't say which target sent them, and what follows."""
+    instead = f"they have {', '.join(tally.names)}" if tally.names else "their bodies aren't JSON objects"
+    then = "choose --attribute" if min(tally.seen, default=0) < 400 else "ask for another path with --path"
+    if how.is_required:
+        return (
             f"{tally.unattributed} answers have no {how}, so it is unknown which target sent them ({instead}); {then}"
         )
-    if unknown:
-        names = ", ".join(list(unknown)[:_LISTED]) + (", …" if len(unknown) > _LISTED else "")
-        problems.append(
-            f"{sum(unknown.values())} answers come from targets that aren't registered: {names}; who sends them, or is {how} the wrong --attribute?"
-        )
-    return problems
+    judged = [row.within is not None for row in shares]
+    so = "" if all(judged) else ", so some shares aren't judged" if any(judged) else ", so shares aren't judged"
+    return f"not attributed: {tally.unattributed} of {tally.answers} answers have no {how} ({instead}){so}; {then}"
 
 
-def _on_shares(shares: tuple[TargetShare, ...]) -> list[str]:
+def _on_strangers(unknown: Mapping[str, int], how: Attribution) -> list[str]:
+    if not unknown:
+        return []
+    names = ", ".join(list(unknown)[:_LISTED]) + (", …" if len(unknown) > _LISTED else "")
+    return [
+        f"{sum(unknown.values())} answers come from targets that aren't registered: {names}; who sends them, or is {how} the wrong --attribute?"
+    ]
+
+
+def _on_shares(shares: Iterable[TargetShare], tally: Tally) -> list[str]:
     problems = []
+    total = tally.answers
     for row in shares:
-        if row.within is False and row.share is not None and row.expected is not None:
-            never = f"never answered; {row.expected:.1%} was expected"
-            other = f"answered {row.share:.1%} of the requests instead of {row.expected:.1%}: more than chance"
-            problems.append(f"{row.target.label} {other if row.answers else never}")
+        if row.within is False and row.expected is not None:
+            most = (row.answers + tally.unattributed) / total
+            is_less = most < row.expected
+            got = f"at most {most:.1%}" if is_less and tally.unattributed else f"{row.answers / total:.1%}"
+            other = f"answered {got} of the requests instead of {row.expected:.1%}: more than chance"
+            problems.append(
+                f"{row.target.label} {other if most else f'never answered; {row.expected:.1%} was expected'}"
+            )
     return problems
 
 

@@ -89,10 +89,24 @@ def is_within(count: int, requests: int, share: float, sigmas: float) -> bool:
     By the exact binomial distribution: each tail is allowed what a normal one has beyond `sigmas` standard
     deviations. A load balancer that takes turns stays far inside.
     """
-    allowed = math.erfc(sigmas / math.sqrt(2)) / 2
     below = binomial_tail(count, requests, share)
     above = binomial_tail(requests - count, requests, 1 - share)
-    return min(below, above) >= allowed
+    return min(below, above) >= _allowed(sigmas)
+
+
+def judge_share(fewest: int, most: int, requests: int, share: float, sigmas: float) -> bool | None:
+    """Whether a count of `fewest` to `most` is within chance (`is_within`); None where that depends on which it is."""
+    allowed = _allowed(sigmas)
+    if (
+        binomial_tail(most, requests, share) < allowed
+        or binomial_tail(requests - fewest, requests, 1 - share) < allowed
+    ):
+        return False
+    return True if all(is_within(count, requests, share, sigmas) for count in (fewest, most)) else None
+
+
+def _allowed(sigmas: float) -> float:
+    return math.erfc(sigmas / math.sqrt(2)) / 2
 
 
 def binomial_tail(count: int, requests: int, share: float) -> float:

@@ -108,8 +108,10 @@ class TestDemo:
             lambda *_: (404, {"content-type": "application/json"}, b'{"error": "nothing here"}')
         ) as front:
             shown = bench.run(*to(front.port), "--requests", "5")
-        assert shown.code == 1
-        assert "(they have error); ask for another path with --path" in shown.flat
+            asked = bench.run(*to(front.port), "--requests", "5", "--attribute", "json:instance_id")
+        assert (shown.code, asked.code) == (0, 1)
+        assert "(they have error), so shares aren't judged; ask for another path with --path" in shown.flat
+        assert "(they have error); ask for another path with --path" in asked.flat
 
     def test_expected_statuses(self, bench: Bench) -> None:
         ids = list(bench.instances().values())

@@ -13,7 +13,7 @@ from alb_reconcile.cli.render.verify import verify_text
 from alb_reconcile.model.actions import Action, Forward, canonical
 from alb_reconcile.model.address import Address
 from alb_reconcile.verification import site
-from alb_reconcile.verification.attribution import DEMO
+from alb_reconcile.verification.attribution import DEMO, Attribution
 from alb_reconcile.verification.checks import Check
 from alb_reconcile.verification.client import Endpoint, Reply, Shot, Trust
 from alb_reconcile.verification.expect import ANSWERED, Statuses, mismatch
@@ -33,14 +33,19 @@ WEB = Group("web", "web", (ONE, TWO))
 
 
 def verdict(
-    targets: Sequence[str | None], before: Group = WEB, after: Group = WEB, *more: Group, weight: int = 1
+    targets: Sequence[str | None],
+    before: Group = WEB,
+    after: Group = WEB,
+    *more: Group,
+    weight: int = 1,
+    how: Attribution = DEMO,
 ) -> Finding:
     groups = {item.arn: item for item in (before, *more)}
     action = Action(forward=tuple(Forward(arn, 1 if arn == before.arn else weight) for arn in groups))
     tally = Tally(Check(Address("rule", "r"), "", "http", 80, action), ANSWERED, {})
     for target in targets:
         tally.add(Answer(SHOT, 0, 0, 0.01, Reply(200, "1.1", target=target, seen=("name",))))
-    return judge(tally, groups, {**groups, after.arn: after}, DEMO, 3)
+    return judge(tally, groups, {**groups, after.arn: after}, how, 3)
 
 
 class TestShares:
@@ -86,7 +91,7 @@ class TestShares:
         ill = replace(WEB, targets=(ONE, replace(TWO, health="unhealthy")))
         found = verdict(["i-1"] * 60, ill, ill)
         text = verify_text(Report("demo", "us-east-1", "1", (found,)), Style(colored=False))
-        words = "0 of 1 listeners and rules are as they should be, 60 of 60 requests were answered as expected"
+        words = "0 of 1 listeners and rules are as they should be, though 60 of 60 requests were answered as expected"
         assert text.splitlines()[-1] == f"Not verified: {words}."
 
     def test_a_group_without_targets_is_a_failure_unless_it_weighs_nothing(self) -> None:
@@ -117,9 +122,67 @@ class TestShares:
         assert found.state == "failed"
         assert "before a request was sent" in found.problems[0]
 
-    def test_answers_without_attribution(self) -> None:
-        found = verdict(["i-1", "i-2"] * 30 + [None])
-        assert (found.state, found.unattributed) == ("failed", 1)
+
+class TestAttribution:
+    """Answers that don't say which target sent them."""
+
+    def test_they_are_a_note_unless_an_attribute_was_asked_for(self) -> None:
+        found = verdict([None] * 60)
+        assert (found.state, found.unattributed, found.right) == ("ok", 60, 60)
+        assert [(row.share, row.within) for row in found.shares] == [(None, None), (None, None)]
+        (note,) = found.notes
+        assert note == (
+            'not attributed: 60 of 60 answers have no JSON field "instance_id" (they have name), so shares aren\'t judged; '
+            "choose --attribute"
+        )
+        asked = verdict([None] * 60, how=Attribution.parse("json:instance_id"))
+        assert (asked.state, asked.unattributed, asked.right) == ("failed", 60, 0)
+        assert not any("not attributed" in note for note in asked.notes)
+
+    def test_one_among_others_is_an_error_where_it_was_asked_for(self) -> None:
+        answers = ["i-1", "i-2"] * 30 + [None]
+        assert verdict(answers).state == "ok"
+        assert verdict(answers, how=Attribution.parse("json:instance_id")).state == "failed"
+
+    def test_a_share_is_judged_where_the_others_answers_leave_no_doubt(self) -> None:
+        """Of 100 answers to two targets, one without a name hides nothing, and half of them may be the silent target's."""
+        one = verdict(["i-1"] * 50 + ["i-2"] * 49 + [None])
+        assert [row.within for row in one.shares] == [True, True]
+        half = verdict(["i-1"] * 50 + [None] * 50)
+        assert (half.state, [row.within for row in half.shares]) == ("ok", [None, None])
+        assert [row.share for row in half.shares] == [0.5, None]
+        assert any("50 of 100 answers" in note and "so shares aren't judged" in note for note in half.notes)
+        much = verdict(["i-1"] * 90 + [None] * 10)
+        assert (much.state, [row.within for row in much.shares]) == ("failed", [False, False])
+        assert much.problems == (
+            "web-1 answered 90.0% of the requests instead of 50.0%: more than chance",
+            "web-2 answered at most 10.0% of the requests instead of 50.0%: more than chance",
+        )
+
+    def test_what_is_judged_of_it_is_told(self) -> None:
+        """One answer may be of a target that is to get none."""
+        idle = Group("idle", "idle", (Target("i-3", 80, "healthy"),))
+        found = verdict(["i-1"] * 50 + ["i-2"] * 49 + [None], WEB, WEB, idle, weight=0)
+        assert (found.state, [row.within for row in found.shares]) == ("ok", [True, True, None])
+        assert any("so some shares aren't judged" in note for note in found.notes)
+
+    def test_by_weight_a_group_that_names_its_targets_is_judged(self) -> None:
+        new = Group("new", "new", (Target("i-3", 80, "healthy", "", "new-1"),))
+        right = verdict(["i-1", "i-2"] * 25 + [None] * 50, WEB, WEB, new)
+        assert right.state == "ok"
+        assert [row.within for row in right.shares] == [None, None, None]
+        wrong = verdict(["i-1", "i-2"] * 45 + [None] * 10, WEB, WEB, new)
+        assert (wrong.state, [row.within for row in wrong.shares]) == ("failed", [False, False, False])
+
+
+class TestLastLine:
+    """It doesn't contradict itself."""
+
+    def test_a_report_that_failed_for_something_else_than_its_answers(self) -> None:
+        asked = verdict([None] * 60, how=Attribution.parse("header:X-Id"))
+        text = verify_text(Report("demo", "us-east-1", "1", (asked,)), Style(colored=False))
+        words = "0 of 1 listeners and rules are as they should be, 0 of 60 requests were answered as expected"
+        assert text.splitlines()[-1] == f"Not verified: {words}."
 
 
 class TestExpectation:

@@ -97,7 +97,8 @@ def test_answers_by_the_wrong_action(bench: Bench) -> None:
         return 404, {"Content-Type": "text/plain"}, b"no such page"
 
     with servers.front(elsewhere) as plain, servers.front(lost) as main:
-        shown = bench.run(*to(plain.port), *to(main.port, 443), "--requests", "5", "--rate", "1000")
+        ways = (*to(plain.port), *to(main.port, 443))
+        shown = bench.run(*ways, "--requests", "5", "--rate", "1000", "--attribute", "json:instance_id")
     assert shown.code == 1
     assert 'redirected to "https://evil.example.com/" instead of "https://shop-public-' in shown.flat
     assert "3 of 3 requests: the body isn't the fixed response's" in shown.flat

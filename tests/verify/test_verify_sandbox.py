@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -125,3 +127,31 @@ def test_redirect_rules_weights_http2_and_websockets(tool: Tool) -> None:
     until(lambda: any('"GET https://new.example.com:443/ ' in line for line in logged_requests(s3)))
     line = next(line for line in logged_requests(s3) if '"GET https://new.example.com:443/ ' in line)
     assert '"internal.example.com" "/new/" "TransformSuccess"' in line
+
+
+def test_an_app_that_names_no_instance_is_verified(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What init's own user data serves: the text that `hostname` prints, by Python's file server."""
+    tool = Tool(tmp_path_factory.mktemp("plain"), "--sandbox", ALB_RECONCILE_SANDBOX_TRAFFIC="on")
+    Tool(tool.folder).run("init", "--stack", "plain")
+    user_data = yaml.safe_load((tool.folder / "stack.yaml").read_text())["instances"]["web"]["user_data"]
+    page = re.search(r"&& (.*) > /srv/web/index.html", user_data)
+    server = re.search(r"ExecStart=/usr/bin/python3 (-m http.server) 80 --directory /srv/web", user_data)
+    assert page
+    assert server
+    (tool.folder / "serve.sh").write_text(
+        f'mkdir -p "web/$INSTANCE_ID" && {page[1]} > "web/$INSTANCE_ID/index.html"\n'
+        f'exec {sys.executable} {server[1]} "$PORT" --bind "$BIND" --directory "web/$INSTANCE_ID"\n'
+    )
+    tool.run("sandbox", "start", "--speed", "60", "--serve", "sh serve.sh")
+    try:
+        told = " ".join(tool.run("apply", "--yes", "--verify").stdout.split())
+        assert "Verified: 1 of 1 listeners and rules answered 100 requests as expected." in told
+        assert '! not attributed: 100 of 100 answers have no JSON field "instance_id"' in told
+        report = json.loads(tool.run("verify", "--requests", "30", "--format", "json").stdout)
+        (check,) = report["checks"]
+        assert (report["ok"], check["unattributed"], check["problems"]) == (True, 30, [])
+        assert [(item["share"], item["within_tolerance"]) for item in check["targets"]] == [(None, None)] * 2
+        asked = tool.run("verify", "--requests", "30", "--attribute", "json:instance_id", expect=1).stdout
+        assert "Not verified: 0 of 1" in asked
+    finally:
+        tool.run("sandbox", "stop")

@@ -22,7 +22,7 @@ from alb_reconcile.verification.site import Sending, Settings
 class VerifyOptions:
     specs: tuple[str, ...]
     sending: Sending
-    attribute: str
+    attribute: str | None
     expect_status: str | None
     trust: Trust
     connect_to: Mapping[int, tuple[str, int]]

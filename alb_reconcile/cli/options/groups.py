@@ -46,9 +46,8 @@ def add_verify(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("what is expected")
     group.add_argument(
         "--attribute",
-        default="json:instance_id",
         metavar="HOW",
-        help="how an answer names its target: header:NAME, json:FIELD or none (default json:instance_id)",
+        help="how an answer names its target: header:NAME, json:FIELD or none (default json:instance_id, if it is there)",
     )
     group.add_argument("--expect-status", metavar="200-399", help="of forwards (default any below 500)")
     group.add_argument(

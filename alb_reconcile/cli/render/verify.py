@@ -41,7 +41,7 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
     words = (
         f"{rows} answered {total} requests as expected"
         if report.ok
-        else f"{rows} are as they should be, {right} of {total} requests were answered as expected"
+        else f"{rows} are as they should be, {'though ' if right and right == total else ''}{right} of {total} requests were answered as expected"
     )
     words += f", {skipped} can't be checked" if skipped else ""
     if report.names:
