@@ -344,7 +344,7 @@ class TestRuns:
         if changes:
             moved["security_groups"]["web"]["tags"] = {"team": "shop"}
         before = virtual.strict.inventory()
-        with pytest.raises(api.UnfinishedError, match="target_group.web has 0 healthy targets, and needs 2"):
+        with pytest.raises(api.UnfinishedError, match=r"target_group\.web has 0 healthy targets, and needs 2"):
             api.apply(loaded(moved))
         assert (virtual.strict.inventory() != before) == changes
         assert last_run(capsys)["exit_code"] == code

@@ -17,7 +17,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, bind, each_of, stops
-from alb_reconcile.model.steps import Deregister, Register
+from alb_reconcile.model.steps import Deregister, Launch, Register
 
 STOPS: Final = "stops the instance"
 
@@ -214,6 +214,7 @@ def _replace_with_surge(
             graph.after(later.key, gone)
         for gone in (gone for group in shared for gone in before.get(group, ())) if wave <= len(leftovers) else ():
             graph.after(later.key, gone, Strength.PREFERRED)
+        graph.specify(later.key, replace(later.detail(Launch), groups=tuple(sorted(shared))))
     before |= dict.fromkeys(shared, going)
 
 
