@@ -48,7 +48,7 @@ def meanwhile(here: World, which: str, do: Callable[[Mapping[str, Any], Mapping[
 
 
 @pytest.mark.parametrize("deed", [deregister, terminate])
-def test_nobody_waits_for_a_target_that_is_gone(here: World, deed: Callable[[World, str, str], None]) -> None:
+def test_a_target_that_is_gone_isnt_waited_for(here: World, deed: Callable[[World, str, str], None]) -> None:
     """Found: the run waited 630 s, with the lock held, for a target whose instance had been terminated ("now unknown")."""
     before, after = web(3, "one"), web(3, "two")
     here.converge(before)
@@ -67,7 +67,7 @@ def test_nobody_waits_for_a_target_that_is_gone(here: World, deed: Callable[[Wor
 
 
 @pytest.mark.parametrize("deed", [deregister, terminate])
-def test_nobody_waits_for_others_that_are_gone(here: World, deed: Callable[[World, str, str], None]) -> None:
+def test_others_that_are_gone_arent_waited_for(here: World, deed: Callable[[World, str, str], None]) -> None:
     """Found: 600 s for "3 other healthy targets", of which one had been deregistered."""
     before, after = web(3, "one"), web(3, "two")
     here.converge(before)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.steps import Register
 from tests.harness import World, world
 from tests.plan.targets import GROUP, healthy, ids, web
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.harness import Spec
 
@@ -44,16 +45,37 @@ def test_all_are_replaced_at_once(here: World) -> None:
     served: list[float] = []
     real = here._call
 
-    def call(service: str, operation: str, params: object) -> object:
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
         if not served and healthy(here, known[str(GROUP)]) == 3:
             served.append(here.clock.now() - began)
-        return real(service, operation, params)  # type: ignore[arg-type]
+        return real(service, operation, params)
 
-    here._call = call  # type: ignore[method-assign,assignment]
+    here._call = call  # type: ignore[method-assign]
     result = here.converge(after)
     assert result.writes["run_instances"] == 2, "one call a subnet"
     assert served[0] < 60
     assert here.clock.now() - began < 150
+
+
+def test_where_a_quota_has_no_room_for_all_those_that_fit_serve_and_the_next_run_goes_on(here: World) -> None:
+    known = all_ill(here, web(3, "one"))
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "run_instances":
+            states = ["pending", "running"]
+            found = here.client("ec2").describe_instances(Filters=[{"Name": "instance-state-name", "Values": states}])
+            room = 4 - sum(len(item["Instances"]) for item in found["Reservations"])
+            if room < params["MinCount"]:
+                raise AwsError(service, operation, "VcpuLimitExceeded", "There is no room.", "")
+            params = {**params, "MaxCount": min(params["MaxCount"], room)}
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    failures = here.apply(web(3, "two")).failures
+    assert any("VcpuLimitExceeded" in text for text in failures), failures
+    assert healthy(here, known[str(GROUP)]) == 1
+    here.converge(web(3, "two"))
 
 
 def test_entries_of_one_target_group_dont_take_turns_then(here: World) -> None:
@@ -70,7 +92,7 @@ def test_entries_of_one_target_group_dont_take_turns_then(here: World) -> None:
 
 
 def test_the_switch_to_another_group_doesnt_wait_for_min_ready(here: World) -> None:
-    """Found: the fixed version was healthy, and answered nobody for 30 seconds more."""
+    """Found: the fixed version was healthy, and answered no requests for 30 seconds more."""
     all_ill(here, web(2, "one"))
     after = web(2, "two")
     after["target_groups"]["web"]["health_check"]["path"] = "/new"
@@ -79,12 +101,12 @@ def test_the_switch_to_another_group_doesnt_wait_for_min_ready(here: World) -> N
     began, turned = here.clock.now(), list[float]()
     real = here._call
 
-    def call(service: str, operation: str, params: object) -> object:
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
         if operation == "modify_listener":
             turned.append(here.clock.now() - began)
-        return real(service, operation, params)  # type: ignore[arg-type]
+        return real(service, operation, params)
 
-    here._call = call  # type: ignore[method-assign,assignment]
+    here._call = call  # type: ignore[method-assign]
     here.converge(after, allow={"replace": 9})
     assert turned[-1] < 45
 
