@@ -21,6 +21,7 @@ from alb_reconcile.cli.main import main
 from alb_reconcile.locking.host import StackLock
 from tests.harness import REGION, World, demo, world
 from tests.kinds.hand import edited
+from tests.kinds.test_certificate import zone
 from tests.verify import servers
 
 if TYPE_CHECKING:
@@ -327,6 +328,39 @@ class TestRuns:
         assert not caught.value.result.ok
         assert last_run(capsys)["result"] == "failed"
         assert api.apply(loaded()).ok
+
+    @pytest.mark.parametrize(("changes", "code"), [(False, 4), (True, 1)])
+    def test_only_a_run_that_has_changed_nothing_is_refused(
+        self, virtual: World, capsys: pytest.CaptureFixture[str], *, changes: bool, code: int
+    ) -> None:
+        """Found: exit 4, which says that nothing was changed, of a run that had deleted a record."""
+        api.apply(loaded())
+        first = {group["TargetGroupArn"] for group in virtual.client("elbv2").describe_target_groups()["TargetGroups"]}
+        virtual.strict.health = lambda group, *_: None if group in first else "unhealthy"
+        moved = edited(demo(), "target_groups/web/port", 8080)
+        with pytest.raises(api.UnfinishedError):
+            api.apply(loaded(moved))
+        assert last_run(capsys)["exit_code"] == 1
+        if changes:
+            moved["security_groups"]["web"]["tags"] = {"team": "shop"}
+        before = virtual.strict.inventory()
+        with pytest.raises(api.UnfinishedError, match=r"target_group\.web has 0 healthy targets, and needs 2"):
+            api.apply(loaded(moved))
+        assert (virtual.strict.inventory() != before) == changes
+        assert last_run(capsys)["exit_code"] == code
+
+    def test_nor_is_one_whose_step_is_refused_when_it_has_made_something(
+        self, virtual: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        home, caa = zone(), {"Name": "example.com", "Type": "CAA", "TTL": 60}
+        forbids = {**caa, "ResourceRecords": [{"Value": '0 issue "ca.example"'}]}
+        batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": forbids}]}
+        virtual.client("route53").change_resource_record_sets(HostedZoneId=home, ChangeBatch=batch)
+        certificate = {"domain_name": "api.example.com", "zone": "example.com"}
+        bare = {"stack": "demo", "region": REGION, "certificates": {"api": certificate}}
+        with pytest.raises(api.UnfinishedError, match="CAA_ERROR"):
+            api.apply(loaded(bare))
+        assert last_run(capsys)["exit_code"] == 1
 
     def test_ctrl_c_ends_it_between_steps(self, account: Account, capsys: pytest.CaptureFixture[str]) -> None:
         """In a loop as users have it; what was begun is finished by the next run."""

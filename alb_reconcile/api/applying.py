@@ -255,13 +255,14 @@ async def carry_out(
 
 
 def code_of(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
-    """What a run ends with of which a step wasn't done. Raises why it was stopped, if it wasn't by the user."""
+    """What a run ends with of which a step wasn't done: only one that has changed nothing is refused. Raises why it was stopped, if it
+    wasn't by the user."""
     if aws.halted is not None:
         raise aws.halted
     if aws.stopping.is_set():
         return ExitCode.INTERRUPTED
     failed = [item.error for item in outcomes if item.error is not None]
-    refused = failed and all(isinstance(error, RefusedError) for error in failed)
+    refused = not aws.requests and failed and all(isinstance(error, RefusedError) for error in failed)
     return ExitCode.REFUSED if refused else ExitCode.FAILED
 
 

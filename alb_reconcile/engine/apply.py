@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -18,7 +18,7 @@ from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import bind
+from alb_reconcile.model.resource import Properties, bind
 from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
 
@@ -157,6 +157,7 @@ class _Application:
             say=lambda text: self._say(step, started, text),
             announce=lambda made, *, usable: self._announce(step, made, usable=usable),
             made=lambda ref: self._made(step, ref),
+            coming=lambda: self._coming(step),
         )
         task = asyncio.ensure_future(carry_out(step, own, self.kinds[step.carried_by]))
         self.running[task] = (step, started)
@@ -181,6 +182,15 @@ class _Application:
                     outcome = self.outcomes[maker]
                     raise _SkippedError(outcome.cause or outcome.step)
         return self.run.ids[ref]
+
+    def _coming(self, step: Step) -> Iterator[Properties]:
+        """What `Run.coming` gives. A plan has each step behind what it needs."""
+        behind = {step.key}
+        for other in self.steps.values():
+            if not behind.isdisjoint(other.needs):
+                behind.add(other.key)
+            elif other.key not in self.outcomes and other.key != step.key and other.action != "delete" and other.state:
+                yield other.state
 
     def _say(self, step: Step, started: float, text: str) -> None:
         self.on_event(Event("waiting", step, self.run.aws.now() - started, text))

@@ -1,7 +1,7 @@
 """The health of a target group's targets, and who waits for it (ELBv2 DescribeTargetHealth)."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -11,7 +11,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._targets import target_name
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.errors import RefusedError, ignoring
-from alb_reconcile.model.resource import bind
+from alb_reconcile.model.resource import Properties, bind
 from alb_reconcile.model.steps import Shift, Wanted
 
 _ZONE: Final = "Availability Zone"
@@ -68,13 +68,14 @@ async def wait_until_healthy(
 ) -> None:
     """Wait for the group's own health check to pass, and to have passed for `min_ready` seconds.
 
-    Raises WaitError with what the target says, where it was healthy before as soon as two looks say so.
+    Raises WaitError with what the target says, where it was healthy before as soon as two looks say so; and where it isn't registered
+    any more, as soon as a read can't be from before it was.
     """
-    began, ready, relapsed = run.aws.now(), 0.0, 0
+    began, ready, relapsed, missing = run.aws.now(), 0.0, 0, 0
     name = target_name(target, port)
 
     def check(health: Any) -> str:
-        nonlocal ready, relapsed
+        nonlocal ready, relapsed, missing
         if health and health["State"] == "healthy":
             if relapsed or not ready:
                 ready, relapsed = run.aws.now(), 0
@@ -84,14 +85,50 @@ async def wait_until_healthy(
         unused = health and is_unasked(health.get("Reason", ""), health.get("Description", ""))
         if unused and run.aws.now() - began > waits.LAG:
             return ""
-        words = map((health or {"State": "unknown"}).get, ("State", "Reason", "Description"))
-        now = " ".join(filter(None, words))
+        missing = missing + 1 if health is None or health["State"] == "draining" else 0
+        if missing > 1 and run.aws.now() - began > waits.LAG:
+            raise WaitError(
+                f"target {name} isn't registered any more: someone has deregistered it, or its instance has ended; run again"
+            )
+        now = _words(health or {"State": "unknown"})
         relapsed += bool(ready and health and health["State"] == "unhealthy")
         if relapsed > 1:  # one look may show what was before it got healthy
             raise WaitError(f"target {name} was healthy and isn't any more (now {now})")
         return f"target {name} to be healthy (now {now})"
 
     await _watch(run, group).until(name, check, timeout + min_ready, run.say)
+
+
+def _words(health: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, map(health.get, ("State", "Reason", "Description"))))
+
+
+async def stop_if_ill(run: Run, groups: Iterable[str]) -> None:
+    """Raise WaitError if a target that this run has registered in one of the groups isn't healthy any more. One read a group, where all are."""
+    for group in groups:
+        if any(key.startswith(f"{group}|") for key in run.passed):
+            await _wait_for_group(run, group, _relapse(run, group), waits.LAG)
+
+
+def _relapse(run: Run, group: str) -> Callable[[Mapping[str, Any]], str]:
+    """Looks at targets that this run has registered and that were healthy: which of them aren't any more, in words. The second such
+    look raises WaitError."""
+    before: set[str] = set()
+
+    def check(targets: Mapping[str, Any]) -> str:
+        nonlocal before
+        ill = {
+            name for name, item in targets.items() if item["State"] == "unhealthy" and f"{group}|{name}" in run.passed
+        }
+        for name in sorted(ill & before):
+            raise WaitError(
+                f"target {name}, which this run has registered, was healthy and isn't any more (now {_words(targets[name])}), so the run "
+                "replaces no others"
+            )
+        before = ill
+        return f"{', '.join(sorted(ill))} to be healthy again" if ill else ""
+
+    return check
 
 
 def is_unasked(reason: str, description: str) -> bool:
@@ -114,7 +151,8 @@ async def wait_until_drained(run: Run, group: str, target: str, port: int | None
 
 
 async def keep_capacity(run: Run, group: str, target: str, port: int | None, least: int, timeout: float) -> None:
-    """Let a healthy target leave only while `least` others are healthy. Raises WaitError if they never are.
+    """Let a healthy target leave only while `least` others are healthy. Raises WaitError if they never are: also as soon as it is certain
+    that there are fewer, and where one that this run has registered turns unhealthy.
 
     What the plan saw is past: an earlier run may have been killed, a target may have become unhealthy. Those who wait at the
     same time are judged by one read, one after another; who may leave counts as departed for the next one.
@@ -123,22 +161,27 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
     While the run is young, a read may be from before a killed run's last call: others count then only if this run registered them.
     """
     own, began = target_name(target, port), run.aws.now()
+    relapse, enough = _relapse(run, group), began
     doubts, of_others = min(waits.LAG, timeout / 2), min(waits.EARLIER_RUN, timeout / 2)
 
     async def fetch(waiting: set[str]) -> Mapping[str, Any]:
         return dict.fromkeys(waiting, await read_health(run, group))
 
     def check(targets: dict[str, dict[str, Any]]) -> str:
+        nonlocal enough
         state = targets.get(own, {}).get("State", "initial")
         if state not in ("healthy", "initial") or (state == "initial" and run.aws.now() - began >= doubts):
             return ""
-        healthy = [
-            key
+        if told := relapse(targets):
+            return told
+        there = {
+            key: item["State"]
             for key, item in targets.items()
-            if item["State"] == "healthy"
+            if item["State"] != "draining"
             and key != own
             and run.departed.isdisjoint((f"{group}|{key}", key.split(":")[0]))
-        ]
+        }
+        healthy = [key for key, state in there.items() if state == "healthy"]
         is_young = run.aws.now() - run.began < of_others
         others = [key for key in healthy if not is_young or f"{group}|{key}" in run.arrived]
         if len(others) >= least:
@@ -146,6 +189,13 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
             return ""
         if len(healthy) >= least:
             return f"this run to be {waits.EARLIER_RUN} s old: until then AWS's word on older targets may be stale"
+        if len(there) >= least or any(map(joins, run.coming())):
+            enough = run.aws.now()
+        elif run.aws.now() - enough > waits.LAG:
+            raise WaitError(
+                f"{own} can't be deregistered: {least} other targets must stay, and only {len(there)} are there; someone has deregistered some, or "
+                "their instances have ended: run again"
+            )
         words = {key: f"{item['State']}, {item.get('Reason')}" for key, item in targets.items() if key != own}
         ill = {key: text for key, text in words.items() if text.startswith("unhealthy") or "InvalidState" in text}
         told = ", ".join(f"{key} is {text}" for key, text in ill.items())
@@ -155,6 +205,9 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
             else ""
         )
         return f"{least} other healthy targets before {own} may be deregistered (now {len(others)}{hint})"
+
+    def joins(state: Properties) -> bool:
+        return state.kind == "registration" and bind(getattr(state, "target_group", None), run.ids) == group
 
     await run.watch(f"capacity {group}", fetch).until(own, check, timeout, run.say)
 

@@ -17,7 +17,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, ReconcileError, ignoring
-from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired, Properties
 from alb_reconcile.model.steps import Details
 from alb_reconcile.model.text import digest
 
@@ -72,6 +72,8 @@ class Run:
     """Tells the others, by its id, that what the step at hand makes is there."""
     made: Callable[[Ref], Awaitable[str]] = _already_made
     """The id behind a reference, also of what another step makes meanwhile: waits until it is made. Raises ReconcileError."""
+    coming: Callable[[], Iterable[Properties]] = tuple
+    """What other steps are still to make or change without waiting for the step at hand."""
     watches: dict[str, Watch] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     reads: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
@@ -83,6 +85,8 @@ class Run:
     """Registrations that this run has ended, and instances; a read may not show it yet."""
     arrived: set[str] = field(default_factory=set)
     """Registrations that this run has made. One by address may be what an earlier instance with that address has left."""
+    passed: set[str] = field(default_factory=set)
+    """Those of them that have become healthy, and have stayed so for as long as they must."""
     in_use: set[str] = field(default_factory=set)
     """Target groups that were to be made, and that a load balancer has already: no read had shown what an earlier run did."""
     ready: dict[str, float] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import _instance_permissions, _volumes, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds._health import stop_if_ill
 from alb_reconcile.kinds._instance_entry import WritesInstances
 from alb_reconcile.kinds._instance_options import (
     UNSHOWN,
@@ -294,6 +295,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         members = how.together or ((desired, how.generation),)
 
         async def launch() -> Launched:
+            await stop_if_ill(run, how.groups)
             found = await find_missing(run, members, how.missing)
             params = await launch_parameters(run, wanted)
             return await launch_once(run, members, str(wanted.subnets[0]), params, found, all_or_none=not how.missing)

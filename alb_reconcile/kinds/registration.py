@@ -218,6 +218,7 @@ class RegistrationKind(Kind[Registration]):
         how = run.detail(Register)
         if how.is_checked:
             await wait_until_healthy(run, group, target, port, how.health_timeout, how.min_ready)
+            run.passed.add(key)
         return key
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:

@@ -26,12 +26,14 @@ class Launch:
     """An instance is launched. `generation` tells it from those that were launched at its address before.
 
     `together` are the entries that one call launches, itself included, each with its generation; `missing` the client
-    tokens of launches a moment ago that were for it too, and have shown others so far.
+    tokens of launches a moment ago that were for it too, and have shown others so far. `groups` are the ARNs of the target groups in
+    which the run may have replaced others of the same entry before.
     """
 
     generation: str = ""
     together: tuple[tuple[Desired, str], ...] = ()
     missing: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,10 @@ def test_a_plan_counts_the_targets_that_there_are_and_warns_of_nothing_that_is_s
     for number in (1, 2):
         here.strict.set_target_unhealthy(known[str(GROUP)], known[f"instance.web-{number}"])
     here.clock.advance(300)
-    assert about_health() == {"target_group.web: 0 of 2 targets are healthy now"}
+    assert about_health() == {
+        "target_group.web: 0 of 2 targets are healthy now",
+        "5 instances of web for a while: none of its targets is healthy, so all are replaced at once",
+    }
 
 
 def test_a_target_that_turns_unhealthy_during_a_roll_is_named_and_replaced_first_by_the_next_run(here: World) -> None:

@@ -87,7 +87,7 @@ def test_whom_this_run_has_terminated_doesnt_stay(here: World) -> None:
         await looked.leave(run, 1)
         run.departed.clear()
         await INSTANCE.call_delete(run, looked.other, {})
-        with pytest.raises(WaitError, match="1 other healthy targets"):
+        with pytest.raises(WaitError, match="1 other targets must stay, and only 0 are there"):
             await looked.leave(run, 1)
 
     here._run(main)
@@ -107,7 +107,7 @@ def test_whom_a_killed_run_has_taken_out_doesnt_stay(here: World) -> None:
     began = here.clock.now()
 
     async def main(aws: Aws) -> None:
-        with pytest.raises(WaitError, match="1 other healthy targets"):
+        with pytest.raises(WaitError, match="1 other targets must stay, and only 0 are there"):
             await looked.leave(Run(aws, "demo", began=began), 1)
 
     here._run(main)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of, rests
@@ -65,6 +65,14 @@ def _group_of(step: Step) -> Ref | None:
     return state.target_group if isinstance(state, Registration) else None
 
 
+def is_down(graph: Graph, groups: Container[Ref]) -> bool:
+    """Whether targets of these groups (by ARN) fail, and none is healthy or may be in a moment: then there is nothing to lose."""
+    states = {
+        item.status for item, state in each_of(graph.decisions.live, Registration) if state.target_group in groups
+    }
+    return "unhealthy" in states and states.isdisjoint(("healthy", "initial"))
+
+
 def rollout_of(graph: Graph, address: Address) -> Rollout:
     """How changes of an instance are paced."""
     decision = graph.decisions.desired.get(address)
@@ -90,6 +98,10 @@ class _Minima:
     @classmethod
     def of(cls, graph: Graph) -> _Minima:
         found = cls(graph)
+        named: dict[Ref, set[str]] = defaultdict(set)
+        for arn, item in graph.groups.items():
+            named[item.address].add(arn)
+        down = {address for address, groups in named.items() if is_down(graph, groups)}
         known = {decision.found.id for decision in graph.decisions.desired.values() if decision.found} | graph.deleted
         for item, registered in each_of(graph.decisions.live, Registration):
             found.others[registered.target_group] += item.id not in known and not item.is_leaving
@@ -115,7 +127,8 @@ class _Minima:
                 maker = graph.makers.get(decision.desired.address)
                 if maker:
                     how = graph.steps[maker].detail(Register)
-                    paced = replace(how, health_timeout=rollout.health_timeout, min_ready=rollout.min_ready)
+                    min_ready = 0 if state.target_group in down else rollout.min_ready
+                    paced = replace(how, health_timeout=rollout.health_timeout, min_ready=min_ready)
                     graph.specify(maker, paced)
         return found
 

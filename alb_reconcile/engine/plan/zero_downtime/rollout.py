@@ -7,7 +7,7 @@ from typing import Final
 
 from alb_reconcile.aws.client import batches
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
-from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
+from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, is_down, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
 from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED
 from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
@@ -17,7 +17,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, bind, each_of, stops
-from alb_reconcile.model.steps import Deregister, Register
+from alb_reconcile.model.steps import Deregister, Launch, Register
 
 STOPS: Final = "stops the instance"
 
@@ -26,7 +26,8 @@ def add_rollout(graph: Graph) -> None:
     """Pace replacements and restarts, and tell each departure how many targets it must leave behind.
 
     Assumes all other edges, of which it turns some round (without surge the old member goes first). Guarantees that no more
-    members than `max_surge` or `max_unavailable` are changed at a time, and that every departure knows what it must leave.
+    members than `max_surge` or `max_unavailable` are changed at a time, and that every departure knows what it must leave. Where
+    nothing is healthy, members with surge are all replaced at once.
     """
     _leave_for_restarts(graph)
     _pace(graph)
@@ -195,13 +196,17 @@ def _replace_with_surge(
     The `leftovers` of an interrupted roll stand above the count already, and serve until the ill members are replaced, for
     which there is no surge then.
     Where the target groups are replaced as well, the old members can't go before all traffic has moved: then all new
-    capacity comes first.
+    capacity comes first. Likewise where no target is healthy, so that nothing is lost: it then serves sooner.
     """
+    shared, why = _groups_of(graph, steps), ""
     if any(_group_is_replaced(graph, step) for step in steps):
+        why = "a target group is replaced, which max_surge can't pace"
+    elif is_down(graph, shared):
+        why = "none of its targets is healthy, so all are replaced at once"
+    if why:
         if len(steps) > surge:
-            _say_how_many(graph, steps)
+            _say_how_many(graph, steps, why)
         return
-    shared = _groups_of(graph, steps)
     first = [step for step in steps if leftovers and step.id in ill]
     _replace_in_gaps(graph, first, 1)
     for step in leftovers if first else ():
@@ -214,15 +219,14 @@ def _replace_with_surge(
             graph.after(later.key, gone)
         for gone in (gone for group in shared for gone in before.get(group, ())) if wave <= len(leftovers) else ():
             graph.after(later.key, gone, Strength.PREFERRED)
+        graph.specify(later.key, replace(later.detail(Launch), groups=tuple(sorted(shared))))
     before |= dict.fromkeys(shared, going)
 
 
-def _say_how_many(graph: Graph, steps: list[Step]) -> None:
+def _say_how_many(graph: Graph, steps: list[Step], why: str) -> None:
     group = _group_of(graph, steps[0].address)
     count = sum(item.desired.lifecycle.group == group for item in graph.decisions.desired.values())
-    text = (
-        f"{count + len(steps)} instances of {group} for a while: a target group is replaced, which max_surge can't pace"
-    )
+    text = f"{count + len(steps)} instances of {group} for a while: {why}"
     for step in steps:
         graph.say(step.key, effects=text)
 

@@ -1,0 +1,154 @@
+"""Changes of a service of which no target is healthy: what would only protect healthy targets doesn't hold them up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.steps import Register
+from tests.harness import World, world
+from tests.plan.targets import GROUP, healthy, ids, web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.harness import Spec
+
+
+@pytest.fixture
+def here() -> Iterator[World]:
+    with world() as found:
+        yield found
+
+
+def all_ill(here: World, spec: Spec) -> dict[str, str]:
+    """The stack, of whose instances each fails its checks. Returns the ids."""
+    here.converge(spec)
+    known = ids(here, spec)
+    old = {found for name, found in known.items() if name.startswith("instance.")}
+    here.strict.health = lambda _, instance, __: "unhealthy" if instance in old else None
+    for instance in old:
+        here.strict.set_target_unhealthy(known[str(GROUP)], instance)
+    here.clock.advance(300)
+    assert healthy(here, known[str(GROUP)]) == 0
+    return known
+
+
+def test_all_are_replaced_at_once(here: World) -> None:
+    """Found: one after another, 3 times as long, though nothing was protected by that."""
+    known = all_ill(here, web(3, "one"))
+    after, began = web(3, "two"), here.clock.now()
+    told = [effect for step in here.plan(after).steps for effect in step.effects]
+    assert "6 instances of web for a while: none of its targets is healthy, so all are replaced at once" in told
+    served: list[float] = []
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if not served and healthy(here, known[str(GROUP)]) == 3:
+            served.append(here.clock.now() - began)
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    result = here.converge(after)
+    assert result.writes["run_instances"] == 2, "one call a subnet"
+    assert served[0] < 60
+    assert here.clock.now() - began < 150
+
+
+def test_where_a_quota_has_no_room_for_all_those_that_fit_serve_and_the_next_run_goes_on(here: World) -> None:
+    known = all_ill(here, web(3, "one"))
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "run_instances":
+            states = ["pending", "running"]
+            found = here.client("ec2").describe_instances(Filters=[{"Name": "instance-state-name", "Values": states}])
+            room = 4 - sum(len(item["Instances"]) for item in found["Reservations"])
+            if room < params["MinCount"]:
+                raise AwsError(service, operation, "VcpuLimitExceeded", "There is no room.", "")
+            params = {**params, "MaxCount": min(params["MaxCount"], room)}
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    failures = here.apply(web(3, "two")).failures
+    assert any("VcpuLimitExceeded" in text for text in failures), failures
+    assert healthy(here, known[str(GROUP)]) == 1
+    here.converge(web(3, "two"))
+
+
+def test_entries_of_one_target_group_dont_take_turns_then(here: World) -> None:
+    def both(version: str) -> Spec:
+        spec = web(1, version)
+        spec["instances"]["other"] = dict(spec["instances"]["web"])
+        spec["target_groups"]["web"]["targets"].append("other")
+        return spec
+
+    all_ill(here, both("one"))
+    began = here.clock.now()
+    here.converge(both("two"))
+    assert here.clock.now() - began < 150
+
+
+def test_the_switch_to_another_group_doesnt_wait_for_min_ready(here: World) -> None:
+    """Found: the fixed version was healthy, and answered no requests for 30 seconds more."""
+    all_ill(here, web(2, "one"))
+    after = web(2, "two")
+    after["target_groups"]["web"]["health_check"]["path"] = "/new"
+    steps = here.plan(after, allow={"replace": 9}).steps
+    assert {step.detail(Register).min_ready for step in steps if step.detail(Register).is_checked} == {0}
+    began, turned = here.clock.now(), list[float]()
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "modify_listener":
+            turned.append(here.clock.now() - began)
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    here.converge(after, allow={"replace": 9})
+    assert turned[-1] < 45
+
+
+@pytest.mark.parametrize("state", ["healthy", "initial"])
+def test_one_target_that_serves_or_may_in_a_moment_is_something_to_lose(here: World, state: str) -> None:
+    before = web(3, "one")
+    here.converge(before)
+    known = ids(here, before)
+    for number in (1, 2):
+        here.strict.set_target_unhealthy(known[str(GROUP)], known[f"instance.web-{number}"])
+    here.clock.advance(300)
+    if state == "initial":
+        again = {"TargetGroupArn": known[str(GROUP)], "Targets": [{"Id": known["instance.web-3"], "Port": 80}]}
+        here.client("elbv2").deregister_targets(**again)
+        here.clock.advance(600)
+        here.client("elbv2").register_targets(**again)
+        assert healthy(here, known[str(GROUP)]) == 0
+    steps = here.plan(web(3, "two")).steps
+    assert not [effect for step in steps for effect in step.effects if "at once" in effect]
+    assert {step.detail(Register).min_ready for step in steps if step.detail(Register).is_checked} == {30}
+
+
+def test_a_group_of_the_same_name_that_serves_is_something_to_lose(here: World) -> None:
+    """An earlier run has left its ill successor beside it."""
+    before = web(2, "one", health_timeout="1m")
+    here.converge(before)
+    old = ids(here, before)[str(GROUP)]
+    here.strict.health = lambda group, *_: None if group == old else "unhealthy"
+    after = web(2, "one", health_timeout="1m")
+    after["target_groups"]["web"]["health_check"]["path"] = "/typo"
+    assert here.apply(after, timeout=1, allow={"replace": 9}).failures
+    after = web(2, "two", health_timeout="1m")
+    after["target_groups"]["web"]["health_check"]["path"] = "/new"
+    steps = here.plan(after, allow={"replace": 9}).steps
+    assert {step.detail(Register).min_ready for step in steps if step.detail(Register).is_checked} == {30}
+
+
+def test_without_surge_the_old_ones_leave_one_after_another(here: World) -> None:
+    """A load balancer sends requests to unhealthy targets where none is healthy, so the old ones may serve all the same."""
+    all_ill(here, web(3, "one", max_surge=0, max_unavailable=1))
+    here.strict.health = lambda *_: "unhealthy"
+    result = here.apply(web(3, "two", max_surge=0, max_unavailable=1), timeout=1)
+    assert result.failures
+    assert result.writes["terminate_instances"] == 1
