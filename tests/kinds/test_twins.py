@@ -11,6 +11,7 @@ from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
+from tests.adoption.adopting import Keeper
 from tests.harness import demo
 from tests.kinds.hand import calls, delete, edited, short
 
@@ -254,3 +255,20 @@ def test_one_whose_entry_was_moved_is_known_so_too(hand: Hand, faults: Faults) -
     hand.make(renamed())
     left_over(hand, faults, edited(renamed(), "target_groups/app/health_check/path", "/ready"), replace=9)
     hand.world.converge(edited(renamed(), "target_groups/app/health_check/path", "/ready"))
+
+
+@pytest.mark.parametrize("how", ["adopted", "moved"])
+def test_whose_name_isnt_the_stacks_stays_beside_a_copy_all_the_same(hand: Hand, how: str) -> None:
+    """The tag with its id tells it from the copy, which has that tag, too."""
+    hand.make(demo())
+    keeper, spec = Keeper(hand.world), {**demo(), "stack": "shop"}
+    if how == "adopted":
+        keeper.release(demo())
+        keeper.adopt(spec)
+    else:
+        spec = {**demo(), "load_balancers": {"front": demo()["load_balancers"]["public"]}}
+        keeper.move(spec, "load_balancer.public", "load_balancer.front")
+    clone = clone_of_balancer(hand, CLONE, 80, 8080, 8081)
+    plan = hand.world.plan(spec, allow=ENTRANCE | {"delete": 9})
+    (gone,) = [step.id for step in plan.steps if (step.action, step.address.kind) == ("delete", "load_balancer")]
+    assert gone == clone

@@ -98,9 +98,10 @@ def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: i
 
 def _named(item: Observed) -> Observed:
     """With the name that its create gives it."""
-    told = [*item.state.named_after(item)][0]
+    told = next(iter(item.state.named_after(item)))
     name = physical_name(str(item.owner), str(item.address), told, "", item.state.longest_name)
-    return replace(item, state=replace(item.state, name=name))
+    state: Any = item.state
+    return replace(item, state=replace(state, name=name))
 
 
 def _described(permissions: Iterable[Any] | None) -> Any:
