@@ -234,6 +234,8 @@ async def _tag(
     if keep.secrets and secret is not None:
         bookkeeping |= secret_tag(replace(secret, version=await current_version(reader.aws, secret)))
     volumes: tuple[str, ...] = ()
+    if desired.state.longest_name:
+        bookkeeping[tags.ADOPTED] = found.id  # its name doesn't tell whose it is
     if isinstance(desired.state, Instance) and isinstance(found.state, Instance):
         bookkeeping[tags.ADOPTED] = found.id
         if tags.ATTRIBUTES in bookkeeping:

@@ -134,8 +134,8 @@ def _refuse(
 
 def _tagging(item: Observed, address: Address, volumes: tuple[str, ...]) -> Tagging:
     write = {tags.ADDRESS: str(address)}
-    if address.kind == "instance":
-        write[tags.ADOPTED] = item.id  # its client token tells of the old address
+    if address.kind == "instance" or item.state.longest_name:
+        write[tags.ADOPTED] = item.id  # its client token, or its name, tells of the old address
     return Tagging(address, item.id, write, volumes=volumes)
 
 

@@ -1,7 +1,6 @@
 """What a step has at hand while it runs: AWS, names and tags, waits that share their reads, and a voice."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, ReconcileError, ignoring
 from alb_reconcile.model.resource import Desired, Properties
 from alb_reconcile.model.steps import Details
-from alb_reconcile.model.text import digest
+from alb_reconcile.model.text import physical_name
 
 _D = TypeVar("_D")
 
@@ -123,10 +122,8 @@ class Run:
         return [{"ResourceType": desired.address.kind.replace("_", "-"), "Tags": self.tag_list(desired)}]
 
     def physical_name(self, desired: Desired, settings: Iterable[object], limit: int) -> str:
-        """`<stack>-<name>-<hash>`: the hash over stack, address, the bound immutable settings and what it replaces."""
-        mark = digest([self.stack, str(desired.address), [str(item) for item in settings], self.beside], 8)
-        stem = re.sub(r"[^A-Za-z0-9-]", "-", f"{self.stack}-{desired.address.name}")[: limit - 9].rstrip("-")
-        return f"{stem}-{mark}"
+        """The name of what the step at hand makes (`model.text.physical_name`)."""
+        return physical_name(self.stack, str(desired.address), settings, self.beside, limit)
 
     def watch(
         self, name: str, fetch: Callable[[set[str]], Awaitable[Mapping[str, Any]]], *, slowest: float = 10.0

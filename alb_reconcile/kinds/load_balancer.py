@@ -75,6 +75,7 @@ class LoadBalancer(Properties):
     holds = frozenset({"security_groups"})
     replaced_on = frozenset({"scheme", "name", "customer_owned_ipv4_pool"})
     follows = ("internet_gateway",)
+    longest_name: ClassVar[int] = 32
 
     subnets: tuple[Ref, ...]
     scheme: str | None = None
@@ -92,6 +93,9 @@ class LoadBalancer(Properties):
 
     def slots(self) -> Iterable[Hashable]:
         return (("load balancer name", self.name),) if self.name else ()
+
+    def named_after(self, found: Observed) -> Iterable[Sequence[object]]:
+        return ([found.detail(Entrance).vpc, self.scheme],)
 
 
 class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
@@ -241,7 +245,9 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         return {"update": (0, 2), "delete": (30, 120)}.get(action, (60, 240))
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
-        name = wanted.name or run.physical_name(desired, [bind(run.detail(Place).vpc, run.ids), wanted.scheme], 32)
+        name = wanted.name or run.physical_name(
+            desired, [bind(run.detail(Place).vpc, run.ids), wanted.scheme], wanted.longest_name
+        )
         params: dict[str, Any] = {}
         if wanted.security_groups is not None:
             params["SecurityGroups"] = list(wanted.security_groups)

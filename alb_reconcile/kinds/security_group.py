@@ -1,8 +1,8 @@
 """Security groups without their rules (EC2 CreateSecurityGroup, DeleteSecurityGroup)."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
@@ -27,12 +27,17 @@ class SecurityGroup(Properties):
     carries_applied = True
     replaced_on = frozenset({"vpc", "name", "description"})
 
+    longest_name: ClassVar[int] = 255
+
     vpc: Ref
     name: str | None = None
     description: str | None = None
 
     def slots(self) -> Iterable[Hashable]:
         return (("group name", str(self.vpc), self.name.lower()),) if self.name else ()
+
+    def named_after(self, found: Observed) -> Iterable[Sequence[object]]:
+        return ([self.vpc, self.description],)
 
 
 class SecurityGroupKind(Ec2Kind[SecurityGroup]):
@@ -81,7 +86,7 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
         return self.observe(reader, row, state)
 
     async def create(self, run: Run, wanted: SecurityGroup, desired: Desired) -> str:
-        name = wanted.name or run.physical_name(desired, [wanted.vpc, wanted.description], 255)
+        name = wanted.name or run.physical_name(desired, [wanted.vpc, wanted.description], wanted.longest_name)
         try:
             return await self.call_create(
                 run, desired, waits.VPC_UNKNOWN, GroupName=name, Description=wanted.description, VpcId=wanted.vpc

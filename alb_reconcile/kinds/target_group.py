@@ -1,8 +1,9 @@
 """Target groups (ELBv2 CreateTargetGroup, ModifyTargetGroup, ModifyTargetGroupAttributes, DeleteTargetGroup)."""
 
 import asyncio
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.kinds import waits
@@ -76,6 +77,7 @@ class TargetGroup(Properties):
     service = "elbv2"
     is_for_others = True
     missed = 4
+    longest_name: ClassVar[int] = 32
     replaced_on = frozenset(
         {"target_type", "vpc", "protocol", "port", "protocol_version", "ip_address_type", "target_control_port", "name"}
     )
@@ -103,6 +105,23 @@ class TargetGroup(Properties):
 
     def slots(self) -> Iterable[Hashable]:
         return (("target group name", self.name),) if self.name else ()
+
+    def named_after(self, found: Observed) -> Iterable[Sequence[object]]:
+        names = ("target_type", "protocol_version", "ip_address_type")
+        choices = [
+            (value, None) if value == _USUAL[name] else (value,) for name in names for value in [getattr(self, name)]
+        ]
+        return [replace(self, **dict(zip(names, chosen, strict=True))).settings() for chosen in product(*choices)]
+
+    def settings(self) -> Sequence[object]:
+        """What its name is a hash over. What later versions added is left out where it isn't said, so that an earlier one's is found again."""
+        later = {
+            "TargetType": self.target_type,
+            "IpAddressType": self.ip_address_type,
+            "TargetControlPort": self.target_control_port,
+        }
+        more = [(key, value) for key, value in later.items() if value]
+        return [self.vpc, self.protocol, self.port, self.protocol_version, *more]
 
 
 class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
@@ -213,7 +232,6 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
         )
 
     async def create(self, run: Run, wanted: TargetGroup, desired: Desired) -> str:
-        settings = [wanted.vpc, wanted.protocol, wanted.port, wanted.protocol_version]
         given = {
             "TargetType": wanted.target_type,
             "ProtocolVersion": wanted.protocol_version,
@@ -223,9 +241,7 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
             "Port": wanted.port,
             "VpcId": wanted.vpc,
         }
-        # what later versions added is left out of a name that it doesn't concern, so that an earlier one's is found again
-        more = [(key, given[key]) for key in ("TargetType", "IpAddressType", "TargetControlPort") if given[key]]
-        name = wanted.name or run.physical_name(desired, [*settings, *more], 32)
+        name = wanted.name or run.physical_name(desired, wanted.settings(), wanted.longest_name)
         params = {"TargetType": INSTANCE} | {key: value for key, value in given.items() if value is not None}
         group = await self.create_named(
             run, desired, name, waits.TARGETS_VPC_UNKNOWN, **params, **self._health_check(wanted)

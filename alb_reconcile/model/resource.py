@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -64,6 +64,8 @@ class Properties:
     """How many addresses AWS wants to be free in each of its `subnets` when one is made there."""
     known_in: ClassVar[str] = ""
     """The field in which others may say its `name` instead of its id."""
+    longest_name: ClassVar[int] = 0
+    """How long a name is that this tool gives it and that tells its settings (`text.physical_name`); 0 for none."""
     missed: ClassVar[int] = 9
     """How soon a service misses one that somebody deletes; the lowest number first."""
 
@@ -71,6 +73,10 @@ class Properties:
     def outlives_parent(self) -> bool:
         """Whether something of it stays where AWS deletes it with its parent, so that it has to be deleted itself."""
         return False
+
+    def named_after(self, found: Observed) -> Iterable[Sequence[object]]:
+        """What these settings may have been of one that there is: AWS shows its defaults for what wasn't said."""
+        return ()
 
 
 @dataclass(frozen=True)

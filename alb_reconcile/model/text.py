@@ -57,6 +57,13 @@ def digest(value: object, length: int = 12) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
+def physical_name(stack: str, address: str, settings: Iterable[object], beside: str, limit: int) -> str:
+    """`<stack>-<name>-<hash>`: the hash over stack, address, the bound immutable settings and the id of what it replaces."""
+    mark = digest([stack, address, [str(item) for item in settings], beside], 8)
+    stem = re.sub(r"[^A-Za-z0-9-]", "-", f"{stack}-{address.partition('.')[2]}")[: limit - 9].rstrip("-")
+    return f"{stem}-{mark}"
+
+
 _NUMBER: Final = re.compile("%(?:0([1-9]))?d")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 

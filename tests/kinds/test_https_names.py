@@ -133,3 +133,64 @@ def test_a_name_that_goes_is_gone_from_the_certificate(hand: Hand) -> None:
     hand.make(https(names=[NAME, "www.example.com"]))
     hand.make(https(names=[NAME]))
     assert not [key for key in names.rows() if "www." in key]
+
+
+# -- one name is exchanged for another
+
+
+def test_a_name_goes_when_the_one_in_its_place_serves(hand: Hand) -> None:
+    """Found: its record went first, and until the other's certificate was issued no name had both an address and a certificate."""
+    names = Names(hand.world)
+    hand.make(https(names=[NAME]))
+    result = hand.make(https(names=["new.example.com"]))
+    assert done(result) == [
+        "replace certificate.public", "create record.public-new-example-com", "update listener.public/https",
+        "delete certificate.public", f"delete {RECORD}",
+    ]  # fmt: skip
+    assert "new.example.com A" in names.rows()
+    assert "api.example.com A" not in names.rows()
+
+
+def test_it_stays_where_the_others_certificate_cannot_be_issued(hand: Hand) -> None:
+    """And what an interrupted run has made of the exchange leads the next one no other way."""
+    names = Names(hand.world)
+    hand.make(https(names=[NAME]))
+    forbids = {
+        "Name": "new.example.com",
+        "Type": "CAA",
+        "TTL": 60,
+        "ResourceRecords": [{"Value": '0 issue "ca.example"'}],
+    }
+    names.change("CREATE", forbids)
+    for _ in range(2):
+        result = hand.world.apply(https(names=["new.example.com"]))
+        assert any("CAA_ERROR" in text for text in result.failures)
+        assert "api.example.com A" in names.rows()
+    names.change("DELETE", forbids)
+    hand.make(https(names=["new.example.com"]))
+    assert "api.example.com A" not in names.rows()
+
+
+def test_a_name_that_nothing_follows_goes_at_once(hand: Hand) -> None:
+    """With its load balancer, and where that has no other name."""
+    names = Names(hand.world)
+    spec = https(names=[NAME])
+    spec["load_balancers"]["other"] = {**demo()["load_balancers"]["public"], "listeners": {}}
+    hand.make(spec)
+    for without in ({**spec, "load_balancers": {"other": spec["load_balancers"]["other"]}}, demo()):
+        steps = hand.world.plan(without, allow={"delete-load-balancer": 2, "delete": 9}).steps
+        (gone,) = [step for step in steps if str(step.address) == RECORD]
+        assert gone.needs == ()
+    assert names.rows()
+
+
+def test_another_type_of_the_same_name_needs_the_place_first(hand: Hand) -> None:
+    """A CNAME stands beside nothing, so the record that leads to the load balancer goes before, whatever else waits."""
+    names = Names(hand.world)
+    hand.make(https(names=[NAME]))
+    spec = https(names=["new.example.com"])
+    spec["records"] = {
+        "api": {"zone": "example.com", "name": NAME, "type": "CNAME", "resource_records": ["new.example.com"]}
+    }
+    hand.make(spec)
+    assert names.rows()["api.example.com CNAME"]

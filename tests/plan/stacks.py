@@ -22,6 +22,7 @@ from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import Desired, Observed, bind
+from alb_reconcile.model.text import physical_name
 from tests.harness import REGION, Spec, demo, load
 
 if TYPE_CHECKING:
@@ -87,18 +88,20 @@ def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: i
     elif isinstance(state, LoadBalancer):
         details = Entrance(f"{wish.address.name}.example", str(_vpc_of(stack, state, ids)))
         status, created = "active", CREATED
-        state = replace(state, name=state.name or f"{stack.name}-{wish.address.name}")
     elif isinstance(state, TargetGroup):
         details = ServedBy(_balancers_of(stack, wish.address, ids))
-        state = replace(
-            state,
-            name=state.name or f"{stack.name}-{wish.address.name}",
-            protocol_version=state.protocol_version or "HTTP1",
-        )
-    elif isinstance(state, SecurityGroup):
-        state = replace(state, name=state.name or f"{stack.name}-{wish.address.name}")
+        state = replace(state, protocol_version=state.protocol_version or "HTTP1")
     found = tags.tags_of(wish, stack.name)
-    return Observed(wish.address, ids[wish.address], state, found, stack.name, status, created, details)
+    item = Observed(wish.address, ids[wish.address], state, found, stack.name, status, created, details)
+    return _named(item) if isinstance(state, LoadBalancer | TargetGroup | SecurityGroup) and not state.name else item
+
+
+def _named(item: Observed) -> Observed:
+    """With the name that its create gives it."""
+    told = next(iter(item.state.named_after(item)))
+    name = physical_name(str(item.owner), str(item.address), told, "", item.state.longest_name)
+    state: Any = item.state
+    return replace(item, state=replace(state, name=name))
 
 
 def _described(permissions: Iterable[Any] | None) -> Any:

@@ -3,14 +3,15 @@ leads at every moment to a load balancer that answers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.acm.models import acm_backends
 from moto.route53.models import route53_backends
 
 from alb_reconcile.sandbox.strict.health import balancer_of
 from tests.at_length import SOAK
-from tests.harness import by_hand, demo
+from tests.harness import REGION, by_hand, demo
 from tests.kinds.hand import edited
 from tests.kinds.test_certificate import acm, zone
 from tests.kinds.test_https_names import NAME, named
@@ -40,6 +41,7 @@ WAYS: dict[str, tuple[Spec, Spec]] = {
     "is replaced": (one(), edited(one(), "load_balancers/public/scheme", "internal")),
     "is called otherwise": (one(), renamed()),
     "has another name": (one(), https(names=[NAME, "www.example.com"])),
+    "is exchanged for another": (one(), https(names=["new.example.com"])),
     "gives up IPv6": (named(ip_address_type="dualstack"), named(ip_address_type="ipv4")),
 }
 
@@ -47,8 +49,8 @@ WAYS: dict[str, tuple[Spec, Spec]] = {
 class Names:
     """What the names of a zone lead to, looked at before each call."""
 
-    def __init__(self, world: WatchedWorld, zone_id: str) -> None:
-        self.world, self.zone = world, zone_id
+    def __init__(self, world: WatchedWorld, zone_id: str, *, secure: bool) -> None:
+        self.world, self.zone, self.secure = world, zone_id, secure
         self.wrong: set[str] = set()
         self._sample = world.sample
         world.sample = self.look  # type: ignore[method-assign] # a world looks at health at the same moments
@@ -56,6 +58,7 @@ class Names:
     def look(self, operation: str = "") -> None:
         self._sample(operation)
         balancers = {item.dns_name.lower(): item for item in self.world.account.elb.load_balancers.values()}
+        secured: set[str] = set()
         for row in route53_backends[ACCOUNT]["aws"].zones[self.zone].rrsets:
             if not row.alias_target:
                 continue
@@ -68,12 +71,22 @@ class Names:
             if not groups or not all(self.world._healthy(group, self.world.clock.now()) for group in groups):
                 self.wrong.add(f"{where} leads to no healthy target")
             listeners = {int(item.port): item for item in found.listeners.values()}
+            if 443 in listeners and row.name.rstrip(".") in certified(listeners[443]):
+                secured.add(row.name)
             if row.type == "AAAA" and "dualstack" not in str(found.ip_address_type):
                 self.wrong.add(f"{where} leads to addresses that are gone")
             if 80 not in listeners:
                 self.wrong.add(f"{where} leads to a load balancer that doesn't answer")
             elif listeners[80].default_actions[0].type == "redirect" and 443 not in listeners:
                 self.wrong.add(f"{where} is redirected to a port that doesn't answer")
+        if self.secure and not secured:
+            self.wrong.add(f"no name has both an address and a certificate before {operation}")
+
+
+def certified(listener: Any) -> set[str]:
+    """The names of the certificate that a listener shows."""
+    found = acm_backends[ACCOUNT][REGION]._certificates[listener.certificates[0]]
+    return {found.common_name, *found.sans}
 
 
 def rows(zone_id: str) -> list[str]:
@@ -96,7 +109,7 @@ def test_a_name_always_leads_to_what_answers(way: str) -> None:
     with watched() as world:
         home = zone()
         world.converge(before)
-        names = Names(world, home)
+        names = Names(world, home, secure=way != "begins")
         with world.moments() as moments:
             world.converge(after, allow=ALLOWED)
         good, there, count = portrait(world, after), rows(home), certificates()

@@ -7,6 +7,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Final, TypeVar
 
+from alb_reconcile.engine.plan.twins import find_strange
 from alb_reconcile.engine.plan.unseen import Unseen
 from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
 from alb_reconcile.kinds.instance import Instance, place_of
@@ -34,7 +35,7 @@ from alb_reconcile.model.resource import (
 )
 
 DUPLICATE: Final = "a duplicate at its address"
-"""Why one of two resources at an address goes; it takes nothing away that the spec wants."""
+"""Why one of two resources at an address goes; it takes nothing away that the spec wants (but see `plan.twins`)."""
 _P = TypeVar("_P", bound=Properties)
 _HEAVY: Final = 1000
 """What a load balancer weighs against other things that name a VPC."""
@@ -108,6 +109,7 @@ def decide(
     facts = Lookups(
         images=discovery.images, desired=desired, addresses=owned, keeps_unsupported=discovery.keeps_unsupported
     )
+    strange = find_strange(stack, result.live, desired)
     order = TopologicalSorter(
         {address: set(references(item.state)).intersection(desired) for address, item in desired.items()}
     )
@@ -120,7 +122,8 @@ def decide(
             _keep_in_its_vpc(option, result, discovery)
             if option.found and option.found.id in forced and not option.forces:
                 option.forces, option.reason = ("vpc",), forced[option.found.id]
-        best = min(options, key=lambda option: _rank(option, serving, mentions), default=None)
+        made = [option for option in options if option.found and option.found.id not in strange]
+        best = min(made or options, key=lambda option: _rank(option, serving, mentions), default=None)
         if (best is None or best.forces) and rests(wanted, result):
             result.resting.append(wanted)
             result.kept.append(

@@ -10,6 +10,7 @@ from alb_reconcile.engine.plan.bypasses import find_bypasses
 from alb_reconcile.engine.plan.closures import find_closures
 from alb_reconcile.engine.plan.emptied import find_forsaken
 from alb_reconcile.engine.plan.implied import lineage
+from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
 from alb_reconcile.model.actions import is_opaque
@@ -138,6 +139,7 @@ def _exceeded(
     yield from excess
     if excess:
         yield from _victims_named(plan, damage)
+        yield from _twins_named(plan, damage)
     if excess and plan.total > len(damage.own):
         yield _UNCOUNTED
     yield from _lost(plan, steps, allow)
@@ -234,8 +236,10 @@ class _Damage:
 
     balancers: int
     """Load balancers that are replaced, as `entrances` are those that are deleted."""
-    entrances: int
+    entrances: set[str]
     addresses: int
+    twins: dict[str, str]
+    """By id, what is deleted as one of several at its address, and why it can't be what a replacement has left."""
     deleted: set[str]
     replaced: set[str]
     touched: set[str]
@@ -250,14 +254,16 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         for step in steps
         if step.action == "replace" and step.observed and step.observed.state.service and step.id
     }
+    twins = find_twins(plan.stack, plan.live, plan.desired)
     deleted = {
         item.id
         for item, _ in _victims(plan, steps)
         if item.state.service
         and item.id not in replaced
-        # the second of two at an address takes nothing away that the spec wants
-        and not (item.owner == plan.stack and item.address in plan.desired and item.id not in goes_anew)
+        # what a replacement has left that was cut short takes nothing away that the spec wants
+        and (item.owner != plan.stack or item.address not in plan.desired or item.id in goes_anew or item.id in twins)
     }
+    twins = {known: text for known, text in twins.items() if known in deleted and known not in goes_anew}
     updated = {
         _entry(plan, step, own)
         for step in steps
@@ -276,10 +282,11 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
     }
     balancers = {item.id for item in plan.live if item.address.kind == "load_balancer"}
     renewed = sum(step.address.kind == "load_balancer" and step.action == "replace" for step in steps) + len(taken)
-    gone = balancers.intersection(deleted) - {step.id for step in steps if step.detail(TakeOver).groups}
+    followed = {step.id for step in steps if step.detail(TakeOver).groups} - twins.keys()
+    gone = balancers.intersection(deleted) - followed
     addresses = sum(item.address.kind == "elastic_ip" and item.id in deleted | replaced for item in plan.live)
     return _Damage(
-        renewed, len(gone), addresses, deleted, replaced, own.intersection(replaced | deleted | updated), own
+        renewed, gone, addresses, twins, deleted, replaced, own.intersection(replaced | deleted | updated), own
     )
 
 
@@ -306,6 +313,13 @@ def _victims_named(plan: Plan, damage: _Damage) -> Iterator[str]:
             yield f"would be {word}: {', '.join(names[:_MOST_NAMES])}{more}"
 
 
+def _twins_named(plan: Plan, damage: _Damage) -> Iterator[str]:
+    for item in plan.live:
+        if item.id in damage.twins:
+            kept = plan.ids.get(item.address, "another one")
+            yield f"{item.address} ({item.id}) would be deleted as a duplicate beside {kept}: {damage.twins[item.id]}"
+
+
 def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
     """The id of what a step touches: of a member without tags, such as a group's rules, the entry that carries it."""
     if step.id in own:
@@ -321,7 +335,8 @@ def _number(count: int, noun: str) -> str:
 
 def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterator[str]:
     """The limits that are exceeded, in words."""
-    gone = "deleted, and the DNS name with it, so that nobody is served by it (is the spec cut short?)"
+    cut_short = "" if damage.entrances <= damage.twins.keys() else " (is the spec cut short?)"
+    gone = f"deleted, and the DNS name with it, so that nobody is served by it{cut_short}"
     for word, count, noun, what in (
         (
             "replace-load-balancer",
@@ -329,13 +344,17 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
             "load balancer",
             "replaced, with another DNS name and a gap until clients follow it",
         ),
-        ("delete-load-balancer", damage.entrances, "load balancer", gone),
+        ("delete-load-balancer", len(damage.entrances), "load balancer", gone),
         ("delete-elastic-ip", damage.addresses, "Elastic IP address", "given back to AWS, for others to get"),
     ):
         if count > allow.get(word, 0):
             yield f"{_number(count, noun)} would be {what}; allow it with --allow {word}={count}"
     deleted, replaced, touched, total = map(len, (damage.deleted, damage.replaced, damage.touched, damage.own))
     counts = {"delete": deleted, "replace": replaced}
+    twins = len(damage.twins.keys() - damage.entrances)
+    if twins and deleted > allow.get("delete", 0):
+        what = f"{_number(deleted, 'resource')} would be deleted, {twins} of which may never have been the stack's"
+        yield f"{what}; allow it once with --allow delete={deleted}"
     exceeded = [action for action, count in counts.items() if count > allow.get(action, 0)]
     if _is_most(damage) and exceeded:
         words = " ".join(f"--allow {action}={counts[action]}" for action in exceeded)

@@ -9,7 +9,7 @@ from typing import Final
 from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.closures import find_shrunk
-from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
+from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.emptied import find_empty
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
@@ -18,6 +18,7 @@ from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.renames import find_renames, refuse_successors
+from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
@@ -210,9 +211,11 @@ def _add_steps(graph: Graph, facts: Lookups) -> None:
         elif item.changes:
             update = Step("update", address, found.id, changes=item.changes, desired=item.desired, observed=found)
             graph.add(replace(update, state=item.state))
+    twins = {} if graph.destroy else find_twins(graph.decisions.stack, graph.decisions.live, facts.desired)
     for found, reason in graph.decisions.to_delete.values():
         reason = "" if graph.destroy else reason
-        graph.add(Step("delete", found.address, found.id, reason=reason, observed=found))
+        effects = (twins[found.id],) if reason == DUPLICATE and found.id in twins else ()
+        graph.add(Step("delete", found.address, found.id, reason=reason, observed=found, effects=effects))
     _add_refreshes(graph)
 
 

@@ -1,4 +1,5 @@
-"""DNS names that lead to another load balancer: not before that serves, and the old one stays until nobody asks it any more."""
+"""DNS names that lead to another load balancer, or make way for other names: not before those serve, and the old load balancer stays
+until nobody asks it any more."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,8 +7,10 @@ from typing import Final
 from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.record import Record
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.steps import TakeOver
 
@@ -38,6 +41,34 @@ def lead_names_late(graph: Graph) -> None:
         for left in _answering(graph, before):
             graph.after(left, step.key, Strength.PREFERRED)
             graph.pause(left, _TTL, _FORGOTTEN)
+
+    for step in graph.of_kind("record", "delete"):
+        _leave_late(graph, step)
+
+
+def _leave_late(graph: Graph, step: Step) -> None:
+    """A name goes when the other names of its load balancer, or of the one in its place, lead there and it answers to them. What an
+    interrupted run has made of them counts as well: it may not have a certificate yet."""
+    before = str(getattr(step.observed.state if step.observed else None, "alias", ""))
+    old = next((item.address for item, _ in each_of(graph.decisions.live, LoadBalancer) if item.id == before), None)
+    wanted = {
+        address: state.alias
+        for address, item in graph.decisions.desired.items()
+        if isinstance(state := item.desired.state, Record) and isinstance(state.alias, Address)
+        if old is not None and (state.alias == old or old not in graph.decisions.desired)
+    }
+    made = [graph.makers[address] for address in wanted if address in graph.makers]
+    for left in _answering(graph, before):
+        for key in made:
+            if graph.steps[key].action != "update":  # one that is led here comes when it answers
+                graph.after(left, key, Strength.PREFERRED)
+    takers = [
+        taker.key
+        for taker in graph.forwarding(*MAKING)
+        if entrance_of(graph.decisions, taker.desired) in wanted.values()
+    ]
+    for key in (*made, *takers):
+        graph.after(step.key, key, Strength.PREFERRED)
 
 
 def _answering(graph: Graph, balancer: str) -> Iterator[str]:
