@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from alb_reconcile.engine.unserved import unserved
+from alb_reconcile.engine.service import judge
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, ReconcileError, RefusedError
-from alb_reconcile.sync.health import find_ill
 from tests.harness import READS, by_hand, load
 from tests.properties import drifts_examples as examples
 from tests.properties import drifts_network as network
@@ -176,8 +175,8 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
     assert not wrong, f"called {wrong}"
     # where what waits for a person keeps requests out, the round fails for that alone, and says what is so
     rest = scene.account.plan(scene.spec)
-    nobody, _ = find_ill(rest.live, load(scene.spec).desired)
-    shut = [*unserved(rest.live), *nobody] if ending.selection.left and ending.error is None else []
+    nobody = judge(rest.live, load(scene.spec).desired).nobody
+    shut = list(nobody) if ending.selection.left and ending.error is None else []
     assert not ending.is_failed or ending.problems, _failures(ending)
     assert not _failures(ending), _failures(ending)
     assert set(ending.problems) <= set(shut), (ending.problems, shut)

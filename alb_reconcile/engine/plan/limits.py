@@ -10,6 +10,7 @@ from alb_reconcile.engine.plan.bypasses import find_bypasses
 from alb_reconcile.engine.plan.closures import find_closures
 from alb_reconcile.engine.plan.emptied import find_forsaken
 from alb_reconcile.engine.plan.implied import lineage
+from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
@@ -73,7 +74,8 @@ def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, str, Col
         ("remove-authentication", _authentication_lost(steps, plan.live)),
     ):
         yield from ((word, text, (key,)) for key, text in found.items())
-    for closure in find_closures(plan, steps):
+    gaps = find_gaps(plan) if steps == plan.steps else []  # a part of a plan has its own order
+    for closure in (*find_closures(plan, steps), *gaps):
         yield "empty-target-group" if closure.is_emptied else "close", closure.text, closure.keys
 
 

@@ -76,8 +76,9 @@ def _rehearse(
             doors = {door.asked: door for door in find_doors(world)}
             for asked, (door, then) in kept.items():
                 if text := _why_shut(door, doors.get(asked), then):
+                    place = step.desired.at() if step.desired else str(step.address)
                     words = (
-                        f"{describe_door(door)} answers before and after this plan, and not after {step.key}: {text}"
+                        f"{place}: {describe_door(door)} answers before and after this plan, and not on the way: {text}"
                     )
                     yield asked, Closure(words, frozenset([step.key]))
 
@@ -93,7 +94,7 @@ def _passed(world: World, which: Collection[str]) -> World:
 def _why_shut(before: Door, now: Door | None, then: Door) -> str:
     """Why a door doesn't answer that did, and will; empty if it does, or only lacks targets that it lacks before or after, too."""
     if now is None:
-        return "nothing has its port, conditions or name"
+        return "for a moment no listener, rule or record has it"
     known = {shut.reason for shut in before.barred}
     shuts = [shut for shut in now.barred if shut.reason not in known]
     was = {reach.group: reach for reach in before.reaches}
