@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from alb_reconcile.engine.service import judge
+from alb_reconcile.engine.service import judge as judge_service
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, ReconcileError, RefusedError
 from tests.harness import READS, by_hand, load
@@ -175,7 +175,8 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
     assert not wrong, f"called {wrong}"
     # where what waits for a person keeps requests out, the round fails for that alone, and says what is so
     rest = scene.account.plan(scene.spec)
-    nobody = judge(rest.live, load(scene.spec).desired).nobody
+    made = {step.address for step in ending.selection.left if step.action == "create"}
+    nobody = judge_service(rest.live, load(scene.spec).desired, made).nobody
     shut = list(nobody) if ending.selection.left and ending.error is None else []
     assert not ending.is_failed or ending.problems, _failures(ending)
     assert not _failures(ending), _failures(ending)
