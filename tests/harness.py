@@ -111,8 +111,9 @@ def _demo() -> Spec:
     spec: Spec = yaml.safe_load(text)
     del spec["instances"]["web"]["user_data_file"]
     spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api\n"
-    (rule,) = spec["security_groups"]["web"]["ingress"]
-    rule |= {"from_port": rule.pop("port"), "to_port": 9000}  # tests move ports, and a port that is shut is refused
+    for group in spec["security_groups"].values():
+        (rule,) = group["ingress"]
+        rule |= {"from_port": rule.pop("port"), "to_port": 9000}  # tests add and move ports, and none of them is to be shut
     return spec
 
 

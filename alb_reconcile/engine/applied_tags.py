@@ -112,29 +112,33 @@ def find_anchors(own: Iterable[Observed]) -> list[Observed]:
     return found or [item for item in own if item.state.kind == "target_group"]
 
 
-def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> set[Address]:
-    """What a spec that was applied had, by the resources' tags, and isn't there, whatever this spec says of it."""
+def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> dict[Address, bool]:
+    """What a spec that was applied had, by the resources' tags, and isn't there; with whether this spec says the same of it."""
     own = _own(stack, discovery)
     there, whole = {item.address: item for item in own}, tags.spec_digest_of(desired)
     members = {item.address for item in discovery.resources if not item.is_gone}
     said = [(item.tags.get(tags.APPLIED, ""), item.tags.get(tags.ENTRIES, "")) for item in find_anchors(own)]
-    lost = {
-        address
-        for address, wanted in desired.items()
-        if wanted.spec_digest and address not in there and address.kind not in discovery.unread
-        if any(
-            applied.partition(" ")[0] == whole or tags.is_known_in(applied, wanted) or tags.has_entry(entries, address)
-            for applied, entries in said
-        )
-    }
+    lost: dict[Address, bool] = {}
+    for address, wanted in desired.items():
+        if address in members or address in there or address.kind in discovery.unread:
+            continue
+        if wanted.carrier is None:
+            is_same = any(text.partition(" ")[0] == whole or tags.is_known_in(text, wanted) for text, _ in said)
+            if is_same or any(tags.has_entry(text, address) for _, text in said):
+                lost[address] = is_same
     for address, wanted in desired.items():
         if wanted.carrier is None or address in members or address.kind in discovery.unread:
             continue
         entry = there.get(wanted.carrier)  # whose own tag says which members it had
-        is_as_applied = entry and entry.tags.get(tags.SPEC, "").partition(" ")[0] == desired[wanted.carrier].spec_digest
-        if is_as_applied or not lost.isdisjoint(references(wanted.state)):
-            lost.add(address)
+        is_same = entry is not None and spec_digest(entry) == desired[wanted.carrier].spec_digest
+        if is_same or not lost.keys().isdisjoint(references(wanted.state)):
+            lost[address] = True
     return lost
+
+
+def spec_digest(found: Observed) -> str:
+    """The digest of the entry as it was applied, by a resource's tag; empty where it has none."""
+    return found.tags.get(tags.SPEC, "").partition(" ")[0]
 
 
 def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Future[None]]:

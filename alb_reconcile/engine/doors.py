@@ -76,7 +76,8 @@ class Reach:
 class Door:
     """One sort of requests, and who answers it.
 
-    `asked` is what tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name.
+    `asked` is what tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name, which may have several
+    records.
     """
 
     item: Observed
@@ -120,7 +121,7 @@ def find_doors(world: World) -> Iterator[Door]:
         balancer = str(state.alias) if isinstance(state, Record) and isinstance(state.alias, Ref) else ""
         if isinstance(state, Record) and isinstance((found := world.get(balancer) or item).state, LoadBalancer):
             shut = () if balancer in open_at else (Shut(f"{found.address} answers nothing", frozenset([balancer])),)
-            yield Door(item, balancer, (state.zone, *state.key), barred=shut)
+            yield Door(item, balancer, (state.zone, state.name), barred=shut)
 
 
 def find_cut(world: World) -> dict[str, tuple[Shut, ...]]:

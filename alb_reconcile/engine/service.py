@@ -17,11 +17,12 @@ from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.record import Record
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Desired, Observed, each_of
+from alb_reconcile.model.resource import Desired, Observed, each_of, references
 from alb_reconcile.model.text import printable
 
 ILL = ("unhealthy", "unavailable")
@@ -277,3 +278,32 @@ def _takes_away(step: Step) -> bool:
     return any(
         change.path in fields and not set(change.before or ()) <= set(change.after or ()) for change in step.changes
     )
+
+
+def find_needed(
+    resources: Iterable[Observed], desired: Mapping[Address, Desired], lost: Collection[Address]
+) -> set[Address]:
+    """The entries that doors need which answer nobody now: those that are lost themselves, and the load balancers and target groups of
+    the others, each with all that it refers to, and its members."""
+    world = World(resources)
+    names = {item.id: item.address for item in world.items.values()}
+    roots = {address for address in lost if isinstance(desired[address].state, LoadBalancer | Listener | Record)}
+    for door in find_doors(world):
+        dark = [reach.group for reach in door.reaches if not reach.healthy]
+        roots |= {names[known] for known in (*dark, *([door.balancer] if door.barred else ())) if known in names}
+        if door.barred or len(dark) == len(door.reaches) > 0:
+            roots.add(door.item.address)
+    members: dict[Address, list[Address]] = defaultdict(list)
+    for address, item in desired.items():
+        parents = (item.carrier,) if item.carrier else item.state.subnets if isinstance(item.state, RouteTable) else ()
+        for parent in parents or ():
+            if isinstance(parent, Address):
+                members[parent].append(address)
+    found: set[Address] = set()
+    left = [address for address in roots if address in desired]
+    while left:
+        address = left.pop()
+        if address not in found:
+            found.add(address)
+            left += [item for item in (*references(desired[address].state), *members[address]) if item in desired]
+    return found

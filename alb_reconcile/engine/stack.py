@@ -89,6 +89,9 @@ async def plan_stack(
         plan = make(asked, replace(options, check=False))
         refusals.append(str(error))
     discovery = asked
+    if options.check and not target.destroy:
+        told = find_standing(target, discovery).service.nobody
+        plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *told))))
     planned = StackPlan(target, discovery, plan)
     if choose is not None:
         steps = tuple(choose(planned))
@@ -353,7 +356,7 @@ def find_standing(target: DesiredStack, discovery: Discovery, untagged: Collecti
     told = {known: fates[known] for known in several if known in fates}
     if discovery.unread:
         told, differs = {}, set()
-    lost = find_lost(target.stack, target.desired, discovery).difference(untagged)
+    lost = find_lost(target.stack, target.desired, discovery).keys() - set(untagged)
     going = {known for known, fate in fates.items() if fate == "deletes"}
     is_read = discovery.unread.keys().isdisjoint(_SERVING)
     service = judge(discovery.resources, target.desired, lost, going) if is_read else Service()

@@ -15,7 +15,7 @@ from alb_reconcile.kinds.security_group_rules import ANYWHERE, SecurityGroupRule
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed, Properties, field_names
-from alb_reconcile.model.steps import SetPriorities
+from alb_reconcile.model.steps import HandOver, SetPriorities
 
 COMING = "coming"
 """The status of a target that is expected to pass its checks: a plan makes it, or waits for it."""
@@ -125,13 +125,34 @@ def _take(found: dict[str, Observed], step: Step) -> None:
         return
     elif step.action == "update" and step.observed is not None:
         there = found.get(step.observed.id, step.observed)
-        found[there.id] = replace(there, state=_merged(step.state, there.state))
+        state = _merged(step.state, there.state)
+        if isinstance(state, RouteTable) and isinstance(there.state, RouteTable):
+            stay = step.detail(HandOver).moving.intersection(map(str, there.state.subnets or ()))
+            state = replace(state, subnets=tuple(sorted({*(state.subnets or ()), *stay}, key=str)))
+        found[there.id] = replace(there, state=state)
     else:
         made = step.state
         if isinstance(made, SecurityGroupRules) and made.egress is None:  # EC2 CreateSecurityGroup
             made = replace(made, egress=ANYWHERE)
         status, name = _MADE.get(step.address.kind, ""), str(step.address)
         found[name] = Observed(step.address, name, made, {}, OWN, status)
+    if isinstance(step.state, RouteTable):
+        _take_over(found, step)
+
+
+def _take_over(found: dict[str, Observed], step: Step) -> None:
+    """A subnet has one route table: the one that takes it last (EC2 ReplaceRouteTableAssociation)."""
+    before = step.observed.state.subnets if step.observed and isinstance(step.observed.state, RouteTable) else ()
+    taken = {str(item) for item in getattr(step.state, "subnets", None) or ()}.difference(map(str, before or ()))
+    own = step.observed.id if step.action == "update" and step.observed else str(step.address)
+    for known, item in found.items():
+        if (
+            isinstance(item.state, RouteTable)
+            and known != own
+            and not taken.isdisjoint(map(str, item.state.subnets or ()))
+        ):
+            left = tuple(subnet for subnet in item.state.subnets or () if str(subnet) not in taken)
+            found[known] = replace(item, state=replace(item.state, subnets=left))
 
 
 def _merged(wanted: Properties, found: Properties) -> Properties:

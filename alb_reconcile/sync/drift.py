@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
 
-from alb_reconcile.engine.applied_tags import find_anchors
+from alb_reconcile.engine.applied_tags import find_anchors, find_lost, spec_digest
 from alb_reconcile.engine.apply import Outcome
 from alb_reconcile.engine.plan.decide import DUPLICATE, named_ids
 from alb_reconcile.engine.plan.planner import POINT_THERE, made_anew
@@ -12,6 +12,7 @@ from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.kinds.load_balancer import dns_names
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.plan import Plan, Step
@@ -89,6 +90,9 @@ class _Judge:
                 self.by_address.setdefault(item.address, item)
         self.is_over = not self.live or is_ending(planned.plan.stack, planned.discovery)
         self.applied = find_said(planned)
+        asked = {str(part.target_group) for item in plan.live for part in action_of(item.state).receiving}
+        self.emptied = asked - {str(state.target_group) for _, state in each_of(plan.live, Registration)}
+        self.lost = find_lost(plan.stack, desired, planned.discovery)
         self.whole = tags.spec_digest_of(desired)
         self.makers = {step.address: step.key for step in plan.steps if step.action in _MAKING}
         self.removers = {step.id: step.key for step in plan.steps if step.id and step.action in ("delete", "replace")}
@@ -126,11 +130,13 @@ class _Judge:
         return self._why_it_is_missing(self.desired[carrier])
 
     def _compare(self, wanted: Desired, found: Observed) -> Cause:
-        applied = found.tags.get(tags.SPEC, "").partition(" ")[0]
-        return "drift" if applied == wanted.spec_digest else "spec"
+        return "drift" if spec_digest(found) == wanted.spec_digest else "spec"
 
     def _is_missed(self, wanted: Desired, group: Observed) -> bool:
-        """Whether the other instances of a target's entry are in the group on its port, whatever the group's entry says anew."""
+        """Whether a target was in the group, whatever its entry says now: the other instances of the target's entry are there on its
+        port, or the group gets requests and none is."""
+        if isinstance(wanted.state, Registration) and group.id in self.emptied:
+            return True
         state, member = wanted.state, self.desired.get(getattr(wanted.state, "target", None) or wanted.address)
         if not isinstance(state, Registration) or member is None or member.lifecycle.group is None:
             return False
@@ -145,8 +151,7 @@ class _Judge:
         )
 
     def _why_it_is_missing(self, wanted: Desired) -> Cause:
-        known = any(tag.partition(" ")[0] == self.whole or tags.is_known_in(tag, wanted) for tag in self.applied)
-        return "drift" if known else "spec"
+        return "drift" if wanted.address in self.lost else "spec"
 
     def _why_it_goes(self, step: Step) -> Cause:
         found = step.observed

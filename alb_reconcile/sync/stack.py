@@ -10,10 +10,11 @@ from typing import Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.alike import find_alike
+from alb_reconcile.engine.applied_tags import find_lost
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.service import ILL, Service
+from alb_reconcile.engine.service import ILL, Service, find_needed
 from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, find_standing, plan_stack
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE
 from alb_reconcile.kinds.shared_reader import Shared
@@ -35,6 +36,10 @@ HINT: Final = (
     ". history says when it was last in sync, and CloudTrail who changed it. If a run was cut short, nobody did."
 )
 REFUSED: Final = "the spec has changed, and apply refuses it as a whole: plan says why"
+MISSING: Final = (
+    "it is missing, and the spec has changed since it was applied: run apply, which makes it as the spec says now"
+)
+MADE_AS_NOW: Final = "it was missing, and is made as the spec says now, which isn't applied: nothing tells how it was"
 UNRECORDED: Final = (
     "the spec has changed since it was applied, in nothing that AWS shows: run apply once to record that"
 )
@@ -198,6 +203,9 @@ async def correct(
     last = replace(last, is_applied=is_told, warning="; ".join(warnings))
     problems = (*(f"not healthy: {item}" for item in applied.problems), *last.service.nobody)
     ended = "; ".join(text for text in seen.service.nobody if text not in last.service.nobody)
+    made = {item.step.key for item in applied.outcomes if item.how == "done"}
+    for key in () if ways.apply_changes else made & _changed_and_missing(seen.planned, needed=True):
+        remarks[key] = "; ".join(filter(None, [remarks.get(key), MADE_AS_NOW]))
     before = [f"when this round began: {ended}{HINT}"] if ended else []
     before += filter(None, [seen.warning])
     if ended and (done := [item.step for item in applied.outcomes if item.how == "done" and is_entrance(item.step)]):
@@ -247,8 +255,24 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
         barred = dict.fromkeys((step.key for step in plan.steps), DESTROY_BEGUN)
     elif is_absent(planned):
         barred = dict.fromkeys((step.key for step in plan.steps), NEVER_APPLIED)
+    elif not ways.apply_changes:
+        barred |= dict.fromkeys(_changed_and_missing(planned, needed=False), MISSING)
     barred |= planned.protected  # nobody is there to say that a protection may be lifted
     return select(plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now)
+
+
+def _changed_and_missing(planned: StackPlan, *, needed: bool) -> set[str]:
+    """The steps that make what was there, and of which the spec says something else now. Those that are `needed`, since a door serves
+    nobody without, are done all the same; for the others, beside which others serve, a version that nobody has applied isn't begun."""
+    plan, discovery = planned.plan, planned.discovery
+    lost = find_lost(plan.stack, plan.desired, discovery)
+    changed = {address for address, is_same in lost.items() if not is_same}
+    wanted = find_needed(discovery.resources, plan.desired, lost.keys()) if changed else set()
+    return {
+        step.key
+        for step in plan.steps
+        if step.action == "create" and step.address in changed and (step.address in wanted) is needed
+    }
 
 
 def _by_hand(text: str) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.sandbox.strict.world import World as Place
-from alb_reconcile.sandbox.traffic.reach import find_shut_out
+from tests.doors.health import as_admitted
 from tests.doors.scenes import HTTP, NEW_VERSION, OPEN, SHUT, Scene, let_in
 from tests.harness import READS, REGION, Spec, World, demo, world
 from tests.plan.stacks import Account, base, edited
@@ -79,11 +77,6 @@ def test_nothing_is_changed_by_apply_nor_by_sync(here: World, name: str) -> None
     assert [call for call, _ in here.log if not call.startswith(READS)] == []
     assert ending.outcomes == ()
     assert ending.selection.withheld
-
-
-def as_admitted(group: str, *_: Any) -> Any:
-    """The health of targets that no security group lets the load balancer's checks reach."""
-    return "unhealthy" if group in {item[0] for item in find_shut_out(Place(DEFAULT_ACCOUNT_ID, REGION))} else None
 
 
 def test_with_the_users_word_it_is_done_and_not_called_converged(here: World) -> None:

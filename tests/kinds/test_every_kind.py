@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.api.serving import not_ready
 from alb_reconcile.aws.tagging import SERVICES
 from alb_reconcile.cli.commands.status import count_by_stack
 from alb_reconcile.cli.render.plan import render_plan
@@ -135,7 +134,8 @@ def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) 
     found = bench.world.discover(example.spec)
     view = StatusView("demo", REGION, found, {})
     standing = find_standing(load(example.spec).target(), found)
-    assert not not_ready(found, standing)
+    assert not (standing.service.nobody)
+    assert not (standing.service.partly)
     assert not standing.differs
     shown = {item["address"]: item["id"] for item in json.loads(status_json(view))["resources"]}
     assert shown[example.address] == ids[example.address]

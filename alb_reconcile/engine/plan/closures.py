@@ -33,7 +33,7 @@ def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
     """
     steps = tuple(steps)
     before = World(plan.live)
-    answering = [door for door in find_doors(before) if _answers(door)] if steps else []
+    answering = [door for door in by_asked(find_doors(before)).values() if _answers(door)] if steps else []
     if not answering:
         return []
     return list(_Comparison(plan, steps, before, answering).closures())
@@ -86,7 +86,7 @@ class _Comparison:
         self.plan, self.steps, self.before, self.answering = plan, steps, before, answering
         self.after = _expected(plan, steps, before)
         doors = list(find_doors(self.after))
-        self.by_asked = {door.asked: door for door in doors}
+        self.by_asked = by_asked(doors)
         self.by_item = {door.item.id: door for door in doors}
 
     def closures(self) -> Iterator[Closure]:
@@ -141,8 +141,8 @@ class _Comparison:
     def _unanswered(self, door: Door, reach: Reach) -> Iterator[Closure]:
         """A group that gets requests, of which no target would answer them."""
         was = next((item for item in door.reaches if item.group == reach.group), None)
-        if reach.healthy + reach.coming or (was and not was.healthy):
-            return
+        if reach.healthy + reach.coming or (was and not was.healthy) or reach.group in self.after.gone:
+            return  # what forwards to a group that goes is refused for that
         if reach.lost:  # what AWS shows as healthy is reached, whatever its rules seem to say
             if shuts := _new(was.lost if was else (), reach.lost):
                 yield self._close(door, *shuts)
@@ -195,6 +195,11 @@ class _Comparison:
 
     def _names(self, door: Door) -> list[str]:
         return [str(self.plan.names.get(item.group, item.group)) for item in door.reaches]
+
+
+def by_asked(doors: Iterable[Door]) -> dict[tuple[object, ...], Door]:
+    """The doors by what is asked for; of several records of a name one that answers."""
+    return {door.asked: door for door in sorted(doors, key=lambda door: door.answers)}
 
 
 def _new(before: Iterable[Shut], after: Iterable[Shut]) -> list[Shut]:

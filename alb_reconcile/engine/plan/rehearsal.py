@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from typing import Final
 
 from alb_reconcile.engine.doors import Door, describe_door, find_doors, join
-from alb_reconcile.engine.plan.closures import Closure
+from alb_reconcile.engine.plan.closures import Closure, by_asked
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.steps import Register, Shift, TakeOver
@@ -48,11 +48,8 @@ def find_gaps(plan: Plan) -> list[Closure]:
     if not any(step.address.kind in _WAYS and step.action != "create" for step in plan.steps):
         return []
     before = World(plan.live)
-    first = {door.asked: door for door in find_doors(before) if door.answers}
-    last = {
-        door.asked: door
-        for door in find_doors(before.after(plan.steps).turned(COMING, lambda item, _: item.status != "healthy"))
-    }
+    first = {asked: door for asked, door in by_asked(find_doors(before)).items() if door.answers}
+    last = by_asked(find_doors(before.after(plan.steps).turned(COMING, lambda item, _: item.status != "healthy")))
     kept = {asked: (door, last[asked]) for asked, door in first.items() if asked in last and last[asked].answers}
     found: dict[tuple[object, ...], Closure] = {}
     for rank in ORDERS if kept else ():
@@ -73,7 +70,7 @@ def _rehearse(
             world, waiting = _passed(world.after(waiting), {str(step.address)}), []
         if step.address.kind in _WAYS and step.action != "create":
             world, waiting = world.after(waiting), []
-            doors = {door.asked: door for door in find_doors(world)}
+            doors = by_asked(find_doors(world))
             for asked, (door, then) in kept.items():
                 if text := _why_shut(door, doors.get(asked), then):
                     place = step.desired.at() if step.desired else str(step.address)
