@@ -81,11 +81,8 @@ def _rehearse(
 
 
 def _passed(world: World, which: Collection[str]) -> World:
-    """The world in which these new targets have passed their checks, or all those of these groups."""
-    return world.turned(
-        "healthy",
-        lambda item, state: item.status == COMING and (item.id in which or str(state.target_group) in which),
-    )
+    """The world in which these targets have passed their checks, or all those of these groups."""
+    return world.turned("healthy", lambda item, state: item.id in which or str(state.target_group) in which)
 
 
 def _why_shut(before: Door, now: Door | None, then: Door) -> str:
