@@ -10,6 +10,7 @@ from alb_reconcile.engine.doors import Door, describe_door, find_doors, join
 from alb_reconcile.engine.plan.closures import Closure, by_asked
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Register, Shift, TakeOver
 
 _WAYS: Final = frozenset(
@@ -63,7 +64,7 @@ def _rehearse(
 ) -> Iterator[tuple[tuple[object, ...], Closure]]:
     waiting: list[Step] = []
     for step in _in_order(plan, rank):
-        if groups := _awaited(step):
+        if groups := _awaited(plan, step):
             world, waiting = _passed(world.after(waiting), groups), []
         waiting.append(step)
         if step.detail(Register).is_checked:
@@ -101,9 +102,10 @@ def _why_shut(before: Door, now: Door | None, then: Door) -> str:
     return "; ".join(shut.text for shut in join(shuts))
 
 
-def _awaited(step: Step) -> set[str]:
+def _awaited(plan: Plan, step: Step) -> set[str]:
+    """The target groups that must have healthy targets before a step, by id."""
     shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
-    return {str(wanted.group) for wanted in (*shift.awaits, *shift.hopes)}
+    return {str(bind(wanted.group, plan.ids)) for wanted in (*shift.awaits, *shift.hopes)}
 
 
 def _in_order(plan: Plan, rank: Callable[[Step], int]) -> Iterator[Step]:
