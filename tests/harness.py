@@ -111,9 +111,10 @@ def _demo() -> Spec:
     spec: Spec = yaml.safe_load(text)
     del spec["instances"]["web"]["user_data_file"]
     spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api\n"
-    for group in spec["security_groups"].values():
+    for group in spec["security_groups"].values():  # tests add and move ports, and none of them is to be shut
         (rule,) = group["ingress"]
-        rule |= {"from_port": rule.pop("port"), "to_port": 9000}  # tests add and move ports, and none of them is to be shut
+        others = {key: value for key, value in rule.items() if key != "port"}
+        group["ingress"].append({**others, "from_port": 81, "to_port": 9000})
     return spec
 
 

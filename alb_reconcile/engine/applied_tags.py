@@ -116,7 +116,7 @@ def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discove
     """What a spec that was applied had, by the resources' tags, and isn't there; with whether this spec says the same of it."""
     own = _own(stack, discovery)
     there, whole = {item.address: item for item in own}, tags.spec_digest_of(desired)
-    members = {item.address for item in discovery.resources if not item.is_gone}
+    members = {item.address for item in discovery.resources if not (item.is_gone or item.is_leaving)}
     said = [(item.tags.get(tags.APPLIED, ""), item.tags.get(tags.ENTRIES, "")) for item in find_anchors(own)]
     lost: dict[Address, bool] = {}
     for address, wanted in desired.items():

@@ -399,7 +399,7 @@ def test_the_plan_says_how_many_instances_stand_beside_each_other_when_the_group
     here.converge(before)
     after = web(3, "two")
     after["target_groups"]["web"]["port"] = 8080
-    after["security_groups"]["web"]["ingress"][0]["to_port"] = 8080
+    after["security_groups"]["web"]["ingress"][0]["port"] = 8080
     text = "6 instances of web for a while: a target group is replaced, which max_surge can't pace"
     told = [step.effects for step in here.plan(after, allow={"replace": 9}).steps if step.address.kind == "instance"]
     assert sum(text in effects for effects in told) == 3
