@@ -10,6 +10,7 @@ from typing import Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
@@ -64,7 +65,7 @@ class Survey:
     @property
     def outage(self) -> list[str]:
         """What serves nobody since somebody deleted or changed what requests came in by, or began to destroy it, in words."""
-        doors = [step for step in self.planned.plan.steps if step.action != "delete" and is_entrance(step)]
+        doors = [step for step in self.selection.plan.steps if step.action != "delete" and is_entrance(step)]
         lost = [step for step in doors if self.is_ending or self.selection.causes.get(step.key) == "drift"]
         # what is protected from being made is there, without its tags
         made = [step.address for step in lost if step.action == "create" and step.key not in self.planned.protected]
@@ -156,7 +157,8 @@ async def correct(
     # what is created mustn't say of a spec that isn't applied that it is
     planned = replace(seen.planned, plan=replace(chosen.plan, steps=chosen.steps, says_applied=seen.is_applied))
     # of a step in two parts the second one may wait
-    acted = {step.address for step in chosen.steps} - {step.address for step in chosen.left}
+    left = [step for step in chosen.left if step.key not in {part.step.key for part in planned.waiting.parts}]
+    acted = {step.address for step in chosen.steps} - {step.address for step in left}
 
     sorted_out: list[Survey] = []
 
@@ -225,7 +227,12 @@ def _chooser(ways: Ways) -> Choice:
 
     Limits are for what is left then: something protected must not count against what may be done.
     """
-    return lambda planned: _select(planned, ways, ways.now()).steps
+
+    def choose(planned: StackPlan) -> tuple[tuple[Step, ...], Waiting]:
+        selection = _select(planned, ways, ways.now())
+        return selection.steps, selection.waiting
+
+    return choose
 
 
 def _sort_out(planned: StackPlan, ways: Ways) -> Survey:
@@ -247,7 +254,10 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
     elif is_absent(planned):
         barred = dict.fromkeys((step.key for step in plan.steps), NEVER_APPLIED)
     barred |= planned.protected  # nobody is there to say that a protection may be lifted
-    return select(plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now)
+    return select(
+        plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now,
+        waiting=planned.waiting,
+    )  # fmt: skip
 
 
 def _by_hand(text: str) -> str:
@@ -327,4 +337,6 @@ def _unawaited(seen: Survey, rest: Selection) -> set[str]:
         for step in rest.left
         if step.id and step.address.kind == "registration" and step.action in ("delete", "replace")
     }
+    groups = {part.step.id for part in seen.planned.waiting.parts}
+    going |= {item.id for item in seen.planned.discovery.resources if item.parent_id in groups}
     return unhealthy | going
