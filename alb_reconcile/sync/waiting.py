@@ -39,30 +39,23 @@ def find_waiting(
     causes: Mapping[str, str],
     parts: Callable[[Step], set[str]],
 ) -> Waiting:
-    """What the plan was made without, and what it is to be made without as well: of the steps that wait, by key, the replacements,
-    and `parts` of the updates (paths); all of a resource's update where a part of it waits already."""
+    """What the plan was made without, and what of the steps with these keys it is to be made without as well.
+
+    `reasons` and `causes` are by key; `parts` gives the paths of those changes for which an update waits.
+    """
     result, held = {part.step.key: part for part in waiting.parts}, waiting.paths
     known = {part.step.id: part.step.key for part in waiting.parts if part.step.changes}
     pairs = {step.part_of: step for step in plan.steps if step.part_of is not None}
-    replaced = {step.address for step in plan.steps if step.action == "replace"}
     taken: list[Step] = []
     for step in plan.steps:
         pair = pairs.get(step.key)
         if not step.id or (step.key not in keys and (pair is None or pair.key not in keys)):
             continue
-        out = {change.path for change in step.changes if step.action == "update" or change.path in step.forces}
-        if replaced.intersection(references([change.after for change in step.changes if change.path in out])):
-            continue  # it follows from another one's replacement, and goes with that
-        if step.action == "replace" and out:
-            out |= {change.path for change in step.changes if change.path.startswith(_OWN_TAGS)}
-        elif step.id not in known:
-            same = [other for other in plan.steps if other.id == step.id and other.action == "update"]
-            waits = {path for other in same if other.key in keys for path in parts(other)}
-            out &= waits if any(change.path not in waits for other in same for change in other.changes) else set()
-        changes = tuple(change for change in step.changes if change.path in out - held.get(step.id, frozenset()))
+        paths = _stays(plan, step) if step.id in known or step.action == "replace" else _part(plan, step, keys, parts)
+        changes = tuple(item for item in step.changes if item.path in paths - held.get(step.id, frozenset()))
         if not changes:
             continue
-        # what isn't withheld of an update has the step's own key
+        # the rest of an update has the step's own key
         key = known.setdefault(step.id, step.key.replace("update:", "withheld:", 1))
         new = Part(replace(step, key=key, changes=(), refresh=None), reasons.get(step.key, ""), causes[step.key])
         part = result.get(key, new)
@@ -74,6 +67,26 @@ def find_waiting(
     if not taken:
         return waiting
     return Waiting(tuple(result.values()), {**waiting.dependents, **_dependents(plan, taken, causes)})
+
+
+def _stays(plan: Plan, step: Step) -> set[str]:
+    """The paths of what stays as it is found where a step isn't done: of a replacement, what forces it.
+
+    None where it follows from another replacement: the plan without that doesn't have it.
+    """
+    changes = [item for item in step.changes if step.action == "update" or item.path in step.forces]
+    replaced = {other.address for other in plan.steps if other.action == "replace"}
+    if not changes or replaced.intersection(references([item.after for item in changes])):
+        return set()
+    return {item.path for item in step.changes if item in changes or item.path.startswith(_OWN_TAGS)}
+
+
+def _part(plan: Plan, step: Step, keys: Collection[str], parts: Callable[[Step], set[str]]) -> set[str]:
+    """The paths for which an update waits; none where nothing would be left of all that is to be changed of its resource."""
+    same = [other for other in plan.steps if other.id == step.id and other.action == "update"]
+    waits = {path for other in same if other.key in keys for path in parts(other)}
+    is_part = any(change.path not in waits for other in same for change in other.changes)
+    return waits & _stays(plan, step) if is_part else set()
 
 
 def _dependents(plan: Plan, taken: Collection[Step], causes: Mapping[str, str]) -> dict[tuple[str, str], str]:

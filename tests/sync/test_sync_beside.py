@@ -56,7 +56,7 @@ def secure(hand: Hand, names: Names) -> Spec:
 
 
 def other_group(hand: Hand) -> str:
-    """A security group of somebody's."""
+    """A security group outside the stack."""
     made = hand.ec2.create_security_group(GroupName="other", Description="other", VpcId=hand["vpc.main"])
     return str(made["GroupId"])
 
@@ -146,7 +146,7 @@ def test_what_is_grave_is_corrected_beside_what_waits(
 
 
 @pytest.mark.parametrize("change", ["health_check/interval_seconds", "health_check/path"])
-def test_nor_is_it_held_back_by_what_nobody_has_applied_there(hand: Hand, secure: Spec, change: str) -> None:
+def test_an_unapplied_change_of_the_same_entry_holds_back_no_drift(hand: Hand, secure: Spec, change: str) -> None:
     """The group's entry says something new as well, or its new path is what waits."""
     for act in GRAVE if change.endswith("path") else (*GRAVE, check):
         act(hand)
@@ -210,7 +210,7 @@ def test_a_stopped_instance_waits_and_its_group_is_taken_off(hand: Hand, secure:
 
 
 def test_a_listener_that_asks_for_a_login_is_put_right_otherwise(hand: Hand, secure: Spec) -> None:
-    """Somebody has added a login, which `sync` never takes away, and lowered the policy."""
+    """A login was added by hand, which `sync` never takes away, and the policy lowered."""
     login = {
         "Issuer": "https://i.example.com", "AuthorizationEndpoint": "https://i.example.com/a",
         "TokenEndpoint": "https://i.example.com/t", "UserInfoEndpoint": "https://i.example.com/u",
@@ -246,7 +246,7 @@ def test_what_the_old_one_still_uses_stays(hand: Hand, secure: Spec) -> None:
         assert "subnet.public-c" in left(ending)
 
 
-def test_nobody_takes_the_port_of_a_listener_that_waits(hand: Hand, secure: Spec) -> None:
+def test_the_port_of_a_listener_that_waits_stays_its_own(hand: Hand, secure: Spec) -> None:
     spec = edited(secure, "load_balancers/public/listeners/http/port", 8081)
     fixed = {"fixed_response": {"status_code": 200}}
     spec["load_balancers"]["public"]["listeners"]["second"] = {"protocol": "HTTP", "port": 80, "default_action": fixed}
@@ -287,7 +287,7 @@ def test_a_name_is_led_back_beside_a_listener_that_waits(
         ("instances/web/user_data", "#!/bin/sh\n", {"instance.web-1": "spec", "instance.web-2": "spec"}),
     ],
 )
-def test_a_replacement_that_nobody_has_applied_holds_back_nothing(
+def test_an_unapplied_replacement_holds_back_no_drift(
     hand: Hand, secure: Spec, path: str, value: str, waits: dict[str, str]
 ) -> None:
     for act in GRAVE:

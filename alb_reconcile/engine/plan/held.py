@@ -8,7 +8,7 @@ from alb_reconcile.model.plan import Step
 
 
 class Part(NamedTuple):
-    """A step as far as it waits: what it `changes` stays as it is found. `reason` is empty where nobody is to hear of it."""
+    """A step as far as it waits: what it `changes` stays as it is found. `reason` is empty if it isn't reported."""
 
     step: Step
     reason: str
