@@ -188,8 +188,13 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
     # by address: what the target of an instance that is just going is told as changes while it goes
     left, told = ({str(step.address) for step in steps} for steps in (rest.steps, ending.selection.left))
     replaced = {step.address for step in rest.steps if step.action == "replace" and str(step.address) in told}
-    named = ((step, step.desired.state) for step in rest.steps if step.desired)
-    left -= {str(step.address) for step, state in named if replaced.intersection(references(state))}  # follows from it
+    ids = {step.id for step in rest.steps if step.address in replaced}
+    left -= {
+        str(step.address)
+        for step in rest.steps  # what follows from it
+        if (step.desired and replaced.intersection(references(step.desired.state)))
+        or (step.observed and step.observed.parent_id in ids)
+    }
     assert left <= told, f"left {left}, told {told}"
     if plan.steps and all(step.action in ("create", "update") for step in plan.steps):
         small = [step.key for step in plan.steps if step.address.kind == "instance" and step.action == "update"]
