@@ -12,7 +12,7 @@ from alb_reconcile.engine.plan.decide import subnets_of
 from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
 from alb_reconcile.kinds.elastic_ip import Holder
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.text import camel
 
@@ -52,6 +52,22 @@ def find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
                 f"{cut.place}: {cut.subnet} loses {cut.loss}, and {', '.join(users)} would be in it; release that first"
             )
             yield Blocker(cut.keys, text, is_choice=True)
+
+
+async def look_around(
+    aws: Aws, discovery: Discovery, plan: Plan, *, destroy: bool
+) -> tuple[list[Blocker], tuple[str, ...]]:
+    """Who else uses what goes; and a warning where these credentials may not look. Who destroys has to look."""
+    own = [*find_own_cut_off(plan)]
+    try:
+        return [*own, *await find_blockers(aws, discovery, plan)], ()
+    except AwsError as error:
+        if destroy or error.code != "UnauthorizedOperation":
+            raise
+        text = (
+            f"whether others use what this plan takes away isn't known, since these credentials may not look: {error}"
+        )
+        return own, (text,)
 
 
 class _Look:

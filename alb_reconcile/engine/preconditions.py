@@ -113,6 +113,12 @@ async def _find_stop_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str
     return {step.key: text for (step, text), is_on in zip(told, answers, strict=True) if is_on}
 
 
+def may_be_protected(step: Step) -> bool:
+    """Whether a step does what a protection can be against."""
+    kind = _protecting(step)
+    return bool(kind and _unprotected_by(step, kind)) or _stopping(step) is not None
+
+
 def _stopping(step: Step) -> StopProtected | None:
     kind: object = load_kinds().get(step.address.kind)
     is_stopping = step.action == "update" and isinstance(kind, StopProtected) and kind.stops(step.changes)

@@ -15,10 +15,11 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, find_lost, write_applied_tags
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
-from alb_reconcile.engine.blockers import Blocker, find_blockers, find_own_cut_off
+from alb_reconcile.engine.blockers import Blocker, look_around
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.doors import find_cut
 from alb_reconcile.engine.plan.decide import Decisions, decide
+from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
 from alb_reconcile.engine.service import Service, checks_after, find_closed, judge
@@ -32,7 +33,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.errors import AwsError, InterruptedRun, PlanError, ReconcileError, RefusedError
+from alb_reconcile.model.errors import InterruptedRun, PlanError, ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed
 
@@ -50,12 +51,14 @@ class StackPlan:
     protected: Mapping[str, str] = field(default_factory=dict)
     """By step key, why a step can't be done before a protection is lifted, or before others let go; of the steps that were
     asked about."""
+    waiting: Waiting = field(default_factory=Waiting)
+    """What the plan was made without."""
     blockers: tuple[str, ...] = ()
     """What isn't the stack's and would stop a destroy half-way, in words."""
 
 
-Choice = Callable[[StackPlan], Iterable[Step]]
-"""The steps of a plan that may be carried out."""
+Choice = Callable[[StackPlan], tuple[tuple[Step, ...], Waiting]]
+"""The steps of a plan that may be carried out, and what it is to be made without."""
 
 
 async def plan_stack(
@@ -94,18 +97,13 @@ async def plan_stack(
         plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *told))))
     planned = StackPlan(target, discovery, plan)
     if choose is not None:
-        steps = tuple(choose(planned))
-        protected, (blockers, _) = await asyncio.gather(
-            find_protected(aws, steps), _look_around(aws, discovery, replace(plan, steps=steps), destroy=False)
+        return await _without_what_waits(
+            aws, planned, choose, lambda held: make(asked, replace(options, check=False, held=held))
         )
-        used = {key: item.text for item in blockers for key in item.keys}
-        decisions = decide(target.stack, target.desired, discovery, {}) if plan.steps else Decisions()
-        used |= second_ones(await find_untagged(aws, decisions, discovery), plan.steps)
-        return replace(planned, protected={**used, **protected})
     if not options.check:
         return planned
     protected, (blockers, warnings) = await asyncio.gather(
-        find_protected(aws, plan.steps), _look_around(aws, discovery, plan, destroy=target.destroy)
+        find_protected(aws, plan.steps), look_around(aws, discovery, plan, destroy=target.destroy)
     )
     plan = replace(plan, warnings=(*plan.warnings, *warnings))
     try:
@@ -117,7 +115,29 @@ async def plan_stack(
         blockers = []
     if refusals:
         raise RefusedError("\n".join(refusals))
-    return StackPlan(target, discovery, plan, protected, tuple(item.text for item in blockers))
+    return StackPlan(target, discovery, plan, protected, blockers=tuple(item.text for item in blockers))
+
+
+async def _without_what_waits(
+    aws: Aws, planned: StackPlan, choose: Choice, make: Callable[[Mapping[str, frozenset[str]]], Plan]
+) -> StackPlan:
+    """The plan, made until nothing more waits of it, and what AWS says against the steps that may be carried out."""
+    target, discovery, is_asked = planned.target, planned.discovery, False
+    while True:
+        steps, waiting = choose(planned)
+        plan = planned.plan
+        if waiting != planned.waiting:
+            planned, is_asked = StackPlan(target, discovery, make(waiting.paths), waiting=waiting), False
+            continue
+        if is_asked:
+            return planned
+        protected, (blockers, _) = await asyncio.gather(
+            find_protected(aws, steps), look_around(aws, discovery, replace(plan, steps=steps), destroy=False)
+        )
+        used = {key: item.text for item in blockers for key in item.keys}
+        decisions = decide(target.stack, target.desired, discovery, {}) if plan.steps else Decisions()
+        used |= second_ones(await find_untagged(aws, decisions, discovery), plan.steps)
+        planned, is_asked = replace(planned, protected={**used, **protected}), True
 
 
 async def _ask_beforehand(aws: Aws, target: DesiredStack, discovery: Discovery) -> Discovery:
@@ -132,22 +152,6 @@ def _refuse_blocked(blockers: Sequence[Blocker], allowed: int) -> list[str]:
     if len(choices) > allowed:
         texts += [f"{item.text}{how}" for item in choices]
     return texts
-
-
-async def _look_around(
-    aws: Aws, discovery: Discovery, plan: Plan, *, destroy: bool
-) -> tuple[list[Blocker], tuple[str, ...]]:
-    """Who else uses what goes; and a warning where these credentials may not look. Who destroys has to look."""
-    own = [*find_own_cut_off(plan)]
-    try:
-        return [*own, *await find_blockers(aws, discovery, plan)], ()
-    except AwsError as error:
-        if destroy or error.code != "UnauthorizedOperation":
-            raise
-        text = (
-            f"whether others use what this plan takes away isn't known, since these credentials may not look: {error}"
-        )
-        return own, (text,)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class Step:
     """Its name in the plan; made of the three above where it isn't given."""
     reason: str = ""
     changes: tuple[Change, ...] = ()
+    forces: tuple[str, ...] = ()
+    """Of a replacement, the paths of the changes that AWS can't make in place; none if something else forces it."""
     needs: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     """Those of `needs` that it could do without, if it had to: better after them, but not because of them."""

@@ -282,6 +282,19 @@ def bind(value: _T, ids: Mapping[Address, str]) -> _T:
     return bound  # type: ignore[no-any-return]  # of the same type as the value, but for the addresses in it
 
 
+def keep(wanted: _P, found: Properties, paths: Iterable[str]) -> _P:
+    """Desired properties, with those at the given paths (of a mapping, its keys) as they are found."""
+    for name, _, key in (path.partition(".") for path in paths):
+        if name not in field_names(type(wanted)):  # a tag
+            continue
+        there = getattr(found, name)
+        if key:
+            others = {other: value for other, value in (getattr(wanted, name) or {}).items() if other != key}
+            there = others | ({key: there[key]} if there and there.get(key) is not None else {})
+        wanted = dataclasses.replace(wanted, **{name: there})
+    return wanted
+
+
 def diff(wanted: Properties, found: Properties) -> tuple[Change, ...]:
     """What AWS has otherwise than wanted, property by property; of a mapping, key by key."""
     changes: list[Change] = []

@@ -1,13 +1,11 @@
 """Which steps of a plan make sense only with others: what goes with a step that is withheld."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.route_table import Associations, RouteTable
-from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.steps import HandOver, SetPriorities
 from alb_reconcile.sync.severity import weigh
@@ -33,30 +31,10 @@ def _adds(step: Step) -> bool:
     )
 
 
-def join_what_stays(plan: Plan, out: Collection[str]) -> Plan:
-    """The plan, with the new targets of a group whose replacement waits joining the group that there is."""
-    stays = {
-        step.address: step.id
-        for step in plan.steps
-        if step.key in out and step.id and step.action == "replace" and step.address.kind == "target_group"
-    }
-    makers = {step.address: step.key for step in plan.steps if step.action == "create"}
-
-    def join(step: Step) -> Step:
-        state = step.state
-        if step.action != "create" or not isinstance(state, Registration) or state.target_group not in stays:
-            return step
-        made = makers.get(state.target) if isinstance(state.target, Address) else None
-        state = replace(state, target_group=stays[state.target_group])
-        return replace(step, state=state, needs=(made,) if made in step.needs else ())
-
-    return replace(plan, steps=tuple(join(step) if step.key not in out else step for step in plan.steps))
-
-
 class Dependents:
     """A plan's steps, and how they hang together."""
 
-    def __init__(self, plan: Plan, causes: Mapping[str, str], ignored: Collection[str] = ()) -> None:
+    def __init__(self, plan: Plan, causes: Mapping[str, str], ignored: Set[str] = frozenset()) -> None:
         self._plan = plan
         self._causes, self._ignored = causes, ignored
         self._steps = {step.key: step for step in plan.steps}
@@ -66,8 +44,14 @@ class Dependents:
             for key in set(step.needs).difference(step.order):
                 self._users[key].append(step.key)
 
-    def entangled(self, out: Collection[str]) -> Iterator[tuple[str, str]]:
-        """The steps that must wait as well because those in `out` do, with reasons. To be asked until there are none."""
+    def entangled(self, withheld: Mapping[str, str]) -> dict[str, str]:
+        """The steps that wait, and those that must wait as well because they do, with reasons by key."""
+        out = dict(withheld)
+        while more := dict(self._more(out.keys() | self._ignored)):
+            out |= more
+        return out
+
+    def _more(self, out: Collection[str]) -> Iterator[tuple[str, str]]:
         waiting = _Waiting(
             out,
             {self._steps[key].id for key in out if self._steps[key].action == "delete"},
@@ -132,12 +116,13 @@ class Dependents:
         earlier = self._steps[key]
         if key not in step.order:
             return True
-        if step.action == "update" and step.address.kind in ("rule", "listener") and not step.phase:
+        if step.action == "update" and step.address.kind in ("rule", "listener", "record") and not step.phase:
             return self._causes.get(step.key) == "spec"  # what answers otherwise by hand is set right at once
         if (
             step.phase == "late"
         ):  # a zone that is taken away cuts its targets off; a port that is open is closed at once
-            return step.address.kind == "load_balancer" or self._causes.get(step.key) == "spec"
+            is_of_zones = any(change.path == "subnets" for change in step.changes)
+            return is_of_zones or self._causes.get(step.key) == "spec"
         if step.action == "delete" and step.address.kind == "registration":
             return self._causes.get(step.key) == "spec"  # it stays as long as requests go there
         if step.action == "create" and step.address.kind == "instance" and _adds(earlier):

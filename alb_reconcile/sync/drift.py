@@ -188,12 +188,7 @@ class _Judge:
         if step.part_of is not None:
             before.append(step.part_of)
         if step.desired is not None:
-            before += [
-                self.makers.get(address)
-                for address in references(step.desired.state)
-                # a new target joins the group that there is, if another one is to wait
-                if step.action != "create" or address != step.desired.carrier or address not in self.by_address
-            ]
+            before += [self.makers.get(address) for address in references(step.desired.state)]
         if step.action in ("delete", "replace") and step.observed is not None:
             before += [self.removers.get(text) for text in named_ids(step.observed.state)]
         if step.phase == "attach":  # a group is put beside others for whoever is going to take it up

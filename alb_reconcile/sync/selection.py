@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from alb_reconcile.engine.plan.decide import DUPLICATE
+from alb_reconcile.engine.plan.held import Waiting
+from alb_reconcile.engine.plan.limits import find_losses
 from alb_reconcile.engine.plan.pauses import Pauses
+from alb_reconcile.engine.preconditions import may_be_protected
 from alb_reconcile.engine.service import ILL
 from alb_reconcile.journal.record import NO_USE, NOTHING_THERE
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.shown import REPLACEMENT, short_id, show_change
+from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.drift_policy import DEFAULTS, Care, DriftPolicy
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Desired, each_of, references
+from alb_reconcile.model.resource import Desired, each_of
 from alb_reconcile.model.steps import SetPriorities
-from alb_reconcile.sync.dependents import Dependents, join_what_stays
+from alb_reconcile.sync.dependents import Dependents
 from alb_reconcile.sync.severity import weigh
+from alb_reconcile.sync.waiting import alone, find_waiting, place
 
 NEVER_APPLIED: Final = f"{NOTHING_THERE}, as it was never applied, or was destroyed: run apply once, or remove the spec"
 """Why all of a stack waits of which there is nothing, as far as nothing tells better."""
@@ -37,6 +41,8 @@ class Selection:
     withheld: Mapping[str, str] = field(default_factory=dict)
     ignored: frozenset[str] = frozenset()
     causes: Mapping[str, str] = field(default_factory=dict)
+    waiting: Waiting = field(default_factory=Waiting)
+    """What the plan is to be made without."""
 
     @property
     def left(self) -> tuple[Step, ...]:
@@ -68,13 +74,13 @@ def select(
     barred: Mapping[str, str],
     apply_changes: bool,
     now: datetime,
+    waiting: Waiting,
 ) -> Selection:
-    """Sort a plan's steps out. `barred` has reasons why steps must not be done at all, by key."""
+    """Sort a plan's steps out. `barred` has reasons why steps must not be done at all, by key; `waiting` is what the plan was made without."""
     pauses = Pauses(discovery.resources, plan.ids, now)
     dead = frozenset(item.id for item in discovery.resources if item.is_gone or item.is_leaving)
     withheld: dict[str, str] = {}
     ignored: set[str] = set()
-    reported: list[Step] = []
     for step in plan.steps:
         weight = weigh(step, dead)
         care, said = _care(plan, policy, step, weight)
@@ -90,22 +96,32 @@ def select(
             is_usual = DEFAULTS.get(said) == "report" or policy.care.get(said) != "report"
             why = f"{_WORDS[weight]} requires manual action" if is_usual else f"the spec's `sync.report` has {said}"
             withheld[step.key] = why
-            reported.append(step)
+        elif why := waiting.dependents.get((place(step), causes[step.key]), ""):
+            withheld[step.key] = why
         if step.key in withheld and step.reason == DUPLICATE:
             withheld[step.key] = f"{DUPLICATE}{_beside(step, discovery)}; {withheld[step.key]}"
-    withheld |= _following(reported, plan)
-    plan = join_what_stays(plan, withheld.keys() | ignored)
-    return _close(plan, withheld, frozenset(ignored), causes)
 
+    def parts(step: Step) -> set[str]:
+        """The paths of those changes for which an update waits."""
+        single = alone(step)
+        lost = find_losses(replace(plan, steps=(*(item for item in plan.steps if item != step), *single)))
+        return {
+            item.changes[0].path
+            for item in single
+            if _care(plan, policy, item, weigh(item, dead))[0] != "correct"
+            or (step.key in barred and (item.key in lost or may_be_protected(item)))
+        }
 
-def _following(reported: Sequence[Step], plan: Plan) -> Iterator[tuple[str, str]]:
-    """Why those wait, by key, that do nothing but follow what is to be replaced."""
-    replaced = {step.address for step in reported if step.action == "replace"}
-    for step in reported:
-        texts = [text for change in step.changes for _, text in show_change(change, plan.names)]
-        roots = replaced.intersection(references(step.desired.state)) if step.desired else ()
-        if roots and texts and all(text.endswith(REPLACEMENT) for text in texts):
-            yield step.key, f"it follows from {min(roots, key=str)}"
+    roots = withheld.keys() | ignored
+    withheld |= {part.step.key: part.reason for part in waiting.parts if part.reason}
+    ignored |= {part.step.key for part in waiting.parts if not part.reason}
+    causes = {**causes, **{part.step.key: part.cause for part in waiting.parts}}
+    whole = replace(plan, steps=(*plan.steps, *(part.step for part in waiting.parts)))
+    closed = _close(whole, withheld, frozenset(ignored), causes)
+    found = find_waiting(plan, waiting, roots, closed.withheld, causes, parts)
+    if found == waiting:  # what waits for something else may do so no longer once that is taken out
+        found = find_waiting(plan, waiting, closed.withheld, closed.withheld, causes, parts)
+    return replace(closed, waiting=found)
 
 
 def _beside(step: Step, discovery: Discovery) -> str:
@@ -160,10 +176,7 @@ def _names(address: Address, wanted: Desired | None) -> tuple[str, ...]:
 
 def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], causes: Mapping[str, str]) -> Selection:
     """Withhold what can't be done, or shouldn't be, without what is withheld."""
-    out = dict(withheld)
-    dependents = Dependents(plan, causes, ignored)
-    while more := dict(dependents.entangled(out.keys() | ignored)):
-        out |= more
+    out = Dependents(plan, causes, ignored).entangled(withheld)
     left = [step for step in plan.steps if step.key in out or step.key in ignored]
     moved = {entry for step in left for entry in _entries(plan, step)}
     keys = {step.key for step in plan.steps}.difference(out, ignored)

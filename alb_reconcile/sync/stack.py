@@ -12,6 +12,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.applied_tags import find_lost
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.service import ILL, Service, find_needed
@@ -162,7 +163,8 @@ async def correct(
     # what is created mustn't say of a spec that isn't applied that it is
     planned = replace(seen.planned, plan=replace(chosen.plan, steps=chosen.steps, says_applied=seen.is_applied))
     # of a step in two parts the second one may wait
-    acted = {step.address for step in chosen.steps} - {step.address for step in chosen.left}
+    left = [step for step in chosen.left if step.key not in {part.step.key for part in planned.waiting.parts}]
+    acted = {step.address for step in chosen.steps} - {step.address for step in left}
 
     sorted_out: list[Survey] = []
 
@@ -234,7 +236,12 @@ def _chooser(ways: Ways) -> Choice:
 
     Limits are for what is left then: something protected must not count against what may be done.
     """
-    return lambda planned: _select(planned, ways, ways.now()).steps
+
+    def choose(planned: StackPlan) -> tuple[tuple[Step, ...], Waiting]:
+        selection = _select(planned, ways, ways.now())
+        return selection.steps, selection.waiting
+
+    return choose
 
 
 def _sort_out(planned: StackPlan, ways: Ways) -> Survey:
@@ -258,7 +265,10 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
     elif not ways.apply_changes:
         barred |= dict.fromkeys(_changed_and_missing(planned, needed=False), MISSING)
     barred |= planned.protected  # nobody is there to say that a protection may be lifted
-    return select(plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now)
+    return select(
+        plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now,
+        waiting=planned.waiting,
+    )  # fmt: skip
 
 
 def _changed_and_missing(planned: StackPlan, *, needed: bool) -> set[str]:
@@ -352,4 +362,6 @@ def _unawaited(seen: Survey, rest: Selection) -> set[str]:
         for step in rest.left
         if step.id and step.address.kind == "registration" and step.action in ("delete", "replace")
     }
+    groups = {part.step.id for part in seen.planned.waiting.parts}
+    going |= {item.id for item in seen.planned.discovery.resources if item.parent_id in groups}
     return unhealthy | going

@@ -304,5 +304,5 @@ def test_a_destroy_looks_for_protection_while_it_looks_for_what_is_in_the_way(
         return look
 
     monkeypatch.setattr("alb_reconcile.engine.stack.find_protected", meet(find_protected))
-    monkeypatch.setattr("alb_reconcile.engine.stack.find_blockers", meet(find_blockers))
+    monkeypatch.setattr("alb_reconcile.engine.blockers.find_blockers", meet(find_blockers))
     hand.world.destroy(demo())

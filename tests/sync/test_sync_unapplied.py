@@ -29,7 +29,9 @@ FIXED = {"fixed_response": {"status_code": 200}}
 def _open() -> Spec:
     """The demo, whose load balancer lets clients in on another port as well."""
     spec = demo()
-    spec["security_groups"]["load-balancer"]["ingress"].append({"protocol": "tcp", "port": 8080, "cidr_block": "0.0.0.0/0"})
+    spec["security_groups"]["load-balancer"]["ingress"].append(
+        {"protocol": "tcp", "port": 8080, "cidr_block": "0.0.0.0/0"}
+    )
     return spec
 
 

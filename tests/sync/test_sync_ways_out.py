@@ -82,7 +82,9 @@ def test_who_has_another_way_out_is_served(hand: Hand, spec: Spec) -> None:
     """One subnet of two, a narrower route, and then the VPC's main route table."""
     disassociate(hand, most=1)
     (line,) = told(hand, spec)
-    assert line.endswith(" of load_balancer.public has no route to an internet gateway, so clients get no answer from it")
+    assert line.endswith(
+        " of load_balancer.public has no route to an internet gateway, so clients get no answer from it"
+    )
     table, gateway = hand["route_table.public"], hand["internet_gateway.main"]
     hand.ec2.create_route(RouteTableId=table, DestinationCidrBlock="203.0.113.0/24", GatewayId=gateway)
     delete_route(hand)

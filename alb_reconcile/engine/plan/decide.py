@@ -30,6 +30,7 @@ from alb_reconcile.model.resource import (
     diff,
     each_of,
     field_names,
+    keep,
     references,
     stops,
 )
@@ -87,8 +88,11 @@ def decide(
     discovery: Discovery,
     forced: Mapping[str, str],
     unseen: Iterable[Unseen] = (),
+    held: Mapping[str, frozenset[str]] | None = None,
 ) -> Decisions:
-    """Match what is desired and what there is by address and compare them. `forced` replaces more, with the given reasons by id."""
+    """Match what is desired and what there is by address and compare them. `forced` replaces more, with the given reasons by id;
+    `held` has, by id, the paths of properties that stay as they are found."""
+    held = held or {}
     result = Decisions(stack, live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
         result.seen_ids.setdefault(item.address, []).append(item.id)
@@ -116,7 +120,9 @@ def decide(
     for address in order.static_order():
         wanted = desired[address]
         options = [
-            _compare(wanted, item, result.ids, facts) for item in candidates.get(address, ()) if item.owner == stack
+            _compare(wanted, item, result.ids, facts, held.get(item.id, frozenset()))
+            for item in candidates.get(address, ())
+            if item.owner == stack
         ]
         for option in options:
             _keep_in_its_vpc(option, result, discovery)
@@ -199,7 +205,10 @@ def _rank(option: Decision, serving: set[str], mentions: Counter[str]) -> tuple[
     return bool(option.forces), idle, -mentions[found.id], len(option.changes), found.created, found.id
 
 
-def _compare(wanted: Desired, found: Observed, ids: Mapping[Address, str], facts: Lookups) -> Decision:
+def _compare(
+    wanted: Desired, found: Observed, ids: Mapping[Address, str], facts: Lookups, held: frozenset[str]
+) -> Decision:
+    said, wanted = wanted, replace(wanted, state=keep(wanted.state, found.state, held)) if held else wanted
     absent = [
         name for name in wanted.state.defaulted if getattr(wanted.state, name) is getattr(found.state, name) is None
     ]
@@ -207,11 +216,9 @@ def _compare(wanted: Desired, found: Observed, ids: Mapping[Address, str], facts
     bound = settle(bind(state, ids), found, facts)
     if wanted.lifecycle.keep_others:
         bound = _with_others(bound, state, found, facts)
-    changes = diff(bound, found.state)
-    forces = forcing(wanted, bound, found, changes)
-    if wanted.spec_digest:
-        changes += _tag_changes(wanted, found)
-    return Decision(wanted, bound, found, changes, forces)
+    changes = (*diff(bound, found.state), *(_tag_changes(said, found) if wanted.spec_digest else ()))
+    changes = tuple(change for change in changes if change.path not in held)
+    return Decision(wanted, bound, found, changes, forcing(wanted, bound, found, changes))
 
 
 def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups) -> _P:

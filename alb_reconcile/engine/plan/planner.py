@@ -57,6 +57,8 @@ class Options:
     eager: bool = False
     """Whether it is going to be carried out: what a creation needs is read at once then, needed or not."""
     policy: Policy = field(default_factory=Policy)
+    held: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By id, the paths of properties that are left as they are found."""
     now: datetime | None = None
     """The (aware) time of the plan, at which the policy's windows must be open; None for the time at which it is made."""
 
@@ -88,12 +90,12 @@ def _make_plan(
     """The same; `renames` is given the hints at renamed entries."""
     now = options.now or datetime.now(UTC)
     unseen = find_unseen(discovery.resources, now)
-    decisions = decide(stack, desired, discovery, {}, unseen)
+    decisions = decide(stack, desired, discovery, {}, unseen, options.held)
     forced: dict[str, str] = {}
     while more := {key: reason for key, reason in _cascades(decisions).items() if key not in forced}:
         forced |= more
-        decisions = decide(stack, desired, discovery, forced, unseen)
-    findings = check_facts(decisions, discovery)
+        decisions = decide(stack, desired, discovery, forced, unseen, options.held)
+    findings = [] if options.held else check_facts(decisions, discovery)  # of the spec as it is
     graph = Graph(decisions, discovery, destroy=options.destroy)
     facts = Lookups(images=discovery.images, desired=desired)
     _add_steps(graph, facts)
@@ -204,8 +206,9 @@ def _add_steps(graph: Graph, facts: Lookups) -> None:
             made = _creation(item, graph, facts)
             reason = item.reason or f"{', '.join(item.forces)} can't be changed in place"
             made = replace(
-                made, action="replace", id=found.id, key="", reason=reason, changes=item.changes, observed=found
-            )
+                made, action="replace", id=found.id, key="", reason=reason, changes=item.changes, observed=found,
+                forces=() if item.reason else item.forces,
+            )  # fmt: skip
             graph.add(made)
             graph.add(Step("delete", address, found.id, reason="replaced", part_of=made.key, observed=found))
         elif item.changes:

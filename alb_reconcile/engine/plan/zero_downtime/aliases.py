@@ -32,7 +32,9 @@ def lead_names_late(graph: Graph) -> None:
             continue
         for taker in graph.forwarding(*MAKING):
             if entrance_of(graph.decisions, taker.desired) == target:
-                graph.after(step.key, taker.key, Strength.PREFERRED)
+                # what is only changed answers already
+                is_there = taker.action == "update"
+                graph.after(step.key, taker.key, Strength.SUGGESTED if is_there else Strength.PREFERRED)
         gone = graph.removers.get(before)
         if gone is not None and graph.steps[gone].address.kind == "load_balancer":
             graph.specify(step.key, graph.steps[gone].detail(TakeOver))

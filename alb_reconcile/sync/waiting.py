@@ -1,0 +1,103 @@
+"""What of a plan waits for a person and holds back nothing else: the plan is made again without it."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Final
+
+from alb_reconcile.engine.plan.held import Part, Waiting
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import keep, references
+from alb_reconcile.sync.dependents import Dependents
+
+_OWN_TAGS: Final = "tags.alb-reconcile:"
+"""What a resource was made with, such as its image."""
+
+
+def place(step: Step) -> str:
+    """By what a step is found again in the next plan: its resource."""
+    return step.id or str(step.address)
+
+
+def alone(step: Step) -> list[Step]:
+    """An update, as one step for each of its changes."""
+    found = step.observed.state if step.observed else None
+    paths = {change.path for change in step.changes}
+    return [
+        replace(
+            step, key=f"{step.key} {change.path}", changes=(change,),
+            state=keep(step.state, found, paths - {change.path}) if step.state and found else step.state,
+        )
+        for change in step.changes
+    ]  # fmt: skip
+
+
+def find_waiting(
+    plan: Plan,
+    waiting: Waiting,
+    keys: Collection[str],
+    reasons: Mapping[str, str],
+    causes: Mapping[str, str],
+    parts: Callable[[Step], set[str]],
+) -> Waiting:
+    """What the plan was made without, and what of the steps with these keys it is to be made without as well.
+
+    `reasons` and `causes` are by key; `parts` gives the paths of those changes for which an update waits.
+    """
+    result, held = {part.step.key: part for part in waiting.parts}, waiting.paths
+    known = {part.step.id: part.step.key for part in waiting.parts if part.step.changes}
+    pairs = {step.part_of: step for step in plan.steps if step.part_of is not None}
+    taken: list[Step] = []
+    for step in plan.steps:
+        pair = pairs.get(step.key)
+        if not step.id or (step.key not in keys and (pair is None or pair.key not in keys)):
+            continue
+        paths = _stays(plan, step) if step.id in known or step.action == "replace" else _part(plan, step, keys, parts)
+        changes = tuple(item for item in step.changes if item.path in paths - held.get(step.id, frozenset()))
+        if not changes:
+            continue
+        # the rest of an update has the step's own key
+        key = known.setdefault(step.id, step.key.replace("update:", "withheld:", 1))
+        new = Part(replace(step, key=key, changes=(), refresh=None), reasons.get(step.key, ""), causes[step.key])
+        part = result.get(key, new)
+        result[key] = part._replace(step=replace(part.step, changes=(*part.step.changes, *changes)))
+        taken.append(step)
+        if pair is not None:
+            result[pair.key] = Part(pair, reasons.get(pair.key, ""), causes[pair.key])
+            taken.append(pair)
+    if not taken:
+        return waiting
+    return Waiting(tuple(result.values()), {**waiting.dependents, **_dependents(plan, taken, causes)})
+
+
+def _stays(plan: Plan, step: Step) -> set[str]:
+    """The paths of what stays as it is found where a step isn't done: of a replacement, what forces it.
+
+    None where it follows from another replacement: the plan without that doesn't have it.
+    """
+    changes = [item for item in step.changes if step.action == "update" or item.path in step.forces]
+    replaced = {other.address for other in plan.steps if other.action == "replace"}
+    if not changes or replaced.intersection(references([item.after for item in changes])):
+        return set()
+    return {item.path for item in step.changes if item in changes or item.path.startswith(_OWN_TAGS)}
+
+
+def _part(plan: Plan, step: Step, keys: Collection[str], parts: Callable[[Step], set[str]]) -> set[str]:
+    """The paths for which an update waits; none where nothing would be left of all that is to be changed of its resource."""
+    same = [other for other in plan.steps if other.id == step.id and other.action == "update"]
+    waits = {path for other in same if other.key in keys for path in parts(other)}
+    is_part = any(change.path not in waits for other in same for change in other.changes)
+    return waits & _stays(plan, step) if is_part else set()
+
+
+def _dependents(plan: Plan, taken: Collection[Step], causes: Mapping[str, str]) -> dict[tuple[str, str], str]:
+    """What waits for a change, and what the spec wants together with a replacement; drift is corrected without that."""
+    changed = {step.key: "" for step in taken if step.action == "update"}
+    for_changed = Dependents(plan, causes).entangled(changed)
+    of_all = Dependents(plan, causes).entangled({step.key: "" for step in taken})
+    ids = {step.id for step in taken}
+    return {
+        (place(step), causes[step.key]): of_all[step.key]
+        for step in plan.steps
+        if step.key in of_all and step.id not in ids
+        if step.key in for_changed or causes[step.key] == "spec"
+    }
