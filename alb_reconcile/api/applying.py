@@ -17,7 +17,8 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.limits import check_windows
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import Applied, Awaited, StackPlan, apply_stack, find_standing, plan_stack
+from alb_reconcile.engine.stack import Applied, Awaited, StackPlan, apply_stack, plan_stack
+from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings, read_settings

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from alb_reconcile.engine.stack import Standing
+from alb_reconcile.engine.standing import Standing
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance

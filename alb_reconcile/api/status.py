@@ -9,7 +9,7 @@ from alb_reconcile.api.session import local_urls
 from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import discover as read
-from alb_reconcile.engine.stack import Standing, find_standing
+from alb_reconcile.engine.standing import Standing, find_standing
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery

@@ -4,7 +4,6 @@ Nothing else in the product plans or changes a stack (adoption changes tags only
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
-from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, find_lost, write_applied_tags
+from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, write_applied_tags
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
 from alb_reconcile.engine.blockers import Blocker, look_around
 from alb_reconcile.engine.discover import discover, resolve_further_images
@@ -22,7 +21,8 @@ from alb_reconcile.engine.plan.decide import Decisions, decide
 from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
-from alb_reconcile.engine.service import Service, checks_after, find_closed, judge
+from alb_reconcile.engine.service import checks_after, find_closed
+from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.engine.untagged import find_untagged, second_ones
 from alb_reconcile.engine.world import World
 from alb_reconcile.kinds import is_in_order, load_kinds
@@ -304,68 +304,6 @@ async def _wait_until_serving(
         elif result is not None:
             raise result
     return problems
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How what there is of a stack stands to its spec."""
-
-    missing: tuple[Address, ...] = ()
-    """What the spec declares and isn't there; nothing where the whole stack isn't."""
-    fates: Mapping[str, str] = field(default_factory=dict)
-    """What `apply` does with those of which an address has several, by id: keeps, replaces or deletes."""
-    ill: tuple[Observed, ...] = ()
-    """What the spec declares and isn't in order by AWS's word, such as an instance that is stopped and should run."""
-    new: tuple[Address, ...] = ()
-    """What is missing and never was there, as far as the resources' tags say."""
-    service: Service = field(default_factory=Service)
-    """What clients get."""
-    differs: tuple[Address, ...] = ()
-    """What there is and `apply` would update, replace or delete."""
-
-
-_SERVING: Final = ("load_balancer", "listener", "rule", "target_group", "registration")
-"""The kinds without which nothing can be said of what clients get."""
-
-
-def find_standing(target: DesiredStack, discovery: Discovery, untagged: Collection[Address] = ()) -> Standing:
-    """What clients get, what is missing or differs, and which of several resources at one address stay. It asks AWS nothing. Where something couldn't
-    be read, what refers to it can't be compared, so nothing is said of what differs. `untagged` are there, without their tags."""
-    shown = Counter(item.address for item in discovery.resources if not item.is_gone)
-    if not shown:
-        return Standing()
-    if target.destroy:  # without a spec nothing says what stays
-        return Standing(service=judge(discovery.resources, {}))
-    decisions = decide(target.stack, target.desired, discovery, {})
-    missing = sorted(
-        address
-        for address, item in decisions.desired.items()
-        if item.found is None and address not in shown and address.kind not in discovery.unread
-    )
-    fates = dict.fromkeys(decisions.to_delete, "deletes")
-    differs = {found.address for found, _ in decisions.to_delete.values()}
-    differs |= {address for address, item in decisions.desired.items() if item.found and (item.changes or item.forces)}
-    for item in decisions.desired.values():
-        if item.found is not None:
-            fates[item.found.id] = "replaces" if item.forces else "keeps"
-    several = [item.id for item in discovery.resources if shown[item.address] > 1]
-    ill = []
-    for found in discovery.resources:
-        wanted = decisions.desired.get(found.address)
-        if wanted is None or found.is_gone or is_in_order(found):
-            continue
-        is_to_run = getattr(wanted.desired.state, "state", "running") == "running"
-        if is_to_run and (wanted.found is found or (wanted.found is None and found.is_leaving)):
-            ill.append(found)
-    told = {known: fates[known] for known in several if known in fates}
-    if discovery.unread:
-        told, differs = {}, set()
-    lost = find_lost(target.stack, target.desired, discovery).keys() - set(untagged)
-    going = {known for known, fate in fates.items() if fate == "deletes"}
-    is_read = discovery.unread.keys().isdisjoint(_SERVING)
-    service = judge(discovery.resources, target.desired, lost, going) if is_read else Service()
-    new = tuple(address for address in missing if address not in lost)
-    return Standing(tuple(missing), told, tuple(ill), new, service, tuple(sorted(differs)))
 
 
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:

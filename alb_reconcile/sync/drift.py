@@ -153,6 +153,10 @@ class _Judge:
     def _why_it_is_missing(self, wanted: Desired) -> Cause:
         return "drift" if wanted.address in self.lost else "spec"
 
+    def _is_as_applied(self, wanted: Desired) -> bool:
+        """Whether an entry was applied as the spec says it now, by what the others say."""
+        return any(tag.partition(" ")[0] == self.whole or tags.is_known_in(tag, wanted) for tag in self.applied)
+
     def _why_it_goes(self, step: Step) -> Cause:
         found = step.observed
         if found is None:
@@ -171,7 +175,7 @@ class _Judge:
         if wanted is None or parent is None:
             return "drift"
         # what an adoption has found there is nobody's doing
-        return "spec" if self._compare(wanted, parent) == "spec" else self._why_it_is_missing(wanted)
+        return "drift" if self._compare(wanted, parent) == "drift" and self._is_as_applied(wanted) else "spec"
 
     def _of_order(self, step: Step) -> Cause:
         """Of rules that change places: one whose entry has changed makes it the spec's doing."""

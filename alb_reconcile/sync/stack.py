@@ -16,7 +16,8 @@ from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.service import ILL, Service, find_needed
-from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, find_standing, plan_stack
+from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
+from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.kinds.shown import short_id

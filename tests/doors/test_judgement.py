@@ -15,13 +15,12 @@ from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.journal.notify import State, judge
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.sync.stack import MADE_AS_NOW, MISSING
-from tests.doors.health import as_admitted
 from tests.harness import load
 from tests.kinds.hand import edited
 from tests.sync.rounds import go_round
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.harness import Spec
@@ -62,11 +61,29 @@ def deregister(hand: Hand) -> None:
     hand.wait(600)
 
 
+def follow_the_rules(hand: Hand) -> None:
+    """Targets are unhealthy from now on, and until a rule lets the checks in again."""
+    group, names = hand["target_group.web"], [hand["instance.web-1"], hand["instance.web-2"]]
+    real = hand.world._call
+    for name in names:
+        hand.world.strict.set_target_unhealthy(group, name)
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        answer = real(service, operation, params)
+        if operation == "authorize_security_group_ingress":
+            for name in names:
+                hand.world.strict.set_target_healthy(group, name)
+        return answer
+
+    hand.world._call = call  # type: ignore[method-assign]
+
+
 def revoke(group: str) -> Callable[[Hand], None]:
     def do(hand: Hand) -> None:
         (found,) = hand.ec2.describe_security_groups(GroupIds=[hand[f"security_group.{group}"]])["SecurityGroups"]
         hand.ec2.revoke_security_group_ingress(GroupId=found["GroupId"], IpPermissions=found["IpPermissions"])
-        hand.world.strict.health = as_admitted  # which the emulator doesn't look at in process
+        if group == "web":  # which the emulator doesn't see in process
+            follow_the_rules(hand)
         hand.wait(300)
 
     return do

@@ -16,7 +16,7 @@ from alb_reconcile.cli.commands.status import count_by_stack
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.stack import find_standing
+from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.kinds.identifiers import is_id_of

@@ -12,7 +12,7 @@ from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.status import StatusView, status_text, url_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.discover import discover
-from alb_reconcile.engine.stack import find_standing
+from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.kinds._actions import actions_from_aws
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.elb_attributes import listener_defaults

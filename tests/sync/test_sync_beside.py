@@ -234,9 +234,11 @@ def test_what_the_old_one_still_uses_stays(hand: Hand, secure: Spec) -> None:
     spec = edited(secure, "instances/web/subnets", ["public-a"])
     spec["subnets"]["public-c"] = {"cidr_block": "10.0.9.0/24", "availability_zone": "c", "vpc": "main"}
     spec["load_balancers"]["public"]["subnets"].append("public-c")
+    spec["route_tables"]["public"]["subnets"].append("public-c")
     spec["instances"]["web"]["subnets"] = ["public-c"]
     hand.make(spec, allow={"replace": 9, "delete": 9})
     spec["load_balancers"]["public"]["subnets"].remove("public-c")
+    spec["route_tables"]["public"]["subnets"].remove("public-c")
     spec["instances"]["web"]["subnets"] = ["public-a"]
     del spec["subnets"]["public-c"]
     spec["sync"] = {"correct": ["delete"]}

@@ -33,7 +33,8 @@ from alb_reconcile.cli.session.specs import (
 from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.apply import Outcome
 from alb_reconcile.engine.plan.limits import check_windows
-from alb_reconcile.engine.stack import Applied, StackPlan, find_standing
+from alb_reconcile.engine.stack import Applied, StackPlan
+from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.model.desired_stack import DesiredStack

@@ -12,7 +12,8 @@ from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import escaped, notice, page, table
 from alb_reconcile.cli.pictures.scene import Route, Scene
 from alb_reconcile.cli.render.history import done_counts, result_word
-from alb_reconcile.engine.stack import StackPlan, find_standing
+from alb_reconcile.engine.stack import StackPlan
+from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import Record
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.plan import Step

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from alb_reconcile.api.serving import listeners, not_ready, urls
 from alb_reconcile.cli.render.plan import last_run_lines
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.stack import Standing
+from alb_reconcile.engine.standing import Standing
 from alb_reconcile.journal.record import DESTROY_BEGUN
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.registration import Registration

@@ -9,6 +9,7 @@ from alb_reconcile.engine.doors import Door, Reach, Shut, describe_door, find_do
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.kinds.record import Record
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
@@ -91,9 +92,13 @@ class _Comparison:
 
     def closures(self) -> Iterator[Closure]:
         """All of them."""
+        told: set[str] = set()
         for door in self.answering:
-            if door.balancer not in self.after.gone:
-                yield from self._compare(door)
+            if door.balancer in self.after.gone or (isinstance(door.item.state, Record) and door.balancer in told):
+                continue  # its load balancer counts itself, and what it answers no more is told of its listeners
+            for closure in self._compare(door):
+                told.add(door.balancer)
+                yield closure
 
     def _compare(self, door: Door) -> Iterator[Closure]:
         then, rule = self.by_asked.get(door.asked), isinstance(door.item.state, Rule)
@@ -102,7 +107,7 @@ class _Comparison:
         if then is None:
             yield from self._without_rule(door) if rule else [self._gone(door)]
         elif shut := _new(door.barred, then.barred):
-            yield self._close(door, *shut)
+            yield from () if rule else (self._close(door, *shut),)  # its listener's door says it
         elif dark := [part for reach in then.reaches for part in self._unanswered(door, reach)]:
             yield from dark
         elif door.reaches and not speaks_http1(self.after, then) and speaks_http1(self.before, door):

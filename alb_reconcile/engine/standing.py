@@ -1,0 +1,77 @@
+"""How what there is of a stack stands to its spec: what is missing, what differs, which of several stay, and what clients get."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from alb_reconcile.engine.applied_tags import find_lost
+from alb_reconcile.engine.plan.decide import decide
+from alb_reconcile.engine.service import Service, judge
+from alb_reconcile.kinds import is_in_order
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.resource import Observed
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How what there is of a stack stands to its spec."""
+
+    missing: tuple[Address, ...] = ()
+    """What the spec declares and isn't there; nothing where the whole stack isn't."""
+    fates: Mapping[str, str] = field(default_factory=dict)
+    """What `apply` does with those of which an address has several, by id: keeps, replaces or deletes."""
+    ill: tuple[Observed, ...] = ()
+    """What the spec declares and isn't in order by AWS's word, such as an instance that is stopped and should run."""
+    new: tuple[Address, ...] = ()
+    """What is missing and never was there, as far as the resources' tags say."""
+    service: Service = field(default_factory=Service)
+    """What clients get."""
+    differs: tuple[Address, ...] = ()
+    """What there is and `apply` would update, replace or delete."""
+
+
+_SERVING: Final = ("load_balancer", "listener", "rule", "target_group", "registration")
+"""The kinds without which nothing can be said of what clients get."""
+
+
+def find_standing(target: DesiredStack, discovery: Discovery, untagged: Collection[Address] = ()) -> Standing:
+    """What clients get, what is missing or differs, and which of several resources at one address stay. It asks AWS nothing. Where something couldn't
+    be read, what refers to it can't be compared, so nothing is said of what differs. `untagged` are there, without their tags."""
+    shown = Counter(item.address for item in discovery.resources if not item.is_gone)
+    if not shown:
+        return Standing()
+    if target.destroy:  # without a spec nothing says what stays
+        return Standing(service=judge(discovery.resources, {}))
+    decisions = decide(target.stack, target.desired, discovery, {})
+    missing = sorted(
+        address
+        for address, item in decisions.desired.items()
+        if item.found is None and address not in shown and address.kind not in discovery.unread
+    )
+    fates = dict.fromkeys(decisions.to_delete, "deletes")
+    differs = {found.address for found, _ in decisions.to_delete.values()}
+    differs |= {address for address, item in decisions.desired.items() if item.found and (item.changes or item.forces)}
+    for item in decisions.desired.values():
+        if item.found is not None:
+            fates[item.found.id] = "replaces" if item.forces else "keeps"
+    several = [item.id for item in discovery.resources if shown[item.address] > 1]
+    ill = []
+    for found in discovery.resources:
+        wanted = decisions.desired.get(found.address)
+        if wanted is None or found.is_gone or is_in_order(found):
+            continue
+        is_to_run = getattr(wanted.desired.state, "state", "running") == "running"
+        if is_to_run and (wanted.found is found or (wanted.found is None and found.is_leaving)):
+            ill.append(found)
+    told = {known: fates[known] for known in several if known in fates}
+    if discovery.unread:
+        told, differs = {}, set()
+    lost = find_lost(target.stack, target.desired, discovery).keys() - set(untagged)
+    going = {known for known, fate in fates.items() if fate == "deletes"}
+    is_read = discovery.unread.keys().isdisjoint(_SERVING)
+    service = judge(discovery.resources, target.desired, lost, going) if is_read else Service()
+    new = tuple(address for address in missing if address not in lost)
+    return Standing(tuple(missing), told, tuple(ill), new, service, tuple(sorted(differs)))
