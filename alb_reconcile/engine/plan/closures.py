@@ -41,26 +41,40 @@ def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
 
 
 def find_shrunk(plan: Plan) -> Iterator[str]:
-    """The doors that other target groups answer after a plan, with fewer healthy targets than there are now, in words."""
+    """The listeners and rules that other target groups, or other weights, leave with much fewer healthy targets for their requests than
+    there are now, in words."""
     turning = {step.id for step in plan.steps if step.action == "update" and not step.phase and _turns(step)}
     before = World(plan.live)
     now = [door for door in find_doors(before) if door.item.id in turning and door.healthy] if turning else []
     after = {door.item.id: door for door in find_doors(_expected(plan, plan.steps, before))} if now else {}
     for door in now:
         then = after.get(door.item.id)
-        if then and 0 < then.count < door.healthy:
+        if then and then.count and _capacity(then) < _MUCH_FEWER * _capacity(door):
             names = ", ".join(sorted({str(plan.names.get(item.group, item.group)) for item in then.reaches}))
             yield (
                 f"{door.item.address} has {door.healthy} healthy targets now, and {then.count} after this plan; "
-                f"min_healthy: {door.healthy} in {names} would refuse that"
+                f"min_healthy: {round(_capacity(door))} in {names} would refuse that"
             )
 
 
+_MUCH_FEWER = 0.8
+"""From 90 % on one group and 10 % on another to all on one of the same size is a tenth less."""
+
+
+def _capacity(door: Door) -> float:
+    """How many targets would get as many requests each as the busiest does by the weights."""
+    parts = action_of(door.item.state).receiving
+    total = sum(part.weight for part in parts)
+    counts = {item.group: item.healthy + item.coming for item in door.reaches}
+    shares = {str(part.target_group): part.weight / total if total else 1 / len(parts) for part in parts}
+    return min((counts[group] / share for group, share in shares.items() if share), default=0)
+
+
 def _turns(step: Step) -> bool:
-    """Whether a listener or rule turns to other target groups."""
+    """Whether a listener or rule turns to other target groups, or gives them other weights."""
     found = step.observed.state if step.observed else None
     before, after = action_of(found).receiving, action_of(step.state).receiving
-    return {part.target_group for part in before} != {part.target_group for part in after}
+    return before != after
 
 
 def _answers(door: Door) -> bool:

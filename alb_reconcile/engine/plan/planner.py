@@ -22,7 +22,7 @@ from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
-from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
+from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.departures import leave_in_time
 from alb_reconcile.engine.plan.zero_downtime.families import forget_addresses_first
 from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
@@ -118,6 +118,7 @@ def _make_plan(
     tell_names(graph)
     add_costs(graph)
     steps = tell_implied(steps_of(graph, keys), decisions.live)
+    drains = any(text.startswith(DRAINED) for step in steps for text in step.waits)
     plan = Plan(
         stack=stack,
         region=region,
@@ -130,7 +131,7 @@ def _make_plan(
             *discovery.warnings,
             *renames,
         ),
-        kept=(*_no_longer_managed(decisions), *decisions.kept),
+        kept=(*_no_longer_managed(decisions), *decisions.kept, *([_CUT] if drains else [])),
         ids=decisions.ids,
         live=decisions.live,
         desired=desired,
@@ -303,6 +304,9 @@ def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
             if item.found and (text := remark(item.desired.state, item.found))
         ),
     ]
+
+
+_CUT: Final = "requests and WebSockets that are still open on a target when it has drained are cut"
 
 
 def _no_longer_managed(decisions: Decisions) -> list[str]:

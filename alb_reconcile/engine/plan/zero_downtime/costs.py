@@ -16,6 +16,8 @@ from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 _CHECK: Final = {"interval_seconds": 30, "healthy_threshold_count": 5}
 _DELAY: Final = 300
 """AWS's defaults for what neither the spec nor the group says, in seconds (health check, deregistration delay)."""
+DRAINED: Final = "drained"
+"""How what a step waits for begins where targets drain."""
 _SHOWN: Final = 60
 """Seconds until AWS shows what the checks have found."""
 
@@ -52,7 +54,7 @@ def _registration(graph: Graph, step: Step) -> None:
     if graph.destroy or (step.observed and step.observed.status == "unused"):
         return
     delay = delay_of(graph, step.observed.state if step.observed else None)
-    _cost(graph, step, delay, f"drained (up to {delay} s)")
+    _cost(graph, step, delay, f"{DRAINED} (up to {delay} s)")
     told = graph.steps[step.key]
     graph.steps[step.key] = replace(
         told, takes=(told.takes[0] - delay, told.takes[1])
