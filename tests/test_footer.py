@@ -76,7 +76,7 @@ def test_the_last_minute_has_the_load_balancer_and_its_targets(plan: Plan) -> No
     assert shown(progress) == [("the whole stack", "is read again: is all as the spec wants it?")]
     balancer, group = Address("load_balancer", "public"), Address("target_group", "web")
     targets = [Address("registration", f"web/web-{number}:80") for number in (1, 2, 3)]
-    progress.waiting(Awaited(balancer, balancer, "the load balancer to be active (now provisioning)"))
+    progress.waiting(Awaited(balancer, balancer, "the load balancer to be active (now provisioning)", "active"))
     for target in targets:
         progress.waiting(Awaited(target, group, TARGET))
     progress.waiting(Awaited(targets[0], group, ""))
@@ -95,10 +95,11 @@ def test_without_a_terminal_each_wait_that_was_told_has_its_end(plan: Plan, caps
     progress = Progress(PLAIN, plan)
     balancer, group = Address("load_balancer", "public"), Address("target_group", "web")
     told, silent = (Address("registration", f"web/web-{number}:80") for number in (1, 2))
-    progress.waiting(Awaited(balancer, balancer, "the load balancer to be active (now provisioning)"))
+    progress.waiting(Awaited(balancer, balancer, "the load balancer to be active (now provisioning)", "active"))
     progress.waiting(Awaited(told, group, TARGET))
     progress.waiting(Awaited(silent, group, "not looked at yet"))
-    for address, within in ((balancer, balancer), (told, group), (silent, group)):
+    progress.waiting(Awaited(balancer, balancer, "", "active"))
+    for address, within in ((told, group), (silent, group)):
         progress.waiting(Awaited(address, within, ""))
     lines = capsys.readouterr().out.splitlines()
     assert [re.sub(r"[\d.]+ s", "0 s", line) for line in lines if "✓" in line] == [

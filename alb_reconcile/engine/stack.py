@@ -199,6 +199,8 @@ class Awaited:
     """The target group of a target; a load balancer is its own."""
     text: str
     """What is waited for, in words; empty when it serves."""
+    then: str = "healthy"
+    """What it is then."""
 
 
 async def apply_stack(
@@ -236,8 +238,8 @@ async def apply_stack(
         if any(item.how != "done" for item in applied.outcomes):
             return applied
     try:
-        if timeout is not None and not target.destroy:
-            await aws.sleep(checks_after(planned.plan))
+        if timeout is not None and not target.destroy and (seconds := checks_after(planned.plan)):
+            await _let_checks_see(aws, planned, seconds, on_wait)
         if planned.plan.steps:
             applied = await _look_until_reached(aws, target, goal, applied)
         if target.destroy or not applied.is_reached or applied.found is None:
@@ -255,6 +257,16 @@ async def apply_stack(
         return replace(applied, problems=tuple(problems), times=times, entrance=ready[1] if ready else None)
     except ReconcileError as error:
         return replace(applied, error=error)
+
+
+async def _let_checks_see(aws: Aws, planned: StackPlan, seconds: int, on_wait: Callable[[Awaited], None]) -> None:
+    """Wait until health checks have seen what was changed of the ways to targets."""
+    asked = {part.target_group for item in planned.plan.live for part in action_of(item.state).receiving}
+    groups = sorted({planned.plan.names[str(group)] for group in asked if str(group) in planned.plan.names})
+    for text in (f"its checks to see what was changed of the ways to its targets (now {seconds} s to go)", ""):
+        for group in groups:
+            on_wait(Awaited(group, group, text, "checked"))
+        await aws.sleep(seconds if text else 0)
 
 
 async def _look_until_reached(aws: Aws, target: DesiredStack, goal: Goal, applied: Applied) -> Applied:
@@ -283,7 +295,8 @@ async def _wait_until_serving(
     cut = find_cut(World(found.discovery.resources))
 
     async def wait(kind: Serves, item: Observed) -> None:
-        known = Awaited(item.address, names.get(item.parent_id or "", item.address), "not looked at yet")
+        within = names.get(item.parent_id or "", item.address)
+        known = Awaited(item.address, within, "not looked at yet", "active" if within == item.address else "healthy")
         on_wait(known)
         own = replace(run, say=lambda text: on_wait(replace(known, text=text)))
         await kind.wait_until_serving(own, item, timeout)

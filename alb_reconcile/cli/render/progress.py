@@ -99,9 +99,8 @@ class Progress:
             self._mention(str(item.address), f"  {item.address} waits for {text}", text)
         if not text and str(item.address) in self._said:
             del self._said[str(item.address)]
-            word = "active" if item.address == item.within else "healthy"
             took = (time.monotonic() - since) * self.speed
-            emit(f"  {self.style.paint('✓', 'green')} {item.address} {word} ({took:.1f} s)")
+            emit(f"  {self.style.paint('✓', 'green')} {item.address} {item.then} ({took:.1f} s)")
         self.tick()
 
     def tick(self) -> None:
