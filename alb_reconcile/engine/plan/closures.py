@@ -122,7 +122,7 @@ class _Comparison:
             yield from self._without_rule(door) if rule else [self._gone(door)]
         elif shut := _new(door.barred, then.barred):
             yield from () if rule else (self._close(door, *shut),)  # its listener's door says it
-        elif dark := [part for reach in then.reaches for part in self._unanswered(door, reach)]:
+        elif dark := self._dark(door, then):
             yield from dark
         elif door.reaches and not speaks_http1(self.after, then) and speaks_http1(self.before, door):
             names = ", ".join(self._names(then))
@@ -131,6 +131,10 @@ class _Comparison:
             yield self._close(
                 door, Shut(f"clients of HTTP/1.1 {who} from {names}, whose protocol_version is another", by)
             )
+
+    def _dark(self, door: Door, then: Door) -> list[Closure]:
+        """The groups that lose their targets, where targets have answered."""
+        return [part for reach in then.reaches if door.reaches for part in self._unanswered(door, reach)]
 
     def _without_rule(self, door: Door) -> Iterator[Closure]:
         """A rule that goes."""

@@ -64,9 +64,16 @@ def _rehearse(
     plan: Plan, world: World, kept: dict[tuple[object, ...], tuple[Door, Door]], rank: Callable[[Step], int]
 ) -> Iterator[tuple[tuple[object, ...], Closure]]:
     waiting: list[Step] = []
-    for step in _in_order(plan, rank):
-        if groups := _awaited(plan, step):
-            world, waiting = _passed(world.after(waiting), groups), []
+    order = _Order(plan, rank)
+    while (step := order.next()) is not None:
+        awaited, hoped = _awaited(plan, step)
+        if awaited or hoped:
+            world, waiting = world.after(waiting), []
+            if not all(world.targets.get(group) for group in awaited):
+                order.put_off(step)
+                continue
+            world = _passed(world, awaited | hoped)
+        order.done(step)
         waiting.append(step)
         if step.detail(Register).is_checked:
             world, waiting = _passed(world.after(waiting), {str(step.address)}), []
@@ -95,7 +102,7 @@ def _why_shut(before: Door, now: Door | None, then: Door) -> str:
     shuts = [shut for shut in now.barred if shut.reason not in known]
     was = {reach.group: reach for reach in before.reaches}
     filled = {reach.group for reach in then.reaches if reach.healthy + reach.coming}
-    for reach in now.reaches:
+    for reach in now.reaches if before.reaches else ():  # what answered by itself had no target to lose
         if not reach.healthy and reach.group in filled and (reach.group not in was or was[reach.group].healthy):
             shuts += reach.lost
             if reach.group not in was and not reach.lost:
@@ -103,30 +110,53 @@ def _why_shut(before: Door, now: Door | None, then: Door) -> str:
     return "; ".join(shut.text for shut in join(shuts))
 
 
-def _awaited(plan: Plan, step: Step) -> set[str]:
-    """The target groups that must have healthy targets before a step, by id."""
+def _awaited(plan: Plan, step: Step) -> tuple[set[str], set[str]]:
+    """The target groups that must have healthy targets before a step, by id, and those that are waited for as long as they may."""
     shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
-    return {str(bind(wanted.group, plan.ids)) for wanted in (*shift.awaits, *shift.hopes)}
+    awaited, hoped = (
+        {str(bind(item.group, plan.ids)) for item in part if item.healthy} for part in (shift.awaits, shift.hopes)
+    )
+    return awaited, hoped
 
 
-def _in_order(plan: Plan, rank: Callable[[Step], int]) -> Iterator[Step]:
-    """The steps in an order that keeps their needs; of those that may come next, the one of the lowest rank."""
-    steps = {step.key: step for step in plan.steps}
-    left = {key: sum(need in steps for need in step.needs) for key, step in steps.items()}
-    users: dict[str, list[str]] = {key: [] for key in steps}
-    for key, step in steps.items():
-        for need in step.needs:
-            if need in users:
-                users[need].append(key)
-    places = {key: number for number, key in enumerate(steps)}
-    ready: list[tuple[int, int, str]] = [
-        (rank(steps[key]), places[key], key) for key, count in left.items() if not count
-    ]
-    ready.sort()
-    while ready:
-        _, _, key = heappop(ready)
-        yield steps[key]
-        for user in users[key]:
-            left[user] -= 1
-            if not left[user]:
-                heappush(ready, (rank(steps[user]), places[user], user))
+class _Order:
+    """The steps in an order that keeps their needs: of those that may come next, the one of the lowest rank.
+
+    A step whose gate can't hold yet is put off until another one is done. If nothing else can be done, `apply` ends there: what answers stays.
+    """
+
+    def __init__(self, plan: Plan, rank: Callable[[Step], int]) -> None:
+        self.steps, self.rank = {step.key: step for step in plan.steps}, rank
+        self.places = {key: number for number, key in enumerate(self.steps)}
+        self.left = {key: sum(need in self.steps for need in step.needs) for key, step in self.steps.items()}
+        self.users: dict[str, list[str]] = {key: [] for key in self.steps}
+        for key, step in self.steps.items():
+            for need in step.needs:
+                if need in self.users:
+                    self.users[need].append(key)
+        self.later: list[str] = []
+        self.ready: list[tuple[int, int, str]] = []
+        for key, count in self.left.items():
+            if not count:
+                self._add(key)
+
+    def _add(self, key: str) -> None:
+        heappush(self.ready, (self.rank(self.steps[key]), self.places[key], key))
+
+    def next(self) -> Step | None:
+        """The next step; None if there is none, or each waits for a gate."""
+        return self.steps[heappop(self.ready)[2]] if self.ready else None
+
+    def put_off(self, step: Step) -> None:
+        """Its gate doesn't hold yet."""
+        self.later.append(step.key)
+
+    def done(self, step: Step) -> None:
+        """What needs it may come next, and what was put off may be tried again."""
+        for user in self.users[step.key]:
+            self.left[user] -= 1
+            if not self.left[user]:
+                self._add(user)
+        for key in self.later:
+            self._add(key)
+        self.later = []
