@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SOAK = bool(os.environ.get("SOAK"))
 SSH = {"protocol": "tcp", "port": 22, "cidr_block": "10.9.0.0/16"}
 ALLOW = {
+    "close": 9,
     "empty-target-group": 9,
     "delete": 99,
     "replace": 99,
