@@ -70,6 +70,13 @@ class Reach:
     coming: int = 0
     lost: tuple[Shut, ...] = ()
     cut: tuple[Shut, ...] = ()
+    is_known: bool = True
+    """Whether its targets are: not of a group that somebody else has."""
+
+    @property
+    def count(self) -> int:
+        """The healthy ones, and those that are expected."""
+        return self.healthy + self.coming
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,12 @@ class Door:
     @property
     def count(self) -> int:
         """The same, with those that are expected to become healthy."""
-        return sum(item.healthy + item.coming for item in self.reaches)
+        return sum(item.count for item in self.reaches)
 
     @property
     def answers(self) -> bool:
         """Whether its clients get in, and an answer."""
-        return not self.barred and (not self.reaches or self.count > 0)
+        return not self.barred and (not self.reaches or any(item.count or not item.is_known for item in self.reaches))
 
 
 def find_doors(world: World) -> Iterator[Door]:
@@ -153,6 +160,7 @@ class _Ways:
     def _reach(self, balancer: str, group: str) -> Reach:
         if (balancer, group) not in self._reached:
             counts = {"healthy": 0, COMING: 0}
+            is_known = self.world.get(group) is not None
             lost: list[Shut] = []
             cut: list[Shut] = []
             for target, state in self.world.targets.get(group, ()):
@@ -162,7 +170,7 @@ class _Ways:
                     lost.extend(shut)
                     counts[target.status] += not shut
             self._reached[balancer, group] = Reach(
-                group, counts["healthy"], counts[COMING], tuple(join(lost)), tuple(join(cut))
+                group, counts["healthy"], counts[COMING], tuple(join(lost)), tuple(join(cut)), is_known
             )
         return self._reached[balancer, group]
 

@@ -289,7 +289,7 @@ def find_needed(
     names = {item.id: item.address for item in world.items.values()}
     roots = {address for address in lost if isinstance(desired[address].state, LoadBalancer | Listener | Record)}
     for door in find_doors(world):
-        dark = [reach.group for reach in door.reaches if not reach.healthy]
+        dark = [reach.group for reach in door.reaches if reach.is_known and not reach.healthy]
         roots |= {names[known] for known in (*dark, *([door.balancer] if door.barred else ())) if known in names}
         if door.barred or len(dark) == len(door.reaches) > 0:
             roots.add(door.item.address)

@@ -65,7 +65,7 @@ def _capacity(door: Door) -> float:
     """How many targets would get as many requests each as the busiest does by the weights."""
     parts = action_of(door.item.state).receiving
     total = sum(part.weight for part in parts)
-    counts = {item.group: item.healthy + item.coming for item in door.reaches}
+    counts = {item.group: item.count for item in door.reaches}
     shares = {str(part.target_group): part.weight / total if total else 1 / len(parts) for part in parts}
     return min((counts[group] / share for group, share in shares.items() if share), default=0)
 
@@ -164,7 +164,8 @@ class _Comparison:
     def _unanswered(self, door: Door, reach: Reach) -> Iterator[Closure]:
         """A group that gets requests, of which no target would answer them."""
         was = next((item for item in door.reaches if item.group == reach.group), None)
-        if reach.healthy + reach.coming or (was and not was.healthy) or reach.group in self.after.gone:
+        is_dark = not reach.count and reach.is_known and (was is None or was.healthy > 0)
+        if not is_dark or reach.group in self.after.gone:
             return  # what forwards to a group that goes is refused for that
         if reach.lost:  # what AWS shows as healthy is reached, whatever its rules seem to say
             if shuts := _new(was.lost if was else (), reach.lost):

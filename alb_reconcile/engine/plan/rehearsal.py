@@ -101,7 +101,7 @@ def _why_shut(before: Door, now: Door | None, then: Door) -> str:
     known = {shut.reason for shut in before.barred}
     shuts = [shut for shut in now.barred if shut.reason not in known]
     was = {reach.group: reach for reach in before.reaches}
-    filled = {reach.group for reach in then.reaches if reach.healthy + reach.coming}
+    filled = {reach.group for reach in then.reaches if reach.count}
     for reach in now.reaches if before.reaches else ():  # what answered by itself had no target to lose
         if not reach.healthy and reach.group in filled and (reach.group not in was or was[reach.group].healthy):
             shuts += reach.lost
