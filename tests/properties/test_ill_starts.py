@@ -31,6 +31,8 @@ def weighted(canary: int = 10, **settings: Any) -> Spec:
     action["target_groups"][1]["weight"] = canary
     for group in spec["target_groups"].values():
         group |= settings
+    rule = spec["security_groups"]["web"]["ingress"][0]
+    spec["security_groups"]["web"]["ingress"] = [rule, {**rule, "port": 80}]
     return spec
 
 
