@@ -250,7 +250,7 @@ def checks_after(plan: Plan) -> int:
     """Seconds in which health checks see what a plan has changed of the ways to targets: what it shut, or opened for unhealthy ones.
 
     A target's state changes after as many checks as its threshold says (ELB, "Health checks for Application Load Balancer target
-    groups"), so that before a read says how it was.
+    groups"): one more interval may pass before the first of them, the last may take its whole time-out, and AWS shows it later.
     """
     shut = any(_takes_away(step) for step in plan.steps)
     may_mend = any(step.address.kind in _NETWORK for step in plan.steps) and any(
@@ -259,13 +259,15 @@ def checks_after(plan: Plan) -> int:
     checks = [state.health_check or {} for _, state in each_of(plan.live, TargetGroup)] if shut or may_mend else []
     names = ("unhealthy_threshold_count",) * shut + ("healthy_threshold_count",) * may_mend
     times = [
-        int(check.get("interval_seconds", 30)) * int(check.get(name, 5)) + int(check.get("timeout_seconds", 5))
+        int(check.get("interval_seconds", 30)) * (int(check.get(name, 5)) + 1) + int(check.get("timeout_seconds", 5))
         for check in checks
         for name in names
     ]
-    return max(times, default=0)
+    return max(times) + _SHOWN if times else 0
 
 
+_SHOWN = 15
+"""Seconds in which a rule takes effect, and AWS shows what the checks have found."""
 _NETWORK = ("load_balancer", "route_table", "security_group_rules", "instance", "internet_gateway")
 """The kinds that lead requests to targets."""
 

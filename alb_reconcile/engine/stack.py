@@ -241,7 +241,7 @@ async def apply_stack(
         if timeout is not None and not target.destroy and (seconds := checks_after(planned.plan)):
             await _let_checks_see(aws, planned, seconds, on_wait)
         if planned.plan.steps:
-            applied = await _look_until_reached(aws, target, goal, applied)
+            applied = await _look_until_reached(aws, planned, goal, applied, timeout)
         if target.destroy or not applied.is_reached or applied.found is None:
             return applied
         if goal.is_applied(applied.found):
@@ -269,14 +269,24 @@ async def _let_checks_see(aws: Aws, planned: StackPlan, seconds: int, on_wait: C
         await aws.sleep(seconds if text else 0)
 
 
-async def _look_until_reached(aws: Aws, target: DesiredStack, goal: Goal, applied: Applied) -> Applied:
+async def _look_until_reached(
+    aws: Aws, planned: StackPlan, goal: Goal, applied: Applied, timeout: float | None
+) -> Applied:
     """Look at the stack again for as long as AWS's reads may lag behind its writes."""
 
     async def look() -> StackPlan:
-        return await plan_stack(aws, target, Options(check=False), choose=goal.choose)
+        return await plan_stack(aws, planned.target, Options(check=False), choose=goal.choose)
 
     found = await repeat_until(aws, look, goal.is_reached, SETTLE_TIMEOUT)
+    if timeout is not None and checks_after(planned.plan):  # what is shut off may still be shown as healthy
+        found = await repeat_until(aws, look, lambda item: not _is_doubtful(item), SETTLE_TIMEOUT)
     return replace(applied, found=found, is_reached=goal.is_reached(found))
+
+
+def _is_doubtful(found: StackPlan) -> bool:
+    """Whether AWS shows a target as healthy that no check can reach any more, by all that was read."""
+    cut = find_cut(World(found.discovery.resources))
+    return any(item.id in cut and item.status == "healthy" for item in found.discovery.resources)
 
 
 async def _wait_until_serving(
