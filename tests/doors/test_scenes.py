@@ -11,7 +11,7 @@ from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.model.errors import RefusedError
 from tests.doors.health import as_admitted
 from tests.doors.scenes import HTTP, NEW_VERSION, OPEN, SHUT, Scene, let_in
-from tests.harness import READS, REGION, Spec, World, demo, world
+from tests.harness import READS, REGION, Spec, World, demo, load, world
 from tests.plan.stacks import Account, base, edited
 from tests.plan.targets import healthy, ids
 
@@ -136,3 +136,21 @@ def test_fewer_targets_behind_a_door_are_told_with_both_numbers() -> None:
         for text in plan_of(Scene(NEW_VERSION, have={**green, **forward(90, 10)})).warnings
         if "min_healthy" in text
     ]
+
+
+def test_a_group_that_speaks_another_protocol_version_needs_the_word() -> None:
+    """m03, r07: AWS answers each client of HTTP/1.1 with 464."""
+    before = load(secure())
+    after = load(edited(secure(), {"target_groups/web/protocol_version": "HTTP2"}))
+    discovery = Account(before).discovery()
+    with pytest.raises(
+        RefusedError, match=r"clients of HTTP/1\.1 may get 464 from target_group\.web, .* --allow close=1"
+    ):
+        make_plan(after.name, REGION, after.desired, discovery, Options())
+    assert make_plan(after.name, REGION, after.desired, discovery, Options(allow={"close": 1})).steps
+
+
+def secure() -> Spec:
+    """The demo behind an HTTPS listener."""
+    certificate = "arn:aws:acm:us-east-1:123456789012:certificate/0f0e0d0c-0000-4000-8000-0b0a09080706"
+    return spec_of({f"{HTTP}/protocol": "HTTPS", f"{HTTP}/port": 443, f"{HTTP}/certificate_arn": certificate})
