@@ -70,7 +70,7 @@ class Survey:
 
     @cached_property
     def service(self) -> Service:
-        """What clients get, whoever or whatever is to blame."""
+        """What clients get, whatever the cause."""
         return service_of(self.planned)
 
     @property
