@@ -219,7 +219,9 @@ def in_their_network(hand: Hand) -> tuple[Spec, list[str]]:
     return {
         "stack": "demo",
         "region": "us-east-1",
-        "security_groups": {"front": {"vpc": vpc, "ingress": [{"protocol": "tcp", "port": 80, "cidr_block": "10.0.0.0/8"}]}},
+        "security_groups": {
+            "front": {"vpc": vpc, "ingress": [{"protocol": "tcp", "port": 80, "cidr_block": "10.0.0.0/8"}]}
+        },
         "instances": {"app": {"image_id": LINUX_1, "instance_type": "t3.micro", "subnets": ids[:1]}},
         "target_groups": {"web": {"vpc": vpc, "protocol": "HTTP", "port": 80, "targets": ["app"]}},
         "load_balancers": {
