@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from alb_reconcile.model import tags
-from tests.adoption.adopting import keeper, our_tags
+from tests.adoption.adopting import keeper, make_any, our_tags
 from tests.properties.seeds import PHASES
 from tests.properties.strategies import specs
 from tests.properties.watched import portrait
@@ -31,7 +31,7 @@ def test_a_stack_that_was_let_go_is_adopted_as_it_was(spec: Spec) -> None:
     with keeper() as (world, keep):
         world.add_strangers()
         spec = world.localized(spec)
-        world.converge(spec)
+        make_any(world, spec)
         before, likeness = our_tags(world), portrait(world, spec)
         released = keep.release(spec)
         assert released.whole

@@ -69,6 +69,8 @@ def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
         spec["instances"]["web"]["user_data"] = (tmp_path / spec["instances"]["web"].pop("user_data_file")).read_text()
         spec["records"]["shop"]["evaluate_target_health"] = True
         balancer["attributes"]["access_logs.s3.prefix"] = "shop"
+        opened = {"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}
+        spec["security_groups"][balancer["security_groups"][0]]["ingress"].append(opened)
         world.converge(spec)
         assert len(by_hand("s3").list_buckets()["Buckets"]) == before
         world.destroy(spec)

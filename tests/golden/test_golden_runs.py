@@ -83,7 +83,7 @@ def test_changes(scene: Scene) -> None:
     changed(
         scene,
         ("interval_seconds: 10", "interval_seconds: 5, timeout_seconds: 2"),
-        ("port: 80, cidr_block: 0.0.0.0/0}", "port: 443, cidr_block: 0.0.0.0/0}"),
+        ("port: 80, cidr_block: 0.0.0.0/0}", "from_port: 80, to_port: 443, cidr_block: 0.0.0.0/0}"),
         ("{service: demo}", "{service: web}"),
     )
     scene.run("plan", "demo.yaml")
@@ -95,7 +95,11 @@ def test_changes(scene: Scene) -> None:
     scene.run("apply", "--yes", "demo.yaml")
     changed(scene, ("\n    count: 2", "\n    count: 1"))
     scene.run("apply", "--yes", "demo.yaml")
-    changed(scene, ("port: 80\n    targets", "port: 8080\n    targets"))
+    changed(
+        scene,
+        ("port: 80\n    targets", "port: 8080\n    targets"),
+        ("port: 80, security_group", "from_port: 80, to_port: 8080, security_group"),
+    )
     scene.run("plan", "demo.yaml")
     scene.run("apply", "--yes", "demo.yaml")
     scene.run("plan", "--detailed-exitcode", "demo.yaml")

@@ -105,7 +105,7 @@ class TestRecorder:
             spec["instances"]["web"]["user_data"] = "hunter2hunter2"
             spec["security_groups"]["web"]["ingress"][0]["port"] = 8080
             spec["instances"]["web"]["metadata_options"] = {"http_tokens": "optional"}
-            plan = aws.plan(spec)
+            plan = aws.plan(spec, allow={"close": 1})
         recorder = Recorder("apply", "demo", "us-east-1", mask=Mask())
         recorder.plan = plan
         record = recorder.close()

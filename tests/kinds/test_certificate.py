@@ -424,7 +424,7 @@ def test_several_certificates_of_a_listener_and_one_that_the_spec_drops(hand: Ha
 def test_the_last_certificate_that_a_spec_drops_is_found_by_the_listener(hand: Hand) -> None:
     zone()
     hand.make(secure("api", api=api()))
-    hand.make(demo())
+    hand.make(demo(), allow={"close": 1})
     assert acm().list_certificates()["CertificateSummaryList"] == []
 
 

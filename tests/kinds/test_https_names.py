@@ -131,7 +131,7 @@ def test_a_name_that_goes_is_gone_from_the_certificate(hand: Hand) -> None:
     """Where its domain is given up, it would keep AWS from renewing it."""
     names = Names(hand.world)
     hand.make(https(names=[NAME, "www.example.com"]))
-    hand.make(https(names=[NAME]))
+    hand.make(https(names=[NAME]), allow={"close": 1})
     assert not [key for key in names.rows() if "www." in key]
 
 
@@ -142,7 +142,7 @@ def test_a_name_goes_when_the_one_in_its_place_serves(hand: Hand) -> None:
     """Found: its record went first, and until the other's certificate was issued no name had both an address and a certificate."""
     names = Names(hand.world)
     hand.make(https(names=[NAME]))
-    result = hand.make(https(names=["new.example.com"]))
+    result = hand.make(https(names=["new.example.com"]), allow={"close": 1})
     assert done(result) == [
         "replace certificate.public", "create record.public-new-example-com", "update listener.public/https",
         "delete certificate.public", f"delete {RECORD}",
@@ -163,11 +163,11 @@ def test_it_stays_where_the_others_certificate_cannot_be_issued(hand: Hand) -> N
     }
     names.change("CREATE", forbids)
     for _ in range(2):
-        result = hand.world.apply(https(names=["new.example.com"]))
+        result = hand.world.apply(https(names=["new.example.com"]), allow={"close": 1})
         assert any("CAA_ERROR" in text for text in result.failures)
         assert "api.example.com A" in names.rows()
     names.change("DELETE", forbids)
-    hand.make(https(names=["new.example.com"]))
+    hand.make(https(names=["new.example.com"]), allow={"close": 1})
     assert "api.example.com A" not in names.rows()
 
 
@@ -178,7 +178,7 @@ def test_a_name_that_nothing_follows_goes_at_once(hand: Hand) -> None:
     spec["load_balancers"]["other"] = {**demo()["load_balancers"]["public"], "listeners": {}}
     hand.make(spec)
     for without in ({**spec, "load_balancers": {"other": spec["load_balancers"]["other"]}}, demo()):
-        steps = hand.world.plan(without, allow={"delete-load-balancer": 2, "delete": 9}).steps
+        steps = hand.world.plan(without, allow={"delete-load-balancer": 2, "delete": 9, "close": 1}).steps
         (gone,) = [step for step in steps if str(step.address) == RECORD]
         assert gone.needs == ()
     assert names.rows()
@@ -192,5 +192,5 @@ def test_another_type_of_the_same_name_needs_the_place_first(hand: Hand) -> None
     spec["records"] = {
         "api": {"zone": "example.com", "name": NAME, "type": "CNAME", "resource_records": ["new.example.com"]}
     }
-    hand.make(spec)
+    hand.make(spec, allow={"close": 1})
     assert names.rows()["api.example.com CNAME"]

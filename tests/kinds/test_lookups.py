@@ -52,7 +52,9 @@ def service(vpc: Any = VPC, subnets: Any = SUBNETS, groups: Any = GROUPS) -> Spe
     return {
         "stack": "demo",
         "region": "us-east-1",
-        "security_groups": {"front": {"vpc": vpc}},
+        "security_groups": {
+            "front": {"vpc": vpc, "ingress": [{"protocol": "tcp", "port": 80, "cidr_block": "10.0.0.0/8"}]}
+        },
         "instances": {
             "app": {
                 "image_id": LINUX_1,

@@ -99,19 +99,28 @@ def test_a_launch_into_what_is_there(hand: Hand) -> None:
     assert f"instances.web: these credentials may not create it: RunInstances: {DENIED}" in text
 
 
-def changed() -> Spec:
-    """The rich demo, with something else in each kind of EC2's that can be changed in place."""
+def roomy() -> Spec:
+    """The rich demo, with a subnet in its route table in which the load balancer isn't."""
     spec = rich()
+    spec["subnets"]["spare"] = {"cidr_block": "10.0.3.0/24", "availability_zone": "a"}
+    spec["route_tables"]["public"]["subnets"].append("spare")
+    return spec
+
+
+def changed() -> Spec:
+    """The same, with something else in each kind of EC2's that can be changed in place. All of it serves as before."""
+    spec = roomy()
     spec["vpcs"]["main"]["tags"] = {"team": "web"}
     spec["security_groups"]["load-balancer"]["ingress"] = [
-        {"protocol": "tcp", "port": 8080, "cidr_block": "10.0.0.0/8"}
+        {"protocol": "tcp", "port": 80, "cidr_block": "0.0.0.0/0"},
+        {"protocol": "tcp", "port": 8080, "cidr_block": "10.0.0.0/8"},
     ]
     spec["security_groups"]["web"] |= {
         "ingress": [{"protocol": "tcp", "port": 80, "security_group": "load-balancer", "description": "HTTP"}],
         "egress": [{"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}],
     }
     routes = [{"destination_cidr_block": block, "internet_gateway": "main"} for block in ("0.0.0.0/1", "128.0.0.0/1")]
-    spec["route_tables"]["public"] |= {"routes": routes, "subnets": ["public-a"]}
+    spec["route_tables"]["public"] |= {"routes": routes, "subnets": ["public-a", "public-b"]}
     spec["instances"]["web"] |= {
         "type_change": "in-place",
         "instance_type": "t3.small",
@@ -124,7 +133,7 @@ def changed() -> Spec:
 
 
 def test_each_change_is_tried_once(hand: Hand) -> None:
-    hand.make(rich())
+    hand.make(roomy())
     told = each_denied(hand, changed())
     assert told.keys() == {
         "AuthorizeSecurityGroupEgress", "AuthorizeSecurityGroupIngress", "CreateRoute", "CreateTags", "DeleteRoute",
@@ -153,7 +162,7 @@ def test_each_deletion_is_tried_once(hand: Hand) -> None:
 
 
 def test_all_are_told_at_once(hand: Hand) -> None:
-    hand.make(rich())
+    hand.make(roomy())
     deny("StopInstances", "StartInstances", "DeleteRoute")
     lines = refusal(hand, changed()).splitlines()
     assert sorted(line.split(": ")[3] for line in lines) == ["DeleteRoute", "StartInstances", "StopInstances"]

@@ -60,9 +60,10 @@ def many_rules(count: int, **more: Any) -> list[dict[str, Any]]:
 
 
 def many_groups(spec: Spec) -> Spec:
-    """Six groups, which the instances are given."""
+    """Six groups, which the instances are given, and of which each lets the load balancer in."""
     names = [f"more-{number}" for number in range(6)]
-    spec["security_groups"] |= {name: {"description": name} for name in names}
+    ingress = spec["security_groups"]["web"]["ingress"]
+    spec["security_groups"] |= {name: {"description": name, "ingress": ingress} for name in names}
     spec["instances"]["web"]["security_groups"] = names
     return spec
 

@@ -147,7 +147,7 @@ def test_that_groups_move_is_said_of_the_load_balancer_that_goes(hand: Hand, nam
     spec = web()
     spec["load_balancers"]["front"] = spec["load_balancers"].pop("public")
     spec["records"]["api"]["alias"] = "front"
-    told = hand.world.plan(spec, allow={"replace-load-balancer": 2, "replace": 9, "delete": 9}).warnings
+    told = hand.world.plan(spec, allow={"replace-load-balancer": 2, "replace": 9, "delete": 9, "close": 1}).warnings
     (line,) = [text for text in told if "target groups move to another load balancer" in text]
     assert line.startswith("load_balancer.public is deleted")
 
@@ -181,8 +181,8 @@ def test_what_a_spec_drops_with_its_zone_is_found_and_the_tag_goes(hand: Hand, n
     hand.make(demo())
     hand.make(web())
     assert zones_told(hand) == ZONE
-    assert short(hand.world.plan(demo())) == [("delete", "record.api", ())]
-    hand.make(demo())
+    assert short(hand.world.plan(demo(), allow={"close": 1})) == [("delete", "record.api", ())]
+    hand.make(demo(), allow={"close": 1})
     assert names.rows() == {}
     assert zones_told(hand) == ""
 
@@ -245,11 +245,11 @@ def test_a_listener_of_another_name_becomes_the_one_that_redirects_when_https_an
 
 def test_https_goes_when_nobody_is_redirected_there(hand: Hand, names: Names) -> None:
     hand.make(https())
-    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(demo()).steps}
+    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(demo(), allow={"close": 1}).steps}
     gone = steps["delete:listener.public/https"]
     assert [key.partition("@")[0] for key in gone.needs] == ["update:listener.public/http"]
     assert gone.pause[0] == 30
-    hand.make(demo())
+    hand.make(demo(), allow={"close": 1})
     assert names.rows() == {}
 
 

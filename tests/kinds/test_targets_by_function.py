@@ -107,7 +107,7 @@ def test_a_function_is_permitted_then_registered_and_at_the_end_neither(hand: Ha
 def test_a_function_that_the_spec_no_longer_names_loses_its_permission(hand: Hand) -> None:
     make_function("orders")
     hand.make(with_function())
-    hand.make(demo())
+    hand.make(demo(), allow={"close": 1})
     assert statements() == []
 
 
