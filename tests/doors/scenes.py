@@ -165,6 +165,18 @@ OPEN = {
         {f"{HTTP}/rules/two": rule(2, "/two/*", "api")}, have=TWO_RULES
     ),
     "a rule whose group the default action forwards to as well": Scene({f"{HTTP}/rules/one": None}, have=TWO_RULES),
+    "a rule goes whose requests are redirected to where its group answers": Scene(
+        {
+            f"{HTTP}/rules": {},
+            f"{HTTP}/default_action": {"redirect": {"port": "8080", "status_code": "HTTP_301"}},
+            "load_balancers/public/listeners/more": {
+                "protocol": "HTTP",
+                "port": 8080,
+                "default_action": {"forward": "web"},
+            },
+        },
+        have={**OTHER_PORT, f"{HTTP}/rules": {"one": rule(1, "/one", "web")}},
+    ),
     "two rules exchange their groups": Scene(
         {f"{HTTP}/rules/one": rule(1, "/one", "api"), f"{HTTP}/rules/two": rule(2, "/two", "web")}, have=TWO_RULES
     ),

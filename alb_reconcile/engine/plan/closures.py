@@ -138,12 +138,21 @@ class _Comparison:
 
     def _without_rule(self, door: Door) -> Iterator[Closure]:
         """A rule that goes."""
-        default = next((found for key, found in self.by_asked.items() if key == door.asked[:3]), None)
+        default = self._followed(door.asked[:3])
         if default is None:
             return  # the listener's own door says it
         if not (set(self._names(door)) <= set(self._names(default)) and default.answers):
             text = "it would be deleted, so that other rules or the default action of its listener get its requests"
             yield self._close(door, Shut(text, frozenset([door.item.id])))
+
+    def _followed(self, asked: tuple[object, ...]) -> Door | None:
+        """The listener's door; of one that redirects to another port of its load balancer, that one's."""
+        found = self.by_asked.get(asked)
+        told = dict(action_of(found.item.state).redirect) if found else {}
+        if not told or "host" in told:
+            return found
+        port = told.get("port", str(asked[2]))
+        return self.by_asked.get((asked[0], told.get("protocol", asked[1]), int(port) if port.isdigit() else 0), found)
 
     def _gone(self, door: Door) -> Closure:
         """A listener or a record that goes, or a listener on another port."""
