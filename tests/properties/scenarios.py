@@ -78,7 +78,7 @@ def in_place() -> Spec:
         {"destination_cidr_block": "192.0.2.0/24", "internet_gateway": "main"}
     )
     spec["security_groups"]["extra"] = {"description": "more", "ingress": []}
-    spec["security_groups"]["web"]["ingress"][1]["port"] = 2222
+    spec["security_groups"]["web"]["ingress"][-1]["port"] = 2222
     spec["security_groups"]["web"]["egress"] = [{"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}]
     spec["instances"]["web"]["security_groups"] = ["web", "extra"]
     spec["instances"]["web"]["metadata_options"] = {"http_tokens": "required", "http_put_response_hop_limit": 3}
