@@ -113,15 +113,12 @@ def find_anchors(own: Iterable[Observed]) -> list[Observed]:
 
 
 def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> dict[Address, bool]:
-    """What a spec that was applied had, by the resources' tags, and isn't there; with whether this spec says the same of it. Nothing if a
-    destroy was begun, since that deleted it."""
+    """What a spec that was applied had, by the resources' tags, and isn't there; with whether this spec says the same of it."""
     own = _own(stack, discovery)
     there, whole = {item.address: item for item in own}, tags.spec_digest_of(desired)
     members = {item.address for item in discovery.resources if not (item.is_gone or item.is_leaving)}
     said = [(item.tags.get(tags.APPLIED, ""), item.tags.get(tags.ENTRIES, "")) for item in find_anchors(own)]
     lost: dict[Address, bool] = {}
-    if any(text == tags.DESTROYING for text, _ in said):
-        return lost
     for address, wanted in desired.items():
         if address in members or address in there or address.kind in discovery.unread:
             continue
