@@ -80,7 +80,7 @@ def make_one_ill(account: World) -> None:
     account.strict.set_target_unhealthy(group, first["Target"]["Id"])
 
 
-NOT_READY = ["load_balancer.public is provisioning", "2 of 2 targets of target_group.web aren't healthy yet (initial)"]
+NOT_READY = ["2 of 2 targets of target_group.web aren't healthy yet (initial)", "load_balancer.public is provisioning"]
 
 
 def test_it_ends_when_all_is_made_and_says_what_isnt_ready(account: World, run: Run) -> None:

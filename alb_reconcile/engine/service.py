@@ -19,6 +19,7 @@ from alb_reconcile.kinds.record import Record
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
+from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
@@ -102,7 +103,8 @@ class _Judgement:
             (nobody if group is None or group in self.filled else unfilled).append(line)
         for found, line in (*self.idle(), *self.health()):
             fields[found].append(line)
-        if self.lost:
+        is_ending = any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in self.live)
+        if self.lost and not is_ending:  # a destroy that was begun has deleted them
             verb = "resource is" if len(self.lost) == 1 else "resources are"
             partly.append(f"{len(self.lost)} {verb} missing; plan shows what apply would make")
         parts = (nobody, partly, beside, off, unfilled)

@@ -43,8 +43,9 @@ def find_standing(target: DesiredStack, discovery: Discovery, untagged: Collecti
     shown = Counter(item.address for item in discovery.resources if not item.is_gone)
     if not shown:
         return Standing()
+    is_read = discovery.unread.keys().isdisjoint(_SERVING)
     if target.destroy:  # without a spec nothing says what stays
-        return Standing(service=judge(discovery.resources, {}))
+        return Standing(service=judge(discovery.resources, {}) if is_read else Service())
     decisions = decide(target.stack, target.desired, discovery, {})
     missing = sorted(
         address
@@ -71,7 +72,6 @@ def find_standing(target: DesiredStack, discovery: Discovery, untagged: Collecti
         told, differs = {}, set()
     lost = find_lost(target.stack, target.desired, discovery).keys() - set(untagged)
     going = {known for known, fate in fates.items() if fate == "deletes"}
-    is_read = discovery.unread.keys().isdisjoint(_SERVING)
     service = judge(discovery.resources, target.desired, lost, going) if is_read else Service()
     new = tuple(address for address in missing if address not in lost)
     return Standing(tuple(missing), told, tuple(ill), new, service, tuple(sorted(differs)))

@@ -293,5 +293,5 @@ def unfollowed(text: str) -> list[str]:
 
 def texts(text: str) -> list[str]:
     """The lines that a page shows as text: what commands are known to print."""
-    shown = re.findall(r"^(<!-- not run: .+ -->\n)?```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    shown = re.findall(r"^(<!-- not run: [^\n]+ -->\n)?```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return [line for excuse, block in shown if not excuse for line in block.splitlines() if line.strip()]

@@ -17,7 +17,7 @@ from tests.kinds.test_authentication import COGNITO, SECRET, behind, oidc
 from tests.kinds.test_authentication import put as put_parameter
 from tests.kinds.test_encryption import CONTROL, ENFORCED, PLAIN
 from tests.kinds.test_instance_options import LAUNCHED, STOPPED, web
-from tests.kinds.test_instance_profile import with_profile
+from tests.kinds.test_instance_profile import TRUST, opened, with_profile
 from tests.kinds.test_listener import answer, upload_certificates
 from tests.kinds.test_load_balancer import ACLS, make_web_acls
 from tests.kinds.test_log_bucket import DELIVERY, logging, somebodys
@@ -197,6 +197,10 @@ def _leave_the_role(world: WatchedWorld) -> None:
         iam.delete_instance_profile(InstanceProfileName=name)
 
 
+def _open_the_role(_: WatchedWorld) -> None:
+    opened(trust={**TRUST, "Statement": [{**TRUST["Statement"][0], "Principal": {"AWS": "*"}}]})
+
+
 def _walled(acl: str) -> Spec:
     return edited(demo(), "load_balancers/public/web_acl", acl)
 
@@ -247,6 +251,10 @@ FURTHER: Mapping[str, Part] = {
     "its role is there": Part(
         "instance_profile", Way(lambda: example_of("instance_profile").spec, lambda: example_of("instance_profile").spec),
         frozenset({"iam:ListRoleTags"}), by_hand=_leave_the_role,
+    ),
+    "its role is open": Part(
+        "instance_profile", Way(lambda: example_of("instance_profile").spec, lambda: example_of("instance_profile").spec),
+        frozenset({"iam:UpdateAssumeRolePolicy"}), by_hand=_open_the_role,
     ),
     "logs of its own": Part("log_bucket", Way(logging, None, options=_ALLOWED), frozenset({"s3:DeleteObject"})),
     "logs elsewhere": Part(

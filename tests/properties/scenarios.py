@@ -78,7 +78,7 @@ def in_place() -> Spec:
         {"destination_cidr_block": "192.0.2.0/24", "internet_gateway": "main"}
     )
     spec["security_groups"]["extra"] = {"description": "more", "ingress": []}
-    spec["security_groups"]["web"]["ingress"][1]["port"] = 2222
+    spec["security_groups"]["web"]["ingress"][-1]["port"] = 2222
     spec["security_groups"]["web"]["egress"] = [{"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}]
     spec["instances"]["web"]["security_groups"] = ["web", "extra"]
     spec["instances"]["web"]["metadata_options"] = {"http_tokens": "required", "http_put_response_hop_limit": 3}
@@ -98,7 +98,7 @@ def in_place() -> Spec:
 
 
 def drift(world: WatchedWorld) -> None:
-    """A rule too many, a missing association, a changed health check and port, a stopped and a terminated instance."""
+    """A rule too many, a missing association, a changed health check and answer, a stopped and a terminated instance."""
     ids = {str(item.address): item.id for item in world.discover(demo()).resources}
     ec2, elb = world.client("ec2"), world.client("elbv2")
     ec2.authorize_security_group_ingress(
@@ -107,7 +107,8 @@ def drift(world: WatchedWorld) -> None:
     table = ec2.describe_route_tables(RouteTableIds=[ids["route_table.public"]])["RouteTables"][0]
     ec2.disassociate_route_table(AssociationId=table["Associations"][0]["RouteTableAssociationId"])
     elb.modify_target_group(TargetGroupArn=ids["target_group.web"], HealthCheckPath="/elsewhere")
-    elb.modify_listener(ListenerArn=ids["listener.public/http"], Port=8080)
+    sorry = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+    elb.modify_listener(ListenerArn=ids["listener.public/http"], DefaultActions=[sorry])
     ec2.stop_instances(InstanceIds=[ids["instance.web-1"]])
     ec2.terminate_instances(InstanceIds=[ids["instance.web-2"]])
 
@@ -134,14 +135,16 @@ class Way:
         return {"destroy": self.after is None, **self.options}
 
 
+CLOSE: dict[str, Any] = {"allow": {"close": 1}}
+"""For a rule that another host has made meanwhile, of another spec."""
 WAYS = {
     "create": Way(None, demo),
-    "roll": Way(demo, rolled, floor=2),
+    "roll": Way(demo, rolled, floor=2, options=CLOSE),
     "roll in gaps": Way(demo, lambda: rolled(max_surge=0, max_unavailable=1), floor=1),
     "destroy": Way(demo, None),
-    "another group": Way(demo, regrouped, floor=2),
+    "another group": Way(demo, regrouped, floor=2, options=CLOSE),
     "a new rule": Way(demo, with_rule, floor=2),
-    "scale out": Way(demo, lambda: scaled(4), floor=2),
+    "scale out": Way(demo, lambda: scaled(4), floor=2, options=CLOSE),
     "scale in": Way(lambda: scaled(4), lambda: scaled(1), floor=1),
 }
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def changed() -> Spec:
     """The demo with changes of many sorts that replace nothing, and without the rule."""
     spec = demo()
-    spec["security_groups"]["web"]["ingress"] = []
+    del spec["security_groups"]["web"]["ingress"][1:]
     spec["target_groups"]["web"]["health_check"]["path"] = "/other"
     spec["load_balancers"]["public"]["listeners"]["http"].pop("rules", None)
     spec["tags"] = {"service": "other"}

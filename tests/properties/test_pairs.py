@@ -138,14 +138,14 @@ def check_pair(before: Spec, after: Spec) -> str:
         world.add_strangers()
         empty = world.strict.inventory()
         before, after = world.localized(before), world.localized(after)
-        world.converge(before)
+        world.converge(before, may_be_shut=True)
         world.clock.advance(SETTLED)
         start = world.served()
         was_dark = world.is_dark()
         world.watch()
         refused: PlanError | RefusedError | None = None
         try:
-            world.converge(after, check=False)
+            world.converge(after, check=False, may_be_shut=True)
         except (PlanError, RefusedError) as error:
             refused = error
         if refused:
@@ -165,7 +165,7 @@ def check_pair(before: Spec, after: Spec) -> str:
     with watched() as fresh:
         fresh.add_strangers()
         after = fresh.localized(wished)
-        fresh.converge(after)
+        fresh.converge(after, may_be_shut=True)
         other = portrait(fresh, after)
         unequal = {key: (found[key], other[key]) for key in other.keys() - resting if found[key] != other[key]}
         assert not unequal, unequal

@@ -58,11 +58,11 @@ def step(world: Campaign, here: Spec, there: Spec) -> bool:
     world.watch()
     try:
         try:
-            world.converge(there, check=False)
+            world.converge(there, check=False, may_be_shut=True)
         except AssertionError as error:
             if "waited" not in str(error) or not _take_out_by_hand(world, there):
                 raise
-            world.converge(there, check=False)
+            world.converge(there, check=False, may_be_shut=True)
     except (PlanError, RefusedError) as refused:
         text = str(refused)
     else:
@@ -93,7 +93,7 @@ def check(chance: Random) -> None:
         world.add_strangers()
         world.settle_in((chance.choice(NEAR_MISSES),))
         last = specs[0]
-        world.converge(world.localized(last))
+        world.converge(world.localized(last), may_be_shut=True)
         for spec in specs[1:]:
             if step(world, world.localized(last), world.localized(spec)):
                 last = spec
@@ -108,7 +108,7 @@ def check(chance: Random) -> None:
     with account() as fresh:
         fresh.add_strangers()
         last = fresh.localized(last)
-        fresh.converge(last)
+        fresh.converge(last, may_be_shut=True)
         other = portrait(fresh, last)
     unequal = {key: (found[key], other[key]) for key in other.keys() - resting if found[key] != other[key]}
     assert not unequal, unequal

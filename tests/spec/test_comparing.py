@@ -46,6 +46,7 @@ old.yaml → new.yaml
       no longer managed: enable_dns_hostnames
   ~ security_group_rules.web
       - ingress tcp 80 from security_group.load-balancer
+      - ingress tcp 81-9000 from security_group.load-balancer
       + ingress tcp 81 from security_group.load-balancer
   -/+ instance.web-1
       instance_type  t3.micro → t3.small
