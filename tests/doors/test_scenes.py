@@ -154,3 +154,14 @@ def secure() -> Spec:
     """The demo behind an HTTPS listener."""
     certificate = "arn:aws:acm:us-east-1:123456789012:certificate/0f0e0d0c-0000-4000-8000-0b0a09080706"
     return spec_of({f"{HTTP}/protocol": "HTTPS", f"{HTTP}/port": 443, f"{HTTP}/certificate_arn": certificate})
+
+
+def test_a_listener_that_was_moved_by_hand_goes_back_without_a_word(here: World) -> None:
+    """Its other port answers meanwhile, and the spec's serves nobody."""
+    here.converge(demo())
+    listener = ids(here, demo())["listener.public/http"]
+    here.client("elbv2").modify_listener(ListenerArn=listener, Port=8080)
+    here.clock.advance(60)
+    ending = here.sync(demo())
+    assert [str(item.step.address) for item in ending.outcomes] == ["listener.public/http"]
+    assert here.plan(demo()).is_empty

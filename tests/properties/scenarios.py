@@ -98,7 +98,7 @@ def in_place() -> Spec:
 
 
 def drift(world: WatchedWorld) -> None:
-    """A rule too many, a missing association, a changed health check and answer, a stopped and a terminated instance."""
+    """A rule too many, a missing association, a changed health check and port, a stopped and a terminated instance."""
     ids = {str(item.address): item.id for item in world.discover(demo()).resources}
     ec2, elb = world.client("ec2"), world.client("elbv2")
     ec2.authorize_security_group_ingress(
@@ -107,8 +107,7 @@ def drift(world: WatchedWorld) -> None:
     table = ec2.describe_route_tables(RouteTableIds=[ids["route_table.public"]])["RouteTables"][0]
     ec2.disassociate_route_table(AssociationId=table["Associations"][0]["RouteTableAssociationId"])
     elb.modify_target_group(TargetGroupArn=ids["target_group.web"], HealthCheckPath="/elsewhere")
-    sorry = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
-    elb.modify_listener(ListenerArn=ids["listener.public/http"], DefaultActions=[sorry])
+    elb.modify_listener(ListenerArn=ids["listener.public/http"], Port=8080)
     ec2.stop_instances(InstanceIds=[ids["instance.web-1"]])
     ec2.terminate_instances(InstanceIds=[ids["instance.web-2"]])
 

@@ -34,7 +34,6 @@ PAIRS = 20 if SOAK else 2
 EVERY = 1 if SOAK else 37
 """Each kill, and each reply, in so many is tried."""
 ALLOW = {
-    "close": 9,
     "delete": 999, "replace": 999, "replace-load-balancer": 9, "delete-elastic-ip": 9, "delete-load-balancer": 9, "lift-protection": 9,
     "empty-target-group": 9, "close": 99,
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from alb_reconcile.engine.applied_tags import spec_digest
 from alb_reconcile.engine.doors import Door, Reach, Shut, describe_door, find_doors, speaks_http1
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.kinds._health import is_unasked
@@ -29,8 +30,9 @@ class Closure(NamedTuple):
 def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
     """The doors that answer now and wouldn't after those steps of a plan.
 
-    Three sorts of doors aren't among them: those of a load balancer that goes, which counts itself; rules with other conditions, which
-    the user has written; and rules whose requests the same target groups answer in their place.
+    Four sorts of doors aren't among them: those of a load balancer that goes, which counts itself; rules with other conditions, which
+    the user has written; rules whose requests the same target groups answer in their place; and those of a listener that was moved by
+    hand to another port, and goes back to the one that was applied.
     """
     steps = tuple(steps)
     before = World(plan.live)
@@ -119,7 +121,7 @@ class _Comparison:
         if then is None:
             then = self.by_item.get(door.item.id) if rule else None
         if then is None:
-            yield from self._without_rule(door) if rule else [self._gone(door)]
+            yield from self._without_rule(door) if rule else self._gone(door)
         elif shut := _new(door.barred, then.barred):
             yield from () if rule else (self._close(door, *shut),)  # its listener's door says it
         elif dark := self._dark(door, then):
@@ -154,8 +156,8 @@ class _Comparison:
         port = told.get("port", str(asked[2]))
         return self.by_asked.get((asked[0], told.get("protocol", asked[1]), int(port) if port.isdigit() else 0), found)
 
-    def _gone(self, door: Door) -> Closure:
-        """A listener or a record that goes, or a listener on another port."""
+    def _gone(self, door: Door) -> Iterator[Closure]:
+        """A listener or a record that goes, or a listener on another port, unless it goes back to where it was applied."""
         found, then = door.item, self.by_item.get(door.item.id) or self.by_item.get(str(door.item.address))
         text, path = "it would be deleted", ""
         if then is not None and isinstance(found.state, Listener) and isinstance(then.item.state, Listener):
@@ -168,7 +170,10 @@ class _Comparison:
                 else "protocol"
             )
             text = f"its {path} would be {getattr(then.item.state, path)} instead of {getattr(found.state, path)}"
-        return self._close(door, Shut(text, frozenset([found.id])), path=path)
+            wanted = self.plan.desired.get(found.address)
+            if wanted and spec_digest(found) == wanted.spec_digest:
+                return
+        yield self._close(door, Shut(text, frozenset([found.id])), path=path)
 
     def _unanswered(self, door: Door, reach: Reach) -> Iterator[Closure]:
         """A group that gets requests, of which no target would answer them."""
