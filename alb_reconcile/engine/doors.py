@@ -8,12 +8,13 @@ What isn't known, such as the rules of another stack's security group, counts as
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.kinds._targets import as_address
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
@@ -30,6 +31,11 @@ from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.resource import Observed
 
 _HTTP1: Final = (None, "HTTP1")
+_MOST_NAMES: Final = 3
+_FAMILIES: Final[Mapping[str, Collection[int]]] = {"dualstack": (4, 6), "dualstack-without-public-ipv4": (6,)}
+"""The versions of IP of a load balancer's clients on the internet, by its `ip_address_type`; 4 alone for any other."""
+_WIDE: Final = {4: 1, 6: 3}
+"""How many bits a destination of a route has at most that leads to most of the internet: 0.0.0.0/1, 2000::/3."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,15 @@ def join(shuts: Iterable[Shut]) -> list[Shut]:
     for shut in shuts:
         alike[shut.reason].append(shut)
     return [
-        Shut(reason, frozenset().union(*(shut.by for shut in found)), ", ".join(sorted({shut.what for shut in found})))
+        Shut(reason, frozenset().union(*(shut.by for shut in found)), _named(sorted({shut.what for shut in found})))
         for reason, found in alike.items()
     ]
+
+
+def _named(names: list[str]) -> str:
+    """Some of many, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{', '.join(names[:_MOST_NAMES])}{more}"
 
 
 @dataclass(frozen=True)
@@ -83,8 +95,8 @@ class Reach:
 class Door:
     """One sort of requests, and who answers it.
 
-    `asked` is what tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name, which may have several
-    records.
+    `asked` is what tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its type, which may have
+    several records.
     """
 
     item: Observed
@@ -94,6 +106,8 @@ class Door:
     """None where it answers by itself."""
     barred: tuple[Shut, ...] = ()
     """What keeps all of its clients out, or those of a zone."""
+    narrow: tuple[Shut, ...] = ()
+    """What keeps the internet's clients of IPv4 or of IPv6 out."""
 
     @property
     def healthy(self) -> int:
@@ -119,7 +133,7 @@ def find_doors(world: World) -> Iterator[Door]:
         balancer, rules = str(listener.load_balancer), world.rules.get(item.id, ())
         asked = (balancer, listener.protocol, listener.port)
         barred = tuple(ways.into(balancer, listener))
-        doors = [ways.door(item, balancer, asked, barred)]
+        doors = [replace(ways.door(item, balancer, asked, barred), narrow=tuple(ways.narrow(balancer, listener)))]
         doors += [ways.door(rule, balancer, (*asked, state.conditions), barred) for rule, state in rules]
         open_at |= {balancer} if any(door.answers for door in doors) else set()
         yield from doors
@@ -128,7 +142,7 @@ def find_doors(world: World) -> Iterator[Door]:
         balancer = str(state.alias) if isinstance(state, Record) and isinstance(state.alias, Ref) else ""
         if isinstance(state, Record) and isinstance((found := world.get(balancer) or item).state, LoadBalancer):
             shut = () if balancer in open_at else (Shut(f"{found.address} answers nothing", frozenset([balancer])),)
-            yield Door(item, balancer, (state.zone, state.name), barred=shut)
+            yield Door(item, balancer, (state.zone, state.name, state.type), barred=shut)
 
 
 def find_cut(world: World) -> dict[str, tuple[Shut, ...]]:
@@ -187,6 +201,30 @@ class _Ways:
             yield Shut(text, frozenset([found.id, *(item.id for item, _ in known)]))
         yield from self._dark_subnets(found, found.state)
 
+    def narrow(self, balancer: str, listener: Listener) -> Iterator[Shut]:
+        """What keeps the internet's clients of a version of IP out, as far as all of it is known."""
+        found = self.world.get(balancer)
+        state = found.state if found else None
+        if found is None or not isinstance(state, LoadBalancer) or state.scheme != "internet-facing":
+            return
+        versions = _FAMILIES.get(state.ip_address_type or "", (4,))
+        rules = self._rules(tuple(map(str, state.security_groups or ())), "ingress")
+        for version in (4, 6):
+            if version not in versions:
+                yield Shut(f"{found.address} has no address for clients of IPv{version}", frozenset([found.id]))
+                continue
+            if rules is not None and not any(_admits_clients(rule, listener.port, version) for rule in rules):
+                text = f"no security group of {found.address} lets clients of IPv{version} in on port {listener.port}"
+                yield Shut(text, self._deciding(tuple(map(str, state.security_groups or ())), [found.id]))
+            for subnet in map(str, state.subnets):
+                if subnet in self.world.tables:
+                    item, table = self.world.tables[subnet]
+                    routes = (route for route in table.routes or () if leads_out(route) and self.world.is_there(route))
+                    if not any(_is_wide(route.destination, version) for route in routes):
+                        name = self.world.items[subnet].address if subnet in self.world.items else subnet
+                        text = f"{name} of {found.address} has no default route for clients of IPv{version}"
+                        yield Shut(text, frozenset([found.id, subnet, item.id]))
+
     def _dark_subnets(self, found: Observed, state: LoadBalancer) -> tuple[Shut, ...]:
         """The subnets of an internet-facing load balancer from which answers don't get out."""
         if state.scheme != "internet-facing":
@@ -226,7 +264,7 @@ class _Ways:
         ports = (port, int(checked)) if checked.isdigit() and int(checked) != port else (port,)
         their = instance.state if instance and isinstance(instance.state, Instance) else None
         worn = tuple(map(str, their.security_groups or ())) if their else ()
-        places = tuple(map(str, their.subnets)) if their else ()
+        places = tuple(map(str, their.subnets)) if their else tuple(filter(None, [as_address(str(target.target))]))
         is_ipv6 = target.ip_address_type == "ipv6"
         name = str(instance.address if instance else target.target)
         key = (balancer, ports, worn, places, is_ipv6)
@@ -297,7 +335,9 @@ class _Ways:
         return any(block.version == allowed.version and block.overlaps(allowed) for block in blocks if block)
 
     def _block(self, subnet: str, *, is_ipv6: bool) -> IPv4Network | IPv6Network | None:
-        """The addresses of a subnet; None where they aren't known."""
+        """The addresses of a subnet, or of a target by address; None where they aren't known."""
+        if as_address(subnet):
+            return ip_network(subnet)
         found = self.world.get(subnet)
         state = found.state if found and isinstance(found.state, Subnet) else None
         text = str((state.ipv6_cidr_block if is_ipv6 else state.cidr_block) if state else "")
@@ -306,6 +346,22 @@ class _Ways:
     def _zone(self, subnet: str) -> str | None:
         found = self.world.get(subnet)
         return found.state.availability_zone if found and isinstance(found.state, Subnet) else None
+
+
+def _admits_clients(rule: Permission, port: int, version: int) -> bool:
+    """Whether a rule lets clients of that version of IP in: some range of theirs, or a list whose ranges aren't known."""
+    source = str(rule.source)
+    is_port = rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port)
+    is_range = "/" in source and ip_network(source, strict=False).version == version
+    return is_port and (is_range or source.startswith("pl-"))
+
+
+def _is_wide(destination: str, version: int) -> bool:
+    """Whether a route leads to most of the addresses of that version of IP, or to a list's, which aren't known."""
+    if "/" not in destination:
+        return True
+    found = ip_network(destination, strict=False)
+    return found.version == version and found.prefixlen <= _WIDE[version]
 
 
 def speaks_http1(world: World, door: Door) -> bool:

@@ -113,6 +113,25 @@ SHUT = {
     "a rule goes that got requests": Scene(
         {f"{HTTP}/rules/two": None}, ("rule.public/http/two (path_pattern /two)", "it would be deleted"), TWO_RULES
     ),
+    "the way back leads to few clients": Scene(
+        {"route_tables/public/routes": [{"destination_cidr_block": "198.51.100.0/24", "internet_gateway": "main"}]},
+        ("route_tables.public.routes", "has no default route for clients of IPv4"),
+    ),
+    "clients of another version of IP are let in": Scene(
+        {"security_groups/load-balancer/ingress": let_in(80, ipv6_cidr_block="::/0")},
+        ("security_groups.load-balancer.ingress", "lets clients of IPv4 in on port 80"),
+    ),
+    "instances are let in instead of clients": Scene(
+        {"security_groups/load-balancer/ingress": let_in(80, security_group="web")},
+        ("lets clients of IPv4 in on port 80",),
+    ),
+    "a new rule takes all requests to a group that is shut off": Scene(
+        {
+            "target_groups/api": {"protocol": "HTTP", "port": 9500, "targets": ["web"]},
+            f"{HTTP}/rules": {"all": rule(1, "/*", "api")},
+        },
+        ("rule.public/http/all would take all of its requests, and answers none", "in on port 9500"),
+    ),
     "two rules swap their paths": Scene(
         {f"{HTTP}/rules/one": rule(1, "/two", "web"), f"{HTTP}/rules/two": rule(2, "/one", "api")},
         ("answers before and after this plan, and not on the way",),
@@ -176,6 +195,37 @@ OPEN = {
             },
         },
         have={**OTHER_PORT, f"{HTTP}/rules": {"one": rule(1, "/one", "web")}},
+    ),
+    "two rules become one": Scene(
+        {
+            f"{HTTP}/rules": {
+                "one": {
+                    "priority": 1,
+                    "conditions": [{"path_pattern": ["/one", "/two"]}],
+                    "action": {"forward": "api"},
+                }
+            }
+        },
+        have={**API, f"{HTTP}/rules": {"one": rule(1, "/one", "api"), "two": rule(2, "/two", "api")}},
+    ),
+    "a rule gets another name and one more path": Scene(
+        {
+            f"{HTTP}/rules": {
+                "zwei": {
+                    "priority": 2,
+                    "conditions": [{"path_pattern": ["/two", "/three"]}],
+                    "action": {"forward": "api"},
+                }
+            }
+        },
+        have={**API, f"{HTTP}/rules": {"two": rule(2, "/two", "api")}},
+    ),
+    "two halves of the internet": Scene(
+        {
+            "route_tables/public/routes": [
+                {"destination_cidr_block": f"{start}.0.0.0/1", "internet_gateway": "main"} for start in (0, 128)
+            ]
+        }
     ),
     "two rules exchange their groups": Scene(
         {f"{HTTP}/rules/one": rule(1, "/one", "api"), f"{HTTP}/rules/two": rule(2, "/two", "web")}, have=TWO_RULES

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.engine.doors import find_doors
+from alb_reconcile.engine.plan import closures
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.model.errors import RefusedError
 from tests.doors.health import as_admitted
-from tests.doors.scenes import HTTP, NEW_VERSION, OPEN, SHUT, Scene, let_in
+from tests.doors.scenes import HTTP, NEW_VERSION, OPEN, SHUT, SSH, Scene, let_in
 from tests.harness import READS, REGION, Spec, World, demo, load, world
 from tests.plan.stacks import Account, base, edited
 from tests.plan.targets import healthy, ids
@@ -18,6 +20,8 @@ from tests.plan.targets import healthy, ids
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from alb_reconcile.engine.doors import Door
+    from alb_reconcile.engine.world import World as Model
     from alb_reconcile.model.plan import Plan
 
 ROW = pytest.mark.parametrize("name", SHUT)
@@ -165,3 +169,23 @@ def test_a_listener_that_was_moved_by_hand_goes_back_without_a_word(here: World)
     ending = here.sync(demo())
     assert [str(item.step.address) for item in ending.outcomes] == ["listener.public/http"]
     assert here.plan(demo()).is_empty
+
+
+def test_a_refusal_of_many_instances_is_short_and_costs_little() -> None:
+    """Found: 7 s for 150 instances, and a line of 2,810 characters."""
+    scene = Scene({"instances/web/security_groups": ["ssh"]}, have={**SSH, "instances/web/count": 60})
+    with pytest.raises(RefusedError) as refused:
+        plan_of(scene)
+    assert "instance.web-1, instance.web-10, instance.web-11 and 57 more lets load_balancer.public in" in str(
+        refused.value
+    )
+    looks: list[int] = []
+
+    def counted(world: Model) -> Iterator[Door]:
+        looks.append(len(world.items))
+        return find_doors(world)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closures, "find_doors", counted)
+        plan_of(scene, allow={"close": 1})
+    assert len(looks) < 30, "a look at all doors for each instance would be 60"

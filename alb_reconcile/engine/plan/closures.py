@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from alb_reconcile.engine.applied_tags import spec_digest
 from alb_reconcile.engine.doors import Door, Reach, Shut, describe_door, find_doors, speaks_http1
@@ -108,12 +108,14 @@ class _Comparison:
 
     def closures(self) -> Iterator[Closure]:
         """All of them."""
-        told: set[str] = set()
+        told: set[object] = set()
         for door in self.answering:
-            if door.balancer in self.after.gone or (isinstance(door.item.state, Record) and door.balancer in told):
-                continue  # its load balancer counts itself, and what it answers no more is told of its listeners
+            if door.balancer in self.after.gone or (
+                isinstance(door.item.state, Record) and not told.isdisjoint((door.balancer, door.asked[:2]))
+            ):
+                continue  # its load balancer counts itself; what that answers no more, and a name's other type, are told
             for closure in self._compare(door):
-                told.add(door.balancer)
+                told |= {door.balancer, door.asked[:2]}
                 yield closure
 
     def _compare(self, door: Door) -> Iterator[Closure]:
@@ -122,10 +124,12 @@ class _Comparison:
             then = self.by_item.get(door.item.id) if rule else None
         if then is None:
             yield from self._without_rule(door) if rule else self._gone(door)
-        elif shut := _new(door.barred, then.barred):
+        elif shut := _new(door.barred, then.barred) or _new(door.narrow, then.narrow):
             yield from () if rule else (self._close(door, *shut),)  # its listener's door says it
         elif dark := self._dark(door, then):
             yield from dark
+        elif not rule and (hider := self._hider(door)) is not None:
+            yield hider
         elif door.reaches and not speaks_http1(self.after, then) and speaks_http1(self.before, door):
             names = ", ".join(self._names(then))
             who = "may get 464" if door.asked[1] == "HTTPS" else "get 464"
@@ -143,9 +147,39 @@ class _Comparison:
         default = self._followed(door.asked[:3])
         if default is None:
             return  # the listener's own door says it
-        if not (set(self._names(door)) <= set(self._names(default)) and default.answers):
+        is_same = set(self._names(door)) <= set(self._names(default)) and default.answers
+        if not (is_same or self._is_taken_up(door)):
             text = "it would be deleted, so that other rules or the default action of its listener get its requests"
             yield self._close(door, Shut(text, frozenset([door.item.id])))
+
+    def _is_taken_up(self, door: Door) -> bool:
+        """Whether other rules of its listener forward all of a rule's requests to the same target groups: it was renamed, say, or joined to
+        another one."""
+        names, before = set(self._names(door)), _values(door)
+        left = dict(before)
+        for item in self.by_item.values():
+            now = _values(item)
+            if item.asked[:3] != door.asked[:3] or not item.answers or not names <= set(self._names(item)) or not now:
+                continue
+            if now.keys() <= before.keys() and all(before[key] <= values for key, values in now.items()):
+                return True
+            if len(before) == 1 and now.keys() == before.keys():
+                left = {key: values - now[key] for key, values in left.items()}
+        return not any(left.values())
+
+    def _hider(self, door: Door) -> Closure | None:
+        """A rule that takes all requests of a listener after the plan, did not before, and has no target to answer them."""
+        known = {item.id for item, _ in self.before.rules.get(door.item.id, ()) if _takes_all(item)}
+        rules = [
+            item for item, _ in self.after.rules.get(door.item.id, ()) if _takes_all(item) and item.id not in known
+        ]
+        for item in rules:
+            then = self.by_item[item.id]
+            if then.reaches and not then.answers and all(reach.is_known for reach in then.reaches):
+                why = "; ".join(shut.text for reach in then.reaches for shut in reach.lost) or "its group has no target"
+                text = f"{item.address} would take all of its requests, and answers none: {why}"
+                return self._close(door, Shut(text, frozenset([item.id, str(item.address)])))
+        return None
 
     def _followed(self, asked: tuple[object, ...]) -> Door | None:
         """The listener's door; of one that redirects to another port of its load balancer, that one's."""
@@ -160,6 +194,8 @@ class _Comparison:
         """A listener or a record that goes, or a listener on another port, unless it goes back to where it was applied."""
         found, then = door.item, self.by_item.get(door.item.id) or self.by_item.get(str(door.item.address))
         text, path = "it would be deleted", ""
+        if isinstance(found.state, Record) and self._leads_on(found.state):
+            return  # elsewhere, in the user's own words
         if then is not None and isinstance(found.state, Listener) and isinstance(then.item.state, Listener):
             before, after = (str(state.load_balancer) for state in (found.state, then.item.state))
             path = (
@@ -194,6 +230,15 @@ class _Comparison:
             text = f"{name} would get requests and have no {what}"
             yield Closure(text, self._keys(frozenset(leaving or [door.item.id])), is_emptied=True)
 
+    def _leads_on(self, record: Record) -> bool:
+        """Whether the name still has a record of that type."""
+        states = (item.state for item in self.after.items.values())
+        return any(
+            isinstance(state, Record)
+            and (state.zone, state.name, state.type) == (record.zone, record.name, record.type)
+            for state in states
+        )
+
     def _close(self, door: Door, *shuts: Shut, path: str = "") -> Closure:
         keys = self._keys(frozenset().union(*(shut.by for shut in shuts)))
         keys, why = self._decisive(door, keys), "; ".join(shut.text for shut in shuts)
@@ -203,6 +248,8 @@ class _Comparison:
 
     def _decisive(self, door: Door, keys: frozenset[str]) -> frozenset[str]:
         """Those of the steps without which the door would answer; all of them where none decides alone."""
+        if len(keys) > _MOST_KEYS:
+            return keys
         taking = {step.key for step in self.steps if step.key in keys and step.action in ("update", "delete")}
         found, keys = set(), frozenset(taking) or keys
         for key in keys if len(keys) > 1 else ():
@@ -233,6 +280,24 @@ class _Comparison:
 
     def _names(self, door: Door) -> list[str]:
         return [str(self.plan.names.get(item.group, item.group)) for item in door.reaches]
+
+
+_MOST_KEYS: Final = 8
+"""Steps that are tried without each other: each costs another look at all doors."""
+
+
+def _values(door: Door) -> dict[tuple[str, str], frozenset[object]]:
+    """The values of each condition of a rule, by its field and name."""
+    state = door.item.state
+    conditions = state.conditions if isinstance(state, Rule) else ()
+    return {(item.field, item.name): frozenset((*item.values, *item.regex_values, *item.pairs)) for item in conditions}
+
+
+def _takes_all(item: Observed) -> bool:
+    """Whether every request meets a rule's conditions."""
+    state = item.state
+    paths = [one for one in state.conditions if one.field == "path_pattern"] if isinstance(state, Rule) else []
+    return isinstance(state, Rule) and len(paths) == len(state.conditions) and all("/*" in one.values for one in paths)
 
 
 def by_asked(doors: Iterable[Door]) -> dict[tuple[object, ...], Door]:

@@ -13,7 +13,7 @@ from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Register, Shift, TakeOver
 
-NOBODYS: Final = "for a moment no listener, rule or record has it"
+NOBODYS: Final = "for a moment no"
 _WAYS: Final = frozenset(
     {
         "listener",
@@ -97,7 +97,7 @@ def _passed(world: World, which: Collection[str]) -> World:
 def _why_shut(before: Door, now: Door | None, then: Door) -> str:
     """Why a door doesn't answer that did, and will; empty if it does, or only lacks targets that it lacks before or after, too."""
     if now is None:
-        return NOBODYS
+        return f"{NOBODYS} {before.item.address.kind} has it"
     known = {shut.reason for shut in before.barred}
     shuts = [shut for shut in now.barred if shut.reason not in known]
     was = {reach.group: reach for reach in before.reaches}
