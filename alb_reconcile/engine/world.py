@@ -60,9 +60,11 @@ class World:
         return world
 
     def turned(self, status: str, which: Callable[[Observed, Registration], bool]) -> World:
-        """The same resources; those targets have that status."""
+        """The same resources; those targets have that status, unless they drain."""
         world = World(
-            replace(item, status=status) if isinstance(item.state, Registration) and which(item, item.state) else item
+            replace(item, status=status)
+            if isinstance(item.state, Registration) and not item.is_leaving and which(item, item.state)
+            else item
             for item in self.items.values()
         )
         world.gone, world.left = self.gone, self.left
