@@ -209,10 +209,7 @@ class _Ways:
             return
         versions = _FAMILIES.get(state.ip_address_type or "", (4,))
         rules = self._rules(tuple(map(str, state.security_groups or ())), "ingress")
-        for version in (4, 6):
-            if version not in versions:
-                yield Shut(f"{found.address} has no address for clients of IPv{version}", frozenset([found.id]))
-                continue
+        for version in versions:
             if rules is not None and not any(_admits_clients(rule, listener.port, version) for rule in rules):
                 text = f"no security group of {found.address} lets clients of IPv{version} in on port {listener.port}"
                 yield Shut(text, self._deciding(tuple(map(str, state.security_groups or ())), [found.id]))

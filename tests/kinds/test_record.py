@@ -245,11 +245,13 @@ def test_a_listener_of_another_name_becomes_the_one_that_redirects_when_https_an
 
 def test_https_goes_when_nobody_is_redirected_there(hand: Hand, names: Names) -> None:
     hand.make(https())
-    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(demo(), allow={"close": 1}).steps}
+    with pytest.raises(RefusedError, match="close=2"):  # the listener, and the name beside it
+        hand.world.plan(demo(), allow={"close": 1})
+    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(demo(), allow={"close": 2}).steps}
     gone = steps["delete:listener.public/https"]
     assert [key.partition("@")[0] for key in gone.needs] == ["update:listener.public/http"]
     assert gone.pause[0] == 30
-    hand.make(demo(), allow={"close": 1})
+    hand.make(demo(), allow={"close": 2})
     assert names.rows() == {}
 
 

@@ -110,9 +110,9 @@ class _Comparison:
         """All of them."""
         told: set[object] = set()
         for door in self.answering:
-            if door.balancer in self.after.gone or (
-                isinstance(door.item.state, Record) and not told.isdisjoint((door.balancer, door.asked[:2]))
-            ):
+            is_name = isinstance(door.item.state, Record)
+            told_of = {door.asked[:2], *((door.balancer,) if door.asked in self.by_asked else ())}
+            if door.balancer in self.after.gone or (is_name and not told.isdisjoint(told_of)):
                 continue  # its load balancer counts itself; what that answers no more, and a name's other type, are told
             for closure in self._compare(door):
                 told |= {door.balancer, door.asked[:2]}
@@ -231,11 +231,11 @@ class _Comparison:
             yield Closure(text, self._keys(frozenset(leaving or [door.item.id])), is_emptied=True)
 
     def _leads_on(self, record: Record) -> bool:
-        """Whether the name still has a record of that type."""
+        """Whether the name still has a record of that type, or one of IPv4 beside a lost one of IPv6, to which clients turn then."""
+        types = (record.type, "A") if record.type == "AAAA" else (record.type,)
         states = (item.state for item in self.after.items.values())
         return any(
-            isinstance(state, Record)
-            and (state.zone, state.name, state.type) == (record.zone, record.name, record.type)
+            isinstance(state, Record) and (state.zone, state.name) == (record.zone, record.name) and state.type in types
             for state in states
         )
 
