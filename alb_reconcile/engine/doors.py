@@ -107,7 +107,9 @@ class Door:
     barred: tuple[Shut, ...] = ()
     """What keeps all of its clients out, or those of a zone."""
     narrow: tuple[Shut, ...] = ()
-    """What keeps the internet's clients of IPv4 or of IPv6 out."""
+    """What keeps the internet's clients of IPv4 or of IPv6 out; `what` says of which."""
+    versions: frozenset[str] = frozenset()
+    """For which of the two its load balancer has addresses."""
 
     @property
     def healthy(self) -> int:
@@ -133,7 +135,8 @@ def find_doors(world: World) -> Iterator[Door]:
         balancer, rules = str(listener.load_balancer), world.rules.get(item.id, ())
         asked = (balancer, listener.protocol, listener.port)
         barred = tuple(ways.into(balancer, listener))
-        doors = [replace(ways.door(item, balancer, asked, barred), narrow=tuple(ways.narrow(balancer, listener)))]
+        narrow, versions = tuple(ways.narrow(balancer, listener)), ways.versions(balancer)
+        doors = [replace(ways.door(item, balancer, asked, barred), narrow=narrow, versions=versions)]
         doors += [ways.door(rule, balancer, (*asked, state.conditions), barred) for rule, state in rules]
         open_at |= {balancer} if any(door.answers for door in doors) else set()
         yield from doors
@@ -201,6 +204,12 @@ class _Ways:
             yield Shut(text, frozenset([found.id, *(item.id for item, _ in known)]))
         yield from self._dark_subnets(found, found.state)
 
+    def versions(self, balancer: str) -> frozenset[str]:
+        """The versions of IP for which a load balancer has addresses."""
+        state = getattr(self.world.get(balancer), "state", None)
+        kind = (state.ip_address_type if isinstance(state, LoadBalancer) else None) or ""
+        return frozenset(f"IPv{version}" for version in _FAMILIES.get(kind, (4,)))
+
     def narrow(self, balancer: str, listener: Listener) -> Iterator[Shut]:
         """What keeps the internet's clients of a version of IP out, as far as all of it is known."""
         found = self.world.get(balancer)
@@ -212,7 +221,9 @@ class _Ways:
         for version in versions:
             if rules is not None and not any(_admits_clients(rule, listener.port, version) for rule in rules):
                 text = f"no security group of {found.address} lets clients of IPv{version} in on port {listener.port}"
-                yield Shut(text, self._deciding(tuple(map(str, state.security_groups or ())), [found.id]))
+                yield Shut(
+                    text, self._deciding(tuple(map(str, state.security_groups or ())), [found.id]), f"IPv{version}"
+                )
             for subnet in map(str, state.subnets):
                 if subnet in self.world.tables:
                     item, table = self.world.tables[subnet]
@@ -220,7 +231,7 @@ class _Ways:
                     if not any(_is_wide(route.destination, version) for route in routes):
                         name = self.world.items[subnet].address if subnet in self.world.items else subnet
                         text = f"{name} of {found.address} has no default route for clients of IPv{version}"
-                        yield Shut(text, frozenset([found.id, subnet, item.id]))
+                        yield Shut(text, frozenset([found.id, subnet, item.id]), f"IPv{version}")
 
     def _dark_subnets(self, found: Observed, state: LoadBalancer) -> tuple[Shut, ...]:
         """The subnets of an internet-facing load balancer from which answers don't get out."""

@@ -124,7 +124,9 @@ class _Comparison:
             then = self.by_item.get(door.item.id) if rule else None
         if then is None:
             yield from self._without_rule(door) if rule else self._gone(door)
-        elif shut := _new(door.barred, then.barred) or _new(door.narrow, then.narrow):
+        elif shut := _new(door.barred, then.barred) or _new(
+            door.narrow, (item for item in then.narrow if item.what in door.versions)
+        ):
             yield from () if rule else (self._close(door, *shut),)  # its listener's door says it
         elif dark := self._dark(door, then):
             yield from dark
