@@ -1,7 +1,7 @@
 """The doors of a stack: what clients ask for, the healthy targets that each request reaches, and what shuts the way.
 
 A door is a listener's default action, a rule, or a DNS name that leads to a load balancer. The rule is one and pure: the plan asks it
-before and after its steps (`engine.plan.closures`), and whoever says how a stack is asks it of what AWS shows now.
+before and after its steps (`engine.plan.closures`), and `engine.service` asks it of what AWS shows now.
 What isn't known, such as the rules of another stack's security group, counts as open.
 """
 
@@ -83,7 +83,7 @@ class Reach:
     lost: tuple[Shut, ...] = ()
     cut: tuple[Shut, ...] = ()
     is_known: bool = True
-    """Whether its targets are: not of a group that somebody else has."""
+    """Whether its targets were read. Those of a group outside the stack weren't."""
 
     @property
     def count(self) -> int:

@@ -80,7 +80,7 @@ def _turns(step: Step) -> bool:
 
 
 def _answers(door: Door) -> bool:
-    """Whether clients get an answer now; of a rule, from a target: what answers by itself serves nobody."""
+    """Whether clients get an answer now. A rule counts only if it forwards to targets: a redirect or a fixed response needs none."""
     return door.answers and (bool(door.reaches) or not isinstance(door.item.state, Rule))
 
 
