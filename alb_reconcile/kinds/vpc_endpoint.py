@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row
+from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row, read_interfaces
 from alb_reconcile.kinds._endpoint_services import find_lost_services
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
@@ -141,7 +142,9 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         read=("ec2:DescribeVpcEndpoints",),
         look=("servicequotas:GetServiceQuota", "ec2:DescribeVpcEndpointServices"),
         create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone"),
-        update=("ec2:ModifyVpcEndpoint", "ec2:CreateTags"),
+        update=(
+            "ec2:ModifyVpcEndpoint", "ec2:CreateTags", "ec2:DescribeSubnets", "ec2:DescribeNetworkInterfaces",
+        ),
         delete=("ec2:DeleteVpcEndpoints",),
         on={
             "ec2:CreateVpcEndpoint": "vpc-endpoint+ vpc subnet route-table security-group",
@@ -263,10 +266,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         except AwsError as error:
             if error.code != "DuplicateSubnetsInSameZone" or "RemoveSubnetIds" not in params:
                 raise
-            # one subnet a zone: the old one has to leave before the new one comes
-            await modify(RemoveSubnetIds=params.pop("RemoveSubnetIds"))
-            await self._wait(run, observed.id, wanted)
-            await modify(**params)
+            await _exchange_subnets(run, observed.id, modify, params)
         await self._wait(run, observed.id, wanted)
 
     async def delete(self, run: Run, observed: Observed) -> None:
@@ -343,6 +343,44 @@ def _is_pending(row: Any) -> str:
 def _is_there(row: Any) -> str:
     state = _state(row) if row else "deleted"
     return "" if state == "deleted" else f"the endpoint's network interfaces to be deleted (now {state})"
+
+
+async def _exchange_subnets(
+    run: Run, endpoint: str, modify: Callable[..., Awaitable[Any]], params: dict[str, Any]
+) -> None:
+    """An endpoint has one subnet a zone, so the old one leaves before the new one comes: one zone after the other, while the
+    interfaces of the other zones answer. An endpoint in one zone doesn't answer meanwhile."""
+    leaving, coming = params.pop("RemoveSubnetIds"), params.pop("AddSubnetIds")
+    rows = await run.aws.pages("ec2", "describe_subnets", "Subnets", SubnetIds=[*leaving, *coming])
+    zones = {row["SubnetId"]: row["AvailabilityZone"] for row in rows}
+    old = {zones[subnet]: subnet for subnet in leaving}
+    exchanged = {old.pop(zones[subnet]): subnet for subnet in coming if zones[subnet] in old}
+    added = [subnet for subnet in coming if subnet not in exchanged.values()]
+    if params or added:
+        await modify(**params, **{"AddSubnetIds": added} if added else {})
+    for subnet, successor in exchanged.items():
+        await _wait_for_interfaces(run, endpoint)
+        await modify(RemoveSubnetIds=[subnet])
+        await modify(AddSubnetIds=[successor])
+    if old:
+        await _wait_for_interfaces(run, endpoint)
+        await modify(RemoveSubnetIds=sorted(old.values()))
+
+
+async def _wait_for_interfaces(run: Run, endpoint: str) -> None:
+    """Until it has an interface in use in each of its subnets: `available` says nothing of those that were added."""
+
+    async def fetch(ids: set[str]) -> Mapping[str, Any]:
+        rows = await _read(run, sorted(ids))
+        held = {name: row["VpcEndpointId"] for row in rows for name in row.get("NetworkInterfaceIds") or ()}
+        found = await read_interfaces(run.aws, "network-interface-id", held)
+        used = Counter(held[item["NetworkInterfaceId"]] for item in found if item["Status"] == "in-use")
+        return {row["VpcEndpointId"]: len(row["SubnetIds"]) - used[row["VpcEndpointId"]] for row in rows}
+
+    def check(missing: int | None) -> str:
+        return "the endpoint's network interfaces to be in use" if missing is None or missing > 0 else ""
+
+    await run.watch("interfaces of VPC endpoints", fetch).until(endpoint, check, waits.ENDPOINT_AVAILABLE, run.say)
 
 
 async def _watch(run: Run, endpoint: str, check: Any, timeout: float) -> None:

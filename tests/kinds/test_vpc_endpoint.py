@@ -13,9 +13,13 @@ from alb_reconcile.model.policy_document import PolicyDocument
 from tests.harness import demo, load
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
+from tests.kinds.many import place
 from tests.kinds.test_nat_gateway import private_stack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.aws.transport import Response
     from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
@@ -245,6 +249,27 @@ def test_a_subnet_in_the_same_zone_takes_the_others_place(hand: Hand) -> None:
     assert hand["subnet.private-b"] != old
     tried = [params.keys() - {"VpcEndpointId"} for params in calls(hand.world, "modify_vpc_endpoint")]
     assert tried == [{"AddSubnetIds", "RemoveSubnetIds"}, {"RemoveSubnetIds"}, {"AddSubnetIds"}]
+
+
+def test_an_endpoint_that_moves_answers_in_one_zone_all_the_time(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS shows an endpoint as available while the interfaces that were added are still being made."""
+    spec = ssm()
+    hand.make(spec)
+    moved = edited(
+        edited(spec, "subnets/private-a/cidr_block", "10.0.8.0/24"), "subnets/private-b/cidr_block", "10.0.9.0/24"
+    )
+    account, used, call = place(), [], hand.world._call
+    ssm_id = hand[SSM]
+
+    def watch(service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        made = account.ec2.vpc_end_points[ssm_id]
+        used.append(sum(account.ec2.enis[name].status == "in-use" for name in made.network_interface_ids))
+        return call(service, operation, params)
+
+    monkeypatch.setattr(hand.world, "_call", watch)
+    hand.make(moved)
+    assert sorted(shown(hand, SSM)["SubnetIds"]) == sorted([hand["subnet.private-a"], hand["subnet.private-b"]])
+    assert min(used) == 1
 
 
 def test_another_service_makes_another_endpoint(hand: Hand) -> None:

@@ -302,7 +302,11 @@ def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
         item for item in [*made.security_group_ids, *groups] if item not in less["SecurityGroupIds"]
     ]
     leave_subnets(call, made, less["SubnetIds"])
+    held = set(made.network_interface_ids)
     add_interfaces(world, made, subnets)
+    for interface_id in set(made.network_interface_ids) - held:  # the endpoint is `available` all the time
+        world.ec2.enis[interface_id].status = "pending"
+        world.ledger.schedule(call.now + call.timing.endpoint_pending, "attached", interface_id)
     worn = [group for group in world.groups() if group.id in made.security_group_ids]
     for interface_id in made.network_interface_ids:
         world.ec2.enis[interface_id]._group_set = worn

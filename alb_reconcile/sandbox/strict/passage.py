@@ -60,6 +60,8 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
         attachment = getattr(world.ec2.volumes.get(subject), "attachment", None)
         if attachment:
             attachment.status = "attached"
+        if interface := world.ec2.enis.get(subject):
+            interface.status = "in-use"
     elif kind == "range":
         happen_to_range(world, subject)
     elif kind == "endpoint":
