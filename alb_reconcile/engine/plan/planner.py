@@ -42,7 +42,7 @@ from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, each_of, field_names
-from alb_reconcile.model.steps import Details, Launch, Place, TakeOver
+from alb_reconcile.model.steps import Deregister, Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
 
@@ -118,7 +118,9 @@ def _make_plan(
     tell_names(graph)
     add_costs(graph)
     steps = tell_implied(steps_of(graph, keys), decisions.live)
-    drains = any(text.startswith(DRAINED) for step in steps for text in step.waits)
+    drains = any(
+        step.detail(Deregister).unused or any(text.startswith(DRAINED) for text in step.waits) for step in steps
+    )
     plan = Plan(
         stack=stack,
         region=region,

@@ -57,11 +57,7 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
     elif kind == "vanish":
         forget_instance(world, subject)
     elif kind == "attached":
-        attachment = getattr(world.ec2.volumes.get(subject), "attachment", None)
-        if attachment:
-            attachment.status = "attached"
-        if interface := world.ec2.enis.get(subject):
-            interface.status = "in-use"
+        show_attached(world, subject)
     elif kind == "range":
         happen_to_range(world, subject)
     elif kind == "endpoint":
@@ -74,6 +70,14 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
         target = targets.get((instance_id, int(port)))
         if target and target.gone_at == when:
             del targets[(instance_id, int(port))]
+
+
+def show_attached(world: World, subject: str) -> None:
+    """A volume, or a network interface, is attached."""
+    if attachment := getattr(world.ec2.volumes.get(subject), "attachment", None):
+        attachment.status = "attached"
+    if interface := world.ec2.enis.get(subject):
+        interface.status = "in-use"
 
 
 class NoInterfaces(dict[int, Any]):

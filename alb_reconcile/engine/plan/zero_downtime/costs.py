@@ -51,7 +51,7 @@ def _registration(graph: Graph, step: Step) -> None:
             stays = f", and for {joins.min_ready} s more" if joins.min_ready else ""
             _cost(graph, step, interval + joins.min_ready, f"healthy (one passed check, every {interval} s){stays}")
         return
-    if graph.destroy or (step.observed and step.observed.status == "unused"):
+    if graph.destroy or (step.observed and step.observed.status == "unused") or step.detail(Deregister).unused:
         return
     delay = delay_of(graph, step.observed.state if step.observed else None)
     _cost(graph, step, delay, f"{DRAINED} (up to {delay} s)")

@@ -297,8 +297,22 @@ def add_pauses(graph: Graph) -> None:
             )
             graph.pause(step.key, settle, "the last requests have settled")
     instances = {item.id: item.address for item in graph.decisions.live if item.address.kind == "instance"}
-    for step in graph.of_kind("registration", "delete"):
-        if step.detail(Deregister).switched and step.observed and not graph.destroy:
-            target = instances.get(str(getattr(step.observed.state, "target", "")))
+    used = _forwarded_to_after(graph)
+    for step in [] if graph.destroy else graph.of_kind("registration", "delete"):
+        target = instances.get(str(getattr(step.observed.state, "target", ""))) if step.observed else None
+        if step.detail(Deregister).switched:
             settle = (rollout_of(graph, target) if target else Rollout()).settle
             graph.pause(step.key, settle, "the switch has reached every node of the load balancer")
+        found = step.observed
+        if found and found.parent_id not in used and not (found.status == "unused" or found.state.outlives_parent):
+            graph.specify(step.key, replace(step.detail(Deregister), unused=True))
+            delay = delay_of(graph, found.state)
+            graph.pause(step.key, delay, "open requests have had their group's deregistration delay")
+
+
+def _forwarded_to_after(graph: Graph) -> set[Ref]:
+    """The target groups that listeners and rules forward to at the end, by ARN if they are there: the stack's and others'."""
+    known = {item.found.id for item in graph.decisions.desired.values() if item.found}
+    states = [item.state for item in graph.decisions.desired.values()]
+    states += [item.state for item in graph.decisions.live if item.id not in known | graph.deleted]
+    return {bind(part.target_group, graph.decisions.ids) for state in states for part in action_of(state).forward}

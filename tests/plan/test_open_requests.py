@@ -1,0 +1,116 @@
+"""Requests that are still open when their target group gets no more: they have the group's deregistration delay to end in."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.harness import Spec, World, demo, world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DELAY = 200
+ENDS = ("deregister_targets", "delete_target_group", "terminate_instances")
+ALLOW = {"empty-target-group": 1}
+
+
+@pytest.fixture
+def here() -> Iterator[World]:
+    with world() as found:
+        yield found
+
+
+def slow() -> Spec:
+    spec = demo()
+    spec["target_groups"]["web"]["attributes"] = {"deregistration_delay.timeout_seconds": DELAY}
+    return spec
+
+
+def two_groups(**weights: int) -> Spec:
+    """The instances of each colour in a group of their own."""
+    spec = slow()
+    group, web = spec["target_groups"].pop("web"), spec["instances"].pop("web")
+    for color in ("blue", "green"):
+        spec["instances"][color] = deepcopy(web)
+        spec["target_groups"][color] = {**deepcopy(group), "targets": [color]}
+    return turned(spec, **weights)
+
+
+def turned(spec: Spec, **weights: int) -> Spec:
+    spec = deepcopy(spec)
+    parts = [{"target_group": name, "weight": weight} for name, weight in weights.items()]
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    listener["default_action"] = {"forward": {"target_groups": parts} if len(parts) > 1 else parts[0]["target_group"]}
+    return spec
+
+
+def pace(here: World, spec: Spec) -> list[float]:
+    """Seconds from the last change of the listener to each call that ends requests."""
+    times: list[tuple[float, str]] = []
+    call = here._call
+
+    def watch(service: str, operation: str, params: dict[str, object]) -> object:
+        answer = call(service, operation, params)
+        if "DryRun" not in params:
+            times.append((here.clock.now(), operation))
+        return answer
+
+    here._call = watch  # type: ignore[method-assign, assignment]
+    assert not here.apply(spec, allow=ALLOW).failures
+    here._call = call  # type: ignore[method-assign]
+    assert here.plan(spec).is_empty
+    switch = max((when for when, name in times if name == "modify_listener"), default=times[0][0])
+    return [when - switch for when, name in times if name in ENDS]
+
+
+def another_port() -> tuple[Spec, Spec]:
+    before, after = slow(), slow()
+    after["target_groups"]["web"]["port"] = 8080
+    after["instances"]["web"]["user_data"] = "#!/bin/sh\nPORT=8080 exec web-api\n"
+    return before, after
+
+
+def another_check() -> tuple[Spec, Spec]:
+    before, after = slow(), slow()
+    after["target_groups"]["web"]["health_check"]["path"] = "/healthz"
+    return before, after
+
+
+def blue_to_green() -> tuple[Spec, Spec]:
+    before = two_groups(blue=1, green=0)
+    after = turned(before, green=1)
+    after["instances"]["blue"]["count"] = 0
+    return before, after
+
+
+@pytest.mark.parametrize("change", [another_port, another_check, blue_to_green])
+def test_targets_stay_for_the_delay_after_the_switch(here: World, change: Callable[[], tuple[Spec, Spec]]) -> None:
+    """AWS drains no target of a group that nothing forwards to: found, requests longer than 30 s were cut by each release that
+    replaces a group, and by each switch from blue to green."""
+    before, after = change()
+    here.converge(before)
+    ends = pace(here, after)
+    assert ends
+    assert min(ends) >= DELAY
+    assert max(ends) <= DELAY + 10
+
+
+def test_where_the_group_still_gets_requests_aws_drains(here: World) -> None:
+    before = two_groups(blue=1, green=1)
+    here.converge(before)
+    after = turned(before, blue=1, green=3)
+    after["instances"]["blue"]["count"] = 1
+    ends = pace(here, after)
+    assert min(ends) < DELAY
+    assert DELAY <= max(ends) - min(ends) <= DELAY + 10
+
+
+def test_what_got_no_requests_before_is_not_waited_for(here: World) -> None:
+    before = turned(two_groups(blue=1, green=1), green=1)
+    here.converge(before)
+    after = deepcopy(before)
+    after["instances"]["blue"]["count"] = 0
+    assert max(pace(here, after)) <= 30
