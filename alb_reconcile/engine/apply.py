@@ -13,6 +13,7 @@ from alb_reconcile.aws.calls import MADE_FOR
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
 from alb_reconcile.kinds.context import NeverMadeError, Run
+from alb_reconcile.kinds.load_balancer import wait_for_old_nodes
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
@@ -241,6 +242,7 @@ async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     """Carry out one step. Returns the id of what it made or changed. It is a task of its own, whose calls are told as the step's."""
     MADE_FOR.set(step.key)
     run = replace(run, details=step.details, beside=step.beside, lifts_protection=step.lifts_protection)
+    await wait_for_old_nodes(run, step.old_nodes)
     seconds, settled = step.pause
     if seconds:
         run.say(f"{seconds} s, until {settled}")

@@ -88,6 +88,8 @@ class Run:
     """Those of them that have become healthy, and have stayed so for as long as they must."""
     in_use: set[str] = field(default_factory=set)
     """Target groups that were to be made, and that a load balancer has already: no read had shown what an earlier run did."""
+    moved: dict[str, tuple[Ref, ...]] = field(default_factory=dict)
+    """The subnets that this run has given a load balancer, by its ARN."""
     ready: dict[str, float] = field(default_factory=dict)
     """When, on AWS's clock, this run first saw a load balancer active or a registration healthy, by id."""
     details: Details | None = None

@@ -1,7 +1,6 @@
 """Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, DeleteLoadBalancer)."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Collection, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -273,6 +272,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         change = partial(run.aws.call, "elbv2", retry=waits.BALANCER_UNKNOWN, LoadBalancerArn=observed.id)
         calls: list[Awaitable[object]] = []
         if "subnets" in fields:
+            run.moved[observed.id] = wanted.subnets
             calls.append(change("set_subnets", Subnets=list(wanted.subnets)))
         if "security_groups" in fields:
             calls.append(change("set_security_groups", SecurityGroups=list(wanted.security_groups or ())))
@@ -337,21 +337,43 @@ async def _set_web_acl(run: Run, arn: str, acl: str | None) -> None:
 
 async def _wait_for_interfaces(run: Run, arn: str) -> None:
     """Its network interfaces go minutes later, and hold subnets, groups and the gateway until then."""
+    await _without_interfaces(run, arn, (), "network interfaces of the load balancer to be deleted")
+
+
+async def wait_for_old_nodes(run: Run, balancers: Mapping[str, Collection[Ref]]) -> None:
+    """Wait until load balancers, by ARN with their subnets, have no network interface in other subnets. Raises WaitError.
+
+    AWS answers SetSubnets at once. The nodes in the old subnets answer clients until DNS has forgotten them, and need their
+    routes and rules as long. A run that was killed after the call leaves this wait to the next one.
+    """
+    text = "network interfaces of the load balancer to leave the subnets that it has left"
+    await all_of(*(_without_interfaces(run, arn, run.moved.get(arn, known), text) for arn, known in balancers.items()))
+
+
+async def _without_interfaces(run: Run, arn: str, subnets: Collection[Ref], text: str) -> None:
+    """Wait until a load balancer has network interfaces in these subnets only."""
 
     async def fetch(descriptions: set[str]) -> Mapping[str, Any]:
-        found = await read_interfaces(run.aws, "description", descriptions)
-        return Counter(str(item.get("Description", "")) for item in found if is_load_balancers(item))
+        found: dict[str, list[str]] = {}
+        for item in await read_interfaces(run.aws, "description", descriptions):
+            if is_load_balancers(item):
+                found.setdefault(str(item.get("Description", "")), []).append(item["SubnetId"])
+        return found
 
-    def check(count: Any) -> str:
-        return f"{count} network interfaces of the load balancer to be deleted" if count else ""
+    def check(found: list[str] | None) -> str:
+        count = sum(subnet not in subnets for subnet in found or ())
+        return f"{count} {text}" if count else ""
 
     watch = run.watch("load balancer interfaces", fetch, slowest=15)
     try:
         # without the right to look, the deletes that follow find out by trying
         with ignoring("UnauthorizedOperation"):
             await watch.until("ELB " + arn.partition(":loadbalancer/")[2], check, waits.INTERFACES_RELEASED, run.say)
+            return
+        if arn in run.moved:
+            await run.aws.sleep(waits.NODES_LEFT)
     except WaitError as error:
-        raise WaitError(f"{error}; AWS releases them by itself: run destroy again later") from None
+        raise WaitError(f"{error}; AWS releases them by itself: run again later") from None
 
 
 async def wait_until_active(run: Run, arn: str, timeout: float) -> None:

@@ -99,8 +99,9 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         update=(
             "ec2:CreateRoute", "ec2:ReplaceRoute", "ec2:DeleteRoute", "ec2:AssociateRouteTable",
             "ec2:ReplaceRouteTableAssociation", "ec2:DisassociateRouteTable", "ec2:CreateTags",
+            "ec2:DescribeNetworkInterfaces",
         ),
-        delete=("ec2:DisassociateRouteTable", "ec2:DeleteRouteTable"),
+        delete=("ec2:DisassociateRouteTable", "ec2:DeleteRouteTable", "ec2:DescribeNetworkInterfaces"),
         on={
             "ec2:CreateRouteTable": "route-table+ vpc", "ec2:AssociateRouteTable": "route-table subnet",
             "ec2:DisassociateRouteTable": "route-table subnet",

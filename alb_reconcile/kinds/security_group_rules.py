@@ -113,8 +113,12 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
             "ec2:AuthorizeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress",
             "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules",
             "ec2:UpdateSecurityGroupRuleDescriptionsIngress", "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+            "ec2:DescribeNetworkInterfaces",
         ),
-        delete=("ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules"),
+        delete=(
+            "ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules",
+            "ec2:DescribeNetworkInterfaces",
+        ),
         on={
             "ec2:AuthorizeSecurityGroupIngress": "security-group security-group-rule*",
             "ec2:AuthorizeSecurityGroupEgress": "security-group security-group-rule*",

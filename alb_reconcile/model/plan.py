@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 from alb_reconcile.model.actions import Secret
-from alb_reconcile.model.address import Address, UserData
+from alb_reconcile.model.address import Address, Ref, UserData
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
@@ -66,6 +66,8 @@ class Step:
     pause: tuple[int, str] = (0, "")
     """Seconds before it is carried out, and what is so by then: AWS takes changes over some time after its answer."""
     phase: Phase = ""
+    old_nodes: Mapping[str, tuple[Ref, ...]] = field(default_factory=dict)
+    """Load balancers, by ARN with their subnets, whose nodes in subnets that they have left need what it takes away."""
     beside: str = ""
     """The id of what it replaces where the same settings need another name beside it."""
     lifts_protection: bool = False

@@ -17,14 +17,21 @@ def reaches(account: World, balancer: Any, instance: Any, port: int) -> bool:
     groups = {group.id: group for group in account.groups()}
     front = [groups[item] for item in balancer.security_groups if item in groups]
     back = [groups[item.id] for item in instance.security_groups if item.id in groups]
-    inner = [subnet.cidr_block for subnet in balancer.subnets]
     address = [f"{instance.private_ip}/32"] if instance.private_ip else []
     leaves = not front or admits(
         (rule for group in front for rule in group.egress_rules), port, {g.id for g in back}, address
     )
-    return leaves and admits(
-        (rule for group in back for rule in group.ingress_rules), port, {g.id for g in front}, inner
-    )
+    rules = [rule for group in back for rule in group.ingress_rules]
+    peers, new = {g.id for g in front}, [subnet.cidr_block for subnet in balancer.subnets]
+    old = [subnet.cidr_block for subnet in left_subnets(account, balancer)]
+    return leaves and admits(rules, port, peers, new) and all(admits(rules, port, peers, [block]) for block in old)
+
+
+def left_subnets(account: World, balancer: Any) -> list[Any]:
+    """The subnets that a load balancer has left, and in which its nodes still answer: clients know their addresses."""
+    name = f"ELB {balancer.arn.partition(':loadbalancer/')[2]}"
+    nodes = {eni.subnet.id: eni.subnet for eni in account.ec2.enis.values() if eni.description == name}
+    return [subnet for known, subnet in nodes.items() if known not in {item.id for item in balancer.subnets}]
 
 
 def admits(rules: Iterable[Any], port: int, peers: set[str], networks: list[str]) -> bool:
@@ -50,7 +57,8 @@ def dark_subnets(account: World, balancer: Any) -> set[str]:
     """The subnets of an internet-facing load balancer without a route to an attached gateway: its nodes there are mute."""
     if balancer.scheme != "internet-facing":
         return set()
-    return {subnet.id for subnet in balancer.subnets if not _has_way_out(account, subnet)}
+    nodes = (*balancer.subnets, *left_subnets(account, balancer))
+    return {subnet.id for subnet in nodes if not _has_way_out(account, subnet)}
 
 
 def _has_way_out(account: World, subnet: Any) -> bool:

@@ -220,6 +220,37 @@ def test_no_request_meets_a_gap(name: str) -> None:
             assert world.strict.inventory() == empty
 
 
+def in_subnets(*blocks: str) -> Spec:
+    """The load balancer in subnets of its own, of which the instances' rules name the ranges."""
+    spec = demo()
+    fronts = [f"front-{zone}" for zone, _ in zip("abc", blocks, strict=False)]
+    for name, block in zip(fronts, blocks, strict=True):
+        spec["subnets"][name] = {"cidr_block": block, "availability_zone": name[-1]}
+    spec["route_tables"]["public"]["subnets"] += fronts
+    spec["load_balancers"]["public"]["subnets"] = fronts
+    rules = ({"protocol": "tcp", "port": 80, "cidr_block": block} for block in blocks)
+    return ingress(spec, *rules)
+
+
+@pytest.mark.parametrize("after", [in_subnets("10.0.23.0/24", "10.0.24.0/24"), in_subnets("10.0.21.0/24", "10.0.22.0/24")])
+def test_nodes_in_subnets_that_a_load_balancer_leaves_answer_until_they_are_gone(after: Spec) -> None:
+    """Other ranges, and a zone less; killed at any moment and run again, too. AWS answers SetSubnets at once, and clients know the
+    addresses of the old nodes for minutes."""
+    with watched() as world:
+        world.converge(in_subnets("10.0.21.0/24", "10.0.22.0/24", "10.0.25.0/24"))
+        world.watch()
+        with world.moments() as moments:
+            world.converge(after, allow=ALLOW)
+        assert not world.dark
+        assert {low.healthy for low in world.lows.values()} == {2}, world.lows
+        for moment in moments if SOAK else moments[::3]:
+            world.go_back(moment)
+            world.watch()
+            world.converge(after, allow=ALLOW)
+            assert not world.dark, moment.words
+            assert {low.healthy for low in world.lows.values()} == {2}, moment.words
+
+
 def renamed(spec: Spec) -> Spec:
     """The load balancer's entry under another name."""
     spec["load_balancers"]["front"] = spec["load_balancers"].pop("public")

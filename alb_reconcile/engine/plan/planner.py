@@ -26,7 +26,7 @@ from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, lo
 from alb_reconcile.engine.plan.zero_downtime.departures import leave_in_time
 from alb_reconcile.engine.plan.zero_downtime.families import forget_addresses_first
 from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
-from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
+from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late, wait_for_old_nodes
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_pauses, add_rollout
 from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
 from alb_reconcile.kinds.instance import Instance
@@ -104,6 +104,7 @@ def _make_plan(
     add_traffic(graph)
     redirect_last(graph)
     take_away_late(graph)
+    wait_for_old_nodes(graph)
     swap_groups_late(graph)
     add_edges(graph)
     add_rollout(graph)

@@ -35,6 +35,9 @@ class Timing:
     trust_store: float = 3.0  # until a new trust store is ACTIVE
     provisioning: float = 60.0
     interfaces_linger: float = 60.0
+    nodes_linger: float = 180.0
+    """Until a load balancer's nodes in subnets that it has left are gone: the new ones take minutes, and the old ones stay
+    "active until traffic is drained" (AWS re:Post, "SetSubnets"; DNS keeps their addresses for 60 s)."""
     associating: float = 5.0  # of a range with a VPC
     encryption: float = 30.0  # until an encryption control is as it is to be
     ipam_release: float = 300.0  # until a pool can give a range again

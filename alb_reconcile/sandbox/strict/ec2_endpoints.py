@@ -271,7 +271,7 @@ def leave_subnets(call: Call, made: Any, subnets: Iterable[str]) -> None:
     for interface_id in list(made.network_interface_ids):
         if call.world.ec2.enis[interface_id].subnet.id in gone:
             made.network_interface_ids.remove(interface_id)
-            let_go(call, interface_id)
+            let_go(call, interface_id, call.timing.interfaces_linger)
 
 
 @around("ModifyVpcEndpoint")

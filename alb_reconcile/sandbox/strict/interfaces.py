@@ -9,11 +9,11 @@ from .world import World
 
 
 def place_interfaces(call: Call, balancer: Any) -> None:
-    """Give the load balancer an interface in each of its subnets, and let go of those elsewhere."""
+    """Give the load balancer an interface in each of its subnets, and let go of those elsewhere: they answer for minutes."""
     held = call.world.ledger.balancer_interfaces.setdefault(balancer.arn, {})
     wanted = {subnet.id: subnet for subnet in balancer.subnets}
     for subnet_id in [subnet_id for subnet_id in held if subnet_id not in wanted]:
-        let_go(call, held.pop(subnet_id))
+        let_go(call, held.pop(subnet_id), call.timing.nodes_linger)
     for subnet_id, subnet in wanted.items():
         if subnet_id not in held:
             held[subnet_id] = make_interface(call, balancer, subnet).id
@@ -42,11 +42,11 @@ def dress_interfaces(call: Call, balancer: Any) -> None:
 
 def release_interfaces(call: Call, arn: str) -> None:
     for interface_id in call.world.ledger.balancer_interfaces.pop(arn, {}).values():
-        let_go(call, interface_id)
+        let_go(call, interface_id, call.timing.interfaces_linger)
 
 
-def let_go(call: Call, interface_id: str) -> None:
-    call.world.ledger.schedule(call.now + call.timing.interfaces_linger, "release", interface_id)
+def let_go(call: Call, interface_id: str, lasts: float) -> None:
+    call.world.ledger.schedule(call.now + lasts, "release", interface_id)
 
 
 def remove_interface(world: World, interface_id: str) -> None:

@@ -12,7 +12,7 @@ from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.model.abilities import with_others
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Change, Observed, Properties, diff
+from alb_reconcile.model.resource import Change, Observed, Properties, bind, diff, each_of
 
 _GROUPS: Final = "security_groups"
 _MOST_GROUPS: Final = 5
@@ -54,6 +54,35 @@ def take_away_late(graph: Graph) -> None:
                 graph.after(key, move, Strength.SUGGESTED)
 
 
+def wait_for_old_nodes(graph: Graph) -> None:
+    """What takes away routes, associations and rules lets load balancers' nodes leave the subnets that these have left.
+
+    Assumes that `take_away_late` has split the updates. What an interrupted run did a moment ago can't be seen, so it holds
+    for every load balancer that stays.
+    """
+    nodes = {
+        item.id: item.state.subnets
+        for item in graph.decisions.live
+        if isinstance(item.state, LoadBalancer) and item.id not in graph.deleted
+    }
+    if graph.destroy or not nodes:
+        return
+    leaving = [
+        str(item.desired.address)
+        for item, state in each_of(graph.decisions.desired.values(), LoadBalancer)
+        if item.found
+        and {*nodes.get(item.found.id, ())} - {bind(subnet, graph.decisions.ids) for subnet in state.subnets}
+    ]
+    for kind, fields in _removed_late().items():
+        if _GROUPS in fields:
+            continue
+        taking = [step for step in graph.of_kind(kind, "update") if _removed(graph, step, fields)[0]]
+        for step in [*taking, *graph.of_kind(kind, "delete")]:
+            graph.steps[step.key] = replace(step, old_nodes=nodes)
+            if leaving:
+                graph.say(step.key, waits=f"no node of {', '.join(leaving)} is left in the subnets that it leaves")
+
+
 def swap_groups_late(graph: Graph) -> None:
     """Where security groups change, both the old and the new ones are worn until everybody wears the new ones.
 
@@ -72,13 +101,9 @@ def swap_groups_late(graph: Graph) -> None:
 
 def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> str | None:
     """The key of the step that takes away, if there is any."""
-    wanted, found = step.state, step.observed
-    if wanted is None or found is None or not {_top(change) for change in step.changes}.intersection(fields):
-        return None
-    union = _union(graph, wanted, found)
-    both = replace(wanted, **{name: getattr(union, name) for name in fields})
-    removed = tuple(change for change in diff(wanted, both) if _top(change) in fields)
-    if not removed:
+    removed, both = _removed(graph, step, fields)
+    found = step.observed
+    if not removed or found is None or both is None:
         return None
     added = tuple(change for change in diff(both, found.state) if _top(change) in fields)
     early = (*(change for change in step.changes if _top(change) not in fields), *added)
@@ -91,6 +116,16 @@ def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> str | None:
     graph.add(replace(step, changes=early, state=both, refresh=None))
     graph.after(late, step.key)
     return late
+
+
+def _removed(graph: Graph, step: Step, fields: tuple[str, ...]) -> tuple[tuple[Change, ...], Properties | None]:
+    """What an update takes away from these collections, and the desired properties with that beyond them."""
+    wanted, found = step.state, step.observed
+    if wanted is None or found is None or not {_top(change) for change in step.changes}.intersection(fields):
+        return (), None
+    union = _union(graph, wanted, found)
+    both = replace(wanted, **{name: getattr(union, name) for name in fields})
+    return tuple(change for change in diff(wanted, both) if _top(change) in fields), both
 
 
 def _top(change: Change) -> str:
