@@ -5,10 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.transport import Response
 from alb_reconcile.kinds.base import Around, Entry, Named
 from alb_reconcile.kinds.identifiers import refer
-from alb_reconcile.model.actions import Action, Authentication, Forward, Secret, canonical
+from alb_reconcile.model.actions import SHORTEST, Action, Authentication, Forward, Secret, canonical
 from alb_reconcile.model.address import Ref
+from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.text import camel, snake
 
 _ROUTING: Final = {
@@ -93,6 +96,21 @@ def _routing_to_aws(action: Action) -> dict[str, Any]:
     elif len(action.forward) > 1:
         config["TargetGroupStickinessConfig"] = {"Enabled": False}
     return {"Type": "forward", "ForwardConfig": config}
+
+
+async def call_with_actions(aws: Aws, operation: str, **params: Any) -> Response:
+    """CreateListener, ModifyListener, CreateRule, ModifyRule. Where a group is sticky, AWS wants a forward of several to be so, too:
+    "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups"."""
+    try:
+        return await aws.call("elbv2", operation, **params)
+    except AwsError as error:
+        if not error.matches("InvalidLoadBalancerAction~group stickiness"):
+            raise
+    for action in (*params.get("DefaultActions", ()), *params.get("Actions", ())):
+        if "ForwardConfig" in action:
+            sticky = {"Enabled": True, "DurationSeconds": SHORTEST}
+            action["ForwardConfig"]["TargetGroupStickinessConfig"] = sticky
+    return await aws.call("elbv2", operation, **params)
 
 
 def _authentication_to_aws(wanted: Authentication, secret: str | None, *, existing: bool) -> dict[str, Any]:

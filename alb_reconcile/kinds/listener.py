@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import _secrets, waits
-from alb_reconcile.kinds._actions import actions_from_aws, read_action, write_action
+from alb_reconcile.kinds._actions import actions_from_aws, call_with_actions, read_action, write_action
 from alb_reconcile.kinds._attached import is_attached
 from alb_reconcile.kinds._certificates import check_certificates
 from alb_reconcile.kinds._elb import HasAttributes, is_ours
@@ -227,8 +227,7 @@ class ListenerKind(HasAttributes[Listener]):
     async def create(self, run: Run, wanted: Listener, desired: Desired) -> str:
         await wait_for_shift(run, run.detail(Shift))
         told, secret_tags = await _secrets.action_with_secret(run, wanted.default_action)
-        answer = await run.aws.call(
-            "elbv2", "create_listener", retry=waits.LISTENER_UNKNOWN,
+        answer = await call_with_actions(run.aws, "create_listener", retry=waits.LISTENER_UNKNOWN,
             LoadBalancerArn=wanted.load_balancer, Port=wanted.port, DefaultActions=told,
             Tags=[*run.tag_list(desired), *tags.to_list(secret_tags)], **_tls_told(wanted), **_mutual_told(wanted),
         )  # fmt: skip
@@ -264,8 +263,8 @@ class ListenerKind(HasAttributes[Listener]):
                 run, wanted.default_action, observed
             )
         if changed:
-            await run.aws.call(
-                "elbv2", "modify_listener", retry=waits.LISTENER_UNKNOWN, ListenerArn=observed.id, **changed
+            await call_with_actions(
+                run.aws, "modify_listener", retry=waits.LISTENER_UNKNOWN, ListenerArn=observed.id, **changed
             )
         if secret_tags:
             await run.tag(observed.id, secret_tags)

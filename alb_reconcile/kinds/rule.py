@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import _secrets, waits
-from alb_reconcile.kinds._actions import actions_from_aws, read_action, write_action
+from alb_reconcile.kinds._actions import actions_from_aws, call_with_actions, read_action, write_action
 from alb_reconcile.kinds._attached import is_attached
 from alb_reconcile.kinds._conditions import (
     Condition,
@@ -173,8 +173,7 @@ class RuleKind(Kind[Rule]):
         told, secret_tags = await _secrets.action_with_secret(run, wanted.action)
         made = {**_told(wanted), "Actions": told, "Tags": [*run.tag_list(desired), *tags.to_list(secret_tags)]}
         try:
-            answer = await run.aws.call(
-                "elbv2", "create_rule", retry=waits.RULE_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority, **made
+            answer = await call_with_actions(run.aws, "create_rule", retry=waits.RULE_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority, **made
             )  # fmt: skip
         except AwsError as error:
             if error.code != "PriorityInUse":
@@ -210,7 +209,7 @@ class RuleKind(Kind[Rule]):
             del changed["Transforms"]
             changed["ResetTransforms"] = True
         if changed:
-            await run.aws.call("elbv2", "modify_rule", retry=waits.RULE_UNKNOWN, RuleArn=observed.id, **changed)
+            await call_with_actions(run.aws, "modify_rule", retry=waits.RULE_UNKNOWN, RuleArn=observed.id, **changed)
         if secret_tags:
             await run.tag(observed.id, secret_tags)
 

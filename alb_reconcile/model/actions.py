@@ -66,6 +66,10 @@ class Authentication:
         return f"{self.type} {', '.join([*parts, *secret])}"
 
 
+SHORTEST: Final = 1
+"""Seconds of the shortest stickiness of a forward (ELB API Reference, TargetGroupStickinessConfig)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Action:
     """A forward, a redirect or a fixed response; exactly one of them. Before it, perhaps, an authentication.
@@ -77,6 +81,7 @@ class Action:
     authentication: Authentication | None = None
     forward: tuple[Forward, ...] = ()
     stickiness_seconds: int | None = None
+    """How long clients stay with one of several groups. None is also for the shortest time, on which AWS insists if a group is sticky itself."""
     redirect: tuple[tuple[str, str], ...] = ()
     fixed_response: tuple[tuple[str, str], ...] = ()
     unsupported: tuple[str, ...] = ()
@@ -86,7 +91,7 @@ class Action:
     @property
     def receiving(self) -> tuple[Forward, ...]:
         """The groups that get requests: by their weight, as the only one, or from clients that stick to them."""
-        if len(self.forward) == 1 or self.stickiness_seconds:
+        if len(self.forward) == 1 or (self.stickiness_seconds or 0) > SHORTEST:
             return self.forward
         return tuple(item for item in self.forward if item.weight)
 
@@ -95,6 +100,8 @@ class Action:
 
         `addresses` names the stack's own target groups by id: one that is replaced hands its weight on.
         """
+        if len(self.forward) > 1 and (self.stickiness_seconds, found.stickiness_seconds) == (None, SHORTEST):
+            return replace(self, stickiness_seconds=SHORTEST).settle(found, addresses)
         if not self.keeps_split:
             return self
         split: Counter[Ref] = Counter()

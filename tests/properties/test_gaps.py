@@ -232,7 +232,9 @@ def in_subnets(*blocks: str) -> Spec:
     return ingress(spec, *rules)
 
 
-@pytest.mark.parametrize("after", [in_subnets("10.0.23.0/24", "10.0.24.0/24"), in_subnets("10.0.21.0/24", "10.0.22.0/24")])
+@pytest.mark.parametrize(
+    "after", [in_subnets("10.0.23.0/24", "10.0.24.0/24"), in_subnets("10.0.21.0/24", "10.0.22.0/24")]
+)
 def test_nodes_in_subnets_that_a_load_balancer_leaves_answer_until_they_are_gone(after: Spec) -> None:
     """Other ranges, and a zone less; killed at any moment and run again, too. AWS answers SetSubnets at once, and clients know the
     addresses of the old nodes for minutes."""

@@ -81,6 +81,21 @@ def test_stickiness_is_shown(network: Network, elb: Any, listener: str, group: s
         elb.modify_listener(ListenerArn=listener, DefaultActions=[action])
 
 
+def test_sticky_groups_share_a_sticky_forward_alone(network: Network, elb: Any, listener: str, group: str) -> None:
+    """The words are those of argo-rollouts, pull request 1577, and aws-load-balancer-controller, issue 2734."""
+    other, on = network.target_group("two"), [{"Key": "stickiness.enabled", "Value": "true"}]
+    elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(group, other)])
+    with refused("InvalidConfigurationRequest"):
+        elb.modify_target_group_attributes(TargetGroupArn=other, Attributes=on)
+    elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(group)])
+    elb.modify_target_group_attributes(TargetGroupArn=other, Attributes=on)
+    with refused("InvalidLoadBalancerAction"):
+        elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(group, other)])
+    sticky = {"Enabled": True, "DurationSeconds": 1}
+    action = forward(group, other, TargetGroupStickinessConfig=sticky)
+    elb.modify_listener(ListenerArn=listener, DefaultActions=[action])
+
+
 def test_the_same_listener_again_is_the_same(
     network: Network, elb: Any, balancer: str, group: str, listener: str
 ) -> None:

@@ -176,6 +176,8 @@ def group_attributes_are_known(call: Call, proceed: Callable[[], Any]) -> Any:
         return {"Attributes": group.attributes}
     given = check_attributes(call, "Target group", group_defaults(group.protocol_version), GROUP_VALUES)
     check_together({**group_defaults(), **group.attributes, **given})
+    if given.get("stickiness.enabled") == "true":
+        check_forwards_are_sticky(call, group.arn)
     asked = call.params["Attributes"]
     limit = {"Key": "deregistration_delay.timeout_seconds", "Value": "3600"}
     call.params["Attributes"] = [item for item in asked if item != limit]  # which moto takes for too long
@@ -184,6 +186,17 @@ def group_attributes_are_known(call: Call, proceed: Callable[[], Any]) -> Any:
         group.attributes[limit["Key"]] = limit["Value"]
     group.attributes = dict(sorted(group.attributes.items()))
     return {"Attributes": group.attributes}
+
+
+def check_forwards_are_sticky(call: Call, arn: str) -> None:
+    """ModifyTargetGroupAttributes (aws-load-balancer-controller, issue 2734)."""
+    for action in (action for rule in call.world.rules() for action in rule.actions):
+        config = action.data.get("ForwardConfig") or {}
+        groups = {item["TargetGroupArn"] for item in config.get("TargetGroups", ())}
+        if arn in groups and len(groups) > 1 and not config.get("TargetGroupStickinessConfig", {}).get("Enabled"):
+            refuse(
+                "InvalidConfigurationRequest", "This target group appears behind a rule with group stickiness disabled"
+            )
 
 
 def check_together(wanted: dict[str, str]) -> None:

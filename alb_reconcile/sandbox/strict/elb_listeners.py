@@ -75,7 +75,7 @@ def check_redirect(config: dict[str, Any], protocol: str, port: int) -> None:
 def check_forwards(call: Call, actions: list[Any], balancer: Any, protocol: str) -> None:
     """CreateListener, CreateRule: five groups a forward at most (TooManyTargetGroups), each there
     (TargetGroupNotFound), of the load balancer's VPC, and of no other load balancer
-    (TargetGroupAssociationLimit); behind HTTP of protocol version HTTP1 (InvalidLoadBalancerAction:
+    (TargetGroupAssociationLimit); sticky ones of several in a sticky forward alone (argo-rollouts, pull request 1577); behind HTTP of protocol version HTTP1 (InvalidLoadBalancerAction:
     aws-load-balancer-controller, issue 4497; AWS ELB, 'Target groups': HTTP2 and GRPC need an HTTPS listener)."""
     for action in actions:
         arns = forwarded([action])
@@ -84,6 +84,12 @@ def check_forwards(call: Call, actions: list[Any], balancer: Any, protocol: str)
         sticky = (action.get("ForwardConfig") or {}).get("TargetGroupStickinessConfig") or {}
         if sticky.get("Enabled") and not sticky.get("DurationSeconds"):
             refuse("ValidationError", "Target group stickiness duration must be specified")
+        groups = [found for arn in arns if (found := call.world.elb.target_groups.get(arn))]
+        if len(arns) > 1 and not sticky.get("Enabled") and any(map(is_sticky, groups)):
+            refuse(
+                "InvalidLoadBalancerAction",
+                "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups",
+            )
         for arn in arns:
             group = call.world.elb.target_groups.get(arn)
             if group is None:
@@ -104,6 +110,10 @@ def check_forwards(call: Call, actions: list[Any], balancer: Any, protocol: str)
                     "TargetGroupAssociationLimit",
                     f"The following target groups cannot be associated with more than one load balancer: {arn}",
                 )
+
+
+def is_sticky(group: Any) -> bool:
+    return str(group.attributes.get("stickiness.enabled")) == "true"
 
 
 def check_tls(call: Call, protocol: str, certificates: list[Any], policy: str | None) -> None:

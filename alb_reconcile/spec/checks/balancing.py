@@ -98,6 +98,14 @@ def _check_action(outline: Outline, path: Path, action: Entry, listener: Entry) 
                 outline.error(
                     (*path, "forward", "target_groups", index), f"{name} is given twice; add up the weights in one"
                 )
+        groups = outline.entries("target_groups")
+        sticky = [name for name in names if name in groups and _is_sticky(groups[name])]
+        if len(names) > 1 and sticky and not (forward.get("stickiness") or {}).get("enabled"):
+            outline.warn(
+                (*path, "forward"),
+                f"{sticky[0]} is sticky, so AWS keeps a client on one of these groups, too, and apply asks for the shortest time, 1 s; "
+                "say stickiness to choose another time",
+            )
     redirect = action.get("redirect")
     if isinstance(redirect, dict):
         same = {**listener, "host": "#{host}", "path": "/#{path}"}
@@ -107,6 +115,10 @@ def _check_action(outline: Outline, path: Path, action: Entry, listener: Entry) 
                 (*path, "redirect"),
                 "redirects the client to where it already is, in a loop; change protocol, port, host or path",
             )
+
+
+def _is_sticky(group: Entry) -> bool:
+    return str((group.get("attributes") or {}).get("stickiness.enabled")).lower() == "true"
 
 
 def _check_health_check(outline: Outline, path: Path, health_check: Entry) -> None:

@@ -49,7 +49,18 @@ def add_traffic(graph: Graph) -> None:
     order_rules(graph)
     attach_new_groups(graph)
     _wait_for_capacity(graph)
+    _stick_after_forwards(graph)
     _keep_old_entrance(graph)
+
+
+def _stick_after_forwards(graph: Graph) -> None:
+    """A group becomes sticky when each forward of several groups is, or has let go of it (ELBv2 ModifyTargetGroupAttributes)."""
+    for step in graph.of_kind("target_group", "update"):
+        if any((change.path, change.after) == ("attributes.stickiness.enabled", "true") for change in step.changes):
+            for other in graph.forwarding("update"):
+                groups = {part.target_group for part in forward_before(other)}
+                if step.id in groups and len(groups) > 1:
+                    graph.after(step.key, other.key)
 
 
 def _wait_for_capacity(graph: Graph) -> None:

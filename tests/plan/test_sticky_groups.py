@@ -1,0 +1,86 @@
+"""Sticky target groups: AWS takes several in one forward only if the forward is sticky, too."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import Spec, World, demo, load, world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STICKY = {"stickiness.enabled": True, "stickiness.type": "lb_cookie"}
+
+
+@pytest.fixture
+def here() -> Iterator[World]:
+    with world() as found:
+        yield found
+
+
+def colours(blue: int, green: int, *, sticky: bool = True, **forward: Any) -> Spec:
+    """Two groups of the same instances in one forward."""
+    spec = demo()
+    group = spec["target_groups"].pop("web")
+    group["attributes"] |= STICKY if sticky else {"stickiness.enabled": False}
+    spec["target_groups"] = {"blue": group, "green": deepcopy(group)}
+    parts = [{"target_group": "blue", "weight": blue}, {"target_group": "green", "weight": green}]
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    listener["default_action"] = {"forward": {"target_groups": parts, **forward}}
+    return spec
+
+
+def held(here: World) -> dict[str, Any]:
+    """How sticky AWS shows the forward."""
+    elb = here.client("elbv2")
+    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    found: dict[str, Any] = listener["DefaultActions"][0]["ForwardConfig"]["TargetGroupStickinessConfig"]
+    return found
+
+
+@pytest.mark.parametrize("field", ["port", "path"])
+def test_a_sticky_group_is_replaced(here: World, field: str) -> None:
+    """Found: the new group couldn't join the old one at weight 0, so that every such release ended half-way."""
+    spec = demo()
+    spec["target_groups"]["web"]["attributes"] |= STICKY
+    here.converge(spec)
+    if field == "port":
+        spec["target_groups"]["web"]["port"] = 8080
+    else:
+        spec["target_groups"]["web"]["health_check"]["path"] = "/healthz"
+    here.converge(spec)
+    assert len(here.client("elbv2").describe_target_groups()["TargetGroups"]) == 1
+
+
+def test_weights_move_between_sticky_groups(here: World) -> None:
+    """The forward is sticky for the shortest time that AWS takes, whatever else changes."""
+    for weights in ((100, 0), (50, 50), (0, 100)):
+        here.converge(colours(*weights))
+        assert held(here) == {"Enabled": True, "DurationSeconds": 1}
+
+
+def test_a_spec_that_leaves_the_time_open_is_warned_of() -> None:
+    sticky = {"enabled": True, "duration_seconds": 60}
+    (problem,) = [item for item in load(colours(1, 1)).warnings if "sticky" in item.message]
+    assert problem.message.startswith("blue is sticky, so AWS keeps a client on one of these groups, too")
+    for fine in (colours(1, 1, stickiness=sticky), colours(1, 1, sticky=False)):
+        assert not [item for item in load(fine).warnings if "sticky" in item.message]
+
+
+def test_the_specs_own_time_is_kept_and_given_up(here: World) -> None:
+    here.converge(colours(1, 1))
+    here.converge(colours(1, 1, stickiness={"enabled": True, "duration_seconds": 60}))
+    assert held(here) == {"Enabled": True, "DurationSeconds": 60}
+    here.converge(colours(1, 1))
+    assert held(here) == {"Enabled": True, "DurationSeconds": 1}
+
+
+def test_groups_and_their_forward_become_sticky_together(here: World) -> None:
+    sticky = {"enabled": True, "duration_seconds": 60}
+    here.converge(colours(1, 1, sticky=False))
+    here.converge(colours(1, 1, stickiness=sticky))
+    here.converge(colours(1, 1, sticky=False))
