@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-from tests.sandbox.strict_world import Network, client
+from tests.sandbox.strict_world import ROUND, Network, client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def aws(clock: VirtualClock) -> Iterator[StrictAws]:
-    with StrictAws(clock=clock.now) as strict:
+    with StrictAws(clock=clock.now, timing=ROUND) as strict:
         yield strict
 
 

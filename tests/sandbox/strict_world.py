@@ -12,11 +12,17 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from alb_reconcile.sandbox.strict import Timing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REGION = "us-east-1"
 IMAGE = "ami-04681a1dbd79675a5"
+ROUND = Timing(
+    pending=10, stopping=15, shutting_down=15, provisioning=60, interfaces_linger=60, nat_pending=120, nat_deleting=60
+)
+"""Times that these tests count with, whatever is known of AWS's."""
 NO_RETRIES = Config(retries={"total_max_attempts": 1})
 
 

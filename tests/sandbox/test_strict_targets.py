@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
-from tests.sandbox.strict_world import Network, client, refused
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from tests.sandbox.strict_world import ROUND, Network, client, refused
 
 CHECKS = {"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 3, "UnhealthyThresholdCount": 2}
 NOT_IN_USE = ("unused", "Target.NotInUse")
@@ -251,7 +251,7 @@ def test_only_running_instances_of_the_vpc_are_registered(
 
 def test_zero_makes_health_immediate() -> None:
     clock = VirtualClock()
-    with StrictAws(clock=clock.now, timing=Timing(initial=0, failing=0, recovering=0, draining=0)) as aws:
+    with StrictAws(clock=clock.now, timing=replace(ROUND, initial=0, failing=0, recovering=0, draining=0)) as aws:
         service = serve(Network.make(client("ec2"), client("elbv2"), clock))
         service.register()
         assert service.health() == HEALTHY
