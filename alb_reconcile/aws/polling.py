@@ -88,7 +88,8 @@ class Watch:
             async with self._aws.timeout(timeout):
                 return await waiter.done
         except TimeoutError:
-            raise WaitError(f"waited {timeout:.0f} s for: {waiter.last}") from None
+            waited = waiter.last or f"AWS's first answer about {key}"
+            raise WaitError(f"waited {timeout:.0f} s for: {waited}") from None
         finally:
             self._waiters.remove(waiter)
 
@@ -127,7 +128,7 @@ class _Waiter:
     check: Callable[[Any], str]
     say: Callable[[str], None]
     done: asyncio.Future[Any]
-    last: str = "nothing"
+    last: str = ""
 
     def look(self, value: Any) -> None:
         """Whether that is what is waited for."""
