@@ -33,6 +33,25 @@ def test_rules_that_let_in_a_prefix_list(tmp_path: Path) -> None:
         assert steps(adopted(world, found, tmp_path)) == []
 
 
+def test_a_rule_for_hosts_of_any_domain(tmp_path: Path) -> None:
+    """AWS documents letters only after the last dot, and public stacks have such rules."""
+    with keeper() as (world, _):
+        made, elb = by_ansible(world), world.client("elbv2")
+        listener = elb.describe_listeners(LoadBalancerArn=made["balancer"])["Listeners"][0]["ListenerArn"]
+        elb.create_rule(
+            ListenerArn=listener, Priority=30, Actions=[{"Type": "forward", "TargetGroupArn": made["group"]}],
+            Conditions=[{"Field": "host-header", "HostHeaderConfig": {"Values": ["alerts-eu-west-1a.*", "api-*.*"]}}],
+        )  # fmt: skip
+        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
+        assert (found.problems, found.notes) == ((), ())
+        assert {"host_header": ["alerts-eu-west-1a.*", "api-*.*"]} in [
+            condition
+            for rule in plain(found)["load_balancers"]["shop"]["listeners"]["http"]["rules"].values()
+            for condition in rule["conditions"]
+        ]
+        assert steps(adopted(world, found, tmp_path)) == []
+
+
 def test_a_key_pair_that_only_a_launch_template_names_stays_outside(tmp_path: Path) -> None:
     """Whatever an Auto Scaling group launches tomorrow needs it."""
     with keeper() as (world, _):
