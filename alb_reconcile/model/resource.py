@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from alb_reconcile.model.address import Address
 
@@ -139,6 +139,10 @@ class Desired:
         return found[1] if found else "SPEC"
 
 
+VOLUME_TAGS: Final = "volume_tags."
+"""How paths of changes of tags begin that an instance's volumes are to have."""
+
+
 @dataclass(frozen=True)
 class Observed:
     """What AWS has: one physical resource."""
@@ -157,6 +161,8 @@ class Observed:
     reason: str = ""
     """Why it has that status: AWS's code, and its description."""
     description: str = ""
+    attached: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By id the tags of what was made with it and has its declared tags: an instance's volumes."""
 
     @property
     def is_gone(self) -> bool:
@@ -178,6 +184,14 @@ class Observed:
         if not isinstance(self.details, of):
             raise TypeError(f"{self.address} has no {of.__name__}")
         return self.details
+
+    def attached_changes(self, wanted: Mapping[str, str]) -> list[Change]:
+        """By which its volumes get the tags that are declared for it; each has a Name of its own."""
+        found: list[Change] = []
+        for key, value in sorted(wanted.items()):
+            others = [own.get(key) for own in self.attached.values() if own.get(key) != value]
+            found += [Change(f"{VOLUME_TAGS}{key}", others[0], value)] if others and key != "Name" else ()
+        return found
 
 
 class _HasState(Protocol):
