@@ -88,8 +88,7 @@ class Watch:
             async with self._aws.timeout(timeout):
                 return await waiter.done
         except TimeoutError:
-            waited = waiter.last or f"AWS's first answer about {key}"
-            raise WaitError(f"waited {timeout:.0f} s for: {waited}") from None
+            raise WaitError(f"waited {timeout:.0f} s for: {waiter.last or f'a first answer about {key}'}") from None
         finally:
             self._waiters.remove(waiter)
 

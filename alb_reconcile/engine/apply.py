@@ -18,7 +18,7 @@ from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import VOLUME_TAGS, Properties, bind
+from alb_reconcile.model.resource import Properties, bind
 from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
 
@@ -273,16 +273,16 @@ async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
 async def _write_tags(step: Step, run: Run) -> None:
     """The tags that changed, and the bookkeeping of the entry, in one call for each resource, or for all that get the same."""
     changed: dict[str, str] = {}
-    volumes: dict[str, str] = {}
     for change in step.changes if step.action == "update" else ():
         if change.path.startswith("tags."):
             changed[change.path.removeprefix("tags.")] = change.after
-        elif change.path.startswith(VOLUME_TAGS):
-            volumes[change.path.removeprefix(VOLUME_TAGS)] = change.after
         elif change.path == "prevent_destroy":
             changed[tags.PREVENT_DESTROY] = str(change.after).lower()
-    if volumes and step.observed is not None:
-        await all_of(*(run.tag(item, volumes) for item in step.observed.attached))
+    declared = {
+        key: text for key, text in changed.items() if key != "Name" and step.desired and key in step.desired.tags
+    }
+    if declared and step.observed:
+        await all_of(*(run.tag(item, declared) for item in step.observed.attached))
     if step.refresh is not None:
         wanted, found = step.refresh
         own = changed if step.observed is found else {}

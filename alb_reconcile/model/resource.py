@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from alb_reconcile.model.address import Address
 
@@ -139,10 +139,6 @@ class Desired:
         return found[1] if found else "SPEC"
 
 
-VOLUME_TAGS: Final = "volume_tags."
-"""How paths of changes of tags begin that an instance's volumes are to have."""
-
-
 @dataclass(frozen=True)
 class Observed:
     """What AWS has: one physical resource."""
@@ -185,13 +181,10 @@ class Observed:
             raise TypeError(f"{self.address} has no {of.__name__}")
         return self.details
 
-    def attached_changes(self, wanted: Mapping[str, str]) -> list[Change]:
-        """By which its volumes get the tags that are declared for it; each has a Name of its own."""
-        found: list[Change] = []
-        for key, value in sorted(wanted.items()):
-            others = [own.get(key) for own in self.attached.values() if own.get(key) != value]
-            found += [Change(f"{VOLUME_TAGS}{key}", others[0], value)] if others and key != "Name" else ()
-        return found
+    def differing_tag(self, key: str, wanted: str) -> str | None:
+        """A tag's value; where it is as wanted, but isn't on something attached, that in words. Each has a Name of its own."""
+        others = [f"{own.get(key, 'none')} on {item}" for item, own in self.attached.items() if own.get(key) != wanted]
+        return others[0] if others and self.tags.get(key) == wanted and key != "Name" else self.tags.get(key)
 
 
 class _HasState(Protocol):

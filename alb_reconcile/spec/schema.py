@@ -196,20 +196,15 @@ def _types(schema: _Schema) -> list[str]:
 
 
 def _coerce(root: Node, error: Any) -> bool:
-    """Give a value the schema's form. A whole number and its digits are one, whether quoted, in a variable or behind the
-    `x-prefix` of choices; only a variable's text may be a boolean."""
+    """Give a whole number, or its digits in quotes, the form that the schema has, with its `x-prefix`; and a variable's boolean."""
     node, _ = find(root, tuple(error.absolute_path))
-    given, wanted, prefix = node.value, _types(error.schema), error.schema.get("x-prefix")
+    given, forms = node.value, list[str | int]()
     text = str(given) if isinstance(given, str | int) and not isinstance(given, bool) else ""
-    if not re.fullmatch(r"0|-?[1-9][0-9]{0,16}", text):
-        if error.validator == "type" and node.substituted and "boolean" in wanted and text in ("true", "false"):
-            node.value = text == "true"
-    elif error.validator == "enum" and prefix and f"{prefix}{text}" in error.schema["enum"]:
-        node.value = f"{prefix}{text}"
-    elif error.validator in ("type", "pattern") and "integer" in wanted:
-        node.value = int(text)
-    elif error.validator == "type" and "string" in wanted and re.fullmatch(error.schema.get("pattern", ".*"), text):
-        node.value = text
+    if re.fullmatch(r"0|-?[1-9][0-9]{0,16}", text):
+        forms = [int(text), text, f"{error.schema.get('x-prefix')}{text}"]
+    elif node.substituted and text in ("true", "false"):
+        forms = [text == "true"]
+    node.value = next(filter(_validator("").evolve(schema=error.schema).is_valid, forms), given)
     return node.value is not given
 
 

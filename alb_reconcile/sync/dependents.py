@@ -7,7 +7,6 @@ from typing import NamedTuple
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import VOLUME_TAGS
 from alb_reconcile.model.steps import HandOver, SetPriorities
 from alb_reconcile.sync.severity import weigh
 
@@ -28,7 +27,7 @@ def _adds(step: Step) -> bool:
     return any(
         not set(change.after).issubset(change.before or ()) if isinstance(change.after, tuple) else True
         for change in step.changes
-        if not change.path.startswith(("tags.", VOLUME_TAGS))
+        if not change.path.startswith("tags.")
     )
 
 

@@ -45,7 +45,7 @@ def test_a_tag_that_was_removed_or_changed_comes_back(hand: Hand, more: dict[str
             hand.changed_tags("ec2", volume, {"team": "theirs"})
         else:
             remove(hand, volume, "team")
-    hand.repairs(update("instance.web-1", "volume_tags.team"), calls={"create_tags": 1})
+    hand.repairs(update("instance.web-1", "tags.team"), by="create_tags")
     assert {own["team"] for own in volumes_of(hand).values()} == {"shop"}
 
 
@@ -54,7 +54,9 @@ def test_the_plan_says_what_the_volume_has(hand: Hand) -> None:
     (volume,) = volumes_of(hand)
     hand.changed_tags("ec2", volume, {"team": "theirs"})
     (step,) = hand.world.plan(spec_of()).steps
-    assert [(item.path, item.before, item.after) for item in step.changes] == [("volume_tags.team", "theirs", "shop")]
+    assert [(item.path, item.before, item.after) for item in step.changes] == [
+        ("tags.team", f"theirs on {volume}", "shop")
+    ]
 
 
 def test_a_new_tag_goes_on_the_volumes_of_instances_that_run(hand: Hand) -> None:

@@ -1,11 +1,9 @@
-"""The schema for editors: where a spec may have a variable, or digits in quotes for a number, in the place of a value, it may there,
-too."""
+"""The schema for editors: where a spec may have a variable, or a number in quotes, in the place of a value, it may there, too."""
 
 from typing import Any, Final
 
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{[^}]+\}"}
 _DIGITS: Final = {"type": "string", "pattern": "^[0-9]+$"}
-_NUMBER: Final = {"type": "integer"}
 _LIMITS: Final = frozenset({"enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "format", "const"})
 _TOLD: Final = ("title", "description", "default", "examples")
 _MAPS: Final = ("properties", "patternProperties", "$defs")
@@ -38,24 +36,21 @@ def _opened(schema: Any, *, itself: bool = True) -> Any:
     if not itself or not _is_limited(schema):
         return result
     told = {key: result.pop(key) for key in _TOLD if key in result}
-    kinds, is_choice = _kinds(schema), "x-prefix" in schema
-    digits = [_DIGITS] if "integer" in kinds or is_choice else []
-    number = [_NUMBER] if kinds & {"integer", "string"} == {"string"} or is_choice else []
-    return {**told, "anyOf": [result, *map(dict, (_VARIABLE, *digits, *number))]}
+    kinds = schema.get("type", "string integer" if "x-prefix" in schema else "")
+    other = [_DIGITS] * ("integer" in kinds) + [{"type": "integer"}] * (
+        "string" in kinds and kinds != ["integer", "string"]
+    )
+    return {**told, "anyOf": [result, *map(dict, (_VARIABLE, *other))]}
 
 
 def _is_limited(schema: dict[str, Any]) -> bool:
     """Whether it refuses some scalars."""
-    kinds = _kinds(schema)
+    kinds = schema.get("type", [])
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
     if kinds and not kinds & {"string", "integer", "number", "boolean"}:
         return False
     alternatives = any(_may_be_scalar(item) for key in _LISTS for item in schema.get(key, ()))
     return bool(kinds) or not _LIMITS.isdisjoint(schema) or alternatives
-
-
-def _kinds(schema: dict[str, Any]) -> set[str]:
-    found = schema.get("type", [])
-    return {found} if isinstance(found, str) else set(found)
 
 
 def _may_be_scalar(schema: Any) -> bool:

@@ -258,11 +258,11 @@ def forcing(wanted: Desired, state: Properties, found: Observed, changes: Iterab
 
 def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
     changes = [
-        Change(f"tags.{key}", found.tags.get(key), value)
+        Change(f"tags.{key}", there, value)
         for key, value in sorted(wanted.tags.items())
-        if found.tags.get(key) != value and not (key == "Name" and _keeps_its_name(wanted, found))
+        if (there := found.differing_tag(key, value)) != value
+        and not (key == "Name" and _keeps_its_name(wanted, found))
     ]
-    changes += found.attached_changes(wanted.tags)
     image = extra_tags(wanted.state, found.tags).get(tags.IMAGE)
     if image not in (None, found.tags.get(tags.IMAGE)):
         changes.append(Change(f"tags.{tags.IMAGE}", found.tags.get(tags.IMAGE), image))

@@ -20,10 +20,6 @@ _UNSUPPORTED: Final = (
     (r"\\[pPX]", "Unicode classes"),
 )
 """What AWS's regular expressions don't have (Application Load Balancers, 'Transforms for listener rules')."""
-_WILD_END: Final = (
-    "has a wildcard after its last dot, where AWS documents letters only; public stacks have such rules, but it hasn't been "
-    "measured whether AWS takes them; write out what follows the dot, or use regex_values, to be sure"
-)
 _PART: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 """A character with a backslash, a class, or another character."""
 _SPECIAL: Final = re.compile(r"\\[gkpPX1-9]")
@@ -42,7 +38,10 @@ def check(outline: Outline) -> None:
             _check_range(outline, place, text)
         for place, text in _texts(outline, path, "host_header"):
             if re.search(r"[*?][^.]*$", text):
-                outline.warn(place, f'"{text}" {_WILD_END}')
+                outline.warn(
+                    place,
+                    f'"{text}" has a wildcard after its last dot, where AWS documents letters only; public stacks have such rules, but it hasn\'t been measured whether AWS takes them; write out what follows the dot, or use regex_values, to be sure',
+                )
         for place, text in _expressions(outline, path):
             _check_expression(outline, place, text)
 
