@@ -278,9 +278,8 @@ async def _write_tags(step: Step, run: Run) -> None:
             changed[change.path.removeprefix("tags.")] = change.after
         elif change.path == "prevent_destroy":
             changed[tags.PREVENT_DESTROY] = str(change.after).lower()
-    declared = {
-        key: text for key, text in changed.items() if key != "Name" and step.desired and key in step.desired.tags
-    }
+    wished = step.desired.tags if step.desired else {}
+    declared = {key: text for key, text in changed.items() if key in wished and key != "Name"}
     if declared and step.observed:
         await all_of(*(run.tag(item, declared) for item in step.observed.attached))
     if step.refresh is not None:

@@ -350,10 +350,9 @@ async def _add_used(reader: HypotheticalReader, found: Found) -> None:
 async def add_acls(aws: Aws, found: Found) -> None:
     """Say beside each VPC which network ACLs it has but its default one (EC2 DescribeNetworkAcls)."""
     for vpc in sorted(key for key in found.chosen if found.all[key].found.state.kind == "vpc"):
+        where = {"vpc-id": vpc, "default": "false"}
         try:
-            rows = await aws.pages(
-                "ec2", "describe_network_acls", "NetworkAcls", where={"vpc-id": vpc, "default": "false"}
-            )
+            rows = await aws.pages("ec2", "describe_network_acls", "NetworkAcls", where=where)
         except AwsError as error:
             found.notes.append(f"network ACLs of {vpc} aren't known, since {error.operation} is refused ({error.code})")
             continue

@@ -15,13 +15,14 @@ from tests.harness import demo
 from tests.kinds.conftest import hand as hand
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.harness import Spec
     from tests.kinds.hand import Hand
 
 
-def written(number: Any, code: Any) -> Spec:
+def written(number: Callable[[Any], Any], code: Any) -> Spec:
     """The demo with settings that AWS has as numbers or as texts, all in one of the two ways."""
     spec = demo()
     spec["tags"] = {"build": number(7)}
@@ -47,7 +48,7 @@ def written(number: Any, code: Any) -> Spec:
     return spec
 
 
-WAYS = {
+WAYS: dict[str, Callable[[], Spec]] = {
     "numbers": lambda: written(int, 301),
     "texts": lambda: written(str, "301"),
     "AWS's word": lambda: written(int, "HTTP_301"),
