@@ -88,7 +88,7 @@ class Watch:
             async with self._aws.timeout(timeout):
                 return await waiter.done
         except TimeoutError:
-            raise WaitError(f"waited {timeout:.0f} s for: {waiter.last}") from None
+            raise WaitError(f"waited {timeout:.0f} s for: {waiter.last or f'a first answer about {key}'}") from None
         finally:
             self._waiters.remove(waiter)
 
@@ -127,7 +127,7 @@ class _Waiter:
     check: Callable[[Any], str]
     say: Callable[[str], None]
     done: asyncio.Future[Any]
-    last: str = "nothing"
+    last: str = ""
 
     def look(self, value: Any) -> None:
         """Whether that is what is waited for."""

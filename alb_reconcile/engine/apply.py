@@ -12,7 +12,7 @@ from typing import Literal
 from alb_reconcile.aws.calls import MADE_FOR
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
-from alb_reconcile.kinds.context import NeverMadeError, Run
+from alb_reconcile.kinds.context import NeverMadeError, Run, all_of
 from alb_reconcile.kinds.load_balancer import wait_for_old_nodes
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
@@ -262,7 +262,8 @@ async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     if step.action == "update" and step.observed is not None:
         fields = {change.path for change in step.changes}
         tops = {path.partition(".")[0] for path in fields}
-        await kind.update(run, wanted, step.observed, frozenset(fields | tops))
+        observed = replace(step.observed, tags={**step.observed.tags, **step.desired.tags})
+        await kind.update(run, wanted, observed, frozenset(fields | tops))
         await _write_tags(step, run)
         return step.observed.id
     made = await kind.create(run, wanted, step.desired)
@@ -279,6 +280,10 @@ async def _write_tags(step: Step, run: Run) -> None:
             changed[change.path.removeprefix("tags.")] = change.after
         elif change.path == "prevent_destroy":
             changed[tags.PREVENT_DESTROY] = str(change.after).lower()
+    wished = step.desired.tags if step.desired else {}
+    declared = {key: text for key, text in changed.items() if key in wished and key != "Name"}
+    if declared and step.observed:
+        await all_of(*(run.tag(item, declared) for item in step.observed.attached))
     if step.refresh is not None:
         wanted, found = step.refresh
         own = changed if step.observed is found else {}

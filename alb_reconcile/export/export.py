@@ -16,7 +16,7 @@ from alb_reconcile.export.doubles import take_out_doubles
 from alb_reconcile.export.draft import Draft, Written
 from alb_reconcile.export.naming import common_prefix, stack_name
 from alb_reconcile.export.remembered import describe_gone
-from alb_reconcile.export.scope import Found, Scope, find
+from alb_reconcile.export.scope import Found, Scope, add_acls, find
 from alb_reconcile.journal.record import Record
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import HasFile, HasUnshown
@@ -75,6 +75,7 @@ class Export:
 async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     """Write a spec of what is meant. Changes nothing. Raises RefusedError where nothing is, or it is another stack's."""
     found, account = await asyncio.gather(find(aws, scope), read_account(aws, ()))
+    await add_acls(aws, found)
     doubles = take_out_doubles(found)
     stack = scope.stack or wishes.stack or stack_name(_stack_names(found, scope))
     if wishes.names is not None and not wishes.names.keys() & found.chosen:

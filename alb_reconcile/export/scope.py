@@ -347,6 +347,21 @@ async def _add_used(reader: HypotheticalReader, found: Found) -> None:
             found.notes.append(printable(f"{item.words} {why}"))
 
 
+async def add_acls(aws: Aws, found: Found) -> None:
+    """Say beside each VPC which network ACLs it has but its default one (EC2 DescribeNetworkAcls)."""
+    for vpc in sorted(key for key in found.chosen if found.all[key].found.state.kind == "vpc"):
+        where = {"vpc-id": vpc, "default": "false"}
+        try:
+            rows = await aws.pages("ec2", "describe_network_acls", "NetworkAcls", where=where)
+        except AwsError as error:
+            found.notes.append(f"network ACLs of {vpc} aren't known, since {error.operation} is refused ({error.code})")
+            continue
+        subnets = {row["NetworkAclId"]: sorted(item["SubnetId"] for item in row["Associations"]) for row in rows}
+        if texts := [f"{acl} ({', '.join(subnets[acl]) or 'of no subnet'})" for acl in sorted(subnets)]:
+            text = f"network ACLs that no spec can say stay outside, {len(texts)}: {', '.join(texts)}; a subnet that is replaced gets the default one"
+            found.asides.setdefault(vpc, []).append(text)
+
+
 async def _find(reader: HypotheticalReader, name: str, kind: FoundByUse, found: Found) -> list[Used]:
     """What these credentials may not read stays outside."""
     try:

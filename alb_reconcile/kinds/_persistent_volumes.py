@@ -115,6 +115,9 @@ async def _attach(
         row = await _wait(run, volume, instance, is_attached=True)
     if row and (changed := changes_of(disk, row)):
         await modify(run, volume, changed)
+    declared = {key: value for key, value in given.items() if key != "Name"}
+    if row and not declared.items() <= tags.from_list(row.get("Tags")).items():  # those of an earlier spec
+        await run.tag(volume, declared)
 
 
 async def _check_own(run: Run, volume: str, marks: Mapping[str, str], place: str) -> None:

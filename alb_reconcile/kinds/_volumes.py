@@ -91,6 +91,12 @@ def attached(row: Row) -> Attached:
     return Attached(str(row.get("RootDeviceName", "")), ids, frozenset(stays))
 
 
+def made_tags(has: Attached, volumes: Mapping[str, Row]) -> dict[str, dict[str, str]]:
+    """By id the tags of those volumes that this tool has made, or keeps; those of an adopted instance had tags of their own."""
+    found = {item: tags.from_list(volumes[item].get("Tags")) for item in has.ids.values() if item in volumes}
+    return {item: own for item, own in found.items() if not {tags.SPEC, tags.VOLUME}.isdisjoint(own)}
+
+
 def observe_root(row: Row, volumes: Mapping[str, Row]) -> dict[str, Any] | None:
     """An instance's root disk; None where it isn't among the volumes."""
     return _observe(row, volumes, str(row.get("RootDeviceName", "")))

@@ -239,12 +239,13 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         rows = await reader.instances()
         reader.warnings += warnings_of_copies(rows)
         volumes: dict[str, Row] = {}
-        wanted = [state for _, state in each_of(reader.desired.values(), Instance)]
-        if reader.everything or any(state.root_volume or state.data_volumes for state in wanted):
-            disks = {item.address: state.data_volumes for item, state in each_of(reader.desired.values(), Instance)}
-            volumes = await read_volumes(reader, disks)
+        wanted = list(each_of(reader.desired.values(), Instance))
+        if reader.everything or any(
+            state.root_volume or state.data_volumes or item.tags.keys() - {"Name"} for item, state in wanted
+        ):
+            volumes = await read_volumes(reader, {item.address: state.data_volumes for item, state in wanted})
         credit: dict[str, Any] = {}
-        if reader.thorough or any(state.credit_specification for state in wanted):
+        if reader.thorough or any(state.credit_specification for _, state in wanted):
             bursting = [item["InstanceId"] for item in rows if item["InstanceType"].startswith("t") and is_alive(item)]
             read = read_credits(reader.aws, bursting)
             credit = await reader.beside("credit options", read) or {}
@@ -273,7 +274,8 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         )
         token, members = str(item.get("ClientToken", "")), tuple(launched_in(item))
         launch = LaunchedWith(token, members, primary_interface(item), _volumes.attached(item))
-        return self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launch)
+        seen = self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launch)
+        return replace(seen, attached=_volumes.made_tags(launch.volumes, volumes))
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones

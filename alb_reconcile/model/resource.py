@@ -157,6 +157,8 @@ class Observed:
     reason: str = ""
     """Why it has that status: AWS's code, and its description."""
     description: str = ""
+    attached: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By id the tags of what was made with it and has its declared tags: an instance's volumes."""
 
     @property
     def is_gone(self) -> bool:
@@ -178,6 +180,11 @@ class Observed:
         if not isinstance(self.details, of):
             raise TypeError(f"{self.address} has no {of.__name__}")
         return self.details
+
+    def differing_tag(self, key: str, wanted: str) -> str | None:
+        """A tag's value; where it is as wanted, but isn't on something attached, that in words. Each has a Name of its own."""
+        others = [f"{own.get(key, 'none')} on {item}" for item, own in self.attached.items() if own.get(key) != wanted]
+        return others[0] if others and self.tags.get(key) == wanted and key != "Name" else self.tags.get(key)
 
 
 class _HasState(Protocol):

@@ -155,6 +155,7 @@ def _decode(data: bytes) -> str:
 # else, the spec must not depend on who reads it: these are refused.
 _TRAPS: Final = (
     (re.compile(r"(?i:yes|no|on|off|y|n)"), "is a boolean to some YAML readers and text to others; write true or false, or quote it"),
+    (re.compile(r"\+[0-9]+"), "is a number, and its + would be lost; leave out the +, or quote it"),
     (re.compile(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?"), "is a number in base 60 to some YAML readers; quote it"),
     (re.compile(r"[-+]?0[0-9_]+"), "begins with 0 and is octal to some YAML readers; quote it, or write the number without the 0"),
     (re.compile(r"[-+]?0[xob][0-9a-fA-F_]+"), "is a number that YAML readers disagree about; write it in decimal, or quote it"),

@@ -136,11 +136,9 @@ def validate(root: Node, section: str = "") -> tuple[list[Path], list[Problem]]:
 
     The document is a spec, one section of it in a file of its own, or a fleet.
 
-    Text that came from a variable becomes a number or a boolean where the schema wants one (in place).
+    What is written in the other of two usual ways, as digits in quotes are, gets the schema's form (in place).
     """
-    errors, coerced = _errors(root, section)
-    if coerced:
-        errors, _ = _errors(root, section)
+    errors = _errors(root, section)
     problems = (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path), section))
     unusable = [
         tuple(error.absolute_path)
@@ -154,16 +152,18 @@ _PARTIAL: Final = frozenset({"required", "additionalProperties", "minProperties"
 """Keywords that refuse a part of a value, or something missing in it; the rest of it is usable."""
 
 
-def _errors(root: Node, section: str) -> tuple[list[Any], bool]:
-    """The errors that remain, as many as are worth telling, and whether others could be mended."""
+def _errors(root: Node, section: str, rounds: int = 2) -> list[Any]:
+    """The errors that remain, as many as are worth telling, when what can be mended is, in so many rounds."""
     errors, coerced = [], False
     for error in _validator(section).iter_errors(to_plain(root)):
-        if _coerce(root, error):
+        if rounds and _coerce(root, error):
             coerced = True
         else:
             errors.append(error)
         if len(errors) == MAX_PROBLEMS:
-            return errors, coerced  # with what follows: so many are told, and nothing else is looked at
+            return errors  # with what follows: so many are told, and nothing else is looked at
+    if coerced:
+        return _errors(root, section, rounds - 1)
     unknown = {tuple(item.absolute_path): item.schema for item in errors if item.validator == "additionalProperties"}
 
     def follows(error: Any) -> bool:
@@ -173,7 +173,7 @@ def _errors(root: Node, section: str) -> tuple[list[Any], bool]:
             return keyword in ("required", "minProperties") or (is_one_of and not error.instance)
         return path in unknown and (is_one_of or _is_meant_otherwise(error, unknown[path]))
 
-    return [error for error in errors if not follows(error)], coerced
+    return [error for error in errors if not follows(error)]
 
 
 def _is_meant_otherwise(error: Any, schema: _Schema) -> bool:
@@ -196,14 +196,16 @@ def _types(schema: _Schema) -> list[str]:
 
 
 def _coerce(root: Node, error: Any) -> bool:
+    """Give a whole number, or its digits in quotes, the form that the schema has, with its `x-prefix`; and a variable's boolean."""
     node, _ = find(root, tuple(error.absolute_path))
-    text, wanted = node.value, _types(error.schema)
-    if error.validator == "type" and node.substituted and isinstance(text, str):
-        if "integer" in wanted and re.fullmatch(r"0|-?[1-9][0-9]{0,16}", text):
-            node.value = int(text)
-        elif "boolean" in wanted and text in ("true", "false"):
-            node.value = text == "true"
-    return node.value is not text
+    given, forms = node.value, list[str | int]()
+    text = str(given) if isinstance(given, str | int) and not isinstance(given, bool) else ""
+    if re.fullmatch(r"0|-?[1-9][0-9]{0,16}", text):
+        forms = [int(text), text, f"{error.schema.get('x-prefix')}{text}"]
+    elif node.substituted and text in ("true", "false"):
+        forms = [text == "true"]
+    node.value = next(filter(_validator("").evolve(schema=error.schema).is_valid, forms), given)
+    return node.value is not given
 
 
 def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Problem]:
@@ -355,8 +357,6 @@ def _quote_hint(value: object, schema: _Schema) -> str:
         pattern, units = schema.get("pattern", ""), [] if _types(schema) == ["boolean", "string"] else ["", "s", "%"]
         fits = [unit for unit in units if re.search(pattern, f"{value}{unit}")]
         return f"; write {value}{fits[0]}" if fits and fits[0] else "; put it in quotes" if fits else ""
-    if isinstance(value, str) and "integer" in _types(schema) and value.isdigit():
-        return "; remove the quotes"
     if isinstance(value, str) and "array" in _types(schema) and re.fullmatch(r"[\w.*/-]{1,60}", value):
         return f"; write [{value}]"
     return ""

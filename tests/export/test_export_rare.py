@@ -33,6 +33,25 @@ def test_rules_that_let_in_a_prefix_list(tmp_path: Path) -> None:
         assert steps(adopted(world, found, tmp_path)) == []
 
 
+def test_a_rule_for_hosts_of_any_domain(tmp_path: Path) -> None:
+    """AWS documents letters only after the last dot, and public stacks have such rules."""
+    with keeper() as (world, _):
+        made, elb = by_ansible(world), world.client("elbv2")
+        listener = elb.describe_listeners(LoadBalancerArn=made["balancer"])["Listeners"][0]["ListenerArn"]
+        elb.create_rule(
+            ListenerArn=listener, Priority=30, Actions=[{"Type": "forward", "TargetGroupArn": made["group"]}],
+            Conditions=[{"Field": "host-header", "HostHeaderConfig": {"Values": ["alerts-eu-west-1a.*", "api-*.*"]}}],
+        )  # fmt: skip
+        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
+        assert (found.problems, found.notes) == ((), ())
+        assert {"host_header": ["alerts-eu-west-1a.*", "api-*.*"]} in [
+            condition
+            for rule in plain(found)["load_balancers"]["shop"]["listeners"]["http"]["rules"].values()
+            for condition in rule["conditions"]
+        ]
+        assert steps(adopted(world, found, tmp_path)) == []
+
+
 def test_a_key_pair_that_only_a_launch_template_names_stays_outside(tmp_path: Path) -> None:
     """Whatever an Auto Scaling group launches tomorrow needs it."""
     with keeper() as (world, _):
@@ -71,3 +90,25 @@ def test_names_in_cloudformation_stacks_that_are_nested() -> None:
         names = world._run(read)
         assert names[there["10.41.0.0/16"]] == "Outer"
         assert names[there["10.40.0.0/16"]] == "Subnet"
+
+
+def test_network_acls_are_named_and_stay_outside(tmp_path: Path) -> None:
+    """A spec can't say them, and who replaces a subnet is to know that its successor gets the default one."""
+    with keeper() as (world, _):
+        made, ec2 = by_ansible(world), world.client("ec2")
+        inside, idle = (ec2.create_network_acl(VpcId=made["vpc"])["NetworkAcl"]["NetworkAclId"] for _ in range(2))
+        subnet = made["subnets"][0]
+        found = [
+            item["NetworkAclAssociationId"]
+            for row in ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [made["vpc"]]}])["NetworkAcls"]
+            for item in row["Associations"]
+            if item["SubnetId"] == subnet
+        ]
+        ec2.replace_network_acl_association(AssociationId=found[0], NetworkAclId=inside)
+        assert "network ACL" not in exported(world, Scope(load_balancers=("shop",)), tmp_path).text
+        told = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
+        text = " ".join(line.strip().removeprefix("# ") for line in told.text.splitlines())
+        assert (told.problems, told.notes) == ((), ())
+        names = ", ".join(sorted([f"{inside} ({subnet})", f"{idle} (of no subnet)"]))
+        assert f"network ACLs that no spec can say stay outside, 2: {names}; a subnet that is replaced" in text
+        assert steps(adopted(world, told, tmp_path)) == []

@@ -80,6 +80,25 @@ def test_another_instance_that_never_runs_is_told_after_ten_minutes() -> None:
         assert sum("waited 600 s for: i-" in text and "to be running (now pending)" in text for text in failures) == 2
 
 
+def test_a_wait_without_any_answer_says_what_it_was_for(hand: Hand) -> None:
+    spec = edited(rolled(), "instances/web/rollout", {"health_timeout": "2m"})
+    hand.make(edited(spec, "instances/web/user_data", "#!/bin/sh\nexec web-api\n"))
+    real, registered = hand.world._call, list[float]()
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        now = hand.world.clock.now()
+        if operation == "register_targets":
+            registered.append(now)
+        elif operation == "describe_target_health" and registered and now < registered[0] + 200:
+            raise AwsError(service, operation, "Throttling", "Rate exceeded", "req-1")
+        return real(service, operation, params)
+
+    hand.world._call = call  # type: ignore[method-assign]
+    waits = [text for text in hand.world.apply(spec).failures if "waited" in text]
+    assert waits
+    assert all("waited 150 s for: a first answer about i-" in text for text in waits), waits
+
+
 @pytest.mark.parametrize(
     ("operation", "code"), [("create_subnet", "RequestLimitExceeded"), ("create_target_group", "Throttling")]
 )

@@ -281,8 +281,8 @@ def test_a_roll_that_was_cut_short_is_finished_by_the_next(hand: Hand, faults: F
     assert {address: holder(row) for address, row in volumes(hand).items()} == {ONE: hand[ONE], TWO: hand[TWO]}
 
 
-def test_a_stack_without_volumes_reads_none(hand: Hand) -> None:
-    spec = edited(kept(), "instances/web/data_volumes", None)
+def test_a_stack_without_volumes_and_tags_reads_none(hand: Hand) -> None:
+    spec = edited(edited(kept(), "instances/web/data_volumes", None), "tags", None)
     hand.make(spec)
     assert hand.world.plan(spec).is_empty
     assert "describe_volumes" not in [name for name, _ in hand.world.log]

@@ -253,7 +253,7 @@ class TestActions:
         ("host-header", ["localhost"]),
         ("host-header", ["*"]),
         ("host-header", ["10.0.0.1"]),
-        ("host-header", ["shop.example.com", "www.*"]),
+        ("host-header", ["shop.example.com", "www._"]),
         ("host-header", ["example.com."]),
         ("path-pattern", ["/*/*/*/*", "/?/?/?"]),
     ],
@@ -272,6 +272,9 @@ def test_conditions_that_aws_refuses(network: Network, elb: Any, field: str, val
 
 def test_conditions_that_aws_takes(network: Network, elb: Any) -> None:
     rule = network.rule(network.listener(network.balancer(), network.target_group()), 7)
-    hosts = {"Field": "host-header", "HostHeaderConfig": {"Values": ["*.Example.com", "shop-?.*.org"]}}
+    hosts = {
+        "Field": "host-header",
+        "HostHeaderConfig": {"Values": ["*.Example.com", "shop-?.org", "alerts-eu-west-1a.*"]},
+    }
     paths = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*/*", "/?"]}}
     elb.modify_rule(RuleArn=rule, Conditions=[hosts, paths])

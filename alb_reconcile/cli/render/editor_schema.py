@@ -1,8 +1,9 @@
-"""The schema for editors: where a spec may have a variable in the place of a value, it may there, too."""
+"""The schema for editors: where a spec may have a variable, or a number in quotes, in the place of a value, it may there, too."""
 
 from typing import Any, Final
 
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{[^}]+\}"}
+_DIGITS: Final = {"type": "string", "pattern": "^[0-9]+$"}
 _LIMITS: Final = frozenset({"enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "format", "const"})
 _TOLD: Final = ("title", "description", "default", "examples")
 _MAPS: Final = ("properties", "patternProperties", "$defs")
@@ -35,7 +36,11 @@ def _opened(schema: Any, *, itself: bool = True) -> Any:
     if not itself or not _is_limited(schema):
         return result
     told = {key: result.pop(key) for key in _TOLD if key in result}
-    return {**told, "anyOf": [result, dict(_VARIABLE)]}
+    kinds = schema.get("type", "string integer" if "x-prefix" in schema else "")
+    other = [_DIGITS] * ("integer" in kinds) + [{"type": "integer"}] * (
+        "string" in kinds and kinds != ["integer", "string"]
+    )
+    return {**told, "anyOf": [result, *map(dict, (_VARIABLE, *other))]}
 
 
 def _is_limited(schema: dict[str, Any]) -> bool:
@@ -45,7 +50,7 @@ def _is_limited(schema: dict[str, Any]) -> bool:
     if kinds and not kinds & {"string", "integer", "number", "boolean"}:
         return False
     alternatives = any(_may_be_scalar(item) for key in _LISTS for item in schema.get(key, ()))
-    return bool(kinds - {"string"}) or not _LIMITS.isdisjoint(schema) or alternatives
+    return bool(kinds) or not _LIMITS.isdisjoint(schema) or alternatives
 
 
 def _may_be_scalar(schema: Any) -> bool:

@@ -258,9 +258,10 @@ def forcing(wanted: Desired, state: Properties, found: Observed, changes: Iterab
 
 def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
     changes = [
-        Change(f"tags.{key}", found.tags.get(key), value)
+        Change(f"tags.{key}", there, value)
         for key, value in sorted(wanted.tags.items())
-        if found.tags.get(key) != value and not (key == "Name" and _keeps_its_name(wanted, found))
+        if (there := found.differing_tag(key, value)) != value
+        and not (key == "Name" and _keeps_its_name(wanted, found))
     ]
     image = extra_tags(wanted.state, found.tags).get(tags.IMAGE)
     if image not in (None, found.tags.get(tags.IMAGE)):

@@ -19,7 +19,7 @@ BOTH_FORMS = ("host-header", "path-pattern")
 REGEX = ("host-header", "path-pattern", "http-header")
 REPEATED = ("http-header", "query-string")
 MOST_VALUES, MOST_WILDCARDS, LONGEST, LONGEST_REWRITE = 5, 6, 128, 1024
-HOST = re.compile(r"[A-Za-z0-9.*?-]*\.[A-Za-z]+")
+HOST = re.compile(r"[A-Za-z0-9.*?-]*\.[A-Za-z*?]+")
 PATH = re.compile(r"[A-Za-z0-9_.$/~\"'@:+&*?-]+")
 METHOD = re.compile(r"[A-Z_-]{1,40}")
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,40}")
@@ -83,7 +83,7 @@ def check_conditions(conditions: list[Any]) -> None:
 
 def check_host(value: str) -> None:
     """HostHeaderConditionConfig: 'You must include at least one "." character. You can include only alphabetical
-    characters after the final "." character'."""
+    characters after the final "." character'. Public stacks have wildcards there, too."""
     if not HOST.fullmatch(value):
         refuse("ValidationError", f"Condition value '{value}' is not a valid host name")
 

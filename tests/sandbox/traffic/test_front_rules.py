@@ -78,6 +78,9 @@ class TestConditions:
             ("SHOP.example.com", "shop.example.com:8080", True),
             ("shop.example.com", "shopxexample.com", False),
             ("shop?.example.com", "shop1.example.com", True),
+            ("api-*.*", "api-1.Example.com:8080", True),
+            ("api-*.*", "api-1", False),
+            ("api-*.co?", "api-1.example.com", True),
         ],
     )
     def test_hosts(self, lab: Lab, pattern: str, host: str, expected: bool) -> None:
