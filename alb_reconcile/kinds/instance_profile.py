@@ -64,8 +64,12 @@ def _own(scope: Scope, sort: str) -> tuple[str, ...]:
 
 
 def may_pass(scope: Scope, profile: Ref) -> Grant:
-    """That EC2 may be handed the role of a profile: one of the stack's own, or one by its name or ARN, of which no spec says the role."""
-    roles = _own(scope, "role") if isinstance(profile, Address) else (scope.iam("role/*"),)
+    """That EC2 may be handed the role of a profile: one of the stack's own, or one by its name or ARN."""
+    if isinstance(profile, Address):
+        roles = _own(scope, "role")
+    else:  # whatever its path: no two roles of an account have one name
+        named = scope.roles or (profile.rpartition("/")[2],)
+        roles = tuple(scope.iam(f"role/{path}{name}") for name in named for path in ("", "*/"))
     services = ("ec2.amazonaws.com",) if scope.partition != "aws-cn" else ("ec2.amazonaws.com", "ec2.amazonaws.com.cn")
     return Grant(("iam:PassRole",), roles, (("StringEquals", "iam:PassedToService", services),))
 
