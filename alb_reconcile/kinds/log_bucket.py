@@ -100,9 +100,9 @@ class LogBucketKind(Kind[LogBucket]):
         stated = self.iam_actions
         anyones = {*stated.read, "s3:CreateBucket", "s3:TagResource"} - {"s3:ListAllMyBuckets"}
         own = {*stated.create, *stated.update, *stated.delete} - anyones - {"s3:DeleteObject"}
-        entries = [str(address) for address in scope.desired if address.kind == self.name]
-        derived = [physical_name(scope.stack, entry, (), "", _LONGEST).lower()[:-8] + "?" * 8 for entry in entries]
-        buckets = tuple(map(scope.s3, [*derived, *filter(None, [wanted.name])]))
+        entries = (str(address) for address in scope.desired if address.kind == self.name)
+        derived = [f"{physical_name(scope.stack, entry, (), '', _LONGEST)[:-8]}????????" for entry in entries]
+        buckets = tuple(map(scope.s3, filter(None, [*derived, wanted.name])))
         known = () if scope.account == "*" else (("StringEquals", "s3:ResourceAccount", (scope.account,)),)
         yield Grant(("s3:ListAllMyBuckets",))
         yield Grant(tuple(sorted(anyones)), buckets)

@@ -54,7 +54,6 @@ _GIVEN: Final = {
 """The policy where nothing is said (AWS PrivateLink Guide, "Default endpoint policy")."""
 _TAKEN: Final = ("RouteAlreadyExists", "InvalidParameter~conflicting DNS domain")
 """What AWS says where another endpoint has the service's route, or its private DNS name, already."""
-_REGIONS: Final = "vpce:AllowMultiRegion"
 _OVER: Final = ("failed", "rejected", "expired")
 
 
@@ -141,9 +140,9 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     iam_actions = IamActions(
         read=("ec2:DescribeVpcEndpoints",),
         look=("servicequotas:GetServiceQuota", "ec2:DescribeVpcEndpointServices"),
-        create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone", _REGIONS),
-        update=("ec2:ModifyVpcEndpoint", "ec2:CreateTags", _REGIONS),
-        delete=("ec2:DeleteVpcEndpoints", _REGIONS),
+        create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone", "vpce:AllowMultiRegion"),
+        update=("ec2:ModifyVpcEndpoint", "ec2:CreateTags", "vpce:AllowMultiRegion"),
+        delete=("ec2:DeleteVpcEndpoints", "vpce:AllowMultiRegion"),
         on={
             "ec2:CreateVpcEndpoint": "vpc-endpoint+ vpc subnet route-table security-group",
             "ec2:ModifyVpcEndpoint": "vpc-endpoint subnet route-table security-group",
@@ -196,7 +195,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         if wanted.private_dns_enabled:
             yield Grant(("route53:AssociateVPCWithHostedZone",), (scope.zone("*"),))
         if wanted.service_region:
-            yield Grant((_REGIONS,))
+            yield Grant(("vpce:AllowMultiRegion",))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]
