@@ -227,8 +227,8 @@ class _Needs:
                 yield _Part(action, "*", self._regional(Grant((action,))))
             elif word.endswith("+"):
                 yield _Part(action, self._arn(service, name), self._equals(_REQUEST))
-            elif word.endswith("*"):
-                yield _Part(action, self._arn(service, name))
+            elif word.endswith("*"):  # of a VPC that another account shares, too
+                yield _Part(action, self._arn(service, name, "*"))
             else:
                 if name in self._own_types:
                     yield _Part(action, self._arn(service, name), self._equals(_STACK))
@@ -253,9 +253,9 @@ class _Needs:
                     types |= new
         self.rules.add(_Part(action, self._arn(service, item), self._equals(_STACK)) for item in types)
 
-    def _arn(self, service: str, kind: str) -> str:
+    def _arn(self, service: str, kind: str, owner: str = "") -> str:
         """The ARN of all resources of a type."""
-        account = "" if kind in ("image", "snapshot") else self.scope.account
+        account = "" if kind in ("image", "snapshot") else owner or self.scope.account
         return f"arn:{self.scope.partition}:{service}:{self.scope.region}:{account}:{kind}/*"
 
     def _equals(self, key: str) -> Condition:

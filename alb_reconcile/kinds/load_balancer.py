@@ -142,7 +142,10 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             "elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:ModifyLoadBalancerAttributes",
             "ec2:DescribeNetworkInterfaces",
         ),
-        on={"elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+", "elasticloadbalancing:SetWebACL": ""},
+        on={
+            "elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+", "elasticloadbalancing:SetWebACL": "",
+            "ec2:GetSecurityGroupsForVpc": "vpc*",
+        },
         fields={
             "elasticloadbalancing:DescribeCapacityReservation": "minimum_load_balancer_capacity",
             "elasticloadbalancing:ModifyCapacityReservation": "minimum_load_balancer_capacity",
