@@ -227,8 +227,8 @@ class _Needs:
                 yield _Part(action, "*", self._regional(Grant((action,))))
             elif word.endswith("+"):
                 yield _Part(action, self._arn(service, name), self._equals(_REQUEST))
-            elif word.endswith("*"):  # of a VPC that another account shares, too
-                yield _Part(action, self._arn(service, name, "*"))
+            elif word.endswith("*"):
+                yield _Part(action, self._arn(service, name, "*" if name == "vpc" else ""))  # which others may share
             else:
                 if name in self._own_types:
                     yield _Part(action, self._arn(service, name), self._equals(_STACK))
