@@ -46,11 +46,13 @@ class _Part(NamedTuple):
 
 
 def policy_documents(
-    stacks: Sequence[DesiredStack], command: Command, further: Iterable[Document] = (), *, issue: bool = False
-) -> list[Document]:
+    stacks: Sequence[DesiredStack], command: Command, further: Iterable[Document] = (), *, issue: bool = False,
+    roles: Sequence[str] = (),
+) -> list[Document]:  # fmt: skip
     """The policy with which a command runs over these stacks; several where one would be longer than AWS takes.
 
     `issue`: of `sync --issue`, which asks CloudTrail who has changed what. `further` are statements that are needed beside that.
+    `roles`: as in `Scope`.
     """
     accounts = {account for stack in stacks for account in stack.account_ids}
     account = accounts.pop() if len(accounts) == 1 and all(stack.account_ids for stack in stacks) else "*"
@@ -59,7 +61,7 @@ def policy_documents(
         names[stack.region].append(stack.stack)
     rules = _Rules()
     for stack in stacks:
-        scope = Scope(stack.stack, stack.region, account, stack.desired, tuple(sorted(set(names[stack.region]))))
+        scope = Scope(stack.stack, stack.region, account, stack.desired, tuple(sorted(set(names[stack.region]))), roles)
         _Needs(stack, scope, command, rules).add_all()
     regions = tuple(sorted(names)) if issue else ()
     if regions:
@@ -173,6 +175,8 @@ class _Needs:
         if self.stack.lease and self.command != "plan":
             lease = LeaseLocation.of(self.stack.lease, self.scope.account, self.scope.region, self.stack.stack)
             yield Grant(("s3:GetObject", "s3:PutObject"), (lease.arn,))
+            # without a prefix, which a read of what isn't there doesn't have
+            yield Grant(("s3:ListBucket",), (self.scope.s3(lease.bucket),))
 
     @property
     def declared(self) -> Set[str]:
@@ -224,7 +228,7 @@ class _Needs:
             elif word.endswith("+"):
                 yield _Part(action, self._arn(service, name), self._equals(_REQUEST))
             elif word.endswith("*"):
-                yield _Part(action, self._arn(service, name))
+                yield _Part(action, self._arn(service, name, "*" if name == "vpc" else ""))  # which others may share
             else:
                 if name in self._own_types:
                     yield _Part(action, self._arn(service, name), self._equals(_STACK))
@@ -249,9 +253,9 @@ class _Needs:
                     types |= new
         self.rules.add(_Part(action, self._arn(service, item), self._equals(_STACK)) for item in types)
 
-    def _arn(self, service: str, kind: str) -> str:
+    def _arn(self, service: str, kind: str, owner: str = "") -> str:
         """The ARN of all resources of a type."""
-        account = "" if kind in ("image", "snapshot") else self.scope.account
+        account = "" if kind in ("image", "snapshot") else owner or self.scope.account
         return f"arn:{self.scope.partition}:{service}:{self.scope.region}:{account}:{kind}/*"
 
     def _equals(self, key: str) -> Condition:

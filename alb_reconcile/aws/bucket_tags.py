@@ -33,8 +33,12 @@ async def list_buckets(aws: Aws, stack: str) -> list[str]:
     """The account's buckets of which the names may be those that a stack derives; any stack where that is empty."""
     params: dict[str, Any] = {"Prefix": f"{stack}-"} if stack else {}
     answer = await aws.call("s3", "list_buckets", **params)
-    pattern = re.compile((re.escape(f"{stack}-") if stack else "") + ".*-[0-9a-f]{8}")
-    return [item["Name"] for item in answer["Buckets"] if pattern.fullmatch(item["Name"])]
+    return [item["Name"] for item in answer["Buckets"] if is_derived(item["Name"], stack)]
+
+
+def is_derived(name: str, stack: str) -> bool:
+    """Whether a bucket's name may be one that the stack, or any where that is empty, derives."""
+    return bool(re.fullmatch((re.escape(f"{stack}-") if stack else "") + ".*-[0-9a-f]{8}", name))
 
 
 async def list_every_bucket(aws: Aws) -> list[str]:

@@ -26,6 +26,7 @@ _HINTS: Final = {
     "RequestExpired": "log in again{profile}, and check this machine's clock",
     "InsufficientInstanceCapacity": "AWS has no capacity for this type in that zone now: try later, or use another type or zone",
     "DependencyViolation": "something still uses it; find it in the console and run again",
+    "create_load_balancer OperationNotPermitted": "AWS doesn't let this account make load balancers yet; ask AWS Support to allow it, then run again",
     "OperationNotPermitted": "protection is on; lift it by hand, or in the spec, and run again",
     "Unsupported": "this type isn't offered in this zone; choose another",
     "IdempotentParameterMismatch": "AWS still remembers an earlier run's request; run again in a few minutes",
@@ -73,7 +74,8 @@ def explain_code(service: str, operation: str, code: str, message: str = "", pro
         return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"
     named = _ACTION.search(message)  # often another one than the call's: iam:PassRole
     action = named[1] if named else iam_action(service, operation)
-    hint = _HINTS.get(code, "").format(action=action, profile=f" with the profile {profile}" if profile else "")
+    told = _HINTS.get(f"{operation} {code}") or _HINTS.get(code, "")
+    hint = told.format(action=action, profile=f" with the profile {profile}" if profile else "")
     is_function = (operation, code) == ("register_targets", "AccessDenied")
     return hint + ", or a function's policy keeps load balancers out: see it" * is_function
 

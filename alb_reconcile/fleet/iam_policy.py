@@ -40,6 +40,7 @@ def fleet_policies(
     queue: Queue | None,
     *,
     issue: bool,
+    roles: Sequence[str] = (),
 ) -> FleetPolicies:
     """For these cells and their stacks. `queue`: of workers. Raises UsageError for the address of a queue that names no region."""
     partition, named = partition_of(fleet.cells[0].region), list[Cell]()
@@ -63,9 +64,9 @@ def fleet_policies(
         if kept:
             enqueue += [statement(("s3:GetObject",), [kept.objects]), statement(("s3:ListBucket",), [kept.bucket])]
     return FleetPolicies(
-        policy_documents(here, command, own, issue=issue),
+        policy_documents(here, command, own, issue=issue, roles=roles),
         policy_documents((), command, enqueue),
-        {arn: policy_documents(stacks, command, issue=issue) for arn, stacks in sorted(by_role.items())},
+        {arn: policy_documents(stacks, command, issue=issue, roles=roles) for arn, stacks in sorted(by_role.items())},
     )
 
 

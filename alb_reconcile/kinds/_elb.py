@@ -14,6 +14,8 @@ from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import camel
 
+LINKED_ROLE: Final = ("elasticloadbalancing.amazonaws.com", "AWSServiceRoleForElasticLoadBalancing")
+"""What AWS makes with an account's first load balancer or target group."""
 _ATTRIBUTES_A_CALL: Final = 20
 
 

@@ -1,6 +1,6 @@
 """What a stack needs of IAM for what AWS knows by name: an action, its resources and its conditions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -23,13 +23,15 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a policy is to hold. `account` is a star where it isn't known; `stacks` are all that it is for."""
+    """Where a policy is to hold. `account` is a star where it isn't known; `stacks` are all that it is for. `roles` are the names of
+    those that named instance profiles have; where none is said, a role has its profile's name."""
 
     stack: str
     region: str
     account: str
     desired: Mapping[Address, Desired]
     stacks: tuple[str, ...]
+    roles: Sequence[str] = ()
 
     def arn(self, service: str, resource: str) -> str:
         """An ARN of the account and region."""
@@ -38,6 +40,11 @@ class Scope:
     def iam(self, resource: str) -> str:
         """An ARN of IAM's, which is of no region."""
         return f"arn:{self.partition}:iam::{self.account}:{resource}"
+
+    def linked_role(self, service: str, role: str) -> Grant:
+        """That AWS makes a service-linked role, which with its service is called the same in all partitions."""
+        only = (("StringEquals", "iam:AWSServiceName", (service,)),)
+        return Grant(("iam:CreateServiceLinkedRole",), (self.iam(f"role/aws-service-role/{service}/{role}"),), only)
 
     def s3(self, resource: str) -> str:
         """The ARN of a bucket, or of objects."""

@@ -64,8 +64,10 @@ def _own(scope: Scope, sort: str) -> tuple[str, ...]:
 
 
 def may_pass(scope: Scope, profile: Ref) -> Grant:
-    """That EC2 may be handed the role of a profile: one of the stack's own, or one by its name or ARN, of which no spec says the role."""
-    roles = _own(scope, "role") if isinstance(profile, Address) else (scope.iam("role/*"),)
+    """That EC2 may be handed the role of a profile: one of the stack's own, or one by its name or ARN."""
+    named = scope.roles or (str(profile).rpartition("/")[2],)  # no two roles have one name, whatever their paths
+    others = tuple(scope.iam(f"role/{path}{name}") for name in named for path in ("", "*/"))
+    roles = _own(scope, "role") if isinstance(profile, Address) else others
     services = ("ec2.amazonaws.com",) if scope.partition != "aws-cn" else ("ec2.amazonaws.com", "ec2.amazonaws.com.cn")
     return Grant(("iam:PassRole",), roles, (("StringEquals", "iam:PassedToService", services),))
 

@@ -10,7 +10,7 @@ from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
-from alb_reconcile.kinds._elb import HasAttributes, NamedKind
+from alb_reconcile.kinds._elb import LINKED_ROLE, HasAttributes, NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._logs import (
     bucket_refs,
@@ -127,7 +127,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         create=(
             "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:AddTags",
             "elasticloadbalancing:ModifyLoadBalancerAttributes", "elasticloadbalancing:ModifyCapacityReservation",
-            "iam:CreateServiceLinkedRole", "wafv2:AssociateWebACL", "elasticloadbalancing:SetWebACL",
+            "iam:CreateServiceLinkedRole", "ec2:DescribeAccountAttributes", "ec2:DescribeAddresses",
+            "ec2:GetSecurityGroupsForVpc", "wafv2:AssociateWebACL", "elasticloadbalancing:SetWebACL",
         ),
         update=(
             "elasticloadbalancing:SetSubnets", "elasticloadbalancing:SetSecurityGroups",
@@ -140,7 +141,10 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             "elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:ModifyLoadBalancerAttributes",
             "ec2:DescribeNetworkInterfaces",
         ),
-        on={"elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+", "elasticloadbalancing:SetWebACL": ""},
+        on={
+            "elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+", "elasticloadbalancing:SetWebACL": "",
+            "ec2:GetSecurityGroupsForVpc": "vpc*",
+        },
         fields={
             "elasticloadbalancing:DescribeCapacityReservation": "minimum_load_balancer_capacity",
             "elasticloadbalancing:ModifyCapacityReservation": "minimum_load_balancer_capacity",
@@ -182,10 +186,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         return [finding for part in found for finding in part]
 
     def grants(self, wanted: LoadBalancer, scope: Scope) -> Iterable[Grant]:
-        role = "AWSServiceRoleForElasticLoadBalancing"
-        service = f"elasticloadbalancing.{'amazonaws.com.cn' if scope.partition == 'aws-cn' else 'amazonaws.com'}"
-        named = (("StringEquals", "iam:AWSServiceName", (service,)),)
-        yield Grant(("iam:CreateServiceLinkedRole",), (scope.iam(f"role/aws-service-role/{service}/{role}"),), named)
+        yield scope.linked_role(*LINKED_ROLE)
         if buckets := named_buckets(wanted.attributes):
             yield Grant(("s3:GetBucketLocation", "s3:GetBucketPolicy"), tuple(map(scope.s3, buckets)))
         if wanted.web_acl is not None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from alb_reconcile.aws.bucket_tags import (
     change_bucket_tags,
+    is_derived,
     list_buckets,
     list_every_bucket,
     owned,
@@ -31,6 +32,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.text import physical_name
 
 _LONGEST: Final = 63
 _RULE: Final = "expire-logs"
@@ -94,17 +96,18 @@ class LogBucketKind(Kind[LogBucket]):
     )  # fmt: skip
 
     def grants(self, wanted: LogBucket, scope: Scope) -> Iterable[Grant]:
-        """Buckets by name: those whose names are derived begin with the stack's."""
+        """Buckets by name: of one that is derived all but the hash is known. What isn't there yet is no account's."""
         stated = self.iam_actions
-        every = {*stated.read, *stated.create, *stated.update, *stated.delete} - {
-            "s3:ListAllMyBuckets",
-            "s3:DeleteObject",
-        }
-        begins = re.sub("[^a-z0-9-]", "-", scope.stack.lower())
-        names = [f"{begins}-*", *filter(None, [wanted.name])]
+        anyones = {*stated.read, "s3:CreateBucket", "s3:TagResource"} - {"s3:ListAllMyBuckets"}
+        own = {*stated.create, *stated.update, *stated.delete} - anyones - {"s3:DeleteObject"}
+        entries = (str(address) for address in scope.desired if address.kind == self.name)
+        derived = [f"{physical_name(scope.stack, entry, (), '', _LONGEST)[:-8]}????????" for entry in entries]
+        buckets = tuple(map(scope.s3, filter(None, [*derived, wanted.name])))
+        known = () if scope.account == "*" else (("StringEquals", "s3:ResourceAccount", (scope.account,)),)
         yield Grant(("s3:ListAllMyBuckets",))
-        yield Grant(tuple(sorted(every)), tuple(map(scope.s3, names)))
-        yield Grant(("s3:DeleteObject",), tuple(scope.s3(f"{name}/*") for name in names))
+        yield Grant(tuple(sorted(anyones)), buckets)
+        yield Grant(tuple(sorted(own)), buckets, known)
+        yield Grant(("s3:DeleteObject",), tuple(f"{bucket}/*/ELB*LogTestFile" for bucket in buckets), known)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LogBucket:
         """What makes it a bucket for logs, and a private one, is enforced unless the entry says otherwise."""
@@ -127,7 +130,7 @@ class LogBucketKind(Kind[LogBucket]):
         found = await reader.looked_for(self.name, "buckets for logs", read)
         rows = [(name, there) for name, there in found if there is not None]
         # of others' buckets the smallest policy lets nothing be read (`iam-policy`)
-        likely = [name for name, _ in found if name in own or name.startswith(f"{reader.stack}-")]
+        likely = [name for name, _ in found if name in own or is_derived(name, reader.stack)]
         if unread := [name for name, there in found if there is None and name in likely]:
             more = f" and {len(unread) - 5} others" if len(unread) > 5 else ""
             reader.warnings.append(

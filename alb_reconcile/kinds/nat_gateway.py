@@ -17,6 +17,7 @@ from alb_reconcile.kinds._nat_addresses import (
 from alb_reconcile.kinds._nat_zones import crowded_zones
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import refer_all
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -120,7 +121,7 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     iam_actions = IamActions(
         read=("ec2:DescribeNatGateways", "ec2:DescribeTags"),
         look=("ec2:DescribeAddresses", "ec2:DescribeSubnets", "servicequotas:GetServiceQuota"),
-        create=("ec2:CreateNatGateway", "ec2:CreateTags"),
+        create=("ec2:CreateNatGateway", "ec2:CreateTags", "iam:CreateServiceLinkedRole"),
         update=(
             "ec2:AssociateNatGatewayAddress", "ec2:DisassociateNatGatewayAddress",
             "ec2:AssignPrivateNatGatewayAddress", "ec2:UnassignPrivateNatGatewayAddress", "ec2:CreateTags",
@@ -132,6 +133,10 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
             "ec2:DisassociateNatGatewayAddress": "natgateway elastic-ip network-interface*",
         },
     )  # fmt: skip
+
+    def grants(self, wanted: NatGateway, scope: Scope) -> Iterable[Grant]:
+        if wanted.availability_mode == _REGIONAL:
+            yield scope.linked_role("ec2-nat-gateway.amazonaws.com", "AWSServiceRoleForNATGateway")
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> NatGateway:
         if (given := entry.get(_ZONES)) is not None:

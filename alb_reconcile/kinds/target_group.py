@@ -7,10 +7,11 @@ from itertools import product
 from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._elb import HasAttributes, NamedKind
+from alb_reconcile.kinds._elb import LINKED_ROLE, HasAttributes, NamedKind
 from alb_reconcile.kinds._targets import IP, LAMBDA, as_address, is_function, label
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Named
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -150,7 +151,7 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
         look=("elasticloadbalancing:DescribeAccountLimits",),
         create=(
             "elasticloadbalancing:CreateTargetGroup", "elasticloadbalancing:AddTags",
-            "elasticloadbalancing:ModifyTargetGroupAttributes",
+            "elasticloadbalancing:ModifyTargetGroupAttributes", "iam:CreateServiceLinkedRole",
         ),
         update=(
             "elasticloadbalancing:ModifyTargetGroup", "elasticloadbalancing:ModifyTargetGroupAttributes",
@@ -169,6 +170,9 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
             given = fields["health_check"]
             fields["health_check"] = {key: str(item) if key == "port" else item for key, item in given.items()}
         return TargetGroup(**fields)
+
+    def grants(self, wanted: TargetGroup, scope: Scope) -> Iterable[Grant]:
+        yield scope.linked_role(*LINKED_ROLE)
 
     def suggest_name(self, state: TargetGroup) -> str:
         return state.name or ""

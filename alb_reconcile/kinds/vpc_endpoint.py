@@ -141,11 +141,12 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     iam_actions = IamActions(
         read=("ec2:DescribeVpcEndpoints",),
         look=("servicequotas:GetServiceQuota", "ec2:DescribeVpcEndpointServices"),
-        create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone"),
+        create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone", "vpce:AllowMultiRegion"),
         update=(
             "ec2:ModifyVpcEndpoint", "ec2:CreateTags", "ec2:DescribeSubnets", "ec2:DescribeNetworkInterfaces",
+            "vpce:AllowMultiRegion",
         ),
-        delete=("ec2:DeleteVpcEndpoints",),
+        delete=("ec2:DeleteVpcEndpoints", "vpce:AllowMultiRegion"),
         on={
             "ec2:CreateVpcEndpoint": "vpc-endpoint+ vpc subnet route-table security-group",
             "ec2:ModifyVpcEndpoint": "vpc-endpoint subnet route-table security-group",
@@ -197,6 +198,8 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     def grants(self, wanted: VpcEndpoint, scope: Scope) -> Iterable[Grant]:
         if wanted.private_dns_enabled:
             yield Grant(("route53:AssociateVPCWithHostedZone",), (scope.zone("*"),))
+        if wanted.service_region:
+            yield Grant(("vpce:AllowMultiRegion",))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

@@ -11,6 +11,7 @@ from moto.acm.models import CertBundle, acm_backends
 from moto.awslambda.exceptions import ConflictException
 from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.iam.exceptions import EntityAlreadyExists
 from moto.iam.models import iam_backends
 from moto.wafv2.models import FakeWebACL, wafv2_backends
 
@@ -184,5 +185,7 @@ def _keys_and_profiles(world: World, named: Named) -> Iterator[str]:
             world.ec2.create_key_pair(text, "rsa", {})
             yield f"key pair {text}"
         elif key == "iam_instance_profile" and text not in iam.instance_profiles:
-            iam.create_instance_profile(text, "/", [])
+            with suppress(EntityAlreadyExists):
+                iam.create_role(text, "{}", "/", "", "", [], "3600")
+            iam.create_instance_profile(text, "/", [text])  # as the console does, of the role's name
             yield f"instance profile {text}"

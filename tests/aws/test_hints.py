@@ -41,6 +41,13 @@ def test_the_action_is_the_one_that_aws_names() -> None:
     assert "ec2:RunInstances to" in explain_code("ec2", "run_instances", "UnauthorizedOperation", "You are not")
 
 
+def test_what_is_not_permitted_depends_on_the_call() -> None:
+    """ELBv2: "This AWS account currently does not support creating load balancers. For more information, please contact AWS Support.\""""
+    assert "ask AWS Support" in explain_code("elbv2", "create_load_balancer", "OperationNotPermitted")
+    assert "protection is on" in explain_code("elbv2", "delete_load_balancer", "OperationNotPermitted")
+    assert "protection is on" in explain_code("ec2", "terminate_instances", "OperationNotPermitted")
+
+
 @pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
 def test_as_whom_to_log_in_again(code: str) -> None:
     assert "log in again with the profile prod" in explain_code("ec2", "describe_vpcs", code, profile="prod")

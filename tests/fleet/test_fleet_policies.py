@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,9 +62,9 @@ def test_each_role_may_do_what_its_stacks_need_and_the_fleet_what_leads_there(te
     assert [*told["execution_roles"]] == roles
     regions = ("us-east-1", "eu-central-1")
     stacks = [load_stack("stacks/web.yaml", {"ACCOUNT_ID": "3" * 12}, region).target() for region in regions]
-    anywhere = json.dumps(policy_documents(stacks, "sync", issue=True))
-    assert json.dumps(told["execution_roles"][roles[2]]) == anywhere.replace(":*:", f":{'3' * 12}:")
-    assert "cloudtrail:LookupEvents" in anywhere
+    there = policy_documents([replace(item, account_ids=("3" * 12,)) for item in stacks], "sync", issue=True)
+    assert told["execution_roles"][roles[2]] == there
+    assert "cloudtrail:LookupEvents" in json.dumps(there)
     assert '"api"' in json.dumps(told["execution_roles"][roles[0]])
 
 

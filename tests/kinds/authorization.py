@@ -18,9 +18,12 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.sandbox.strict.service_roles import role_for
+from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import REGION
 
 if TYPE_CHECKING:
@@ -54,6 +57,18 @@ IDS |= {
     "vpc-encryption-control-": "vpc-encryption-control",
 }  # fmt: skip
 ASSOCIATIONS = ("rtbassoc-", "eipassoc-", "vpc-cidr-assoc-", "subnet-cidr-assoc-", "iip-assoc-")
+
+
+_NETWORK = ("DescribeInternetGateways", "DescribeSubnets", "DescribeVpcs")
+ALONG: Mapping[str, Sequence[str]] = {
+    "CreateLoadBalancer": (
+        "DescribeAccountAttributes", "DescribeAddresses", "DescribeSecurityGroups", "GetSecurityGroupsForVpc", *_NETWORK
+    ),
+    "CreateTargetGroup": ("DescribeInternetGateways", "DescribeVpcs"),
+    "RegisterTargets": ("DescribeInstances", *_NETWORK),
+    "SetIpAddressType": ("DescribeSubnets",), "SetSubnets": ("DescribeSubnets",),
+}  # fmt: skip
+"""What a caller of ELBv2 has to be allowed in EC2 as well ("Elastic Load Balancing API permissions"; GetSecurityGroupsForVpc since 2024)."""
 
 
 class Request(NamedTuple):
@@ -168,13 +183,29 @@ def requests(service: str, operation: str, params: Mapping[str, Any]) -> Iterato
         tags = _tags(params.get("Tags") or params.get("CreateBucketConfiguration", {}).get("Tags"), "RequestTag")
         for resource in _resources(service, action, params):
             policy = {"iam:PolicyARN": params["PolicyArn"]} if "PolicyArn" in params else {}
-            yield Request(action, resource, base | tags | policy | _own_tags(resource) | _names(params))
+            yield Request(
+                action, resource, base | tags | policy | _own_tags(resource) | _names(params) | _owner(resource)
+            )
         if service == "wafv2" and "ResourceArn" in params and "GetWebACL" not in action:
             yield Request("elasticloadbalancing:SetWebACL", "*", base)
         if tags and action == "acm:RequestCertificate":
             yield Request("acm:AddTagsToCertificate", _arn("acm", "certificate/new"), base | tags)
         if action == "s3:CreateBucket" and tags:
             yield Request("s3:TagResource", f"arn:aws:s3:::{params['Bucket']}", base | tags)
+    yield from _along(action, params, base)
+
+
+def _along(action: str, params: Mapping[str, Any], base: dict[str, str]) -> Iterator[Request]:
+    """What a call needs beside the permission for itself."""
+    service, _, name = action.partition(":")
+    if service == "elasticloadbalancing":
+        for other in ALONG.get(name, ()):
+            where = _arn("ec2", "vpc/vpc-1") if other == "GetSecurityGroupsForVpc" else "*"
+            yield Request(f"ec2:{other}", where, base)
+    linked = role_for(name, params)
+    if linked and linked[1] not in Place(DEFAULT_ACCOUNT_ID, REGION).ledger.service_roles:
+        arn = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/aws-service-role/{'/'.join(linked)}"
+        yield Request("iam:CreateServiceLinkedRole", arn, base | {"iam:AWSServiceName": linked[0]})
     role = _role_of(params)
     if role and action in (
         "ec2:RunInstances",
@@ -186,6 +217,11 @@ def requests(service: str, operation: str, params: Mapping[str, Any]) -> Iterato
         yield Request("iam:PassRole", _iam("role", params["RoleName"]), {"iam:PassedToService": "ec2.amazonaws.com"})
     if action == "ec2:CreateVpcEndpoint" and params.get("PrivateDnsEnabled"):
         yield Request("route53:AssociateVPCWithHostedZone", "arn:aws:route53:::hostedzone/ZNEW", {})
+    if name.endswith(("VpcEndpoint", "VpcEndpoints")) and _is_of_another_region(params):
+        yield Request("vpce:AllowMultiRegion", "*", base)
+    if action == "s3:GetObject" and _is_missing(params["Bucket"], params["Key"]):
+        # GetObject: "If you don't have the s3:ListBucket permission, Amazon S3 returns … 403 (Access Denied)" instead of 404
+        yield Request("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}", base)
 
 
 def _ec2(action: str, params: Mapping[str, Any], base: dict[str, str]) -> Iterator[Request]:
@@ -352,6 +388,29 @@ def _role_of(params: Mapping[str, Any]) -> str:
         if given and (item.arn == given.get("Arn") or item.name == given.get("Name")):
             return str(item.roles[0].arn) if item.roles else ""
     return ""
+
+
+def _is_of_another_region(params: Mapping[str, Any]) -> bool:
+    """Whether an endpoint's service is in another region."""
+    endpoints = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].vpc_end_points
+    there = [getattr(endpoints[text], "service_region", REGION) for text in _ids(params) if text in endpoints]
+    return any(region != REGION for region in (*there, params.get("ServiceRegion", REGION)))
+
+
+def _owner(resource: str) -> dict[str, str]:
+    """The account of a bucket that is there."""
+    there = resource.startswith("arn:aws:s3:::") and resource[13:].partition("/")[0] in _buckets()
+    return {"s3:ResourceAccount": DEFAULT_ACCOUNT_ID} if there else {}
+
+
+def _is_missing(bucket: str, key: str) -> bool:
+    """Whether a bucket has no such object."""
+    return bucket in _buckets() and key not in _buckets()[bucket].keys
+
+
+def _buckets() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets
+    return found
 
 
 def _names(params: Mapping[str, Any]) -> dict[str, Any]:

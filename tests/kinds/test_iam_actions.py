@@ -12,6 +12,7 @@ from tests.at_length import SOAK
 from tests.harness import REGION, load
 from tests.kinds.authorization import LOOKED_FOR, Guard, types_of
 from tests.kinds.example import example_of
+from tests.properties.test_lives import ALLOW
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def test_its_actions_are_enough_and_all_are_called(name: str) -> None:
         guard = Guard(world)
         guard.documents = policies(specs, "apply")
         for spec in specs:
-            world.converge(spec, allow=example.allow)
+            world.converge(spec, allow={**ALLOW, **example.allow})
             world.clock.advance(example.rest)
         assert guard.denied == []
         guard.documents = policies(specs, "destroy")
-        world.converge(example.spec, destroy=True, allow=example.allow)
+        world.converge(example.spec, destroy=True, allow={**ALLOW, **example.allow})
         assert {request.action for request in guard.denied} <= LOOKED_FOR
     found = KINDS[name].iam_actions
     stated = {*found.read, *found.look, *found.create, *found.update, *found.delete}

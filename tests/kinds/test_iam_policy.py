@@ -18,6 +18,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.lookup import lookups_in
+from alb_reconcile.model.text import physical_name
 from alb_reconcile.sandbox.others import make_others
 from tests.at_length import SOAK
 from tests.harness import REGION, SPECS, Spec, demo, load, world
@@ -222,6 +223,9 @@ def test_a_lease_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert found == [
         {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"arn:aws:s3:::locks/prod/{ACCOUNT}-us-east-1-demo.json"}
     ]  # fmt: skip
+    assert [item for part in documents for item in part["Statement"] if "s3:ListBucket" in item["Action"]] == [
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::locks"}
+    ]
     assert main(["iam-policy", str(spec), "--for", "plan"]) == 0
     assert "s3:" not in capsys.readouterr().out
 
@@ -295,6 +299,89 @@ def test_only_the_role_that_is_named_may_be_passed() -> None:
     assert not is_allowed(documents, Request("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", context))
     assert not is_allowed(documents, Request("iam:PassRole", role, {"iam:PassedToService": "lambda.amazonaws.com"}))
     assert "iam:PassRole" not in actions_in(policies(demo(), "apply"))
+
+
+EXISTING = SPECS / "existing-vpc.yaml"
+PASSED = {"iam:PassedToService": "ec2.amazonaws.com"}
+
+
+def printed(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[list[dict[str, Any]], str]:
+    """The policies that the command prints for a spec, and what it says beside."""
+    assert main(["iam-policy", *options]) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    return found if isinstance(found, list) else [found], told.err
+
+
+def may_pass(documents: list[dict[str, Any]], role: str) -> bool:
+    return is_allowed(documents, Request("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{role}", PASSED))
+
+
+def test_of_a_profile_that_is_only_named_the_role_of_that_name_may_be_passed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As the console calls both; of any other role it is told what to give."""
+    documents, said = printed(capsys, str(EXISTING), "--for", "apply")
+    assert may_pass(documents, "orders-api")
+    assert may_pass(documents, "service-role/orders-api")
+    assert not may_pass(documents, "admin")
+    assert not may_pass(documents, "not-orders-api")
+    assert "no spec says which role the instance profile orders-api has" in said
+    assert "give its name with --pass-role" in said
+    for command in ("plan", "destroy"):
+        assert "role" not in printed(capsys, str(EXISTING), "--for", command)[1]
+
+
+def test_a_role_that_is_given_may_be_passed_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--pass-role", "orders", "--pass-role", "orders-batch")
+    documents, said = printed(capsys, str(EXISTING), "--for", "sync", *given)
+    assert may_pass(documents, "orders")
+    assert may_pass(documents, "services/orders-batch")
+    assert not may_pass(documents, "orders-api")
+    assert "instance profile" not in said
+
+
+@pytest.mark.parametrize("role", ["*", f"arn:aws:iam::{ACCOUNT}:role/orders", "services/orders", "a role"])
+def test_what_is_no_role_is_refused(role: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["iam-policy", str(EXISTING), "--for", "apply", "--pass-role", role]) == 64
+    assert "isn't a role's name" in capsys.readouterr().err
+
+
+def s3(documents: Sequence[Mapping[str, Any]], action: str, resource: str, account: str = ACCOUNT) -> bool:
+    context = {"aws:RequestedRegion": REGION, "s3:ResourceAccount": account}
+    return is_allowed(documents, Request(f"s3:{action}", f"arn:aws:s3:::{resource}", context))
+
+
+CHANGES_OF_BUCKETS = (
+    "DeleteBucket", "DeleteBucketPolicy", "PutBucketPolicy", "PutBucketPublicAccessBlock", "PutBucketTagging",
+    "PutLifecycleConfiguration",
+)  # fmt: skip
+
+
+def test_of_others_buckets_nothing_may_be_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Found: a stack called mutual-auth might delete what mutual-auth-certificates has, and prod what is in any bucket prod-…"""
+    example = next(file for file in TRANSLATED if file.stem == "terraform-mutual-auth")
+    prod = {**demo(), "stack": "prod", "log_buckets": {"logs": {}}, "account_ids": [ACCOUNT]}
+    for command in ("apply", "sync", "destroy"):
+        named, _ = printed(capsys, str(example), "--for", command)
+        for documents, name in ((named, "mutual-auth-certificates"), (policies(prod, command), "prod-other")):
+            assert not s3(documents, "DeleteObject", f"{name}/ca_cert/RootCA.pem")
+            assert not s3(documents, "DeleteObject", f"{name}/AWSLogs/{ACCOUNT}/ELBAccessLogTestFile")
+            assert not [action for action in (*CHANGES_OF_BUCKETS, "ListBucket") if s3(documents, action, name)]
+
+
+def test_a_log_bucket_may_be_changed_in_the_stacks_account_and_its_logs_stay() -> None:
+    long = "l" * 60
+    buckets = {"logs": {}, long: {}, "front": {"name": "our-logs"}}
+    spec = {**demo(), "log_buckets": buckets, "account_ids": [ACCOUNT]}
+    apply, destroy = policies(spec, "apply"), policies(spec, "destroy")
+    cut = physical_name("demo", f"log_bucket.{long}", [ACCOUNT, REGION], "", 63)
+    for name in ("demo-logs-0a1b2c3d", "our-logs", "demo-front-0a1b2c3d", cut):
+        for action in CHANGES_OF_BUCKETS:
+            assert s3([*apply, *destroy], action, name)
+            assert not s3([*apply, *destroy], action, name, account="999999999999")
+        assert s3(destroy, "DeleteObject", f"{name}/front/AWSLogs/{ACCOUNT}/ELBAccessLogTestFile")
+        assert not s3(destroy, "DeleteObject", f"{name}/AWSLogs/{ACCOUNT}/elasticloadbalancing/a.log.gz")
 
 
 def test_certificates_are_listed_in_every_region() -> None:

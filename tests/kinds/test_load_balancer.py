@@ -76,7 +76,6 @@ EXAMPLE = Example(
     others={"load_balancer.front": {"ipam_pools": {}}},
     prepare=make_web_acls,
     uncalled={
-        "iam:CreateServiceLinkedRole": "AWS's own, for an account's first",
         "wafv2:DisassociateWebACL": "a web_acl that is taken away",
         "s3:GetBucketLocation": "logs into a bucket that its spec doesn't declare",
         "s3:GetBucketPolicy": "the same",

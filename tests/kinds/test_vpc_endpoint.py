@@ -84,6 +84,7 @@ EXAMPLE = Example(
             "dns_options.private_dns_specified_domains": ["db.example.com", "cache.example.com"],
         },
     },
+    uncalled={"vpce:AllowMultiRegion": "a service of another region"},
 )
 
 

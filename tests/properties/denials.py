@@ -24,6 +24,7 @@ from tests.kinds.test_log_bucket import DELIVERY, logging, somebodys
 from tests.kinds.test_persistent_volumes import kept
 from tests.kinds.test_route_table import split
 from tests.kinds.test_targets_by_function import make_function, with_function
+from tests.kinds.test_vpc_endpoint import ssm
 from tests.properties.examples import loads
 from tests.properties.scenarios import Way
 from tests.properties.test_lives import ALLOW, STAYS, ways_of
@@ -37,7 +38,6 @@ KINDS = load_kinds()
 ELB = "elasticloadbalancing"
 BACK, ALONE = "change back", "entry taken away"
 NOT_ASKED = {
-    "iam:CreateServiceLinkedRole": "AWS asks for it itself, at an account's first load balancer",
     "kms:CreateGrant": "AWS asks for it itself, for a disk that a customer's key encrypts",
     "kms:Decrypt": "the same, and for a client secret",
     "kms:DescribeKey": "the same, for a disk",
@@ -276,6 +276,9 @@ FURTHER: Mapping[str, Part] = {
     "another account's group": Part(
         "security_group_rules", Way(lambda: example_of("security_group_rules").spec, lambda: example_of("security_group_rules").spec),
         _ec2("DescribeSecurityGroupRules"), by_hand=_let_in_another_account,
+    ),
+    "another region's service": Part(
+        "vpc_endpoint", Way(None, lambda: ssm(service_region="eu-west-1")), frozenset({"vpce:AllowMultiRegion"}),
     ),
     "encryption": Part("vpc", Way(lambda: PLAIN, lambda: ENFORCED), _ec2("CreateVpcEncryptionControl")),
     "no encryption": Part(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ class IamPolicyOptions:
     specs: tuple[str, ...]
     command: Command
     issue: bool
+    roles: tuple[str, ...]
     queue: str | None
     variables: Mapping[str, str]
     region: str | None
@@ -37,8 +39,10 @@ def iam_policy(options: IamPolicyOptions) -> ExitCode:
     if options.queue:
         raise UsageError("--queue is a fleet's: name the fleet's file, or leave it out")
     stacks = load_stacks(options.specs, LoadingOptions(options.variables, options.region, None, sandbox=False))
-    documents = policy_documents([stack.target() for stack in stacks], options.command, issue=options.issue)
+    targets = [stack.target() for stack in stacks]
+    documents = policy_documents(targets, options.command, issue=options.issue, roles=options.roles)
     _note(documents)
+    _warn_of_roles(options, documents)
     _print(documents[0] if len(documents) == 1 else documents)
     return ExitCode.OK
 
@@ -61,9 +65,10 @@ def _of_fleet(options: IamPolicyOptions) -> ExitCode:
     if broken:
         return ExitCode.INVALID
     cells = [(cell, item.stacks) for cell, item in found]
-    policies = fleet_policies(fleet, cells, options.command, queue, issue=options.issue)
+    policies = fleet_policies(fleet, cells, options.command, queue, issue=options.issue, roles=options.roles)
     for documents in (policies.administration, policies.enqueue, *policies.execution.values()):
         _note(documents)
+    _warn_of_roles(options, policies)
     told: dict[str, Any] = {"administration_role": policies.administration}
     if queue is not None:
         told["enqueue_role"] = policies.enqueue
@@ -76,6 +81,15 @@ def _note(documents: Sequence[Document]) -> None:
         complain(
             f"note: a list of {len(documents)} policies, since AWS takes {MOST:,} characters in one: make each a policy "
             "(jq -c '.[]' prints one a line), and attach them all"
+        )
+
+
+def _warn_of_roles(options: IamPolicyOptions, policies: object) -> None:
+    """Which roles may be passed on the assumption that they are called like their profiles."""
+    for name in sorted(set(re.findall(r":role/\*/([\w+=,.@-]+)", str(policies))).difference(options.roles)):
+        complain(
+            f"warning: no spec says which role the instance profile {name} has, so the policy lets only a role named {name} be passed; "
+            f"if `aws iam get-instance-profile --instance-profile-name {name}` shows another one, give its name with --pass-role"
         )
 
 

@@ -17,7 +17,7 @@ from alb_reconcile.cli.options.groups import (
     add_record,
     add_verify,
 )
-from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports, stack_name
+from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports, role, stack_name
 from alb_reconcile.cli.options.version import Version
 
 _EPILOG = """\
@@ -130,6 +130,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=lambda text: "plan" if text in ("status", "verify") else given(text),
         help="the command that is to be allowed; status and verify are allowed what plan is",
     )  # fmt: skip
+    text = "the name of a role that an existing instance profile has (default: the profile's name); repeatable"
+    command.add_argument("--pass-role", dest="roles", action="append", type=role, default=[], metavar="ROLE", help=text)
     command.add_argument("--issue", action="store_true", help="of sync --issue: it may ask CloudTrail who changed what")
     command.add_argument("--queue", metavar="URL", help="of a fleet's workers: the URL of their queue of Amazon SQS")
     command = bare("explain", "authoring.explain", "explain a kind or one of its keys")

@@ -62,6 +62,12 @@ def stack_name(text: str) -> str:
     return text
 
 
+def role(text: str) -> str:
+    if not re.fullmatch(r"[\w+=,.@-]{1,64}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{_shown(text)} isn't a role's name, which has no path and no wildcard")
+    return text
+
+
 def ports(text: str) -> str:
     """Several ports, separated by commas."""
     return ",".join(str(number(1, 65535)(item)) for item in text.split(","))

@@ -32,6 +32,7 @@ from . import (
     elb_targets,
     elb_trust_stores,
     quotas,
+    service_roles,
 )
 from .rule import Rule, rules_in
 
@@ -54,10 +55,11 @@ EC2 = (
     ec2_profiles,
     ec2_tags,
     quotas,
+    service_roles,
 )
 ELB = (
     acm, elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, elb_trust_stores,
-    elb_capacity, elb_logs, quotas,
+    elb_capacity, elb_logs, quotas, service_roles,
 )  # fmt: skip
 
 

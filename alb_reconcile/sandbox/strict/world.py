@@ -83,6 +83,7 @@ class Ledger:
     quotas: dict[str, float] = field(default_factory=lambda: dict(Ledger.usual_quotas))
     """By Service Quotas' codes; without one there is no limit."""
     denied: set[str] = field(default_factory=set)  # actions of EC2 that nobody may call
+    service_roles: set[str] = field(default_factory=set)  # service-linked roles that are there
     hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
     mutual: dict[str, dict[str, Any]] = field(default_factory=dict)  # listener → MutualAuthentication
