@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from alb_reconcile.aws.client import Aws, batches
-from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
 from alb_reconcile.kinds._elb import LINKED_ROLE, HasAttributes, NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._logs import (
@@ -20,6 +18,7 @@ from alb_reconcile.kinds._logs import (
     with_bucket_arns,
     with_bucket_names,
 )
+from alb_reconcile.kinds._nodes import wait_until_active, wait_until_gone
 from alb_reconcile.kinds._web_acls import check_web_acl
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
@@ -33,8 +32,6 @@ from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind
 from alb_reconcile.model.steps import Place, TakeOver
 
-_MOST_ARNS: Final = 20
-"""Of one DescribeLoadBalancers call."""
 _PROTECTION: Final = "deletion_protection.enabled"
 _USUAL: Final = {
     "ip_address_type": "ipv4",
@@ -309,7 +306,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         async with run.unlocked("elbv2", "modify_load_balancer_attributes", missing=self.missing, **off) as retry:
             await self.call_delete(run, observed.id, retry)
         run.announce(observed.id, usable=True)  # it forwards nothing from now on
-        await _wait_for_interfaces(run, observed.id)
+        await wait_until_gone(run, observed.id)
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
         await wait_until_active(run, observed.id, timeout)
@@ -335,69 +332,6 @@ async def _set_web_acl(run: Run, arn: str, acl: str | None) -> None:
         await run.aws.call("wafv2", "associate_web_acl", retry=waits.WEB_ACL_UNKNOWN, WebACLArn=acl, ResourceArn=arn)
     else:
         await run.aws.call("wafv2", "disassociate_web_acl", retry=waits.WEB_ACL_UNKNOWN, ResourceArn=arn)
-
-
-async def _wait_for_interfaces(run: Run, arn: str) -> None:
-    """Its network interfaces go minutes later, and hold subnets, groups and the gateway until then."""
-    await _without_interfaces(run, arn, (), "network interfaces of the load balancer to be deleted")
-
-
-async def wait_for_old_nodes(run: Run, balancers: Mapping[str, Collection[Ref]]) -> None:
-    """Wait until load balancers, by ARN with their subnets, have no network interface in other subnets. Raises WaitError.
-
-    AWS answers SetSubnets at once. The nodes in the old subnets answer clients until DNS has forgotten them, and need their
-    routes and rules as long. A run that was killed after the call leaves this wait to the next one.
-    """
-    text = "network interfaces of the load balancer to leave the subnets that it has left"
-    await all_of(*(_without_interfaces(run, arn, run.moved.get(arn, known), text) for arn, known in balancers.items()))
-
-
-async def _without_interfaces(run: Run, arn: str, subnets: Collection[Ref], text: str) -> None:
-    """Wait until a load balancer has network interfaces in these subnets only."""
-
-    async def fetch(descriptions: set[str]) -> Mapping[str, Any]:
-        found: dict[str, list[str]] = {}
-        for item in await read_interfaces(run.aws, "description", descriptions):
-            if is_load_balancers(item):
-                found.setdefault(str(item.get("Description", "")), []).append(item["SubnetId"])
-        return found
-
-    def check(found: list[str] | None) -> str:
-        count = sum(subnet not in subnets for subnet in found or ())
-        return f"{count} {text}" if count else ""
-
-    watch = run.watch("load balancer interfaces", fetch, slowest=15)
-    try:
-        # without the right to look, the deletes that follow find out by trying
-        with ignoring("UnauthorizedOperation"):
-            await watch.until("ELB " + arn.partition(":loadbalancer/")[2], check, waits.INTERFACES_RELEASED, run.say)
-            return
-        if arn in run.moved:
-            await run.aws.sleep(waits.NODES_LEFT)
-    except WaitError as error:
-        raise WaitError(f"{error}; AWS releases them by itself: run again later") from None
-
-
-async def wait_until_active(run: Run, arn: str, timeout: float) -> None:
-    """Wait until a load balancer answers. Raises WaitError if it fails, or isn't active in time."""
-
-    async def read(arns: Sequence[str]) -> list[dict[str, Any]]:
-        with ignoring("LoadBalancerNotFound"):  # not shown yet, or gone; then the whole call fails
-            return await run.aws.pages("elbv2", "describe_load_balancers", "LoadBalancers", LoadBalancerArns=arns)
-        return [item for arn in arns for item in await read([arn])] if len(arns) > 1 else []
-
-    async def fetch(arns: set[str]) -> Mapping[str, Any]:
-        parts = await asyncio.gather(*(read(part) for part in batches(sorted(arns), _MOST_ARNS)))
-        return {item["LoadBalancerArn"]: item["State"] for part in parts for item in part}
-
-    def check(state: Any) -> str:
-        code = state["Code"] if state else "unknown"
-        if code == "failed":
-            raise WaitError(f"AWS couldn't provision the load balancer: {state.get('Reason', 'no reason given')}")
-        # active_impaired answers, but hasn't the capacity that it should have
-        return "" if code.startswith("active") else f"the load balancer to be active (now {code})"
-
-    await run.watch("load balancers", fetch).until(arn, check, timeout, run.say)
 
 
 KIND: Final = LoadBalancerKind()

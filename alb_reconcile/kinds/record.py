@@ -17,6 +17,7 @@ from alb_reconcile.aws.record_tags import (
 )
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import wait_for_shift
+from alb_reconcile.kinds._nodes import wait_until_active
 from alb_reconcile.kinds._record_changes import (
     Change,
     change_records,
@@ -33,7 +34,6 @@ from alb_reconcile.kinds._zones import PRIVATE, Zone, find_zone, name_in, zone_g
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
-from alb_reconcile.kinds.load_balancer import wait_until_active
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -348,26 +348,22 @@ def _is_there(row: Any) -> str:
     return "" if state == "deleted" else f"the endpoint's network interfaces to be deleted (now {state})"
 
 
-async def _exchange_subnets(
-    run: Run, endpoint: str, modify: Callable[..., Awaitable[Any]], params: dict[str, Any]
-) -> None:
+async def _exchange_subnets(run: Run, endpoint: str, modify: partial[Any], params: dict[str, Any]) -> None:
     """An endpoint has one subnet a zone, so the old one leaves before the new one comes: one zone after the other, while the
     interfaces of the other zones answer. An endpoint in one zone doesn't answer meanwhile."""
     leaving, coming = params.pop("RemoveSubnetIds"), params.pop("AddSubnetIds")
     rows = await run.aws.pages("ec2", "describe_subnets", "Subnets", SubnetIds=[*leaving, *coming])
     zones = {row["SubnetId"]: row["AvailabilityZone"] for row in rows}
-    old = {zones[subnet]: subnet for subnet in leaving}
-    exchanged = {old.pop(zones[subnet]): subnet for subnet in coming if zones[subnet] in old}
-    added = [subnet for subnet in coming if subnet not in exchanged.values()]
-    if params or added:
-        await modify(**params, **{"AddSubnetIds": added} if added else {})
-    for subnet, successor in exchanged.items():
+    successors = {zones[subnet]: subnet for subnet in coming}
+    if added := [successors[zone] for zone in sorted(successors.keys() - {zones[subnet] for subnet in leaving})]:
+        params["AddSubnetIds"] = added
+    if params:
+        await modify(**params)
+    for subnet in leaving:
         await _wait_for_interfaces(run, endpoint)
         await modify(RemoveSubnetIds=[subnet])
-        await modify(AddSubnetIds=[successor])
-    if old:
-        await _wait_for_interfaces(run, endpoint)
-        await modify(RemoveSubnetIds=sorted(old.values()))
+        if successor := successors.get(zones[subnet]):
+            await modify(AddSubnetIds=[successor])
 
 
 async def _wait_for_interfaces(run: Run, endpoint: str) -> None:
