@@ -8,6 +8,7 @@ from alb_reconcile.sandbox.pages import word_page
 from alb_reconcile.sandbox.traffic.authentication import callback_routes, guarded
 from alb_reconcile.sandbox.traffic.conditions import compare, match_headers, match_path
 from alb_reconcile.sandbox.traffic.forwarding import (
+    appended_address,
     certificate_headers,
     header,
     header_changes,
@@ -136,6 +137,7 @@ class Router:
             "drop": self._attribute("routing.http.drop_invalid_header_fields.enabled") == "true",
             "secure": self._listener.protocol == "HTTPS",
             "host": host_change(self._attributes, self._listener),
+            "client": appended_address(self._attributes),
             "certificate": certificate_headers(self._listener),
         }
         group = self._groups.get(arn)

@@ -176,7 +176,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, 
         ],
         "local_reply_config": own_answers(inserted(found.attributes), tells_server(found)),
         "use_remote_address": True,
-        "skip_xff_append": True,  # X-Forwarded-For comes with the routes, as its processing mode says
+        "skip_xff_append": True,  # Lua does it, as its processing mode says
         "generate_request_id": False,
         "stream_idle_timeout": idle,
         "common_http_protocol_options": {"idle_timeout": idle, "max_connection_duration": longest},
@@ -184,6 +184,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, 
         "drain_timeout": "1s",  # between an idle connection's last notice and its end
         "http_protocol_options": {
             "accept_http_10": True,
+            "allow_custom_methods": True,
             "default_host_for_http_10": balancer.dns_name,
             "header_key_format": _CASE,
         },
