@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
@@ -18,6 +18,9 @@ from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.host import iso
+
+if TYPE_CHECKING:
+    from alb_reconcile.sandbox.client import Traffic
 
 LOG: Final = logging.getLogger("alb_reconcile.api")
 _WORKERS: Final = (1, 64)
@@ -189,32 +192,17 @@ def prepare(session: Session, target: DesiredStack, say: Callable[[str], None]) 
             say(f"warning: {line}")
 
 
-def has_local_urls(session: Session) -> bool:
-    """Whether a listener gets one once its load balancer is active."""
+def local_traffic(session: Session) -> "Traffic | None":
+    """In the sandbox what carries its traffic, if it carries any."""
     if not session.sandbox:
-        return False
+        return None
     from alb_reconcile.sandbox import client as sandbox_client
 
     found = sandbox_client.running()
-    return found is not None and found.traffic
+    return found.look() if found and found.traffic else None
 
 
 def local_urls(session: Session) -> dict[str, str]:
     """In the sandbox each listener's local URL, by ARN."""
-    if not session.sandbox:
-        return {}
-    from alb_reconcile.sandbox import client as sandbox_client
-
-    found = sandbox_client.running()
-    return {door.listener_arn: door.url for door in found.doors()} if found else {}
-
-
-def unimitated(session: Session, load_balancers: Iterable[str]) -> list[str]:
-    """In the sandbox what these load balancers (ARNs) have that it doesn't imitate."""
-    if not session.sandbox:
-        return []
-    from alb_reconcile.sandbox import client as sandbox_client
-
-    found, wanted = sandbox_client.running(), set(load_balancers)
-    gaps = found.look().gaps if found and found.traffic else ()
-    return [f"{arn.split('/')[2]}: {text}" for arn, text in gaps if arn in wanted]
+    traffic = local_traffic(session)
+    return traffic.urls if traffic else {}

@@ -70,7 +70,8 @@ async def _said_by_tags(reader: Reader) -> tuple[set[str], bool]:
     found = [tags.from_list(row.get("Tags")) for row in rows]
     found += [item["Tags"] for item in balancers if reader.ours(item["Tags"])]
     ended = [row for row in rows if "InstanceId" in row and not is_alive(row)]
-    return {text for own in found for text in own.get(tags.ZONES, "").split()}, len(found) > len(ended)
+    addressed = sum(tags.ADDRESS in own for own in found)  # those that aren't only looked at, to be exported
+    return {text for own in found for text in own.get(tags.ZONES, "").split()}, addressed > len(ended)
 
 
 async def _read_zone(reader: Reader, zone: Zone, texts: tuple[str, ...]) -> list[Rows]:

@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -93,6 +92,11 @@ class Traffic:
     problem: str = ""
     gaps: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def urls(self) -> dict[str, str]:
+        """Each listener's local URL, by ARN."""
+        return {door.listener_arn: door.url for door in self.doors}
+
     @classmethod
     def read(cls, told: Any) -> Traffic:
         """From the server's JSON. Raises TypeError, KeyError for any other."""
@@ -158,10 +162,6 @@ class Sandbox:
             raise SandboxError(
                 f"the sandbox at {self.endpoint_url} doesn't report its listeners' ports; is it still running? See: alb-reconcile sandbox status"
             ) from None
-
-    def doors(self) -> tuple[Door, ...]:
-        """Each listener's port on this machine, of all load balancers that are active. Raises SandboxError."""
-        return self.look().doors
 
     def _request(self, method: str, path: str, headers: dict[str, str], timeout: float) -> Any:
         connection = HTTPConnection(HOST, self.port, timeout=timeout)
@@ -393,8 +393,3 @@ def _locked() -> Iterator[IO[bytes]]:
                     ) from None
                 time.sleep(_POLL)  # a blocking flock has no time-out
         yield stream
-
-
-def now_text() -> str:
-    """The time of day for the state file."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

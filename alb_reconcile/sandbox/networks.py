@@ -8,6 +8,7 @@ from moto.ec2.models import security_groups, subnets, vpcs
 from moto.ssm.models import ssm_backends
 
 from alb_reconcile.sandbox.strict.aws import replace
+from alb_reconcile.sandbox.strict.ec2_gateways import open_to_internet
 from alb_reconcile.sandbox.strict.world import World
 
 ANYWHERE: Final = "0.0.0.0/0"
@@ -27,10 +28,7 @@ def make_vpc(world: World, name: str = "") -> str:
         if name:
             replace(stack, vpcs, "random_vpc_id", lambda: name)
         vpc = world.ec2.create_vpc("10.0.0.0/16")
-    gateway = world.ec2.create_internet_gateway()
-    world.ec2.attach_internet_gateway(gateway.id, vpc.id)
-    (main,) = (table for table in world.ec2.route_tables.values() if table.vpc_id == vpc.id)
-    world.ec2.create_route(main.id, ANYWHERE, gateway_id=gateway.id)
+    open_to_internet(world.ec2, vpc.id)
     return str(vpc.id)
 
 

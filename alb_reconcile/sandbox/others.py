@@ -1,4 +1,4 @@
-"""What a stack names and doesn't declare, made in the local AWS under the very ids: others' networks, certificates, keys, profiles, buckets for logs."""
+"""What a stack names and doesn't declare, made in the local AWS under the very ids: others' networks, images, certificates, keys, profiles, buckets for logs."""
 
 import re
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from moto.iam.models import iam_backends
 from moto.wafv2.models import FakeWebACL, wafv2_backends
 
 from alb_reconcile.sandbox.buckets import make_buckets
+from alb_reconcile.sandbox.images import make_images
 from alb_reconcile.sandbox.names.zones import make_zones
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
 from alb_reconcile.sandbox.secrets import make_secrets
@@ -54,7 +55,7 @@ def make_others(
         strict.changes += 1
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
         made += [*_pools(world, named), *_functions(world, named)]
-        made += make_zones(world, states)
+        made += [*make_zones(world, states), *make_images(world, states)]
         made += make_buckets(world, named, states, folder)
         made += [*make_secrets(world, states), *_web_acls(world, named)]
         made += _looked_up_certificates(world, lookups)

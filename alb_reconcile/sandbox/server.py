@@ -20,7 +20,8 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
 from alb_reconcile.model.errors import ReconcileError
-from alb_reconcile.sandbox.client import HOST, IDENTITY, PREPARATION, TRAFFIC, Sandbox, Traffic, now_text, read_state
+from alb_reconcile.model.host import iso
+from alb_reconcile.sandbox.client import HOST, IDENTITY, PREPARATION, TRAFFIC, Sandbox, Traffic, read_state
 from alb_reconcile.sandbox.gate import SERVICES, refuse_pages, service_of
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.aws import READING
@@ -141,7 +142,7 @@ def main() -> None:
         os.getpid(),
         server.port,
         args.speed,
-        now_text(),
+        iso(time.time()),
         args.token,
         driver is not None,
         args.serve,

@@ -339,6 +339,21 @@ def test_envoy_comes_back_when_it_was_killed(demo: Place) -> None:
     until(lambda: demo.url() == url and len(demo.answers_or_none(url)) == 2)
 
 
+def test_a_front_that_is_down_is_said_before_any_url(demo: Place) -> None:
+    url, settings = demo.url(), demo.tool.folder / "state" / "front" / "envoy.json"
+    good = settings.read_text()
+    settings.write_text("{")
+    for pid in demo.children("envoy"):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: "Traffic is held up" in demo.tool.run("sandbox", "status").stdout)
+    for arguments in (("apply", "--yes", DEMO), ("status", DEMO)):
+        told = demo.tool.run(*arguments).stdout
+        assert re.search(r"Traffic is held up: Envoy has ended by itself \(.+\)", told.partition(url)[0])
+    settings.write_text(good)
+    until(lambda: len(demo.answers_or_none(url)) == 2)
+    assert "held up" not in demo.tool.run("apply", "--yes", DEMO).stdout
+
+
 @only_at_length("tests/e2e/test_traffic.py::test_without_envoy_it_says_what_to_do")
 def test_it_can_be_left_out(fresh: Place) -> None:
     assert "without traffic" in fresh.tool.run("sandbox", "start", "--no-traffic").stdout

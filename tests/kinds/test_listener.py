@@ -15,6 +15,7 @@ from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.kinds._actions import actions_from_aws
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.sandbox.client import Traffic
 from alb_reconcile.sandbox.strict.elb_attributes import listener_defaults
 from alb_reconcile.spec.schema import resolved
 from tests.adoption.adopting import Keeper
@@ -332,8 +333,11 @@ def test_one_that_was_deleted_waits_for_an_instance_without_which_it_has_too_few
 def test_status_says_first_that_nobody_is_served_and_which_targets_wait(hand: Hand) -> None:
     hand.make(demo())
     found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))
-    (line,) = url_lines(found, {}, awaits_local=True)
+    (line,) = url_lines(found, {}, Traffic())
     assert line.endswith(".amazonaws.com/  (a local URL comes when the load balancer is active; status shows it)")
+    held_up, line = url_lines(found, {}, Traffic(problem="Envoy has ended by itself"))
+    assert held_up == "Traffic is held up: Envoy has ended by itself"
+    assert line.endswith(".amazonaws.com/")
     hand.elb.delete_listener(ListenerArn=hand[HTTP])
     hand.wait(60)
     found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))

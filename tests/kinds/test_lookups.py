@@ -162,14 +162,25 @@ def test_an_ssm_parameter_may_hold_an_id_or_a_list_of_them(hand: Hand) -> None:
     assert sum(name == "get_parameters" for name, _ in hand.world.log) == 1
 
 
-def test_the_default_vpc_and_its_subnets(hand: Hand) -> None:
+def test_the_default_vpc_reaches_the_internet_by_what_is_left_alone(hand: Hand) -> None:
     spec = service({"default": True}, {"default": True}, [])
-    spec["instances"]["app"]["instance_type"] = "t2.micro"  # which all zones have
     del spec["instances"]["app"]["security_groups"]
     spec["instances"]["app"]["instance_type"] = "t2.micro"  # which AWS has in all zones
-    default = hand.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    spec["load_balancers"]["in"]["scheme"] = "internet-facing"
+    (vpc,) = hand.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    where = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+    (table,) = hand.ec2.describe_route_tables(Filters=where)["RouteTables"]
+    (gateway,) = hand.ec2.describe_internet_gateways()["InternetGateways"]
+    assert [item["VpcId"] for item in gateway["Attachments"]] == [vpc["VpcId"]]
+    assert gateway["InternetGatewayId"] in [route["GatewayId"] for route in table["Routes"]]
+    before = hand.world.strict.inventory()
     hand.make(spec)
-    assert hand.elb.describe_load_balancers()["LoadBalancers"][0]["VpcId"] == default
+    (balancer,) = hand.elb.describe_load_balancers()["LoadBalancers"]
+    assert (balancer["VpcId"], balancer["Scheme"]) == (vpc["VpcId"], "internet-facing")
+    assert hand.world.plan(spec).is_empty
+    hand.world.destroy(spec)
+    assert hand.world.strict.inventory() == before
+    assert hand.ec2.describe_route_tables(Filters=where)["RouteTables"] == [table]
 
 
 def test_what_is_not_there_is_told_with_every_place(hand: Hand) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
+from alb_reconcile.kinds.images import PARAMETER, search_for
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.sandbox.gate import service_of
 from alb_reconcile.sandbox.others import make_others
 from alb_reconcile.sandbox.preparation import describe
 from alb_reconcile.spec.stack import parse_stack
 from tests.harness import SPECS
-from tests.sandbox.strict_world import client
+from tests.sandbox.strict_world import IMAGE, client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +59,32 @@ def test_a_parameter_gets_the_ids_of_what_is_made_for_it(aws: StrictAws) -> None
     subnets = client("ec2").describe_subnets(SubnetIds=values["/net/subnets"])["Subnets"]
     assert [item["VpcId"] for item in subnets] == values["/net/vpc"] * 2
     assert make_others(aws, REGION, [], lookups) == []
+
+
+def test_images_are_made_for_what_names_them(aws: StrictAws) -> None:
+    ubuntu = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-*-server-*"
+    states = [
+        {"image_id": "ami-0a7c4e3b2d1f09876", "instance_type": "t4g.small"},
+        {"image_id": "ami-0a7c4e3b2d1f09877", "instance_type": "t3.small"},
+        {"image_id": IMAGE, "instance_type": "t3.small"},
+        {"image_id": search_for({"owner": "099720109477", "name": ubuntu, "architecture": "arm64"})},
+        {"image_id": search_for({"owner": "self", "name": "golden-*", "architecture": "x86_64"})},
+        {"image_id": f"{PARAMETER}/golden/image", "instance_type": "t4g.small"},
+    ]
+    assert len(make_others(aws, REGION, states, [])) == 5
+    assert make_others(aws, REGION, states, []) == []
+    ec2 = client("ec2")
+    found = ec2.describe_images(ImageIds=["ami-0a7c4e3b2d1f09876", "ami-0a7c4e3b2d1f09877"])["Images"]
+    assert {image["Architecture"] for image in found} == {"arm64", "x86_64"}
+    for owner, name in (("099720109477", ubuntu), ("self", "golden-*")):
+        (image,) = ec2.describe_images(Owners=[owner], Filters=[{"Name": "name", "Values": [name]}])["Images"]
+        ec2.run_instances(ImageId=image["ImageId"], InstanceType="t4g.small", MinCount=1, MaxCount=1)
+    made = client("ssm").get_parameter(Name="/golden/image")["Parameter"]["Value"]
+    assert ec2.describe_images(ImageIds=[made])["Images"][0]["Architecture"] == "arm64"
+
+
+def test_what_is_no_images_id_stays_unknown(aws: StrictAws) -> None:
+    assert make_others(aws, REGION, [{"image_id": "ami-web", "instance_type": "t3.small"}], []) == []
 
 
 def test_a_function_has_a_policy_and_an_alias_and_is_never_run(aws: StrictAws) -> None:

@@ -219,14 +219,19 @@ def test_metadata_options_are_shown_and_change_one_by_one(network: Network, ec2:
     assert options["HttpPutResponseHopLimit"] == 2
 
 
-@pytest.mark.parametrize(
-    "options", [{"HttpTokens": "required"}, {"HttpEndpoint": "disabled", "HttpPutResponseHopLimit": 2}]
-)
-def test_metadata_options_need_the_endpoint(network: Network, ec2: Any, options: dict[str, Any]) -> None:
+def test_metadata_options_need_the_endpoint_that_is_on_unless_it_is_off(network: Network, ec2: Any) -> None:
+    off: dict[str, Any] = {"HttpEndpoint": "disabled"}
     with refused("InvalidParameterCombination"):
-        network.launch(MetadataOptions=options)
+        network.launch(MetadataOptions={**off, "HttpPutResponseHopLimit": 2})
+    instance = network.launch(MetadataOptions={"HttpTokens": "required"})
+    ec2.modify_instance_metadata_options(InstanceId=instance, HttpTokens="optional")
+    assert network.show(instance)["MetadataOptions"]["HttpTokens"] == "optional"
     with refused("InvalidParameterCombination"):
-        ec2.modify_instance_metadata_options(InstanceId=network.launch(), **options)
+        ec2.modify_instance_metadata_options(InstanceId=instance, **off, HttpPutResponseHopLimit=2)
+    ec2.modify_instance_metadata_options(InstanceId=instance, **off)
+    with refused("InvalidParameterCombination"):
+        ec2.modify_instance_metadata_options(InstanceId=instance, HttpTokens="required")
+    ec2.modify_instance_metadata_options(InstanceId=instance, HttpTokens="required", HttpEndpoint="enabled")
 
 
 def test_disks_are_observable(network: Network, ec2: Any) -> None:

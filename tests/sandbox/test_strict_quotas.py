@@ -75,7 +75,7 @@ def test_load_balancers_and_target_groups(network: Network, quotas: dict[str, fl
 
 
 def test_internet_gateways(network: Network, quotas: dict[str, float]) -> None:
-    quotas[GATEWAYS] = 2
+    quotas[GATEWAYS] = 3  # with the default VPC's
     network.ec2.create_internet_gateway()
     with refused("InternetGatewayLimitExceeded"):
         network.ec2.create_internet_gateway()

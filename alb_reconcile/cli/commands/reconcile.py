@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from alb_reconcile.api.applying import carry_out, code_of, holding, refuse_blocked
 from alb_reconcile.api.serving import not_ready, urls
-from alb_reconcile.api.session import has_local_urls, local_urls, sandbox_began, unimitated
+from alb_reconcile.api.session import local_traffic, sandbox_began
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
@@ -38,6 +38,7 @@ from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.plan import Plan
@@ -121,13 +122,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         emit("Converged.")
     if not options.verify:
         _close(made, applied, recorder)
-    local = local_urls(options.connection)
-    view.urls = urls(applied.found.discovery, local)
-    for line in url_lines(applied.found.discovery, local, awaits_local=has_local_urls(options.connection)):
-        emit(style.fit(line))
-    balancers = (item.id for item in applied.found.discovery.resources if item.address.kind == "load_balancer")
-    for line in unimitated(options.connection, balancers):
-        emit(f"The sandbox doesn't imitate: {line}")
+    view.urls = _say_where(options, applied.found.discovery)
     if options.verify:
         from alb_reconcile.cli.commands.verify import check_applied
 
@@ -137,6 +132,19 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         _close(made, applied, recorder)
         return ExitCode.OK if report.ok and not problems else ExitCode.FAILED
     return ExitCode.FAILED if problems else ExitCode.OK
+
+
+def _say_where(options: ApplyOptions, discovery: Discovery) -> list[str]:
+    """Where the listeners answer, and in the sandbox what keeps them from it or isn't as on AWS. Returns the URLs."""
+    traffic = local_traffic(options.connection)
+    local = traffic.urls if traffic else {}
+    for line in url_lines(discovery, local, traffic):
+        emit(options.output.style.fit(line))
+    balancers = {item.id for item in discovery.resources if item.address.kind == "load_balancer"}
+    for arn, text in traffic.gaps if traffic else ():
+        if arn in balancers:
+            emit(f"The sandbox doesn't imitate: {arn.split('/')[2]}: {text}")
+    return urls(discovery, local)
 
 
 def _close(made: Plan, applied: Applied, recorder: Recorder) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from alb_reconcile.api.session import default_region, has_local_urls, local_urls, sandbox_began
+from alb_reconcile.api.session import default_region, local_traffic, sandbox_began
 from alb_reconcile.api.status import look
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain
@@ -41,9 +41,10 @@ def status(options: StatusOptions) -> ExitCode:
     is_in_order = is_known = True
     for target in _targets(options):
         found, standing = with_stack(options.connection, target, look, lenient=True)
+        traffic = local_traffic(options.connection)
         view = StatusView(
-            target.stack, target.region, found, local_urls(options.connection), standing,
-            " (the sandbox's clock)" if options.connection.sandbox else "", has_local_urls(options.connection),
+            target.stack, target.region, found, traffic.urls if traffic else {}, standing,
+            " (the sandbox's clock)" if options.connection.sandbox else "", traffic,
             target.spec_file, *_past(target, found, options),
         )  # fmt: skip
         options.output.show(view, status_text, status_json)

@@ -38,8 +38,8 @@ class StatusView:
     standing: Standing = field(default_factory=Standing)
     clock: str = ""
     """Whose clock times are of, where that isn't the world's, in brackets."""
-    awaits_local: bool = False
-    """Whether listeners that have no local URL get one."""
+    traffic: Traffic | None = None
+    """What carries the sandbox's traffic, if it carries any."""
     spec_file: str = ""
     told: str = ""
     warning: str = ""
@@ -77,11 +77,13 @@ class StatusView:
         return printable(f"Differs from the spec: {', '.join(named)}; {plan} shows how") if named else ""
 
 
-def url_lines(discovery: Discovery, local: Mapping[str, str], *, awaits_local: bool) -> list[str]:
-    """The same to read: beside a local URL stands the one that it is here for."""
-    later = "  (a local URL comes when the load balancer is active; status shows it)" if awaits_local else ""
+def url_lines(discovery: Discovery, local: Mapping[str, str], traffic: Traffic | None) -> list[str]:
+    """The same to read: beside a local URL stands the one that it is here for, and before it what keeps it from answering."""
+    held_up = [f"Traffic is held up: {traffic.problem}"] if traffic and traffic.problem else []
+    later = "  (a local URL comes when the load balancer is active; status shows it)" if traffic and not held_up else ""
     return [
-        f"{local[arn]}  (here, for {url})" if arn in local else f"{url}{later}" for arn, url in listeners(discovery)
+        *held_up,
+        *(f"{local[arn]}  (here, for {url})" if arn in local else f"{url}{later}" for arn, url in listeners(discovery)),
     ]
 
 
@@ -182,7 +184,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if told:
         yield ""
         yield from (style.paint(line, "yellow") for line in told)
-    if found := url_lines(view.discovery, view.local, awaits_local=view.awaits_local):
+    if found := url_lines(view.discovery, view.local, view.traffic):
         yield ""
         yield from found
 

@@ -64,3 +64,29 @@ def egress_only_gateways_are_filtered(call: Call, result: Any) -> Any:
         else:
             found = [gateway for gateway in found if matches(tags[gateway.id].get(name.removeprefix("tag:")), wanted)]
     return {"EgressOnlyInternetGateways": found}
+
+
+def open_to_internet(ec2: Any, vpc_id: str) -> None:
+    """Give a VPC an internet gateway, and its main route table the route to it."""
+    gateway = ec2.create_internet_gateway()
+    ec2.attach_internet_gateway(gateway.id, vpc_id)
+    (main,) = (table for table in ec2.route_tables.values() if table.vpc_id == vpc_id)
+    ec2.create_route(main.id, "0.0.0.0/0", gateway_id=gateway.id)
+
+
+def default_vpc_reaches_internet(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A replacement for `VPCBackend.create_default_vpc`. Amazon VPC, 'Default VPC components': an internet gateway, and a route
+    to it in the main route table (moto: neither)."""
+
+    def create_default_vpc(ec2: Any) -> Any:
+        vpc = original(ec2)
+        open_to_internet(ec2, vpc.id)
+        return vpc
+
+    return create_default_vpc
+
+
+def patches() -> list[tuple[Any, str, Any]]:
+    from moto.ec2.models.vpcs import VPCBackend
+
+    return [(VPCBackend, "create_default_vpc", default_vpc_reaches_internet(VPCBackend.create_default_vpc))]

@@ -192,12 +192,11 @@ def groups_reach_the_interface(call: Call, proceed: Callable[[], Any]) -> Any:
     return None
 
 
-def refuse_mixed_options(options: Any) -> None:
-    """EC2 User Guide, 'Modify instance metadata options': 'When you specify a value for HttpTokens, you must also set
-    HttpEndpoint to enabled'; with the endpoint off there is nothing else to set."""
+def refuse_mixed_options(options: Any, now: str = "enabled") -> None:
+    """ModifyInstanceMetadataOptions, HttpEndpoint: 'If this parameter is not specified, the existing state is maintained'; with
+    the endpoint off there is nothing else to set. `now`: its state before."""
     given = [name for name in METADATA if options.get(name) is not None and name != "HttpEndpoint"]
-    endpoint = options.get("HttpEndpoint")
-    if (endpoint == "disabled" and given) or ("HttpTokens" in given and endpoint != "enabled"):
+    if given and (options.get("HttpEndpoint") or now) == "disabled":
         refuse("InvalidParameterCombination", f"HttpEndpoint must be enabled to set {', '.join(given)}")
 
 
@@ -207,7 +206,7 @@ def metadata_options_change_one_by_one(call: Call, _: Callable[[], Any]) -> Any:
     instance = call.world.instance(call.given("InstanceId"))
     if instance is None:
         refuse(*not_found(call.given("InstanceId")))
-    refuse_mixed_options(call.params)
+    refuse_mixed_options(call.params, getattr(instance.metadata_options, METADATA["HttpEndpoint"]))
     for name, attribute in METADATA.items():
         if call.given(name) is not None:
             setattr(instance.metadata_options, attribute, call.given(name))

@@ -118,6 +118,13 @@ local function transform(handle, headers)
   return true
 end
 
+-- AWS ELB, "X-Forwarded-For": the client's address comes after those that are there.
+local function append_client(handle, headers, what)
+  local address, given = handle:streamInfo():downstreamDirectRemoteAddress(), headers:get("x-forwarded-for")
+  if what == "address" then address = address:gsub(":%d+$", "") end
+  headers:replace("X-Forwarded-For", (given and given ~= "") and given .. ", " .. address or address)
+end
+
 -- AWS ELB, "Preserve host header"; by the sandbox's own URL (localhost) it stays, so that links lead back.
 local function change_host(headers, port)
   local host = headers:get(":authority")
@@ -163,6 +170,7 @@ function envoy_on_request(handle)
   if context:get("redirect") then return redirect(handle, context) end
   if context:get("drop") then drop_invalid(headers) end
   trace(headers)
+  if context:get("client") ~= "" then append_client(handle, headers, context:get("client")) end
   if context:get("certificate") then tell_certificate(handle, headers, context:get("certificate")) end
   if context:get("host") then change_host(headers, context:get("host")) end
   if not transform(handle, headers) then

@@ -1,6 +1,7 @@
 """The Envoy process: started, asked what it has taken over, and ended."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +26,8 @@ _DRAIN: Final = 3600  # seconds until Envoy cuts what is left of a listener that
 _ACCOUNT: Final = r"\.(version_text|update_rejected)$"
 _WITHOUT: Final = "or do without it: alb-reconcile sandbox start --no-traffic"
 _RE2: Final = {"max_program_size": {"error_level": 1_000_000, "warn_level": 1_000_000}}  # long lists of patterns
+
+_WHERE: Final = re.compile(r"^(\[[^]]*\])+ (\[[^]]*\] )?")  # when, and where in its source, it says something
 
 _CONNECTIONS: Final = {  # without a limit Envoy warns of that
     "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -69,6 +72,8 @@ class Envoy:
             self._socket = Path(self._socket_folder.name) / "admin.sock"
         self._config.write_text(json.dumps(_bootstrap(self._socket, clusters, listeners)), encoding="utf-8")
         self._reaper = Reaper()
+        self._said = 0
+        """How long its log was when it started."""
         self._process: subprocess.Popen[bytes] | None = None
         self._refused: dict[str, int] = {}
         try:
@@ -87,10 +92,12 @@ class Envoy:
         """Start it, again if it has ended, and wait until it is ready. Raises TrafficError."""
         self._forget()
         arguments = ["--config-path", str(self._config), "--concurrency", "1", "--log-level", "warning"]
+        arguments += ["--component-log-level", "misc:error"]  # it warns of settings that are new
         arguments += ["--file-flush-interval-msec", "200"]
         arguments += ["--disable-hot-restart", "--drain-time-s", str(self._drain), "--drain-strategy", "immediate"]
         try:
             with self._log.open("ab") as log:
+                self._said = log.tell()
                 self._process = subprocess.Popen(  # noqa: S603  # the binary of our own dependency
                     [str(self._binary), *arguments],
                     stdin=subprocess.DEVNULL,
@@ -134,9 +141,9 @@ class Envoy:
         deadline, pause = time.monotonic() + TIMEOUT, 0.002
         while not self._answers(is_done):
             if self.pid is None:
-                raise TrafficError(f"Envoy has ended by itself{self._last_line()}; see {self._log}, {_WITHOUT}")
+                raise TrafficError(f"Envoy has ended by itself{self._reason()}; see {self._log}, {_WITHOUT}")
             if time.monotonic() > deadline:
-                raise TrafficError(f"Envoy {what} within {TIMEOUT:.0f} s{self._last_line()}; see {self._log}")
+                raise TrafficError(f"Envoy {what} within {TIMEOUT:.0f} s{self._reason()}; see {self._log}")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
 
@@ -165,14 +172,18 @@ class Envoy:
         refused = {name: count for name, count in told.items() if name.endswith("update_rejected")}
         before, self._refused = self._refused, refused
         if any(count > before.get(name, 0) for name, count in refused.items()):
-            raise TrafficError(f"Envoy refuses a change{self._last_line()}; see {self._log}")
+            raise TrafficError(f"Envoy refuses a change{self._reason()}; see {self._log}")
         return all(told.get(name) == version for name, version in versions.items())
 
-    def _last_line(self) -> str:
+    def _reason(self) -> str:
+        """What it says of itself since its start: the first thing that it couldn't go on with, before what it looked like
+        inside then; else the last line."""
         with suppress(OSError):
-            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            log = self._log.read_bytes()[self._said :]
+            lines = log.decode("utf-8", errors="replace").strip().splitlines()
             if lines:
-                return f" ({lines[-1].strip()[:300]})"
+                line = next((item for item in lines if "][critical][" in item), lines[-1])
+                return f" ({_WHERE.sub('', line).strip()[:300]})"
         return ""
 
 

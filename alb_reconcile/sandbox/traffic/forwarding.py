@@ -31,15 +31,9 @@ def header_changes(balancer: Mapping[str, str], listener: Listener) -> dict[str,
 
     AWS ELB, 'HTTP headers and Application Load Balancers', 'HTTP header modification'.
     """
-    mode = balancer.get("routing.http.xff_header_processing.mode") or "append"
     added = [header("X-Forwarded-Port", str(listener.port))]
     removed = list(_OURS)
-    if mode == "append":
-        with_port = balancer.get("routing.http.xff_client_port.enabled") == "true"
-        address = "ADDRESS" if with_port else "ADDRESS_WITHOUT_PORT"
-        client = header("X-Forwarded-For", f"%DOWNSTREAM_DIRECT_REMOTE_{address}%")
-        added.append(client | {"append_action": "APPEND_IF_EXISTS_OR_ADD"})
-    elif mode == "remove":
+    if _xff_mode(balancer) == "remove":
         removed.append("x-forwarded-for")
     tells_tls = balancer.get("routing.http.x_amzn_tls_version_and_cipher_suite.enabled") == "true"
     if tells_tls and listener.protocol == "HTTPS":
@@ -53,6 +47,17 @@ def header_changes(balancer: Mapping[str, str], listener: Listener) -> dict[str,
         ],
         "response_headers_to_remove": [] if tells_server(listener) else ["server"],
     }
+
+
+def appended_address(balancer: Mapping[str, str]) -> str:
+    """What X-Forwarded-For gets of the client: its `address`, its `address:port`, or nothing."""
+    if _xff_mode(balancer) != "append":
+        return ""
+    return "address:port" if balancer.get("routing.http.xff_client_port.enabled") == "true" else "address"
+
+
+def _xff_mode(balancer: Mapping[str, str]) -> str:
+    return balancer.get("routing.http.xff_header_processing.mode") or "append"
 
 
 def inserted(attributes: Mapping[str, str]) -> dict[str, str]:

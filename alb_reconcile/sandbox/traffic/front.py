@@ -14,7 +14,8 @@ from alb_reconcile.sandbox.traffic.envoy import Envoy
 from alb_reconcile.sandbox.traffic.errors import TrafficError
 from alb_reconcile.sandbox.traffic.ports import Port
 from alb_reconcile.sandbox.traffic.relays import Relays
-from alb_reconcile.sandbox.traffic.routes import Router, name_of
+from alb_reconcile.sandbox.traffic.routes import ROUTES, Router, configuration, name_of
+from alb_reconcile.sandbox.traffic.slow_start import SlowStart
 from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, Snapshot
 
 __all__ = ["Front", "TrafficError"]
@@ -32,7 +33,6 @@ class Front:
     """
 
     def __init__(self, folder: Path, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._speed = speed
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._authority = Authority(folder / "certificates")
         self.records = folder / "records.jsonl"
@@ -40,7 +40,11 @@ class Front:
         self._files = xds.Files(folder)
         self._files.write(_CLUSTERS, [])
         self._files.write(_LISTENERS, [])
+        self._files.write(ROUTES, [configuration(())])
+        self._slow_start = SlowStart(speed, clock)
         self._clusters: dict[str, Resource] = {}
+        self._listens = False
+        """Whether Envoy has a listener."""
         self._ports: dict[tuple[str, int], Port] = {}
         """By a listener and its port in AWS: clients of a port that it gives up lose it."""
         self._doors: tuple[Door, ...] = ()
@@ -89,7 +93,7 @@ class Front:
             self._envoy.start()
         self._relays.cut()
         wanted = (snapshot, dict(addresses))
-        if wanted == self._shown:
+        if wanted == self._shown and not self._slow_start.is_under_way:
             return
         doors = self._open(snapshot)
         guards = guards_in(snapshot)
@@ -101,11 +105,9 @@ class Front:
             self._files.forget()  # what Envoy holds isn't known: the next time all of it is written
             raise
         self._identity.know(guards)
-        gone, self._doors = self._doors, doors
+        self._doors = doors
         for listener in self._ports.keys() - {(door.listener_arn, door.port) for door in doors}:
             self._ports.pop(listener).close()
-        for arn in {door.listener_arn for door in gone} - {door.listener_arn for door in doors}:
-            self._files.remove(name_of(arn))
         self._shown = wanted
 
     def close(self) -> None:
@@ -131,49 +133,39 @@ class Front:
 
     def _publish(self, snapshot: Snapshot, relays: Mapping[str, Addresses]) -> None:
         """What is new comes before what sends requests to it; what goes, goes after that."""
-        files: dict[str, Resource] = {}
-        emptied: dict[str, Resource] = {}
-        clusters: dict[str, Resource] = {}
-        for arn, group in snapshot.target_groups.items():
-            name = name_of(arn)
-            ports = xds.choose_ports(group, relays.get(arn, {}), self._nowhere.number)
-            clusters[name] = xds.cluster(group, self._files.path(name), self._speed)
-            late = not ports and name in self._clusters
-            (emptied if late else files)[name] = xds.endpoints(group, ports)
-        versions = self._write_endpoints(files)
-        self._envoy.wait_for(versions | self._write_clusters(self._clusters | clusters))
-        self._envoy.wait_for(self._write_listeners(snapshot))
-        versions = self._write_endpoints(emptied)
-        self._envoy.wait_for(versions | self._write_clusters(clusters))
-        for name in self._clusters.keys() - clusters.keys():
-            self._files.remove(name)
+        groups = snapshot.target_groups
+        ports = {
+            arn: xds.choose_ports(group, relays.get(arn, {}), self._nowhere.number) for arn, group in groups.items()
+        }
+        weights = self._slow_start.weigh(groups, ports)
+        clusters = {name_of(arn): xds.cluster(group, weights[arn]) for arn, group in groups.items()}
+        serving = {name_of(arn): clusters[name_of(arn)] for arn in groups if ports[arn]}
+        self._write_clusters(clusters | self._clusters | serving)
+        self._write_listeners(snapshot)
+        self._write_clusters(clusters)
         self._clusters = clusters
 
-    def _write_endpoints(self, endpoints: Mapping[str, Resource]) -> dict[str, str]:
-        return {
-            f"cluster.{name}.version_text": self._files.write(name, [resource]) for name, resource in endpoints.items()
-        }
+    def _write_clusters(self, clusters: Mapping[str, Resource]) -> None:
+        version = self._files.write(_CLUSTERS, [self._gatekeeper, *clusters.values()])
+        self._envoy.wait_for({"cluster_manager.cds.version_text": version})
 
-    def _write_clusters(self, clusters: Mapping[str, Resource]) -> dict[str, str]:
-        return {
-            "cluster_manager.cds.version_text": self._files.write(_CLUSTERS, [self._gatekeeper, *clusters.values()])
-        }
-
-    def _write_listeners(self, snapshot: Snapshot) -> dict[str, str]:
-        listeners, versions = [], {}
+    def _write_listeners(self, snapshot: Snapshot) -> None:
+        listeners, rules = [], []
         for balancer in snapshot.load_balancers:
             doors = {item.port: self._ports[item.arn, item.port].number for item in balancer.listeners}
             for found in balancer.listeners:
+                rules.append(Router(snapshot, balancer, found, doors).virtual_host())
                 if not snapshot.lets_in(balancer.arn, found.port):
                     continue  # nobody listens on its local port
-                name = name_of(found.arn)
-                routes = Router(snapshot, balancer, found, doors).configuration()
-                versions[f"http.front.rds.{name}.version_text"] = self._files.write(name, [routes])
-                port, file = self._ports[found.arn, found.port].number, self._files.path(name)
-                certificates = self._certify(snapshot, found)
+                port, certificates = doors[found.port], self._certify(snapshot, found)
+                file = self._files.path(ROUTES)
                 listeners.append(xds.listener(balancer, found, port, file, certificates, self.records))
-        versions["listener_manager.lds.version_text"] = self._files.write(_LISTENERS, listeners)
-        return versions
+        routes = {f"http.front.rds.{ROUTES}.version_text": self._files.write(ROUTES, [configuration(rules)])}
+        if self._listens:  # else Envoy doesn't read the routes
+            self._envoy.wait_for(routes)
+        version = {"listener_manager.lds.version_text": self._files.write(_LISTENERS, listeners)}
+        self._envoy.wait_for(version | routes if listeners else version)
+        self._listens = bool(listeners)
 
     def _certify(self, snapshot: Snapshot, found: Listener) -> list[Certificate]:
         if found.protocol != "HTTPS":

@@ -1,6 +1,6 @@
 """A listener's rules as Envoy's routes, in the order in which they are tried."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from alb_reconcile.model.text import digest
@@ -8,6 +8,7 @@ from alb_reconcile.sandbox.pages import word_page
 from alb_reconcile.sandbox.traffic.authentication import callback_routes, guarded
 from alb_reconcile.sandbox.traffic.conditions import compare, match_headers, match_path
 from alb_reconcile.sandbox.traffic.forwarding import (
+    appended_address,
     certificate_headers,
     header,
     header_changes,
@@ -20,13 +21,36 @@ from alb_reconcile.sandbox.traffic.transforms import rewrites
 
 LUA: Final = "envoy.filters.http.lua"
 _LUA_PER_ROUTE: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
-_ROUTES: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+ROUTES: Final = "routes"
+"""What Envoy calls the one RouteConfiguration of all listeners: it watches one file for it, however many they are."""
+_TYPE: Final = "type.googleapis.com/envoy."
+_LISTENER: Final = "x-sandbox-listener"
+"""The request header by which Envoy finds a listener's own rules."""
 _LONGEST_BODY: Final = 4096  # 1,024 characters of four bytes: a fixed response's limit
 
 
 def name_of(arn: str) -> str:
-    """How Envoy's cluster or route configuration for it is called: short, and a file's name, too."""
+    """How Envoy's cluster, listener or virtual host for it is called."""
     return digest(arn, 16)
+
+
+def configuration(virtual_hosts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Envoy's RouteConfiguration."""
+    return {
+        "@type": f"{_TYPE}config.route.v3.RouteConfiguration",
+        "name": ROUTES,
+        "vhost_header": _LISTENER,
+        "virtual_hosts": list(virtual_hosts),
+        "request_headers_to_remove": [_LISTENER],
+        "max_direct_response_body_size_bytes": _LONGEST_BODY,
+    }
+
+
+def tell_listener(listener: Listener) -> dict[str, Any]:
+    """Envoy's extension that puts the listener's name into each request, whatever the client says there."""
+    kind = f"{_TYPE}extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    config = {"@type": kind, "mutations": [{"append": header(_LISTENER, name_of(listener.arn))}]}
+    return {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": config}
 
 
 class Router:
@@ -39,18 +63,13 @@ class Router:
         self._attributes = balancer.attributes
         self._doors = {str(port): str(local) for port, local in doors.items()}
 
-    def configuration(self) -> dict[str, Any]:
-        """Envoy's RouteConfiguration."""
+    def virtual_host(self) -> dict[str, Any]:
+        """Envoy's VirtualHost."""
         routes = [*callback_routes(self._balancer, self._listener)]
         for rule in self._listener.rules:
             routes += (guarded(route, self._balancer, self._listener, rule) for route in self._routes(rule))
-        return {
-            "@type": _ROUTES,
-            "name": name_of(self._listener.arn),
-            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
-            "max_direct_response_body_size_bytes": _LONGEST_BODY,
-            **header_changes(self._attributes, self._listener),
-        }
+        name = name_of(self._listener.arn)
+        return {"name": name, "domains": [name], "routes": routes, **header_changes(self._attributes, self._listener)}
 
     def _attribute(self, key: str, default: str = "false") -> str:
         return self._attributes.get(key) or default
@@ -118,6 +137,7 @@ class Router:
             "drop": self._attribute("routing.http.drop_invalid_header_fields.enabled") == "true",
             "secure": self._listener.protocol == "HTTPS",
             "host": host_change(self._attributes, self._listener),
+            "client": appended_address(self._attributes),
             "certificate": certificate_headers(self._listener),
         }
         group = self._groups.get(arn)

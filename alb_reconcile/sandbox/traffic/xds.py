@@ -14,7 +14,7 @@ from alb_reconcile.sandbox.traffic.certificates import Certificate
 from alb_reconcile.sandbox.traffic.forwarding import inserted, tells_server
 from alb_reconcile.sandbox.traffic.ports import HOST
 from alb_reconcile.sandbox.traffic.recording import is_logged, record_connections, record_requests
-from alb_reconcile.sandbox.traffic.routes import LUA, name_of
+from alb_reconcile.sandbox.traffic.routes import LUA, ROUTES, name_of, tell_listener
 from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, LoadBalancer, TargetGroup
 from alb_reconcile.sandbox.traffic.tls import listener_context
 from alb_reconcile.sandbox.traffic.transforms import FAILED, NAMESPACE, http_filter
@@ -73,10 +73,6 @@ class Files:
         """Write everything anew, even where it is as it was."""
         self._versions.clear()
 
-    def remove(self, name: str) -> None:
-        self._versions.pop(name, None)
-        self.path(name).unlink(missing_ok=True)
-
 
 def choose_ports(group: TargetGroup, addresses: Addresses, nowhere: int) -> Counter[int]:
     """The local ports that a group's requests go to, with the number of targets on each.
@@ -91,31 +87,26 @@ def choose_ports(group: TargetGroup, addresses: Addresses, nowhere: int) -> Coun
     return Counter(port if port and is_open else nowhere for port, is_open in found)
 
 
-def endpoints(group: TargetGroup, ports: Mapping[int, int]) -> dict[str, Any]:
-    """Envoy's ClusterLoadAssignment."""
-    chosen = [
-        {"endpoint": {"address": address(port)}, "load_balancing_weight": count}
-        for port, count in sorted(ports.items())
-    ]
-    return {
-        "@type": f"{TYPE}config.endpoint.v3.ClusterLoadAssignment",
-        "cluster_name": name_of(group.arn),
-        "endpoints": [{"lb_endpoints": chosen}] if chosen else [],
-    }
+def cluster(group: TargetGroup, ports: Mapping[int, int]) -> dict[str, Any]:
+    """Envoy's Cluster with its endpoints, the local ports and their weights.
 
-
-def cluster(group: TargetGroup, file: Path, speed: float) -> dict[str, Any]:
-    """Envoy's Cluster, whose endpoints are in the file. Slow start is a time of AWS, so `speed` divides it."""
+    They aren't in a file of their own: Envoy would watch each such file with an inotify instance, of which a user has
+    128. So Envoy builds a cluster again when a target comes or goes. What is open in the old one goes on there.
+    """
     policy = _POLICIES.get(group.attributes.get("load_balancing.algorithm.type", ""), "ROUND_ROBIN")
-    slow = float(group.attributes.get("slow_start.duration_seconds") or 0)
     http = {"http_protocol_options": {"header_key_format": _CASE}}
     if group.protocol_version in ("HTTP2", "GRPC"):
         http = {"http2_protocol_options": {}}
+    name = name_of(group.arn)
+    chosen = [
+        {"endpoint": {"address": address(port)}, "load_balancing_weight": weight}
+        for port, weight in sorted(ports.items())
+    ]
     made: dict[str, Any] = {
         "@type": f"{TYPE}config.cluster.v3.Cluster",
-        "name": name_of(group.arn),
-        "type": "EDS",
-        "eds_cluster_config": {"eds_config": file_source(file)},
+        "name": name,
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": chosen}] if chosen else []},
         "connect_timeout": "10s",
         "lb_policy": policy,
         "circuit_breakers": {"thresholds": [dict.fromkeys(_LIMITS, _MOST)]},
@@ -126,9 +117,6 @@ def cluster(group: TargetGroup, file: Path, speed: float) -> dict[str, Any]:
             }
         },
     }
-    if slow and policy == "ROUND_ROBIN":
-        window = {"slow_start_window": f"{slow / speed:.3f}s"}
-        made["round_robin_lb_config"] = {"slow_start_config": window}
     if group.protocol == "HTTPS":
         alpn = ["h2"] if "http2_protocol_options" in http else ["http/1.1"]
         made["transport_socket"] = _tls("Upstream", {"common_tls_context": {"alpn_protocols": alpn}})
@@ -141,8 +129,8 @@ _LIMITS: Final = ("max_connections", "max_pending_requests", "max_requests")
 def listener(
     balancer: LoadBalancer, found: Listener, port: int, routes: Path, certificates: Sequence[Certificate], records: Path
 ) -> dict[str, Any]:
-    """Envoy's Listener on a local port, whose routes are in the file. The first certificate is the default one. What logs
-    are made of goes to `records`.
+    """Envoy's Listener on a local port, whose routes are in the file, with all others'. The first certificate is the default
+    one. What logs are made of goes to `records`.
 
     Nothing of the rules is in it, so that changing them leaves it, and its connections, alone.
     """
@@ -177,7 +165,8 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, 
         "codec_type": codec,
         "server_name": SERVER,
         "server_header_transformation": "PASS_THROUGH",
-        "rds": {"route_config_name": name_of(found.arn), "config_source": file_source(routes)},
+        "rds": {"route_config_name": ROUTES, "config_source": file_source(routes)},
+        "early_header_mutation_extensions": [tell_listener(found)],
         "access_log": record_requests(balancer, found, records),
         "http_filters": [
             authentication_filter(),
@@ -187,7 +176,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, 
         ],
         "local_reply_config": own_answers(inserted(found.attributes), tells_server(found)),
         "use_remote_address": True,
-        "skip_xff_append": True,  # X-Forwarded-For comes with the routes, as its processing mode says
+        "skip_xff_append": True,  # Lua does it, as its processing mode says
         "generate_request_id": False,
         "stream_idle_timeout": idle,
         "common_http_protocol_options": {"idle_timeout": idle, "max_connection_duration": longest},
@@ -195,6 +184,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, 
         "drain_timeout": "1s",  # between an idle connection's last notice and its end
         "http_protocol_options": {
             "accept_http_10": True,
+            "allow_custom_methods": True,
             "default_host_for_http_10": balancer.dns_name,
             "header_key_format": _CASE,
         },

@@ -11,8 +11,9 @@ import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,15 @@ def stage(number: int) -> Snapshot:
     return snapshot(listeners, groups, {"idle_timeout.timeout_seconds": str(60 + number // 6)})
 
 
+CRASH = """\
+[2026-12-01 01:01:44.817][8325][warning][main] [source/server/server.cc:1] something else
+[2026-12-01 01:01:44.817][8325][critical][assert] [source/common/filesystem/inotify/watcher_impl.cc:25] assert failure: \
+inotify_fd_ >= 0. Details: Consider increasing value of fs.inotify.max_user_watches and/or fs.inotify.max_user_instances \
+via sysctl
+[2026-12-01 01:01:44.829][8325][error][envoy_bug] [./source/common/common/assert.h:66] #0 UNKNOWN [0x56051f6db22c]
+[2026-12-01 01:01:44.829][8325][critical][backtrace] [./source/server/backtrace.h:173] Caught Aborted
+[2026-12-01 01:01:44.829][8325][critical][backtrace] [./source/server/backtrace.h:167] #0: [0x7f717c159d70]"""
+
 EACH = 250 if SOAK else 60
 """Requests between two changes."""
 
@@ -127,6 +137,60 @@ class TestUnderLoad:
             for number in range(20):
                 lab.show([listener(80, rule(fixed(str(number))))])
                 assert client.get(lab.url()).text == str(number)
+
+
+class TestKeptAlive:
+    """Connections on which requests follow each other."""
+
+    @pytest.fixture
+    def client(self, lab: Lab) -> Iterator[HTTPConnection]:
+        lab.front.show(stage(0), lab.addresses)
+        with closing(HTTPConnection("127.0.0.1", httpx.URL(lab.url()).port, timeout=TIMEOUT)) as made:
+            yield made
+
+    @staticmethod
+    def ask(client: HTTPConnection) -> tuple[int, str | None]:
+        client.request("GET", "/api/x")
+        answer = client.getresponse()
+        answer.read()
+        return answer.status, answer.getheader("Connection")
+
+    def test_targets_weights_rules_and_groups_change_beneath_them(self, lab: Lab, client: HTTPConnection) -> None:
+        for number in range(6):
+            lab.front.show(stage(number), lab.addresses)
+            assert self.ask(client) == (200, None)
+
+    def test_attributes_end_them_with_an_answer_that_says_so(self, lab: Lab, client: HTTPConnection) -> None:
+        assert self.ask(client) == (200, None)
+        lab.front.show(stage(6), lab.addresses)
+        assert self.ask(client) == (200, "close")
+        assert self.ask(client) == (200, None)
+
+    def test_other_listeners_come_and_go_beside_them(self, lab: Lab, client: HTTPConnection) -> None:
+        for others in ([listener(81, rule(fixed("x")))], []):
+            lab.show([listener(80, rule(forward("web"))), *others], [group("web", "i-a")])
+            assert self.ask(client) == (200, None)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux to see its inotify instances")
+def test_a_large_spec_needs_no_more_inotify_instances_than_a_small_one(lab: Lab) -> None:
+    """Linux gives 128 to a user, whose other programs want some, too."""
+    lab.show([listener(80, rule(forward("web")))], [group("web", "i-a")])
+    few = inotify_instances(lab)
+    names = [f"group-{number}" for number in range(300 if SOAK else 140)]
+    listeners = [listener(1000 + number, rule(forward(name))) for number, name in enumerate(names)]
+    lab.show(listeners, [group(name, "i-a", "i-b") for name in names])
+    assert lab.get(port=1000).status_code == lab.get(port=999 + len(names)).status_code == 200
+    assert inotify_instances(lab) == few == 3
+    lab.show([], [])
+
+
+def inotify_instances(lab: Lab) -> int:
+    found = 0
+    for file in Path(f"/proc/{lab.front.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # a connection has ended
+            found += str(file.readlink()) == "anon_inode:inotify"
+    return found
 
 
 class TestInFlight:
@@ -263,15 +327,6 @@ class TestDoors:
         lab.front.show(replace(shown), dict(lab.addresses))
         assert {file: file.stat().st_mtime_ns for file in lab.folder.glob("*.json")} == before
 
-    def test_what_is_gone_leaves_no_file(self, lab: Lab) -> None:
-        lab.show([], [])
-        few = set(lab.folder.glob("*.json"))
-        lab.show([listener(80, rule(forward("web")))], [group("web", "i-a")])
-        assert len(set(lab.folder.glob("*.json")) - few) == 2
-        lab.show([], [])
-        assert set(lab.folder.glob("*.json")) == few
-        assert lab.front.doors() == ()
-
 
 class TestProcess:
     def test_what_envoy_refuses_is_told_at_once_and_mended_by_the_next_snapshot(self, lab: Lab) -> None:
@@ -325,6 +380,11 @@ class TestProcess:
         [
             ("#!/bin/sh\n", 0o644, r"can't be run \(Permission denied"),
             ("#!/bin/sh\necho GLIBC too old >&2; exit 3", 0o755, r"has ended by itself \(GLIBC too old\)"),
+            (
+                f"#!/bin/sh\necho '{CRASH}' >&2; exit 3",
+                0o755,
+                r"itself \(assert failure: inotify.*max_user_instances via sysctl\)",
+            ),
         ],
     )
     def test_a_binary_that_does_not_run_is_one_clear_message(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from tests.sandbox.traffic.front_lab import Lab, fixed, forward, group, listener, rule, when
+from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, fixed, forward, group, listener, rule, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,6 +92,15 @@ class TestConditions:
         condition = when("http-request-method", "PUT", "DELETE")
         assert meets(lab, condition, method="DELETE")
         assert not meets(lab, condition, method="GET")
+
+    @pytest.mark.parametrize("method", ["PURGE", "FOO-BAR_"])
+    def test_methods_that_no_standard_knows(self, lab: Lab, method: str) -> None:
+        special = rule(fixed("special"), when("http-request-method", method), priority=1)
+        lab.show([listener(80, special, rule(fixed("other")))])
+        with closing(HTTPConnection("127.0.0.1", httpx.URL(lab.url()).port, timeout=TIMEOUT)) as client:
+            for asked, expected in ((method, b"special"), (method.lower(), b"other")):
+                client.request(asked, "/")
+                assert client.getresponse().read() == expected
 
     @pytest.mark.parametrize(
         ("pair", "query", "expected"),

@@ -1,0 +1,45 @@
+"""Slow start: how much of its share of the requests a target gets that is new beside others."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from alb_reconcile.sandbox.traffic.snapshot import TargetGroup
+
+_STEPS: Final = 10
+_ALWAYS: Final = float("-inf")
+
+
+class SlowStart:
+    """Remembers since when each target gets requests. `speed` divides AWS's time; `clock` is in seconds of HTTP time.
+
+    AWS ELB, 'Slow start mode': only beside a target that isn't in it, so not the first ones, nor those that were there
+    before it was enabled. Envoy's own would begin again for all of a group whenever one of its targets comes or goes.
+    """
+
+    def __init__(self, speed: float, clock: Callable[[], float]) -> None:
+        self._speed, self._clock = speed, clock
+        self._since: dict[str, dict[int, float]] = {}
+        """By target group and local port."""
+        self.is_under_way = False
+
+    def weigh(
+        self, groups: Mapping[str, TargetGroup], ports: Mapping[str, Mapping[int, int]]
+    ) -> dict[str, dict[int, int]]:
+        """The weight of each local port, by target group, for the number of targets on it."""
+        before, self._since, self.is_under_way = self._since, {}, False
+        return {arn: self._weigh(group, before.get(arn, {}), ports[arn]) for arn, group in groups.items()}
+
+    def _weigh(self, group: TargetGroup, known: Mapping[int, float], ports: Mapping[int, int]) -> dict[int, int]:
+        window = float(group.attributes.get("slow_start.duration_seconds") or 0) / self._speed
+        now = self._clock()
+        if any(known[port] + window <= now for port in ports.keys() & known.keys()) and window:
+            since = {port: known.get(port, now) for port in ports}
+        else:
+            since = dict.fromkeys(ports, _ALWAYS)
+        self._since[group.arn] = since
+        starting = {port: begun for port, begun in since.items() if begun + window > now}
+        if not starting:
+            return dict(ports)
+        self.is_under_way = True
+        steps = {port: int(_STEPS * (now - begun) / window) or 1 for port, begun in starting.items()}
+        return {port: count * steps.get(port, _STEPS) for port, count in ports.items()}
