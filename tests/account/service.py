@@ -44,13 +44,16 @@ def of_run(spec: dict[str, Any], place: Place, run: str) -> dict[str, Any]:
     name = re.sub(r"\W", "", str(spec["stack"]).rpartition(":-")[2])
     tags = {**spec.get("tags", {}), TAG: run}
     made = {**spec, "stack": f"{name}-{run}", "region": place.region, "tags": tags}
-    for section in made.values():
-        entries = section.values() if isinstance(section, dict) else ()
-        for entry in entries:
+    for section, entries in made.items():
+        for entry in entries.values() if isinstance(entries, dict) else ():
             if isinstance(entry, dict) and "name" in entry:
-                entry["name"] = f"{re.sub(r'.*:-|}', '', entry['name'])}-{run}"
+                is_record, own = section == "records", entry["name"]
+                entry["name"] = (
+                    re.sub(r"^(\*\.)?", rf"\g<1>{run}.", own) if is_record else f"{re.sub(r'.*:-|}', '', own)}-{run}"
+                )
     for entry in made.get("instances", {}).values():
-        entry.setdefault("user_data_file", PROGRAM)
+        if "user_data" not in entry:
+            entry.setdefault("user_data_file", PROGRAM)
         if "key_name" in entry:
             entry["key_name"] = key_of(run)
     return made
