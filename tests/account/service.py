@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ import httpx
 import yaml
 
 from tests.account.place import TAG, Untrue
+from tests.account.role import make_role
 from tests.demo import Load
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ class Service:
 
     @classmethod
     def written(cls, tool: Tool, spec: dict[str, Any], run: str) -> Service:
-        """Its files, and the key pair that its instances name, if they do."""
+        """Its files, the key pair that its instances name, if they do, and the role that it lives under, unless one was named.
+
+        Raises Refused where these credentials may not make the role.
+        """
         shutil.copytree(SPECS / "user-data", tool.folder / "user-data", dirs_exist_ok=True)
         if any("key_name" in entry for entry in spec.get("instances", {}).values()):
             tags = [{"ResourceType": "key-pair", "Tags": [{"Key": TAG, "Value": run}]}]
@@ -82,7 +86,8 @@ class Service:
         file = f"{spec['stack']}.yaml"
         # JSON has every text in quotes; PyYAML leaves 74e358 without, a number in YAML 1.2.
         (tool.folder / file).write_text(json.dumps(spec, indent=2), encoding="utf-8")
-        return cls(tool, spec, file)
+        role = tool.role or make_role(tool, file, str(spec["stack"]), run)
+        return cls(replace(tool, role=role), spec, file)
 
     def apply(self) -> None:
         """Make it so. Raises Untrue unless it converges, and nothing is left to do."""
