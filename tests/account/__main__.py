@@ -13,9 +13,10 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.account import costs, measurements
+from tests.account import answers, costs, measurements
 from tests.account.bench import Bench
 from tests.account.inventory import Inventory
+from tests.account.measurements.measurement import Measurement
 from tests.account.place import TAG, Place, Program, Refused, Tool, Untrue, as_a_process
 from tests.account.service import Service, claim, of_run, read_spec
 
@@ -110,14 +111,17 @@ def _lives(tool: Tool, spec: dict[str, object], run: str) -> bool:
 
 
 def measure(place: Place, program: Program, names: Sequence[str], *, role: str = "", yes: bool) -> int:
-    """Ask AWS, and print its answers."""
+    """Ask AWS, print its answers and keep them; ask the sandbox, and compare."""
     chosen = measurements.named(names)
     run = secrets.token_hex(3)
     spec = of_run(read_spec("demo"), place, run)
     needs_service = any(each.on_service for each in chosen)
-    print(costs.estimate("The measurements", costs.needed(spec) if needs_service else {}))
+    print(costs.estimate("The service", costs.needed(spec)) if needs_service else "Without a service.")
+    for each in chosen:
+        if each.needs:
+            print(costs.estimate(each.name, each.needs))
     print(costs.NOTE)
-    _ask(place, "Some make an address, a volume of 1 GB, an endpoint or a load balancer for minutes, too", yes=yes)
+    _ask(place, "What a measurement makes is there for minutes only; a volume of 1 GB, too", yes=yes)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="alb-reconcile-test-") as folder:
         own = Inventory(place, run)
@@ -126,7 +130,7 @@ def measure(place: Place, program: Program, names: Sequence[str], *, role: str =
             for each in chosen:
                 print(f"\n━━ {each.name}\n{each.question}", flush=True)
                 try:
-                    print(f"→ {each.measure(bench)}", flush=True)
+                    failed += not _answered(place, each, bench)
                 except (Untrue, Refused):
                     raise  # the service itself can't be made
                 except Exception as error:  # one that fails doesn't keep the others from being asked
@@ -135,6 +139,22 @@ def measure(place: Place, program: Program, names: Sequence[str], *, role: str =
         finally:
             is_gone = _swept(own)
     return 0 if is_gone and not failed else 1
+
+
+def _answered(place: Place, asked: Measurement, bench: Bench) -> bool:
+    """Whether the sandbox answers as AWS did. What AWS answers is kept."""
+    began = time.monotonic()
+    facts = asked.measure(bench)
+    told = [f"{name}: {fact}" if name else fact for name, fact in facts.items()]
+    print(f"→ {(chr(10) + '  ').join(told) or 'not asked: this account can no longer tell'}", flush=True)
+    if not place.sandbox:
+        if facts:
+            print(f"  kept in {answers.keep(asked, place, facts, time.monotonic() - began)}", flush=True)
+        return True
+    found = answers.differences(asked.name, facts)
+    for text in found:
+        print(f"✗ {text}", file=sys.stderr)
+    return not found
 
 
 def clean(place: Place, run: str, *, yes: bool) -> int:
