@@ -28,9 +28,9 @@ SLICES = $(shell chrt --other --sched-runtime 10000000 0 true 2>/dev/null && ech
 test: $(READY)
 	$(SLICES) $(BIN)/pytest --numprocesses=4 --dist=worksteal
 
-# in a real account, where it costs money: docs/explanation/real-account.md; STACKS="demo private", MEASURE=name, LIST=1
+# in a real account, where it costs money: docs/explanation/real-account.md; STACKS="demo private", MEASURE=name, LIST=1, ROLE=arn
 test-aws: $(READY)
-	@$(BIN)/python -m tests.account $(if $(LIST),list,$(if $(MEASURE),measure $(MEASURE),try $(STACKS)))
+	@$(BIN)/python -m tests.account $(if $(LIST),list,$(if $(MEASURE),measure $(MEASURE),try $(STACKS)) $(if $(ROLE),--role $(ROLE)))
 
 # what a test-aws that was killed has left there; RUN=id for one run only
 test-aws-clean: $(READY)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.account import costs, measurements
+from tests.account import answers, costs, measurements
 from tests.account.bench import Bench
 from tests.account.inventory import Inventory
+from tests.account.measurements.measurement import Measurement
 from tests.account.place import TAG, Place, Program, Refused, Tool, Untrue, as_a_process
 from tests.account.service import Service, claim, of_run, read_spec
 
@@ -34,8 +35,8 @@ def main(arguments: Sequence[str] | None = None, program: Program = as_a_process
         if options.command == "clean":
             return clean(place, options.run, yes=options.yes)
         if options.command == "measure":
-            return measure(place, program, options.names, yes=options.yes)
-        return try_stacks(place, program, options.stacks or STACKS, yes=options.yes)
+            return measure(place, program, options.names, role=options.role, yes=options.yes)
+        return try_stacks(place, program, options.stacks or STACKS, role=options.role, yes=options.yes)
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 2
@@ -58,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     measuring.add_argument("names", nargs="+", help="names from `list`, or `all`")
     cleaning = commands.add_parser("clean", help=f"remove everything that has the tag {TAG}")
     cleaning.add_argument("--run", default="", help="of one run only")
+    for each in (trying, measuring):
+        each.add_argument("--role", default="", help="the ARN of a role to run under, instead of one that is made")
     for each in (trying, measuring, cleaning):
         each.add_argument("--yes", action="store_true", help="don't ask")
         each.add_argument("--sandbox", action="store_true", help="in the sandbox that runs, instead of AWS")
@@ -65,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def try_stacks(place: Place, program: Program, names: Sequence[str], *, yes: bool) -> int:
+def try_stacks(place: Place, program: Program, names: Sequence[str], *, role: str = "", yes: bool) -> int:
     """Each stack's life, one after the other."""
     run = secrets.token_hex(3)
     specs = [of_run(read_spec(name), place, run) for name in names]
@@ -78,7 +81,7 @@ def try_stacks(place: Place, program: Program, names: Sequence[str], *, yes: boo
         yes=yes,
     )
     with tempfile.TemporaryDirectory(prefix="alb-reconcile-test-") as folder:
-        tool = Tool(place, Path(folder), program)
+        tool = Tool(place, Path(folder), program, role)
         return 0 if all(_lives(tool, spec, run) for spec in specs) else 1
 
 
@@ -93,7 +96,7 @@ def _lives(tool: Tool, spec: dict[str, object], run: str) -> bool:
         if service.serves:
             service.roll()
         service.destroy()
-        left = [thing for thing in own.find() if thing.kind != "key_pair"]
+        left = [thing for thing in own.find() if thing.kind not in ("key_pair", "role", "policy")]
         claim(
             not left,
             f"nothing with the tag {TAG}={run} is left" + "".join(f"\n    {thing.kind} {thing.id}" for thing in left),
@@ -107,25 +110,28 @@ def _lives(tool: Tool, spec: dict[str, object], run: str) -> bool:
     return holds and is_gone
 
 
-def measure(place: Place, program: Program, names: Sequence[str], *, yes: bool) -> int:
-    """Ask AWS, and print its answers."""
+def measure(place: Place, program: Program, names: Sequence[str], *, role: str = "", yes: bool) -> int:
+    """Ask AWS, print its answers and keep them; ask the sandbox, and compare."""
     chosen = measurements.named(names)
     run = secrets.token_hex(3)
     spec = of_run(read_spec("demo"), place, run)
     needs_service = any(each.on_service for each in chosen)
-    print(costs.estimate("The measurements", costs.needed(spec) if needs_service else {}))
+    print(costs.estimate("The service", costs.needed(spec)) if needs_service else "Without a service.")
+    for each in chosen:
+        if each.needs:
+            print(costs.estimate(each.name, each.needs))
     print(costs.NOTE)
-    _ask(place, "Some make an address, a volume of 1 GB, an endpoint or a load balancer for minutes, too", yes=yes)
+    _ask(place, "What a measurement makes is there for minutes only; a volume of 1 GB, too", yes=yes)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="alb-reconcile-test-") as folder:
         own = Inventory(place, run)
         try:
-            bench = Bench(Tool(place, Path(folder), program), run, spec)
+            bench = Bench(Tool(place, Path(folder), program, role), run, spec)
             for each in chosen:
                 print(f"\n━━ {each.name}\n{each.question}", flush=True)
                 try:
-                    print(f"→ {each.measure(bench)}", flush=True)
-                except Untrue:
+                    failed += not _answered(place, each, bench)
+                except (Untrue, Refused):
                     raise  # the service itself can't be made
                 except Exception as error:  # one that fails doesn't keep the others from being asked
                     failed += 1
@@ -133,6 +139,22 @@ def measure(place: Place, program: Program, names: Sequence[str], *, yes: bool) 
         finally:
             is_gone = _swept(own)
     return 0 if is_gone and not failed else 1
+
+
+def _answered(place: Place, asked: Measurement, bench: Bench) -> bool:
+    """Whether the sandbox answers as AWS did. What AWS answers is kept."""
+    began = time.monotonic()
+    facts = asked.measure(bench)
+    told = [f"{name}: {fact}" if name else fact for name, fact in facts.items()]
+    print(f"→ {(chr(10) + '  ').join(told) or 'not asked: this account can no longer tell'}", flush=True)
+    if not place.sandbox:
+        if facts:
+            print(f"  kept in {answers.keep(asked, place, facts, time.monotonic() - began)}", flush=True)
+        return True
+    found = answers.differences(asked.name, facts)
+    for text in found:
+        print(f"✗ {text}", file=sys.stderr)
+    return not found
 
 
 def clean(place: Place, run: str, *, yes: bool) -> int:

@@ -78,6 +78,55 @@ class Bench:
         self.ec2.get_waiter("vpc_available").wait(VpcIds=[made], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
         return str(made)
 
+    @cached_property
+    def pair(self) -> list[str]:
+        """Two subnets of it, in two zones."""
+        zones = [item["ZoneName"] for item in self.ec2.describe_availability_zones()["AvailabilityZones"][:2]]
+        return self.subnets(self.vpc, dict(zip(("10.77.11.0/24", "10.77.12.0/24"), zones, strict=True)))
+
+    def subnets(self, vpc: str, zones: Mapping[str, str]) -> list[str]:
+        """Subnets in a VPC: ranges, each with its zone."""
+        made = (
+            self.ec2.create_subnet(
+                VpcId=vpc, CidrBlock=block, AvailabilityZone=zone, TagSpecifications=self.tagged("subnet")
+            )
+            for block, zone in zones.items()
+        )
+        return [str(item["Subnet"]["SubnetId"]) for item in made]
+
+    @contextmanager
+    def balancer(self, name: str, **more: Any) -> Iterator[dict[str, Any]]:
+        """A load balancer in the demo's subnets for the length of the block, or where `more` says."""
+        own = {"Subnets": [self.id("subnet.public-a"), self.id("subnet.public-b")]} if "Subnets" not in more else {}
+        made = self.elb.create_load_balancer(Name=f"test-{self.run}-{name}", Tags=self.tags, **own, **more)
+        found: dict[str, Any] = made["LoadBalancers"][0]
+        try:
+            yield found
+        finally:
+            self.elb.delete_load_balancer(LoadBalancerArn=found["LoadBalancerArn"])
+
+    def until_active(self, arn: str) -> float | None:
+        """Seconds until a load balancer is active."""
+
+        def state() -> str:
+            return str(self.elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["State"]["Code"])
+
+        return self.until(lambda: state() == "active", patience=900, poll=5)
+
+    def until_taken(self, call: Callable[[], Any], *, patience: float = 600, poll: float = 0.5) -> str:
+        """For how long AWS refuses a call, and by which codes."""
+        told = list[str]()
+
+        def is_taken() -> bool:
+            told.append(answer(call).partition(" “")[0])
+            return told[-1] == "accepted"
+
+        took = self.until(is_taken, patience=patience, poll=poll)
+        refused = ", ".join(dict.fromkeys(text.removeprefix("refused: ") for text in told if text != "accepted"))
+        if took is None:
+            return f"{refused}, still after {patience:.0f} s"
+        return f"{refused}, then accepted after {took:.1f} s" if refused else "accepted at once"
+
     def sleep(self, seconds: float) -> None:
         """Wait so long of AWS's time."""
         time.sleep(self.tool.place.real(seconds))
@@ -114,6 +163,21 @@ class Bench:
             answer(lambda: self.elb.delete_rule(RuleArn=arn))
 
     @contextmanager
+    def leading(self) -> Iterator[Callable[..., None]]:
+        """For the length of the block the listener leads where one says: to groups, each with its weight."""
+        usual = self.elb.describe_listeners(ListenerArns=[self.listener])["Listeners"][0]["DefaultActions"]
+
+        def lead(*weights: tuple[str, int]) -> None:
+            groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights]
+            action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
+            self.elb.modify_listener(ListenerArn=self.listener, DefaultActions=[action])
+
+        try:
+            yield lead
+        finally:
+            self.elb.modify_listener(ListenerArn=self.listener, DefaultActions=usual)
+
+    @contextmanager
     def group(self, **more: Any) -> Iterator[str]:
         """A target group in the service's VPC for the length of the block. Its ARN."""
         vpc, name = self.id("vpc.main"), f"test-{self.run}-{more.get('TargetType', 'instance')}"
@@ -144,9 +208,10 @@ class Bench:
 
 
 def answer(call: Callable[[], Any]) -> str:
-    """Whether AWS takes a call, or in what words it refuses it."""
+    """Whether AWS takes a call, or by which code and in what words it refuses it."""
     try:
         call()
     except ClientError as error:
-        return f"refused: {error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}"
+        said = error.response["Error"]
+        return f"refused: {said['Code']}" + (f" “{said['Message']}”" if said.get("Message") else "")
     return "accepted"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,8 +27,12 @@ COMMAND: Final = str(Path(sys.executable).parent / "alb-reconcile")
 WAITING: Final = "Interrupted. The command under way ends first; then all that was made is removed."
 """What is said meanwhile."""
 
-Program = Callable[[list[str], Path], tuple[int, str]]
-"""How the command line is run, with which arguments and where: its exit code, and what it printed."""
+Program = Callable[[list[str], Path, Mapping[str, str]], tuple[int, str]]
+"""How the command line is run, with which arguments, where, and with what else in its environment: its exit code, and what it printed."""
+BY_CALLER: Final = ("iam-policy", "stacks")
+"""Commands that run with the caller's own credentials: one calls nothing, the other looks at all of the account's stacks."""
+KNOWN: Final = 120.0
+"""Seconds of AWS's within which a new role can be assumed."""
 
 
 class Untrue(Exception):  # noqa: N818 (a claim that doesn't hold, not an error of the program)
@@ -80,6 +85,24 @@ class Place:
         found = running() if self.sandbox else None
         return self._session.client(service, endpoint_url=found.endpoint_url if found else None)
 
+    def assume(self, role: str) -> dict[str, str]:
+        """The environment variables of a role's credentials, for an hour. A new role isn't known everywhere at once. Raises Refused."""
+        sts, deadline = self.client("sts"), time.monotonic() + self.real(KNOWN)
+        while True:
+            try:
+                found = sts.assume_role(RoleArn=role, RoleSessionName=TAG)["Credentials"]
+            except ClientError as error:
+                if time.monotonic() > deadline:
+                    raise Refused(f"these credentials may not assume {role}: {error}") from None
+                time.sleep(self.real(5))
+            else:
+                names = {
+                    "ACCESS_KEY_ID": "AccessKeyId",
+                    "SECRET_ACCESS_KEY": "SecretAccessKey",
+                    "SESSION_TOKEN": "SessionToken",
+                }
+                return {f"AWS_{name}": found[key] for name, key in names.items()}
+
     def seconds(self, elapsed: float) -> float:
         """Seconds of AWS's time that have passed in so many of this machine's."""
         return elapsed * self.speed
@@ -91,40 +114,44 @@ class Place:
 
 @dataclass(frozen=True)
 class Tool:
-    """The command line in that place, in a folder of its own."""
+    """The command line in that place, in a folder of its own. `role`: the ARN of the role that it runs under."""
 
     place: Place
     folder: Path
     program: Program
+    role: str = ""
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run a command to its end. Returns what it printed. Raises Untrue if it ends otherwise."""
         print(f"$ alb-reconcile {' '.join(arguments)}", flush=True)
-        code, said = self.program([*arguments, *(["--sandbox"] if self.place.sandbox else [])], self.folder)
+        in_sandbox = ["--sandbox"] if self.place.sandbox and arguments[0] != "iam-policy" else []
+        given = self.place.assume(self.role) if self.role and arguments[0] not in BY_CALLER else {}
+        code, said = self.program([*arguments, *in_sandbox], self.folder, given)
         if code != expect or "Traceback" in said:
             raise Untrue(f"alb-reconcile {' '.join(arguments)} exits with {expect}; it was {code}:\n{said}")
         return said
 
 
-def as_a_process(arguments: list[str], folder: Path) -> tuple[int, str]:
+def as_a_process(arguments: list[str], folder: Path, given: Mapping[str, str]) -> tuple[int, str]:
     """The command line as its user runs it. What it prints is shown as it comes, unless it is JSON.
 
     Raises KeyboardInterrupt when the command has ended: what it has begun is there by then, and can be removed. A terminal's Ctrl-C
     reaches the command by itself. A second one is passed on, for where only this process got the first.
     """
     lines = []
+    around = {name: value for name, value in os.environ.items() if not (given and name == "AWS_PROFILE")}
     own = {"ALB_RECONCILE_STATE_DIR": str(folder / "state"), "ALB_RECONCILE_LOCK_DIR": str(folder / "locks")}
     is_interrupted = False
     with subprocess.Popen(
         [COMMAND, *arguments],
-        cwd=folder, env=os.environ | own, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8",
+        cwd=folder, env={**around, **own, **given}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8",
     ) as process:  # fmt: skip
         assert process.stdout is not None
         while process.returncode is None:
             try:
                 for line in process.stdout:
                     lines.append(line)
-                    if "json" not in arguments:
+                    if not {"json", "iam-policy"}.intersection(arguments):
                         print(f"  {line}", end="", flush=True)
                 process.wait()
             except KeyboardInterrupt:

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ import httpx
 import yaml
 
 from tests.account.place import TAG, Untrue
+from tests.account.role import make_role
 from tests.demo import Load
 
 if TYPE_CHECKING:
@@ -44,13 +45,16 @@ def of_run(spec: dict[str, Any], place: Place, run: str) -> dict[str, Any]:
     name = re.sub(r"\W", "", str(spec["stack"]).rpartition(":-")[2])
     tags = {**spec.get("tags", {}), TAG: run}
     made = {**spec, "stack": f"{name}-{run}", "region": place.region, "tags": tags}
-    for section in made.values():
-        entries = section.values() if isinstance(section, dict) else ()
-        for entry in entries:
+    for section, entries in made.items():
+        for entry in entries.values() if isinstance(entries, dict) else ():
             if isinstance(entry, dict) and "name" in entry:
-                entry["name"] = f"{re.sub(r'.*:-|}', '', entry['name'])}-{run}"
+                is_record, own = section == "records", entry["name"]
+                entry["name"] = (
+                    re.sub(r"^(\*\.)?", rf"\g<1>{run}.", own) if is_record else f"{re.sub(r'.*:-|}', '', own)}-{run}"
+                )
     for entry in made.get("instances", {}).values():
-        entry.setdefault("user_data_file", PROGRAM)
+        if "user_data" not in entry:
+            entry.setdefault("user_data_file", PROGRAM)
         if "key_name" in entry:
             entry["key_name"] = key_of(run)
     return made
@@ -71,7 +75,10 @@ class Service:
 
     @classmethod
     def written(cls, tool: Tool, spec: dict[str, Any], run: str) -> Service:
-        """Its files, and the key pair that its instances name, if they do."""
+        """Its files, the key pair that its instances name, if they do, and the role that it lives under, unless one was named.
+
+        Raises Refused where these credentials may not make the role.
+        """
         shutil.copytree(SPECS / "user-data", tool.folder / "user-data", dirs_exist_ok=True)
         if any("key_name" in entry for entry in spec.get("instances", {}).values()):
             tags = [{"ResourceType": "key-pair", "Tags": [{"Key": TAG, "Value": run}]}]
@@ -79,7 +86,8 @@ class Service:
         file = f"{spec['stack']}.yaml"
         # JSON has every text in quotes; PyYAML leaves 74e358 without, a number in YAML 1.2.
         (tool.folder / file).write_text(json.dumps(spec, indent=2), encoding="utf-8")
-        return cls(tool, spec, file)
+        role = tool.role or make_role(tool, file, str(spec["stack"]), run)
+        return cls(replace(tool, role=role), spec, file)
 
     def apply(self) -> None:
         """Make it so. Raises Untrue unless it converges, and nothing is left to do."""

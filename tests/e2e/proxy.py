@@ -11,7 +11,7 @@ from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from tests.e2e.tool import Tool
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from tests.e2e.buckets import Buckets
     from tests.forked import Forked
 
 READS = ("Describe", "Get", "List")
@@ -76,6 +75,13 @@ class Change(NamedTuple):
     content: bytes
 
 
+class Refuses(Protocol):
+    """What a call may be refused by, such as buckets without tokens."""
+
+    def refusal(self, authorization: str, operation: str, body: bytes) -> tuple[int, bytes] | None:
+        """The status and content of the answer that says so."""
+
+
 class Proxy(ThreadingHTTPServer):
     """Changing calls are counted from 1. `kill_at` names the one before or after which the victim is killed."""
 
@@ -100,7 +106,7 @@ class Proxy(ThreadingHTTPServer):
         self.log: list[Change] = []
         self.asked: set[tuple[str, str]] = set()
         """The IAM actions of a fleet's own calls, with their resources."""
-        self.buckets: Buckets | None = None
+        self.buckets: Refuses | None = None
         self.throttled: list[str] = []
         """The operations of the calls that its buckets had no tokens for."""
 

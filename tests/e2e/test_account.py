@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partialmethod
 from pathlib import Path
@@ -56,9 +56,9 @@ subnets: {one: {cidr_block: 10.0.0.0/24, availability_zone: a}}
 """
 
 
-def quietly(arguments: list[str], folder: Path) -> tuple[int, str]:
+def quietly(arguments: list[str], folder: Path, given: Mapping[str, str]) -> tuple[int, str]:
     """The command line in a process that is forked."""
-    ended = run_forked(arguments, folder=folder, environment=os.environ, timeout=GUARD)
+    ended = run_forked(arguments, folder=folder, environment=os.environ | given, timeout=GUARD)
     return ended.returncode, ended.stdout + (ended.stderr if ended.returncode else "")
 
 
@@ -81,8 +81,8 @@ def test_what_is_left_isnt_hidden(account: Account, tmp_path: Path, capsys: pyte
     before = account.census()
     (tmp_path / "small.yaml").write_text(NETWORK)
 
-    def forgetful(arguments: list[str], folder: Path) -> tuple[int, str]:
-        return (0, "") if arguments[0] in ("destroy", "stacks") else quietly(arguments, folder)
+    def forgetful(arguments: list[str], folder: Path, given: Mapping[str, str]) -> tuple[int, str]:
+        return (0, "") if arguments[0] in ("destroy", "stacks") else quietly(arguments, folder, given)
 
     assert main(["try", "--sandbox", "--yes", str(tmp_path / "small.yaml")], forgetful) == 1
     said = capsys.readouterr()

@@ -13,6 +13,7 @@ from tests.forked import run_forked
 from tests.load.stage import LONGEST, SOAK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.account.place import Program
@@ -30,8 +31,8 @@ def program(hasty: Stage, monkeypatch: pytest.MonkeyPatch) -> Program:
     for name, value in ({ACCOUNT: "123456789012", REGION: "us-east-1"} | environment).items():
         monkeypatch.setenv(name, value)
 
-    def run(arguments: list[str], folder: Path) -> tuple[int, str]:
-        ended = run_forked(arguments, folder=folder, environment=environment, timeout=LONGEST)
+    def run(arguments: list[str], folder: Path, given: Mapping[str, str]) -> tuple[int, str]:
+        ended = run_forked(arguments, folder=folder, environment={**environment, **given}, timeout=LONGEST)
         return ended.returncode, ended.stdout + (ended.stderr if ended.returncode else "")
 
     return run

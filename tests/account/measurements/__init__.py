@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.account.measurements import resources, traffic
+from tests.account.measurements import delays, resources, traffic
 from tests.account.place import Refused
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tests.account.measurements.measurement import Measurement
 
-ALL = {each.name: each for each in sorted((*traffic.ALL, *resources.ALL), key=lambda each: each.name)}
+ALL = {each.name: each for each in sorted((*traffic.ALL, *resources.ALL, *delays.ALL), key=lambda each: each.name)}
 
 
 def listed() -> str:
@@ -21,10 +21,11 @@ def listed() -> str:
 
 
 def named(names: Sequence[str]) -> list[Measurement]:
-    """Those with these names, those that need the service last. Raises Refused for a name that none has."""
+    """Those with these names, those that need the service later, those that end it last. Raises Refused for a name that none has."""
     unknown = sorted(set(names) - {"all", *ALL})
     if unknown:
         raise Refused(f"there is no measurement {', '.join(unknown)}; `make test-aws LIST=1` shows all")
     return sorted(
-        (each for each in ALL.values() if "all" in names or each.name in names), key=lambda each: each.on_service
+        (each for each in ALL.values() if "all" in names or each.name in names),
+        key=lambda each: (each.on_service, each.ends_it),
     )

@@ -21,6 +21,7 @@ from tests.account.measurements.measurement import Measurement, measurement
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.account.answers import Facts
     from tests.account.bench import Bench
 
 ALL: list[Measurement] = []
@@ -43,17 +44,25 @@ def http_tokens_alone(bench: Bench) -> str:
     return f"alone: {alone}; with HttpEndpoint=disabled: {disabled}"
 
 
-def _launch(bench: Bench, token: str, **changed: Any) -> str:
-    """The id of an instance that is launched as the demo's are, unless something is changed. Raises ClientError."""
+def launch(bench: Bench, token: str, count: int = 1, **changed: Any) -> list[dict[str, Any]]:
+    """Instances that are launched as the demo's are, unless something is changed. Raises ClientError."""
     found = bench.ec2.describe_instances(InstanceIds=bench.instances[:1])["Reservations"][0]["Instances"][0]
     usual = {"ImageId": found["ImageId"], "InstanceType": found["InstanceType"], "SubnetId": found["SubnetId"]}
     launched = bench.ec2.run_instances(
-        MinCount=1, MaxCount=1, ClientToken=token, TagSpecifications=bench.tagged("instance"), **(usual | changed)
+        MinCount=count,
+        MaxCount=count,
+        ClientToken=token,
+        TagSpecifications=bench.tagged("instance"),
+        **(usual | changed),
     )
-    return str(launched["Instances"][0]["InstanceId"])
+    return list(launched["Instances"])
 
 
-@_on_service()
+def _launch(bench: Bench, token: str, **changed: Any) -> str:
+    return str(launch(bench, token, **changed)[0]["InstanceId"])
+
+
+@_on_service(instances=1)
 def life_of_failed_client_tokens(bench: Bench) -> str:
     """Can the client token of a launch that was refused be used again with other parameters, and how soon?"""
     told = []
@@ -82,7 +91,7 @@ def _used_again(bench: Bench, launch: Callable[[], str]) -> str:
         bench.sleep(300)
 
 
-@_on_service()
+@_on_service(instances=1)
 def terminated_instances(bench: Bench) -> str:
     """How soon do terminated instances lose their tags, and what does their client token bring back?"""
     token = f"{bench.run}-terminated"
@@ -156,7 +165,7 @@ def overlapping_range(bench: Bench) -> str:
     return answer(lambda: bench.ec2.associate_vpc_cidr_block(VpcId=bench.vpc, CidrBlock="10.77.128.0/20"))
 
 
-@_on_service()
+@_on_service(addresses=2)
 def address_of_an_associated_instance(bench: Bench) -> str:
     """Is AssociateAddress without permission to reassociate refused if the instance has another association?"""
     made = [
@@ -194,7 +203,7 @@ def zone_of_an_address_outside(bench: Bench) -> str:
     return f"AvailabilityZone: {shown['Target'].get('AvailabilityZone', 'not shown')}"
 
 
-@_alone()
+@_alone(endpoints=1)
 def subnets_of_an_endpoint(bench: Bench) -> str:
     """Does an interface endpoint give up a subnet and take another one of the same zone in one call?"""
     zone = bench.ec2.describe_availability_zones()["AvailabilityZones"][0]["ZoneName"]
@@ -224,17 +233,8 @@ def subnets_of_an_endpoint(bench: Bench) -> str:
 def default_certificate_in_the_list(bench: Bench) -> str:
     """Does DescribeListenerCertificates show a default certificate once more among those that were added?"""
     acm = bench.tool.place.client("acm")
-    first, second = (
-        acm.import_certificate(**_self_signed(f"{name}.example.com"), Tags=bench.tags)["CertificateArn"]
-        for name in "ab"
-    )
-    for arn in (first, second):
-        until_shown(bench, acm, arn)
-    listener = bench.elb.create_listener(
-        LoadBalancerArn=bench.id("load_balancer.public"), Protocol="HTTPS", Port=8443, Certificates=[{"CertificateArn": first}],
-        SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06", Tags=bench.tags,
-        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
-    )["Listeners"][0]["ListenerArn"]  # fmt: skip
+    first, second = (imported(bench, acm, f"{name}.example.com") for name in "ab")
+    listener = https(bench, bench.id("load_balancer.public"), first)
     try:
         added = answer(
             lambda: bench.elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": second}])
@@ -250,13 +250,30 @@ def default_certificate_in_the_list(bench: Bench) -> str:
     return f"{', '.join(rows)}; another one added: {added}; the default one added: {twice}"
 
 
+def imported(bench: Bench, acm: Any, name: str) -> str:
+    """A certificate that is shown."""
+    arn = str(acm.import_certificate(**_self_signed(name), Tags=bench.tags)["CertificateArn"])
+    until_shown(bench, acm, arn)
+    return arn
+
+
+def https(bench: Bench, balancer: str, certificate: str) -> str:
+    """A listener that has a certificate, and answers by itself."""
+    made = bench.elb.create_listener(
+        LoadBalancerArn=balancer, Protocol="HTTPS", Port=8443, Certificates=[{"CertificateArn": certificate}],
+        SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06", Tags=bench.tags,
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
+    )  # fmt: skip
+    return str(made["Listeners"][0]["ListenerArn"])
+
+
 def until_shown(bench: Bench, acm: Any, arn: str) -> None:
     """Until ACM shows a new certificate. DescribeCertificate: "there is a delay of several seconds before you can retrieve"."""
     bench.until(lambda: answer(lambda: acm.describe_certificate(CertificateArn=arn)) == "accepted", patience=60)
 
 
 def _self_signed(name: str) -> dict[str, bytes]:
-    """A certificate and its key, as ImportCertificate takes them. Of RSA, since ListCertificates shows others only if asked to."""
+    """A certificate and its key, as ImportCertificate takes them."""
     key, subject = (
         rsa.generate_private_key(public_exponent=65537, key_size=2048),
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
@@ -291,39 +308,32 @@ def _record(bench: Bench, action: str, name: str, kind: str, **what: Any) -> str
 
 
 @_alone()
-def words_of_route53(bench: Bench) -> str:
+def words_of_route53(bench: Bench) -> Facts:
     """In what words does ChangeResourceRecordSets refuse?"""
     value = {"TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]}
     other = {"TTL": 60, "ResourceRecords": [{"Value": "192.0.2.2"}]}
     name = {"TTL": 60, "ResourceRecords": [{"Value": "example.com"}]}
     _record(bench, "CREATE", "there", "A", **value)
-    tried = {
+    return {
         "created again": _record(bench, "CREATE", "there", "A", **value),
         "deleted with another value": _record(bench, "DELETE", "there", "A", **other),
         "deleted and not there": _record(bench, "DELETE", "absent", "A", **value),
         "a CNAME beside it": _record(bench, "CREATE", "there", "CNAME", **name),
         "weighted beside it": _record(bench, "CREATE", "there", "A", SetIdentifier="one", Weight=1, **value),
     }
-    return "".join(f"\n  {what}: {told}" for what, told in tried.items())
 
 
-@_on_service()
+@_on_service(balancers=1, addresses=2)
 def alias_to_a_new_load_balancer(bench: Bench) -> str:
     """Is an alias to a load balancer that was made a moment ago refused for a while?"""
-    made = bench.elb.create_load_balancer(
-        Name=f"test-{bench.run}-alias",
-        Subnets=[bench.id("subnet.public-a"), bench.id("subnet.public-b")],
-        Tags=bench.tags,
-    )["LoadBalancers"][0]
-    target = {"HostedZoneId": made["CanonicalHostedZoneId"], "DNSName": made["DNSName"], "EvaluateTargetHealth": False}
-    told: list[str] = []
-
-    def is_taken() -> bool:
-        told.append(_record(bench, "UPSERT", "alias", "A", AliasTarget=target))
-        return told[-1] == "accepted"
-
-    took = bench.until(is_taken, patience=600, poll=5)
-    bench.elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
-    if told[0] == "accepted":
-        return "no: accepted at once"
-    return f"yes: {told[0]}; " + ("not taken in 600 s" if took is None else f"accepted after {took:.0f} s")
+    identifier, zone = _zone(bench)
+    with bench.balancer("alias") as made:
+        target = {
+            "HostedZoneId": made["CanonicalHostedZoneId"],
+            "DNSName": made["DNSName"],
+            "EvaluateTargetHealth": False,
+        }
+        row = {"Name": f"alias.{zone}", "Type": "A", "AliasTarget": target}
+        batch = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": row}]}
+        change = bench.tool.place.client("route53").change_resource_record_sets
+        return bench.until_taken(lambda: change(HostedZoneId=identifier, ChangeBatch=batch), poll=5)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +20,7 @@ from tests.account.measurements.measurement import Measurement, measurement
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.account.answers import Facts
     from tests.account.bench import Bench
 
 ALL: list[Measurement] = []
@@ -74,17 +79,14 @@ def requests_to_a_deregistered_target(bench: Bench) -> str:
 @_on_service()
 def health_checks_at_weight_zero(bench: Bench) -> str:
     """Are the targets of a group that has weight 0 in a listener's action health-checked?"""
-    usual = bench.elb.describe_listeners(ListenerArns=[bench.listener])["Listeners"][0]["DefaultActions"]
-    with bench.group(HealthCheckPath="/health", HealthCheckIntervalSeconds=10, HealthyThresholdCount=2) as group:
+    with (
+        bench.group(HealthCheckPath="/health", HealthCheckIntervalSeconds=10, HealthyThresholdCount=2) as group,
+        bench.leading() as lead,
+    ):
         bench.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": bench.instances[0]}])
-        pair = [{"TargetGroupArn": bench.id("target_group.web"), "Weight": 1}, {"TargetGroupArn": group, "Weight": 0}]
-        action = {"Type": "forward", "ForwardConfig": {"TargetGroups": pair}}
-        bench.elb.modify_listener(ListenerArn=bench.listener, DefaultActions=[action])
-        try:
-            took = bench.until(lambda: bench.states(group)[bench.instances[0]] == "healthy", patience=180)
-            state = bench.states(group)[bench.instances[0]]
-        finally:
-            bench.elb.modify_listener(ListenerArn=bench.listener, DefaultActions=usual)
+        lead((bench.id("target_group.web"), 1), (group, 0))
+        took = bench.until(lambda: bench.states(group)[bench.instances[0]] == "healthy", patience=180)
+        state = bench.states(group)[bench.instances[0]]
     return f"yes: healthy after {took:.0f} s" if took is not None else f"no: it is {state} after 180 s"
 
 
@@ -125,29 +127,131 @@ def matches_that_a_transform_replaces(bench: Bench) -> str:
     return f"/aaa becomes {path} with {rewrites[0]}"
 
 
-@_on_service()
-def web_sockets_while_draining(bench: Bench) -> str:
-    """How long is a WebSocket kept open after its target has been deregistered, with a delay of 5 s?"""
-    group, targets = bench.id("target_group.web"), [{"Id": each} for each in bench.instances]
-
-    def drain_for(seconds: int) -> None:
-        attribute = {"Key": "deregistration_delay.timeout_seconds", "Value": str(seconds)}
-        bench.elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[attribute])
-
-    drain_for(5)
+def _web_socket(bench: Bench, opened: threading.Event) -> float:
+    """For how many of this machine's seconds a WebSocket stays open once it is."""
     with connect(bench.url.replace("http://", "ws://").rstrip("/") + "/ws", open_timeout=60) as socket:
-        bench.elb.deregister_targets(TargetGroupArn=group, Targets=targets)
+        opened.set()
         began, kept = time.monotonic(), 0.0
-        try:
+        with suppress(ConnectionClosed, TimeoutError, OSError):
             while kept < PATIENCE:
                 socket.send("still there?")
                 socket.recv(timeout=30)
                 kept = time.monotonic() - began
                 time.sleep(0.1)
-        except (ConnectionClosed, TimeoutError, OSError):
-            pass
-        finally:
-            drain_for(30)
-            bench.elb.register_targets(TargetGroupArn=group, Targets=targets)
-            bench.until(lambda: set(bench.states(group).values()) == {"healthy"}, patience=300)
-    return f"{kept:.1f} s" if kept < PATIENCE else f"it was still open after {kept:.0f} s"
+    return kept
+
+
+def _drain_for(bench: Bench, seconds: int) -> None:
+    attribute = {"Key": "deregistration_delay.timeout_seconds", "Value": str(seconds)}
+    bench.elb.modify_target_group_attributes(TargetGroupArn=bench.id("target_group.web"), Attributes=[attribute])
+
+
+def _are_back(bench: Bench, targets: list[Any]) -> None:
+    _drain_for(bench, 30)
+    bench.elb.register_targets(TargetGroupArn=bench.id("target_group.web"), Targets=targets)
+    bench.until(lambda: set(bench.states(bench.id("target_group.web")).values()) == {"healthy"}, patience=300)
+
+
+@_on_service()
+def web_sockets_while_draining(bench: Bench) -> str:
+    """How long is a WebSocket kept open after its target has been deregistered, with a delay of 5 s?"""
+    targets, opened = [{"Id": each} for each in bench.instances], threading.Event()
+    _drain_for(bench, 5)
+    try:
+        with ThreadPoolExecutor() as pool:
+            kept = pool.submit(_web_socket, bench, opened)
+            opened.wait(PATIENCE)
+            bench.elb.deregister_targets(TargetGroupArn=bench.id("target_group.web"), Targets=targets)
+    finally:
+        _are_back(bench, targets)
+    return _open_for(kept.result())
+
+
+def _open_for(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < PATIENCE else "it stays open"
+
+
+def _slow_request(bench: Bench) -> str:
+    began = time.monotonic()
+    try:
+        reply = httpx.get(f"{bench.url.rstrip('/')}/slow?seconds=50", trust_env=False, timeout=PATIENCE)
+        told = f"status {reply.status_code}"
+    except httpx.TransportError as error:
+        told = type(error).__name__
+    return f"{told} after {time.monotonic() - began:.1f} s"
+
+
+@_on_service()
+def connections_to_a_group_left(bench: Bench) -> Facts:
+    """A group with another check path takes over: are a request of 50 s and a WebSocket to the old one, whose delay is 5 s, cut?
+
+    And does DescribeTargetHealth say `unused` or `draining` of targets that are taken out of it then?
+    """
+    old, targets, opened = bench.id("target_group.web"), [{"Id": each} for each in bench.instances], threading.Event()
+    check = {"HealthCheckPath": "/", "HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 2}
+    _drain_for(bench, 5)
+    try:
+        with bench.group(**check) as new, bench.leading() as lead, ThreadPoolExecutor() as pool:
+            bench.elb.register_targets(TargetGroupArn=new, Targets=targets)
+            lead((old, 1), (new, 0))
+            bench.until(lambda: set(bench.states(new).values()) == {"healthy"}, patience=180)
+            kept, slow = pool.submit(_web_socket, bench, opened), pool.submit(_slow_request, bench)
+            opened.wait(PATIENCE)
+            time.sleep(1)  # until the request is on its way
+            lead((new, 1))
+            bench.elb.deregister_targets(TargetGroupArn=old, Targets=targets)
+            states = ", ".join(sorted(set(bench.states(old).values()))) or "none shown"
+            drained = bench.until(lambda: "draining" not in bench.states(old).values(), patience=600)
+            facts = {"request": slow.result(), "WebSocket": _open_for(kept.result())}
+    finally:
+        _are_back(bench, targets)
+    return {"DescribeTargetHealth": states, "no longer draining after": f"{drained or 0:.1f} s", **facts}
+
+
+@_on_service(balancers=1, addresses=4)
+def subnets_of_a_load_balancer(bench: Bench) -> Facts:
+    """After SetSubnets, for how long are there interfaces in the old subnets, do old addresses answer, and does the name lead to them?"""
+    old = [bench.id("subnet.public-a"), bench.id("subnet.public-b")]
+    shown = bench.ec2.describe_subnets(SubnetIds=old)["Subnets"]
+    blocks = [f"10.0.{number}.0/24" for number in (201, 202)]
+    new = bench.subnets(
+        bench.id("vpc.main"), dict(zip(blocks, [item["AvailabilityZone"] for item in shown], strict=True))
+    )
+    for subnet in new:
+        bench.ec2.associate_route_table(RouteTableId=bench.id("route_table.public"), SubnetId=subnet)
+    last = dict[str, float]()
+    with bench.balancer("move", SecurityGroups=[bench.id("security_group.load-balancer")]) as made:
+        arn, name = made["LoadBalancerArn"], made["DNSName"]
+        fixed = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]
+        bench.elb.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=fixed, Tags=bench.tags)
+        bench.until_active(arn)
+        before = _addresses(name)
+        bench.elb.set_subnets(LoadBalancerArn=arn, Subnets=new)
+        began = time.monotonic()
+
+        def is_left() -> bool:
+            where = [{"Name": "subnet-id", "Values": old}]
+            found = bench.ec2.describe_network_interfaces(Filters=where)["NetworkInterfaces"]
+            holds = {"interfaces": any(f"/{made['LoadBalancerName']}/" in item["Description"] for item in found)}
+            if before:  # the sandbox's load balancers have no addresses
+                holds |= {"name": bool(before & _addresses(name)), "addresses": any(map(_answers, before))}
+            now = bench.tool.place.seconds(time.monotonic() - began)
+            last.update({what: now if there else last.get(what, 0.0) for what, there in holds.items()})
+            return not any(holds.values())
+
+        bench.until(is_left, patience=900)
+    for subnet in new:
+        bench.until_taken(partial(bench.ec2.delete_subnet, SubnetId=subnet), patience=900, poll=5)
+    return {what: f"for {seconds:.1f} s" for what, seconds in last.items()}
+
+
+def _addresses(name: str) -> set[str]:
+    with suppress(OSError):
+        return {str(item[4][0]) for item in socket.getaddrinfo(name, 80, socket.AF_INET)}
+    return set()
+
+
+def _answers(address: str) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(f"http://{address}/", trust_env=False, timeout=2).status_code == 200
+    return False
