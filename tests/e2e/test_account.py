@@ -110,7 +110,7 @@ def test_what_cant_be_removed_is_no_success(
     monkeypatch.setitem(inventory._REMOVE, kind, refuse)
     (tmp_path / "small.yaml").write_text(NETWORK)
     tags = [{"ResourceType": "key-pair", "Tags": [{"Key": TAG, "Value": "4b22e3"}]}]
-    account.ec2.create_key_pair(KeyName="of the run", TagSpecifications=tags)
+    account.ec2.create_key_pair(KeyName=f"{TAG}-4b22e3", TagSpecifications=tags)
     assert main([*arguments, "--sandbox", "--yes"], quietly) == 1
     said = capsys.readouterr()
     assert f"✗ left behind: {kind} " in said.err
