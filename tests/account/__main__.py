@@ -96,7 +96,7 @@ def _lives(tool: Tool, spec: dict[str, object], run: str) -> bool:
         if service.serves:
             service.roll()
         service.destroy()
-        left = [thing for thing in own.find() if thing.kind not in ("key_pair", "role", "policy")]
+        left = [thing for thing in own.find() if thing.kind != "policy" and not thing.id.startswith(f"{TAG}-")]
         claim(
             not left,
             f"nothing with the tag {TAG}={run} is left" + "".join(f"\n    {thing.kind} {thing.id}" for thing in left),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -358,25 +359,23 @@ def _hosted_zone(own: Inventory, identifier: str) -> None:
     own.route53.delete_hosted_zone(Id=identifier)
 
 
+def _delete(kind: str, own: Inventory, identifier: str) -> None:
+    """As EC2 calls it."""
+    getattr(own.ec2, f"delete_{kind}")(**{_IN_EC2[kind].id: identifier})
+
+
 _REMOVE: Final[dict[str, Callable[[Inventory, str], Any]]] = {
     "load_balancer": _load_balancer,
     "target_group": _target_group,
     "trust_store": lambda own, arn: own.elb.delete_trust_store(TrustStoreArn=arn),
+    **{kind: partial(_delete, kind) for kind in _IN_EC2},
     "instance": _instance,
-    "nat_gateway": lambda own, identifier: own.ec2.delete_nat_gateway(NatGatewayId=identifier),
     "vpc_endpoint": lambda own, identifier: own.ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier]),
     "elastic_ip": _elastic_ip,
-    "volume": lambda own, identifier: own.ec2.delete_volume(VolumeId=identifier),
     "route_table": _route_table,
     "security_group": _security_group,
-    "network_interface": lambda own, identifier: own.ec2.delete_network_interface(NetworkInterfaceId=identifier),
-    "subnet": lambda own, identifier: own.ec2.delete_subnet(SubnetId=identifier),
-    "egress_only_internet_gateway": lambda own, identifier: own.ec2.delete_egress_only_internet_gateway(
-        EgressOnlyInternetGatewayId=identifier
-    ),
     "internet_gateway": _internet_gateway,
-    "vpc": lambda own, identifier: own.ec2.delete_vpc(VpcId=identifier),
-    "key_pair": lambda own, name: own.ec2.delete_key_pair(KeyName=name),
+    "network_interface": lambda own, identifier: own.ec2.delete_network_interface(NetworkInterfaceId=identifier),
     "certificate": _certificate,
     "log_bucket": _log_bucket,
     "instance_profile": _instance_profile,

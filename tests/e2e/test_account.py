@@ -110,7 +110,7 @@ def test_what_cant_be_removed_is_no_success(
     monkeypatch.setitem(inventory._REMOVE, kind, refuse)
     (tmp_path / "small.yaml").write_text(NETWORK)
     tags = [{"ResourceType": "key-pair", "Tags": [{"Key": TAG, "Value": "4b22e3"}]}]
-    account.ec2.create_key_pair(KeyName="of the run", TagSpecifications=tags)
+    account.ec2.create_key_pair(KeyName=f"{TAG}-4b22e3", TagSpecifications=tags)
     assert main([*arguments, "--sandbox", "--yes"], quietly) == 1
     said = capsys.readouterr()
     assert f"✗ left behind: {kind} " in said.err
@@ -184,14 +184,23 @@ def more_than_the_network(account: Account, place: Place) -> dict[str, int]:
         "endpoints": sum(item["State"] != "deleted" for item in ec2.describe_vpc_endpoints()["VpcEndpoints"]),
         "volumes": len(ec2.describe_volumes()["Volumes"]),
         "key pairs": len(ec2.describe_key_pairs()["KeyPairs"]),
+        "roles": len(place.client("iam").list_roles()["Roles"]),
+        "profiles": len(place.client("iam").list_instance_profiles()["InstanceProfiles"]),
+        "buckets": len(place.client("s3").list_buckets()["Buckets"]),
         "certificates": len(acm.list_certificates()["CertificateSummaryList"]),
     }
 
 
+EACH = {
+    "load balancers", "key pairs", "NAT gateways", "addresses", "endpoints", "certificates", "roles", "profiles", "buckets",
+}  # fmt: skip
+
+
 def private_and_more() -> dict[str, Any]:
-    """The private stack with an endpoint that is billed, a certificate and the run's key pair."""
+    """The private stack with an endpoint that is billed, a certificate, a profile, a bucket and the run's key pair."""
     spec = read_spec("private")
     spec["vpc_endpoints"]["ssm"] = {"service_name": "ssm", "subnets": ["private-a"], "security_groups": ["web"]}
+    spec["instance_profiles"], spec["log_buckets"] = {"web": {"session_manager": True}}, {"logs": {}}
     spec["certificates"] = {"main": {"domain_name": "shop.example.com"}}
     spec["instances"]["web"]["key_name"] = "the run's"
     return spec
@@ -201,7 +210,7 @@ def private_and_more() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("stack", "kinds"),
     [
-        ("./private.yaml", {"load balancers", "key pairs", "NAT gateways", "addresses", "endpoints", "certificates"}),
+        ("./private.yaml", EACH),
         ("runbook", {"load balancers", "key pairs"}),  # it has no kind that the other lacks
     ],
 )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.account import answers, measurements
 from tests.account.__main__ import main
-from tests.e2e.test_account import NAMED, ROOT
+from tests.e2e.test_account import NAMED
 from tests.e2e.test_account import named as named  # a fixture
 
 if TYPE_CHECKING:
@@ -60,12 +59,6 @@ def test_the_sandbox_answers_as_aws_has() -> None:
     assert set(kept) <= set(measurements.ALL), "of a measurement that there isn't any more"
     alone = [name for name in kept if not measurements.ALL[name].on_service]
     assert main(["measure", "--sandbox", "--yes", NAME, *alone]) == 0
-
-
-def test_the_page_has_each_question() -> None:
-    page = (ROOT / "docs" / "explanation" / "real-account.md").read_text(encoding="utf-8")
-    rows = re.findall(r"\| `([a-z0-9-]+)` \| (.*\?) \|", page)
-    assert rows == [(each.name, each.question) for each in measurements.ALL.values()]
 
 
 @pytest.mark.parametrize(
