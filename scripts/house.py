@@ -303,9 +303,9 @@ NUMBERS: Final = (
         "model, aws, spec, engine, what kinds share: read in a day",
         19_700,  # the doors: one rule of who answers, and the values that it is asked of (docs/adr/0020)
     ),
-    Number("lines of a kind's room", lines_of_the_kinds, 400, "on the average, with what only a few kinds share", 539),
+    Number("lines of a kind's room", lines_of_the_kinds, 400, "on the average, with what only a few kinds share", 540),
     Number(
-        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 56_850
+        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 56_880
     ),
     Number("args.format ==", formats, 0, "render/ alone knows the formats"),
     Number("argparse.Namespace elsewhere", namespaces, 0, "behind the command line's parser options have types"),
