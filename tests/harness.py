@@ -10,6 +10,7 @@ import pickle
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.spec.stack import Stack, parse_stack
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
 from tests import direct
+from tests.denial import Denial
 from tests.virtual import run_virtually
 
 REGION = direct.REGION
@@ -211,6 +213,7 @@ class World:
         """Other regions that can't be read, each with the code that says so."""
         self.outside: Callable[..., str] | None = None
         """Asks addresses that AWS is going to ask."""
+        self.denial = Denial()  # calls that it refuses aren't in `log`, nor counted
 
     @property
     def today(self) -> datetime:
@@ -222,8 +225,12 @@ class World:
         return by_hand(service)
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
-        if "DryRun" not in params:
-            self.log.append((operation, params))
+        with self.denial.of(self.strict, operation, params, self.log):
+            if "DryRun" not in params:
+                self.log.append((operation, params))
+            return self._answered(service, operation, params)
+
+    def _answered(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         if operation in CATALOGUE or _asks_for_public(operation, params) or NOTHING.get(operation, lambda: False)():
             answer: Response = pickle.loads(_catalogued(service, operation, json.dumps(params, sort_keys=True)))
             return answer
@@ -248,12 +255,11 @@ class World:
         return ask
 
     def _run(self, main: Any) -> Any:
-        self.log = []
+        self.log, self.denial.calls = [], Counter()
 
         async def session() -> Any:
-            return await main(
-                Aws(_Wire(self), max_workers=0, endpoint=self.endpoint, region=REGION, outside=self.outside)
-            )
+            aws = Aws(_Wire(self), max_workers=0, endpoint=self.endpoint, region=REGION, outside=self.outside)
+            return await main(aws)
 
         return run_virtually(self.clock, session())
 
@@ -262,9 +268,8 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Plan:
-            return (
-                await plan_stack(aws, await resolve_lookups(aws, target), Options(allow=allow or {}, now=self.today))
-            ).plan
+            resolved = await resolve_lookups(aws, target)
+            return (await plan_stack(aws, resolved, Options(allow=allow or {}, now=self.today))).plan
 
         plan: Plan = self._run(main)
         assert not [name for name, _ in self.log if not name.startswith(READS)], "plan must not change anything"
@@ -307,7 +312,9 @@ class World:
 
         def on_event(event: Event) -> None:
             result.events.append(event)
-            result.calls = dict(aws.calls)  # as many as there were when the last step ended
+            result.calls = dict(
+                Counter(aws.calls) - self.denial.calls
+            )  # as many as there were when the last step ended
 
         applied = await apply_stack(aws, planned, on_event=on_event, warn=result.warnings.append, timeout=timeout)
         if applied.error is not None:

@@ -16,6 +16,7 @@ from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.calls import Call, followed
 from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Regional, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
+from alb_reconcile.aws.just_named import JustNamed
 from alb_reconcile.aws.repeating import repeated
 from alb_reconcile.aws.secret_params import hide_secrets
 from alb_reconcile.aws.tasks import set_off
@@ -98,6 +99,7 @@ class Aws:
         """Why the run was stopped, where it wasn't by the user."""
         self.calls: dict[str, int] = {}
         self.throttled: dict[str, Throttled] = {}  # by operation
+        self._just_named = JustNamed()
         self.requests: list[str] = []
         """Of each call that has changed something, its operation and AWS's request id, as CloudTrail has it."""
 
@@ -108,6 +110,7 @@ class Aws:
         other.stopping, other.halted, other.guard = asyncio.Event(), None, None
         other.changed, other._changing, other._lock = False, 0, threading.Lock()
         other.calls, other.throttled, other.requests, other.on_answer = {}, {}, [], lambda _: None
+        other._just_named = JustNamed()
         if anew:
             other._root, other._identity = other, None
         return other
@@ -134,7 +137,8 @@ class Aws:
         once: bool = False,
         **params: Any,
     ) -> Response:
-        """One call. The codes in `retry` mean "not yet": such a call is repeated for so many seconds.
+        """One call. The codes in `retry` mean "not yet": such a call is repeated for so many seconds. So is a change that AWS refuses
+        since it doesn't find what it has itself just named.
 
         What is sent `once` isn't repeated after a lost reply, for it has neither a token nor a unique name.
 
@@ -163,6 +167,8 @@ class Aws:
                 return False
             refused.append(self.now())
             limit = next((limits[key] for key in limits if error.matches(key)), -1.0)
+            if not operation.startswith(READS) and self._just_named.waits(error, operation, params(), refused[-1]):
+                return True
             return refused[-1] - refused[0] < max(limit, THROTTLED if error.is_throttled else -1.0)
 
         return await repeated(partial(self._once, service, operation, params, once=once), not_yet, self.sleep)
@@ -185,6 +191,7 @@ class Aws:
             answer = send() if self._pool is None else await _in(self._pool, send)
             told.note(answer.get("ResponseMetadata", {}))
         if not operation.startswith(READS):
+            self._just_named.note(answer, self.now())
             self.requests.append(f"{operation} {told.request_id}".rstrip())
         return answer
 

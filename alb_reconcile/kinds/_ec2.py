@@ -51,7 +51,7 @@ class Ec2Kind(Kind[P]):
         address = tags.own_address(found, self.name, physical_id)
         return Observed(address, physical_id, state, found, reader.stack, status, created, details)
 
-    async def call_create(self, run: Run, desired: Desired, retry: waits.Codes, **params: Any) -> str:
+    async def call_create(self, run: Run, desired: Desired, retry: waits.Codes | None = None, **params: Any) -> str:
         """The one call that creates it, with its tags. Returns its id."""
         tagging = run.tag_specification(desired)
         return self._id_in(
@@ -73,7 +73,7 @@ class Ec2Kind(Kind[P]):
         answer = await run.create_once("ec2", operation, find, TagSpecifications=tagging, **params)
         return answer if isinstance(answer, str) else self._id_in(answer)
 
-    async def create_by_token(self, run: Run, desired: Desired, retry: waits.Codes, **params: Any) -> str:
+    async def create_by_token(self, run: Run, desired: Desired, retry: waits.Codes | None = None, **params: Any) -> str:
         """The same where a create takes a token that botocore doesn't add: a lost call is repeated with the same one."""
         token = uuid4().hex
         for attempt in range(3):

@@ -67,7 +67,7 @@ class HasAttributes(Kind[P]):
         arn: str,
         attributes: Mapping[str, str] | None,
         changed: Container[str] | None = None,
-        retry: waits.Codes = waits.ATTRIBUTES_UNKNOWN,
+        retry: waits.Codes | None = None,
     ) -> None:
         """Set attributes, 20 a call; only those whose paths have `changed`, if that is given."""
         params: dict[str, Any] = {self.id_key: arn}

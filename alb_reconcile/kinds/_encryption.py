@@ -93,7 +93,7 @@ async def _find_or_create(run: Run, vpc: str) -> str:
         if found := (await read_controls(run.aws, [vpc])).get(vpc):
             return str(found["VpcEncryptionControlId"])
         try:
-            answer = await run.aws.call("ec2", "create_vpc_encryption_control", retry=waits.VPC_UNKNOWN, VpcId=vpc)
+            answer = await run.aws.call("ec2", "create_vpc_encryption_control", VpcId=vpc)
             return str(answer["VpcEncryptionControl"]["VpcEncryptionControlId"])
         except AwsError as error:
             if not (error.ambiguous or "Exist" in error.code or "Already" in error.code):
@@ -104,7 +104,7 @@ async def _find_or_create(run: Run, vpc: str) -> str:
 
 async def _watch(run: Run, vpc: str, check: Any) -> None:
     async def fetch(ids: set[str]) -> Mapping[str, Any]:
-        with ignoring(*waits.VPC_UNKNOWN):
+        with ignoring("InvalidVpcID.NotFound"):
             rows = await run.aws.pages(
                 "ec2", "describe_vpc_encryption_controls", "VpcEncryptionControls", VpcIds=sorted(ids)
             )

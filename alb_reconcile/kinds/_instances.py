@@ -101,7 +101,7 @@ async def _launch(
     stem = token_stem(tags.from_list(launched))
     try:
         answer = await run.aws.call(
-            "ec2", "run_instances", retry=waits.LAUNCH_UNKNOWN, MaxCount=len(members),
+            "ec2", "run_instances", retry=waits.PROFILE_UNKNOWN, MaxCount=len(members),
             ClientToken=f"{stem}-{digest([generations, attempt, subnet, *own], 12)}",
             TagSpecifications=[{"ResourceType": kind, "Tags": launched} for kind in ("instance", "volume")], **params,
         )  # fmt: skip

@@ -70,7 +70,7 @@ async def set_profile(run: Run, profile: Any, instance: str) -> None:
         "IamInstanceProfileAssociations",
         where={"instance-id": instance, "state": ("associating", "associated")},
     )
-    retry = {**waits.INSTANCE_BUSY, **waits.LAUNCH_UNKNOWN}
+    retry = {**waits.INSTANCE_BUSY, **waits.PROFILE_UNKNOWN}
     call = partial(run.aws.call, "ec2", retry=retry, IamInstanceProfile=profile_by(profile))
     if found:
         await call("replace_iam_instance_profile_association", AssociationId=found[0]["AssociationId"])

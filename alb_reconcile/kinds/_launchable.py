@@ -1,7 +1,8 @@
 """What of a launch EC2 and IAM can be asked about beforehand: image, type, key pair and instance profile."""
 
 import asyncio
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -15,8 +16,12 @@ from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired
 
-_STANDARD: Final = "acdhimrtz"
-"""How the instance families begin that share one quota (Amazon EC2 User Guide, "On-Demand Instance quotas")."""
+VCPU_QUOTAS: Final = {
+    "standard": ("L-1216C47A", "a c d h i im is m r t z"), "G and VT": ("L-DB2E81BA", "g gr vt"), "P": ("L-417A185B", "p"),
+    "DL": ("L-6E869C2A", "dl"), "F": ("L-74FC7D96", "f"), "HPC": ("L-F7808C92", "hpc"), "High Memory": ("L-43DA4232", "u"),
+    "Inf": ("L-1945791B", "inf"), "Trn": ("L-2C3B7624", "trn"), "X": ("L-7295265B", "x"),
+}  # fmt: skip
+"""Which instance families share a quota: its code, and their letters (Amazon EC2 User Guide, "On-Demand Instance quotas"). Macs have none."""
 Rows = dict[str, Any]
 """By what they were asked for; those that don't exist are missing."""
 
@@ -101,12 +106,27 @@ async def _profiles(aws: Aws, names: set[str]) -> Rows | None:
     return await _unless_denied(read()) if names else None
 
 
+def vcpu_quota(instance_type: str) -> str:
+    """The name of the quota that On-Demand instances of a type count for; empty if they count for none, or it isn't known."""
+    letters = re.split("[^a-z]", instance_type, maxsplit=1)[0]
+    return next((name for name, (_, families) in VCPU_QUOTAS.items() if letters in families.split()), "")
+
+
 async def _over_vcpus(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
-    """Whether the vCPUs of what is launched fit in beside what runs: On-Demand instances of the standard families."""
-    launched = [item for item in made if item.wanted.instance_type[0] in _STANDARD]
-    if not launched:
-        return []
-    quota, what = await read_quota(aws, "ec2", "L-1216C47A"), "vCPUs of On-Demand standard instances"
+    """Whether the vCPUs of what is launched fit in beside the On-Demand instances that run, for each quota. Dedicated hosts have
+    their own quotas; what is launched into a capacity reservation is counted with that, used or not."""
+    launched: dict[str, list[Intent]] = defaultdict(list)
+    for item in made:
+        reserved = (item.wanted.capacity_reservation_specification or {}).get("capacity_reservation_target")
+        if not reserved and (item.wanted.placement or {}).get("tenancy") != "host":
+            launched[vcpu_quota(item.wanted.instance_type)].append(item)
+    launched.pop("", None)
+    found = await asyncio.gather(*(_over_quota(aws, name, items) for name, items in launched.items()))
+    return [finding for part in found for finding in part]
+
+
+async def _over_quota(aws: Aws, name: str, launched: Sequence[Intent]) -> list[Finding]:
+    quota, what = await read_quota(aws, "ec2", VCPU_QUOTAS[name][0]), f"vCPUs of On-Demand {name} instances"
     if quota.most is None:
         return over_quota(launched[0].desired, what, quota, 0, 0)
     try:
@@ -117,7 +137,9 @@ async def _over_vcpus(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
             row["InstanceType"]
             for reservation in running
             for row in reservation["Instances"]
-            if row["InstanceType"][0] in _STANDARD and row.get("InstanceLifecycle") != "spot"
+            if vcpu_quota(row["InstanceType"]) == name
+            and row.get("InstanceLifecycle") not in ("spot", "capacity-block")
+            and row.get("Placement", {}).get("Tenancy") != "host"
         )
         more = _at_once(launched)
         rows = await _rows(

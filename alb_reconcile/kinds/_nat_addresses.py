@@ -53,7 +53,7 @@ async def _associate(run: Run, gateway: str, pairs: Collection[Pair]) -> None:
     zones: dict[str, list[str]] = {}
     for zone, address in sorted(pairs):
         zones.setdefault(zone, []).append(address)
-    call = partial(run.aws.call, "ec2", "associate_nat_gateway_address", retry=waits.NAT_UNKNOWN, NatGatewayId=gateway)
+    call = partial(run.aws.call, "ec2", "associate_nat_gateway_address", NatGatewayId=gateway)
     calls = []
     for zone, addresses in zones.items():
         where: dict[str, Any] = {"AvailabilityZone": zone} if zone else {}

@@ -72,8 +72,7 @@ async def describe(run: Run, kind: str, physical_id: str) -> dict[str, Any]:
 async def associate(run: Run, kind: str, physical_id: str, params: Mapping[str, Any]) -> None:
     """Associate a range with a VPC or a subnet. Where a reply got lost, it is looked for: AWS would choose another one of IPv6."""
     named = params.get("CidrBlock") or params.get("Ipv6CidrBlock")
-    retry = {"vpc": waits.VPC_UNKNOWN, "subnet": waits.SUBNET_UNKNOWN}[kind]
-    call = partial(run.aws.call, "ec2", f"associate_{kind}_cidr_block", retry=retry, once=not named)
+    call = partial(run.aws.call, "ec2", f"associate_{kind}_cidr_block", once=not named)
     key = {"vpc": "VpcId", "subnet": "SubnetId"}[kind]
 
     async def is_there() -> bool:
@@ -110,7 +109,7 @@ async def _associate_from_pool(run: Run, vpc: str, wanted: str) -> str:
         return next((name for name in new if length in (None, length_of(name))), "")
 
     try:
-        call = partial(run.aws.call, "ec2", "associate_vpc_cidr_block", retry=waits.VPC_UNKNOWN, once=True)
+        call = partial(run.aws.call, "ec2", "associate_vpc_cidr_block", once=True)
         answer = await call(VpcId=vpc, **params)
         return str(answer["CidrBlockAssociation"]["CidrBlock"])
     except AwsError as error:

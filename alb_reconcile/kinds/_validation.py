@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._certificate_lists import Everywhere, Listed, bare_names, list_everywhere, read_tags
 from alb_reconcile.kinds._record_changes import Change, change_records, read_record
@@ -208,6 +208,25 @@ async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequ
         await _watch(run).until(arn, check, waits.CERTIFICATE_ISSUED, run.say)
     except WaitError:
         raise WaitError(await _why_pending(run, zone, records)) from None
+
+
+async def wait_until_let_go(run: Run, arn: str) -> str:
+    """Who still uses a certificate at last, and what to do; empty for nobody. ACM may name a while who has let it go."""
+    began, own = run.aws.now(), {*run.own, *run.ids.values()}
+
+    async def read() -> Sequence[str]:
+        return tuple((await describe(run.aws, arn) or {}).get("InUseBy") or ())
+
+    def others(found: Sequence[str]) -> list[str]:
+        return [user for user in found if user not in own and run.aws.now() - began > waits.LAG]
+
+    def is_clear(found: Sequence[str]) -> bool:
+        return not found or bool(others(found))
+
+    users = await repeat_until(run.aws, read, is_clear, waits.CERTIFICATE_LET_GO)
+    if foreign := others(users):
+        return f"{', '.join(foreign)}, outside this stack; take it away there, or keep the certificate with release"
+    return f"{', '.join(users)}, as ACM still shows, though it was let go; run again" if users else ""
 
 
 async def _why_pending(run: Run, zone: Zone | None, records: Sequence[Record]) -> str:

@@ -302,16 +302,8 @@ class CertificateKind(Kind[Certificate]):
     async def delete(self, run: Run, observed: Observed) -> None:
         """With the records that this tool has made for it, unless another certificate needs them."""
         seen = observed.detail(Seen)
-
-        async def read() -> Sequence[str]:
-            return tuple((await _validation.describe(run.aws, observed.id) or {}).get("InUseBy") or ())
-
-        users = await repeat_until(run.aws, read, lambda found: not found, waits.CERTIFICATE_LET_GO)
-        if users:
-            raise RefusedError(
-                f"{observed.address}: {observed.id} is used by {', '.join(users)}, outside this stack; take it away there, or keep "
-                "the certificate with release"
-            )
+        if users := await _validation.wait_until_let_go(run, observed.id):
+            raise RefusedError(f"{observed.address}: {observed.id} is used by {users}")
         lock: asyncio.Lock = await run.once("certificates that are deleted", _lock)
         async with lock:  # of two that share a record, the second one sees that it is the last
             await _validation.remove_records(run, observed.id, observed.tags.get(tags.VALIDATION, ""), seen.records)

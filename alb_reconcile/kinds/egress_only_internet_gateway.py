@@ -4,7 +4,6 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import IamActions, Listing
 from alb_reconcile.kinds.context import Run
@@ -68,7 +67,7 @@ class EgressOnlyInternetGatewayKind(Ec2Kind[EgressOnlyInternetGateway]):
         return self.observe(reader, row, state, attachment.get("State", "detached"))
 
     async def create(self, run: Run, wanted: EgressOnlyInternetGateway, desired: Desired) -> str:
-        return await self.create_by_token(run, desired, waits.VPC_UNKNOWN, VpcId=wanted.vpc)
+        return await self.create_by_token(run, desired, VpcId=wanted.vpc)
 
     async def update(
         self, run: Run, wanted: EgressOnlyInternetGateway, observed: Observed, fields: frozenset[str]

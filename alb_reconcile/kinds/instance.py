@@ -307,9 +307,8 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         if instance is None:
             raise launched.error or AssertionError(f"{desired.address} wasn't launched")
         if wanted.source_dest_check is False:  # which RunInstances doesn't take
-            retry, off = waits.INSTANCE_UNKNOWN, {"Value": False}
-            operation = "modify_instance_attribute"
-            await run.aws.call("ec2", operation, retry=retry, InstanceId=instance, SourceDestCheck=off)
+            call = partial(run.aws.call, "ec2", "modify_instance_attribute")
+            await call(InstanceId=instance, SourceDestCheck={"Value": False})
         if "name" in desired.declared and (how.together or how.missing):  # one call gives all of them the same tags
             await run.tag(instance, {"Name": desired.tags["Name"]})
         await wait_for_state(run, instance, "running")
@@ -322,8 +321,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         instance = observed.id
         modify = partial(run.aws.call, "ec2", retry=waits.INSTANCE_BUSY, InstanceId=instance)
         if "security_groups" in fields:
-            groups = list(wanted.security_groups or ())
-            await modify("modify_instance_attribute", retry=waits.INSTANCE_UNKNOWN, Groups=groups)
+            await modify("modify_instance_attribute", Groups=list(wanted.security_groups or ()))
         if any(name.startswith("metadata_options.") for name in fields):
             await modify("modify_instance_metadata_options", **metadata(wanted))
         if "iam_instance_profile" in fields:

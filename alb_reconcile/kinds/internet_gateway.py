@@ -89,7 +89,7 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
             await self._attach(run, str(wanted.vpc), observed.id)
 
     async def _attach(self, run: Run, vpc: str, gateway: str) -> None:
-        call = partial(run.aws.call, "ec2", retry=waits.GATEWAY_UNKNOWN)
+        call = partial(run.aws.call, "ec2")
         try:
             await call("attach_internet_gateway", InternetGatewayId=gateway, VpcId=vpc)
         except AwsError as error:

@@ -292,8 +292,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     ) -> None:
         """A new policy of the stack's own bucket for logs takes a while to be seen."""
         named = with_bucket_names(wanted or {})
-        retry = {**waits.ATTRIBUTES_UNKNOWN, **(waits.LOGS_DENIED if named != wanted else {})}
-        await self.write_attributes(run, arn, named, changed, retry)
+        await self.write_attributes(run, arn, named, changed, waits.LOGS_DENIED if named != wanted else None)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         takeover = run.detail(TakeOver)

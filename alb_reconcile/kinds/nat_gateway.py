@@ -200,9 +200,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """AWS documents no time. Nine public logs of `terraform apply` have 84 to 121 s for a new one; else minutes are usual."""
         slow = not {_ZONES, _PRIVATE, "secondary_elastic_ips"}.isdisjoint(fields)
-        if action == "create":
-            return 80, 150
-        return (60, 300) if action in ("replace", "delete") or slow else (0, 2)
+        usual = (60, 300) if action in ("replace", "delete") or slow else (0, 2)
+        return (80, 150) if action == "create" else usual
 
     async def create(self, run: Run, wanted: NatGateway, desired: Desired) -> str:
         is_regional = wanted.availability_mode == _REGIONAL
@@ -228,7 +227,7 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         await all_of(*(wait_for_gateway(run, known, _until_left, waits.NAT_DELETED) for known in run.beside.split()))
         # beside what was here before, which may have failed: its token would only show it again
         token = digest([run.stack, str(desired.address), run.beside, given], 32)
-        answer = await run.aws.call("ec2", "create_nat_gateway", retry=waits.NAT_UNKNOWN, ClientToken=token, **given)
+        answer = await run.aws.call("ec2", "create_nat_gateway", ClientToken=token, **given)
         gateway = str(answer["NatGateway"]["NatGatewayId"])
         await wait_for_gateway(run, gateway, _until_available, waits.NAT_AVAILABLE)
         return gateway

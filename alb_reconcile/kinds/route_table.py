@@ -157,7 +157,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         return self.observe(reader, table, state, details=Associations(associations, frozenset(dead)))
 
     async def create(self, run: Run, wanted: RouteTable, desired: Desired) -> str:
-        table = await self.call_create(run, desired, waits.ROUTES_UNKNOWN, VpcId=wanted.vpc)
+        table = await self.call_create(run, desired, VpcId=wanted.vpc)
         subnets = wanted.subnets or ()
         new = [subnet for subnet in subnets if isinstance(subnet, Address)]
         # a subnet that is in use must not meet a table without its routes; one that is made meanwhile isn't yet
@@ -243,7 +243,7 @@ async def _create_route(run: Run, table: str, route: Route) -> None:
 async def _set_route(run: Run, operation: str, table: str, route: Route) -> None:
     target = await run.made(route.target)
     params: dict[str, Any] = {_destination_key(route.destination): route.destination, _target_key(target): target}
-    await run.aws.call("ec2", operation, retry=waits.ROUTES_UNKNOWN, RouteTableId=table, **params)
+    await run.aws.call("ec2", operation, retry=waits.NAT_UNKNOWN, RouteTableId=table, **params)
 
 
 async def _delete_route(run: Run, table: str, destination: str) -> None:
@@ -255,14 +255,11 @@ async def _associate(run: Run, table: str, ref: Ref) -> None:
     subnet = await run.made(ref)
     association = run.detail(HandOver).associations.get(subnet)
     if association and await run.gone(
-        "ec2", "replace_route_table_association", retry=waits.ROUTES_UNKNOWN, missing=_UNASSOCIATED,
-        AssociationId=association, RouteTableId=table,
-    ):  # fmt: skip
+        "ec2", "replace_route_table_association", missing=_UNASSOCIATED, AssociationId=association, RouteTableId=table
+    ):
         return
     with ignoring("Resource.AlreadyAssociated"):
-        await run.aws.call(
-            "ec2", "associate_route_table", retry=waits.ROUTES_UNKNOWN, RouteTableId=table, SubnetId=subnet
-        )
+        await run.aws.call("ec2", "associate_route_table", RouteTableId=table, SubnetId=subnet)
         return
     where = {"association.subnet-id": subnet}
     for other in await run.aws.pages("ec2", "describe_route_tables", "RouteTables", where=where):

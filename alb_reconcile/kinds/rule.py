@@ -172,9 +172,9 @@ class RuleKind(Kind[Rule]):
         await wait_for_shift(run, run.detail(Shift))
         told, secret_tags = await _secrets.action_with_secret(run, wanted.action)
         made = {**_told(wanted), "Actions": told, "Tags": [*run.tag_list(desired), *tags.to_list(secret_tags)]}
+        made |= {"ListenerArn": wanted.listener, "Priority": wanted.priority}
         try:
-            answer = await call_with_actions(run.aws, "create_rule", retry=waits.RULE_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority, **made
-            )  # fmt: skip
+            answer = await call_with_actions(run.aws, "create_rule", **made)
         except AwsError as error:
             if error.code != "PriorityInUse":
                 raise
@@ -209,14 +209,14 @@ class RuleKind(Kind[Rule]):
             del changed["Transforms"]
             changed["ResetTransforms"] = True
         if changed:
-            await call_with_actions(run.aws, "modify_rule", retry=waits.RULE_UNKNOWN, RuleArn=observed.id, **changed)
+            await call_with_actions(run.aws, "modify_rule", RuleArn=observed.id, **changed)
         if secret_tags:
             await run.tag(observed.id, secret_tags)
 
     async def set_order(self, run: Run, order: SetPriorities) -> None:
         """In one call, so that no request meets a gap or a half-made order."""
         pairs = [{"RuleArn": arn, "Priority": priority} for arn, priority in order.priorities]
-        await run.aws.call("elbv2", "set_rule_priorities", retry=waits.RULE_UNKNOWN, RulePriorities=pairs)
+        await run.aws.call("elbv2", "set_rule_priorities", RulePriorities=pairs)
 
 
 def _told(wanted: Rule) -> dict[str, Any]:

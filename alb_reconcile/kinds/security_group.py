@@ -89,7 +89,7 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
         name = wanted.name or run.physical_name(desired, [wanted.vpc, wanted.description], wanted.longest_name)
         try:
             return await self.call_create(
-                run, desired, waits.VPC_UNKNOWN, GroupName=name, Description=wanted.description, VpcId=wanted.vpc
+                run, desired, GroupName=name, Description=wanted.description, VpcId=wanted.vpc
             )
         except AwsError as error:
             if error.code != "InvalidGroup.Duplicate":

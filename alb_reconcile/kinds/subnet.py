@@ -276,7 +276,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         """The call, once more where its range has just been associated with the VPC, by a run that was killed."""
         # a range that AWS chooses is another one each time, and so is ours after another call
         is_any = wanted.is_chosen or "Ipv4IpamPoolId" in params or "Ipv6IpamPoolId" in params
-        make = partial(self.create_once, retry=waits.VPC_UNKNOWN) if is_any else self._call_create
+        make = self.create_once if is_any else self._call_create
         try:
             return await make(run, desired, VpcId=wanted.vpc, **params)
         except AwsError as error:
@@ -285,7 +285,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             return await make(run, desired, VpcId=wanted.vpc, **params)
 
     async def _call_create(self, run: Run, desired: Desired, **params: Any) -> str:
-        return await self.call_create(run, desired, waits.VPC_UNKNOWN, **params)
+        return await self.call_create(run, desired, **params)
 
     async def _find(self, run: Run, wanted: Subnet, desired: Desired, error: AwsError) -> str:
         """Who holds the range: we ourselves, whose reply got lost, or a stranger."""
@@ -342,7 +342,7 @@ def _dns_paths(wanted: Subnet) -> list[str]:
 
 
 async def _change(run: Run, subnet: str, **attribute: Any) -> None:
-    change = partial(run.aws.call, "ec2", "modify_subnet_attribute", retry=waits.SUBNET_UNKNOWN)
+    change = partial(run.aws.call, "ec2", "modify_subnet_attribute")
     await change(SubnetId=subnet, **attribute)
 
 

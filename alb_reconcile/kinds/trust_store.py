@@ -203,7 +203,7 @@ class TrustStoreKind(NamedKind[TrustStore]):
     async def update(self, run: Run, wanted: TrustStore, observed: Observed, fields: frozenset[str]) -> None:
         if any(name.startswith("ca_certificates_bundle") for name in fields):
             told = {"TrustStoreArn": observed.id, **_bundle_told(wanted)}
-            await run.aws.call("elbv2", "modify_trust_store", retry=waits.TRUST_STORE_UNKNOWN, **told)
+            await run.aws.call("elbv2", "modify_trust_store", **told)
             await run.tag(observed.id, wanted.extra_tags())
         if "revocations" in fields:
             await self._write_lists(run, observed.id, wanted.revocations or (), observed.detail(Lists).by_id)
@@ -216,9 +216,7 @@ class TrustStoreKind(NamedKind[TrustStore]):
         for item in wanted:
             if item not in have:
                 told: dict[str, Any] = {"TrustStoreArn": arn, "RevocationContents": [_list_told(item)]}
-                answer = await run.aws.call(
-                    "elbv2", "add_trust_store_revocations", retry=waits.TRUST_STORE_UNKNOWN, **told
-                )
+                answer = await run.aws.call("elbv2", "add_trust_store_revocations", **told)
                 have[item] = int(answer["TrustStoreRevocations"][0]["RevocationId"])
         if wanted or before:
             await run.tag(arn, {tags.REVOCATIONS: _lists_tag(have)})

@@ -318,7 +318,7 @@ class VpcKind(Ec2Kind[Vpc]):
     async def _modify(self, run: Run, wanted: Vpc, vpc: str, names: list[str]) -> None:
         for name in names:  # one attribute a call
             value: dict[str, Any] = {camel(name): {"Value": getattr(wanted, name)}}
-            await run.aws.call("ec2", "modify_vpc_attribute", retry=waits.VPC_UNKNOWN, VpcId=vpc, **value)
+            await run.aws.call("ec2", "modify_vpc_attribute", VpcId=vpc, **value)
 
 
 def leaving_ranges(wanted: Vpc, observed: Observed, fields: Collection[str]) -> dict[str, str]:

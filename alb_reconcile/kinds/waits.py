@@ -24,33 +24,17 @@ def unknown(*codes: str) -> Codes:
     return dict.fromkeys(codes, _NEW)
 
 
-# -- created a moment ago
-VPC_UNKNOWN: Final = unknown("InvalidVpcID.NotFound")
+# -- created a moment ago; what is plainly "not found" is repeated by `aws.just_named`, for every call
 TARGETS_VPC_UNKNOWN: Final = unknown("ValidationError~VPC ID")
-SUBNET_UNKNOWN: Final = unknown("InvalidSubnetID.NotFound")
-GATEWAY_UNKNOWN: Final = unknown("InvalidInternetGatewayID.NotFound", "InvalidVpcID.NotFound")
-ROUTES_UNKNOWN: Final = unknown(
-    "InvalidRouteTableID.NotFound",
-    "InvalidSubnetID.NotFound",
-    "InvalidInternetGatewayID.NotFound",
-    "InvalidGatewayID.NotFound",
-    "InvalidNatGatewayID.NotFound",  # a NAT gateway that isn't available yet, too (kOps, pull request 944)
-    "InvalidVpcID.NotFound",
-)
 ENDPOINT_UNKNOWN: Final[Codes] = {
-    **unknown(
-        "InvalidVpcID.NotFound", "InvalidVpcId.NotFound", "InvalidSubnetID.NotFound", "InvalidSubnetId.NotFound",
-        "InvalidRouteTableID.NotFound", "InvalidRouteTableId.NotFound", "InvalidGroup.NotFound",
-        "InvalidSecurityGroupID.NotFound", "InvalidVpcEndpointId.NotFound",
-    ),
     "InvalidParameter~enableDnsSupport": 60.0,  # the VPC's attributes are being set
     "InvalidParameter~must have a Gateway endpoint": 300.0,  # which is being made
-}  # fmt: skip
-NAT_UNKNOWN: Final = unknown("InvalidSubnetID.NotFound", "InvalidAllocationID.NotFound", "InvalidVpcID.NotFound")
+}
+NAT_UNKNOWN: Final = unknown(
+    "InvalidNatGatewayID.NotFound"
+)  # also of one that isn't available yet (kOps, pull request 944)
 GROUP_UNKNOWN: Final = unknown("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
-INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
 ASSOCIATED_UNKNOWN: Final[Codes] = {
-    **unknown("InvalidInstanceID.NotFound", "InvalidAllocationID.NotFound"),
     "InvalidInstanceID~pending": 300.0,  # what AWS says of an instance that has just been launched
     "IncorrectInstanceState": 300.0,
     "Gateway.NotAttached": 60.0,  # right after the gateway's attachment
@@ -65,22 +49,13 @@ FUNCTION_BUSY: Final[Codes] = {"ResourceConflictException~in progress": 120.0, "
 PROFILE_UNKNOWN: Final[Codes] = {"InvalidParameterValue~Invalid IAM Instance Profile": 120.0}
 """IAM is slow to tell EC2 of a new profile."""
 ROLE_UNKNOWN: Final[Codes] = {"NoSuchEntity~role": 60.0, "NoSuchEntity~Instance Profile": 60.0}
-LAUNCH_UNKNOWN: Final[Codes] = {**unknown("InvalidSubnetID.NotFound", "InvalidGroup.NotFound"), **PROFILE_UNKNOWN}
 BALANCER_UNKNOWN: Final[Codes] = {
     "InvalidSubnet": 60.0,  # right after the gateway's attachment; else it is the user's mistake, and told after a minute
     **unknown("SubnetNotFound", "InvalidSecurityGroup", "SecurityGroupNotFound", "LoadBalancerNotFound"),
 }
 LISTENER_UNKNOWN: Final[Codes] = {
-    **unknown("LoadBalancerNotFound", "TargetGroupNotFound", "TrustStoreNotFound", "TrustStoreNotReady"),
-    "CertificateNotFound": 60.0,
+    "TrustStoreNotReady": 300.0,
     "UnsupportedCertificate": 60.0,  # also of one that was issued a moment ago (terraform-provider-aws, issue 41789)
-    "ListenerNotFound": 20.0,
-}
-RULE_UNKNOWN: Final[Codes] = {**unknown("TargetGroupNotFound"), "ListenerNotFound": 60.0, "RuleNotFound": 60.0}
-ATTRIBUTES_UNKNOWN: Final[Codes] = {
-    "LoadBalancerNotFound": 60.0,
-    "TargetGroupNotFound": 60.0,
-    "ListenerNotFound": 60.0,
 }
 NAMED_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": LAG, "TargetGroupNotFound": LAG, "TrustStoreNotFound": LAG}
 BUCKET_UNKNOWN: Final[Codes] = {"NoSuchBucket": 60.0, "OperationAborted": 120.0}
@@ -88,7 +63,6 @@ BUCKET_UNKNOWN: Final[Codes] = {"NoSuchBucket": 60.0, "OperationAborted": 120.0}
 BUCKET_BUSY: Final[Codes] = {"OperationAborted": 120.0}
 LOGS_DENIED: Final[Codes] = {"InvalidConfigurationRequest~Access Denied for bucket": 60.0}
 """A new policy of a bucket takes a while to be seen."""
-TRUST_STORE_UNKNOWN: Final[Codes] = {"TrustStoreNotFound": 60.0}
 
 WEB_ACL_UNKNOWN: Final[Codes] = {
     "WAFUnavailableEntityException": 300.0,  # of a web ACL or a load balancer that was made a moment ago
@@ -96,18 +70,16 @@ WEB_ACL_UNKNOWN: Final[Codes] = {
 }
 
 # -- busy with something else
-INSTANCE_BUSY: Final[Codes] = {"IncorrectInstanceState": 300.0, **INSTANCE_UNKNOWN}
+INSTANCE_BUSY: Final[Codes] = {"IncorrectInstanceState": 300.0, **unknown("InvalidInstanceID.NotFound")}
 CONTROL_BUSY: Final[Codes] = {"IncorrectState": LAG}
 """An encryption control of which a read that lags doesn't show that it is being changed."""
 ATTACHMENT_BUSY: Final[Codes] = {
     "IncorrectState": 120.0,  # of an instance that has just been started, or a volume that has just been made
-    "InvalidVolume.NotFound": 300.0,
     **INSTANCE_BUSY,
 }
 CAPACITY_BUSY: Final[Codes] = {
     "PriorRequestNotComplete": 900.0,  # as while the load balancer is provisioned
     "CapacityReservationPending": 900.0,
-    "LoadBalancerNotFound": 60.0,
 }
 PROTECTION_LIFTED: Final[Codes] = {"OperationNotPermitted": 60.0}
 """A protection that we have just lifted may still be in the way."""
@@ -129,15 +101,15 @@ GROUP_IN_USE: Final[Codes] = {"DependencyViolation": 900.0, "InvalidGroup.InUse"
 TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
 TRUST_STORE_IN_USE: Final[Codes] = {"TrustStoreInUse": 120.0}
 
-CERTIFICATE_IN_USE: Final[Codes] = {"ResourceInUseException": 300.0, "ConflictException": 120.0}
+CERTIFICATE_IN_USE: Final[Codes] = {"ResourceInUseException": 1200.0, "ConflictException": 120.0}
 
 # -- states, in seconds
 CERTIFICATE_SHOWN: Final = 180.0
 """Until ACM shows a new certificate, and says which records validate it."""
 CERTIFICATE_ISSUED: Final = 1800.0
 """ACM User Guide, "DNS validation": "can take up to 30 minutes"."""
-CERTIFICATE_LET_GO: Final = 300.0
-"""Until ACM knows that no listener has it any more."""
+CERTIFICATE_LET_GO: Final = 1200.0
+"""Until ACM knows that no listener has it any more (terraform-provider-aws's time-out)."""
 ENDPOINT_AVAILABLE: Final = 600.0
 ENDPOINT_GONE: Final = 900.0
 RANGE_ASSOCIATED: Final = 600.0

@@ -152,6 +152,7 @@ class Faults:
         self.later: dict[str, dict[str, list[tuple[AwsError, bool]]]] = {}
         self.made: Counter[str] = Counter()
         self._real = self._dry = world._call
+        self._denial = world.denial
         world._call = self._call  # type: ignore[method-assign]
 
     def refuse(self, operation: str, code: str, message: str = "", *, times: int = 1, after: str = "") -> None:
@@ -168,15 +169,19 @@ class Faults:
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         if "DryRun" in params:
             return self._dry(service, operation, params)
-        self.made[operation] += 1
         self.refusals |= self.later.pop(operation, {})
-        waiting = self.refusals.get(operation)
-        if not waiting:
-            return self._real(service, operation, params)
-        error, effective = waiting.pop(0)
-        if effective:
-            self._real(service, operation, params)
-        raise error
+        waiting, denied = self.refusals.get(operation), self._denial.calls[operation]
+        fault = waiting[0] if waiting else None
+        try:
+            answer = self._real(service, operation, params) if fault is None or fault[1] else {}
+        finally:
+            if self._denial.calls[operation] == denied:  # else the call will be made again
+                self.made[operation] += 1
+                if waiting:
+                    waiting.pop(0)
+        if fault is not None:
+            raise fault[0]
+        return answer
 
 
 def rich() -> Spec:

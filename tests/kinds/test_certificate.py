@@ -18,15 +18,15 @@ from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.clock import Timing
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.at_length import at_length, only_at_length
-from tests.harness import Spec, by_hand, demo, spec_folder
+from tests.harness import Spec, by_hand, demo, spec_folder, world
 from tests.kinds.example import Example
-from tests.kinds.hand import edited, order, replaced, short, update
+from tests.kinds.hand import Hand, edited, order, replaced, short, update
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.sandbox.authorities import server_certificate, servers_pem
 from tests.sandbox.strict_world import Network
 
 if TYPE_CHECKING:
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Faults
 
 API, OTHER, HTTPS = "certificate.api", "certificate.other", "listener.public/https"
 BARE: Spec = {"stack": "demo", "region": "us-east-1"}
@@ -513,6 +513,28 @@ def test_a_name_outside_of_a_zone_that_is_known_by_its_id(hand: Hand) -> None:
     home = zone("example.org")
     text = refusal(hand, {**BARE, "certificates": {"api": api(zone=home)}})
     assert "api.example.com: not in zone example.org" in text
+
+
+def test_one_that_acm_lets_go_late_is_deleted_in_the_same_run() -> None:
+    """Found: after 304 s the destroy failed. ACM names the load balancer, which is deleted, meanwhile."""
+    with world(Timing(certificate_in_use=400.0)) as here:
+        hand = Hand(here)
+        zone()
+        spec = secure("api", api=api())
+        hand.make(spec)
+        hand.world.destroy(spec)
+
+
+def test_one_that_acm_doesnt_let_go_is_told_as_the_stacks_own() -> None:
+    with world(Timing(certificate_in_use=4000.0)) as here:
+        hand = Hand(here)
+        zone()
+        spec = secure("api", api=api())
+        hand.make(spec)
+        balancer = hand["load_balancer.public"]
+        result = here.apply(spec, destroy=True)
+        assert f"is used by {balancer}, as ACM still shows, though it was let go; run again" in str(result.failures)
+        assert "outside this stack" not in str(result.failures)
 
 
 def test_a_certificate_that_somebody_else_uses_stays(hand: Hand) -> None:

@@ -86,7 +86,7 @@ def test_a_subnet_with_room_for_fewer_gets_those(here: World) -> None:
     assert failed
     assert all("InsufficientFreeAddressesInSubnet" in text for text in failed), failed
     made = members(here)
-    here.clock.advance(60)
+    here.clock.advance(200)
     assert len(made) == 30 - len(failed)
     assert targets(here) == {"healthy": len(made)}
     assert len(calls(here, "run_instances")) == 6, "in each subnet all, as many as there is room for, the others"

@@ -65,6 +65,28 @@ def test_a_load_balancer_that_is_not_shown_yet(hand: Hand) -> None:
     assert len(refused) == 3
 
 
+def test_what_was_made_a_moment_ago_may_be_unknown(hand: Hand) -> None:
+    """Found: tags of instances that one call had launched, and a launch with a new key pair, weren't waited for."""
+    hand.make(demo())
+    spec = demo()
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILmQbJ5nW2fJ0d2S1bZ1m8y0sWgkq6b1vFv0kq0v1o8K somebody@example"
+    spec["key_pairs"] = {"ops": {"public_key": key}}
+    spec["instance_profiles"] = {"web": {"managed_policies": ["AmazonSSMManagedInstanceCore"]}}
+    spec["instances"]["web"] |= {"count": 4, "name": "shop-web", "key_name": "ops", "iam_instance_profile": "web"}
+    hand.world.strict.reference_lag = 20.0
+    hand.make(spec)
+    assert {"run_instances", "create_tags"} <= hand.world.denial.calls.keys()
+
+
+def test_an_earlier_runs_vpc_may_be_unknown(hand: Hand) -> None:
+    """A run that follows a killed one at once names what it hasn't made itself."""
+    spec = demo()
+    hand.make({key: spec[key] for key in ("stack", "region", "vpcs")})
+    hand.world.strict.reference_lag = hand.world.clock.now() + 20.0
+    hand.make(spec)
+    assert hand.world.denial.calls["create_subnet"]
+
+
 def test_bare_metal_takes_its_time(hand: Hand) -> None:
     spec = edited(demo(), "instances/web/instance_type", "c5.metal")
     spec["instances"]["web"] |= {"type_change": "in-place", "rollout": {"max_unavailable": 1}}

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 
+from alb_reconcile.kinds._launchable import VCPU_QUOTAS, vcpu_quota
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict import quotas as codes
+from alb_reconcile.sandbox.strict.quota_counts import vcpu_quota as emulated
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.at_length import only_at_length
 from tests.harness import READS, REGION, Spec, demo
 from tests.kinds.hand import Faults, Hand, edited, prepare
+from tests.sandbox.strict_world import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -337,3 +341,52 @@ def test_addresses_beyond_the_quota(hand: Hand, quotas: dict[str, float]) -> Non
     spec = {**demo(), "elastic_ips": {f"more-{number}": {} for number in range(8)}}
     (line,) = refusal(hand, spec)
     assert line == f"elastic_ips.more-0: {full('Elastic IP addresses', 5, 'this region', 0, 8)}"
+
+
+ON_DEMAND = {
+    "DL": ("L-6E869C2A", "dl1.24xlarge dl2q.24xlarge"),
+    "F": ("L-74FC7D96", "f1.2xlarge f2.6xlarge"),
+    "G and VT": ("L-DB2E81BA", "g4dn.xlarge g6.xlarge gr6.4xlarge vt1.3xlarge"),
+    "HPC": ("L-F7808C92", "hpc6a.48xlarge hpc7g.4xlarge"),
+    "High Memory": ("L-43DA4232", "u-6tb1.56xlarge u7i-12tb.224xlarge"),
+    "Inf": ("L-1945791B", "inf1.xlarge inf2.24xlarge"),
+    "P": ("L-417A185B", "p3.2xlarge p5.48xlarge p4de.24xlarge"),
+    "Standard (A, C, D, H, I, M, R, T, Z)": (
+        "L-1216C47A",
+        "a1.large c7gn.large d3en.xlarge h1.2xlarge i4i.large im4gn.large is4gen.large m5.large r8g.large t3.micro z1d.large",
+    ),
+    "Trn": ("L-2C3B7624", "trn1.2xlarge trn1n.32xlarge trn2.48xlarge"),
+    "X": ("L-7295265B", "x1e.xlarge x2gd.medium x8g.large"),
+    "": ("", "mac1.metal mac2-m2pro.metal mac-m4.metal"),  # on dedicated hosts only
+}
+"""The rows of "On-Demand Instance quotas" (Amazon EC2 User Guide), the codes to which they link, and types of each."""
+
+
+@pytest.mark.parametrize("row", ON_DEMAND)
+def test_vcpus_count_for_the_quota_of_their_family(row: str) -> None:
+    code, types = ON_DEMAND[row]
+    for kind in types.split():
+        name = vcpu_quota(kind)
+        assert VCPU_QUOTAS.get(name, ("",))[0] == code, kind
+        assert name.lower() == row.partition(" (")[0].lower(), kind
+        assert emulated(kind) == code, kind
+
+
+def test_every_type_counts_for_the_same_quota_in_the_sandbox() -> None:
+    differ = {kind for kind in INSTANCE_TYPES if VCPU_QUOTAS.get(vcpu_quota(kind), ("",))[0] != emulated(kind)}
+    assert not differ
+    assert len(INSTANCE_TYPES) > 500
+
+
+def test_vcpus_of_other_families_dont_count(hand: Hand) -> None:
+    """Found: Inferentia and Trainium counted as standard, and a lost instance couldn't be made again."""
+    hand.make(demo())
+    network = Network.make(hand.ec2, hand.elb, hand.world.clock, "10.9.0.0/16")
+    for kind in ("inf1.24xlarge", "trn1.32xlarge"):
+        network.launch(InstanceType=kind)
+    network.launch(InstanceType="m5.24xlarge", Placement={"Tenancy": "host"})
+    Place(DEFAULT_ACCOUNT_ID, REGION).ledger.quotas |= {codes.STANDARD_VCPUS: 6, "L-1945791B": 98}
+    hand.make(edited(demo(), "instances/web/count", 3))
+    more = edited(demo(), "instances/web/instance_type", "inf1.xlarge")
+    wanted = "this account may have 98 vCPUs of On-Demand Inf instances in this region and has 96, so 4 more don't fit"
+    assert any(wanted in line for line in refusal(hand, more))

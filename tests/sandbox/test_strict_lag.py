@@ -11,7 +11,7 @@ from botocore.config import Config
 from moto.ec2.models.vpcs import VPC
 
 from tests.at_length import only_at_length
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, client, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,6 +178,26 @@ def test_a_new_id_may_be_unknown_to_other_actions(
         elb.delete_target_group(TargetGroupArn=group)
     clock.advance(5)
     elb.delete_target_group(TargetGroupArn=group)
+
+
+def test_a_new_key_pair_or_profile_may_be_unknown_to_a_launch(
+    network: Network, aws: StrictAws, ec2: Any, clock: VirtualClock
+) -> None:
+    """InvalidKeyPair.NotFound (terraform-provider-aws, issue 44835); "Invalid IAM Instance Profile"."""
+    clock.advance(10)
+    aws.reference_lag = 5.0
+    key = ec2.create_key_pair(KeyName="ops")["KeyPairId"]
+    made = client("iam").create_instance_profile(InstanceProfileName="web")["InstanceProfile"]
+    with refused("InvalidKeyPair.NotFound"):
+        network.launch(KeyName="ops")
+    with refused("InvalidKeyPair.NotFound"):
+        ec2.create_tags(Resources=[key], Tags=[{"Key": "a", "Value": "b"}])
+    for profile in ({"Name": "web"}, {"Arn": made["Arn"]}):
+        with refused("InvalidParameterValue", "Invalid IAM Instance Profile"):
+            network.launch(IamInstanceProfile=profile)
+    assert aws.denied == 4
+    clock.advance(5)
+    network.launch(KeyName="ops", IamInstanceProfile={"Name": "web"})
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ from tests.sandbox.strict_world import IMAGE, REGION, client, refused
 if TYPE_CHECKING:
     from tests.sandbox.strict_world import Network
 
+INFERENTIA_VCPUS = "L-1945791B"
+
 
 @pytest.fixture
 def quotas(network: Network) -> dict[str, float]:
@@ -54,6 +56,18 @@ def test_vcpus_of_what_runs(network: Network, quotas: dict[str, float]) -> None:
     network.launch(InstanceType="g4dn.xlarge")  # another quota
     quotas[STANDARD_VCPUS] = 4
     network.launch(InstanceType="t3.micro")
+
+
+def test_other_families_and_dedicated_hosts_count_for_quotas_of_their_own(
+    network: Network, quotas: dict[str, float]
+) -> None:
+    quotas |= {STANDARD_VCPUS: 2, INFERENTIA_VCPUS: 4}
+    network.running(InstanceType="t3.micro")
+    network.running(InstanceType="inf1.xlarge")
+    with refused("VcpuLimitExceeded"):
+        network.launch(InstanceType="inf1.xlarge")
+    network.launch(InstanceType="trn1.2xlarge")
+    network.launch(InstanceType="m5.large", Placement={"Tenancy": "host"})
 
 
 def test_a_launch_makes_as_many_as_the_quota_allows(network: Network, quotas: dict[str, float]) -> None:

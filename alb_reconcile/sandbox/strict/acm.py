@@ -46,15 +46,17 @@ def users(arn: str) -> list[str]:
 @around("ModifyListener", "DeleteListener", "DeleteLoadBalancer", "RemoveListenerCertificates")
 def certificates_are_let_go(call: Call, proceed: Callable[[], Any]) -> Any:
     """'it can take around 10s for ACM to acknowledge that the certificate is no longer in use' (aws-cdk, issue 4179)."""
-    before = _used(call.world)
+    before = {
+        arn: users(arn)
+        for listener in call.world.listeners()
+        for arn in listener.certificates
+        if ":acm:" in (arn or "")
+    }
     result = proceed()
-    for arn in before - _used(call.world):
-        call.world.ledger.certificates_left[arn] = call.now
+    for arn, had in before.items():
+        if not users(arn):
+            call.world.ledger.certificates_left[arn] = call.now, had
     return result
-
-
-def _used(world: World) -> set[str]:
-    return {arn for listener in world.listeners() for arn in listener.certificates if arn}
 
 
 class Acm:
@@ -172,7 +174,7 @@ class Acm:
 
     def _describe(self, told: Any) -> Any:
         answer = self._find(told).describe()
-        using = users(answer["Certificate"]["CertificateArn"])
+        using = self._users(answer["Certificate"]["CertificateArn"])
         answer["Certificate"]["InUseBy"] = using
         if using and answer["Certificate"]["Type"] == "AMAZON_ISSUED":
             answer["Certificate"]["RenewalEligibility"] = "ELIGIBLE"
@@ -196,14 +198,18 @@ class Acm:
             result["NextToken"] = str(start + most)
         return ActionResult(result)
 
+    def _users(self, arn: str) -> list[str]:
+        """Those that ACM knows of: also, for a while, those that have let it go."""
+        _, _, _, region, account, _ = arn.split(":", 5)
+        when, had = World(account, region).ledger.certificates_left.get(arn, (0.0, []))
+        lingers = bool(had) and self._watched.clock() < when + self._watched.timing.certificate_in_use
+        return users(arn) or (had if lingers else [])
+
     def _delete(self, told: Any) -> Any:
         """DeleteCertificate: ResourceInUseException, also some seconds after the listener has gone."""
         found = self._find(told)
-        _, _, _, region, account, _ = found.arn.split(":", 5)
-        left = World(account, region).ledger.certificates_left.get(found.arn)
-        lingers = left is not None and self._watched.clock() < left + self._watched.timing.certificate_in_use
-        if users(found.arn) or lingers:
-            raise refusal("ResourceInUseException", f"Certificate {found.arn} in account {account} is in use.")
+        if self._users(found.arn):
+            raise refusal("ResourceInUseException", f"Certificate {found.arn} is in use.")
         del told.acm_backend._certificates[found.arn]
         return EmptyResult()
 

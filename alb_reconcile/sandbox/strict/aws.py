@@ -86,6 +86,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self.lag = lag  # seconds by which describes are behind
         self.lag_of_read: Callable[[], float] | None = None  # asked at each describe instead; `lag` at most
         self.reference_lag = 0.0  # seconds until a new id can be referred to
+        self.denied = 0  # calls that were refused for that
         self.page_size: int | None = None  # pages are no longer than this, whatever was asked for
         self.changes = 0  # how often something may have changed that isn't a matter of time
         self._mock = moto.mock_aws() if mock else None
@@ -167,6 +168,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *iam_policies.patches(),
             *elb_capacity.patches(),
             *quotas.patches(),
+            *references.patches(self.clock),
             *remembered.patches(),
             *route53.patches(self.clock, self.timing, self._throttling),
             *s3_buckets.patches(),
@@ -234,7 +236,10 @@ class StrictAws(AbstractContextManager["StrictAws"]):
                 show_states(world, seen)
             return ActionResult(self._read(service, call, proceed))
         self.changes += 1
-        references.check(call, self.reference_lag)
+        if self.reference_lag > 0:
+            self.denied += 1
+            references.check(call, self.reference_lag)
+            self.denied -= 1
         self._keep(world, now)
         known = world.ids()
         result = self._perform(service, call, proceed)

@@ -7,7 +7,20 @@ from .elb_targets import group_of, keys
 from .health import balancer_of, forwarded
 from .rule import Call
 
-_STANDARD = "acdhimrtz"
+_VCPUS = (
+    ("mac", ""),
+    ("inf", "L-1945791B"),
+    ("trn", "L-2C3B7624"),
+    ("hpc", "L-F7808C92"),
+    ("dl", "L-6E869C2A"),
+    ("vt", "L-DB2E81BA"),
+    ("g", "L-DB2E81BA"),
+    ("f", "L-74FC7D96"),
+    ("p", "L-417A185B"),
+    ("u", "L-43DA4232"),
+    ("x", "L-7295265B"),
+)
+"""How the types begin that don't count as standard ones, and the quotas that AWS's console links to from "On-Demand Instance quotas"."""
 _ENDED = ("shutting-down", "terminated", "stopping", "stopped")
 
 
@@ -86,16 +99,27 @@ def groups_given(call: Call) -> int:
     return len(set(call.given("SecurityGroupIds") or call.given("Groups", [])))
 
 
-def standard_vcpus(call: Call, kind: str) -> int:
-    """Of an instance type, by its default; none outside of the standard families."""
-    found = call.world.ec2.describe_instance_types([kind])[0] if kind[0] in _STANDARD else None
-    return int(found["VCpuInfo"]["DefaultVCpus"]) if found else 0
+def vcpu_quota(kind: str) -> str:
+    """The code of the quota that an instance type counts for; none for a Mac, which runs on a dedicated host."""
+    return next((code for start, code in _VCPUS if kind.startswith(start)), "L-1216C47A")
 
 
-def running_vcpus(call: Call) -> int:
-    """Of the running On-Demand instances of the standard families."""
-    running = (str(item.instance_type) for item in call.world.instances() if item.state not in _ENDED)
-    return sum(standard_vcpus(call, kind) for kind in running)
+def vcpus(call: Call, kind: str) -> int:
+    """Of an instance type, by its default."""
+    found = call.world.ec2.describe_instance_types([kind])
+    return int(found[0]["VCpuInfo"]["DefaultVCpus"]) if found else 0
+
+
+def running_vcpus(call: Call, code: str) -> int:
+    """Of the running On-Demand instances that count for a quota: not spot instances, capacity blocks or those on dedicated hosts."""
+    counted = (
+        item
+        for item in call.world.instances()
+        if item.state not in _ENDED
+        and item.lifecycle not in ("spot", "capacity-block")
+        and getattr(item.placement, "tenancy", "") != "host"
+    )
+    return sum(vcpus(call, kind) for item in counted if vcpu_quota(kind := str(item.instance_type)) == code)
 
 
 def balancers(call: Call) -> int:

@@ -75,12 +75,12 @@ def what_is_made_is_limited(call: Call) -> None:
 
 def most_by_quota(call: Call, least: int) -> int:
     """How many instances of a launch the account may run (VcpuLimitExceeded where it isn't the least): the quota counts
-    the vCPUs of running On-Demand instances of the standard families ("Amazon EC2 instance type quotas")."""
-    quota = call.world.ledger.quotas.get(STANDARD_VCPUS)
-    size = counts.standard_vcpus(call, call.given("InstanceType", "m1.small")) if quota is not None else 0
-    if quota is None or not size:
+    the vCPUs of running On-Demand instances of its families ("Amazon EC2 instance type quotas")."""
+    kind = str(call.given("InstanceType", "m1.small"))
+    quota = call.world.ledger.quotas.get(code := counts.vcpu_quota(kind))
+    if quota is None or (call.given("Placement") or {}).get("Tenancy") == "host":
         return sys.maxsize
-    room = int((quota - counts.running_vcpus(call)) // size)
+    room = int((quota - counts.running_vcpus(call, code)) // counts.vcpus(call, kind))
     if room < least:
         refuse(
             "VcpuLimitExceeded",

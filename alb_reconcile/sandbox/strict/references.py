@@ -1,6 +1,7 @@
 """A new id may be unknown to other actions for a while (AWS EC2, 'Eventual consistency in the EC2 API')."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .rule import Call, refuse
@@ -16,6 +17,7 @@ NOT_FOUND = {
     "nat-": ("InvalidNatGatewayID.NotFound", "The natGateway ID '{}' does not exist"),
     "eipalloc-": ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
     "i-": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
+    "key-": ("InvalidKeyPair.NotFound", "The key pair '{}' does not exist"),
     "vol-": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
     "eni-": ("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),
 }
@@ -49,6 +51,10 @@ def check(call: Call, lag: float) -> None:
     if lag <= 0:
         return
     created = call.world.ledger.created
+    key = call.world.ec2.key_pairs.get(call.given("KeyName")) if call.action == "RunInstances" else None
+    if key and call.now < created.get(key.id, -lag) + lag:
+        refuse("InvalidKeyPair.NotFound", f"The key pair '{call.given('KeyName')}' does not exist")
+    _check_profile(call, lag)
     for value in texts(call.params):
         if call.now < created.get(value, -lag) + lag:
             if call.action == "RegisterTargets" and value.startswith("i-"):
@@ -57,6 +63,39 @@ def check(call: Call, lag: float) -> None:
                 if value.startswith(mark):
                     refuse(code, message.format(value))
             refuse(*not_found(value))
+
+
+def _check_profile(call: Call, lag: float) -> None:
+    """RunInstances, AssociateIamInstanceProfile: EC2 hears late of a new profile (IAM User Guide, 'Changes that I make are not always
+    immediately visible'). The words are those of EC2, which terraform-provider-aws repeats a launch for."""
+    named = call.given("IamInstanceProfile") or {}
+    arn, name = named.get("Arn", ""), named.get("Name", "")
+    for profile in _profiles(call.world.account):
+        if call.now < getattr(profile, "strict_made", -lag) + lag and (arn or name) in (profile.arn, profile.name):
+            what = f"Value ({arn or name}) for parameter iamInstanceProfile.{'arn' if arn else 'name'} is invalid."
+            refuse("InvalidParameterValue", f"{what} Invalid IAM Instance Profile {'ARN' if arn else 'name'}")
+
+
+def _profiles(account: str) -> Iterator[Any]:
+    from moto.iam.models import iam_backends
+
+    for backend in iam_backends[account].values():
+        yield from backend.instance_profiles.values()
+
+
+def patches(clock: Callable[[], float]) -> list[tuple[Any, str, Any]]:
+    """Instance profiles remember when they were made, by AWS's clock."""
+    from moto.iam.models import IAMBackend
+
+    make = IAMBackend.create_instance_profile
+
+    @functools.wraps(make)
+    def create_instance_profile(*args: Any, **kwargs: Any) -> Any:
+        profile = make(*args, **kwargs)
+        vars(profile)["strict_made"] = clock()
+        return profile
+
+    return [(IAMBackend, "create_instance_profile", create_instance_profile)]
 
 
 def texts(value: Any) -> Iterator[str]:

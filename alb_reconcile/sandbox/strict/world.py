@@ -87,7 +87,9 @@ class Ledger:
     hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
     mutual: dict[str, dict[str, Any]] = field(default_factory=dict)  # listener → MutualAuthentication
-    certificates_left: dict[str, float] = field(default_factory=dict)  # ARN → when no listener had it any more
+    certificates_left: dict[str, tuple[float, list[str]]] = field(
+        default_factory=dict
+    )  # ARN → when its last users let it go
     ipam_pools: dict[str, Any] = field(default_factory=dict)  # ipam.Pool
     controls: dict[str, Any] = field(default_factory=dict)  # ec2_encryption.Control
     capacity: dict[str, int] = field(default_factory=dict)  # load balancer → reserved capacity units
@@ -185,7 +187,7 @@ class World:
         """The physical ids of everything a user can refer to."""
         ec2, elb = self.ec2, self.elb
         named = [*ec2.vpcs, *ec2.route_tables, *ec2.internet_gateways, *ec2.enis, *ec2.volumes, *ec2.nat_gateways]
-        named += [*ec2.vpc_end_points, *ec2.egress_only_internet_gateways]
+        named += [*ec2.vpc_end_points, *ec2.egress_only_internet_gateways, *(key.id for key in ec2.key_pairs.values())]
         named += [address.allocation_id for address in ec2.addresses]
         listed = [*self.subnets(), *self.groups(), *self.instances()]
         arns = [*elb.load_balancers, *elb.target_groups, *self.ledger.trust_stores]
