@@ -125,6 +125,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
     def install(self) -> None:
         with ExitStack() as stack:
             if self._mock:
+                forget_backends()  # those that moto alone has made, whose default VPC has no way out
                 self._mock.start()
                 stack.callback(self._mock.stop)
                 stack.callback(forget_backends)  # else stopping would build them all anew
