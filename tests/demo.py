@@ -370,8 +370,9 @@ def story(stage: Stage) -> None:
     """The chapters."""
     say(
         "This is alb-reconcile on a local AWS: no account, no credentials, no Docker.\n"
-        "AWS's own waiting times pass ten times as fast here; times shown are AWS's."
+        "AWS's own waiting times pass twenty times as fast here; times shown are AWS's."
     )
+    stage.quietly("sandbox", "start", "--speed", "20")
     for chapter in (create, drift, roll, destroy):
         chapter(stage)
 

@@ -14,6 +14,7 @@ _NOT_FOUND: Final = re.compile(
     r"Invalid((?!Association)\w+I[Dd]|Group|KeyPair|Volume)\.NotFound|[A-Za-z]+NotFound(Exception)?"
 )
 """Codes by which AWS denies what a call refers to, rather than what it is to change there."""
+_MEMBERS: Final = ("InstanceIds", "ResourceArns", "Resources", "Targets")
 
 
 class JustNamed:
@@ -36,7 +37,8 @@ class JustNamed:
         texts = [text for _, text in _texts(params)]
         told = [text for text in texts if text in error.message] or texts  # AWS mostly says what it doesn't find
         known = max((self._named.get(text, -_NEW) for text in told), default=-_NEW)
-        return now < max(known + _NEW, self._began + _EARLIER)
+        is_one = all(len(params.get(key, ())) < 2 for key in _MEMBERS)  # of several, `Batch` leaves it out
+        return now < max(known + _NEW, self._began + _EARLIER if is_one else 0.0)
 
 
 def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

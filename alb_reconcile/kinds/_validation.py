@@ -220,10 +220,8 @@ async def wait_until_let_go(run: Run, arn: str) -> str:
     def others(found: Sequence[str]) -> list[str]:
         return [user for user in found if user not in own and run.aws.now() - began > waits.LAG]
 
-    def is_clear(found: Sequence[str]) -> bool:
-        return not found or bool(others(found))
-
-    users = await repeat_until(run.aws, read, is_clear, waits.CERTIFICATE_LET_GO)
+    limit = waits.CERTIFICATE_LET_GO
+    users = await repeat_until(run.aws, read, lambda found: not found or bool(others(found)), limit)
     if foreign := others(users):
         return f"{', '.join(foreign)}, outside this stack; take it away there, or keep the certificate with release"
     return f"{', '.join(users)}, as ACM still shows, though it was let go; run again" if users else ""

@@ -41,6 +41,14 @@ def test_what_aws_never_named_for_a_minute_of_the_run() -> None:
     assert not named.waits(refusal(), "create_subnet", VPC, 1060.0)
 
 
+def test_one_of_several_that_isnt_there_doesnt_hold_up_the_others() -> None:
+    named = JustNamed()
+    assert named.waits(refusal(), "create_tags", {"Resources": ["vpc-1"]}, 1.0)
+    assert not named.waits(refusal(), "create_tags", {"Resources": ["vpc-1", "vpc-2"]}, 1.0)
+    named.note({"Vpc": VPC}, 1.0)
+    assert named.waits(refusal(), "create_tags", {"Resources": ["vpc-1", "vpc-2"]}, 1.0)
+
+
 @pytest.mark.parametrize("operation", ["delete_vpc", "terminate_instances", "detach_internet_gateway"])
 def test_what_is_to_end_may_be_gone(operation: str) -> None:
     named = JustNamed()

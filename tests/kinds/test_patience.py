@@ -84,7 +84,7 @@ def test_an_earlier_runs_vpc_may_be_unknown(hand: Hand) -> None:
     hand.make({key: spec[key] for key in ("stack", "region", "vpcs")})
     hand.world.strict.reference_lag = hand.world.clock.now() + 20.0
     hand.make(spec)
-    assert hand.world.denial.calls["create_subnet"]
+    assert hand.world.denial.calls["create_tags"]
 
 
 def test_bare_metal_takes_its_time(hand: Hand) -> None:
