@@ -196,7 +196,7 @@ def _forward(parts: Iterable[tuple[Ref, int]]) -> tuple[Forward, ...]:
 
 def read_action(entry: Entry, around: Around) -> Action:
     """The action that an entry of a spec describes."""
-    found = _read_routing(entry)
+    found = _read_routing(entry, around)
     for kind in _AUTHENTICATING:
         if (given := entry.get(kind.replace("-", "_"))) is not None:
             return replace(found, authentication=_read_authentication(kind, given, around))
@@ -215,7 +215,7 @@ def _read_authentication(kind: str, entry: Entry, around: Around) -> Authenticat
     return Authentication(type=kind, settings=_settings(settings), client_secret=secret)
 
 
-def _read_routing(entry: Entry) -> Action:
+def _read_routing(entry: Entry, around: Around) -> Action:
     if "redirect" in entry:
         return Action(redirect=canonical(entry["redirect"]))
     if "fixed_response" in entry:
@@ -223,13 +223,20 @@ def _read_routing(entry: Entry) -> Action:
     forward = entry["forward"]
     if isinstance(forward, str):
         forward = {"target_groups": [{"target_group": forward}]}
+    names = [item["target_group"] for item in forward["target_groups"]]
     groups = ((refer("target_group", item["target_group"]), item.get("weight", 1)) for item in forward["target_groups"])
-    stickiness = forward.get("stickiness", {})
+    stickiness, known = forward.get("stickiness", {}), around.entries("target_groups")
+    shortest = SHORTEST if len(names) > 1 and any(is_sticky(known.get(name, {})) for name in names) else None
     return Action(
         forward=_forward(groups),
-        stickiness_seconds=stickiness.get("duration_seconds") if stickiness.get("enabled") else None,
+        stickiness_seconds=stickiness.get("duration_seconds") if stickiness.get("enabled") else shortest,
         keeps_split=True if "weights" in forward else None,
     )
+
+
+def is_sticky(group: Entry) -> bool:
+    """Whether clients are to stay with a target of a group, so that AWS wants a forward of several groups to be sticky, too."""
+    return str((group.get("attributes") or {}).get("stickiness.enabled")).lower() == "true"
 
 
 # -- back to a spec

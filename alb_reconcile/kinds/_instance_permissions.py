@@ -35,7 +35,7 @@ ACTIONS: Final = IamActions(
         "ec2:UnassignIpv6Addresses", "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:CreateVolume",
         "ec2:AttachVolume", "ec2:DescribeIamInstanceProfileAssociations", "ec2:AssociateIamInstanceProfile",
         "ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole", "ec2:StartInstances", "ec2:StopInstances",
-        "ec2:DescribeInstanceAttribute", "ec2:CreateTags", *_KMS,
+        "ec2:DescribeInstanceAttribute", "ec2:DescribeNetworkInterfaces", "ec2:CreateTags", *_KMS,
     ),
     delete=(
         "ec2:TerminateInstances", "ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute", "ec2:CreateTags",

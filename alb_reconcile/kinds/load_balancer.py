@@ -238,9 +238,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         return found
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """Until it is active (19 public logs of `terraform apply`: 126 to 192 s); until its network interfaces are gone,
-        or have left other subnets than its own."""
-        return {"update": (0, 300) if "subnets" in fields else (0, 2), "delete": (30, 120)}.get(action, (120, 200))
+        """Until it is active (19 public logs of `terraform apply`: 126 to 192 s); until its network interfaces are gone."""
+        return {"update": (0, 2), "delete": (30, 120)}.get(action, (120, 200))
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
         name = wanted.name or run.physical_name(

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,8 +10,9 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row, read_interfaces
+from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row
 from alb_reconcile.kinds._endpoint_services import find_lost_services
+from alb_reconcile.kinds._endpoint_subnets import MISSING, exchange_subnets, read_endpoints
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
@@ -129,7 +129,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     listing = Listing("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "vpc-endpoint-id")
     is_rare = True
     usual = _USUAL
-    missing = ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound")
+    missing = MISSING
     ready = frozenset({"available"})
     quotas = (
         Quota("L-1B52E74A", "gateway endpoints", 20, only={"vpc_endpoint_type": (GATEWAY,)}),
@@ -264,12 +264,10 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         modify = partial(
             run.aws.call, "ec2", "modify_vpc_endpoint", retry=waits.ENDPOINT_UNKNOWN, VpcEndpointId=observed.id
         )
-        try:
+        if {"AddSubnetIds", "RemoveSubnetIds"} <= params.keys():
+            await exchange_subnets(run, observed.id, modify, params, {*map(str, before.subnets or ())})
+        else:
             await modify(**params)
-        except AwsError as error:
-            if error.code != "DuplicateSubnetsInSameZone" or "RemoveSubnetIds" not in params:
-                raise
-            await _exchange_subnets(run, observed.id, modify, params)
         await self._wait(run, observed.id, wanted)
 
     async def delete(self, run: Run, observed: Observed) -> None:
@@ -348,52 +346,11 @@ def _is_there(row: Any) -> str:
     return "" if state == "deleted" else f"the endpoint's network interfaces to be deleted (now {state})"
 
 
-async def _exchange_subnets(run: Run, endpoint: str, modify: partial[Any], params: dict[str, Any]) -> None:
-    """An endpoint has one subnet a zone, so the old one leaves before the new one comes: one zone after the other, while the
-    interfaces of the other zones answer. An endpoint in one zone doesn't answer meanwhile."""
-    leaving, coming = params.pop("RemoveSubnetIds"), params.pop("AddSubnetIds")
-    rows = await run.aws.pages("ec2", "describe_subnets", "Subnets", SubnetIds=[*leaving, *coming])
-    zones = {row["SubnetId"]: row["AvailabilityZone"] for row in rows}
-    successors = {zones[subnet]: subnet for subnet in coming}
-    if added := [successors[zone] for zone in sorted(successors.keys() - {zones[subnet] for subnet in leaving})]:
-        params["AddSubnetIds"] = added
-    if params:
-        await modify(**params)
-    for subnet in leaving:
-        await _wait_for_interfaces(run, endpoint)
-        await modify(RemoveSubnetIds=[subnet])
-        if successor := successors.get(zones[subnet]):
-            await modify(AddSubnetIds=[successor])
-
-
-async def _wait_for_interfaces(run: Run, endpoint: str) -> None:
-    """Until it has an interface in use in each of its subnets: `available` says nothing of those that were added."""
-
-    async def fetch(ids: set[str]) -> Mapping[str, Any]:
-        rows = await _read(run, sorted(ids))
-        held = {name: row["VpcEndpointId"] for row in rows for name in row.get("NetworkInterfaceIds") or ()}
-        found = await read_interfaces(run.aws, "network-interface-id", held)
-        used = Counter(held[item["NetworkInterfaceId"]] for item in found if item["Status"] == "in-use")
-        return {row["VpcEndpointId"]: len(row["SubnetIds"]) - used[row["VpcEndpointId"]] for row in rows}
-
-    def check(missing: int | None) -> str:
-        return "the endpoint's network interfaces to be in use" if missing is None or missing > 0 else ""
-
-    await run.watch("interfaces of VPC endpoints", fetch).until(endpoint, check, waits.ENDPOINT_AVAILABLE, run.say)
-
-
 async def _watch(run: Run, endpoint: str, check: Any, timeout: float) -> None:
     async def fetch(ids: set[str]) -> Mapping[str, Any]:
-        return {row["VpcEndpointId"]: row for part in [await _read(run, sorted(ids))] for row in part}
+        return {row["VpcEndpointId"]: row for part in [await read_endpoints(run, sorted(ids))] for row in part}
 
     await run.watch("VPC endpoints", fetch).until(endpoint, check, timeout, run.say)
-
-
-async def _read(run: Run, ids: list[str]) -> list[Row]:
-    """A call fails whole where one of them isn't shown, or is gone."""
-    with ignoring(*KIND.missing):
-        return await run.aws.pages("ec2", "describe_vpc_endpoints", "VpcEndpoints", VpcEndpointIds=ids)
-    return [row for item in ids for row in await _read(run, [item])] if len(ids) > 1 else []
 
 
 KIND: Final = VpcEndpointKind()

@@ -249,28 +249,43 @@ def test_a_subnet_in_the_same_zone_takes_the_others_place(hand: Hand) -> None:
     assert sorted(shown(hand, SSM)["SubnetIds"]) == sorted([hand["subnet.private-a"], hand["subnet.private-b"]])
     assert hand["subnet.private-b"] != old
     tried = [params.keys() - {"VpcEndpointId"} for params in calls(hand.world, "modify_vpc_endpoint")]
-    assert tried == [{"AddSubnetIds", "RemoveSubnetIds"}, {"RemoveSubnetIds"}, {"AddSubnetIds"}]
+    assert tried == [{"RemoveSubnetIds"}, {"AddSubnetIds"}]
 
 
-def test_an_endpoint_that_moves_answers_in_one_zone_all_the_time(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWS shows an endpoint as available while the interfaces that were added are still being made."""
-    spec = ssm()
+BLOCKS = {"a": "10.0.8.0/24", "b": "10.0.9.0/24", "c": "10.0.10.0/24", "d": "10.0.11.0/24"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lag"),
+    [
+        (("private-a", "private-b"), ("new-a", "new-b"), 0.0),
+        (("private-a", "private-b"), ("new-a", "new-b"), 10.0),
+        (("private-a", "private-b"), ("new-c", "new-d"), 0.0),
+        (("private-a",), ("new-b",), 0.0),
+        (("private-a", "private-b"), ("private-a", "new-c"), 10.0),
+    ],
+)
+def test_an_endpoint_that_moves_answers_in_one_zone_all_the_time(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch, before: tuple[str, ...], after: tuple[str, ...], lag: float
+) -> None:
+    """AWS shows an endpoint as available while the interfaces that were added are still being made, and as it was for a moment."""
+    spec = ssm(subnets=list(before))
+    for zone, block in BLOCKS.items():
+        spec["subnets"][f"new-{zone}"] = {"cidr_block": block, "availability_zone": zone}
     hand.make(spec)
-    moved = edited(
-        edited(spec, "subnets/private-a/cidr_block", "10.0.8.0/24"), "subnets/private-b/cidr_block", "10.0.9.0/24"
-    )
-    account, used, call = place(), [], hand.world._call
-    ssm_id = hand[SSM]
+    account, made, used, call = place(), hand[SSM], [], hand.world._call
 
     def watch(service: str, operation: str, params: Mapping[str, Any]) -> Response:
-        made = account.ec2.vpc_end_points[ssm_id]
-        used.append(sum(account.ec2.enis[name].status == "in-use" for name in made.network_interface_ids))
+        found = account.ec2.vpc_end_points[made]
+        used.append(sum(account.ec2.enis[name].status == "in-use" for name in found.network_interface_ids))
         return call(service, operation, params)
 
     monkeypatch.setattr(hand.world, "_call", watch)
-    hand.make(moved)
-    assert sorted(shown(hand, SSM)["SubnetIds"]) == sorted([hand["subnet.private-a"], hand["subnet.private-b"]])
-    assert min(used) == 1
+    hand.world.strict.lag = lag
+    hand.make(edited(spec, "vpc_endpoints/ssm/subnets", list(after)))
+    hand.world.clock.advance(60)
+    assert sorted(shown(hand, SSM)["SubnetIds"]) == sorted(hand[f"subnet.{name}"] for name in after)
+    assert min(used) >= 1
 
 
 def test_another_service_makes_another_endpoint(hand: Hand) -> None:

@@ -86,6 +86,56 @@ def blue_to_green() -> tuple[Spec, Spec]:
     return before, after
 
 
+def blue_restarts() -> tuple[Spec, Spec]:
+    """The colour that requests leave is changed in the same run, and stays."""
+    before = two_groups(blue=1, green=0)
+    before["instances"]["blue"] |= {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
+    after = turned(before, green=1)
+    after["instances"]["blue"]["instance_type"] = "t3.small"
+    return before, after
+
+
+def blue_rolls() -> tuple[Spec, Spec]:
+    before = two_groups(blue=1, green=0)
+    after = turned(before, green=1)
+    after["instances"]["blue"] |= {"instance_type": "t3.small", "rollout": {"max_surge": 1}}
+    return before, after
+
+
+@pytest.mark.parametrize("change", [blue_restarts, blue_rolls])
+def test_targets_that_are_changed_meanwhile_have_it_once(here: World, change: Callable[[], tuple[Spec, Spec]]) -> None:
+    """Found: their draining began before the switch and ended with it, 4 s later; or each of several waves waited for it again."""
+    before, after = change()
+    here.converge(before)
+    paused = [step.pause[0] for step in here.plan(after, allow=ALLOW).steps if step.address.kind == "registration"]
+    assert paused.count(DELAY) == 1, paused
+    assert min(pace(here, after)) >= DELAY
+
+
+class Killed(BaseException):
+    """The run ends here."""
+
+
+def test_a_run_after_one_that_was_killed_at_the_switch_waits_for_it_too(here: World) -> None:
+    """For a group that was replaced, of which it isn't known since when it gets no more requests."""
+    before, after = another_port()
+    here.converge(before)
+    call = here._call
+
+    def kill(service: str, operation: str, params: dict[str, object]) -> object:
+        answer = call(service, operation, params)
+        if operation == "modify_listener" and str(params).count("TargetGroupArn") == 1:
+            raise Killed
+        return answer
+
+    here._call = kill  # type: ignore[method-assign, assignment]
+    with pytest.raises(Killed):
+        here.apply(after, allow=ALLOW)
+    here._call = call  # type: ignore[method-assign]
+    ends = pace(here, after)
+    assert DELAY <= min(ends) <= max(ends) <= DELAY + 30
+
+
 @pytest.mark.parametrize("change", [another_port, another_check, blue_to_green])
 def test_targets_stay_for_the_delay_after_the_switch(here: World, change: Callable[[], tuple[Spec, Spec]]) -> None:
     """AWS drains no target of a group that nothing forwards to: found, requests longer than 30 s were cut by each release that

@@ -79,8 +79,26 @@ def test_the_specs_own_time_is_kept_and_given_up(here: World) -> None:
     assert held(here) == {"Enabled": True, "DurationSeconds": 1}
 
 
-def test_groups_and_their_forward_become_sticky_together(here: World) -> None:
-    sticky = {"enabled": True, "duration_seconds": 60}
+@pytest.mark.parametrize("forward", [{"stickiness": {"enabled": True, "duration_seconds": 60}}, {}])
+def test_groups_and_their_forward_become_sticky_together(here: World, forward: Any) -> None:
+    """Also where the spec says nothing of the forward, and beside a roll and other weights."""
+    here.converge(colours(1, 0, sticky=False))
+    spec = colours(1, 1, **forward)
+    spec["instances"]["web"]["instance_type"] = "t3.small"
+    here.converge(spec)
     here.converge(colours(1, 1, sticky=False))
-    here.converge(colours(1, 1, stickiness=sticky))
-    here.converge(colours(1, 1, sticky=False))
+    here.converge(spec)
+
+
+def test_stickiness_that_was_switched_off_by_hand_is_switched_on_again(here: World) -> None:
+    spec = colours(1, 1)
+    here.converge(spec)
+    elb, off = here.client("elbv2"), [{"Key": "stickiness.enabled", "Value": "false"}]
+    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    for group in elb.describe_target_groups()["TargetGroups"]:
+        elb.modify_target_group_attributes(TargetGroupArn=group["TargetGroupArn"], Attributes=off)
+    (action,) = listener["DefaultActions"]
+    action["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": False}
+    elb.modify_listener(ListenerArn=listener["ListenerArn"], DefaultActions=[action])
+    here.converge(spec)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
 from tests.properties.watched import watched
@@ -251,6 +252,47 @@ def test_nodes_in_subnets_that_a_load_balancer_leaves_answer_until_they_are_gone
             world.converge(after, allow=ALLOW)
             assert not world.dark, moment.words
             assert {low.healthy for low in world.lows.values()} == {2}, moment.words
+
+
+def one_table_less(spec: Spec) -> Spec:
+    """The subnet that is left gets a table of its own, without a way out."""
+    spec["route_tables"]["public"]["subnets"].remove("front-b")
+    spec["route_tables"]["private"] = {"vpc": "main", "subnets": ["front-b"]}
+    return spec
+
+
+def no_old_group(spec: Spec) -> Spec:
+    """The instances' rules for the old subnets go with a group of their own."""
+    del spec["security_groups"]["old"]
+    spec["instances"]["web"]["security_groups"] = ["web"]
+    return spec
+
+
+def with_old_group(spec: Spec) -> Spec:
+    rules = spec["security_groups"]["web"]["ingress"]
+    spec["security_groups"]["old"] = {"vpc": "main", "ingress": [rules.pop(1)]}
+    spec["instances"]["web"]["security_groups"] = ["old", "web"]
+    return spec
+
+
+@pytest.mark.parametrize("change", [one_table_less, no_old_group])
+def test_a_run_right_after_a_move_spares_the_old_nodes(change: Callable[[Spec], Spec]) -> None:
+    """Found: routes that were replaced, and rules that went with an instance's group, were taken away at once."""
+    blocks = {"a": "10.0.21.0/24", "b": "10.0.22.0/24", "c": "10.0.25.0/24"}
+    moved = with_old_group(in_subnets(*blocks.values()))
+    moved["instances"]["web"]["subnets"] = ["public-a"]
+    before = copy.deepcopy(moved)
+    moved["load_balancers"]["public"]["subnets"] = ["front-a", "front-c"]
+    with watched() as world:
+        world.converge(before)
+        world.client("elbv2").set_subnets(
+            LoadBalancerArn=world.client("elbv2").describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"],
+            Subnets=[world.plan(before).ids[Address("subnet", name)] for name in ("front-a", "front-c")],
+        )
+        world.watch()
+        world.converge(change(moved), allow=ALLOW)
+        assert not world.dark
+        assert {low.healthy for low in world.lows.values()} == {2}, world.lows
 
 
 def renamed(spec: Spec) -> Spec:

@@ -116,6 +116,20 @@ class Graph:
             left += new
         return found
 
+    def behind(self, keys: Iterable[str]) -> set[str]:
+        """The keys of all steps that follow one of these, also by way of others."""
+        followers: dict[str, list[str]] = defaultdict(list)
+        for later, edges in self.edges.items():
+            for earlier in edges:
+                followers[earlier].append(later)
+        found: set[str] = set()
+        left = list(keys)
+        while left:
+            new = set(followers[left.pop()]) - found
+            found |= new
+            left += new
+        return found
+
     @cached_property
     def makers(self) -> dict[Address, str]:
         """The step that makes or changes the resource at an address."""

@@ -28,7 +28,7 @@ from alb_reconcile.engine.plan.zero_downtime.families import forget_addresses_fi
 from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late, wait_for_old_nodes
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_pauses, add_rollout
-from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
+from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic, stick_after_forwards
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
@@ -107,14 +107,15 @@ def _make_plan(
     wait_for_old_nodes(graph)
     swap_groups_late(graph)
     add_edges(graph)
+    stick_after_forwards(graph)
     add_rollout(graph)
     lead_names_late(graph)
     forget_addresses_first(graph)
     move_addresses(graph)
     leave_in_time(graph)
-    add_pauses(graph)
     tell_volumes(graph)
     keys = sort_keys(graph)
+    add_pauses(graph)
     launch_together(graph, unseen)
     tell_names(graph)
     add_costs(graph)

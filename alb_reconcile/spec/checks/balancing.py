@@ -1,5 +1,6 @@
 """Load balancers, listeners, rules and target groups: what AWS refuses, and targets that could never serve."""
 
+from alb_reconcile.kinds._actions import is_sticky
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
@@ -99,7 +100,7 @@ def _check_action(outline: Outline, path: Path, action: Entry, listener: Entry) 
                     (*path, "forward", "target_groups", index), f"{name} is given twice; add up the weights in one"
                 )
         groups = outline.entries("target_groups")
-        sticky = [name for name in names if name in groups and _is_sticky(groups[name])]
+        sticky = [name for name in names if name in groups and is_sticky(groups[name])]
         if len(names) > 1 and sticky and not (forward.get("stickiness") or {}).get("enabled"):
             outline.warn(
                 (*path, "forward"),
@@ -115,10 +116,6 @@ def _check_action(outline: Outline, path: Path, action: Entry, listener: Entry) 
                 (*path, "redirect"),
                 "redirects the client to where it already is, in a loop; change protocol, port, host or path",
             )
-
-
-def _is_sticky(group: Entry) -> bool:
-    return str((group.get("attributes") or {}).get("stickiness.enabled")).lower() == "true"
 
 
 def _check_health_check(outline: Outline, path: Path, health_check: Entry) -> None:

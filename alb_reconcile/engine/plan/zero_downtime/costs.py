@@ -31,7 +31,8 @@ def add_costs(graph: Graph) -> None:
         seconds, settled = step.pause
         fields = {change.path.partition(".")[0] for change in step.changes}
         if kind := load_kinds().get(step.address.kind):  # the order of rules has none
-            graph.steps[step.key] = replace(step, takes=kind.takes(step.action, fields))
+            least, most = kind.takes(step.action, fields)
+            graph.steps[step.key] = replace(step, takes=(step.takes[0] + least, step.takes[1] + most))
         if seconds:
             _cost(graph, step, seconds, f"{settled} ({seconds} s)")
         if step.address.kind == "registration":

@@ -7,7 +7,7 @@ from typing import Final
 
 from alb_reconcile.engine.plan.graph import Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_departures, keeping_some
-from alb_reconcile.engine.plan.zero_downtime.forwards import forward_after, forward_before, shares_of
+from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, forward_after, forward_before, shares_of
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
@@ -43,9 +43,14 @@ def _leave_after_turns(graph: Graph) -> None:
         if isinstance(item.desired.state, Registration)
     }
     gone: dict[str, list[Step]] = defaultdict(list)
+    rolled: dict[str, list[Step]] = defaultdict(list)
     for step in graph.of_kind("registration", "delete"):
         if step.observed and step.part_of is None:
             gone[str(step.observed.parent_id)].append(step)
+        elif (
+            step.observed and len(graph.registered[_instance_of(step)]) == 1
+        ):  # another group may have to change before
+            rolled[str(step.observed.parent_id)].append(step)
     for key, group in [item for item in _given_up(graph) if item[1] not in graph.deleted]:
         before = graph.before(key)
         if group not in wanted:
@@ -53,6 +58,12 @@ def _leave_after_turns(graph: Graph) -> None:
         for leaves in (step.key for step in gone[group] if step.key not in before):
             graph.after(leaves, key, Strength.SUGGESTED)
             graph.specify(leaves, replace(graph.steps[leaves].detail(Deregister), switched=True))
+    for key, group in dropped(graph):
+        before = graph.before(key)
+        for step in rolled[group]:
+            if step.key not in before:
+                graph.after(step.key, key, Strength.SUGGESTED)
+                graph.specify(step.key, replace(graph.steps[step.key].detail(Deregister), switched=True))
 
 
 def _refuse_to_empty(graph: Graph, turns: str, group: str, early: list[Step]) -> None:

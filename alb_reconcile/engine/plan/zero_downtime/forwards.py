@@ -1,7 +1,7 @@
 """Who forwards to which target group, now and as desired."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
@@ -78,6 +78,23 @@ def _staying(graph: Graph, forwards: Callable[[Action], Iterable[Forward]]) -> s
         groups = {str(part.target_group) for part in forwards(action_of(item.state))}
         found |= groups if item.id not in graph.deleted else groups & handed.get(item.id, {}).keys() - graph.deleted
     return found
+
+
+def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Of the groups, by ARN, to which nothing forwards at the end, those to which something does now; with the keys of the steps that
+    let go of each."""
+    kept = [item.state for item in graph.decisions.desired.values()]
+    known = {item.found.id for item in graph.decisions.desired.values() if item.found}
+    kept += [item.state for item in graph.decisions.live if item.id not in known | graph.deleted]
+    used = {bind(part.target_group, graph.decisions.ids) for state in kept for part in action_of(state).forward}
+    ends = [(step.key, forward_before(step)) for step in graph.forwarding("update", "delete") if step.phase != "attach"]
+    ends += [
+        (graph.implied[item.id], action_of(item.state).forward)
+        for item in graph.decisions.live
+        if item.id in graph.implied
+    ]
+    for key, forward in ends:
+        yield from ((key, group) for group in {str(part.target_group) for part in forward} - used)
 
 
 class Taker(NamedTuple):

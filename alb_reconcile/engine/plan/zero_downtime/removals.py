@@ -4,11 +4,12 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.engine.plan.decide import location_of
-from alb_reconcile.engine.plan.graph import Graph, Strength
+from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.capacity import rollout_of
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.model.abilities import with_others
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
@@ -55,10 +56,11 @@ def take_away_late(graph: Graph) -> None:
 
 
 def wait_for_old_nodes(graph: Graph) -> None:
-    """What takes away routes, associations and rules lets load balancers' nodes leave the subnets that these have left.
+    """What takes away or replaces routes, associations, rules and instances' groups lets load balancers' nodes leave the subnets
+    that these have left.
 
     Assumes that `take_away_late` has split the updates. What an interrupted run did a moment ago can't be seen, so it holds
-    for every load balancer that stays.
+    for every load balancer that stays. Steps that come before a load balancer moves find none of its nodes elsewhere.
     """
     nodes = {
         item.id: item.state.subnets
@@ -74,13 +76,17 @@ def wait_for_old_nodes(graph: Graph) -> None:
         and {*nodes.get(item.found.id, ())} - {bind(subnet, graph.decisions.ids) for subnet in state.subnets}
     ]
     for kind, fields in _removed_late().items():
-        if _GROUPS in fields:
+        if kind == LoadBalancer.kind:
             continue
-        taking = [step for step in graph.of_kind(kind, "update") if _removed(graph, step, fields)[0]]
-        for step in [*taking, *graph.of_kind(kind, "delete")]:
-            graph.steps[step.key] = replace(step, old_nodes=nodes)
-            if leaving:
-                graph.say(step.key, waits=f"no node of {', '.join(leaving)} is left in the subnets that it leaves")
+        for step in graph.of_kind(kind, *MAKING, "delete"):
+            takes = step.action == "delete" or bool(_removed(graph, step, fields)[0])
+            if (
+                takes or kind == RouteTable.kind
+            ):  # which may have another target for a route, or take a subnet from another one
+                waits = leaving if takes else []
+                graph.steps[step.key] = replace(step, old_nodes=nodes, takes=(60, 300) if waits else (0, 0))
+                if waits:
+                    graph.say(step.key, waits=f"no node of {', '.join(waits)} is left in the subnets that it leaves")
 
 
 def swap_groups_late(graph: Graph) -> None:

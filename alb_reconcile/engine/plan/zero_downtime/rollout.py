@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.aws.client import batches
+from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, is_down, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
 from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED
-from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
+from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, receiving_groups, serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
@@ -20,6 +21,7 @@ from alb_reconcile.model.resource import Rollout, bind, each_of, stops
 from alb_reconcile.model.steps import Deregister, Launch, Register
 
 STOPS: Final = "stops the instance"
+_OPEN: Final = "open requests have had their group's deregistration delay"
 
 
 def add_rollout(graph: Graph) -> None:
@@ -297,22 +299,40 @@ def add_pauses(graph: Graph) -> None:
             )
             graph.pause(step.key, settle, "the last requests have settled")
     instances = {item.id: item.address for item in graph.decisions.live if item.address.kind == "instance"}
-    used = _forwarded_to_after(graph)
     for step in [] if graph.destroy else graph.of_kind("registration", "delete"):
         target = instances.get(str(getattr(step.observed.state, "target", ""))) if step.observed else None
         if step.detail(Deregister).switched:
             settle = (rollout_of(graph, target) if target else Rollout()).settle
             graph.pause(step.key, settle, "the switch has reached every node of the load balancer")
-        found = step.observed
-        if found and found.parent_id not in used and not (found.status == "unused" or found.state.outlives_parent):
-            graph.specify(step.key, replace(step.detail(Deregister), unused=True))
-            delay = delay_of(graph, found.state)
-            graph.pause(step.key, delay, "open requests have had their group's deregistration delay")
+    if not graph.destroy:
+        _leave_open_requests_their_time(graph)
 
 
-def _forwarded_to_after(graph: Graph) -> set[Ref]:
-    """The target groups that listeners and rules forward to at the end, by ARN if they are there: the stack's and others'."""
-    known = {item.found.id for item in graph.decisions.desired.values() if item.found}
-    states = [item.state for item in graph.decisions.desired.values()]
-    states += [item.state for item in graph.decisions.live if item.id not in known | graph.deleted]
-    return {bind(part.target_group, graph.decisions.ids) for state in states for part in action_of(state).forward}
+def _leave_open_requests_their_time(graph: Graph) -> None:
+    """AWS drains no target of a group that nothing forwards to any more, so what the group's delay is for is waited for before: once,
+    where its targets leave in turns."""
+    turned: dict[str, set[str]] = {}
+    for key, group in dropped(graph):
+        turned[group] = turned.get(group, {*graph.steps}) & graph.behind([key])
+    late: dict[str, Step] = {}
+    for step in graph.of_kind("registration", "delete"):
+        found, group = step.observed, str(step.observed.parent_id if step.observed else "")
+        if found is None or found.is_leaving or found.state.outlives_parent:
+            continue
+        if found.status != "unused" and step.key in turned.get(group, ()):
+            late[step.key] = replace(step, details=replace(step.detail(Deregister), unused=True))
+    for key in late.keys() - graph.behind(late):
+        step = late[key]
+        graph.pause(key, delay_of(graph, step.observed.state if step.observed else None), _OPEN)
+    for key, step in late.items():
+        graph.specify(key, step.detail(Deregister))
+    # since when a group that an interrupted run has replaced gets no more isn't known; its targets leave with it
+    waiting = {
+        item.parent_id: delay_of(graph, item.state)
+        for items in graph.registered.values()
+        for item in items
+        if item.status == "unused" and not item.state.outlives_parent
+    }
+    for step in graph.of_kind("target_group", "delete"):
+        if step.reason == DUPLICATE:
+            graph.pause(step.key, waiting.get(step.id, 0), _OPEN)

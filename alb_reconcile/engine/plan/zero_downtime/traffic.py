@@ -49,17 +49,22 @@ def add_traffic(graph: Graph) -> None:
     order_rules(graph)
     attach_new_groups(graph)
     _wait_for_capacity(graph)
-    _stick_after_forwards(graph)
     _keep_old_entrance(graph)
 
 
-def _stick_after_forwards(graph: Graph) -> None:
-    """A group becomes sticky when each forward of several groups is, or has let go of it (ELBv2 ModifyTargetGroupAttributes)."""
+def stick_after_forwards(graph: Graph) -> None:
+    """A group becomes sticky when each forward of several groups is, or has let go of it (ELBv2 ModifyTargetGroupAttributes).
+
+    Assumes all edges that hold for every kind, of which those give way that have its targets join, and forwards change, after it.
+    """
     for step in graph.of_kind("target_group", "update"):
         if any((change.path, change.after) == ("attributes.stickiness.enabled", "true") for change in step.changes):
             for other in graph.forwarding("update"):
                 groups = {part.target_group for part in forward_before(other)}
                 if step.id in groups and len(groups) > 1:
+                    for joins in joining(graph).get(step.address, ()):
+                        graph.release(joins, step.key)
+                    graph.release(other.key, step.key)
                     graph.after(step.key, other.key)
 
 
