@@ -59,7 +59,7 @@ def wait_for_old_nodes(graph: Graph) -> None:
     """What takes away or replaces routes, associations, rules and instances' groups lets load balancers' nodes leave the subnets
     that these have left.
 
-    Assumes that `take_away_late` has split the updates. What an interrupted run did a moment ago can't be seen, so it holds
+    Assumes that `take_away_late` has split the updates, and all edges. What an interrupted run did a moment ago can't be seen, so it holds
     for every load balancer that stays. Steps that come before a load balancer moves find none of its nodes elsewhere.
     """
     nodes = {
@@ -75,6 +75,7 @@ def wait_for_old_nodes(graph: Graph) -> None:
         if item.found
         and {*nodes.get(item.found.id, ())} - {bind(subnet, graph.decisions.ids) for subnet in state.subnets}
     ]
+    late: list[str] = []
     for kind, fields in _removed_late().items():
         if kind == LoadBalancer.kind:
             continue
@@ -83,10 +84,12 @@ def wait_for_old_nodes(graph: Graph) -> None:
             if (
                 takes or kind == RouteTable.kind
             ):  # which may have another target for a route, or take a subnet from another one
-                waits = leaving if takes else []
-                graph.steps[step.key] = replace(step, old_nodes=nodes, takes=(60, 300) if waits else (0, 0))
-                if waits:
-                    graph.say(step.key, waits=f"no node of {', '.join(waits)} is left in the subnets that it leaves")
+                graph.steps[step.key] = replace(step, old_nodes=nodes)
+                late += [step.key] if takes and leaving else []
+    for key in late:
+        graph.say(key, waits=f"no node of {', '.join(leaving)} is left in the subnets that it leaves")
+    for key in {*late} - graph.behind(late):
+        graph.steps[key] = replace(graph.steps[key], takes=(60, 300))
 
 
 def swap_groups_late(graph: Graph) -> None:
