@@ -301,9 +301,9 @@ NUMBERS: Final = (
         lines_of_the_core,
         10_200,
         "model, aws, spec, engine, what kinds share: read in a day",
-        19_910,  # the doors (docs/adr/0020), and the waits for what AWS does late
+        19_930,  # the doors (docs/adr/0020), and the waits for what AWS does late
     ),
-    Number("lines of a kind's room", lines_of_the_kinds, 400, "on the average, with what only a few kinds share", 540),
+    Number("lines of a kind's room", lines_of_the_kinds, 400, "on the average, with what only a few kinds share", 547),
     Number(
         "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 57_320
     ),
