@@ -10,17 +10,19 @@
    that one goes after it has stopped.
 3. `removals.take_away_late`: an update that adds and removes is two steps; the one that removes rules, routes or zones
    follows everything that moves traffic; `removals.swap_groups_late` lets security groups be worn beside one another.
-4. `order.add_edges`, outside of this package: what holds for every kind.
+4. `order.add_edges`, outside of this package: what holds for every kind; then `traffic.stick_after_forwards`: a group becomes sticky
+   after the forwards that it shares with others.
 5. `rollout.add_rollout`: an instance that stops leaves its target groups first; members change `max_surge` or `max_unavailable`
    at a time, who fails first, and entries that share groups one after the other; then
-   `capacity.guard_capacity` says how many healthy targets each step that moves requests must leave or find, and each pause
-   is known (`add_pauses`, which comes after 8).
+   `capacity.guard_capacity` says how many healthy targets each step that moves requests must leave or find.
 6. `aliases.lead_names_late`: a DNS name leads to another load balancer when that serves, and the old one stays until clients
    have forgotten it.
 7. `families.forget_addresses_first`: a load balancer gives up IPv6, or public IPv4, when clients have forgotten the addresses.
 8. `departures.leave_in_time`: targets stay in a group until requests have turned away from it, and who is restarted is back, or leaves
    later, where requests turn to it. All of these edges give way.
-9. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
+9. When all edges are known: `rollout.add_pauses`: targets of a group that nothing forwards to any more stay for its deregistration
+   delay; `removals.wait_for_old_nodes`: what old nodes of a load balancer need stays until they have gone.
+10. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
 
 `forwards` has the questions that several of them ask: who forwards to which group, now and as desired, and who takes it up. None of them asks
 AWS; what must be true when a step runs is written into its `details` (`model.steps`), and the kinds wait for it.
