@@ -240,9 +240,8 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
         reader.warnings += warnings_of_copies(rows)
         volumes: dict[str, Row] = {}
         wanted = list(each_of(reader.desired.values(), Instance))
-        if reader.everything or any(
-            state.root_volume or state.data_volumes or item.tags.keys() - {"Name"} for item, state in wanted
-        ):
+        tagged = rows and any(item.tags.keys() - {"Name"} for item, _ in wanted)
+        if tagged or reader.everything or any(state.root_volume or state.data_volumes for _, state in wanted):
             volumes = await read_volumes(reader, {item.address: state.data_volumes for item, state in wanted})
         credit: dict[str, Any] = {}
         if reader.thorough or any(state.credit_specification for _, state in wanted):

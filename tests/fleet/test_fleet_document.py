@@ -97,7 +97,7 @@ class TestMeaning:
     ("text", "told"),
     [
         ("accounts: []\n", ["1:1: fleet: is missing; it is the fleet's name, by which its records are kept", "1:11: accounts: has 0 of at least 1; add what is missing"]),
-        ("fleet: shops\naccounts: [{account_id: 111111111111}]\n", ["2:25: accounts[0].account_id: is the number 111111111111; give it an account's id: 12 digits in quotes"]),
+        ("fleet: shops\naccounts: [{account_id: 11111111111}]\n", ["2:25: accounts[0].account_id: is the number 11111111111; give it an account's id: 12 digits in quotes"]),
         (f"fleet: shops\naccounts: [{ACCOUNT}, wave: canary}}]\n", ['2:83: accounts[0].wave: there is no wave "canary"; there are none; add waves']),
         (f"fleet: shops\nwaves: [{{name: a}}, {{name: a}}]\naccounts: [{ACCOUNT}, wave: b}}]\n", ['2:21: waves[1].name: is the second wave called "a"; keep one', '3:83: accounts[0].wave: there is no wave "b"; known: a, a']),
         (f"fleet: shops\naccounts:\n- {ACCOUNT}}}\n- {ACCOUNT}}}\n", ["4:4: accounts[1].account_id: 111111111111 has us-east-1 already (in line 3); give one of them other regions, or merge them"]),

@@ -124,7 +124,7 @@ def test_a_stack_without_any_is_not_asked_for_one(hand: Hand) -> None:
     hand.make(demo())
     assert hand.world.plan(demo()).is_empty
     read = [name for name, _ in hand.world.log]
-    assert len(read) == 16
+    assert len(read) == 17
     assert {"describe_addresses", "describe_nat_gateways"}.isdisjoint(read)
 
 
