@@ -79,11 +79,11 @@ def wait_for_old_nodes(graph: Graph) -> None:
     for kind, fields in _removed_late().items():
         if kind == LoadBalancer.kind:
             continue
-        for step in graph.of_kind(kind, *MAKING, "delete"):
-            takes = step.action == "delete" or bool(_removed(graph, step, fields)[0])
-            if (
-                takes or kind == RouteTable.kind
-            ):  # which may have another target for a route, or take a subnet from another one
+        ends = () if kind == Instance.kind else ("delete",)
+        for step in graph.of_kind(kind, *MAKING, *ends):
+            takes = step.action in ends or bool(_removed(graph, step, fields)[0])
+            # a table may have another target for a route, too, or take a subnet from another table
+            if takes or kind == RouteTable.kind:
                 graph.steps[step.key] = replace(step, old_nodes=nodes)
                 late += [step.key] if takes and leaving else []
     for key in late:
