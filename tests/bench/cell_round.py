@@ -151,7 +151,13 @@ def _small(number: int) -> Spec:
             zone: {"vpc": "main", "cidr_block": f"{network}.{at}.0/24", "availability_zone": zone}
             for at, zone in enumerate("ab")
         },
-        "security_groups": {"web": {"vpc": "main", "description": "HTTP"}},
+        "security_groups": {
+            "web": {
+                "vpc": "main",
+                "description": "HTTP",
+                "ingress": [{"protocol": "tcp", "port": 80, "cidr_block": "10.0.0.0/8"}],
+            }
+        },
         "target_groups": {"web": {"vpc": "main", "protocol": "HTTP", "port": 80}},
         "load_balancers": {
             "main": {
