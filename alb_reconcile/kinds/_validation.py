@@ -211,7 +211,10 @@ async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequ
 
 
 async def wait_until_let_go(run: Run, arn: str) -> str:
-    """Who still uses a certificate at last, and what to do; empty for nobody. ACM may name a while who has let it go."""
+    """Wait until nothing uses a certificate (ACM DescribeCertificate, InUseBy). Returns what still does, and what to do; else an empty text.
+
+    ACM may name a listener for some minutes after the listener has let go of the certificate.
+    """
     began, own = run.aws.now(), {*run.own, *run.ids.values()}
 
     async def read() -> Sequence[str]:

@@ -133,8 +133,8 @@ RECORDS_IN_SYNC: Final = 600.0
 """Until a change of records is on all name servers, "generally within 60 seconds" (Route 53 API Reference, GetChange)."""
 INTERFACES_RELEASED: Final = 35 * 60.0
 NODES_LEFT: Final = 120.0
-"""Until a load balancer's nodes have left a subnet, where nobody may look: DNS keeps their addresses for 60 s, and what was sent
-there ends (Application Load Balancers, "Delete an Application Load Balancer")."""
+"""Until a load balancer's nodes have left a subnet, if the role may not read network interfaces: DNS keeps the nodes' addresses for 60 s,
+and open requests end (Application Load Balancers, "Delete an Application Load Balancer")."""
 TARGET_DRAINED: Final = 3600 + 120.0
 """AWS's longest deregistration delay, and some."""
 LOST_REPLY: Final = 29.0

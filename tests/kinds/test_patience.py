@@ -115,8 +115,9 @@ def test_a_wait_without_any_answer_says_what_it_was_for(hand: Hand) -> None:
             raise AwsError(service, operation, "Throttling", "Rate exceeded", "req-1")
         return real(service, operation, params)
 
-    hand.world._call = call  # type: ignore[method-assign]
-    waits = [text for text in hand.world.apply(spec).failures if "waited" in text]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hand.world, "_call", call)
+        waits = [text for text in hand.world.apply(spec).failures if "waited" in text]
     assert waits
     assert all("waited 150 s for: a first answer about i-" in text for text in waits), waits
 

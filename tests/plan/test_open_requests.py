@@ -58,9 +58,9 @@ def pace(here: World, spec: Spec) -> list[float]:
             times.append((here.clock.now(), operation))
         return answer
 
-    here._call = watch  # type: ignore[method-assign, assignment]
-    assert not here.apply(spec, allow=ALLOW).failures
-    here._call = call  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(here, "_call", watch)
+        assert not here.apply(spec, allow=ALLOW).failures
     assert here.plan(spec).is_empty
     switch = max((when for when, name in times if name == "modify_listener"), default=times[0][0])
     return [when - switch for when, name in times if name in ENDS]
@@ -128,10 +128,10 @@ def test_a_run_after_one_that_was_killed_at_the_switch_waits_for_it_too(here: Wo
             raise Killed
         return answer
 
-    here._call = kill  # type: ignore[method-assign, assignment]
-    with pytest.raises(Killed):
-        here.apply(after, allow=ALLOW)
-    here._call = call  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(here, "_call", kill)
+        with pytest.raises(Killed):
+            here.apply(after, allow=ALLOW)
     ends = pace(here, after)
     assert DELAY <= min(ends) <= max(ends) <= DELAY + 30
 
