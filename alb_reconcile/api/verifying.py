@@ -100,7 +100,8 @@ async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, sa
         target.stack, target.region, found, target.desired, endpoints, health, absent, provider, look_up,
         server[0] is not None,
     )  # fmt: skip
-    return await verify_stack(site, settings, aws.stopping, say)
+    report = await verify_stack(site, settings, aws.stopping, say)
+    return replace(report, secret_headers=target.secret_headers)
 
 
 def _is_sandbox(endpoint: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
-from alb_reconcile.engine.plan.decide import decide
+from alb_reconcile.engine.plan.cascades import decide_all
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Listing
 from alb_reconcile.kinds.images import PARAMETER, RESOLVE, SEARCH, explain_lost
@@ -182,7 +182,7 @@ async def resolve_further_images(
     ]
     if not missing:
         return discovery
-    made = decide(stack, desired, discovery, {}).desired
+    made = decide_all(stack, desired, discovery).desired
     needed = {
         image for address, image in missing if address in made and (not made[address].found or made[address].forces)
     }

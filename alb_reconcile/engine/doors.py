@@ -29,6 +29,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.secrets import redact
 
 _HTTP1: Final = (None, "HTTP1")
 _MOST_NAMES: Final = 3
@@ -386,5 +387,5 @@ def describe_door(door: Door) -> str:
     if isinstance(state, Record):
         return f"{door.item.address} (the name {state.name})"
     if isinstance(state, Rule):
-        return f"{door.item.address} ({', '.join(map(str, state.conditions))})"
+        return f"{door.item.address} ({', '.join(map(str, redact(state.conditions, None)))})"
     return f"{door.item.address} (port {state.port})" if isinstance(state, Listener) else str(door.item.address)

@@ -33,7 +33,7 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
     facts = Lookups(images=discovery.images, desired=desired)
     intents: dict[str, list[Intent]] = {}
     for address, item in decisions.desired.items():
-        if item.found is None or item.changes:
+        if item.found is None or item.changes or item.forces:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
     zones = set_off(_read_zones(aws, decisions))
     checks = [

@@ -17,7 +17,8 @@ from alb_reconcile.engine.apply import Event, Outcome, apply_plan
 from alb_reconcile.engine.blockers import Blocker, look_around
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.doors import find_cut
-from alb_reconcile.engine.plan.decide import Decisions, decide
+from alb_reconcile.engine.plan.cascades import decide_all
+from alb_reconcile.engine.plan.decide import Decisions
 from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
@@ -78,7 +79,9 @@ async def plan_stack(
         aws, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy, shared=shared,
         eager=options is not None and options.eager,
     )  # fmt: skip
-    options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
+    options = replace(
+        options or Options(), destroy=target.destroy, policy=target.policy, secret_headers=target.secret_headers
+    )
     discovery = replace(discovery, keeps_unsupported=not options.allow.get("remove-unsupported"))
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     make = partial(make_plan, target.stack, target.region, target.desired)
@@ -135,13 +138,13 @@ async def _without_what_waits(
             find_protected(aws, steps), look_around(aws, discovery, replace(plan, steps=steps), destroy=False)
         )
         used = {key: item.text for item in blockers for key in item.keys}
-        decisions = decide(target.stack, target.desired, discovery, {}) if plan.steps else Decisions()
+        decisions = decide_all(target.stack, target.desired, discovery) if plan.steps else Decisions()
         used |= second_ones(await find_untagged(aws, decisions, discovery), plan.steps)
         planned, is_asked = replace(planned, protected={**used, **protected}), True
 
 
 async def _ask_beforehand(aws: Aws, target: DesiredStack, discovery: Discovery) -> Discovery:
-    return await check_preconditions(aws, decide(target.stack, target.desired, discovery, {}), discovery)
+    return await check_preconditions(aws, decide_all(target.stack, target.desired, discovery), discovery)
 
 
 def _refuse_blocked(blockers: Sequence[Blocker], allowed: int) -> list[str]:

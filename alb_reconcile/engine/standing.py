@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from alb_reconcile.engine.applied_tags import find_lost
-from alb_reconcile.engine.plan.decide import decide
+from alb_reconcile.engine.plan.cascades import decide_all
 from alb_reconcile.engine.service import Service, judge
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.model.address import Address
@@ -46,7 +46,7 @@ def find_standing(target: DesiredStack, discovery: Discovery, untagged: Collecti
     is_read = discovery.unread.keys().isdisjoint(_SERVING)
     if target.destroy:  # without a spec nothing says what stays
         return Standing(service=judge(discovery.resources, {}) if is_read else Service())
-    decisions = decide(target.stack, target.desired, discovery, {})
+    decisions = decide_all(target.stack, target.desired, discovery)
     missing = sorted(
         address
         for address, item in decisions.desired.items()

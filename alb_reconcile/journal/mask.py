@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
+from alb_reconcile.model.secrets import HIDDEN, forms_of, hide, is_secret_name
+from alb_reconcile.model.secrets import NAMES as _NAMES
 from alb_reconcile.model.text import printable
 
-HIDDEN: Final = "***"
 VARIABLES: Final = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -26,11 +24,6 @@ _SHORTEST: Final = 8
 """Characters of a known secret below which it isn't looked for in texts: it would be found in words."""
 _DEEPEST: Final = 6
 
-_NAMES: Final = (
-    r"(?:secret|token|passw|passphrase|credential|signature|authorization|cookie|user[-_ ]?data"
-    r"|(?:api|access|private)[-_ ]?key)"
-)
-_SECRET_NAME: Final = re.compile(_NAMES, re.IGNORECASE)
 _PATTERNS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement)
     for pattern, replacement in (
@@ -58,7 +51,7 @@ class Mask:
     """Hides the secrets that are known, in the forms in which they get into texts, and what looks like one."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+        forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in forms_of(secret)}
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
         self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
@@ -69,6 +62,7 @@ class Mask:
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
+        text = hide(text)
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
         text = _URL.sub(_hide_in_url, text)
@@ -84,7 +78,7 @@ class Mask:
 
     def field(self, name: str, value: Any, depth: int = 0) -> Any:
         """A value as JSON has it: hidden if its name says that it is secret, else with all texts in it as `line`."""
-        if _SECRET_NAME.search(name):
+        if is_secret_name(name):
             return HIDDEN
         if value is None or isinstance(value, bool | int | float):
             return value
@@ -100,10 +94,3 @@ def _hide_in_url(found: re.Match[str]) -> str:
     scheme, authority, path, rest = found.groups()
     user, at, host = authority.rpartition("@")
     return f"{scheme}{HIDDEN if user else ''}{at}{host}{path}{f'?{HIDDEN}' if rest[1:] else rest}"
-
-
-def _forms(secret: str) -> set[str]:
-    """A secret as it is, and as JSON, Python, a URL or base64 would write it."""
-    data = secret.encode("utf-8", "surrogatepass")
-    written = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(data, safe=""), quote(data)}
-    return written | {base64.b64encode(data).decode().rstrip("="), printable(secret)}

@@ -213,7 +213,7 @@ class Recorder:
     def _changes(self, step: Step) -> Iterator[str]:
         # properties have AWS's names, of which http_tokens is no secret; user data is its digest
         names = self.plan.names if self.plan else {}
-        for change in step.changes:
+        for change in self.plan.shown(step) if self.plan else ():
             path = printable(change.path)
             for sign, shown in show_change(change, names):
                 text = self._mask.line(shown, _LONGEST)

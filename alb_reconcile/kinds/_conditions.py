@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from alb_reconcile.kinds._actions import from_words, in_words
 from alb_reconcile.kinds.base import Entry, Named
+from alb_reconcile.model.secrets import Headers, is_secret_header
 
 _FIELDS: Final = {
     "host_header": ("host-header", "HostHeaderConfig"),
@@ -21,6 +22,9 @@ _TRANSFORMS: Final = {
     "url_rewrite": ("url-rewrite", "UrlRewriteConfig"),
 }
 _KNOWN: Final = frozenset({"Values", "RegexValues", "HttpHeaderName"})
+_HEADERS: Final = ("http_header", "http-header")
+_QUERIES: Final = ("query_string", "query-string")
+"""As a spec names the conditions, and AWS those that no spec can say."""
 
 
 class Condition(NamedTuple):
@@ -39,6 +43,19 @@ class Condition(NamedTuple):
     def unsupported(self) -> str:
         """What no spec can say; empty for what one can."""
         return "" if self.field in _FIELDS else f"{self.field} {self.values[0]}"
+
+    def redacted(self, headers: Headers, instead: str) -> "Condition":
+        """Without the values of secret headers, and of all queries. What takes anything is no secret."""
+
+        def hidden(values: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(dict.fromkeys(instead if value.strip("*?") else value for value in values))
+
+        if self.field in _QUERIES:
+            pairs = ((key, instead if value.strip("*?") else value) for key, value in self.pairs)
+            return self._replace(values=hidden(self.values), pairs=tuple(dict.fromkeys(pairs)))
+        if self.field not in _HEADERS or (self.name and not is_secret_header(self.name, headers)):
+            return self
+        return self._replace(values=hidden(self.values), regex_values=hidden(self.regex_values))
 
     def __str__(self) -> str:
         pairs = (f"{key}={value}" if key else value for key, value in self.pairs)

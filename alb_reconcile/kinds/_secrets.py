@@ -24,6 +24,7 @@ from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.files import read_file
 from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.secrets import mark
 from alb_reconcile.model.text import digest
 
 READ: Final = ("ssm:GetParameter", "secretsmanager:DescribeSecret")
@@ -104,6 +105,12 @@ def secret_tag(secret: Secret) -> dict[str, str]:
 
 async def read_secret(run: Run, secret: Secret) -> tuple[str, Secret]:
     """The secret itself, for the call at hand, and which version it is. Raises RefusedError where it can't be read."""
+    text, found = await _read(run, secret)
+    mark(text)
+    return text, found
+
+
+async def _read(run: Run, secret: Secret) -> tuple[str, Secret]:
     if secret.source == "ssm":
         answer = await run.aws.call("ssm", "get_parameter", Name=secret.name, WithDecryption=True)
         return str(answer["Parameter"]["Value"]), replace(secret, version=str(answer["Parameter"]["Version"]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.secrets import Headers
 
 
 class Forward(NamedTuple):
@@ -114,6 +116,14 @@ class Action:
             return self
         kept = (item._replace(weight=split[name]) for item, name in zip(self.forward, names, strict=True))
         return replace(self, forward=tuple(kept))
+
+    def redacted(self, _: Headers, instead: str) -> Action:
+        """Without what a redirect says in its query, but for placeholders."""
+        redirect = tuple(
+            (key, instead if key == "query" and re.sub(r"#{[a-z]+}|[&=]", "", text) else text)
+            for key, text in self.redirect
+        )
+        return replace(self, redirect=redirect)
 
     def keep_unsupported(self, found: Action) -> Action:
         """The same action, with what AWS has beside it and no spec can say."""

@@ -7,6 +7,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.secrets import Headers
 
 
 @dataclass(frozen=True)
@@ -22,3 +23,5 @@ class DesiredStack:
     policy: Policy = field(default_factory=Policy)
     sync: DriftPolicy = field(default_factory=DriftPolicy)
     lease: str = ""
+    secret_headers: Headers = None
+    """The headers whose values aren't shown (`model.secrets`)."""

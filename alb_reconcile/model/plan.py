@@ -1,7 +1,7 @@
 """Plans and their steps, and the JSON that others script against."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
@@ -10,6 +10,7 @@ from alb_reconcile.model.address import Address, Ref, UserData
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
+from alb_reconcile.model.secrets import Headers, hide, redact, redact_change
 from alb_reconcile.model.steps import Details, SetPriorities
 from alb_reconcile.model.tags import applied_tags
 
@@ -108,6 +109,8 @@ class Plan:
     """Whether what is created may say that the whole spec is applied."""
     names: Mapping[str, Address] = field(default_factory=dict)
     """Addresses by physical id, for the reader."""
+    secret_headers: Headers = None
+    """The headers whose values aren't shown (`model.secrets`)."""
     total: int = 0
     """How many resources the stack has."""
     seconds: int = 0
@@ -129,6 +132,14 @@ class Plan:
         """Resources by what becomes of them (`model.counting`)."""
         return count_resources(by_resource(self.steps))
 
+    def shown(self, step: Step) -> tuple[Change, ...]:
+        """A step's changes as they may be shown: without secrets."""
+        return tuple(redact_change(change, self.secret_headers) for change in step.changes)
+
+    def redact(self, value: Any) -> Any:
+        """A property as it may be shown."""
+        return redact(value, self.secret_headers)
+
     def to_json(self) -> str:
         """The documented form, in stable order, without secrets."""
         data = {
@@ -137,24 +148,30 @@ class Plan:
             "region": self.region,
             "account": self.account,
             "summary": self.count(),
-            "steps": [_step(step) for step in self.steps],
+            "steps": [_step(step, self.shown(step)) for step in self.steps],
             "warnings": [*self.warnings, *self.kept],
             "estimated_seconds": self.seconds,
             "estimated_total_seconds": list(self.takes),
         }
-        return json.dumps(data, indent=2, ensure_ascii=False)
+        return json.dumps(_hidden(data), indent=2, ensure_ascii=False)
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _hidden(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _hidden(item) for key, item in data.items()}
+    if isinstance(data, list):
+        return [_hidden(item) for item in data]
+    return hide(data) if isinstance(data, str) else data
+
+
+def _step(step: Step, changes: Iterable[Change]) -> dict[str, Any]:
     return {
         "key": step.key,
         "action": step.action,
         "address": str(step.address),
         "id": step.id,
         "reason": step.reason,
-        "changes": [
-            {"path": item.path, "before": plain(item.before), "after": plain(item.after)} for item in step.changes
-        ],
+        "changes": [{"path": item.path, "before": plain(item.before), "after": plain(item.after)} for item in changes],
         "needs": sorted(step.needs),
         "waits": list(step.waits),
         "effects": list(step.effects),

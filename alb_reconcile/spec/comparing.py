@@ -1,10 +1,11 @@
 """What two specs want, compared resource by resource. Nothing is known of what there is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Change, Desired, diff, field_names
+from alb_reconcile.model.secrets import redact_change
 from alb_reconcile.spec.stack import Stack
 
 _HANDLING = ("prevent_destroy", "keep_others", "rollout", "image_update", "type_change", "min_healthy")
@@ -22,12 +23,15 @@ class Difference:
 
 
 def compare(old: Stack, new: Stack) -> list[Difference]:
-    """The differences in the order of the specs, what goes last."""
+    """The differences in the order of the specs, what goes last. Without the values that are secret in one of them."""
     found = [
         Difference("create", address) if address not in old.desired else _changed(old.desired[address], desired)
         for address, desired in new.desired.items()
     ]
     found += [Difference("delete", address) for address in reversed([*old.desired]) if address not in new.desired]
+    lists = (old.secret_headers, new.secret_headers)
+    headers = None if None in lists else frozenset().union(*(item for item in lists if item))
+    found = [replace(item, changes=tuple(redact_change(change, headers) for change in item.changes)) for item in found]
     return [item for item in found if item.changes or item.unmanaged or item.action != "update"]
 
 

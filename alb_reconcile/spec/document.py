@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.secrets import hide
 from alb_reconcile.model.text import printable as printable
 
 MAX_BYTES: Final = 1024 * 1024
@@ -124,7 +125,7 @@ def render_path(path: Path) -> str:
 def shorten(value: object, limit: int = 60) -> str:
     """A value as an error quotes it: on one line, and not longer than a user would read."""
     word = str(value).lower() if isinstance(value, bool) else repr(value)
-    text = printable((value if isinstance(value, str) else word)[: limit * 2])
+    text = printable(hide(value if isinstance(value, str) else word)[: limit * 2])
     return f'"{text[:limit]}…"' if len(text) > limit else f'"{text}"'
 
 

@@ -13,6 +13,7 @@ from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.secrets import Headers
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
@@ -40,6 +41,8 @@ class Stack:
     sync: DriftPolicy = field(default_factory=DriftPolicy)
     lease: str = ""
     """Where in S3 the runs of several hosts agree, as in s3://bucket/prefix; empty if nowhere."""
+    secret_headers: Headers = None
+    """The headers of rules whose values aren't shown (`model.secrets`)."""
 
     def target(self, *, destroy: bool = False) -> DesiredStack:
         """What a run is to reach: all that the spec wants, or to `destroy` it. Its region has to be known."""
@@ -48,6 +51,7 @@ class Stack:
         return DesiredStack(
             self.name, self.region, {} if destroy else self.desired, self.account_ids, destroy=destroy,
             spec_file=self.file, policy=self.policy, sync=self.sync, lease=self.lease,
+            secret_headers=self.secret_headers,
         )  # fmt: skip
 
 
@@ -113,6 +117,7 @@ def _checked(data: bytes, file: str, folder: Path, variables: Mapping[str, str],
 
 def stack_of(outline: Outline, file: str) -> Stack:
     """What a valid document wants."""
+    headers = outline.data.get("secret_headers")
     return Stack(
         name=outline.data["stack"],
         region=outline.region,
@@ -124,6 +129,7 @@ def stack_of(outline: Outline, file: str) -> Stack:
         policy=policy_of(outline.data.get("policy", {})),
         sync=drift_policy_of(outline.data.get("sync", {})),
         lease=outline.data.get("lease", "").rstrip("/"),
+        secret_headers=None if headers is None else frozenset(map(str.lower, headers)),
     )
 
 

@@ -1,30 +1,44 @@
 """`${NAME}` and `${NAME:-default}` in scalars, from `--set` and the environment; `$${` is a literal `${`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
 from alb_reconcile.model.errors import Problem
-from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, render_path, shorten
+from alb_reconcile.model.secrets import is_secret_name, mark
+from alb_reconcile.model.text import did_you_mean
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, find, render_path, shorten
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
 _VERBATIM: Final = frozenset({"user_data"})
+_TELLING: Final = 8
+"""Characters from which on the variable of a tag whose key says so is taken for a secret everywhere."""
 
 
 def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:
     """Put variables into the tree's scalars, in place. User data is left verbatim: ${…} is the shell's there.
 
-    An empty variable counts as unset where a default is given, as in a shell.
+    An empty variable counts as unset where a default is given, as in a shell. What those under `secret_variables` hold is
+    hidden from now on in all that this process says.
     """
-    substitution = _Substitution(variables)
+    substitution = _Substitution(variables, {name: path for path, name in _secrets_of(root)})
     substitution.visit(root, ())
+    substitution.check_secrets(root)
     return substitution.problems
 
 
+def _secrets_of(root: Node) -> Iterator[tuple[Path, str]]:
+    given = root.value.get("secret_variables") if isinstance(root.value, dict) else None
+    for index, node in enumerate(given.value if given and isinstance(given.value, list) else ()):
+        if isinstance(node.value, str):
+            yield ("secret_variables", index), node.value
+
+
 class _Substitution:
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self.variables = variables
+    def __init__(self, variables: Mapping[str, str], secrets: Mapping[str, Path]) -> None:
+        self.variables, self.secrets = variables, secrets
+        self.used: set[str] = set()
         self.problems: list[Problem] = []
         self.seen: set[int] = set()
         self.length = 0
@@ -46,9 +60,18 @@ class _Substitution:
 
     def _replace(self, node: Node, text: str, path: Path) -> str:
         undefined: dict[str, None] = {}
+        secrets: list[str] = []
+        is_named = path[-2:-1] == ("tags",) and is_secret_name(str(path[-1]))
 
         def value(match: re.Match[str]) -> str:
+            found = looked_up(match)
+            if match[1] in self.secrets or (is_named and len(found) >= _TELLING):
+                secrets.append(found)
+            return found
+
+        def looked_up(match: re.Match[str]) -> str:
             name, default = match.groups()
+            self.used.add(name or "")
             if match[0] == "$${":
                 return "${"
             if len(self.problems) >= MAX_PROBLEMS:
@@ -65,6 +88,8 @@ class _Substitution:
             return match[0]
 
         result = _VARIABLE.sub(value, text)
+        if secrets and not undefined:  # one that is too short to be found in a text is told by the whole text
+            mark(*secrets, result)
         if undefined:
             self._problem(node, path, self._undefined(list(undefined)[:8]))
         self.length += len(result)
@@ -72,6 +97,14 @@ class _Substitution:
             self._problem(node, path, "the variables make the spec too large; shorten their values")
             return ""
         return result
+
+    def check_secrets(self, root: Node) -> None:
+        """Report secrets that nothing uses: a slip there would show the one that is meant."""
+        for name, path in self.secrets.items():
+            if name not in self.used:
+                node, _ = find(root, path)
+                what = f"nothing in this file has ${{{name[:64]}}}, outside of user_data, which is kept as it is"
+                self._problem(node, path, what + (did_you_mean(name, self.used) or "; correct it, or take it out"))
 
     def _undefined(self, names: list[str]) -> str:
         known = [name for name in self.variables if len(name) < 64]

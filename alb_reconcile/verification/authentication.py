@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from alb_reconcile.model.actions import Authentication
+from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.verification.client import Reply, Shot
 
 CALLBACK: Final = "/oauth2/idpresponse"
@@ -48,7 +49,7 @@ def _misled(wanted: Authentication, shot: Shot, location: str, provider: Provide
         same = comes_back = False
         query = {}
     if not same:
-        return f'sent to "{location}" instead of {expected} to log in'
+        return f'sent to "{hide_query(location)}" instead of {expected} to log in'
     if not comes_back:
         return f'the provider is told to send users back to "{query.get("redirect_uri", "")}" instead of {CALLBACK}'
     wishes = {

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from alb_reconcile.model.actions import Action
+from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.verification.client import Reply, Shot
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -67,7 +68,8 @@ def _redirect(wanted: Mapping[str, str], shot: Shot, reply: Reply, ports: Mappin
         return f"status {reply.status} instead of the redirect's {status}"
     location, expected = reply.headers.get("location", ""), redirect_location(wanted, shot)
     if _normal(location, ports) != _normal(expected, {}):
-        return f'redirected to "{location}" instead of "{expected}"'
+        found, right = hide_query(location), hide_query(expected)
+        return f'redirected to "{found}" instead of ' + ("the right query" if found == right else f'"{right}"')
     return ""
 
 

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 
 from alb_reconcile.kinds import _conditions as rules
+from alb_reconcile.model.secrets import HIDDEN, Headers, is_secret_header
 from alb_reconcile.verification.expressions import describes
 
 
@@ -24,6 +25,14 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     query: tuple[tuple[str, str], ...] = ()
     source: str = ""
+
+    def redacted(self, headers: Headers, instead: str = HIDDEN) -> "Request":
+        """As it may be shown: headers and queries are there to meet conditions of rules."""
+        return replace(
+            self,
+            headers=tuple((name, instead if is_secret_header(name, headers) else text) for name, text in self.headers),
+            query=tuple((name, instead) for name, _ in self.query),
+        )
 
 
 @dataclass(frozen=True)

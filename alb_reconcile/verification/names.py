@@ -13,6 +13,7 @@ from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.record import Record
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.verification.client import ERRORS, Client, Endpoint, Shot
 from alb_reconcile.verification.matching import Request
 from alb_reconcile.verification.site import LookUp, Settings, Site
@@ -171,7 +172,7 @@ async def _ask_http(client: Client, name: str, endpoint: Endpoint) -> tuple[bool
     if reply.status not in (301, 302) or not is_there:
         return (
             False,
-            f"http://{name}/ answers {reply.status} and leads to {location or 'nowhere'} instead of https://{name}/",
+            f"http://{name}/ answers {reply.status} and leads to {hide_query(location) or 'nowhere'} instead of https://{name}/",
         )
     return True, ""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from alb_reconcile.kinds._conditions import Transform
+from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.verification.client import Reply, Shot
 
 _RESPONSE: Final = re.compile(r"routing\.http\.response\.(?P<name>[a-z_]+)\.header_value")
@@ -41,7 +42,7 @@ def untransformed(transforms: Iterable[Transform], shot: Shot, reply: Reply) -> 
         if not isinstance(found, str) or not wanted:
             unknown = True
         elif not any(_same(key, found, text) for text in wanted):
-            return f'the target saw the {key} "{found}" instead of "{wanted[0]}"'
+            return f'the target saw the {key} "{hide_query(found)}" instead of "{hide_query(wanted[0])}"'
     return None if unknown else ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import InterruptedRun
 from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.secrets import Headers
 from alb_reconcile.verification.checks import Check, notes_on_groups, plan_checks
 from alb_reconcile.verification.client import Client
 from alb_reconcile.verification.judge import Finding, Tally, judge
@@ -27,6 +28,8 @@ class Report:
     names: tuple[NameFinding, ...] = ()
     answered: float | None = None
     """When the first request was answered as expected, on the loop's clock."""
+    secret_headers: Headers = None
+    """The headers of requests whose values aren't shown (`model.secrets`)."""
 
     @property
     def ok(self) -> bool:

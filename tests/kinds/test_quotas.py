@@ -261,6 +261,15 @@ def test_what_takes_anothers_place_isnt_counted_twice(hand: Hand, quotas: dict[s
     hand.make(renamed, allow={"replace-load-balancer": 1, "replace": 200, "delete": 200})
 
 
+def test_what_is_replaced_along_is_counted(hand: Hand, quotas: dict[str, float]) -> None:
+    """A target group serves one load balancer only: a new load balancer needs a new group, beside the old one."""
+    hand.make(demo())
+    quotas[codes.TARGET_GROUPS] = 1
+    spec = edited(demo(), "load_balancers/public/scheme", "internal")
+    with pytest.raises(RefusedError, match="target_groups.web: " + full("target groups", 1, "this region", 1, 1)):
+        hand.world.apply(spec, allow={"replace-load-balancer": 1})
+
+
 def test_too_many_target_groups_behind_a_load_balancer(hand: Hand, quotas: dict[str, float]) -> None:
     quotas[codes.RULES] = 200
     spec = crowded((1000, 1001), 100)

@@ -159,7 +159,7 @@ class _Maker:
                 printable(
                     f"{change.path}  {show(change.before, self.plan.names)} → {show(change.after, self.plan.names)}"
                 )
-                for change in step.changes[:20]
+                for change in self.plan.shown(step)[:20]
             ) + ((printable(step.reason),) if step.reason else ())
         status = printable(found.status) if found else "not there yet"
         known = short_id(found.id) if found and thing.address.kind in ("vpc", "subnet", "instance") else ""
@@ -214,7 +214,9 @@ class _Maker:
     def _route(self, thing: _Thing, node: Node | None = None) -> Route:
         action = thing.action
         if node is None:
-            conditions = " and ".join(show(item, self.plan.names) for item in thing.get("conditions") or ())
+            conditions = " and ".join(
+                show(item, self.plan.names) for item in self.plan.redact(thing.get("conditions") or ())
+            )
             node = self._node(thing, f"{thing.get('priority')}  {conditions}")
         total = sum(item.weight for item in action.forward)
         shares = tuple(
@@ -222,7 +224,7 @@ class _Maker:
             for item in action.forward
         )
         checks = action.authentication.type if action.authentication else ""
-        rest = "" if action.forward else show(replace(action, authentication=None), self.plan.names)
+        rest = "" if action.forward else show(self.plan.redact(replace(action, authentication=None)), self.plan.names)
         if action.fixed_response and not action.unsupported:
             rest = f"fixed response {dict(action.fixed_response).get('status_code', '')}"  # its text would hide it
         return Route(node, ", then ".join(filter(None, [checks, rest])), shares)

@@ -181,7 +181,7 @@ def _changes(plan: Plan, step: Step) -> Iterator[str]:
         for name, text in properties_of(plan, step):
             yield f"<tr><th scope=row>{escaped(name)}</th><td>{escaped(text)}</td></tr>"
     forces = forces_replacement(step)
-    for change in step.changes:
+    for change in plan.shown(step):
         why = " <span class='word replace'>forces replacement</span>" if change.path in forces else ""
         for sign, text in show_change(change, plan.names):
             word = {"+": "<span class=create>added: ", "-": "<span class=delete>removed: "}.get(sign, "<span>")

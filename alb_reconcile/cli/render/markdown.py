@@ -116,7 +116,7 @@ def _body(plan: Plan, halves: Halves, step: Step) -> Iterator[str]:
         width = max((len(name) for name, _ in found), default=0)
         yield from (f"+     {name:<{width}}  {text}" for name, text in found)
     forces = forces_replacement(step)
-    for change in step.changes:
+    for change in plan.shown(step):
         mark = "   forces replacement" if change.path in forces else ""
         for sign, text in show_change(change, plan.names):
             if sign:

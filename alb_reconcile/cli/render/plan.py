@@ -148,7 +148,7 @@ def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
         who = f"{name} is there twice: {short_id(stays)} stays, and {old}" if stays else f"{name} ({old})"
         return f"{who} is deleted, and leaves {behind}"
     forces = forces_replacement(step)
-    changes = [change for change in step.changes if change.path in forces]
+    changes = [change for change in plan.shown(step) if change.path in forces]
     if len(changes) == 1 and changes[0].path in ("instance_type", "image_id"):
         ((_, text),) = show_change(changes[0], plan.names)
         return f"{name} is replaced: {text}"
@@ -170,7 +170,7 @@ def _step(plan: Plan, step: Step, style: Style, *, is_part: bool = False) -> Ite
     if step.action == "create":
         yield from _properties(plan, step)
     forces = forces_replacement(step)
-    changes = [change for change in step.changes if not (is_part and change.path == "target")]
+    changes = [change for change in plan.shown(step) if not (is_part and change.path == "target")]
     width = max((len(change.path) for change in changes), default=0)
     for change in changes:
         yield from _change(plan, change, width, style, forced=change.path in forces)
@@ -224,7 +224,7 @@ def properties_of(plan: Plan, step: Step) -> list[tuple[str, str]]:
             found += [(name, item) for item in value]
         else:
             found.append((name, value))
-    return [(name, show_member(name, value, plan.names)) for name, value in found]
+    return [(name, show_member(name, plan.redact(value), plan.names)) for name, value in found]
 
 
 def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: bool) -> Iterator[str]:

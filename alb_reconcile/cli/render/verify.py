@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.secrets import Headers
 from alb_reconcile.model.text import printable
 from alb_reconcile.verification.checks import Check
 from alb_reconcile.verification.judge import Finding, TargetShare
@@ -29,7 +30,7 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
     yield style.paint(f"{report.stack} · {report.region} · account {report.account}", "bold")
     yield ""
     for finding in report.findings:
-        yield from _finding(finding, style)
+        yield from _finding(finding, style, report.secret_headers)
     for name in report.names:
         yield from _name(name, style)
     yield ""
@@ -52,13 +53,14 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
     )
 
 
-def _finding(finding: Finding, style: Style) -> Iterator[str]:
+def _finding(finding: Finding, style: Style, headers: Headers) -> Iterator[str]:
     sign, color = _SIGNS[finding.state]
     check = finding.check
     name = f"{check.address} default action" if check.is_default else str(check.address)
     yield f"  {style.paint(f'{sign} {name}', color)}  {_action(finding)}"
     if check.request:
-        yield style.paint(f"      {check.request.method} {_url(check, check.request)}", "dim")
+        request = check.request.redacted(headers)
+        yield style.paint(f"      {request.method} {_url(check, request)}", "dim")
     if finding.requests:
         yield f"      {_counts(finding)}"
     for item in finding.tls:
@@ -177,15 +179,15 @@ def verify_json(report: Report) -> str:
             "region": report.region,
             "account": report.account,
             "ok": report.ok,
-            "checks": [_check_json(item) for item in report.findings],
+            "checks": [_check_json(item, report.secret_headers) for item in report.findings],
             "names": [names_json(item) for item in report.names],
         },
         indent=2,
     )
 
 
-def _check_json(finding: Finding) -> dict[str, Any]:
-    check, request = finding.check, finding.check.request
+def _check_json(finding: Finding, headers: Headers) -> dict[str, Any]:
+    check, request = finding.check, finding.check.request and finding.check.request.redacted(headers)
     kind = "forward" if check.action.forward else "redirect" if check.action.redirect else "fixed_response"
     asked = request and {
         "method": request.method,

@@ -1,6 +1,5 @@
 """`make_plan`: decisions as steps, in an order that is read off the data."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -8,8 +7,9 @@ from typing import Final
 
 from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.addresses import move_addresses
+from alb_reconcile.engine.plan.cascades import decide_all
 from alb_reconcile.engine.plan.closures import find_shrunk
-from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, decide, entrance_of, location_of
+from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, location_of
 from alb_reconcile.engine.plan.emptied import find_empty
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
@@ -31,17 +31,16 @@ from alb_reconcile.engine.plan.zero_downtime.rollout import add_pauses, add_roll
 from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic, stick_after_forwards
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.kinds.waits import EARLIER_RUN
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import action_of, remark, settle
+from alb_reconcile.model.abilities import remark, settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, each_of, field_names
+from alb_reconcile.model.secrets import Headers
 from alb_reconcile.model.steps import Deregister, Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
@@ -59,6 +58,8 @@ class Options:
     policy: Policy = field(default_factory=Policy)
     held: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By id, the paths of properties that are left as they are found."""
+    secret_headers: Headers = None
+    """The headers whose values the plan doesn't show."""
     now: datetime | None = None
     """The (aware) time of the plan, at which the policy's windows must be open; None for the time at which it is made."""
 
@@ -90,11 +91,7 @@ def _make_plan(
     """The same; `renames` is given the hints at renamed entries."""
     now = options.now or datetime.now(UTC)
     unseen = find_unseen(discovery.resources, now)
-    decisions = decide(stack, desired, discovery, {}, unseen, options.held)
-    forced: dict[str, str] = {}
-    while more := {key: reason for key, reason in _cascades(decisions).items() if key not in forced}:
-        forced |= more
-        decisions = decide(stack, desired, discovery, forced, unseen, options.held)
+    decisions = decide_all(stack, desired, discovery, now, options.held)
     findings = [] if options.held else check_facts(decisions, discovery)  # of the spec as it is
     graph = Graph(decisions, discovery, destroy=options.destroy)
     facts = Lookups(images=discovery.images, desired=desired)
@@ -140,6 +137,7 @@ def _make_plan(
         live=decisions.live,
         desired=desired,
         names={item.id: item.address for item in decisions.live},
+        secret_headers=options.secret_headers,
         total=sum(item.owner == stack for item in decisions.live),
         seconds=longest(steps, lambda step: step.seconds),
         takes=(
@@ -156,50 +154,6 @@ def _make_plan(
             refuse_successors(steps, decisions.ids)
         limits.check_plan(plan, options.policy, options.allow, now, destroy=options.destroy)
     return plan
-
-
-def _cascades(decisions: Decisions) -> dict[str, str]:
-    """What is replaced because something else is, though none of its own properties forces it: reasons by id.
-
-    A target group serves one load balancer only, so it goes with it, and another takes its place where it is to serve
-    another one.
-    """
-    ours = {item.id for item, _ in each_of(decisions.live, LoadBalancer)}
-    wanted: dict[Address, set[str | None]] = defaultdict(set)
-    for item in decisions.desired.values():
-        entrance = entrance_of(decisions, item.desired)
-        for part in action_of(item.desired.state).forward:
-            if entrance and isinstance(part.target_group, Address):
-                wanted[part.target_group].add(decisions.ids.get(entrance))
-    forced = {}
-    replaced = _functions_replaced(decisions)
-    for item, _ in each_of(decisions.desired.values(), TargetGroup):
-        address = item.desired.address
-        if item.found and not item.forces and item.found.id in replaced:
-            forced[item.found.id] = "its function is replaced, and a group has one only"
-        if item.found and not item.forces and wanted[address]:
-            serves = ours.intersection(item.found.detail(ServedBy).load_balancers)
-            if not serves <= wanted[address]:
-                new = None in wanted[address]
-                forced[item.found.id] = "its load balancer is replaced" if new else "it moves to another load balancer"
-    return forced
-
-
-def _functions_replaced(decisions: Decisions) -> set[str]:
-    """The target groups that get requests and are to have another function: registered in place of the old one it would
-    leave a gap between them, so another group takes over (ELB User Guide, "Deregister the Lambda function")."""
-    made = {
-        str(state.target_group)
-        for item, state in each_of(decisions.desired.values(), Registration)
-        if state.outlives_parent and item.found is None
-    }
-    there = {
-        str(state.target_group)
-        for item, state in each_of(decisions.live, Registration)
-        if state.outlives_parent and item.id in decisions.to_delete
-    }
-    served = {str(part.target_group) for item in decisions.live for part in action_of(item.state).receiving}
-    return made & there & served
 
 
 def _add_steps(graph: Graph, facts: Lookups) -> None:

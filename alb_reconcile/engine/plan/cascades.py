@@ -1,0 +1,77 @@
+"""What becomes of each resource of a stack, with what is replaced because something else is."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from alb_reconcile.engine.plan.decide import Decisions, decide, entrance_of
+from alb_reconcile.engine.plan.unseen import find_unseen
+from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.resource import Desired, each_of
+
+
+def decide_all(
+    stack: str,
+    desired: Mapping[Address, Desired],
+    discovery: Discovery,
+    now: datetime | None = None,
+    held: Mapping[str, frozenset[str]] | None = None,
+) -> Decisions:
+    """The decisions that a plan of this moment carries out. `held` has, by id, the paths of properties that stay as they are found."""
+    unseen = find_unseen(discovery.resources, now or datetime.now(UTC))
+    forced: dict[str, str] = {}
+    while True:
+        decisions = decide(stack, desired, discovery, forced, unseen, held)
+        more = {key: reason for key, reason in _cascades(decisions).items() if key not in forced}
+        if not more:
+            return decisions
+        forced |= more
+
+
+def _cascades(decisions: Decisions) -> dict[str, str]:
+    """What is replaced because something else is, though none of its own properties forces it: reasons by id.
+
+    A target group serves one load balancer only, so it goes with it, and another takes its place where it is to serve
+    another one.
+    """
+    ours = {item.id for item, _ in each_of(decisions.live, LoadBalancer)}
+    wanted: dict[Address, set[str | None]] = defaultdict(set)
+    for item in decisions.desired.values():
+        entrance = entrance_of(decisions, item.desired)
+        for part in action_of(item.desired.state).forward:
+            if entrance and isinstance(part.target_group, Address):
+                wanted[part.target_group].add(decisions.ids.get(entrance))
+    forced = {}
+    replaced = _functions_replaced(decisions)
+    for item, _ in each_of(decisions.desired.values(), TargetGroup):
+        address = item.desired.address
+        if item.found and not item.forces and item.found.id in replaced:
+            forced[item.found.id] = "its function is replaced, and a group has one only"
+        if item.found and not item.forces and wanted[address]:
+            serves = ours.intersection(item.found.detail(ServedBy).load_balancers)
+            if not serves <= wanted[address]:
+                new = None in wanted[address]
+                forced[item.found.id] = "its load balancer is replaced" if new else "it moves to another load balancer"
+    return forced
+
+
+def _functions_replaced(decisions: Decisions) -> set[str]:
+    """The target groups that get requests and are to have another function: registered in place of the old one it would
+    leave a gap between them, so another group takes over (ELB User Guide, "Deregister the Lambda function")."""
+    made = {
+        str(state.target_group)
+        for item, state in each_of(decisions.desired.values(), Registration)
+        if state.outlives_parent and item.found is None
+    }
+    there = {
+        str(state.target_group)
+        for item, state in each_of(decisions.live, Registration)
+        if state.outlives_parent and item.id in decisions.to_delete
+    }
+    served = {str(part.target_group) for item in decisions.live for part in action_of(item.state).receiving}
+    return made & there & served

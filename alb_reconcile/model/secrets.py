@@ -1,0 +1,123 @@
+"""Which values must not be shown, and what is shown instead of them.
+
+A value is secret by where it comes from: a variable that a spec marks, a tag whose key says so, a header or a query. Its old
+value is then secret too. There is no digest of it: a short secret is found by trying.
+"""
+
+import base64
+import html
+import json
+import re
+from functools import cache
+from typing import Any, Final, Protocol, runtime_checkable
+from urllib.parse import quote
+
+from alb_reconcile.model.resource import Change, texts
+from alb_reconcile.model.text import printable
+
+HIDDEN: Final = "***"
+CHANGED: Final = "*** (changed)"
+"""Instead of a new value, beside the hidden old one."""
+NAMES: Final = (
+    r"(?:secret|token|passw|pwd|passphrase|credential|signature|authorization|cookie|user[-_ ]?data"
+    r"|(?:api|access|private)[-_ ]?key)"
+)
+"""What keys of secret values have in their names, in any case (a regular expression)."""
+Headers = frozenset[str] | None
+"""The names of the headers, in lower case, whose values are secret in the conditions of rules; None for all."""
+_NAME: Final = re.compile(NAMES, re.IGNORECASE)
+_OWN_TAG: Final = "alb-reconcile:"
+_SHORTEST: Final = 4
+"""Characters of a marked secret below which it is only looked for as a whole value: it would be found in words."""
+_marked: set[str] = set()
+
+
+@runtime_checkable
+class Redactable(Protocol):
+    """A value that knows which of its parts are secret."""
+
+    def redacted(self, headers: Headers, instead: str) -> object:
+        """The same value, with a text instead of each secret."""
+
+
+def mark(*secrets: str) -> None:
+    """Have this process hide these values from now on, in all that it shows, keeps and sends."""
+    if new := {*filter(None, secrets)} - _marked:
+        _marked.update(new)
+        _pattern.cache_clear()
+
+
+def unmark() -> None:
+    """Forget what is marked: one process of the tests is many."""
+    _marked.clear()
+    _pattern.cache_clear()
+
+
+def hide(text: str) -> str:
+    """A text without marked secrets, in the forms in which they get into texts."""
+    return _pattern().sub(HIDDEN, text) if _marked else text
+
+
+def hide_query(url: str) -> str:
+    """A URL, or a path, without its query."""
+    return re.sub(r"\?.+", f"?{HIDDEN}", url)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a key's name says that its value is secret."""
+    return bool(_NAME.search(name))
+
+
+def is_secret_header(name: str, headers: Headers) -> bool:
+    """Whether the value that a rule wants a header to have is secret."""
+    return headers is None or name.lower() in headers or is_secret_name(name)
+
+
+def redact(value: Any, headers: Headers, instead: str = HIDDEN) -> Any:
+    """A property as it may be shown: of a list each member for itself."""
+    if type(value) is tuple:
+        return tuple(redact(item, headers, instead) for item in value)
+    if _is_marked(value):
+        return instead
+    return value.redacted(headers, instead) if isinstance(value, Redactable) else value
+
+
+def redact_change(change: Change, headers: Headers) -> Change:
+    """A change as it may be shown: what is secret on one side is hidden on both."""
+    before, after = change.before, change.after
+    is_marked = _is_marked(before) or _is_marked(after)
+    _, is_tag, key = change.path.partition("tags.")
+    if type(after) is not tuple and (is_marked or (is_tag and is_secret_name(key) and not key.startswith(_OWN_TAG))):
+        return Change(change.path, before and HIDDEN, after and (CHANGED if before else HIDDEN))
+    old, new = redact(before, headers), redact(after, headers)
+    if type(after) is tuple:
+        there = before or ()
+        # what a secret member replaces may have been a secret
+        old = tuple(HIDDEN if is_marked and item not in after else redact(item, headers) for item in there)
+        new = tuple(
+            redact(item, headers, CHANGED if item not in there and redact(item, headers) in old else HIDDEN)
+            for item in after
+        )
+    elif old == new:
+        new = redact(after, headers, CHANGED)
+    return Change(change.path, old, new)
+
+
+def _is_marked(value: object) -> bool:
+    """Whether there is a marked secret in a property."""
+    found = [str(value)] if isinstance(value, int) else texts(value)
+    return bool(_marked) and any(text in _marked or hide(text) != text for text in found)
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    forms = {form for secret in _marked if len(secret) >= _SHORTEST for form in forms_of(secret)}
+    return re.compile("|".join(map(re.escape, sorted(forms, key=lambda form: (-len(form), form)))) or r"(?!)")
+
+
+def forms_of(secret: str) -> set[str]:
+    """A secret as it is, and as JSON, Python, HTML, a URL or base64 would write it."""
+    data = secret.encode("utf-8", "surrogatepass")
+    written = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+    written |= {quote(data, safe=""), quote(data), html.escape(secret), printable(secret)}
+    return written | {base64.b64encode(data).decode().rstrip("=")}

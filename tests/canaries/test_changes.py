@@ -1,0 +1,208 @@
+"""Values that are secret by where they come from: both sides of a change of each, in all that commands say, keep and send."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from alb_reconcile.model.errors import AwsError
+from tests.canaries.canaries import plain_canary
+from tests.canaries.test_canaries import RECORD, Office
+from tests.canaries.test_canaries import office as office
+from tests.harness import by_hand, demo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WANTED = {
+    "marked": plain_canary("marked"),
+    "named tag": plain_canary("named"),
+    "header": plain_canary("header"),
+    "query": plain_canary("query"),
+    "redirect": plain_canary("redirect"),
+}
+FOUND = {f"{name} before": plain_canary(f"old{len(name)}{name[0]}") for name in WANTED}
+"""What somebody has written in their place."""
+VALUES = WANTED | FOUND
+SECRETS: dict[str, str | bytes] = dict(VALUES)
+READERS = {
+    "plan shop.yaml -vv": 0,
+    "plan --format json shop.yaml": 0,
+    "plan --format markdown shop.yaml": 0,
+    "plan --format html shop.yaml": 0,
+    "graph --format html shop.yaml": 0,
+    "graph shop.yaml": 0,
+    "status -vv shop.yaml": 0,
+    "status --format json shop.yaml": 0,
+    "report . -v": 1,
+    "diff --format json before.yaml shop.yaml": 0,
+    "diff before.yaml shop.yaml": 0,
+    "validate -v shop.yaml": 0,
+    "validate --security --format json shop.yaml": 2,
+}
+"""Commands that change nothing, with their exit codes."""
+
+
+def spec(values: Mapping[str, str], marked: str = "${MARKED}") -> dict[str, Any]:
+    """The demo with a secret in a tag, in the conditions of rules and in a redirect; one by a variable, in a longer text."""
+    found = demo()
+    found["vpcs"]["main"]["tags"] = {"db_password": values["named tag"], "dsn": f"postgres://shop:{marked}@db"}
+    found["secret_variables"] = ["MARKED"]
+    listener = found["load_balancers"]["public"]["listeners"]["http"]
+    (group,) = found["target_groups"]
+    to_shop = {"forward": group}
+    header = {"http_header": {"http_header_name": "X-Origin-Verify", "values": [values["header"]]}}
+    query = {"query_string": [{"key": "page", "value": values["query"]}]}
+    away = {"redirect": {"status_code": "HTTP_302", "host": "example.com", "query": f"key={values['redirect']}"}}
+    listener["rules"] = {
+        "origin": {"priority": 1, "conditions": [header], "action": to_shop},
+        "query": {"priority": 2, "conditions": [query], "action": to_shop},
+        "away": {"priority": 3, "conditions": [{"path_pattern": "/away"}], "action": away},
+    }
+    return found
+
+
+@pytest.fixture
+def shop(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """An office with that stack, applied."""
+    monkeypatch.setenv("MARKED", VALUES["marked"])
+    write(office, "shop.yaml", spec(VALUES))
+    other = {name: FOUND[f"{name} before"] for name in WANTED}
+    write(office, "before.yaml", spec(other, "${MARKED}"))
+    office.run("apply --yes -v shop.yaml RECORD", 0)
+    return office
+
+
+def write(office: Office, name: str, data: dict[str, Any]) -> None:
+    office.write(name, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+
+
+def change_by_hand() -> None:
+    """Somebody gives each a value of their own."""
+    (vpc,) = [item["VpcId"] for item in by_hand("ec2").describe_vpcs()["Vpcs"] if not item["IsDefault"]]
+    dsn = f"postgres://shop:{FOUND['marked before']}@db"
+    tags = [{"Key": "db_password", "Value": FOUND["named tag before"]}, {"Key": "dsn", "Value": dsn}]
+    by_hand("ec2").create_tags(Resources=[vpc], Tags=tags)
+    elb = by_hand("elbv2")
+    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    rules = {item["Priority"]: item for item in elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]}
+    header = {"HttpHeaderName": "X-Origin-Verify", "Values": [FOUND["header before"]]}
+    query = {"Values": [{"Key": "page", "Value": FOUND["query before"]}]}
+    elb.modify_rule(RuleArn=rules["1"]["RuleArn"], Conditions=[{"Field": "http-header", "HttpHeaderConfig": header}])
+    elb.modify_rule(RuleArn=rules["2"]["RuleArn"], Conditions=[{"Field": "query-string", "QueryStringConfig": query}])
+    away = rules["3"]["Actions"][0]["RedirectConfig"] | {"Query": f"key={FOUND['redirect before']}"}
+    elb.modify_rule(RuleArn=rules["3"]["RuleArn"], Actions=[{"Type": "redirect", "RedirectConfig": away}])
+
+
+def leaks_of(office: Office) -> dict[str, set[str]]:
+    """AWS's own tags have what the spec says: that is what it is for."""
+    return {place: names for place, names in office.leaks(SECRETS).items() if place != "tags"}
+
+
+def test_what_is_made_is_told_without_secrets(shop: Office) -> None:
+    for line, code in READERS.items():
+        shop.run(line, code)
+    assert leaks_of(shop) == {}
+
+
+def test_both_sides_of_a_change_are_hidden(shop: Office) -> None:
+    """As a plan, as drift with its issue, message and history, and as it is set right."""
+    change_by_hand()
+    for line, code in READERS.items():
+        shop.run(line, code)
+    told = shop.said["plan shop.yaml -vv"]
+    for path in ("tags.db_password", "tags.dsn"):
+        assert f"{path} *** → *** (changed)" in " ".join(told.split())
+    assert "+ conditions http_header x-origin-verify: *** (changed)" in told
+    assert "+ conditions query_string page=*** (changed)" in told
+    assert "query *** (changed)" in told
+    write(shop, "held.yaml", spec(VALUES) | {"sync": {"report": ["update"]}})
+    shop.run("sync --issue github:acme/ops -v held.yaml RECORD", 2)
+    shop.run("sync shop.yaml RECORD", 0)
+    shop.run("history shop.yaml", 0)
+    shop.run("history --format json shop.yaml", 0)
+    assert leaks_of(shop) == {}
+    for place in ("history shop.yaml", "history --format json shop.yaml"):
+        assert "*** (changed)" in shop.said[place]
+    assert any("tags.dsn: *** → *** (changed)" in str(item) for item in shop.github.issues)
+
+
+def test_an_answer_that_repeats_the_whole_request_shows_no_secret(shop: Office) -> None:
+    """AWS's validation errors repeat what they refuse, here all of it, as JSON and as Python has it."""
+    change_by_hand()
+    world = shop.account
+    real = world._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        if operation in ("modify_rule", "create_tags"):
+            raise AwsError(service, operation, "ValidationError", f"refused: {json.dumps(params)}, {params}", "req-1")
+        return real(service, operation, params)
+
+    world._call = call  # type: ignore[method-assign]  # this account's answers, for this test only
+    shop.run("apply --yes -v shop.yaml RECORD", 1)
+    assert "ValidationError" in shop.said["apply --yes -v shop.yaml RECORD"]
+    shop.run("history --format json shop.yaml", 0)
+    assert leaks_of(shop) == {}
+
+
+def test_verify_sends_secrets_and_shows_none(shop: Office) -> None:
+    for form in ("text", "json"):
+        shop.run(f"verify --requests 1 --timeout 1s --connect-to 80=127.0.0.1:1 --format {form} shop.yaml", 1)
+        assert "x-origin-verify" in shop.said[next(reversed(shop.said))]
+    assert leaks_of(shop) == {}
+
+
+def test_a_short_secret_is_hidden_where_it_is_a_value(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of three characters would be found in words, so that texts are searched for longer ones only."""
+    monkeypatch.setenv("MARKED", "q7w")
+    write(office, "shop.yaml", spec(VALUES))
+    office.run("apply --yes shop.yaml", 0)
+    monkeypatch.setenv("MARKED", "k2v")
+    office.run("plan shop.yaml", 0)
+    told = office.said["plan shop.yaml"]
+    assert "*** → *** (changed)" in told
+    assert "q7w" not in told
+    assert "k2v" not in told
+
+
+def test_headers_that_are_no_secret_can_be_shown(shop: Office) -> None:
+    """With a list, those in it are secret, and those whose names say so."""
+    found = spec(VALUES) | {"secret_headers": ["x-ORIGIN-verify"]}
+    rules = found["load_balancers"]["public"]["listeners"]["http"]["rules"]
+    for number, (name, value) in enumerate((("X-Beta", "blue"), ("X-Api-Key", "green"))):
+        header = {"http_header": {"http_header_name": name, "values": [value]}}
+        rules[f"more-{number}"] = {**rules["origin"], "priority": 10 + number, "conditions": [header]}
+    write(shop, "shop.yaml", found)
+    shop.run("plan shop.yaml", 0)
+    assert "http_header x-beta: blue" in shop.said["plan shop.yaml"]
+    assert "http_header x-api-key: ***" in shop.said["plan shop.yaml"]
+    assert leaks_of(shop) == {}
+
+
+def test_a_saved_plan_with_secrets_is_taken(shop: Office) -> None:
+    change_by_hand()
+    shop.run("plan --out plan.json shop.yaml", 0)
+    shop.run("apply --yes --plan plan.json shop.yaml RECORD", 0)
+    shop.run("plan --detailed-exitcode shop.yaml", 0)
+    assert leaks_of(shop) == {}
+
+
+def test_a_mistake_about_a_marked_value_does_not_show_it(shop: Office) -> None:
+    found = spec(VALUES)
+    found["instances"]["web"]["count"] = "${MARKED}"
+    write(shop, "shop.yaml", found)
+    shop.run("validate shop.yaml", 3)
+    shop.run("validate --format json shop.yaml", 3)
+    assert leaks_of(shop) == {}
+
+
+def test_a_secret_variable_that_nothing_uses_is_a_mistake(office: Office) -> None:
+    found = spec(VALUES, marked="${MARKED:-none}") | {"secret_variables": ["MARKET"]}
+    write(office, "shop.yaml", found)
+    office.run("validate shop.yaml", 3)
+    assert "nothing in this file has ${MARKET}" in office.said["validate shop.yaml"]
+    assert "did you mean MARKED?" in office.said["validate shop.yaml"]
