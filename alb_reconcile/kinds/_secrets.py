@@ -27,13 +27,13 @@ from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.secrets import mark
 from alb_reconcile.model.text import digest
 
-READ: Final = ("ssm:GetParameter", "secretsmanager:DescribeSecret")
-"""The IAM actions that say a version."""
+READ: Final = ("ssm:DescribeParameters", "secretsmanager:DescribeSecret")
+"""The IAM actions that say a version, and no secret: `aws/ssm` decrypts for everybody in the account who may call GetParameter."""
 _SAY: Final = ("ssm:GetParameter", "secretsmanager:GetSecretValue", "kms:Decrypt")
 _POOL: Final = "cognito-idp:DescribeUserPoolClient"
 WRITE: Final = (*_SAY, _POOL)
 """Those that say the secret; and what AWS wants to be allowed where a user pool authenticates."""
-_MISSING: Final = ("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException")
+_MISSING: Final = ("ResourceNotFoundException",)
 _MOST: Final = 4096
 """Bytes of a file."""
 
@@ -51,21 +51,22 @@ def secret_grants(scope: Scope, action: Action) -> Iterator[Grant]:
     if secret is None or secret.source not in ("ssm", "secretsmanager"):
         return
     if secret.source == "ssm":
-        own = scope.arn("ssm", f"parameter/{secret.name.removeprefix('/')}")
+        yield Grant(READ[:1])
+        actions, own = _SAY[:1], scope.arn("ssm", f"parameter/{secret.name.removeprefix('/')}")
     else:  # Secrets Manager adds six characters
-        own = scope.arn("secretsmanager", f"secret:{secret.name}-??????")
-    yield Grant((*READ, *_SAY[:-1]), (secret.name if secret.name.startswith("arn:") else own,))
+        actions, own = (READ[1], _SAY[1]), scope.arn("secretsmanager", f"secret:{secret.name}-??????")
+    yield Grant(actions, (secret.name if secret.name.startswith("arn:") else own,))
     via = (("StringEquals", "kms:ViaService", (f"{secret.source}.{scope.region}.amazonaws.com",)),)
     yield Grant(("kms:Decrypt",), (scope.arn("kms", "key/*"),), via)
 
 
 async def current_version(aws: Aws, secret: Secret) -> str:
-    """The version that a secret has now (SSM GetParameter without decryption, Secrets Manager DescribeSecret); empty where it
-    can't be read."""
+    """The version that a secret has now (SSM DescribeParameters, Secrets Manager DescribeSecret); empty where it can't be read."""
     try:
         if secret.source == "ssm":
-            answer = await aws.call("ssm", "get_parameter", Name=secret.name, WithDecryption=False)
-            return str(answer["Parameter"]["Version"])
+            named = [{"Key": "Name", "Values": [secret.name]}]
+            rows = await aws.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=named)
+            return next((str(row["Version"]) for row in rows if row["Name"] == secret.name), "")
         if secret.source == "secretsmanager":
             answer = await aws.call("secretsmanager", "describe_secret", SecretId=secret.name)
             if "DeletedDate" in answer:
@@ -172,7 +173,7 @@ async def check_secret(aws: Aws, item: Intent, field: str) -> list[Finding]:
 async def _objection(aws: Aws, secret: Secret) -> str:
     """Why AWS can't give a secret; empty if it can, as far as one sees without reading it."""
     what = "SSM parameter" if secret.source == "ssm" else "secret in Secrets Manager"
-    action = "ssm:GetParameter" if secret.source == "ssm" else "secretsmanager:DescribeSecret"
+    action = READ[0] if secret.source == "ssm" else READ[1]
     try:
         if await current_version(aws, secret):
             return ""

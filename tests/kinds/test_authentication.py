@@ -317,6 +317,17 @@ def test_a_rotation_is_seen_by_the_version_and_written_once(hand: Hand) -> None:
     assert hand.world.plan(spec).is_empty
 
 
+def test_a_parameter_is_told_from_others_below_it(hand: Hand) -> None:
+    for number in range(3):
+        by_hand("ssm").put_parameter(Name=f"/web/oidc/{number}", Value="other", Type="SecureString")
+    ready(hand)
+    hand.make(behind(oidc(ssm="/web/oidc")))
+    assert held(hand) == [SECRET, SECRET]
+    by_hand("ssm").delete_parameter(Name="/web/oidc")
+    with pytest.raises(RefusedError, match="there is no SSM parameter /web/oidc in this region and account"):
+        hand.world.apply(hand.spec)
+
+
 def test_a_secret_of_secrets_manager(hand: Hand) -> None:
     upload_certificates()
     manager = by_hand("secretsmanager")
@@ -416,11 +427,11 @@ def test_one_that_cant_be_read_is_told_before_anything_is_made(hand: Hand, secre
 
 
 def test_only_one_call_says_the_secret(hand: Hand) -> None:
-    """It is in no plan, no tag and no other call; reading a plan doesn't decrypt it."""
+    """It is in no plan, no tag and no other call; a plan doesn't ask for it."""
     ready(hand)
     spec = behind(oidc(ssm="/web/oidc"))
     before = hand.world.plan(spec)
-    assert not [params for params in calls(hand.world, "get_parameter") if params["WithDecryption"]]
+    assert not calls(hand.world, "get_parameter")
     hand.make(spec)
     said = {name for name, params in hand.world.log if SECRET in str(params)}
     assert said == {"create_listener", "create_rule"}

@@ -15,6 +15,7 @@ import yaml
 from alb_reconcile.api.iam_policy import MOST, length, policy_documents
 from alb_reconcile.cli.main import main
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.lookup import lookups_in
@@ -171,6 +172,27 @@ def test_a_stack_of_another_name_is_left_alone() -> None:
             there.apply(demo(), destroy=True)
         there.apply(demo(), destroy=True, check=False)
         assert there.strict.inventory() == before
+
+
+@pytest.mark.parametrize("file", [*OWN, *TRANSLATED], ids=lambda file: file.stem)
+def test_what_plans_reads_no_secret(file: Path) -> None:
+    """Whatever key encrypts a parameter: `aws/ssm` decrypts for everybody in the account who may read it. What SSM tells a plan are
+    ids, of which each parameter is named."""
+    spec = read(file)
+    documents = policies(spec, "plan")
+    says = re.compile("ssm:Get(?!Parameters$)|secretsmanager:(Get|BatchGet)SecretValue|kms:Decrypt|.*[*]")
+    assert not [action for action in actions_in(documents) if says.match(action)]
+    named = [item for document in documents for item in document["Statement"] if "ssm:GetParameters" in item["Action"]]
+    secrets = {
+        secret.name
+        for item in load(spec).desired.values()
+        if (action := action_of(item.state)).authentication and (secret := action.authentication.client_secret)
+    }
+    for resource in (resource for item in named for resource in _list(item["Resource"])):
+        name = resource.partition(":parameter/")[2]
+        assert name
+        assert "*" not in name
+        assert name not in {secret.removeprefix("/") for secret in secrets}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -99,6 +99,7 @@ EXAMPLE = Example(
         "kms:Decrypt": "a client_secret there: login.yaml, cloudformation.yaml",
         "secretsmanager:DescribeSecret": "a client_secret there: login.yaml, cloudformation.yaml",
         "secretsmanager:GetSecretValue": "a client_secret there: login.yaml, cloudformation.yaml",
+        "ssm:DescribeParameters": "a client_secret there: login.yaml",
         "ssm:GetParameter": "a client_secret there: login.yaml, cloudformation.yaml",
     },
 )

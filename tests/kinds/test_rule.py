@@ -75,6 +75,7 @@ EXAMPLE = Example(
         "kms:Decrypt": "a client_secret there: login.yaml",
         "secretsmanager:DescribeSecret": "a client_secret there: login.yaml",
         "secretsmanager:GetSecretValue": "a client_secret there: login.yaml",
+        "ssm:DescribeParameters": "a client_secret there: login.yaml",
         "ssm:GetParameter": "a client_secret there: login.yaml",
     },
 )

@@ -218,7 +218,9 @@ def _logs_of_others() -> None:
 
 
 _IN_PLACE = {"count": 1, "type_change": "in-place", "rollout": {"max_unavailable": 1}}
-_SAY = frozenset({"ssm:GetParameter", "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"})
+_SAY = frozenset(
+    {"ssm:DescribeParameters", "ssm:GetParameter", "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"}
+)
 _ALLOWED = {"allow": ALLOW}
 
 

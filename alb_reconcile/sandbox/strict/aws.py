@@ -44,6 +44,7 @@ from . import (
     route53,
     s3_buckets,
     s3_conditions,
+    ssm,
     sts,
 )
 from .catalogue import looked_up, shared_images
@@ -174,6 +175,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *route53.patches(self.clock, self.timing, self._throttling),
             *s3_buckets.patches(),
             *s3_conditions.patches(),
+            *ssm.patches(),
             *sts.patches(),
         ]
 
