@@ -20,7 +20,9 @@ import alb_reconcile
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
-from alb_reconcile.cli.render.console import advise_with, complain, emit, emit_document, reset, runnable
+from alb_reconcile.cli.render.console import complain, emit, emit_document, reset
+from alb_reconcile.cli.render.output import Output
+from alb_reconcile.model.advice import advised, advised_aws, reach_with
 from alb_reconcile.model.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -151,70 +153,92 @@ def test_a_field_without_an_option_is_an_error() -> None:
         fill(_Wrong, argparse.Namespace(group="not this one"))
 
 
-def test_a_command_that_is_advised_asks_the_same_aws(capsys: pytest.CaptureFixture[str]) -> None:
-    advise_with(("--sandbox", "--region eu-west-1"))
-    try:
-        complain("run this: alb-reconcile move shop.yaml vpc.a vpc.b; it is held by alb-reconcile apply (user ann)")
-        complain("see alb-reconcile stacks --region us-east-1, or `alb-reconcile destroy 'my shop.yaml'`")
-        emit(runnable("alb-reconcile apply --plan saved shop.yaml"))
-        emit(
-            runnable(
-                "create it (aws s3 mb s3://b --endpoint-url http://a); not in AWS: aws ec2 x (see --endpoint-url )"
-            )
-        )
-        emit_document(json.dumps({"note": "see alb-reconcile plan"}))
-        advise_with(("--profile 'a\"b'",))
-        emit_document(json.dumps({"note": "see alb-reconcile plan"}))
-    finally:
-        reset()
+@pytest.fixture
+def reach() -> Iterator[None]:
+    """The sandbox, in a region."""
+    reach_with(("--sandbox", "--region eu-west-1"))
+    yield
+    reset()
+
+
+@pytest.mark.usefixtures("reach")
+def test_a_command_that_is_advised_asks_the_same_aws() -> None:
+    told = [
+        advised("stacks"),
+        advised("move", "shop.yaml", "vpc.a vpc.b"),
+        advised("export", "--stack shop --region us-east-1"),
+        advised("adopt", "my--region.yaml", "", "--yes"),
+    ]
+    assert told == [
+        "alb-reconcile stacks --sandbox --region eu-west-1",
+        "alb-reconcile move --sandbox --region eu-west-1 shop.yaml vpc.a vpc.b",
+        "alb-reconcile export --sandbox --stack shop --region us-east-1",
+        "alb-reconcile adopt --sandbox --region eu-west-1 my--region.yaml --yes",
+    ]
+    keys = "AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox AWS_DEFAULT_REGION=us-east-1"
+    assert advised_aws("s3 mb s3://b", "http://a") == f"{keys} aws s3 mb s3://b --endpoint-url http://a"
+    reset()
+    assert advised_aws("s3 mb s3://b", "http://a") == "aws s3 mb s3://b --endpoint-url http://a"
+    assert advised_aws("s3 mb s3://b", "") == "aws s3 mb s3://b"
+    assert advised("stacks") == "alb-reconcile stacks"
+
+
+@pytest.mark.usefixtures("reach")
+def test_what_is_written_is_what_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "alb-reconcile apply shop.yaml; aws s3 mb s3://b --endpoint-url http://a"
+    emit(text)
+    emit_document(json.dumps({"note": text}))
+    complain(text)
+    shown = Output("text", no_color=True)
+    shown.show(text, lambda found, _: found, json.dumps)
     read = capsys.readouterr()
-    assert read.err.splitlines() == [
-        "run this: alb-reconcile move --sandbox --region eu-west-1 shop.yaml vpc.a vpc.b; it is held by alb-reconcile apply (user ann)",
-        "see alb-reconcile stacks --sandbox --region us-east-1, or `alb-reconcile destroy --sandbox --region eu-west-1 'my shop.yaml'`",
-    ]
-    assert read.out.splitlines() == [
-        "alb-reconcile apply --sandbox --region eu-west-1 --plan saved shop.yaml",
-        "create it (AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox AWS_DEFAULT_REGION=us-east-1 aws s3 mb s3://b --endpoint-url http://a); not in AWS: aws ec2 x (see --endpoint-url )",
-        '{"note": "see alb-reconcile plan --sandbox --region eu-west-1"}',
-        '{"note": "see alb-reconcile plan"}',
-    ]
+    assert read.out == f'{text}\n{{"note": "{text}"}}\n{text}\n'
+    assert read.err == f"{text}\n"
 
 
-NAMED = re.compile(r"\balb-reconcile ((?:lock |fleet )?[a-z-]+)(?! \(| without )")
-"""A command in a text; not where a run is named that holds a stack."""
+NAMED = re.compile(r"\balb-reconcile ((?:lock |fleet )?[a-z-]+)")
+ASKING = {name for name, parser in COMMANDS.items() if any(item.dest == "sandbox" for item in parser._actions)}
+PLAIN = {
+    "alb-reconcile verify": "what a client of WebSockets sends",
+    "Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC": "it has the option",
+    " more steps; `alb-reconcile history": "an issue's, by what the run's record says",
+    "alb-reconcile adopt |apply refuses|\\?$": "it is looked for in a record",
+}
+"""Texts of the product that name a command, and why it isn't advised with this process's options."""
 
 
-def find_advice() -> Iterator[tuple[str, str]]:
-    """Each command that the product's texts name, with the text, without what is filled in."""
+def product_nodes() -> Iterator[ast.AST]:
+    """The product's syntax without docstrings; nor what says how the command line is used, since that is before its options are known."""
     for file in sorted(Path(alb_reconcile.__file__).parent.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.JoinedStr):
-                text = "".join(str(item.value) for item in node.values if isinstance(item, ast.Constant))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                text = node.value
-            else:
-                continue
-            yield from ((found[1], text) for found in NAMED.finditer(text) if found[1] in COMMANDS)
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        if "options" not in file.parts:
+            alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            yield from (node for node in ast.walk(tree) if id(node) not in alone)
 
 
-def test_whatever_command_is_advised_asks_the_same_aws() -> None:
-    """Each one in any text of the product's; the options are those of the commands that ask AWS."""
-    asking = {name for name, parser in COMMANDS.items() if any(item.dest == "sandbox" for item in parser._actions)}
-    told: dict[str, list[str]] = {name: [] for name in COMMANDS}
-    for name, text in find_advice():
-        told[name].append(text)
-    assert len([name for name in asking if told[name]]) > 8
-    advise_with(("--sandbox",))
-    try:
-        for name in asking:
-            assert runnable(f"alb-reconcile {name}") == f"alb-reconcile {name} --sandbox"
-            for text in told[name]:
-                flagged = len(re.findall(rf"alb-reconcile {name} --sandbox", runnable(text)))
-                assert flagged == [found[1] for found in NAMED.finditer(text)].count(name), text
-        for name in COMMANDS.keys() - asking:
-            assert runnable(f"alb-reconcile {name} x.yaml") == f"alb-reconcile {name} x.yaml"
-    finally:
-        reset()
+def test_a_command_that_asks_aws_is_named_by_its_function() -> None:
+    texts = [str(node.value) for node in product_nodes() if isinstance(node, ast.Constant)]
+    plain = [text for text in texts if ASKING & {found[1] for found in NAMED.finditer(text)}]
+    assert [text for text in plain if not any(text.startswith(known) for known in PLAIN)] == []
+    assert len(plain) == len(PLAIN)
+
+
+def test_only_commands_that_ask_aws_are_advised_with_options() -> None:
+    calls = [
+        node for node in product_nodes() if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "advised"
+    ]
+    names = {str(word.value) for call in calls for word in ast.walk(call.args[0]) if isinstance(word, ast.Constant)}
+    assert len(names) > 8
+    assert names <= ASKING
+
+
+def test_advice_has_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is recorded and sent, too."""
+    (tmp_path / "stack.yaml").write_text("")
+    assert main(["plan", "--endpoint-url", "http://ann:secret@localhost:1", str(tmp_path / "stack.yaml")]) != 0
+    told = capsys.readouterr().err
+    assert "alb-reconcile export --endpoint-url 'http://***@localhost:1' --stack NAME" in told
+    assert "secret" not in told
 
 
 def test_advice_has_the_options_before_aws_is_reached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, UserData
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Desired, Observed, each_of
@@ -162,7 +163,7 @@ def _misled(matcher: Matcher, region: str) -> list[str]:
 
 def _has(place: str, inside: Iterable[Candidate], target: DesiredStack) -> str:
     names = ", ".join(sorted(str(item.found.address) for item in inside))
-    return f"{place} holds the stack's {names}; release the whole stack first: alb-reconcile release {file_of(target)}"
+    return f"{place} holds the stack's {names}; release the whole stack first: {advised('release', file_of(target))}"
 
 
 def _refuse(problems: list[str], ambiguous: Iterable[Address] = ()) -> None:

@@ -18,6 +18,7 @@ from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Observed
@@ -206,7 +207,7 @@ def _ours(reader: HypotheticalReader, *ids: str) -> tuple[str, ...]:
 def _all_of_it(target: DesiredStack, ids: Mapping[Address, str]) -> list[str]:
     file = file_of(target)
     after = f"apply would make all that {file} declares a second time, and " if target.desired else ""
-    back = " ".join([f"alb-reconcile adopt {file}", *(f"{address}={key}" for address, key in ids.items())])
+    back = advised("adopt", file, *(f"{address}={key}" for address, key in ids.items()))
     return [
         f"afterwards the stack {target.stack} owns nothing, and its resources run on: {after}destroy would find nothing; to take them back: {back}"
     ]

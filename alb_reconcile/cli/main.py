@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
+from alb_reconcile.aws.endpoint import without_passwords
 from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.annotations import annotate
-from alb_reconcile.cli.render.console import advise_with, complain, finish, reset
+from alb_reconcile.cli.render.console import complain, finish, reset
 from alb_reconcile.cli.render.output import report
+from alb_reconcile.model.advice import reach_with
 from alb_reconcile.model.errors import ExitCode, ReconcileError
 
 
@@ -24,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed = make_parser().parse_args(argv)
     except SystemExit as stop:  # argparse's way to end, for --help as well as for mistakes
         return int(stop.code or 0)
-    advise_with(_reach(parsed))
+    reach_with(_reach(parsed))
     try:
         return int(_call(parsed))
     except ReconcileError as error:
@@ -44,7 +46,7 @@ def _reach(parsed: argparse.Namespace) -> Iterator[str]:
         yield "--sandbox"
     for name in ("profile", "endpoint_url", "region"):
         if value := getattr(parsed, name, None):
-            yield f"--{name.replace('_', '-')} {shlex.quote(value)}"
+            yield f"--{name.replace('_', '-')} {shlex.quote(without_passwords(value))}"
 
 
 def _call(parsed: argparse.Namespace) -> ExitCode:

@@ -10,6 +10,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.vpc import Vpc
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery, Other
 from alb_reconcile.model.resource import Desired, each_of
 from alb_reconcile.model.text import printable
@@ -76,7 +77,7 @@ def told_alike(made: Mapping[Address, Desired], discovery: Discovery, vpcs: Iter
     for place, found in by_place.items():
         more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
         are, them = ("exist", "them") if len(found) > 1 else ("exists", "it")
-        adopt = f"alb-reconcile adopt {next(iter(made.values())).file} takes over what exists, by tags alone"
+        adopt = f"{advised('adopt', next(iter(made.values())).file)} takes over what exists, by tags alone"
         then = "is that the right VPC?" if place else f"this plan makes new ones; {adopt}"
         where = f" {place}" if place else ""
         lines.append(f"{', '.join(found[:_MOST])}{more} {are} already{where}, and no stack owns {them}: {then}")

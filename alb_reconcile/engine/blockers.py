@@ -11,6 +11,7 @@ from alb_reconcile.engine.cut_off import CutOff, find_cut_off
 from alb_reconcile.engine.plan.decide import subnets_of
 from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
 from alb_reconcile.kinds.elastic_ip import Holder
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.plan import Plan
@@ -103,7 +104,7 @@ class _Look:
         file = next((item.file for item in desired.values()), "SPEC")
         # in a network that is split off, say; of what `destroy` takes, only an address would be of use by itself
         may_stay = address not in desired if desired else address.kind == "elastic_ip"
-        keep = f"to leave it there, run: alb-reconcile release {file} {address}; else " * may_stay
+        keep = f"to leave it there, run: {advised('release', file, str(address))}; else " * may_stay
         text = f"{self.name(known)} is in use by {whom} outside this stack: {', '.join(by)}; {keep}{then or what} first"
         return Blocker(self.keys(known) | more, text)
 

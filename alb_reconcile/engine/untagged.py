@@ -10,6 +10,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import slots
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, each_of, field_names, references
@@ -30,7 +31,7 @@ async def find_untagged(aws: Aws, decisions: Decisions, discovery: Discovery) ->
         item, is_target = made[address], address.kind == "instance"
         if known not in dict(found.values()) and address not in found and (likeness or not is_target):
             is_sure = is_target or [(use[0].kind, use[1]) for use in uses].count((address.kind, place)) == 1
-            adopt = f"alb-reconcile adopt {item.file}{f' {address}={known}' * is_sure}"
+            adopt = advised("adopt", item.file, f"{address}={known}" * is_sure)
             text = f"{known} is there already, at {place}, and no stack owns it; {adopt} takes it over, by tags alone"
             found[address] = (known, Finding(item, "", text, warning=is_target))
     return dict(found.values())

@@ -21,6 +21,7 @@ from alb_reconcile.journal.record import Record
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import HasFile, HasUnshown
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import AwsError, Problem, RefusedError, SpecError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
@@ -107,7 +108,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         header += [_UNKNOWN, _DELETED, *gaps, *(f"Not as it runs: {text}" for text in problems)]
     else:
         given = await _needed(aws, written, adoption, wishes) if adoption else ()
-        command = " ".join(["alb-reconcile adopt", wishes.file or "FILE", *_flags(written), *given])
+        command = advised("adopt", wishes.file or "FILE", *_flags(written), *given)
         header.append(f"To bring it under management: {printable(command)}")
         header += [f"Not adoptable as it is: {text}" for text in problems]
     count = len(adoption.target.desired) if adoption else len(written.ids)

@@ -19,6 +19,7 @@ from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.kinds.reader import NO_STACK
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Properties, field_names
 from alb_reconcile.model.text import printable
@@ -144,7 +145,7 @@ async def _find_stack(aws: Aws, stack: str) -> Found:
     own = {item.found.id: item.found.address for item in everything if item.owner == stack and item.found.state.service}
     if not own:
         raise RefusedError(
-            f"nothing in {await told_place(aws)} belongs to the stack {stack}; alb-reconcile stacks lists those that there are"
+            f"nothing in {await told_place(aws)} belongs to the stack {stack}; {advised('stacks')} lists those that there are"
         )
     found = _found(
         reader, [replace(item, owner="", builtin="") if item.owner == stack else item for item in everything]
@@ -202,7 +203,7 @@ def _refuse_foreign(found: Found, named: Iterable[str]) -> None:
     for key in sorted(named):
         if owner := found.all[key].owner:
             raise RefusedError(
-                f"{key} belongs to the stack {printable(owner)} already; alb-reconcile export --stack {printable(owner)} "
+                f"{key} belongs to the stack {printable(owner)} already; {advised('export', '--stack', printable(owner))} "
                 "writes that stack's spec, or release it there first"
             )
 

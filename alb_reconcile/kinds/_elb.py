@@ -10,6 +10,7 @@ from alb_reconcile.kinds.base import Kind, P
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.shared_reader import read_tags
 from alb_reconcile.model import tags
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import camel
@@ -43,7 +44,7 @@ class NamedKind(Kind[P]):
             is_near = found.get("VpcId", "") == params.get("VpcId") or not zones.isdisjoint(params.get("Subnets", ()))
             is_lost = is_near and tags.STACK not in (await read_tags(run.aws, [arn])).get(arn, {tags.STACK: ""})
             # beside one that serves and has lost its tags, another name would build a second one
-            then = f"alb-reconcile adopt {desired.file} takes it over{'' if is_lost else ', or choose another name'}"
+            then = f"{advised('adopt', desired.file)} takes it over{'' if is_lost else ', or choose another name'}"
             raise RefusedError(f'{self.noun} named "{name}" exists outside this stack; {then}')
         if found.get("LoadBalancerArns"):
             run.in_use.add(arn)

@@ -14,6 +14,7 @@ from alb_reconcile.kinds._ranges import associations, wait_while_associating
 from alb_reconcile.kinds.base import Intent
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 
@@ -118,7 +119,7 @@ def ownerless(row: Mapping[str, Any], file: str) -> str:
     """That no stack owns a subnet, and what to do; empty for one that somebody has."""
     told = f"{row['SubnetId']} has {row['CidrBlock']} in {row['VpcId']}, and no stack owns it"
     is_owned = tags.STACK in tags.from_list(row.get("Tags"))
-    return "" if is_owned else f"{told}: alb-reconcile adopt {file} takes it over"
+    return "" if is_owned else f"{told}: {advised('adopt', file)} takes it over"
 
 
 async def taken(run: Run, vpc: str, cidr: str, file: str, error: AwsError) -> RefusedError:

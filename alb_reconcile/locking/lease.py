@@ -15,6 +15,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.locking import durations
 from alb_reconcile.locking.lease_record import LeaseRecord, ObservedLease
 from alb_reconcile.locking.store import LeaseStore, MovedError, UnansweredError
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
 from alb_reconcile.model.host import iso, user_name
@@ -234,7 +235,7 @@ class Lease:
                 f"{seen.good_until} to notice. Nothing was changed; try again then, or wait with --lock-timeout"
             )
         held = f"{self.title} is held by {seen.record.render()}, by the lease {url}, "
-        free = f"alb-reconcile lock break {self._named}"
+        free = advised("lock break", self._named)
         if seen.record.is_dead():
             minutes = (durations.LEASE + durations.MARGIN) // 60 + 1
             return (

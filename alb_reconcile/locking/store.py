@@ -12,6 +12,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.endpoint import without_passwords
 from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.locking.lease_record import LeaseRecord, ObservedLease
+from alb_reconcile.model.advice import advised_aws
 from alb_reconcile.model.errors import AwsError, LeaseError
 from alb_reconcile.model.text import printable
 
@@ -130,9 +131,9 @@ class LeaseStore:
     def _explain(self, error: AwsError, action: str) -> LeaseError:
         location = self.location
         if error.code == "NoSuchBucket":
-            at = f" --endpoint-url {without_passwords(self.aws.endpoint)}" if self.aws.endpoint else ""
+            create = advised_aws(f"s3 mb s3://{location.bucket}", without_passwords(self.aws.endpoint))
             return LeaseError(
-                f"the lease's bucket {location.bucket} doesn't exist; create it (aws s3 mb s3://{location.bucket}{at}), or correct lease"
+                f"the lease's bucket {location.bucket} doesn't exist; create it ({create}), or correct lease"
             )
         what = f"the lease {location.url} can't be {'read' if action == 'GetObject' else 'written'}"
         if error.code in _DENIED:

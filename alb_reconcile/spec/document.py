@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.secrets import hide
 from alb_reconcile.model.text import printable as printable
@@ -18,9 +19,6 @@ MAX_NODES: Final = 100_000
 MAX_DEPTH: Final = 20
 TEXT_UNIT: Final = 256
 MAX_PROBLEMS: Final = 500
-IF_EMPTY: Final = (
-    "`alb-reconcile init` writes a spec to start from, `alb-reconcile export --stack NAME` that of a stack that exists"
-)
 
 Path = tuple["str | int", ...]
 Scalar = str | int | float | bool | None
@@ -49,8 +47,14 @@ class DocumentError(Exception):
     """The text is no usable YAML, for the problem that this is raised with; nothing further can be said about it."""
 
 
-def parse(data: bytes, if_empty: str) -> tuple[Node, list[Problem]]:
-    """The document's root and the problems that don't hinder reading on. `if_empty` is what to do about an empty one.
+def how_to_begin() -> str:
+    """What to do without a spec."""
+    export = advised("export", "--stack NAME")
+    return f"`alb-reconcile init` writes a spec to start from, `{export}` that of a stack that exists"
+
+
+def parse(data: bytes, if_empty: str = "") -> tuple[Node, list[Problem]]:
+    """The document's root and the problems that don't hinder reading on. `if_empty` is what to do about an empty one, if it is no spec.
 
     Raises DocumentError where nothing can be read: not UTF-8, not YAML, empty, several documents, or over a limit.
     """
@@ -68,7 +72,7 @@ def parse(data: bytes, if_empty: str) -> tuple[Node, list[Problem]]:
     except yaml.reader.ReaderError as error:
         raise _fatal(*_place(text, text.find(chr(error.character))), _CONTROL_CHARACTER) from None
     if composer.root is None or composer.root.value is None:
-        raise _fatal(1, 1, f"is empty; {if_empty}")
+        raise _fatal(1, 1, f"is empty; {if_empty or how_to_begin()}")
     return composer.root, composer.problems
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from alb_reconcile.model.errors import Problem, RefusedError, SpecError
-from alb_reconcile.spec.document import IF_EMPTY, LOADER, DocumentError, Path, parse, printable, to_plain
+from alb_reconcile.spec.document import LOADER, DocumentError, Path, parse, printable, to_plain
 from alb_reconcile.spec.schema import SECTIONS
 
 _WIDTH: Final = 120
@@ -49,7 +49,7 @@ def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Ite
 
 def _read(text: str) -> Any:
     try:
-        root, problems = parse(text.encode(), IF_EMPTY)
+        root, problems = parse(text.encode())
     except DocumentError as error:
         raise RefusedError(
             f"one spec can't hold all of that: it {error.args[0].message}; ask for less at once"
@@ -119,7 +119,7 @@ def _scalar(text: str) -> Any:
 
     if text.isprintable() and text.strip() == text and text:
         with suppress(DocumentError):
-            root, problems = parse(f"[{text}]\n".encode(), IF_EMPTY)
+            root, problems = parse(f"[{text}]\n".encode())
             if not problems and to_plain(root) == [text]:
                 return text
     return DoubleQuotedScalarString(text)
@@ -166,7 +166,7 @@ def reformat(data: bytes, file: str) -> str:
 
 def meaning(data: bytes, file: str) -> Any:
     try:
-        root, problems = parse(data, IF_EMPTY)
+        root, problems = parse(data)
     except DocumentError as error:
         raise SpecError(file, error.args) from None
     if problems:

@@ -17,7 +17,7 @@ from alb_reconcile.model.secrets import Headers
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
-from alb_reconcile.spec.document import IF_EMPTY, MAX_BYTES, MAX_PROBLEMS, DocumentError, parse, shorten
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, how_to_begin, parse, shorten
 from alb_reconcile.spec.https import write_out
 from alb_reconcile.spec.lookups import read_lookups
 from alb_reconcile.spec.outline import Outline
@@ -65,7 +65,7 @@ def load_stack(file: str, variables: Mapping[str, str] | None = None, region: st
 
 def load_outline(file: str, variables: Mapping[str, str] | None = None, region: str | None = None) -> Outline:
     """`load_stack` as far as the document is read and valid. Raises SpecError."""
-    data = _read(file, f"name a spec file; {IF_EMPTY}")
+    data = _read(file, f"name a spec file; {how_to_begin()}")
     return _checked(data, file, Path(file).parent, {**os.environ, **(variables or {})}, region)
 
 
@@ -140,7 +140,7 @@ def _outline(
     variables: Mapping[str, str],
     region: str | None = None,
     section: str = "",
-    if_empty: str = IF_EMPTY,
+    if_empty: str = "",
 ) -> Outline:
     """What can be used of a spec, or of one section in a file of its own, with what is wrong with the rest.
 

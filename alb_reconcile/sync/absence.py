@@ -11,6 +11,7 @@ from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import describe_elsewhere, runs_of
 from alb_reconcile.journal.record import NOTHING_THERE, Record
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.selection import NEVER_APPLIED
@@ -63,7 +64,7 @@ def explain(ending: Ending, planned: StackPlan, folder: Path, seen: Record, bega
     if past is None:
         return replace(ending, selection=selection.because(elsewhere and f"; {elsewhere}"))
     if past.how == "released":
-        adopt = f"alb-reconcile adopt {shlex.quote(seen.spec_file)} takes it back"
+        adopt = f"{advised('adopt', shlex.quote(seen.spec_file))} takes it back"
         text = f", as it was released on this host {past.text}: remove the spec from this folder; {adopt}"
         return replace(ending, selection=selection.because(text))
     if past.how == "destroyed":

@@ -10,6 +10,7 @@ from typing import Final
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.text import printable
 
@@ -51,11 +52,9 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
     said = first if first.spec_file else seen  # a destroy by the stack's name has no spec
     spec = shlex.quote(str(Path(said.spec_folder, said.spec_file)))
     if first.command == "destroy":
-        return printable(
-            f"{what}; `alb-reconcile apply {spec}` takes it back, `alb-reconcile destroy {spec}` finishes it"
-        )
+        return printable(f"{what}; `{advised('apply', spec)}` takes it back, `{advised('destroy', spec)}` finishes it")
     does = "continues it" if first.spec_digest == seen.spec_digest else "finishes or undoes it"
-    return printable(f"{what}; `alb-reconcile apply {spec}` {does}")
+    return printable(f"{what}; `{advised('apply', spec)}` {does}")
 
 
 def describe_unended(folder: Path, seen: Record) -> str:

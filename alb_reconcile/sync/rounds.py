@@ -21,9 +21,10 @@ from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, ReconcileError, UnreachableError
-from alb_reconcile.spec.document import IF_EMPTY
+from alb_reconcile.spec.document import how_to_begin
 from alb_reconcile.sync.absence import explain
 from alb_reconcile.sync.drift import is_absent
 from alb_reconcile.sync.leftovers import describe_leftovers, describe_unended
@@ -107,12 +108,12 @@ class Rounds:
 
     async def _name_stack(self, item: Broken) -> Broken:
         """An empty spec, with the stack that this host's history knows it to be of: nobody is to begin another in its place."""
-        if IF_EMPTY in item.text:
+        if (begin := how_to_begin()) in item.text:
             with suppress(RecordError):
                 for last in (await asyncio.to_thread(last_runs_of, self._settings.folder, item.file))[:1]:
-                    export = f"`alb-reconcile export --stack {last.stack}` writes it anew"
+                    export = f"`{advised('export', '--stack', last.stack)}` writes it anew"
                     told = f"it was the spec of the stack {last.stack}: take it from your repository; {export}"
-                    return replace(item, text=item.text.replace(IF_EMPTY, told))
+                    return replace(item, text=item.text.replace(begin, told))
         return item
 
     async def _record_broken(self, item: Broken, others: Collection[tuple[str, str]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from alb_reconcile.model.advice import advised
 from alb_reconcile.verification.attribution import Attribution
 from alb_reconcile.verification.authentication import Provider, unasked
 from alb_reconcile.verification.checks import Check
@@ -196,7 +197,7 @@ def judge(
             if arn in asked and not group.targets
         ]
         notes += [
-            f"not there, so the others get its share: {', '.join(group.absent)}; see alb-reconcile plan"
+            f"not there, so the others get its share: {', '.join(group.absent)}; see {advised('plan')}"
             for group in forwarded.values()
             if group.absent and group.targets
         ]
@@ -240,7 +241,7 @@ def _on_health(group: Group, after: Group) -> list[str]:
     if group.fails_open and after.fails_open:
         return [f"no target of {group.name} is healthy, so all of them get requests (fail-open)"]
     if group.targets and all(item.reason.startswith("Target.NotInUse") for item in (*group.targets, *after.targets)):
-        return [f"{group.name} gets no requests: nothing that listens forwards to it now; see alb-reconcile plan"]
+        return [f"{group.name} gets no requests: nothing that listens forwards to it now; see {advised('plan')}"]
     still = {(item.id, item.port) for item in after.targets if item.health not in _FINE}
     unhealthy = [item.label for item in group.targets if item.health not in _FINE and (item.id, item.port) in still]
     who = "the others get all" if group.serving or after.serving else "nobody gets its"

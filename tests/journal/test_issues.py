@@ -147,7 +147,7 @@ class TestGitHub:
         ("reason", "shown"),
         [
             (
-                "it is there already; alb-reconcile adopt stack.yaml load_balancer.public=arn:1 takes it over",
+                "it is there already; alb-reconcile adopt --sandbox stack.yaml load_balancer.public=arn:1 takes it over",
                 "it is there already; alb-reconcile adopt --sandbox stack.yaml load_balancer.public=arn:1 takes it over",
             ),
             ("apply refuses it as a whole: plan says why", "apply refuses it as a whole: plan says why"),

@@ -34,6 +34,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, InterruptedRun, UsageError
 from alb_reconcile.model.files import read_start
@@ -83,7 +84,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         if options.write and (kept := _unwritten(found)):
             complain(
                 f"Note: {kept} {'runs' if ',' not in kept else 'run'} with other user data than the spec's. User data may hold secrets, "
-                f"so --write never writes it; alb-reconcile export --stack {target.stack} -o FILE writes it to files beside FILE"
+                f"so --write never writes it; {advised('export', '--stack', target.stack, '-o FILE')} writes it to files beside FILE"
             )
         if not found.taggings and not rewritten.text:
             return ExitCode.OK

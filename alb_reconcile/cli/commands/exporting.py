@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alb_reconcile.api.session import default_region
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.cli.render.console import complain, emit, runnable
+from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions
 from alb_reconcile.export.export import Export, Wishes, export
@@ -19,6 +19,7 @@ from alb_reconcile.export.scope import Scope
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.stack import check_region
@@ -114,9 +115,9 @@ def _written(file: Path, found: Export) -> Iterator[str]:
 def _next(options: ExportOptions, found: Export) -> str:
     """The command that adopts it, or plans it."""
     if found.is_owned:
-        return " ".join(["alb-reconcile plan", shlex.quote(options.out or "")])
+        return advised("plan", shlex.quote(options.out or ""))
     secrets = ["--keep-secrets"] if "--keep-secrets" in found.text else []
-    return " ".join(["alb-reconcile adopt", shlex.quote(options.out or ""), *secrets, *found.adopting])
+    return advised("adopt", shlex.quote(options.out or ""), *secrets, *found.adopting)
 
 
 def _refuse_existing(file: Path) -> None:
@@ -129,7 +130,7 @@ def _write(file: Path, found: Export) -> None:
     try:
         for name, data in sorted(found.files.items()):
             _create(file.parent / name, data, 0o600)
-        _create(file, runnable(found.text).encode(), 0o666)
+        _create(file, found.text.encode(), 0o666)
     except FileExistsError as error:
         raise RefusedError(f"{error.filename} already exists and was left unchanged; name another file") from None
     except OSError as error:

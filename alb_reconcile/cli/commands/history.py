@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from alb_reconcile.aws.endpoint import endpoint_of
 from alb_reconcile.cli.render.history import history_json, history_text
@@ -14,14 +13,10 @@ from alb_reconcile.cli.session.specs import USUAL, told_without
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import History, read_history
 from alb_reconcile.journal.record import place_name
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import load_stack
-
-_ELSEWHERE: Final = (
-    "Each host records its own runs. alb-reconcile lock show says who holds or last held a stack, alb-reconcile stacks which "
-    "stacks have resources."
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,9 @@ def show(options: HistoryOptions) -> ExitCode:
         told = f"No runs of {shorten(name)}{where} are recorded in {shorten(str(folder / 'history'), 500)}.{torn}"
         if not options.sandbox and in_sandbox():
             return f"{told} Those in the sandbox are shown with --sandbox."
-        return f"{told}\n{_ELSEWHERE}"
+        lock, stacks = advised("lock show"), advised("stacks")
+        elsewhere = f"{lock} says who holds or last held a stack, {stacks} which stacks have resources."
+        return f"{told}\nEach host records its own runs. {elsewhere}"
 
     options.output.show(past, text, history_json)
     return ExitCode.OK

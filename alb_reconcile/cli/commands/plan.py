@@ -21,6 +21,7 @@ from alb_reconcile.cli.session.specs import LoadingOptions, chosen_specs, load_s
 from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
 from alb_reconcile.engine.stack import StackPlan
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import write_file
@@ -79,14 +80,9 @@ def _each(options: PlanOptions) -> ExitCode:
             continue
         if options.out:
             _save(options.out, made)
-            words = [
-                "destroy" if options.destroy else "apply",
-                "--plan",
-                options.out,
-                *_given(options),
-                target.spec_file,
-            ]
-            told = f"Wrote {options.out}. To apply exactly this plan: alb-reconcile {shlex.join(words)}"
+            words = shlex.join(["--plan", options.out, *_given(options), target.spec_file])
+            apply = advised("destroy" if options.destroy else "apply", words)
+            told = f"Wrote {options.out}. To apply exactly this plan: {apply}"
             (emit if options.output.format == "text" else complain)(told)
         if note:
             complain(f"Note: {note}")
@@ -134,7 +130,7 @@ def _unrecorded(planned: StackPlan) -> str:
         return ""
     return (
         "the stack's tags don't say yet that this spec was applied, so sync may take drift for a changed spec and leave it: "
-        f"run alb-reconcile apply {target.spec_file} once, which only writes these tags"
+        f"run {advised('apply', target.spec_file)} once, which only writes these tags"
     )
 
 

@@ -14,7 +14,14 @@ from alb_reconcile.api.session import local_traffic, sandbox_began
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.render.plan import differing_steps, is_of_destroy, last_run_lines, render_plan, summarize
+from alb_reconcile.cli.render.plan import (
+    differing_steps,
+    is_of_destroy,
+    is_same,
+    last_run_lines,
+    render_plan,
+    summarize,
+)
 from alb_reconcile.cli.render.progress import A_NEW_PLAN, Progress, after_destroy, render_closing, render_outcomes
 from alb_reconcile.cli.render.runs import RunView, runs_json
 from alb_reconcile.cli.render.status import url_lines
@@ -37,6 +44,7 @@ from alb_reconcile.engine.stack import Applied, StackPlan
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, UsageError
@@ -305,9 +313,11 @@ def _compare(file: str | None, made: Plan, *, destroys: bool = False) -> None:
         saved = read_start(file, max(len(wanted.encode()) + 3, 1 << 24)).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}") from None
-    if saved != wanted:
+    if not is_same(saved, wanted):
         if not destroys and is_of_destroy(saved):
-            raise UsageError(f"{file} deletes the stack: alb-reconcile destroy --plan {shlex.quote(file)} SPEC does it")
+            raise UsageError(
+                f"{file} deletes the stack: {advised('destroy', '--plan', shlex.quote(file), 'SPEC')} does it"
+            )
         text = "is stale: the spec or the account has changed since; nothing was changed. Plan again"
         why = [f"the plan in {file} {text} ({summarize(made)})", *differing_steps(saved, wanted)]
         raise RefusedError("\n  ".join(why))

@@ -20,6 +20,7 @@ from alb_reconcile.cli.render.plan import (
     summarize,
 )
 from alb_reconcile.kinds.shown import short_id, show_change
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.text import printable
 
@@ -77,7 +78,7 @@ def plan_page(plan: Plan, scene: Scene, refusal: str = "", note: str = "") -> st
         ]
         if len(steps) > _MOST_STEPS:
             parts.append(
-                f"<p>{len(steps) - _MOST_STEPS} more steps are left out here; alb-reconcile plan shows them.</p>"
+                f"<p>{len(steps) - _MOST_STEPS} more steps are left out here; {escaped(advised('plan'))} shows them.</p>"
             )
     return page(title, scene.place, [*parts, *_tables(scene)])
 

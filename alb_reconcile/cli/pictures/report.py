@@ -15,6 +15,7 @@ from alb_reconcile.cli.render.history import done_counts, result_word
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import Record
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.plan import Step
 from alb_reconcile.sync.drift import find_causes
@@ -157,5 +158,7 @@ def _steps(title: str, steps: Sequence[Step]) -> Iterator[str]:
     if not steps:
         return
     items = "".join(f"<li>{step.action} {escaped(str(step.address))}</li>" for step in islice(steps, _MOST))
-    more = f"<li>… and {len(steps) - _MOST} more; alb-reconcile plan shows them</li>" if len(steps) > _MOST else ""
+    more = (
+        f"<li>… and {len(steps) - _MOST} more; {escaped(advised('plan'))} shows them</li>" if len(steps) > _MOST else ""
+    )
     yield f"<h3>{escaped(title)}</h3><ul>{items}{more}</ul>"

@@ -13,6 +13,7 @@ from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.kinds.shown import id_and_name, short_id
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.text import printable
@@ -84,7 +85,7 @@ def release_text(found: Release, style: Style) -> str:
         if not (found.whole or item.address in found.target.desired or found.found[item.id].state.parent)
     ]
     if handed:
-        lines.append(f"If another spec is to have it: alb-reconcile adopt SPEC {' '.join(handed)}")
+        lines.append(f"If another spec is to have it: {advised('adopt', 'SPEC', *handed)}")
     lines.append("Releasing removes alb-reconcile's tags and changes nothing else: nothing is stopped or deleted.")
     return "\n".join(lines)
 

@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Final
 
 from alb_reconcile.cli.render.style import CODES, Style
-from alb_reconcile.journal.advised import with_options
+from alb_reconcile.model.advice import reach_with
 
 _OBEYED: Final = re.compile(
     rf"(\x1b\[(?:{'|'.join(sorted(CODES))})m)"
@@ -18,20 +18,14 @@ _OBEYED: Final = re.compile(
 """The colours of `Style`, which stay, and whatever else a terminal obeys."""
 
 
-_BY_ENDPOINT: Final = re.compile(r"(?<!us-east-1 )\baws (?=[a-z0-9]+ [^()]* --endpoint-url )")
-"""A command of the AWS CLI that names where AWS is."""
-_KEYS: Final = "AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox AWS_DEFAULT_REGION=us-east-1"
-
-
 def emit(text: str) -> None:
     """Write a line to standard output. A reader that has left (`| head -1`) doesn't disturb a run."""
-    _write(sys.stderr if _diverted else sys.stdout, runnable(text) + "\n")
+    _write(sys.stderr if _diverted else sys.stdout, text + "\n")
 
 
 def emit_document(text: str) -> None:
     """Write what programs read to standard output, whatever else is diverted."""
-    is_plain = not re.search(r'["\\<&]', "".join(_flags))  # else JSON or HTML would have to quote it
-    _write(sys.stdout, (runnable(text) if is_plain else text) + "\n")
+    _write(sys.stdout, text + "\n")
     _documents.append(None)
 
 
@@ -53,19 +47,7 @@ def has_document() -> bool:
 def complain(text: str) -> None:
     """Write a line to standard error, on a terminal broken between words."""
     width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
-    _write(sys.stderr, Style(colored=False, width=width).fit(runnable(text)) + "\n")
-
-
-def advise_with(flags: Iterable[str]) -> None:
-    """From now on the commands that are advised have these options, each with its value, by which they ask the same AWS."""
-    _flags[:] = flags
-
-
-def runnable(text: str) -> str:
-    """The text, where each command that asks AWS has the options of `advise_with`, unless it has them already; one of the AWS
-    CLI, the sandbox's credentials."""
-    text = _BY_ENDPOINT.sub(f"{_KEYS} aws ", text) if "--sandbox" in _flags else text
-    return with_options(text, _flags)
+    _write(sys.stderr, Style(colored=False, width=width).fit(text) + "\n")
 
 
 def draw(text: str) -> None:
@@ -99,13 +81,13 @@ _diverted: list[None] = []
 _documents: list[None] = []
 """One process runs one command; `reset` is for tests that run several in one."""
 _screen: list[Callable[[str], None]] = []
-_flags: list[str] = []
 
 
 def reset() -> None:
     """Forget what an earlier command in this process has chosen."""
-    for known in (_unwritten, _diverted, _documents, _screen, _flags):
+    for known in (_unwritten, _diverted, _documents, _screen):
         known.clear()
+    reach_with(())
 
 
 def _write(stream: IO[str], text: str) -> None:

@@ -14,6 +14,7 @@ from alb_reconcile.fleet.operation import Outcome
 from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.records import Operation
 from alb_reconcile.fleet.results import CellResult, StackResult
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.model.text import printable
 
@@ -83,7 +84,7 @@ def fleet_text(view: FleetView, style: Style, *, quiet: bool = False) -> str:
     if outcome.reason:
         lines.append(style.paint(printable(outcome.reason), "red"))
         first = "Put right what failed, then" if outcome.status == "stopped" else "To go on"
-        lines.append(f"Nothing is rolled back. {first}: alb-reconcile fleet resume")
+        lines.append(f"Nothing is rolled back. {first}: {advised('fleet resume')}")
     return "\n".join(lines)
 
 

@@ -15,6 +15,7 @@ from alb_reconcile.cli.render.plan import (
     summarize,
 )
 from alb_reconcile.kinds.shown import short_id, show_change
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.plan import Plan, Step
 
@@ -66,7 +67,7 @@ def _groups(plan: Plan, space: int) -> Iterator[str]:
     }
     space -= 300 * sum(bool(items) for items in steps.values())  # what stands around them
     if space < 0:
-        yield "The steps are left out here; `alb-reconcile plan` shows them."
+        yield f"The steps are left out here; {code_span(advised('plan'))} shows them."
         return
     heads = {action: [_head(halves, step, mark) for step in steps[action]] for action, mark, _, _ in _GROUPS}
     sizes = {action: sum(len(head) + 1 for head in each) for action, each in heads.items()}
@@ -80,7 +81,7 @@ def _groups(plan: Plan, space: int) -> Iterator[str]:
         space -= sum(len(line) + 1 for line in lines)
         text = code_block(lines, "diff")
         if left:
-            text += f"\n\n{left} more of them are left out here; `alb-reconcile plan` shows them."
+            text += f"\n\n{left} more of them are left out here; {code_span(advised('plan'))} shows them."
         yield _folded(f"{title} ({counts[action]})", text, is_open=is_open)
 
 

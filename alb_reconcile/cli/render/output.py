@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from alb_reconcile.aws.hints import NO_CREDENTIALS
-from alb_reconcile.cli.render.console import complain, divert, emit, emit_document, has_document, runnable
+from alb_reconcile.cli.render.console import complain, divert, emit, emit_document, has_document
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.errors import AwsError, ReconcileError, SpecError, UsageError
 
@@ -33,7 +33,7 @@ class Output:
         forms = {"json": json, **others}
         if self.format in forms:
             emit_document(forms[self.format](result))
-        elif shown := self.style.fit(runnable(text(result, self.style))):
+        elif shown := self.style.fit(text(result, self.style)):
             emit(shown)
 
     def remark(self, text: str) -> None:

@@ -18,6 +18,7 @@ from alb_reconcile.engine.plan.zero_downtime.costs import longest
 from alb_reconcile.engine.stack import Awaited
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import by_resource, total
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.text import printable
@@ -284,7 +285,7 @@ def render_outcomes(outcomes: Iterable[Outcome], next_step: str = "") -> str:
 
 def after_destroy(spec_file: str) -> str:
     """What to do after a destroy that was cut short: mostly somebody has noticed a mistake. `spec_file` may be empty."""
-    apply = f"`alb-reconcile apply {shlex.quote(spec_file)}`" if spec_file else "apply of its spec"
+    apply = f"`{advised('apply', shlex.quote(spec_file))}`" if spec_file else "apply of its spec"
     return f"Nothing is rolled back. To keep the stack: {apply} makes again what is gone. To finish: run destroy again."
 
 

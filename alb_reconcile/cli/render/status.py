@@ -16,6 +16,7 @@ from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.shown import id_and_name
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
@@ -73,7 +74,7 @@ class StatusView:
         """What there is and the spec wants otherwise, in words; empty if all is as it says."""
         differs = self.standing.differs
         named = [*map(str, differs[:_MOST]), *([f"{len(differs) - _MOST} more"] if len(differs) > _MOST else [])]
-        plan = f"`alb-reconcile plan {shlex.quote(self.spec_file)}`" if self.spec_file else "plan"
+        plan = f"`{advised('plan', shlex.quote(self.spec_file))}`" if self.spec_file else "plan"
         return printable(f"Differs from the spec: {', '.join(named)}; {plan} shows how") if named else ""
 
 
@@ -162,7 +163,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if not shown:
         yield "The stack has no resources here: run apply, or adopt if they exist already."
         yield from last_run_lines(view.told, view.warning, style)
-        yield f"If that surprises you: `alb-reconcile stacks --region {view.region}` lists the stacks that have some."
+        yield f"If that surprises you: `{advised('stacks', '--region', view.region)}` lists the stacks that have some."
         return
     health: dict[str, list[str]] = defaultdict(list)
     for item, state in each_of(shown, Registration):

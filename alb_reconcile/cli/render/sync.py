@@ -8,6 +8,7 @@ from typing import Any, Final
 from alb_reconcile.cli.render.history import done_counts, first_steps, result_text, step_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.record import RESULTS, Record
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.rounds import Report
@@ -15,7 +16,6 @@ from alb_reconcile.sync.stack import NEVER_RECORDED, UNRECORDED
 from alb_reconcile.sync.targets import Broken
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
-_WAYS: Final = "Of drift that is left, alb-reconcile plan SPEC shows what apply would undo, and alb-reconcile adopt SPEC --write asks which of it the spec is to have."
 _MOST: Final = 20
 """Steps of a stack that are named; --format json names all."""
 
@@ -46,7 +46,10 @@ def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
     lines = [line for record in told for line in _stack(record, report, width, style)]
     lines += [line for item in report.broken for line in _broken(item, style)]
     if any(step.cause == "drift" and step.changes for record in told for step in record.withheld):
-        lines.append(_WAYS)
+        lines.append(
+            f"Of drift that is left, {advised('plan', 'SPEC')} shows what apply would undo, and {advised('adopt', 'SPEC --write')} asks "
+            "which of it the spec is to have."
+        )
     words = ", ".join(f"{number} {result_text(name)}" for name, number in _count(report).items() if number)
     total = len(report.records) + len(report.broken)
     lines.append(f"{total} stack{'' if total == 1 else 's'} in {report.seconds:.1f} s: {words}")
@@ -72,7 +75,7 @@ def _stack(record: Record, report: Report, width: int, style: Style) -> Iterator
     for line in lines[:_MOST]:
         yield f"    {printable(line)}"
     if len(lines) > _MOST:
-        yield f"    … and {len(lines) - _MOST} more (alb-reconcile history, or --format json)"
+        yield f"    … and {len(lines) - _MOST} more ({advised('history')}, or --format json)"
     for note in notes[:_MOST]:
         yield f"    {printable(note)}"
 

@@ -13,6 +13,7 @@ from alb_reconcile.api.session import Session, default_region
 from alb_reconcile.api.stacks import in_region
 from alb_reconcile.cli.render.annotations import annotate_problems
 from alb_reconcile.cli.render.console import complain
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.files import read_start
@@ -91,7 +92,7 @@ def load_in_region(file: str, options: LoadingOptions) -> Stack:
     except SpecError:
         with suppress(OSError):
             if re.match(rb'\{\s*"version": \d+,\s*"stack": "[^"]*",\s*"region": ', read_start(file, 300)):
-                told = f"to apply it: alb-reconcile apply --plan {shlex.quote(file)} SPEC"
+                told = f"to apply it: {advised('apply', '--plan', shlex.quote(file), 'SPEC')}"
                 raise UsageError(f"{file} is a saved plan; {told}") from None
         raise
 
@@ -109,7 +110,7 @@ def told_without(command: str = "status") -> Iterator[None]:
             )
             if stack is not None:
                 where = f"--stack {stack[1]} --region {region[1] if region else 'REGION'}"
-                error.args = (f"{error}\nWithout the spec: `alb-reconcile {command} {where}`",)
+                error.args = (f"{error}\nWithout the spec: `{advised(command, where)}`",)
         raise
 
 

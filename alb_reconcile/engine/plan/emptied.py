@@ -7,6 +7,7 @@ from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed, each_of
 
@@ -43,7 +44,7 @@ def _tell_forsaken(plan: Plan, step: Step, item: Observed) -> str:
     whose, advice = f"which the stack {item.owner} has", ""
     if item.owner is None:
         file = next((wish.file for wish in plan.desired.values()), "")
-        whose, advice = "which isn't in the spec", f"declare it and run alb-reconcile adopt {file}, or "
+        whose, advice = "which isn't in the spec", f"declare it and run {advised('adopt', file)}, or "
     if step.reason == DUPLICATE:
         kept = f"{plan.ids.get(step.address, 'the other one')} first, by hand"
         return f"{step.address} exists twice, and {item.address}, {whose}, forwards to {step.id}, which would go: {advice}let it forward to {kept}"

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from alb_reconcile.engine.plan.decide import forcing
 from alb_reconcile.model.abilities import settle, slots
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, diff, field_names, references
@@ -29,10 +30,10 @@ def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Looku
     if told:
         what = "the entry was" if len(told) == 1 else "these entries were"
         names = " ".join(f"{pair.old} {pair.new}" for pair in told)
-        hints[-1] += f"; if {what} only renamed, run this first: alb-reconcile move {told[0].file} {names}"
+        hints[-1] += f"; if {what} only renamed, run this first: {advised('move', told[0].file, names)}"
     hints += [
         f"{pair.new} is like {pair.old}, which no stack owns, and which is deleted; to take it over instead, run this first: "
-        f"alb-reconcile adopt {pair.file}"
+        f"{advised('adopt', pair.file)}"
         for pair in pairs
         if not pair.is_ours
     ]
@@ -63,7 +64,7 @@ def refuse_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> None
             if old.observed and old.observed.owner and new.desired and _can_become(old.observed, new.desired, ids):
                 problems.append(
                     f"{new.address} can't be created before {old.address} ({old.id}) is deleted, and nothing is there meanwhile; let the one "
-                    f"become the other: run alb-reconcile move {new.desired.file} {_spelled(old.address)} {_spelled(new.address)}, then apply"
+                    f"become the other: run {advised('move', new.desired.file, _spelled(old.address), _spelled(new.address))}, then apply"
                 )
     if problems:
         raise RefusedError("\n".join(dict.fromkeys(problems)))

@@ -10,7 +10,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from alb_reconcile.journal.advised import with_options
 from alb_reconcile.journal.notify import judge
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE, NOTHING_THERE, Record, StepRecord
 from alb_reconcile.model.markdown import code_block, code_span, one_line
@@ -131,8 +130,7 @@ def closing_of(record: Record) -> str:
 
 def body_of(record: Record, marker: Marker, actors: Actors) -> str:
     """The whole body: the same one for the same content."""
-    text = "\n\n".join([str(marker), *_parts(record, marker, actors)])
-    return with_options(text, ["--sandbox"] * (record.place == "sandbox"))
+    return "\n\n".join([str(marker), *_parts(record, marker, actors)])
 
 
 def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
@@ -150,7 +148,7 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
         yield code_block(map(one_line, islice(record.error.splitlines(), _MOST)), "text")
     if record.not_ready:
         yield "\n".join(["Not ready:", "", *(f"- {code_span(line)}" for line in record.not_ready[:_MOST])])
-    steps = steps_of(record)
+    steps, there = steps_of(record), " --sandbox" * (record.place == "sandbox")
     is_shared = len(steps) > 1 and {(step.how, step.reason) for step in steps} == {("withheld", steps[0].reason)}
     shared = steps[0].reason if is_shared else ""
     if shared:
@@ -163,20 +161,19 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
             rest = [f"… and {more} more"] if more > 0 else []
             yield code_block([*(one_line(item, _WIDTH) for item in step.changes[:_CHANGES]), *rest], "text")
     if len(steps) > _MOST:
-        yield f"… and {len(steps) - _MOST} more steps; `alb-reconcile history` has all of them."
+        yield f"… and {len(steps) - _MOST} more steps; `alb-reconcile history{there}` has all of them."
     if actors.note:
         yield actors.note
-    is_sandbox = record.place == "sandbox"
-    if is_sandbox and actors.texts:
+    if there and actors.texts:
         yield "The times of changes are by the sandbox's own clock, which runs ahead of this one."
     command = "plan" if steps else "status"
-    shows = code_span(f"alb-reconcile {command} {record.spec_file}".rstrip())
+    shows = code_span(f"alb-reconcile {command}{there} {record.spec_file}".rstrip())
     if any(re.search(r"alb-reconcile adopt |apply refuses|\?$", step.reason) for step in steps):
         then = f"{shows} shows what is to be done once that is seen to."  # `apply` might make all of it a second time
     elif any(NO_USE in step.reason for step in steps):
         then = f"{shows} shows what is to be done. {ADVICE}"
     elif steps:
-        then = f"{shows} shows what is to be done, and `apply{' --sandbox' * is_sandbox}` does it."
+        then = f"{shows} shows what is to be done, and `apply{there}` does it."
     else:
         then = f"{shows} shows how it is." if record.not_ready else "Once that is mended, the next run looks again."
     yield f"{then} This issue is kept up to date, and closed when a run finds the stack in sync."

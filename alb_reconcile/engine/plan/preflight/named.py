@@ -2,6 +2,7 @@
 
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.kinds.route_table import RouteTable
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Observed, each_of, field_names, texts
 
@@ -26,9 +27,7 @@ def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
     if named:
         file = next(iter(decisions.desired.values())).desired.file
         whole = " ".join(sorted(str(going[known].address) for known in _with_ways(named, going)))
-        found.append(
-            f"to let go of what the spec uses and no longer declares, run: alb-reconcile release {file} {whole}"
-        )
+        found.append(f"to let go of what the spec uses and no longer declares, run: {advised('release', file, whole)}")
     return found
 
 

@@ -10,6 +10,7 @@ from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery, Finding, Foreign
 from alb_reconcile.model.resource import bind, each_of
 
@@ -39,7 +40,7 @@ def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
         name = getattr(item.desired.state, "name", None)
         holder = discovery.taken.get((address.kind, str(name)))
         if name and holder and (item.found is None or item.forces):
-            adopt = f"alb-reconcile adopt {item.desired.file} takes it over; or "
+            adopt = f"{advised('adopt', item.desired.file)} takes it over; or "
             if place := discovery.elsewhere(holder):
                 adopt = f"it is {place}: is that the right VPC? Or "
             adopt = "" if tags.STACK in holder.tags else adopt
@@ -151,7 +152,8 @@ def other_ways_out(decisions: Decisions, _: Discovery) -> list[Finding]:
             item.desired,
             "routes",
             f"{there.destination} leaves {there.target}, which isn't this stack's, for a new {wanted.target}, so outgoing connections get "
-            f"another address; if the entry means {there.target}, run: alb-reconcile adopt {item.desired.file} {wanted.target}={there.target}",
+            f"another address; if the entry means {there.target}, run: "
+            + advised("adopt", item.desired.file, f"{wanted.target}={there.target}"),
             warning=True,
         )
         for item, state in each_of(decisions.desired.values(), RouteTable)

@@ -11,6 +11,7 @@ from alb_reconcile.engine.plan.zero_downtime.requests import may_meet, moved_req
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Observed
@@ -128,7 +129,7 @@ def _tell_in_the_way(item: Decision, other: Observed) -> str:
     told = f"{item.desired.address}: priority {_priority(other)} is in use by {other.address}"
     wanted, there = (getattr(state, "conditions", None) for state in (item.state, other.state))
     if other.owner is None and wanted == there:
-        return f"{told}, which has the same conditions, and no stack owns it: alb-reconcile adopt {item.desired.file} takes it over"
+        return f"{told}, which has the same conditions, and no stack owns it: {advised('adopt', item.desired.file)} takes it over"
     return f"{told}, which is outside this stack; choose another"
 
 
