@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from alb_reconcile.model.errors import ReconcileError
-from alb_reconcile.model.files import open_file, read_file, write_file
+from alb_reconcile.model.files import open_file, read_file, remedy, write_file
 from alb_reconcile.sandbox.environment import environment_of
 
 HOST: Final = "127.0.0.1"
@@ -378,7 +378,8 @@ def _locked() -> Iterator[IO[bytes]]:
         stream = os.fdopen(open_file(folder() / "sandbox.lock", flags), "rb")
     except OSError as error:
         raise SandboxError(
-            f"the sandbox's state can't be kept in {folder()}: {error.strerror}; set ALB_RECONCILE_SANDBOX_DIR, or let its owner chmod 755 it"
+            f"the sandbox's state can't be kept in {folder()}: {error.strerror}; "
+            + remedy(error, "set ALB_RECONCILE_SANDBOX_DIR, or let its owner chmod 755 it")
         ) from None
     with stream:
         deadline = time.monotonic() + _TIMEOUT
