@@ -304,8 +304,8 @@ def _compare(file: str | None, made: Plan, *, destroys: bool = False) -> None:
     try:
         saved = read_file(file, max(len(wanted.encode()) + 3, 1 << 24)).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
-        why = f"{getattr(error, 'strerror', None) or error}; {remedy(error, 'name what plan --out has written')}"
-        raise UsageError(f"{file} can't be read as a saved plan: {why}") from None
+        told = f"{getattr(error, 'strerror', None) or error}; {remedy(error, 'name what plan --out has written')}"
+        raise UsageError(f"{file} can't be read as a saved plan: {told}") from None
     if saved != wanted:
         if not destroys and is_of_destroy(saved):
             raise UsageError(f"{file} deletes the stack: alb-reconcile destroy --plan {shlex.quote(file)} SPEC does it")
