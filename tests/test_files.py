@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import resource
 import subprocess
 import sys
 import tracemalloc
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from alb_reconcile.cli.main import main
+from alb_reconcile.journal.files import RecordError, save_file
 from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.verification.client import Trust, make_context
@@ -103,8 +108,10 @@ def test_user_data(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.
 def test_a_saved_plan(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path / "plan")
     with world() as aws:
-        code = 4 if make is make_huge else 64  # another plan, as far as it was read
-        assert "plan" in told(capsys, "apply", "shop.yaml", "--yes", "--plan", "plan", code=code)
+        said = told(capsys, "apply", "shop.yaml", "--yes", "--plan", "plan", code=64)
+        assert said.startswith("plan can't be read as a saved plan: ")
+        assert said.endswith("; name what plan --out has written")
+        assert ("it is larger than 16,777,216 bytes" in said) == (make is make_huge)
         assert not aws.client("ec2").describe_vpcs(Filters=[{"Name": "cidr", "Values": ["10.0.0.0/16"]}])["Vpcs"]
 
 
@@ -115,7 +122,69 @@ def test_where_a_plan_is_saved(
     make(tmp_path / "plan")
     with world():
         assert main(["plan", "shop.yaml", "--out", "plan"]) == 1
-    assert "the plan can't be written to plan: " in capsys.readouterr().err
+    assert "plan can't be written: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("before", ["nothing", "open to all", "a link"])
+def test_only_its_user_reads_a_saved_plan(before: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From its first byte on, and whole or not at all: a reader has the old one open until the new one is there."""
+    file = tmp_path / "plan"
+    if before != "nothing":
+        (tmp_path / ("plan" if before == "open to all" else "linked")).write_text("old", encoding="utf-8")
+    if before == "a link":
+        file.symlink_to("linked")
+    with world(), nullcontext() if before == "nothing" else file.open(encoding="utf-8") as old:
+        assert main(["plan", "shop.yaml", "--out", "plan"]) == 0
+        assert old is None or old.read() == "old"
+    assert json.loads(file.read_bytes())["stack"] == "shop"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.is_symlink() == (before == "a link")
+    left = {item.name for item in tmp_path.iterdir()} - {"state", "locks"}
+    assert left == {"plan", "shop.yaml", *(["linked"] if before == "a link" else [])}
+
+
+def test_a_plan_that_cant_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    save_file("plan", b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecordError, match=r"no space left on device; its old content is still there; free up space$"):
+        save_file("plan", b"new")
+    assert [(item.name, item.read_bytes()) for item in tmp_path.glob("*plan*")] == [("plan", b"old")]
+
+
+def test_a_plan_for_another_program() -> None:
+    """`>(…)`: it is written to a pipe, of which nothing can be replaced."""
+    command = f"{sys.executable} -c 'from alb_reconcile.journal.files import save_file as s; import sys; s(sys.argv[1], b\"plan\")' >(cat)"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=GUARD, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "plan", "")
+
+
+def test_out_of_descriptors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No permission helps there. What the system says is advised upon, for what is read as for what is written."""
+    write_history(made(), tmp_path / "state")
+    save_file("plan", b"")
+    assert main(["history", "--stack", "shop"]) == 0  # what it imports is here now
+    kept, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208  # numbers, not paths
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+    try:
+        fillers = []
+        with suppress(OSError):
+            while True:
+                fillers.append(os.open(os.devnull, os.O_RDONLY))
+        code = main(["history", "--stack", "shop"])
+        with pytest.raises(RecordError, match=r"too many open files; .*: ulimit -n"):
+            save_file("plan", b"")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (kept, hard))
+        for number in fillers:
+            os.close(number)
+    said = capsys.readouterr().err
+    assert code == 1
+    assert said.endswith("can't be read: too many open files; let this program have more open files: ulimit -n 4096\n")
+    assert "access" not in said
 
 
 @pytest.mark.parametrize(

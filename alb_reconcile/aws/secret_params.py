@@ -1,39 +1,38 @@
 """Secrets in a call's parameters: AWS's validation errors repeat what they refuse."""
 
-import base64
-import json
 from collections.abc import Iterator
 from typing import Any, Final
-from urllib.parse import quote_plus
 
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.secrets import HIDDEN, forms_of, is_secret_name
 
-_NAMES: Final = ("ClientSecret", "PrivateKey", "UserData")
+_NAMES: Final = ("ClientSecret", "PrivateKey", "UserData", "Query")
 """The secret parameters of all calls that are made; botocore's models call some of them sensitive, and ClientSecret not."""
+_CONDITIONS: Final = ("HttpHeaderConfig", "QueryStringConfig")
+"""The conditions of rules whose values are secret."""
+_SHORTEST: Final = 4
+"""Characters of a value below which it would be found in the words of an error."""
 
 
 def hide_secrets(error: AwsError, params: Any) -> None:
     """Take the secrets that a call was sent with out of the error's words."""
-    forms = {form for secret in _secrets_in(params) for form in _forms(secret)}
-    for form in sorted(filter(None, forms), key=len, reverse=True):
-        error.message = error.message.replace(form, "***")
-        error.args = tuple(str(item).replace(form, "***") for item in error.args)
+    forms = {form for secret in _secrets_in(params) if len(secret) >= _SHORTEST for form in forms_of(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        error.message = error.message.replace(form, HIDDEN)
+        error.args = tuple(str(item).replace(form, HIDDEN) for item in error.args)
 
 
-def _forms(secret: bytes) -> Iterator[str]:
-    """How requests write it: as it is or in base64; in JSON, in a form's fields, and as Python shows it."""
-    for text in (secret.decode(errors="replace"), base64.b64encode(secret).decode()):
-        yield from (text, json.dumps(text)[1:-1], quote_plus(text), repr(text)[1:-1])
-    yield repr(secret)[2:-1]
-
-
-def _secrets_in(params: Any) -> Iterator[bytes]:
+def _secrets_in(params: Any, *, all_values: bool = False) -> Iterator[str | bytes]:
+    """With `all_values` every text but for the names of headers and keys."""
     if isinstance(params, list):
         for item in params:
-            yield from _secrets_in(item)
+            yield from _secrets_in(item, all_values=all_values)
     elif isinstance(params, dict):
+        is_secret_tag = is_secret_name(str(params.get("Key", "")))
         for name, value in params.items():
-            if name in _NAMES:
-                yield value if isinstance(value, bytes) else str(value).encode()
-            else:
-                yield from _secrets_in(value)
+            if name in _NAMES or (name == "Value" and is_secret_tag):
+                yield value if isinstance(value, bytes) else str(value)
+            elif name not in ("HttpHeaderName", "Key"):
+                yield from _secrets_in(value, all_values=all_values or name in _CONDITIONS)
+    elif all_values:
+        yield str(params)

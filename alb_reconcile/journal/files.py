@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.files import remedy, write_file
 from alb_reconcile.model.host import user_state_folder
 from alb_reconcile.model.text import digest
 
@@ -66,13 +67,13 @@ def only_writer(file: Path, *, make_folder: bool = True, timeout: float = _LOCK_
             lock.release()
 
 
-def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
+def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600, draft: Path | None = None) -> None:
     """Write a file whole or not at all, as its only writer: readers see the old one or the new one. `data` may be made up
     of parts, which are written as they come.
 
     Raises RecordError.
     """
-    draft = file.with_name(f".{file.name}.draft")  # one name, so that writers that are killed leave one at most
+    draft = draft or file.with_name(f".{file.name}.draft")  # one name, so that killed writers leave one at most
     try:
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as stream:
@@ -87,13 +88,23 @@ def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -
         raise unwritable(file, error) from None
 
 
+def save_file(name: str, data: bytes) -> None:
+    """Write a file that the user has named, for this user only: whole or not at all, but for a shell's `>(…)`. Raises RecordError."""
+    file = Path(os.path.realpath(name))
+    try:
+        if Path(name).exists() and not file.is_file():
+            return write_file(name, data)  # it refuses all else
+    except OSError as error:
+        raise unwritable(Path(name), error) from None
+    return replace_file(file, data, draft=file.with_name(f".{file.name}.{os.getpid()}"))
+
+
 def unwritable(file: Path, error: OSError) -> RecordError:
     """What to say of a file that can't be written."""
     if isinstance(error, FileNotFoundError):
         return RecordError(
             f"{file} can't be written: there is no folder {file.parent}; create it, and let this user write there"
         )
-    kept = "; its old content is still there" * os.path.exists(file)  # noqa: PTH110 (where nobody may look, it says so)
-    return RecordError(
-        f"{file} can't be written: {(error.strerror or str(error)).lower()}{kept}. Free up space, or give this user write access"
-    )
+    kept = "; its old content is still there" * os.path.isfile(file)  # noqa: PTH113 (where nobody may look, it says so)
+    advice = remedy(error, "free up space, or give this user write access")
+    return RecordError(f"{file} can't be written: {(error.strerror or str(error)).lower()}{kept}; {advice}")

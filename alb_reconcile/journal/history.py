@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 from alb_reconcile.journal.begun import ENDING, history_of, read_killed
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
 from alb_reconcile.journal.record import Record
-from alb_reconcile.model.files import open_file
+from alb_reconcile.model.files import open_file, remedy
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.text import printable
 
@@ -274,6 +274,5 @@ def _backwards(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _unreadable(place: Path, error: OSError) -> RecordError:
-    return RecordError(
-        f"the history in {place} can't be read: {(error.strerror or str(error)).lower()}; give this user read access"
-    )
+    reason = (error.strerror or str(error)).lower()
+    return RecordError(f"the history in {place} can't be read: {reason}; {remedy(error, 'give this user read access')}")

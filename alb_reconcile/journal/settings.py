@@ -14,7 +14,7 @@ from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.tracing import Tracing, read_tracing, secrets_of
 from alb_reconcile.journal.webhook import ALLOW_VARIABLE, SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
-from alb_reconcile.model.files import read_file
+from alb_reconcile.model.files import read_file, remedy
 
 if TYPE_CHECKING:
     from alb_reconcile.journal.issues.keeping import Issues
@@ -117,7 +117,8 @@ def _given(environ: Mapping[str, str], file: str | None, file_variable: str, var
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it isn't text"
         raise UsageError(
-            f"the webhook's {what} can't be read from {file}: {reason.lower()}; correct the file's name or mode"
+            f"the webhook's {what} can't be read from {file}: {reason.lower()}; "
+            + remedy(error, "correct the file's name or mode")
         ) from None
     if not text:
         raise UsageError(f"the webhook's {what} is missing: {file} is empty; write it there")

@@ -52,9 +52,11 @@ def secret_grants(scope: Scope, action: Action) -> Iterator[Grant]:
         return
     if secret.source == "ssm":
         yield Grant(READ[:1])
-        actions, own = _SAY[:1], scope.arn("ssm", f"parameter/{secret.name.removeprefix('/')}")
+        actions: tuple[str, ...] = _SAY[:1]
+        own = scope.arn("ssm", f"parameter/{secret.name.removeprefix('/')}")
     else:  # Secrets Manager adds six characters
-        actions, own = (READ[1], _SAY[1]), scope.arn("secretsmanager", f"secret:{secret.name}-??????")
+        actions = (READ[1], _SAY[1])
+        own = scope.arn("secretsmanager", f"secret:{secret.name}-??????")
     yield Grant(actions, (secret.name if secret.name.startswith("arn:") else own,))
     via = (("StringEquals", "kms:ViaService", (f"{secret.source}.{scope.region}.amazonaws.com",)),)
     yield Grant(("kms:Decrypt",), (scope.arn("kms", "key/*"),), via)

@@ -14,7 +14,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, ReconcileError
-from alb_reconcile.model.files import read_file, write_file
+from alb_reconcile.model.files import read_file, remedy, write_file
 from alb_reconcile.model.host import iso, user_name, user_state_folder
 from alb_reconcile.model.text import digest, printable
 
@@ -162,5 +162,5 @@ class StackLock:
     def _unusable(self, error: OSError) -> ReconcileError:
         return ReconcileError(
             f"the lock of {self.title} can't be kept in {self._file.parent}: {(error.strerror or str(error)).lower()}; "
-            f"nothing was changed. Set {FOLDER_VARIABLE} to a folder that you can write to"
+            f"nothing was changed; {remedy(error, f'set {FOLDER_VARIABLE} to a folder that you can write to')}"
         )

@@ -10,7 +10,7 @@ import json
 import re
 from functools import cache
 from typing import Any, Final, Protocol, runtime_checkable
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from alb_reconcile.model.resource import Change, texts
 from alb_reconcile.model.text import printable
@@ -115,9 +115,12 @@ def _pattern() -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(forms, key=lambda form: (-len(form), form)))) or r"(?!)")
 
 
-def forms_of(secret: str) -> set[str]:
-    """A secret as it is, and as JSON, Python, HTML, a URL or base64 would write it."""
-    data = secret.encode("utf-8", "surrogatepass")
-    written = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
-    written |= {quote(data, safe=""), quote(data), html.escape(secret), printable(secret)}
-    return written | {base64.b64encode(data).decode().rstrip("=")}
+def forms_of(secret: str | bytes) -> set[str]:
+    """A secret as it is, and as JSON, Python, HTML, a URL, a form's fields or base64 would write it."""
+    data = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
+    text = data.decode(errors="replace")
+    found = {repr(data)[2:-1]}
+    for form in (text, base64.b64encode(data).decode()):
+        found |= {form, json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], repr(form)[1:-1]}
+        found |= {quote(form, safe=""), quote(form), quote_plus(form), html.escape(form), printable(form)}
+    return found | {base64.b64encode(data).decode().rstrip("=")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import secrets
 import shlex
 import shutil
 import signal
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from alb_reconcile.model.errors import ReconcileError
-from alb_reconcile.model.files import open_file, read_file, write_file
+from alb_reconcile.model.files import open_file, read_file, remedy, write_file
 from alb_reconcile.sandbox.environment import environment_of
 
 HOST: Final = "127.0.0.1"
 IDENTITY: Final = "/alb-reconcile/sandbox"
-"""Where the server says who it is; a POST with its token empties it."""
+"""Where the server says who it is to those who know its token, which is in the state file; a POST empties it."""
 TRAFFIC: Final = IDENTITY + "/traffic"
 """Where the server tells its doors and its instances' processes."""
 PREPARATION: Final = IDENTITY + "/preparation"
@@ -140,7 +139,7 @@ class Sandbox:
 
     def ask(self, *, empty: bool = False, timeout: float = 10.0) -> Answer:
         """Who answers on its port. With `empty`, it is told to forget everything."""
-        headers = {"X-Token": self.token} if empty else {}
+        headers = {"X-Token": self.token}
         try:
             told = self._request("POST" if empty else "GET", IDENTITY, headers, timeout)
         except ConnectionRefusedError:
@@ -350,7 +349,6 @@ def _spawn(lock: IO[bytes], listener: socket.socket, options: dict[str, Any]) ->
         "state": state_file().absolute(),
         "failure": failure_file().absolute(),
         "cwd": Path.cwd(),
-        "token": secrets.token_hex(8),
         **options,
     }
     with os.fdopen(open_file(folder() / "sandbox.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as log:
@@ -378,7 +376,8 @@ def _locked() -> Iterator[IO[bytes]]:
         stream = os.fdopen(open_file(folder() / "sandbox.lock", flags), "rb")
     except OSError as error:
         raise SandboxError(
-            f"the sandbox's state can't be kept in {folder()}: {error.strerror}; set ALB_RECONCILE_SANDBOX_DIR, or let its owner chmod 755 it"
+            f"the sandbox's state can't be kept in {folder()}: {error.strerror}; "
+            + remedy(error, "set ALB_RECONCILE_SANDBOX_DIR, or let its owner chmod 755 it")
         ) from None
     with stream:
         deadline = time.monotonic() + _TIMEOUT

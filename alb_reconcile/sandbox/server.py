@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import signal
 import sys
 import threading
@@ -34,11 +35,13 @@ _REPORT: Final = 5.0
 _THROTTLING: Final = "ALB_RECONCILE_SANDBOX_THROTTLING"
 _SHARE: Final = re.compile(r"[01]|0?\.\d{1,3}")
 _ENDING: Final = threading.Lock()
+_ILL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+"""What neither XML 1.0 nor JSON carries as it is, and moto writes out if somebody sent it."""
 _ACTION: Final = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
 class Application:
-    """moto's services, and an address where the sandbox says who it is, tells its traffic and can be emptied."""
+    """moto's services, and an address where the sandbox tells its traffic and, to those who know its token, who it is, and can be emptied."""
 
     def __init__(
         self, sandbox: Sandbox, empty: Callable[[], None], prepare: Callable[..., list[str]], driver: Driver | None
@@ -60,9 +63,9 @@ class Application:
             return _json(start_response, asdict(self.driver.report() if self.driver else Traffic()))
         if path not in (IDENTITY, PREPARATION):
             return self._of_aws(environ, start_response)
+        if not secrets.compare_digest(environ.get("HTTP_X_TOKEN", "").encode(), self.sandbox.token.encode()):
+            return _json(start_response, {}, "403 Forbidden")
         if environ["REQUEST_METHOD"] == "POST":
-            if environ.get("HTTP_X_TOKEN") != self.sandbox.token:
-                return _json(start_response, {}, "403 Forbidden")
             if path == PREPARATION:
                 return _json(start_response, {"made": self.prepare(**json.loads(_body(environ)))})
             self.empty()
@@ -82,6 +85,8 @@ class Application:
         if changes and self.driver is not None:
             self.driver.keep_up()
         answer: Iterable[bytes] = self._service(service)(environ, start_response)
+        if service not in ("s3", "sqs"):  # objects and messages are their senders'
+            answer = _well_formed(answer)
         if changes and self.driver is not None:
             self.driver.catch_up()
         return answer
@@ -92,6 +97,13 @@ class Application:
             if name not in self._services:
                 self._services[name] = create_backend_app(name)
             return self._services[name]
+
+
+def _well_formed(answer: Iterable[bytes]) -> list[bytes]:
+    try:
+        return [_ILL.sub(lambda found: b"?" * len(found[0]), part) for part in answer]
+    finally:
+        getattr(answer, "close", lambda: None)()
 
 
 def _refuse(start_response: Any, why: str) -> list[bytes]:
@@ -143,7 +155,7 @@ def main() -> None:
         server.port,
         args.speed,
         iso(time.time()),
-        args.token,
+        secrets.token_hex(16),
         driver is not None,
         args.serve,
         ca_file,
@@ -171,7 +183,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--failure", type=Path, required=True, help="where to say why it can't start")
     parser.add_argument("--speed", type=float, required=True)
-    parser.add_argument("--token", required=True)
     parser.add_argument(
         "--lag", type=float, required=True, help="seconds of AWS until a change reaches the load balancers"
     )

@@ -10,7 +10,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
-from alb_reconcile.model.files import read_start
+from alb_reconcile.model.files import read_start, remedy
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.secrets import Headers
@@ -95,7 +95,7 @@ def _read(file: str, advice: str) -> bytes:
         return read_start(file, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; {advice}")]) from None
+        raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; {remedy(error, advice)}")]) from None
 
 
 def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None) -> Stack:

@@ -10,7 +10,7 @@ import yaml
 
 from alb_reconcile.model.errors import AwsError
 from tests.canaries.canaries import plain_canary
-from tests.canaries.test_canaries import RECORD, Office
+from tests.canaries.test_canaries import Office
 from tests.canaries.test_canaries import office as office
 from tests.harness import by_hand, demo
 

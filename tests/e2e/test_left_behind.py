@@ -118,7 +118,7 @@ def test_a_full_disk(shop: Tool, tmp_path: Path) -> None:
         "this run isn't in the history",
         "this run isn't in the metrics",
     ]
-    assert ended.stderr.count("can't be written: file too large; its old content is still there. Free up space") == 2
+    assert ended.stderr.count("can't be written: file too large; its old content is still there; free up space") == 2
     assert {file: file.read_bytes() for file in before} == before
     shop.run("destroy", "--yes", SPEC, *kept)
     assert (tmp_path / "x.prom").read_text() == ""

@@ -133,7 +133,7 @@ def test_a_folder_that_cant_be_used_is_told(sandbox: Tool, tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     ended = sandbox.run("apply", "--yes", DEMO, expect=1, ALB_RECONCILE_LOCK_DIR=str(tmp_path / "file" / "locks"))
     assert "can't be kept in" in ended.stderr
-    assert "Set ALB_RECONCILE_LOCK_DIR" in ended.stderr
+    assert "set ALB_RECONCILE_LOCK_DIR" in ended.stderr
     assert len(sandbox.plan()["steps"]) == 16
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from moto.backends import list_of_moto_modules
 
+from alb_reconcile.sandbox.gate import SERVICES
 from tests.e2e.tool import REGION, Account, Tool
+from tests.sandbox.strict_world import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +35,9 @@ def port(running_sandbox: Tool) -> int:
 
 
 @pytest.fixture
-def ask(port: int) -> Callable[..., Answer]:
+def ask(port: int, running_sandbox: Tool) -> Callable[..., Answer]:
+    token = str(running_sandbox.state()["token"])
+
     def send(
         method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"", host: str = ""
     ) -> Answer:
@@ -41,7 +47,7 @@ def ask(port: int) -> Callable[..., Answer]:
             for name in host.split() or [f"127.0.0.1:{port}"]:
                 connection.putheader("Host", name.replace("PORT", str(port)))
             for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
-                connection.putheader(name, value.replace("PORT", str(port)))
+                connection.putheader(name, value.replace("PORT", str(port)).replace("TOKEN", token))
             connection.endheaders(body)
             answer = connection.getresponse()
             return answer.status, answer.read().decode(), dict(answer.getheaders())
@@ -65,7 +71,7 @@ def is_refused(answer: Answer) -> bool:
 
 
 REQUESTS: tuple[tuple[Any, ...], ...] = (
-    ("GET", OURS),
+    ("GET", OURS, {"X-Token": "TOKEN"}),
     ("GET", f"{OURS}/traffic"),
     ("POST", "/", {**FORM, **signed_for("ec2")}, DESCRIBE),
 )
@@ -110,7 +116,7 @@ def test_a_page_is_refused(ask: Callable[..., Answer], headers: dict[str, str]) 
 
 
 def test_an_address_that_was_typed_is_answered(ask: Callable[..., Answer]) -> None:
-    assert ask("GET", OURS, {"Sec-Fetch-Site": "none"})[0] == 200
+    assert ask("GET", OURS, {"Sec-Fetch-Site": "none", "X-Token": "TOKEN"})[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -125,6 +131,12 @@ def test_an_address_that_was_typed_is_answered(ask: Callable[..., Answer]) -> No
 def test_what_isnt_signed_is_refused(ask: Callable[..., Answer], method: str, path: str) -> None:
     body = DESCRIBE if method == "POST" else b""
     assert is_refused(ask(method, path, FORM if body else {}, body))
+
+
+def test_the_documentation_lists_what_is_served() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"They have to be for (.*?)\. Of Lambda", page, re.DOTALL)
+    assert re.findall(r"`(.*?)`", listed) == sorted(SERVICES)
 
 
 def test_no_other_service_is_served(ask: Callable[..., Answer]) -> None:
@@ -142,6 +154,34 @@ def test_a_signature_for_another_service_doesnt_reach_the_emulators_own_api(
     for path in ("/moto-api/reset", "/moto-api/reset/"):
         assert ask("POST", path, signed_for("s3"))[0] >= 400  # there is no such bucket
     assert account.ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+
+
+def test_its_token_is_told_to_nobody(ask: Callable[..., Answer], running_sandbox: Tool) -> None:
+    """The state file in the state folder, which only its user may enter, has it; no answer and no list of processes does."""
+    state = running_sandbox.state()
+    for headers in ({}, {"X-Token": ""}, {"X-Token": "mine"}, {"X-Token": "\xe9"}):
+        assert ask("GET", OURS, headers)[:2] == (403, "{}")
+    assert ask("GET", OURS, {"X-Token": "TOKEN"})[0] == 200
+    for name in ("cmdline", "environ"):
+        assert state["token"].encode() not in Path(f"/proc/{state['pid']}/{name}").read_bytes()
+    folder = Path(running_sandbox.environment["ALB_RECONCILE_SANDBOX_DIR"])
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_control_characters_are_refused_or_replaced(port: int, account: Account) -> None:
+    """Else each answer that has them would be ill-formed XML, and no command could read the account any more."""
+    ec2, vpc = account.ec2, account.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    for tag in ({"Key": "a\x01", "Value": "x"}, {"Key": "a", "Value": "\x1b[31m"}, {"Key": "a", "Value": "\uffff"}):
+        with refused("InvalidParameterValue", r"the character U\+"):
+            ec2.create_tags(Resources=[vpc], Tags=[tag])
+    with refused("InvalidParameterValue", r"the character U\+0001"):
+        ec2.describe_vpcs(VpcIds=["\x01"])
+    ec2.create_tags(Resources=[vpc], Tags=[{"Key": "a\tb", "Value": "\u6771 \U0001f600; <&>"}])
+    assert ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["Tags"] == [{"Key": "a\tb", "Value": "\u6771 \U0001f600; <&>"}]
+    iam = boto3.Session("testing", "testing", region_name=REGION).client("iam", endpoint_url=f"http://127.0.0.1:{port}")
+    iam.create_role(RoleName="shown", AssumeRolePolicyDocument="{}", Description="a\x01b\uffff")
+    assert iam.get_role(RoleName="shown")["Role"]["Description"] == "a?b???"
+    iam.delete_role(RoleName="shown")
 
 
 def test_it_is_emptied_with_its_token_only(ask: Callable[..., Answer], account: Account) -> None:

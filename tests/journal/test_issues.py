@@ -462,6 +462,7 @@ class TestFolder:
         assert not update(issues(), left(evil))
         [file] = folder.glob("*.md")
         assert file.name == "123456789012_eu-west-1_shop.md"
+        assert file.stat().st_mode & 0o777 == 0o600
         first = file.read_text(encoding="utf-8")
         assert first.startswith("# shop (eu-west-1, 123456789012): requires manual action\n\nState: open\n")
         assert not update(issues(), left(evil, ended="2026-11-24T03:05:00Z"))

@@ -245,4 +245,4 @@ def test_nothing_is_said_of_old_content_where_there_is_none(tmp_path: Path) -> N
     error = OSError(30, "Read-only file system")
     assert "old content" not in str(unwritable(file, error))
     file.write_text("")
-    assert "read-only file system; its old content is still there. Free" in str(unwritable(file, error))
+    assert "read-only file system; its old content is still there; free up" in str(unwritable(file, error))

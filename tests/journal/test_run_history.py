@@ -378,7 +378,9 @@ def test_a_full_disk(tmp_path: Path, room: int) -> None:
     told = subprocess.run(
         [sys.executable, "-c", FULL, *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
-    assert told.stdout.startswith(f"{file} can't be written: file too large; its old content is still there. ")
+    assert told.stdout.startswith(
+        f"{file} can't be written: file too large; its old content is still there; free up space"
+    )
     assert (told.stdout.count("\n"), told.stderr) == (1, "")
     assert file.read_bytes() == before
     write(tmp_path, ["c"])

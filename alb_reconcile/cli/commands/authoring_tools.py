@@ -11,7 +11,7 @@ from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.files import replace_file
 from alb_reconcile.cli.session.specs import LoadingOptions, load_in_region
 from alb_reconcile.model.errors import ExitCode, Problem, SpecError
-from alb_reconcile.model.files import read_start
+from alb_reconcile.model.files import read_start, remedy
 from alb_reconcile.spec.comparing import compare
 from alb_reconcile.spec.document import MAX_BYTES
 from alb_reconcile.spec.formatting import reformat
@@ -46,8 +46,8 @@ def _read(file: str) -> bytes:
     try:
         return read_start(file, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; name a spec file")]) from None
+        reason, advice = getattr(error, "strerror", None) or str(error), remedy(error, "name a spec file")
+        raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; {advice}")]) from None
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from alb_reconcile.cli.session.specs import LoadingOptions, chosen_specs, load_s
 from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
 from alb_reconcile.engine.stack import StackPlan
+from alb_reconcile.journal.files import save_file
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
-from alb_reconcile.model.files import write_file
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.text import printable
 
@@ -79,7 +79,7 @@ def _each(options: PlanOptions) -> ExitCode:
             refused = True
             continue
         if options.out:
-            _save(options.out, made)
+            save_file(options.out, made.to_json().encode() + b"\n")
             words = shlex.join(["--plan", options.out, *_given(options), target.spec_file])
             apply = advised("destroy" if options.destroy else "apply", words)
             told = f"Wrote {options.out}. To apply exactly this plan: {apply}"
@@ -166,10 +166,3 @@ def _page(planned: StackPlan, made: Plan, *, refusal: str, note: str) -> str:
     from alb_reconcile.cli.pictures.page import plan_page
 
     return plan_page(made, make_scene(planned), refusal, note)
-
-
-def _save(file: str, made: Plan) -> None:
-    try:
-        write_file(file, made.to_json().encode() + b"\n")
-    except OSError as error:
-        raise ReconcileError(f"the plan can't be written to {file}: {error.strerror}; nothing was changed") from None

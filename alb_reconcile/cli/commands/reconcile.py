@@ -48,7 +48,7 @@ from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, UsageError
-from alb_reconcile.model.files import read_start
+from alb_reconcile.model.files import read_file, remedy
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes, new_names
 from alb_reconcile.sync.targets import find_specs
@@ -309,10 +309,11 @@ def _compare(file: str | None, made: Plan, *, destroys: bool = False) -> None:
     if not file:
         return
     wanted = made.to_json()
-    try:  # a larger one is another plan
-        saved = read_start(file, max(len(wanted.encode()) + 3, 1 << 24)).decode("utf-8").rstrip("\r\n")
+    try:
+        saved = read_file(file, max(len(wanted.encode()) + 3, 1 << 24)).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}") from None
+        told = f"{getattr(error, 'strerror', None) or error}; {remedy(error, 'name what plan --out has written')}"
+        raise UsageError(f"{file} can't be read as a saved plan: {told}") from None
     if not is_same(saved, wanted):
         if not destroys and is_of_destroy(saved):
             raise UsageError(

@@ -10,6 +10,7 @@ from typing import IO, Final
 
 from alb_reconcile.cli.render.style import CODES, Style
 from alb_reconcile.model.advice import reach_with
+from alb_reconcile.model.secrets import hide, unmark
 
 _OBEYED: Final = re.compile(
     rf"(\x1b\[(?:{'|'.join(sorted(CODES))})m)"
@@ -20,7 +21,7 @@ _OBEYED: Final = re.compile(
 
 def emit(text: str) -> None:
     """Write a line to standard output. A reader that has left (`| head -1`) doesn't disturb a run."""
-    _write(sys.stderr if _diverted else sys.stdout, text + "\n")
+    _write(sys.stderr if _diverted else sys.stdout, hide(text) + "\n")
 
 
 def emit_document(text: str) -> None:
@@ -47,7 +48,7 @@ def has_document() -> bool:
 def complain(text: str) -> None:
     """Write a line to standard error, on a terminal broken between words."""
     width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
-    _write(sys.stderr, Style(colored=False, width=width).fit(text) + "\n")
+    _write(sys.stderr, Style(colored=False, width=width).fit(hide(text)) + "\n")
 
 
 def draw(text: str) -> None:
@@ -88,6 +89,7 @@ def reset() -> None:
     for known in (_unwritten, _diverted, _documents, _screen):
         known.clear()
     reach_with(())
+    unmark()
 
 
 def _write(stream: IO[str], text: str) -> None:

@@ -76,4 +76,4 @@ class Folder:
     def _write(self, name: str, title: str, state: str, body: str, history: str) -> None:
         text = f"# {title}\n\nState: {state}\n\n{body}\n\n## History\n\n{history.strip()}\n"
         with only_writer(self._folder / ".issues"):  # one lock for all
-            replace_file(self._folder / name, text.encode(), mode=0o644)
+            replace_file(self._folder / name, text.encode())

@@ -54,7 +54,7 @@ from .history import History
 from .inventory import answer, take_inventory
 from .paging import EVERYTHING, Pager, plan_of
 from .passage import settle, show_states
-from .rule import Call, RefusedError, refuse
+from .rule import Call, RefusedError, refuse, refuse_ill_characters
 from .rulebook import book_of_rules
 from .throttling import Throttling
 from .world import Ledger, World
@@ -228,6 +228,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         proceed: Callable[[], Any],
         behind: float,
     ) -> ActionResult:
+        refuse_ill_characters(service, response.params)
         now = self.clock()
         reading = action.startswith(READING)
         seen = now - behind

@@ -1,10 +1,11 @@
 """What a rule is: a function that stands before, around or after one or more API actions."""
 
-from collections.abc import Callable, Iterable, MutableMapping
+import re
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from .clock import Timing
 from .world import World
@@ -32,6 +33,22 @@ class Call:
     def given(self, name: str, default: Any = None) -> Any:
         value = self.params.get(name)
         return default if value is None else value
+
+
+_ILL: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def refuse_ill_characters(service: str, params: Any) -> None:
+    """Answers of EC2 and ELBv2 are XML 1.0, which can't carry these characters: no value may have one (EC2, "Client error codes":
+    InvalidParameterValue; ELBv2: ValidationError)."""
+    if isinstance(params, Mapping):
+        params = [*params.keys(), *params.values()]
+    if isinstance(params, list):
+        for item in params:
+            refuse_ill_characters(service, item)
+    elif isinstance(params, str) and (found := _ILL.search(params)):
+        code = "InvalidParameterValue" if service == "ec2" else "ValidationError"
+        refuse(code, f"A parameter has the character U+{ord(found[0]):04X}, which is not valid")
 
 
 Before = Callable[[Call], None]
