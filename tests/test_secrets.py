@@ -1,0 +1,111 @@
+"""What is shown instead of secrets: in properties, in changes and in texts."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alb_reconcile.kinds._conditions import Condition
+from alb_reconcile.kinds.shown import show_change
+from alb_reconcile.model.actions import Action
+from alb_reconcile.model.plan import plain
+from alb_reconcile.model.resource import Change
+from alb_reconcile.model.secrets import CHANGED, HIDDEN, Headers, hide, mark, redact, redact_change, unmark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def unmarked() -> Iterator[None]:
+    yield
+    unmark()
+
+
+def told(change: Change, headers: Headers = None) -> str:
+    """A change as text and as JSON have it."""
+    shown = redact_change(change, headers)
+    both = [list(show_change(shown, {})), plain(shown.before), plain(shown.after)]
+    return json.dumps(both, ensure_ascii=False)
+
+
+TEXTS = st.text("abcdefghijklmnop", min_size=8, max_size=12)
+
+
+@given(old=TEXTS, new=TEXTS, name=st.sampled_from(["x-origin-verify", "authorization"]))
+def test_a_header_shows_neither_side_and_that_it_changes(old: str, new: str, name: str) -> None:
+    before, after = (Condition("http_header", (text,), name=name) for text in (old, new))
+    text = told(Change("conditions", (before,), (after,)))
+    assert old not in text
+    assert new not in text
+    assert (CHANGED in text) == (old != new)
+
+
+@given(old=TEXTS, new=TEXTS, longer=TEXTS)
+def test_a_marked_value_hides_what_it_replaces(old: str, new: str, longer: str) -> None:
+    mark(new)
+    try:
+        for before, after in ((old, f"{longer}{new}"), ((old,), (new,)), (None, new), (new, longer)):
+            text = told(Change("description", before, after))
+            assert new not in text
+            assert old not in text
+    finally:
+        unmark()
+
+
+@pytest.mark.parametrize(
+    ("key", "is_secret"),
+    [("db_password", True), ("API-KEY", True), ("PWD", True), ("team", False), ("alb-reconcile:client-secret", False)],
+)
+def test_a_tag_is_secret_by_its_key(key: str, is_secret: bool) -> None:
+    assert (redact_change(Change(f"tags.{key}", "one", "two"), None).before == HIDDEN) == is_secret
+
+
+def test_what_was_not_there_is_told() -> None:
+    assert redact_change(Change("tags.token", None, "x"), None) == Change("tags.token", None, HIDDEN)
+    assert redact_change(Change("tags.token", "x", None), None) == Change("tags.token", HIDDEN, None)
+
+
+def test_a_redirect_hides_its_query_only() -> None:
+    before, after = (Action(redirect=(("host", "a.example"), ("query", f"k={text}"))) for text in ("one", "two"))
+    text = told(Change("action", before, after))
+    assert "a.example" in text
+    assert f"query {HIDDEN} → " in text
+    assert CHANGED in text
+    placeholders = Action(redirect=(("query", "#{query}&#{path}"),))
+    assert redact(placeholders, None) == placeholders
+
+
+def test_wildcards_and_other_conditions_stay() -> None:
+    conditions = (Condition("host_header", ("a.example",)), Condition("http_header", ("*",), name="x-any"))
+    assert redact(conditions, None) == conditions
+    assert redact((Condition("http_header", ("a*",), name="x-any"),), frozenset()) == (
+        Condition("http_header", ("a*",), name="x-any"),
+    )
+
+
+def test_one_of_several_conditions_changes() -> None:
+    """The others aren't told as changed."""
+    host = Condition("host_header", ("a.example",))
+    before, after = ((host, Condition("query_string", pairs=(("k", text),))) for text in ("one", "two"))
+    shown = list(show_change(redact_change(Change("conditions", before, after), None), {}))
+    assert shown == [("-", f"query_string k={HIDDEN}"), ("+", f"query_string k={CHANGED}")]
+
+
+def test_a_text_has_a_marked_secret_in_no_form() -> None:
+    secret = 'pa"ss wörd'
+    mark(secret)
+    forms = (secret, json.dumps({"x": secret}), repr(secret), base64.b64encode(secret.encode()).decode())
+    assert all(HIDDEN in hide(f"before {form} after") for form in forms)
+
+
+def test_a_short_secret_is_hidden_as_a_value_only() -> None:
+    mark("on")
+    assert hide("one answer") == "one answer"
+    assert redact("on", None) == HIDDEN
+    assert redact(("one", "on"), None) == ("one", HIDDEN)
