@@ -400,7 +400,7 @@ def test_the_next_command_asks_the_same_aws(
     assert capsys.readouterr().out.endswith(f"Next: {command}")
     written = (tmp_path / "my stack.yaml").read_text(encoding="utf-8")
     assert f"# To bring it under management: {command}" in written
-    assert f"note: {theirs}\n" in written
+    assert f"note: {theirs}" in written
 
 
 @pytest.mark.parametrize(
