@@ -22,6 +22,24 @@ def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:
     return substitution.problems
 
 
+def variables_in(root: Node) -> tuple[set[str], set[str]]:
+    """The variables that a document uses, and those that it names where text is left verbatim."""
+    used, verbatim = set[str](), set[str]()
+    left, seen = [(root, used)], set[tuple[int, int]]()
+    while left:
+        node, names = left.pop()
+        if (id(node), id(names)) in seen:  # an alias
+            continue
+        seen.add((id(node), id(names)))
+        if isinstance(node.value, dict):
+            left += [(child, verbatim if key in _VERBATIM else names) for key, child in node.value.items()]
+        elif isinstance(node.value, list):
+            left += [(child, names) for child in node.value]
+        else:
+            names.update(found[1] for found in _VARIABLE.finditer(str(node.value)) if found[1])
+    return used, verbatim
+
+
 class _Substitution:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables
