@@ -160,6 +160,44 @@ class TestValidate:
         assert main(["validate", str(spec), "--set", value]) == 64
         assert "--set expects NAME=VALUE" in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("VERSON", "in s.yaml; did you mean VERSION?"),
+            ("OTHER", "in s.yaml; leave it out"),
+            ("PLAIN", "in s.yaml; leave it out"),
+            ("SHELL", "in s.yaml, except in user_data, where it is the shell's and nothing is filled in; leave it out"),
+        ],
+    )
+    def test_a_variable_that_nothing_uses_is_misuse(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, told: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("ENVIRONMENT", "may have more")
+        write(
+            tmp_path,
+            "s.yaml",
+            VALID + "tags: {v: '${VERSION:-1}', p: '$${PLAIN}'}\ninstances: {a: {user_data: '${SHELL}'}}\n",
+        )
+        write(tmp_path, "same.yaml", VALID)
+        for command in (
+            ["validate", "s.yaml"], ["plan", "s.yaml"], ["apply", "s.yaml", "--yes"], ["sync", "s.yaml"], ["report", "s.yaml"],
+            ["diff", "s.yaml", "s.yaml"], ["history", "s.yaml"], ["status", "s.yaml"], ["destroy", "s.yaml", "--yes"],
+        ):  # fmt: skip
+            assert main([*command, "--set", "VERSION=2", "--set", f"{name}=secret"]) == 64
+            files = told.replace("in s.yaml", "in s.yaml, s.yaml") if command[0] == "diff" else told
+            assert capsys.readouterr().err == f"--set {name}: there is no ${{{name}}} {files}\n"
+
+    def test_a_variable_is_used_by_one_of_several(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for name, tag in (("a", "${A:-1}"), ("b", "${B:-1}"), ("c", "c"), ("d", "d")):
+            write(tmp_path, f"{name}.yaml", f"stack: shop-{name}\ntags: {{tag: '{tag}'}}\n")
+        assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "B=1"]) == 0
+        capsys.readouterr()
+        assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "C=1"]) == 64
+        assert capsys.readouterr().err.endswith("/c.yaml and 1 more; did you mean A?\n")
+        write(tmp_path, "a.yaml", "stack: [")
+        assert main(["validate", str(tmp_path), "--set", "C=1"]) == 3, "what is broken may have used it"
+
     def test_what_a_run_was_given_is_forgotten_by_the_next(self, tmp_path: Path) -> None:
         file = write(tmp_path, "s.yaml", "stack: ${SHOP_STACK}\n")
         assert main(["validate", file, "--set", "SHOP_STACK=shop"]) == 0

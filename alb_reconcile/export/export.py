@@ -1,6 +1,7 @@
 """`export`: a spec of what runs, tried before anybody sees it: adopted as it is, it leaves nothing to do."""
 
 import asyncio
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
@@ -63,6 +64,8 @@ class Export:
     text: str
     stack: str
     files: Mapping[str, bytes]
+    next: str
+    """The command that adopts it; of a stack that is owned already, plans it."""
     adopting: tuple[str, ...]
     """What `adopt` has to be told, ADDRESS=ID, since nothing tells these resources from others."""
     entries: int
@@ -70,7 +73,6 @@ class Export:
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     """Why it can't be adopted as it is; of a stack that is owned already, what it lacks and what the next plan would do."""
-    is_owned: bool = False
 
 
 async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
@@ -92,7 +94,8 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     )
     problems += tuple(f"{key} can't be described: {draft.excluded[key]}" for key in lost)
     header = [f"What ran in {region}, account {account}: {scope}.", _LEFT_OUT]
-    given: tuple[str, ...] = ()
+    file = shlex.quote(wishes.file or "FILE")
+    then, given = advised("plan", file), tuple[str, ...]()
     if scope.stack:
         unsaid = ((address, draft.excluded[key]) for key, address in found.addresses.items() if key in draft.excluded)
         twice = [
@@ -108,12 +111,12 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         header += [_UNKNOWN, _DELETED, *gaps, *(f"Not as it runs: {text}" for text in problems)]
     else:
         given = await _needed(aws, written, adoption, wishes) if adoption else ()
-        command = advised("adopt", wishes.file or "FILE", *_flags(written), *given)
-        header.append(f"To bring it under management: {printable(command)}")
+        then = advised("adopt", file, *_flags(written), *given)
+        header.append(f"To bring it under management: {printable(then)}")
         header += [f"Not adoptable as it is: {text}" for text in problems]
     count = len(adoption.target.desired) if adoption else len(written.ids)
     text = dump(written.data, written.remarks, header)
-    return Export(text, stack, written.files, given, count, tuple(found.notes), problems, bool(scope.stack))
+    return Export(text, stack, written.files, then, given, count, tuple(found.notes), problems)
 
 
 def _addressed(found: Found) -> list[Observed]:

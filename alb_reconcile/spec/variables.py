@@ -23,8 +23,8 @@ def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:
     hidden from now on in all that this process says.
     """
     substitution = _Substitution(variables, {name: path for path, name in _secrets_of(root)})
-    substitution.visit(root, ())
     substitution.check_secrets(root)
+    substitution.visit(root, ())
     return substitution.problems
 
 
@@ -35,10 +35,27 @@ def _secrets_of(root: Node) -> Iterator[tuple[Path, str]]:
             yield ("secret_variables", index), node.value
 
 
+def variables_in(root: Node) -> tuple[set[str], set[str]]:
+    """The variables that a document uses, and those that it names where text is left verbatim."""
+    used, verbatim = set[str](), set[str]()
+    left, seen = [(root, used)], set[tuple[int, int]]()
+    while left:
+        node, names = left.pop()
+        if (id(node), id(names)) in seen:  # an alias
+            continue
+        seen.add((id(node), id(names)))
+        if isinstance(node.value, dict):
+            left += [(child, verbatim if key in _VERBATIM else names) for key, child in node.value.items()]
+        elif isinstance(node.value, list):
+            left += [(child, names) for child in node.value]
+        else:
+            names.update(found[1] for found in _VARIABLE.finditer(str(node.value)) if found[1])
+    return used, verbatim
+
+
 class _Substitution:
     def __init__(self, variables: Mapping[str, str], secrets: Mapping[str, Path]) -> None:
         self.variables, self.secrets = variables, secrets
-        self.used: set[str] = set()
         self.problems: list[Problem] = []
         self.seen: set[int] = set()
         self.length = 0
@@ -71,7 +88,6 @@ class _Substitution:
 
         def looked_up(match: re.Match[str]) -> str:
             name, default = match.groups()
-            self.used.add(name or "")
             if match[0] == "$${":
                 return "${"
             if len(self.problems) >= MAX_PROBLEMS:
@@ -100,11 +116,12 @@ class _Substitution:
 
     def check_secrets(self, root: Node) -> None:
         """Report secrets that nothing uses: a slip there would show the one that is meant."""
+        used = variables_in(root)[0] if self.secrets else set()
         for name, path in self.secrets.items():
-            if name not in self.used:
+            if name not in used:
                 node, _ = find(root, path)
                 what = f"nothing in this file has ${{{name[:64]}}}, outside of user_data, which is kept as it is"
-                self._problem(node, path, what + (did_you_mean(name, self.used) or "; correct it, or take it out"))
+                self._problem(node, path, what + (did_you_mean(name, used) or "; correct it, or take it out"))
 
     def _undefined(self, names: list[str]) -> str:
         known = [name for name in self.variables if len(name) < 64]

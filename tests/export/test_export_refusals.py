@@ -393,8 +393,14 @@ def test_the_next_command_asks_the_same_aws(
         "[profile shop]\naws_access_key_id = a\naws_secret_access_key = b\n", encoding="utf-8"
     )
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    theirs = "alb-reconcile apply --keep-secrets"
+    account.client("ec2").create_tags(Resources=[made["vpc"]], Tags=[{"Key": "note", "Value": theirs}])
     assert main(["export", "--profile", "shop", "--vpc", made["vpc"], "-o", "my stack.yaml"]) == 0
-    assert capsys.readouterr().out.endswith("Next: alb-reconcile adopt --profile shop 'my stack.yaml'\n")
+    command = "alb-reconcile adopt --profile shop 'my stack.yaml'\n"
+    assert capsys.readouterr().out.endswith(f"Next: {command}")
+    written = (tmp_path / "my stack.yaml").read_text(encoding="utf-8")
+    assert f"# To bring it under management: {command}" in written
+    assert f"note: {theirs}" in written
 
 
 @pytest.mark.parametrize(

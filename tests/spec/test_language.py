@@ -10,7 +10,9 @@ import pytest
 
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Rollout
+from alb_reconcile.spec.document import parse
 from alb_reconcile.spec.stack import load_stack, parse_stack
+from alb_reconcile.spec.variables import variables_in
 from tests.spec.helpers import NETWORK, declared, get, load, refusal
 
 if TYPE_CHECKING:
@@ -144,6 +146,14 @@ class TestVariables:
         desired: Any = get(load(spec, {"A": "value"}), "instance.web-1")
         assert desired.state.user_data.content == b"${A}"
         assert desired.tags["Name"] == "value"
+
+    def test_which_are_used(self) -> None:
+        text = """
+stack: ${A}
+tags: &all {b: '${B:-x} ${C}', c: '$${NOT}', d: '${E} ${F}', e: [1, '${G}', null]}
+instances: {a: {user_data: '${H} ${A}', tags: *all}}
+"""
+        assert variables_in(parse(text.encode())[0]) == ({*"ABCEFG"}, {*"HA"})
 
     def test_an_alias_takes_the_type_of_its_place(self) -> None:
         spec = NETWORK + (

@@ -12,7 +12,7 @@ from alb_reconcile.cli.render.editor_schema import accept_variables
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.schema import bundle, output_bundle, output_schemas
 from alb_reconcile.cli.render.validate import ValidationView, validations_json, validations_text
-from alb_reconcile.cli.session.specs import chosen_specs, refuse_twins
+from alb_reconcile.cli.session.specs import chosen_specs, refuse_twins, refuse_unused
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.errors import ExitCode, SpecError, UsageError
 from alb_reconcile.model.text import did_you_mean
@@ -37,7 +37,9 @@ class ValidateOptions:
 def validate(options: ValidateOptions) -> ExitCode:
     """Print every mistake and risk in the given specs, one a line; with `security` also what they don't meet."""
     seen: dict[tuple[str, str | None], str] = {}
-    views = [_look(file, options, seen) for file in chosen_specs(options.specs)]
+    files = chosen_specs(options.specs)
+    refuse_unused(options.variables, *files)
+    views = [_look(file, options, seen) for file in files]
     for view in views:
         annotate_problems(view.file, view.problems)
     options.output.show(views, partial(validations_text, verbose=options.verbose), validations_json)

@@ -9,7 +9,7 @@ from alb_reconcile.cli.render.comparing import Comparison, comparison_json, comp
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.files import replace_file
-from alb_reconcile.cli.session.specs import LoadingOptions, load_in_region
+from alb_reconcile.cli.session.specs import LoadingOptions, load_in_region, refuse_unused
 from alb_reconcile.model.errors import ExitCode, Problem, SpecError
 from alb_reconcile.model.files import read_start, remedy
 from alb_reconcile.spec.comparing import compare
@@ -63,6 +63,7 @@ class DiffOptions:
 def diff(options: DiffOptions) -> ExitCode:
     """Show what a step from one spec to the other would be."""
     loading = LoadingOptions(options.variables, options.region, profile=None, sandbox=False)
+    refuse_unused(options.variables, options.old, options.new)
     old, new = (load_in_region(file, loading) for file in (options.old, options.new))
     if (old.name, old.region) != (new.name, new.region):
         complain(f"Note: they are different stacks: {old.name} in {old.region}, {new.name} in {new.region}")

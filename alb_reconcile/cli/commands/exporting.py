@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from alb_reconcile.export.scope import Scope
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.record import Record, place_name
-from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.stack import check_region
@@ -68,7 +66,7 @@ def export_spec(options: ExportOptions) -> ExitCode:
         _write(Path(options.out), found)
         for line in _written(Path(options.out), found):
             emit(line)
-        emit(f"Next: {_next(options, found)}")
+        emit(f"Next: {found.next}")
     else:
         emit(found.text.rstrip("\n"))
     for problem in found.problems:
@@ -110,14 +108,6 @@ def _written(file: Path, found: Export) -> Iterator[str]:
     if names:
         yield f"Wrote user data, which only you can read: {', '.join(names)}."
         yield "User data may hold secrets. Look through it before you commit or share it."
-
-
-def _next(options: ExportOptions, found: Export) -> str:
-    """The command that adopts it, or plans it."""
-    if found.is_owned:
-        return advised("plan", shlex.quote(options.out or ""))
-    secrets = ["--keep-secrets"] if "--keep-secrets" in found.text else []
-    return advised("adopt", shlex.quote(options.out or ""), *secrets, *found.adopting)
 
 
 def _refuse_existing(file: Path) -> None:

@@ -9,7 +9,7 @@ from alb_reconcile.aws.endpoint import endpoint_of
 from alb_reconcile.cli.render.history import history_json, history_text
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.cli.session.specs import USUAL, told_without
+from alb_reconcile.cli.session.specs import USUAL, refuse_unused, told_without
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import History, read_history
 from alb_reconcile.journal.record import place_name
@@ -64,6 +64,7 @@ def _named(options: HistoryOptions) -> tuple[str, str | None]:
     """The stack's name and region, as far as they are known."""
     spec = options.spec or (USUAL if not options.stack and Path(USUAL).exists() else None)
     if spec and not options.stack:
+        refuse_unused(options.variables, spec)
         with told_without("history"):
             stack = load_stack(spec, options.variables, options.region)
         return stack.name, stack.region

@@ -16,7 +16,7 @@ from alb_reconcile.aws.endpoint import endpoint_of
 from alb_reconcile.cli.pictures.report import Subject, report_page
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
-from alb_reconcile.cli.session.specs import LoadingOptions, load_in_region
+from alb_reconcile.cli.session.specs import LoadingOptions, load_in_region, refuse_unused
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import plan_stack
@@ -48,7 +48,9 @@ class ReportOptions:
 def report(options: ReportOptions) -> ExitCode:
     """Write the page. One stack that can't be read doesn't keep the others off it; then the exit code is 1."""
     check_session(options.connection)
-    find_specs([options.place])  # a folder without specs is a mistake in the command line
+    refuse_unused(
+        options.loading.variables, *find_specs([options.place])
+    )  # a folder without specs is a mistake in the command line
     found = load_targets([options.place], partial(load_in_region, options=options.loading), Policy)
     regions: dict[str, list[DesiredStack]] = defaultdict(list)
     for target in found.stacks:

@@ -15,7 +15,7 @@ from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.sync import sync_json, sync_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, connect
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
-from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy, load_in_region
+from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy, load_in_region, refuse_unused
 from alb_reconcile.journal.log import configure_logs, tell
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec.stack import check_region
@@ -47,7 +47,8 @@ class SyncOptions:
 def sync(options: SyncOptions) -> ExitCode:
     """Correct what may be corrected of each stack, and tell what is left."""
     settings = settings_of(options.record, options.issue)
-    find_specs(options.places)  # a mistake in the command line, or in the policy, is told at once
+    found = find_specs(options.places)  # a mistake in the command line, or in the policy, is told at once
+    refuse_unused(options.loading.variables, *found, options.policy)
     load_further_policy(options.policy, options.loading)
     check_region(options.loading.region)
     check_session(options.connection)

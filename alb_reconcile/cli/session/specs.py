@@ -18,9 +18,11 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.policy import Policy
+from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.document import shorten
+from alb_reconcile.spec.document import MAX_BYTES, DocumentError, parse, shorten
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
+from alb_reconcile.spec.variables import variables_in
 from alb_reconcile.sync.targets import find_specs
 
 
@@ -44,6 +46,8 @@ class StackOptions:
 
 
 USUAL: Final = "stack.yaml"
+_MOST: Final = 3
+"""Files that a message names."""
 
 
 def chosen_specs(places: Sequence[str]) -> list[str]:
@@ -57,10 +61,12 @@ def load_stacks(
     files: Sequence[str], options: LoadingOptions, policy: str | None = None, *, warn: bool = False
 ) -> list[Stack]:
     """All specs, under the policy of `--policy` too, before AWS is asked anything. `warn` prints their warnings. Raises SpecError, UsageError."""
+    chosen = chosen_specs(files)
+    refuse_unused(options.variables, *chosen, policy)
     further = load_further_policy(policy, options)
     loaded: list[Stack] = []
     seen: dict[tuple[str, str | None], str] = {}
-    for file in chosen_specs(files):
+    for file in chosen:
         stack = load_in_region(file, options)
         refuse_twins(stack, seen)
         for warning in stack.warnings if warn else ():
@@ -68,6 +74,24 @@ def load_stacks(
         annotate_problems(file, stack.warnings if warn else ())
         loaded.append(replace(stack, policy=stack.policy.tighten(further)))
     return loaded
+
+
+def refuse_unused(variables: Mapping[str, str], *files: str | None) -> None:
+    """Raises UsageError for a variable of --set that none of these specs and policies uses: mostly its name is misspelled."""
+    used, verbatim, named = set[str](), set[str](), [file for file in files if file]
+    for file in named if variables else ():
+        if not Path(file).is_file():  # a pipe can be read once
+            return
+        try:
+            found = variables_in(parse(read_start(file, MAX_BYTES + 1))[0])
+        except (OSError, DocumentError):  # told where it is loaded
+            return
+        used, verbatim = used | found[0], verbatim | found[1]
+    for name in (name for name in variables if name not in used):
+        where = ", ".join(named[:_MOST]) + f" and {len(named) - _MOST} more" * (len(named) > _MOST)
+        only = ", except in user_data, where it is the shell's and nothing is filled in" * (name in verbatim)
+        hint = did_you_mean(name, used) or "; leave it out"
+        raise UsageError(f"--set {name}: there is no ${{{name}}} in {where}{only}{hint}")
 
 
 def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:
