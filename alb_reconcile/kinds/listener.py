@@ -53,6 +53,7 @@ class Listener(Properties):
     service = "elbv2"
     missed = 1
     holds = frozenset({"mutual_authentication"})
+    ways = frozenset({"certificates"})
     replaced_on = frozenset({"load_balancer"})
     parent = "load_balancer"
     action_field = "default_action"

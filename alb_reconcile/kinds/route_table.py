@@ -46,6 +46,7 @@ class RouteTable(Properties):
     kind = "route_table"
     service = "ec2"
     removed_late = ("routes", "subnets")
+    ways = frozenset({"routes"})
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc"})

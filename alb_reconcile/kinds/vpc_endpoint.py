@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
@@ -18,6 +18,7 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model.abilities import keep_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
@@ -67,6 +68,7 @@ class VpcEndpoint(Properties):
     carries_applied = True
     addresses = 1
     holds = frozenset({"security_groups"})
+    ways = frozenset({"route_tables"})
     replaced_on = frozenset({"vpc", *LEADS_TO, "service_region", "vpc_endpoint_type"})
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted"})
@@ -89,6 +91,9 @@ class VpcEndpoint(Properties):
     def leads_to(self) -> str:
         """The service or the ARN."""
         return self.service_name or self.resource_configuration_arn or self.service_network_arn or ""
+
+    def with_others(self, observed: Self) -> Self:
+        return replace(self, route_tables=keep_others(self.route_tables, observed.route_tables, str))
 
     def slots(self) -> Iterable[Hashable]:
         if self.private_dns_enabled:

@@ -82,7 +82,7 @@ def select(
     withheld: dict[str, str] = {}
     ignored: set[str] = set()
     for step in plan.steps:
-        weight = weigh(step, dead)
+        weight = weigh(step, plan.names, dead)
         care, said = _care(plan, policy, step, weight)
         if care == "ignore":
             ignored.add(step.key)
@@ -94,7 +94,12 @@ def select(
             withheld[step.key] = "the spec has changed"
         elif care == "report":
             is_usual = DEFAULTS.get(said) == "report" or policy.care.get(said) != "report"
-            why = f"{_WORDS[weight]} requires manual action" if is_usual else f"the spec's `sync.report` has {said}"
+            is_part = weight == "delete" and step.action == "update"
+            why = (
+                f"{_TAKING if is_part else _WORDS[weight]} requires manual action"
+                if is_usual
+                else f"the spec's `sync.report` has {said}"
+            )
             withheld[step.key] = why
         elif why := waiting.dependents.get((place(step), causes[step.key]), ""):
             withheld[step.key] = why
@@ -108,7 +113,7 @@ def select(
         return {
             item.changes[0].path
             for item in single
-            if _care(plan, policy, item, weigh(item, dead))[0] != "correct"
+            if _care(plan, policy, item, weigh(item, plan.names, dead))[0] != "correct"
             or (step.key in barred and (item.key in lost or may_be_protected(item)))
         }
 
@@ -149,6 +154,7 @@ _WORDS: Final = {
     "replace": "replacing, stopping, starting or draining it",
     "delete": "deleting it",
 }
+_TAKING: Final = "taking away what others may depend on"
 
 
 def _care(plan: Plan, policy: DriftPolicy, step: Step, weight: str) -> tuple[Care, str]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from alb_reconcile.engine.plan.held import Part, Waiting
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import keep, references
+from alb_reconcile.model.resource import Change, keep, references
 from alb_reconcile.sync.dependents import Dependents
 
 _OWN_TAGS: Final = "tags.alb-reconcile:"
@@ -85,8 +85,13 @@ def _part(plan: Plan, step: Step, keys: Collection[str], parts: Callable[[Step],
     """The paths for which an update waits; none where nothing would be left of all that is to be changed of its resource."""
     same = [other for other in plan.steps if other.id == step.id and other.action == "update"]
     waits = {path for other in same if other.key in keys for path in parts(other)}
-    is_part = any(change.path not in waits for other in same for change in other.changes)
+    is_part = any(change.path not in waits or _adds_a_way(other, change) for other in same for change in other.changes)
     return waits & _stays(plan, step) if is_part else set()
+
+
+def _adds_a_way(step: Step, change: Change) -> bool:
+    """Whether a change would be made though what others have added stays."""
+    return bool(step.state and change.path in step.state.ways and {*change.after} - {*(change.before or ())})
 
 
 def _dependents(plan: Plan, taken: Collection[Step], causes: Mapping[str, str]) -> dict[tuple[str, str], str]:

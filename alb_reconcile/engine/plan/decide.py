@@ -208,21 +208,22 @@ def _rank(option: Decision, serving: set[str], mentions: Counter[str]) -> tuple[
 def _compare(
     wanted: Desired, found: Observed, ids: Mapping[Address, str], facts: Lookups, held: frozenset[str]
 ) -> Decision:
+    ways, held = held & wanted.state.ways, held - wanted.state.ways  # of ways only those stay that others have added
     said, wanted = wanted, replace(wanted, state=keep(wanted.state, found.state, held)) if held else wanted
     absent = [
         name for name in wanted.state.defaulted if getattr(wanted.state, name) is getattr(found.state, name) is None
     ]
     state = replace(wanted.state, **{key: getattr(wanted.creation, key) for key in absent}) if absent else wanted.state
     bound = settle(bind(state, ids), found, facts)
-    if wanted.lifecycle.keep_others:
-        bound = _with_others(bound, state, found, facts)
-    changes = (*diff(bound, found.state), *(_tag_changes(said, found) if wanted.spec_digest else ()))
-    changes = tuple(change for change in changes if change.path not in held)
+    if fields := field_names(type(state)) if wanted.lifecycle.keep_others else ways:
+        bound = _with_others(bound, state, found, facts, fields)
+    every = (*diff(bound, found.state), *(_tag_changes(said, found) if wanted.spec_digest else ()))
+    changes = tuple(change for change in every if change.path not in held)
     return Decision(wanted, bound, found, changes, forcing(wanted, bound, found, changes))
 
 
-def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups) -> _P:
-    """Desired properties with what others have put beside the spec's own, which may name what is replaced, or is there twice.
+def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups, fields: Iterable[str]) -> _P:
+    """Desired properties with what others have put into these fields; the spec's own may name what is replaced, or is there twice.
 
     What names something of the stack that leaves the spec goes with that: it is of no use to anybody then.
     """
@@ -234,16 +235,14 @@ def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups
     for number in range(max(map(len, ids.values()))):
         own = settle(bind(unbound, {key: texts[number % len(texts)] for key, texts in ids.items()}), found, facts)
         both = with_others(own, found.state)
-        pairs = ((name, getattr(both, name), getattr(own, name)) for name in field_names(type(both)))
-        kept.append(
-            {(name, item) for name, every, mine in pairs if every != mine for item in every if item not in mine}
-        )
+        pairs = ((name, getattr(both, name), getattr(own, name)) for name in fields)
+        kept.append({(name, item) for name, has, mine in pairs if has != mine for item in has if item not in mine})
     others: dict[str, list[object]] = defaultdict(list)
     for name, item in set.intersection(*kept):
         if going.isdisjoint(named_ids(item)):
             others[name].append(item)
-    joined = {name: (*getattr(bound, name), *items) for name, items in others.items()}
-    return replace(bound, **{name: tuple(sorted(items, key=str)) for name, items in joined.items()})
+    joined = {name: sorted((*getattr(bound, name), *items), key=str) for name, items in others.items()}
+    return replace(bound, **{name: tuple(items) for name, items in joined.items()})
 
 
 def forcing(wanted: Desired, state: Properties, found: Observed, changes: Iterable[Change]) -> tuple[str, ...]:
