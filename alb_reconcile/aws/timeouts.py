@@ -8,16 +8,23 @@ after its time stamp. What a frozen process sends when it wakes up is therefore 
 
 
 class Timeouts(NamedTuple):
-    """Seconds to connect and to wait for an answer, and how often a call is tried."""
+    """Seconds to connect and to wait for all of an answer, and how often a call is tried."""
 
     connect: float
     read: float
     attempts: int
 
+    @property
+    def whole(self) -> float:
+        """Of an attempt. AWS's longest pages have a few megabytes, of which a line of 1 Mbit/s takes 7 in a minute."""
+        return self.connect + self.read
+
 
 _STANDARD: Final = Timeouts(4, 60, 4)
 _SERVICES: Final = {"sts": Timeouts(4, 10, 4), "s3": Timeouts(2, 5, 3)}
 """S3 keeps our leases: whether one still holds has to be known soon."""
+CONTENT: Final = 60.0
+"""Seconds for the content of an object, of 2 MB at most."""
 _PAUSE: Final = 20.0
 _ADDED: Final = 5.0
 """botocore's standard mode waits 2 ** n seconds before it repeats a call, 20 at most, and 5 more if AWS asks for them."""
@@ -32,8 +39,7 @@ def timeouts_of(service: str, *, once: bool = False, attempts: int | None = None
 
 def shortest(service: str) -> float:
     """The worst case of one attempt, in seconds."""
-    limits = timeouts_of(service)
-    return limits.connect + limits.read
+    return timeouts_of(service).whole
 
 
 def longest(service: str, *, once: bool = False) -> float:

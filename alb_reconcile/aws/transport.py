@@ -8,10 +8,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
-from functools import cache
-from typing import Any, Final
+from functools import cache, partial
+from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.answers import HINT, ForeignAnswerError, check_answer, foreign_answer
@@ -24,6 +25,7 @@ from alb_reconcile.model.errors import THROTTLED, AwsError, UnreachableError
 from alb_reconcile.model.text import printable
 
 Response = dict[str, Any]
+_T = TypeVar("_T")
 
 _LARGEST: Final = 2 * 1024 * 1024
 """Bytes of an object that are read: of leases, specs and results, all of which are smaller."""
@@ -101,7 +103,8 @@ class BotoTransport:
         )  # fmt: skip
 
         def make_client(service: str, **named: Any) -> Any:
-            return session.create_client(service, config=config, endpoint_url=self._endpoint_url, **named)
+            client = session.create_client(service, config=config, endpoint_url=self._endpoint_url, **named)
+            return _bounded(client, limits)
 
         wanted: dict[str, Any] = {"RoleSessionName": role.session_name}
         if role.external_id:
@@ -136,6 +139,7 @@ class BotoTransport:
             url := client.meta.endpoint_url
         ):  # of the configuration; not all of that is botocore's to see
             raise ValueError(f"Invalid endpoint: {url}")
+        _bounded(client, limits)
         client.meta.events.register_first("before-send", ask_guard)
         client.meta.events.register("before-parse", check_answer)
         client.meta.events.register("response-received", note_throttling)
@@ -172,7 +176,8 @@ class BotoTransport:
         try:
             answer: Response = getattr(client, operation)(**params)
             if service == "s3" and "Body" in answer:  # a stream, which may break as well
-                answer["Body"] = answer["Body"].read(_LARGEST)
+                read = partial(answer["Body"].read, _LARGEST)
+                answer["Body"] = _within(timeouts.CONTENT, client.meta.endpoint_url, read)
         except ClientError as error:
             self.answered = True
             if error.operation_name == "AssumeRole" and self._role is not None:
@@ -227,6 +232,34 @@ class BotoTransport:
                         self.prepare()
                     self._clients[key] = self._make_client(service, once=once)
             return self._clients[key]
+
+
+def _bounded(client: Any, limits: timeouts.Timeouts) -> Any:
+    """The client, whose attempts end in time: botocore's own limit counts anew with each byte of an answer."""
+    session = client._endpoint.http_session
+    send = session.send
+    session.send = lambda request: _within(limits.whole, request.url, partial(send, request))
+    return client
+
+
+def _within(seconds: float, url: str, work: Callable[[], _T]) -> _T:
+    """What some work gives, in a thread that is left behind when it is late. Raises ReadTimeoutError then."""
+    from botocore.exceptions import ReadTimeoutError
+
+    told: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            told.set_result(work())
+        except BaseException as error:
+            told.set_exception(error)
+
+    thread = threading.Thread(target=run, name="attempt", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not told.done():
+        raise ReadTimeoutError(endpoint_url=url)
+    return told.result()
 
 
 def _invalid(client: Any, service: str, operation: str, said: str) -> AwsError:
