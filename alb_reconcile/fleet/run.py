@@ -91,7 +91,7 @@ async def run_cell(
                 try:
                     await check()
                 except LeaseLostError as lost:
-                    return run.failed(lost, result.stacks)
+                    return run.result(result.stacks, "failed", str(lost))
                 return await keep(result) if keep else result
         except HeldError as error:
             return run.result((), "held", str(error))
