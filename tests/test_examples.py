@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -300,6 +301,56 @@ def test_an_instance_enables_what_it_writes() -> None:
     }
     assert len(written) == 5
     assert enabled | {name.replace(".timer", ".service") for name in enabled} == written
+
+
+def test_an_instance_installs_what_its_parameters_say_and_nothing_else(tmp_path: Path) -> None:
+    """With wrong bytes in the bucket it installs nothing, and looks again a minute later."""
+    (tmp_path / "bucket").mkdir()
+    wheel, requirements = b"the wheel", b"./alb_reconcile-1.whl --hash=sha256:00"
+    files = {"alb_reconcile-1.whl": wheel, "requirements.txt": requirements}
+    values = {
+        "Wheel": "alb_reconcile-1.whl", "Bucket": "bucket", "WheelSha256": hashlib.sha256(wheel).hexdigest(),
+        "RequirementsSha256": hashlib.sha256(requirements).hexdigest(),
+    }  # fmt: skip
+    script = user_data(yaml.safe_load((ROOT / "examples" / "fleet-ec2.yaml").read_text())).partition("useradd")[0]
+    script = re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], script).replace("/opt/", f"{tmp_path}/")
+    programs = {
+        "dnf": "true",
+        "python3.12": f'mkdir -p "$3/bin"; cp {tmp_path}/bin/pip "$3/bin/"',
+        "pip": f'echo "$@" >> {tmp_path}/done; ls >> {tmp_path}/done',
+        "aws": f'cp "{tmp_path}/${{5#s3://}}"/* "$6"',
+        "sleep": f'echo "$@" >> {tmp_path}/done; cp {tmp_path}/$(ls {tmp_path} | grep -m1 next)/* {tmp_path}/bucket/install; '
+        f'rm -r {tmp_path}/$(ls {tmp_path} | grep -m1 next)',
+    }  # fmt: skip
+    (tmp_path / "bin").mkdir()
+    for name, text in programs.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\nset -e\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "bucket" / "install").mkdir()
+    for number, changed in enumerate((*files, None)):  # first the one is wrong, then the other, then neither
+        place = tmp_path / f"next-{number}"
+        place.mkdir()
+        for name, content in files.items():
+            (place / name).write_bytes(content + b"!" * (name == changed))
+    env = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-c", script], env=env, check=True, capture_output=True)
+    *waited, install, first, second = (tmp_path / "done").read_text().splitlines()
+    assert (waited, [first, second]) == (["60", "60", "60"], sorted(files))
+    assert "--require-hashes --requirement requirements.txt" in install
+
+
+def test_nobody_is_told_to_install_a_name_that_anybody_may_register() -> None:
+    """The package isn't in an index: who gets there first decides what such a command runs."""
+    advice = re.compile(
+        r"\b(?:pip3?|pipx|uvx?)\b[^\n]*\s['\"]?alb-reconcile(?=\[|[=<>~`\")\s]|'(?!s\b)|$)", re.MULTILINE
+    )
+    assert advice.search("pip install 'alb-reconcile[fleet]'")
+    assert advice.search("pipx install alb-reconcile")
+    places = [ROOT / name for name in ("alb_reconcile", "docs", "examples", "specs")]
+    files = [file for place in places for file in place.rglob("*") if file.suffix in (".py", ".md", ".yaml", ".json")]
+    for file in [*files, *ROOT.glob("*.md"), ROOT / "Containerfile"]:
+        found = advice.search(file.read_text(encoding="utf-8"))
+        assert not found, f"{file}: {found[0] if found else ''}"
 
 
 def test_both_services_are_hardened_alike() -> None:

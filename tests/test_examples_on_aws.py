@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ NOT_EMULATED = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::CloudWat
 PARAMETERS = {
     "FleetName": "shops", "Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/alb-reconcile@sha256:" + "0" * 64,
     "RepositoryArn": f"arn:aws:ecr:{REGION}:123456789012:repository/alb-reconcile", "BucketName": "example-fleet",
-    "ExternalId": "shops-2026", "OrganizationId": "o-a1b2c3d4e5",
+    "ExternalId": "shops-2026", "OrganizationId": "o-a1b2c3d4e5", "Wheel": "alb_reconcile-0.1.0-py3-none-any.whl",
+    "WheelSha256": "1" * 64, "RequirementsSha256": "2" * 64,
 }  # fmt: skip
 
 
@@ -49,6 +51,21 @@ def test_the_linter_finds_nothing(file: Path) -> None:
     from cfnlint.api import lint_file  # type: ignore[import-untyped]  # it has no types; read late: it reads SymPy
 
     assert [str(match) for match in lint_file(file)] == []
+
+
+@pytest.mark.parametrize("file", [FLEET, ON_EC2], ids=lambda file: file.name)
+def test_its_command_gives_what_has_no_default(file: Path) -> None:
+    text = file.read_text(encoding="utf-8").replace("\\\n#", "")
+    (given,) = re.findall("--parameter-overrides (.*)", text)
+    needed = {name for name, item in template(file)["Parameters"].items() if "Default" not in item}
+    assert {word.partition("=")[0] for word in given.split()} == needed
+
+
+def test_all_alarms_reach_the_topic() -> None:
+    alarms = [item for item in template(FLEET)["Resources"].values() if item["Type"] == "AWS::CloudWatch::Alarm"]
+    assert len(alarms) == 3
+    for item in alarms:
+        assert item["Properties"]["AlarmActions"]["Fn::If"][:2] == ["HasTopic", [{"Ref": "AlarmTopicArn"}]]
 
 
 def create(cloudformation: Any, name: str, file: Path, parameters: dict[str, str]) -> tuple[dict[str, Any], set[str]]:
@@ -72,10 +89,9 @@ def test_both_are_made_and_fit_together() -> None:
         cloudformation = boto3.client("cloudformation", region_name=REGION)
         vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
         subnets = [item["SubnetId"] for item in ec2.describe_subnets()["Subnets"][:2]]
+        given = {name: PARAMETERS[name] for name in template(FLEET)["Parameters"].keys() & PARAMETERS.keys()}
         with pytest.warns(UserWarning, match="not supported by moto") as told:
-            out, made = create(
-                cloudformation, "fleet", FLEET, {**PARAMETERS, "VpcId": vpc, "Subnets": ",".join(subnets)}
-            )
+            out, made = create(cloudformation, "fleet", FLEET, {**given, "VpcId": vpc, "Subnets": ",".join(subnets)})
         assert {str(item.message).split()[3] for item in told} == NOT_EMULATED
         wanted = {item["Type"] for item in template(FLEET)["Resources"].values()}
         assert wanted - made == NOT_EMULATED
@@ -123,7 +139,7 @@ def test_queue_and_bucket_are_the_same_wherever_workers_run() -> None:
     fleet, ec2 = template(FLEET)["Resources"], template(ON_EC2)["Resources"]
     kinds = ("AWS::SQS::", "AWS::S3::", "AWS::CloudWatch::")
     shared = {name for name, item in fleet.items() if item["Type"].startswith(kinds)}
-    assert len(shared) == 7
+    assert len(shared) == 8
     assert {name: fleet[name] for name in shared} == {name: ec2.get(name) for name in shared}
 
 
@@ -133,7 +149,7 @@ def test_an_instance_with_workers_is_made() -> None:
         groups = boto3.client("autoscaling", region_name=REGION)
         vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
         subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-        given = {name: PARAMETERS[name] for name in ("FleetName", "BucketName", "ExternalId", "OrganizationId")}
+        given = {name: PARAMETERS[name] for name in template(ON_EC2)["Parameters"].keys() & PARAMETERS.keys()}
         with pytest.warns(UserWarning, match="not supported by moto"):
             out, made = create(
                 boto3.client("cloudformation", region_name=REGION),

@@ -1,14 +1,15 @@
-"""One run over a cell at a time, so that its pace is the cell's limit. What keeps stacks from harm are their own leases."""
+"""One run over a cell at a time, and one `apply` of a fleet, whoever runs it. What keeps stacks from harm are their own leases."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from alb_reconcile.api.session import Session, connect, default_region
+from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.fleet.cells import Cell, Fleet
-from alb_reconcile.fleet.run import Stop
+from alb_reconcile.fleet.cells import Fleet
+from alb_reconcile.fleet.credentials import Credentials
+from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.log import tell
 from alb_reconcile.locking import durations
 from alb_reconcile.locking.hold import held
@@ -16,33 +17,47 @@ from alb_reconcile.model.desired_stack import DesiredStack
 
 LONGEST: Final = int(durations.LEASE + durations.MARGIN)
 """Seconds after which nobody can have a cell any more who doesn't renew its lease."""
+Check = Callable[[], Awaitable[None]]
+"""Asked before a result is written. Raises LeaseLostError where another run may have what was held."""
 
 
 @asynccontextmanager
-async def hold_cell(fleet: Fleet, cell: Cell, session: Session, command: str, stop: Stop) -> AsyncIterator[None]:
-    """Have a cell for oneself: on this host, and everywhere if the fleet's results are in S3, beside which its lease is.
+async def hold(
+    fleet: Fleet, what: str, region: str, credentials: Credentials, command: str, timeout: float, stop: Stop
+) -> AsyncIterator[Check]:
+    """Have `what` (an account, whose cell in the region it is, or `apply`) for oneself: on this host, and everywhere if the
+    fleet's results are in S3, beside which its lease is.
 
-    A lease that is lost stops the run. Raises HeldError, LeaseError, AwsError.
+    A lease that is lost gives the word to stop. Raises HeldError where another run has it for longer than `timeout` seconds,
+    LeaseError, AwsError; InterruptedRun where the word to stop comes meanwhile.
     """
     lease = f"{fleet.results.rstrip('/')}/{fleet.name}/leases" if fleet.results.startswith("s3://") else ""
-    region = default_region(session) or fleet.cells[0].region
-    aws = connect(session, region).client()
-    target = DesiredStack(f"{fleet.name}-{cell.account}-{cell.region}", region, {}, lease=lease)
+    connection = credentials.own(fleet.cells[0].region)
+    aws = connection.client()
+    target = DesiredStack(f"{fleet.name}.{what}", region, {}, lease=lease)  # no stack has a dot in its name
+
+    async def check() -> None:
+        if aws.guard is not None:
+            await aws.guard.permit(timeouts.settled_all("s3"))
+
     try:
-        async with held(aws, target, command, 0, _warn):
-            watching = asyncio.ensure_future(_stop_when_lost(aws, stop))
-            try:
-                yield
-            finally:
-                watching.cancel()
+        await connection.until_answered(aws.account())
+        with stop.calling(aws.stopping.set):
+            async with held(aws, target, command, timeout, _warn):
+                watching = asyncio.ensure_future(_stop_when_lost(aws, stop))
+                try:
+                    yield check
+                finally:
+                    watching.cancel()
     finally:
         aws.close()
 
 
 async def _stop_when_lost(aws: Aws, stop: Stop) -> None:
     await aws.stopping.wait()
-    tell("cell_lost", level=40, error=aws.halted or "its lease was lost")
-    stop.set()
+    if aws.halted is not None:
+        tell("cell_lost", level=40, error=aws.halted)
+        stop.set()
 
 
 def _warn(text: str) -> None:

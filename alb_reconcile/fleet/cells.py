@@ -48,11 +48,9 @@ class Tolerance:
     count: int = 0
     percentage: int | None = None
 
-    def allows(self, failed: int, total: int) -> bool:
-        """Whether an operation goes on after so many failures among so many cells."""
-        if self.percentage is None:
-            return failed <= self.count
-        return failed * 100 <= self.percentage * total
+    def allowed(self, total: int) -> int:
+        """How many among so many cells. A share is rounded down, as StackSets does."""
+        return self.count if self.percentage is None else self.percentage * total // 100
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from alb_reconcile.api.session import Session, connect
+from alb_reconcile.api.session import Session, connect, default_region
 from alb_reconcile.aws.connection import Connection
 from alb_reconcile.fleet.cells import Cell
 from alb_reconcile.model.errors import RefusedError
@@ -22,6 +22,7 @@ class Credentials:
     """The share of AWS's request limits; nobody waits for a fleet, and others may use the account."""
     _assumed: dict[str, Any] = field(default_factory=dict)
     _sessions: dict[str, Session] = field(default_factory=dict)
+    _own: list[Connection] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def connect(self, cell: Cell) -> Connection:
@@ -29,6 +30,13 @@ class Credentials:
         with self._lock:
             session = self._sessions.setdefault(cell.account, replace(self.session))
         return connect(session, cell.region, usual_pace=self.usual_pace, role=cell.role, assumed=self._assumed)
+
+    def own(self, region: str) -> Connection:
+        """The way to where whoever runs the fleet is, who keeps its leases; `region` is taken where none is configured."""
+        with self._lock:
+            if not self._own:
+                self._own.append(connect(self.session, default_region(self.session) or region))
+            return self._own[0]
 
     async def open(self, cell: Cell) -> Connection:
         """The way to a cell, which answers and leads to the right account.

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
-from alb_reconcile.fleet.cells import Cell, Fleet, Tolerance, Wave
+from alb_reconcile.fleet.cell_lock import Check, hold
+from alb_reconcile.fleet.cells import Cell, Fleet, Wave
 from alb_reconcile.fleet.records import Operation, Records
 from alb_reconcile.fleet.results import CellResult, Command, cancelled
-from alb_reconcile.fleet.run import CellSettings, Stop, digest_of, run_cell
+from alb_reconcile.fleet.run import CellSettings, digest_of, run_cell
+from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.files import RecordError
-from alb_reconcile.model.errors import ExitCode, InterruptedRun, RefusedError
+from alb_reconcile.model.errors import ExitCode, InterruptedRun, LeaseLostError, RefusedError
 from alb_reconcile.model.host import iso
 
 
@@ -40,9 +42,8 @@ class Outcome:
             return ExitCode.INVALID
         if ExitCode.INVALID in codes:
             codes = codes - {ExitCode.INVALID} | {ExitCode.FAILED}
-        return next(
-            (code for code in order if code in codes), ExitCode.HELD if codes == {ExitCode.HELD} else ExitCode.OK
-        )
+        is_held = ExitCode.HELD in codes if self.command == "apply" else codes == {ExitCode.HELD}
+        return next((code for code in order if code in codes), ExitCode.HELD if is_held else ExitCode.OK)
 
 
 async def _sleep(seconds: float, stop: Stop) -> None:
@@ -71,16 +72,22 @@ class Runner:
         """`plan` or `sync`: all cells, `max_concurrent` at once; none stops another. A plan isn't kept: it changes nothing."""
         began = time.monotonic()
         outcome = Outcome(self.fleet.name, command)
-        outcome.cells = await self._run(command, cells, self.fleet.max_concurrent)
+        outcome.cells = await self._run(command, cells, lambda _: self.fleet.max_concurrent)
         outcome.status = "interrupted" if self.stop.is_set else "succeeded"
         outcome.seconds = time.monotonic() - began
         return outcome
 
-    async def apply(self, cells: Sequence[Cell], resumed: Operation | None = None) -> Outcome:
-        """`apply` in waves. With `resumed` from the wave on at which that operation stopped.
+    async def apply(self, cells: Sequence[Cell], *, resume: bool = False) -> Outcome:
+        """`apply` in waves; with `resume` from the wave on at which the last one stopped. No other one of the fleet runs meanwhile.
 
-        Raises RefusedError where the specs have changed since, or the wave is gone; InterruptedRun before anything is changed.
+        Raises RefusedError where the specs have changed since, or the wave is gone; HeldError where another one runs;
+        InterruptedRun before anything is changed; what `hold` and `Records.read_operation` raise.
         """
+        how = self.settings.credentials, "fleet apply", self.settings.lock_timeout, self.stop
+        async with hold(self.fleet, "apply", self.fleet.cells[0].region, *how) as check:
+            return await self._apply(cells, self.records.read_operation() if resume else None, check)
+
+    async def _apply(self, cells: Sequence[Cell], resumed: Operation | None, check: Check) -> Outcome:
         began = time.monotonic()
         digests = {}
         for cell in cells:
@@ -91,7 +98,7 @@ class Runner:
         if resumed is not None:
             waves = self._rest(waves, digests, resumed)
         started = Operation(uuid.uuid4().hex, self.fleet.name, "apply", iso(time.time()), digests=digests)
-        run = _Run(self, replace(resumed, digests=digests) if resumed else started)
+        run = _Run(self, replace(resumed, digests=digests) if resumed else started, check)
         outcome = await run.through(waves)
         outcome.seconds = time.monotonic() - began
         return outcome
@@ -118,29 +125,39 @@ class Runner:
         return digest_of(self.settings.sources.load(cell))
 
     async def _run(
-        self, command: Command, cells: Sequence[Cell], at_once: int, operation: Operation | None = None,
-        may_begin: Callable[[list[CellResult]], bool] = lambda _: True,
+        self, command: Command, cells: Sequence[Cell], room: Callable[[list[CellResult]], int],
+        operation: Operation | None = None,
     ) -> list[CellResult]:  # fmt: skip
-        """Each cell's result, in the order of the cells. Once `may_begin` says no, none is begun any more."""
+        """Each cell's result, in the order of the cells. `room` says after each how many may run at once; where none may, no
+        further one is begun."""
         number = operation.operation if operation else ""
         digests = operation.digests if operation else {}
-        turns = asyncio.Semaphore(at_once)
         results: list[CellResult] = []
 
         async def one(cell: Cell) -> CellResult:
-            async with turns:
-                if self.stop.is_set or not may_begin(results):
-                    return cancelled(cell, command, iso(time.time()), number)
-                result = await run_cell(
-                    cell, command, self.settings, self.stop, operation=number, expected=digests.get(cell.key, "")
-                )
-                results.append(result)
-                if command != "plan":
-                    result = await self._keep(result)
+            result = await run_cell(
+                cell, command, self.settings, self.stop, keep=self._keep, operation=number,
+                expected=digests.get(cell.key, ""),
+            )  # fmt: skip
+            results.append(result)
             self.on_result(result)
             return result
 
-        return list(await asyncio.gather(*map(one, cells)))
+        begun: dict[str, asyncio.Task[CellResult]] = {}
+        running: set[asyncio.Task[CellResult]] = set()
+        for cell in cells:
+            while len(running) >= room(results) > 0:
+                _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            if self.stop.is_set or not room(results):
+                break
+            begun[cell.key] = asyncio.create_task(one(cell))
+            running.add(begun[cell.key])
+        await asyncio.gather(*running)
+        moment = iso(time.time())
+        return [
+            begun[cell.key].result() if cell.key in begun else cancelled(cell, command, moment, number)
+            for cell in cells
+        ]
 
     async def _keep(self, result: CellResult) -> CellResult:
         try:
@@ -153,8 +170,8 @@ class Runner:
 class _Run:
     """One `apply` on its way through the waves."""
 
-    def __init__(self, runner: Runner, operation: Operation) -> None:
-        self.runner = runner
+    def __init__(self, runner: Runner, operation: Operation, check: Check) -> None:
+        self.runner, self._check = runner, check
         self.operation = replace(operation, status="running", ended="", reason="")
         self.outcome = Outcome(runner.fleet.name, "apply", operation=operation.operation)
 
@@ -172,9 +189,11 @@ class _Run:
     async def _wave(self, wave: Wave, cells: list[Cell]) -> str:
         """Why the operation mustn't go on; empty if it may."""
         fleet, done = self.runner.fleet, list[CellResult]()
+        allowed = wave.failure_tolerance.allowed(len(cells))
 
-        def allows(results: list[CellResult]) -> bool:
-            return not _too_many(wave.failure_tolerance, [*done, *results], len(cells))
+        def room(results: list[CellResult]) -> int:
+            """So many that no more than one beyond the tolerance can fail: StackSets' STRICT_FAILURE_TOLERANCE."""
+            return min(wave.max_concurrent, max(allowed + 1 - len(_failed([*done, *results])), 0))
 
         regions = dict.fromkeys(cell.region for cell in cells)
         parts = (
@@ -183,11 +202,11 @@ class _Run:
             else [cells]
         )
         for part in parts:
-            found = await self.runner._run("apply", part, wave.max_concurrent, self.operation, allows)
+            found = await self.runner._run("apply", part, room, self.operation)
             done += found
             self.outcome.cells += found
             await self._note(cells={item.key: item.status for item in found})
-        if reason := _too_many(wave.failure_tolerance, done, len(cells)):
+        if reason := _too_many(wave, done):
             return reason
         if not wave.bake or self.runner.stop.is_set:
             return ""
@@ -220,7 +239,7 @@ class _Run:
         for item in failed:
             if item.key in problems:
                 await self.runner._keep(item)
-        return _too_many(wave.failure_tolerance, failed, len(cells))
+        return _too_many(wave, failed)
 
     async def _end(self, status: str, reason: str, waves: Iterable[tuple[Wave, list[Cell]]]) -> Outcome:
         moment = iso(time.time())
@@ -234,18 +253,23 @@ class _Run:
     async def _note(self, *, cells: Mapping[str, str] | None = None, **changed: str) -> None:
         self.operation = replace(self.operation, cells={**self.operation.cells, **(cells or {})}, **changed)  # type: ignore[arg-type]  # mypy takes the texts for all fields
         try:
+            await self._check()
             await asyncio.to_thread(self.runner.records.write_operation, self.operation)
-        except RecordError as error:
+        except (RecordError, LeaseLostError) as error:
             self.runner.say(f"warning: fleet resume won't know where this stopped: {error}")
 
 
-def _too_many(tolerance: Tolerance, results: Iterable[CellResult], total: int) -> str:
-    """Why that is more than may fail; empty if it isn't."""
-    failed = [item for item in results if item.status not in ("succeeded", "cancelled")]
-    if tolerance.allows(len(failed), total):
+def _failed(results: Iterable[CellResult]) -> list[CellResult]:
+    return [item for item in results if item.status not in ("succeeded", "cancelled")]
+
+
+def _too_many(wave: Wave, results: Sequence[CellResult]) -> str:
+    """Why that is more than may fail of a wave's cells, whose results these are; empty if it isn't."""
+    failed, tolerance = len(_failed(results)), wave.failure_tolerance
+    if failed <= tolerance.allowed(len(results)):
         return ""
     allowed = f"{tolerance.count}" if tolerance.percentage is None else f"{tolerance.percentage}%"
-    return f"{len(failed)} of {total} cells failed, and failure_tolerance is {allowed}"
+    return f"{failed} of {len(results)} cells failed, and failure_tolerance is {allowed}"
 
 
 def _problem(seen: CellResult) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -17,10 +15,12 @@ from alb_reconcile.api.planning import make
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.fleet.cells import Cell
+from alb_reconcile.fleet.cell_lock import hold
+from alb_reconcile.fleet.cells import Cell, Fleet
 from alb_reconcile.fleet.credentials import Credentials
-from alb_reconcile.fleet.results import CellResult, Command, StackResult, status_of
+from alb_reconcile.fleet.results import CellResult, CellStatus, Command, StackResult, status_of
 from alb_reconcile.fleet.sources import Sources
+from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.log import about, tell
 from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.journal.recorder import Recorder
@@ -28,7 +28,7 @@ from alb_reconcile.journal.settings import Settings
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError
+from alb_reconcile.model.errors import ExitCode, HeldError, InterruptedRun, LeaseLostError, ReconcileError, RefusedError
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.text import digest
 from alb_reconcile.sync.drift import find_causes
@@ -37,51 +37,15 @@ from alb_reconcile.sync.stack import Ways, unhealthy
 from alb_reconcile.sync.targets import Targets
 
 
-class Stop:
-    """The word to stop, from any thread: runs end between two steps. It can't be taken back."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal's handler runs in the main thread, which may have it
-        self._is_set = False
-        self._calls: set[Callable[[], object]] = set()
-
-    @property
-    def is_set(self) -> bool:
-        """Whether it was given."""
-        return self._is_set
-
-    def set(self) -> None:
-        """Give it."""
-        with self._lock:
-            self._is_set = True
-            calls = list(self._calls)
-        for call in calls:
-            call()
-
-    @contextmanager
-    def calling(self, stop: Callable[[], object]) -> Iterator[None]:
-        """Within, `stop` is called in this event loop once the word is given; at once if it was."""
-        loop = asyncio.get_running_loop()
-        call = partial(loop.call_soon_threadsafe, stop)
-        with self._lock:
-            self._calls.add(call)
-            was_set = self._is_set
-        if was_set:
-            stop()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._calls.discard(call)
-
-
 @dataclass(frozen=True)
 class CellSettings:
     """How cells are run: one value for all cells of a process.
 
-    `parallel` stacks of a cell are changed at once; a stack is waited for `lock_timeout` seconds while another run holds it.
+    `parallel` stacks of a cell are changed at once; a cell or a stack is waited for `lock_timeout` seconds while another run
+    holds it.
     """
 
+    fleet: Fleet
     credentials: Credentials
     sources: Sources
     journal: Settings
@@ -91,53 +55,94 @@ class CellSettings:
     allow: Mapping[str, int] = field(default_factory=dict)
 
 
+Keep = Callable[[CellResult], Awaitable[CellResult]]
+"""Keeps a result. Returns it with what the one before tells of the time before."""
+
+
 async def run_cell(
     cell: Cell,
     command: Command,
     settings: CellSettings,
     stop: Stop | None = None,
     *,
+    keep: Keep | None = None,
+    holder: str = "",
     operation: str = "",
     expected: str = "",
 ) -> CellResult:
     """Look at all stacks of a cell (`plan`), correct drift (`sync`), or make them as their specs say (`apply`).
 
-    `operation` is the id of the `apply` that it is a part of; `expected` is what `digest_of` said of the specs when that began:
-    others are refused, for no canary has seen them.
+    What changes something holds the cell, and calls `keep` with the result while it does, so that it never replaces a later
+    run's; `holder` is what others are told of it beside the command. `operation` is the id of the `apply` that it is a part of;
+    `expected` is what `digest_of` said of the specs when that began: others are refused, for no canary has seen them.
 
     Never raises for what happens to the cell: the result says it. `stop` ends it between two steps.
     """
-    stop = stop or Stop()
-    started, began = time.time(), time.monotonic()
-    stacks: list[StackResult] = []
-    error = ""
-    with about(account=cell.account, region=cell.region):
+    run = _CellRun(cell, command, settings, operation)
+    with about(account=cell.account, region=cell.region), (stop or Stop()).calling(run.stop.set):
         try:
-            found = await asyncio.to_thread(settings.sources.load, cell)
+            if command == "plan":
+                return await run.over_stacks(expected)
+            name = f"fleet {command} {holder}".rstrip()
+            how = settings.credentials, name, settings.lock_timeout, run.stop
+            async with hold(settings.fleet, cell.account, cell.region, *how) as check:
+                tell("cell_begun")
+                result = await run.over_stacks(expected)
+                try:
+                    await check()
+                except LeaseLostError as lost:
+                    return run.result(result.stacks, "failed", str(lost))
+                return await keep(result) if keep else result
+        except HeldError as error:
+            return run.result((), "held", str(error))
+        except InterruptedRun:
+            return run.result((), "interrupted")
+        except Exception as error:  # whatever it is, it mustn't stop the other cells
+            return run.failed(error)
+
+
+class _CellRun:
+    """A run over a cell, and what comes of it. `stop` ends it alone."""
+
+    def __init__(self, cell: Cell, command: Command, settings: CellSettings, operation: str) -> None:
+        self.stop = Stop()
+        self._cell, self._command, self._settings, self._operation = cell, command, settings, operation
+        self._started, self._began = time.time(), time.monotonic()
+
+    async def over_stacks(self, expected: str) -> CellResult:
+        settings, stacks = self._settings, list[StackResult]()
+        try:
+            found = await asyncio.to_thread(settings.sources.load, self._cell)
             if expected and digest_of(found) != expected:
                 raise RefusedError(_CHANGED)  # noqa: TRY301 (its text becomes the result's error, as that of others)
             stacks += [StackResult.broken(item) for item in found.broken]
             for item in found.broken:
                 tell("spec_unusable", spec_file=item.file, error=item.text)
-            if found.stacks and not stop.is_set:
-                connection = await settings.credentials.open(cell)
-                run = _RUNS[command]
-                stacks += await run(connection, found, settings, stop)
-        except ReconcileError as raised:
-            error = settings.journal.mask.line(str(raised))
-        except Exception as raised:  # whatever it is, it mustn't stop the other cells
-            error = settings.journal.mask.line(f"{type(raised).__name__}: {raised}")
-        if error:
-            tell("cell_failed", error=error)
-    stacks.sort(key=lambda item: (item.stack, item.spec_file))
-    status = "interrupted" if stop.is_set and not stacks and not error else status_of(command, stacks, error)
-    ended = iso(time.time())
-    return CellResult(
-        cell.fleet, cell.account, cell.region, cell.wave, command, status, iso(started), ended,
-        name=cell.name, owner=cell.owner, schedule=cell.schedule, seconds=round(time.monotonic() - began, 3),
-        stacks=tuple(stacks), error=error, operation=operation, host=socket.gethostname(),
-        last_success=ended if status == "succeeded" and all(item.last_success for item in stacks) else "",
-    )  # fmt: skip
+            if found.stacks and not self.stop.is_set:
+                connection = await settings.credentials.open(self._cell)
+                stacks += await _RUNS[self._command](connection, found, settings, self.stop)
+        except Exception as error:  # whatever it is, it mustn't stop the other cells
+            return self.failed(error, stacks)
+        if self.stop.is_set and not stacks:
+            return self.result((), "interrupted")
+        stacks.sort(key=lambda item: (item.stack, item.spec_file))
+        return self.result(stacks, status_of(self._command, stacks, ""))
+
+    def failed(self, error: Exception, stacks: Sequence[StackResult] = ()) -> CellResult:
+        """Of what keeps the whole cell from being worked on."""
+        text = str(error) if isinstance(error, ReconcileError) else f"{type(error).__name__}: {error}"
+        tell("cell_failed", error=text)
+        return self.result(stacks, status_of(self._command, stacks, text), text)
+
+    def result(self, stacks: Sequence[StackResult], status: CellStatus, error: str = "") -> CellResult:
+        cell, ended = self._cell, iso(time.time())
+        return CellResult(
+            cell.fleet, cell.account, cell.region, cell.wave, self._command, status, iso(self._started), ended,
+            name=cell.name, owner=cell.owner, schedule=cell.schedule, seconds=round(time.monotonic() - self._began, 3),
+            stacks=tuple(stacks), error=self._settings.journal.mask.line(error), operation=self._operation,
+            host=socket.gethostname(),
+            last_success=ended if status == "succeeded" and all(item.last_success for item in stacks) else "",
+        )  # fmt: skip
 
 
 def validate_cell(cell: Cell, sources: Sources) -> CellResult:

@@ -35,7 +35,7 @@ class SourceError(UsageError):
 
 
 class Sources:
-    """Fetches sources, each once, into a folder of its own that `close` removes: make one a run.
+    """Fetches sources, each once, into a folder of its own that `close` removes: make one a run. Files need none.
 
     `cache`: where git's objects are kept from run to run; `session` asks S3, as whoever runs this. `variables` outrank a cell's
     own; `policy` is a file of further limits.
@@ -46,7 +46,7 @@ class Sources:
     ) -> None:
         self._cache, self._session = cache, session
         self._variables, self._policy_file = variables or {}, policy
-        self._folder = TemporaryDirectory(prefix="alb-reconcile-", ignore_cleanup_errors=True)
+        self._folder: TemporaryDirectory[str] | None = None
         self._found: dict[tuple[Source, Path], str | SourceError] = {}
         self._labels: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -59,7 +59,8 @@ class Sources:
 
     def close(self) -> None:
         """Remove what was fetched."""
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def load(self, cell: Cell) -> Targets:
         """The stacks of a cell, and whatever keeps others from being used. May wait for git and S3: call it in a thread."""
@@ -121,13 +122,17 @@ class Sources:
                     self._found[key] = SourceError(f"{source} can't be read: {error}")
                 except OSError as error:
                     reason = (error.strerror or str(error)).lower()
-                    self._found[key] = SourceError(f"{source} can't be kept on this machine: {reason}; free up space")
+                    self._found[key] = SourceError(
+                        f"{source} can't be kept on this machine: {reason}; free up space, or set TMPDIR"
+                    )
             return self._found[key]
 
     def _fetch(self, source: Source, cell: Cell) -> str:
         """Raises SourceError, ReconcileError, OSError."""
         if not source.git and not source.s3:
             return str(cell.folder / source.path)
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="alb-reconcile-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name) / str(len(self._labels))
         folder.mkdir(mode=0o700)
         if source.git:

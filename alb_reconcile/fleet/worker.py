@@ -15,15 +15,15 @@ from celery.apps import worker as celery_worker
 from celery.exceptions import Reject
 
 from alb_reconcile.fleet.celery_app import relay_logs
-from alb_reconcile.fleet.cell_lock import LONGEST, hold_cell
-from alb_reconcile.fleet.cells import Cell, Fleet
+from alb_reconcile.fleet.cell_lock import LONGEST
 from alb_reconcile.fleet.messages import TASK
 from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.records import Records
 from alb_reconcile.fleet.results import CellResult, Command
-from alb_reconcile.fleet.run import CellSettings, Stop, run_cell
+from alb_reconcile.fleet.run import CellSettings, run_cell
+from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.log import about, tell
-from alb_reconcile.model.errors import HeldError, ReconcileError
+from alb_reconcile.model.errors import ReconcileError
 
 Verdict = Literal["done", "back", "left"]
 """What becomes of a message. done: it is deleted. back: another worker gets it at once. left: it appears again when its time
@@ -34,7 +34,6 @@ is over, and after several times in the dead-letter queue."""
 class Work:
     """What is needed for a cell. It is read anew for each, since files may have changed."""
 
-    fleet: Fleet
     settings: CellSettings
     records: Records
 
@@ -95,41 +94,29 @@ class Worker:
     async def _work(self, text: str, message: Any) -> Verdict:
         try:
             work = await asyncio.to_thread(self._read)
-            cell = work.fleet.cell_of(text)
+            cell = work.settings.fleet.cell_of(text)
         except ReconcileError as error:
             tell("message_left", level=40, error=error)
             return "left"
         with about(account=cell.account, region=cell.region):
-            try:
-                return await self._work_on(work, cell, message)
-            except HeldError as error:
-                return await self._leave_busy(message, error)
-            except ReconcileError as error:
-                tell("cell_left", level=40, error=error)
-                return "left"
+            async with self._kept(message):
+                with work.settings.sources:
+                    result = await run_cell(
+                        cell, self._command, work.settings, self._stop, holder=_words(message),
+                        keep=lambda result: asyncio.to_thread(work.records.write, result),
+                    )  # fmt: skip
+            if result.status == "held" and result.error:
+                return await self._leave_busy(message, result.error)
+            verdict = _judge(result)
+            tell("cell_done", result=result.status, seconds=result.seconds, message=verdict, stacks=result.counts)
+            return verdict
 
-    async def _work_on(self, work: Work, cell: Cell, message: Any) -> Verdict:
-        """Raises HeldError where another run has the cell; what `hold_cell` raises, and RecordError."""
-        session = work.settings.credentials.session
-        stop = self._stop = Stop()  # a lease that is lost ends one run, and not the worker
-        if self._is_ending:
-            stop.set()
-        command = f"fleet {self._command} {_words(message)}"
-        async with self._kept(message), hold_cell(work.fleet, cell, session, command, stop):
-            tell("cell_begun")
-            with work.settings.sources:
-                result = await run_cell(cell, self._command, work.settings, stop)
-            await asyncio.to_thread(work.records.write, result)
-        verdict = _judge(result)
-        tell("cell_done", result=result.status, seconds=result.seconds, message=verdict, stacks=result.counts)
-        return verdict
-
-    async def _leave_busy(self, message: Any, error: HeldError) -> Verdict:
+    async def _leave_busy(self, message: Any, held: str) -> Verdict:
         """Another message's run has the cell: nothing is lost without this one. Or the run of this very message, which may be dead."""
-        if _words(message) not in str(error):
-            tell("cell_busy", text=error)
+        if _words(message) not in held:
+            tell("cell_busy", text=held)
             return "done"
-        tell("cell_busy", level=30, text=error, again_in=LONGEST)
+        tell("cell_busy", level=30, text=held, again_in=LONGEST)
         await asyncio.to_thread(message.channel.extend, message, LONGEST)
         return "left"
 

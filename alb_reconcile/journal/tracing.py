@@ -252,9 +252,7 @@ def _provider(environ: Mapping[str, str]) -> TracerProvider:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        raise UsageError(
-            'traces need a package that isn\'t installed; install it: pip install "alb-reconcile[otel]"'
-        ) from None
+        raise UsageError("traces need an extra: pip install '.[otel]' in alb-reconcile's checkout") from None
     own = {"service.version": __version__, "host.name": socket.gethostname()}
     if "OTEL_SERVICE_NAME" not in environ and "service.name=" not in environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
         own["service.name"] = "alb-reconcile"

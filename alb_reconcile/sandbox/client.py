@@ -229,7 +229,7 @@ def start(
     is missing, or it doesn't start.
     """
     if any(importlib.util.find_spec(name) is None for name in ("moto", "flask_cors")):
-        raise SandboxError("the sandbox needs an extra: pip install 'alb-reconcile[sandbox]'")
+        raise SandboxError("the sandbox needs an extra: pip install '.[sandbox]' in alb-reconcile's checkout")
     if serve:
         serve = _runnable(serve)
     with _locked() as lock:

@@ -229,7 +229,7 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
             check=False,
         )
         assert ended.returncode == 1
-        assert "pip install 'alb-reconcile[sandbox]'" in one_line(ended.stderr)
+        assert "pip install '.[sandbox]' in alb-reconcile's checkout" in one_line(ended.stderr)
 
 
 def test_the_tool_itself_never_imports_the_emulator(sandbox: Tool) -> None:

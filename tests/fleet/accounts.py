@@ -79,6 +79,10 @@ class Accounts(Credentials):
         way = Way(self.other.get(cell.account, cell.account), cell.region, self._see)
         return Connection(cast("BotoTransport", way), 0, speed=1000.0, throttle=Throttle())
 
+    def own(self, region: str) -> Connection:
+        """The way to where whoever runs the fleet is."""
+        return Connection(cast("BotoTransport", Way("999999999999", region)), 0, speed=1000.0, throttle=Throttle())
+
     def by_hand(self, cell: Cell, service: str, operation: str, **params: Any) -> Any:
         """What somebody does in an account."""
         return direct.call(service, operation, params, account=cell.account, region=cell.region)

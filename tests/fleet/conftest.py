@@ -13,8 +13,9 @@ from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.document import load_fleet
 from alb_reconcile.fleet.operation import Outcome, Runner
 from alb_reconcile.fleet.records import Records
-from alb_reconcile.fleet.run import CellSettings, Stop
+from alb_reconcile.fleet.run import CellSettings
 from alb_reconcile.fleet.sources import Sources
+from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.fleet.accounts import FLEET, SPEC, Accounts
@@ -66,8 +67,7 @@ class Team:
         return self._over(lambda runner: runner.run(command, self.fleet.cells if cells is None else cells))
 
     def apply(self, *, resume: bool = False) -> Outcome:
-        resumed = self.records.read_operation() if resume else None
-        return self._over(lambda runner: runner.apply(self.fleet.cells, resumed))
+        return self._over(lambda runner: runner.apply(self.fleet.cells, resume=resume))
 
     def _hear(self, line: str) -> None:
         self.said.append(line)
@@ -82,7 +82,7 @@ class Team:
 
         async def work() -> Outcome:
             with Sources(self.folder / "cache", Session()) as sources:
-                settings = CellSettings(self.accounts, sources, read_settings(os.environ))
+                settings = CellSettings(self.fleet, self.accounts, sources, read_settings(os.environ))
                 found: Outcome = await main(
                     Runner(self.fleet, settings, self.records, self.stop, self._hear, sleep=sleep)
                 )

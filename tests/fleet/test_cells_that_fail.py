@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.sources import SourceError, Sources, _objects
-from alb_reconcile.model.errors import AwsError, ExitCode
+from alb_reconcile.locking.host import StackLock
+from alb_reconcile.model.errors import AwsError, ExitCode, HeldError
 from tests.fleet.conftest import results
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from alb_reconcile.fleet.results import CellResult, StackResult
@@ -81,6 +85,65 @@ def test_a_place_without_specs(small: Team, place: str, told: str) -> None:
     assert found.status == "failed"
     assert sorted(item.result for item in stacks) == ["broken", "in_sync", "in_sync"]
     assert told in next(item.error for item in stacks if item.error)
+
+
+def test_files_need_no_temporary_folder(small: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is fetched does, and says so where there is none."""
+    monkeypatch.setattr("tempfile.tempdir", str(small.folder / "none"))
+    assert _only(small)[0].status == "succeeded"
+    small.rewrite("stacks: [stacks]", "stacks: [stacks, {git: 'https://example.com/specs.git'}]")
+    found, stacks = _only(small)
+    assert (found.status, len(stacks)) == ("failed", 3)
+    (error,) = {item.error for item in stacks if item.error}
+    assert error == (
+        "https://example.com/specs.git can't be kept on this machine: no such file or directory; free up space, or set TMPDIR"
+    )
+
+
+class TestACellThatIsHeld:
+    """By a run on this host; of other hosts' tests/e2e/test_fleet_leases.py knows."""
+
+    @contextmanager
+    def _held(self, name: str) -> Iterator[None]:
+        lock = StackLock("999999999999", "us-east-1", name, "")
+        asyncio.run(lock.acquire("fleet sync for message 0f-1", 0, asyncio.sleep, lambda _: None))
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @pytest.mark.parametrize("command", ["sync", "apply"])
+    def test_nothing_is_done_there_and_its_record_is_left_alone(self, small: Team, command: Any) -> None:
+        small.run(command, [small.cell(FIRST)])
+        before = small.records.read(small.cell(FIRST))
+        small.accounts.calls.clear()
+        with self._held("shops.111111111111"):
+            outcome = small.run(command, [small.cell(FIRST)])
+            assert small.run("plan", [small.cell(FIRST)]).code is ExitCode.OK
+        (found,) = outcome.cells
+        assert (found.status, found.stacks, outcome.code) == ("held", (), ExitCode.HELD)
+        assert "shops.111111111111 (account 999999999999, us-east-1) is held by alb-reconcile fleet sync" in found.error
+        assert small.records.read(small.cell(FIRST)) == before
+        assert small.run(command, [small.cell(FIRST)]).code is ExitCode.OK
+
+    def test_others_are_looked_at(self, small: Team) -> None:
+        with self._held("shops.111111111111"):
+            assert [cell.status for cell in small.run("sync").cells] == ["held", "succeeded", "succeeded"]
+            outcome = small.apply()
+        assert outcome.reason == "stopped in wave canary: 1 of 1 cells failed, and failure_tolerance is 0"
+
+    def test_an_apply_keeps_out_others(self, small: Team) -> None:
+        small.apply()
+        before = small.records.read_operation()
+        with (
+            self._held("shops.apply"),
+            pytest.raises(
+                HeldError, match=r"shops\.apply \(account 999999999999, us-east-1\) is held by alb-reconcile"
+            ),
+        ):
+            small.apply()
+        assert small.records.read_operation() == before
+        assert small.run("sync").code is ExitCode.OK
 
 
 def test_a_spec_that_names_its_region_belongs_there(team: Team) -> None:

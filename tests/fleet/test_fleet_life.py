@@ -59,7 +59,7 @@ def test_a_changed_spec_stops_at_the_canary(team: Team) -> None:
     team.accounts.calls.clear()
     stopped = team.apply()
     assert stopped.status == "stopped"
-    assert stopped.reason == "stopped in wave canary: 2 of 2 cells failed, and failure_tolerance is 0"
+    assert stopped.reason == "stopped in wave canary: 1 of 2 cells failed, and failure_tolerance is 0"
     assert {item.status for item in stopped.cells if item.account != "111111111111"} == {"cancelled"}
     assert team.accounts.changes == []
     team.accounts.gone.clear()
@@ -69,6 +69,6 @@ def test_a_changed_spec_stops_at_the_canary(team: Team) -> None:
 
 
 def test_tolerance_counts_and_shares() -> None:
-    assert [Tolerance(1).allows(failed, 10) for failed in (0, 1, 2)] == [True, True, False]
-    assert [Tolerance(percentage=10).allows(failed, 10) for failed in (0, 1, 2)] == [True, True, False]
-    assert not Tolerance(percentage=10).allows(1, 9)
+    """StackSets, "FailureTolerancePercentage": rounded down to the next whole number."""
+    assert Tolerance(1).allowed(10) == 1
+    assert [Tolerance(percentage=10).allowed(total) for total in (9, 10, 19, 20)] == [0, 1, 1, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,37 +27,31 @@ class Script:
         self.failing: set[str] = set()
         self.unhealthy: set[str] = set()
         self.begun: list[str] = []
-        self.most = self.running = 0
+        self.most = self.running = self.failed = self.worst = 0
         self.stop_at = ""
 
     async def run_cell(
-        self, cell: Cell, command: Any, settings: Any, stop: Any, *, operation: str = "", **_: Any
+        self, cell: Cell, command: Any, settings: Any, stop: Any, *, keep: Any = None, operation: str = "", **_: Any
     ) -> CellResult:
         """In the place of the real one."""
         import asyncio
 
         self.begun.append(cell.key if command == "apply" else f"{command} {cell.key}")
         self.running += 1
-        self.most = max(self.most, self.running)
+        self.most, self.worst = max(self.most, self.running), max(self.worst, self.running + self.failed)
         await asyncio.sleep(0)
         self.running -= 1
         if cell.key == self.stop_at:
             stop.set()
         status: Any = "failed" if cell.key in self.failing else "interrupted" if stop.is_set else "succeeded"
+        self.failed += status == "failed"
         notes = ("registration.web:1 is unhealthy",) if cell.key in self.unhealthy and command == "plan" else ()
         stacks = (StackResult("web", "web.yaml", "in_sync", notes=notes),)
-        return CellResult(
-            cell.fleet,
-            cell.account,
-            cell.region,
-            cell.wave,
-            command,
-            status,
-            NOON,
-            NOON,
-            operation=operation,
+        result = CellResult(
+            cell.fleet, cell.account, cell.region, cell.wave, command, status, NOON, NOON, operation=operation,
             stacks=stacks,
-        )
+        )  # fmt: skip
+        return result if command == "plan" else await keep(result)
 
 
 @pytest.fixture
@@ -96,19 +91,47 @@ def test_a_canary_that_gets_ill_while_it_bakes_stops_it(team: Team, script: Scri
         ("50%", 2, "succeeded", 4),
         ("49%", 2, "stopped", 2),
         ("0", 1, "stopped", 1),
+        ("0", 4, "stopped", 1),
     ],
 )
 def test_more_failures_than_may_be_stop_a_wave(
     team: Team, script: Script, tolerance: str, failing: int, status: str, begun: int
 ) -> None:
-    team.rewrite(
-        "{name: rest, failure_tolerance: 1}", f"{{name: rest, failure_tolerance: {tolerance}, max_concurrent: 1}}"
-    )
+    team.rewrite("{name: rest, failure_tolerance: 1}", f"{{name: rest, failure_tolerance: {tolerance}}}")
     script.failing = set(REST[:failing])
     outcome = team.apply()
     assert outcome.status == status
     assert script.begun[4:] == REST[:begun]
     assert outcome.code is ExitCode.FAILED
+
+
+def _twenty(team: Team, preferences: str) -> list[str]:
+    """A fleet of so many cells in one wave. Returns their keys."""
+    accounts = [f"{number:012}" for number in range(20)]
+    listed = "".join(
+        f'  - {{account_id: "{account}", regions: [us-east-1], stacks: [stacks]}}\n' for account in accounts
+    )
+    team.write("fleet.yaml", f"fleet: shops\n{preferences}accounts:\n{listed}")
+    return [f"{account}/us-east-1" for account in accounts]
+
+
+def test_one_cell_of_twenty_fails_where_none_may(team: Team, script: Script) -> None:
+    """By default a bad change breaks one account, however many cells may run at once."""
+    script.failing = set(_twenty(team, ""))
+    outcome = team.apply()
+    assert Counter(cell.status for cell in outcome.cells) == {"failed": 1, "cancelled": 19}
+    assert outcome.reason == "stopped in wave all: 1 of 20 cells failed, and failure_tolerance is 0"
+
+
+def test_each_failure_leaves_room_for_one_less(team: Team, script: Script) -> None:
+    """Cells that have failed, and those that still may, are never more than one beyond the tolerance."""
+    cells = _twenty(team, "operation_preferences: {max_concurrent: 3, failure_tolerance: 20%}\n")
+    script.failing = set(cells[::4])
+    outcome = team.apply()
+    assert Counter(cell.status for cell in outcome.cells) == {"failed": 5, "succeeded": 12, "cancelled": 3}
+    assert (script.most, script.worst) == (3, 5)
+    script.failing = set(cells[4:8])
+    assert (team.apply().status, script.most) == ("succeeded", 3)
 
 
 def test_specs_that_change_between_two_waves_are_refused(team: Team) -> None:
@@ -122,14 +145,14 @@ def test_specs_that_change_between_two_waves_are_refused(team: Team) -> None:
     for name in ("api", "web"):
         team.write(f"stacks/{name}.yaml", f"stack: {name}\n")
     outcome = team.apply()
-    assert outcome.reason == "stopped in wave rest: 4 of 4 cells failed, and failure_tolerance is 1"
+    assert outcome.reason == "stopped in wave rest: 2 of 4 cells failed, and failure_tolerance is 1"
     errors = {cell.error for cell in outcome.cells if cell.wave == "rest" and cell.status == "failed"}
     assert [text.partition(",")[0] for text in errors] == ["its specs have changed since this apply began"]
     assert team.accounts.changes == []
 
 
 def test_as_many_as_may_at_once(team: Team, script: Script) -> None:
-    team.rewrite("{name: rest, failure_tolerance: 1}", "{name: rest, max_concurrent: 3}")
+    team.rewrite("{name: rest, failure_tolerance: 1}", "{name: rest, max_concurrent: 3, failure_tolerance: 100%}")
     team.apply()
     assert script.most == 3
 
@@ -149,7 +172,7 @@ class TestResume:
         last = team.records.read_operation()
         assert last is not None
         assert (last.status, last.wave, last.reason) == (
-            "stopped", "rest", "stopped in wave rest: 3 of 4 cells failed, and failure_tolerance is 1",
+            "stopped", "rest", "stopped in wave rest: 2 of 4 cells failed, and failure_tolerance is 1",
         )  # fmt: skip
         script.failing, script.begun = set(), []
         resumed = team.apply(resume=True)

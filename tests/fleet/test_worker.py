@@ -10,7 +10,7 @@ import pytest
 
 from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.results import CellResult
-from alb_reconcile.model.errors import HeldError, SpecError
+from alb_reconcile.model.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +55,8 @@ def test_a_cell_that_another_run_has(holder: str, verdict: str, extended: list[i
     """A further message for it isn't needed; its own message, which appears again, waits until a dead run's lease is over."""
     channel = Channel()
     message = SimpleNamespace(channel=channel, headers={"id": "0f-1"})
-    error = HeldError(f"many is held by alb-reconcile fleet sync for message {holder} (user ops)")
-    found = asyncio.run(worker()._leave_busy(message, error))
+    held = f"many is held by alb-reconcile fleet sync for message {holder} (user ops)"
+    found = asyncio.run(worker()._leave_busy(message, held))
     assert (found, channel.extended) == (verdict, extended)
 
 

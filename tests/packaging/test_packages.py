@@ -193,6 +193,24 @@ def test_pipx_runs_the_wheel(packages: tuple[Path, Path], tmp_path: Path) -> Non
     ).startswith("alb-")
 
 
+def test_an_instance_installs_what_its_template_says(packages: tuple[Path, Path], tmp_path: Path) -> None:
+    """By the commands at the template's beginning, and with pip's options of its user data: wheels, each with its hash."""
+    text = (ROOT / "examples" / "fleet-ec2.yaml").read_text(encoding="utf-8")
+    commands = [
+        line for line in re.findall(r"^#     (\S.*)$", text, re.MULTILINE) if not line.startswith(("--", "Bucket"))
+    ]
+    script = "\n".join(commands).replace("/path/to/alb-reconcile", str(packages[0]))
+    run("bash", "-euc", script, folder=tmp_path, PATH=f"{Path(UV).parent}:{os.environ['PATH']}")
+    (options,) = re.findall(r"bin/pip (install .*) \\\n *(.*?); do", text)
+    run(PYTHONS[-1], "-m", "venv", tmp_path / "venv")
+    pip, tool = (tmp_path / "venv" / "bin" / name for name in ("pip", "alb-reconcile"))
+    run(pip, *" ".join(options).split(), folder=tmp_path / "install")
+    assert run(tool, "--version", folder=tmp_path).startswith("alb-reconcile ")
+    told = run(tool, "fleet", "worker", "--queue", "redis://127.0.0.1:1/0", folder=tmp_path, expect=3)
+    assert "fleet.yaml" in told
+    assert run(pip, "list", folder=tmp_path).count("celery") == 1
+
+
 class TestTheImage:
     """The container image's file. No image is built: that takes a daemon, and a registry."""
 

@@ -25,8 +25,9 @@ from alb_reconcile.fleet.document import load_fleet
 from alb_reconcile.fleet.operation import Outcome, Runner, is_due
 from alb_reconcile.fleet.records import Records
 from alb_reconcile.fleet.results import CellResult, Command
-from alb_reconcile.fleet.run import CellSettings, Stop, validate_cell
+from alb_reconcile.fleet.run import CellSettings, validate_cell
 from alb_reconcile.fleet.sources import Sources
+from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.log import configure_logs
 from alb_reconcile.journal.settings import Settings, read_settings
@@ -295,6 +296,7 @@ class _Process:
             make_roles(fleet)
         self._sources = Sources(journal.folder / "fleet" / "sources", session, variables, options.policy)
         self._settings = CellSettings(
+            fleet,
             Credentials(session, usual_pace),
             self._sources,
             journal,
@@ -326,8 +328,7 @@ class _Process:
         """`apply`, or the rest of the last one."""
 
         async def main() -> Outcome:
-            resumed = self.records.read_operation() if resume else None
-            return await self._runner(len(cells)).apply(cells, resumed)
+            return await self._runner(len(cells)).apply(cells, resume=resume)
 
         return asyncio.run(main())
 

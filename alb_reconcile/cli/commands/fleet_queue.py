@@ -69,8 +69,8 @@ def _read(file: FleetFile, options: WorkerOptions, journal: Settings, session: S
     fleet = file.load()
     sources = Sources(journal.folder / "fleet" / "sources", session, options.variables, options.policy)
     ways = Ways(timeout=options.timeout)
-    settings = CellSettings(Credentials(session), sources, journal, ways, options.parallel, options.lock_timeout)
-    return Work(fleet, settings, Records.of(fleet, session, journal.folder))
+    settings = CellSettings(fleet, Credentials(session), sources, journal, ways, options.parallel, options.lock_timeout)
+    return Work(settings, Records.of(fleet, session, journal.folder))
 
 
 @dataclass(frozen=True)

