@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alb_reconcile.journal.log import about, configure_logs, tell
-from alb_reconcile.journal.mask import HIDDEN, Mask
+from alb_reconcile.journal.mask import Mask
+from alb_reconcile.model.secrets import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
