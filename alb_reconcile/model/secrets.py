@@ -8,6 +8,7 @@ import base64
 import html
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import quote, quote_plus
@@ -25,6 +26,8 @@ NAMES: Final = (
 """What keys of secret values have in their names, in any case (a regular expression)."""
 Headers = frozenset[str] | None
 """The names of the headers, in lower case, whose values are secret in the conditions of rules; None for all."""
+_KEYS: Final = {"client_secret", "external_id", "private_key"}
+_CONDITIONS: Final = {"http_header", "query_string"}
 _NAME: Final = re.compile(NAMES, re.IGNORECASE)
 _OWN_TAG: Final = "alb-reconcile:"
 _SHORTEST: Final = 4
@@ -56,6 +59,15 @@ def unmark() -> None:
 def hide(text: str) -> str:
     """A text without marked secrets, in the forms in which they get into texts."""
     return _pattern().sub(HIDDEN, text) if _marked else text
+
+
+def is_secret_place(path: Sequence[str | int]) -> bool:
+    """Whether what a spec has there is a secret, by the names of its keys."""
+    above, last = ("", "", *path)[-2:]
+    if (above, last) == ("redirect", "query") or (above == "tags" and is_secret_name(str(last))):
+        return True
+    is_condition = not _CONDITIONS.isdisjoint(path) and last not in ("http_header_name", "key")
+    return is_condition or not _KEYS.isdisjoint((above, last))
 
 
 def hide_query(url: str) -> str:

@@ -13,6 +13,7 @@ from unicodedata import category
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.controls import CONTROLS
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.secrets import HIDDEN, is_secret_place
 from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, shorten, to_plain
 
 SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
@@ -239,12 +240,11 @@ def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Probl
     else:
         place = node.line, node.column
         message = _MESSAGES[keyword](value, schema) if keyword in _MESSAGES else str(error.message)
-        if isinstance(value, str) and _SECRET & {*path[-2:]}:  # perhaps the secret itself
-            message = message.replace(shorten(value), "***")
+        if is_secret_place(path):
+            message = message.replace(shorten(value)[1:-1], HIDDEN)
     return [Problem(*place, render_path(path), message)]
 
 
-_SECRET: Final = {"client_secret", "external_id", "private_key"}
 _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
     "type": lambda value, schema: (
         _meant_otherwise(value, schema)

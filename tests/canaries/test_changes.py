@@ -194,9 +194,15 @@ def test_a_saved_plan_with_secrets_is_taken(shop: Office) -> None:
 def test_a_mistake_about_a_marked_value_does_not_show_it(shop: Office) -> None:
     found = spec(VALUES)
     found["instances"]["web"]["count"] = "${MARKED}"
+    found["vpcs"]["main"]["tags"]["db_password"] += "!"
+    rules = found["load_balancers"]["public"]["listeners"]["http"]["rules"]
+    rules["origin"]["conditions"][0]["http_header"]["values"] = {VALUES["header"]: 1}
+    rules["query"]["conditions"][0]["query_string"][0]["value"] += "é"
+    rules["away"]["action"]["redirect"]["query"] += "é"
     write(shop, "shop.yaml", found)
     shop.run("validate shop.yaml", 3)
     shop.run("validate --format json shop.yaml", 3)
+    assert shop.said["validate shop.yaml"].count("***") == 2
     assert leaks_of(shop) == {}
 
 

@@ -10,6 +10,7 @@ from alb_reconcile.kinds._conditions import Condition
 from alb_reconcile.kinds._patterns import Tokens, fits, parse
 from alb_reconcile.kinds._shadows import is_always_met
 from alb_reconcile.kinds.base import Entry
+from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.spec.checks.unreachable import Ordered, rules_in_order
 from alb_reconcile.spec.document import Path, render_path
 from alb_reconcile.spec.outline import Outline
@@ -119,9 +120,7 @@ class _Balancer:
         if places not in self.reported:
             self.reported.add(places)
             way = ", ".join(dict.fromkeys(render_path(place[3:]) for _, place in circle))
-            text = (
-                f"redirects {start} without end ({way}); change protocol, port, host or path, or add a rule before it"
-            )
+            text = f"redirects {hide_query(str(start))} without end ({way}); change protocol, port, host or path, or add a rule before it"
             self.outline.warn((*path, "redirect"), text)
         return True
 
