@@ -1,7 +1,7 @@
 """`${NAME}` and `${NAME:-default}` in scalars, from `--set` and the environment; `$${` is a literal `${`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
@@ -22,22 +22,16 @@ def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:
     return substitution.problems
 
 
-def variables_in(root: Node) -> tuple[set[str], set[str]]:
-    """The variables that a document uses, and those that it names where text is left verbatim."""
-    used, verbatim = set[str](), set[str]()
-    left, seen = [(root, used)], set[tuple[int, int]]()
-    while left:
-        node, names = left.pop()
-        if (id(node), id(names)) in seen:  # an alias
-            continue
-        seen.add((id(node), id(names)))
-        if isinstance(node.value, dict):
-            left += [(child, verbatim if key in _VERBATIM else names) for key, child in node.value.items()]
-        elif isinstance(node.value, list):
-            left += [(child, names) for child in node.value]
-        else:
-            names.update(found[1] for found in _VARIABLE.finditer(str(node.value)) if found[1])
-    return used, verbatim
+def variables_in(node: Node, *, verbatim: bool = False) -> Iterator[tuple[str, bool]]:
+    """The variables that a document names, each with whether it is left verbatim there."""
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            yield from variables_in(child, verbatim=verbatim or key in _VERBATIM)
+    elif isinstance(node.value, list):
+        for child in node.value:
+            yield from variables_in(child, verbatim=verbatim)
+    else:
+        yield from ((found[1], verbatim) for found in _VARIABLE.finditer(str(node.value)) if found[1])
 
 
 class _Substitution:
