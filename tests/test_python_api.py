@@ -179,7 +179,7 @@ class TestSpecs:
         spec = edited(demo(), "stack", "${TEAM}")
         del spec["instances"]["web"]["user_data"]
         spec["instances"]["web"]["user_data_file"] = "run.sh"
-        stack = api.load(tmp_path / "made.yaml", text=yaml.safe_dump(spec), variables={"TEAM": "shop"})
+        stack = api.load(tmp_path / "made.yaml", text=yaml.safe_dump(spec), variables={"TEAM": "shop", "X": "y"})
         assert (stack.name, stack.region, stack.file) == ("shop", REGION, str(tmp_path / "made.yaml"))
         assert "instance.web-1" in stack.addresses
 

@@ -189,3 +189,12 @@ def test_a_plan_that_deletes_a_stack_is_told_from_any_other(account: World) -> N
     assert not is_of_destroy(applied.to_json())
     for other in ("", "[]", "{}", '{"steps": []}', '{"steps": [1]}'):
         assert not is_of_destroy(other)
+
+
+@pytest.mark.usefixtures("account")
+def test_a_variable_may_be_the_policys_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "limits.txt").write_text("max_deletions: ${MOST:-0}\n", encoding="utf-8")
+    for command in (["plan"], ["apply", "--yes"], ["sync"]):
+        assert main([*command, "a.yaml", "--policy", "limits.txt", "--set", "MOST=1"]) == 0
+        assert main([*command, "a.yaml", "--policy", "limits.txt", "--set", "MUST=1"]) == 64
+        assert "--set MUST: there is no ${MUST} in a.yaml, limits.txt; did you mean MOST?\n" in capsys.readouterr().err

@@ -35,22 +35,16 @@ def _secrets_of(root: Node) -> Iterator[tuple[Path, str]]:
             yield ("secret_variables", index), node.value
 
 
-def variables_in(root: Node) -> tuple[set[str], set[str]]:
-    """The variables that a document uses, and those that it names where text is left verbatim."""
-    used, verbatim = set[str](), set[str]()
-    left, seen = [(root, used)], set[tuple[int, int]]()
-    while left:
-        node, names = left.pop()
-        if (id(node), id(names)) in seen:  # an alias
-            continue
-        seen.add((id(node), id(names)))
-        if isinstance(node.value, dict):
-            left += [(child, verbatim if key in _VERBATIM else names) for key, child in node.value.items()]
-        elif isinstance(node.value, list):
-            left += [(child, names) for child in node.value]
-        else:
-            names.update(found[1] for found in _VARIABLE.finditer(str(node.value)) if found[1])
-    return used, verbatim
+def variables_in(node: Node, *, verbatim: bool = False) -> Iterator[tuple[str, bool]]:
+    """The variables that a document names, each with whether it is left verbatim there."""
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            yield from variables_in(child, verbatim=verbatim or key in _VERBATIM)
+    elif isinstance(node.value, list):
+        for child in node.value:
+            yield from variables_in(child, verbatim=verbatim)
+    else:
+        yield from ((found[1], verbatim) for found in _VARIABLE.finditer(str(node.value)) if found[1])
 
 
 class _Substitution:
@@ -116,7 +110,7 @@ class _Substitution:
 
     def check_secrets(self, root: Node) -> None:
         """Report secrets that nothing uses: a slip there would show the one that is meant."""
-        used = variables_in(root)[0] if self.secrets else set()
+        used = {name for name, is_verbatim in variables_in(root) if not is_verbatim} if self.secrets else set()
         for name, path in self.secrets.items():
             if name not in used:
                 node, _ = find(root, path)

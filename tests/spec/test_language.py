@@ -153,7 +153,8 @@ stack: ${A}
 tags: &all {b: '${B:-x} ${C}', c: '$${NOT}', d: '${E} ${F}', e: [1, '${G}', null]}
 instances: {a: {user_data: '${H} ${A}', tags: *all}}
 """
-        assert variables_in(parse(text.encode())[0]) == ({*"ABCEFG"}, {*"HA"})
+        found = variables_in(parse(text.encode())[0])
+        assert set(found) == {*((name, False) for name in "ABCEFG"), ("H", True), ("A", True)}
 
     def test_an_alias_takes_the_type_of_its_place(self) -> None:
         spec = NETWORK + (

@@ -14,14 +14,7 @@ from alb_reconcile.api.session import local_traffic, sandbox_began
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.render.plan import (
-    differing_steps,
-    is_of_destroy,
-    is_same,
-    last_run_lines,
-    render_plan,
-    summarize,
-)
+from alb_reconcile.cli.render.plan import differing_steps, is_of_destroy, last_run_lines, render_plan, summarize
 from alb_reconcile.cli.render.progress import A_NEW_PLAN, Progress, after_destroy, render_closing, render_outcomes
 from alb_reconcile.cli.render.runs import RunView, runs_json
 from alb_reconcile.cli.render.status import url_lines
@@ -314,11 +307,12 @@ def _compare(file: str | None, made: Plan, *, destroys: bool = False) -> None:
     except (OSError, ValueError) as error:
         told = f"{getattr(error, 'strerror', None) or error}; {remedy(error, 'name what plan --out has written')}"
         raise UsageError(f"{file} can't be read as a saved plan: {told}") from None
-    if not is_same(saved, wanted):
+    apart = differing_steps(saved, wanted)
+    if apart is not None:
         if not destroys and is_of_destroy(saved):
             raise UsageError(
                 f"{file} deletes the stack: {advised('destroy', '--plan', shlex.quote(file), 'SPEC')} does it"
             )
         text = "is stale: the spec or the account has changed since; nothing was changed. Plan again"
-        why = [f"the plan in {file} {text} ({summarize(made)})", *differing_steps(saved, wanted)]
+        why = [f"the plan in {file} {text} ({summarize(made)})", *apart]
         raise RefusedError("\n  ".join(why))

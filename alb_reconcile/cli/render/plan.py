@@ -73,18 +73,14 @@ def summarize(plan: Plan, notice: str = "") -> str:
     return f"Plan: {words}. {notice}".rstrip()
 
 
-def is_same(saved: str, now: str) -> bool:
-    """Whether two plans in JSON are one. Warnings may be worded otherwise: the commands in them have the options of who planned."""
-    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        then, here = ({**plan, "warnings": len(plan["warnings"])} for plan in map(json.loads, (saved, now)))
-        return then == here
-    return False
-
-
-def differing_steps(saved: str, now: str) -> list[str]:
-    """What only the saved one of two plans in JSON has, and what only that of now; nothing where the saved one isn't a plan."""
+def differing_steps(saved: str, now: str) -> list[str] | None:
+    """What only the saved one of two plans in JSON has, and what only that of now; nothing where the saved one isn't a plan. None if
+    they are one, be their warnings worded otherwise: the commands in them have the options of who planned."""
     try:
         plans = [json.loads(text) for text in (saved, now)]
+        then, here = ({**plan, "warnings": len(plan["warnings"])} for plan in plans)
+        if then == here:
+            return None
         steps = [{_told(step): step for step in plan["steps"]} for plan in plans]
         apart = [
             [told for told, step in here.items() if there.get(told) != step] for here, there in (steps, steps[::-1])

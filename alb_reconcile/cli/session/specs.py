@@ -78,19 +78,19 @@ def load_stacks(
 
 def refuse_unused(variables: Mapping[str, str], *files: str | None) -> None:
     """Raises UsageError for a variable of --set that none of these specs and policies uses: mostly its name is misspelled."""
-    used, verbatim, named = set[str](), set[str](), [file for file in files if file]
+    named, found = [file for file in files if file], set[tuple[str, bool]]()
     for file in named if variables else ():
         if not Path(file).is_file():  # a pipe can be read once
             return
         try:
-            found = variables_in(parse(read_start(file, MAX_BYTES + 1))[0])
+            found.update(variables_in(parse(read_start(file, MAX_BYTES + 1))[0]))
         except (OSError, DocumentError):  # told where it is loaded
             return
-        used, verbatim = used | found[0], verbatim | found[1]
+    used = [name for name, verbatim in found if not verbatim]
     for name in (name for name in variables if name not in used):
         where = ", ".join(named[:_MOST]) + f" and {len(named) - _MOST} more" * (len(named) > _MOST)
-        only = ", except in user_data, where it is the shell's and nothing is filled in" * (name in verbatim)
-        hint = did_you_mean(name, used) or "; leave it out"
+        only = ", except in user_data, where it is the shell's and nothing is filled in" * ((name, True) in found)
+        hint = did_you_mean(name, sorted(used)) or "; leave it out"
         raise UsageError(f"--set {name}: there is no ${{{name}}} in {where}{only}{hint}")
 
 
