@@ -27,7 +27,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts.dependencies import installed
+from scripts.dependencies import allowed, installed, licence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,6 +155,33 @@ def test_a_wheel_has_a_bill_of_materials(packages: tuple[Path, Path]) -> None:
     needs = {item["ref"]: set(item.get("dependsOn", ())) for item in made["dependencies"]}
     assert told["s3transfer"]["bom-ref"] in needs[told["boto3"]["bom-ref"]]
     assert told["moto"]["bom-ref"] in needs[made["metadata"]["component"]["bom-ref"]]
+
+
+def test_its_bill_of_materials_has_licences_and_hashes(packages: tuple[Path, Path]) -> None:
+    """The licences that packages name, as SPDX has them where they do so, and of the files that may be installed the lock file's hashes."""
+    made = bill(packages[0])
+    lock = LOCK.read_text(encoding="utf-8")
+    assert made["metadata"]["component"]["licenses"] == [{"license": {"id": "MIT"}}]
+    for item in made["components"]:
+        name, version = item["name"], item["version"]
+        entry = re.search(
+            rf"^{re.escape(name)}=={re.escape(version)}[^\n]*((?:\n    --hash=\S+(?: \\)?)+)", lock, re.MULTILINE
+        )
+        assert entry is not None
+        (files,) = item["externalReferences"]
+        assert (files["type"], files["url"]) == ("distribution", f"https://pypi.org/project/{name}/{version}/#files")
+        assert {each["alg"] for each in files["hashes"]} == {"SHA-256"}
+        assert {each["content"] for each in files["hashes"]} == set(re.findall("sha256:([0-9a-f]{64})", entry[1])), name
+    said = {item["name"]: item["licenses"] for item in made["components"]}
+    assert said["boto3"] == [{"license": {"id": "Apache-2.0"}}]
+    assert said["cryptography"] == [{"expression": "Apache-2.0 OR BSD-3-Clause"}]
+    assert said["amqp"][0]["license"].keys() == {"name"}, "which of the BSD licences it is it doesn't say"
+    known = {str(canonicalize_name(name)): licence(item) for name, item in installed().items()}
+    for name, (told, *more) in said.items():
+        assert not more
+        text = told.get("expression") or told["license"].get("id") or told["license"]["name"]
+        assert text == known.get(name, text)
+        assert allowed(text)
 
 
 @pytest.mark.parametrize("python", PYTHONS, ids=lambda place: Path(place).name)
