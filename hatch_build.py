@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentScope, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
@@ -21,6 +24,8 @@ from packaging.utils import canonicalize_name
 PLACE = "alb_reconcile/commit.txt"
 BILL = "alb-reconcile.cdx.json"
 LOCK = "requirements-dev.lock"
+LICENCES = "requirements-licences.json"
+"""What each package says of its licence. It is written where they are installed (scripts/dependencies.py), as they aren't where a wheel is built."""
 
 
 class PackageHook(BuildHookInterface[Any]):
@@ -69,15 +74,19 @@ def _bill(root: Path, version: str) -> str:
     extras = {_name(text) for extra in project["optional-dependencies"].values() for text in extra}
     pins, needs = _pins(lock), _needs(lock)
     required = _closure(always, needs)
+    licences = json.loads((root / LICENCES).read_text(encoding="utf-8"))
     made = {
-        name: [_component(name, number, is_required=name in required) for number in pins[name]]
+        name: [
+            _component(name, number, licences.get(name), files, is_required=name in required)
+            for number, files in pins[name].items()
+        ]
         for name in sorted(_closure(always | extras, needs))
     }
-    program = _component(project["name"], version, is_required=True)
+    program = _component(project["name"], version, project["license"], [], is_required=True)
     program.type = ComponentType.APPLICATION
     bill = Bom(components=[each for group in made.values() for each in group])
     bill.metadata.component = program
-    bill.serial_number = uuid5(NAMESPACE_URL, f"{program.purl}\n{lock}")
+    bill.serial_number = uuid5(NAMESPACE_URL, f"{program.purl}\n{lock}\n{licences}")
     bill.metadata.timestamp = None  # type: ignore[assignment]  # it would differ each time; the standard doesn't ask for it
     for group, names in [([program], always | extras), *((made[name], needs[name]) for name in made)]:
         for each in group:
@@ -85,21 +94,28 @@ def _bill(root: Path, version: str) -> str:
     return str(JsonV1Dot6(bill).output_as_string(indent=2)) + "\n"
 
 
-def _component(name: str, number: str, *, is_required: bool) -> Component:
+def _component(name: str, number: str, licence: str | None, files: list[str], *, is_required: bool) -> Component:
+    """`files` are the SHA-256 of its wheels and its sdist, of which one is installed: not the package's own, but its distribution's."""
     scope = ComponentScope.REQUIRED if is_required else ComponentScope.OPTIONAL
     place = PackageURL("pypi", name=name, version=number)
-    return Component(name=name, version=number, bom_ref=f"{name}=={number}", purl=place, scope=scope)
+    hashes = [HashType(alg=HashAlgorithm.SHA_256, content=digest) for digest in files]
+    kind, page = ExternalReferenceType.DISTRIBUTION, XsUri(f"https://pypi.org/project/{name}/{number}/#files")
+    return Component(
+        name=name, version=number, bom_ref=f"{name}=={number}", purl=place, scope=scope,
+        licenses=[LicenseFactory().make_from_string(licence)] if licence else [],
+        external_references=[ExternalReference(type=kind, url=page, hashes=hashes)] if hashes else [],
+    )  # fmt: skip
 
 
 def _name(requirement: str) -> str:
     return str(canonicalize_name(Requirement(requirement).name))
 
 
-def _pins(lock: str) -> dict[str, list[str]]:
-    """Versions by package; there may be several, for several Pythons."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for name, number in re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE):
-        found[name].append(number)
+def _pins(lock: str) -> dict[str, dict[str, list[str]]]:
+    """By package its versions, of which there may be several, for several Pythons; of each the SHA-256 of its files."""
+    found: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
+    for name, number, files in re.findall(r"^([\w.-]+)==([^\s;]+)(.*(?:\n    --hash=.*)*)", lock, re.MULTILINE):
+        found[name][number] = re.findall(r"sha256:([0-9a-f]{64})", files)
     return found
 
 

@@ -1,15 +1,19 @@
 """What users get with the program: its packages' licences, and their known vulnerabilities, as far as those can be asked for.
 
+`--write` keeps the licences in requirements-licences.json, for the bill of materials of a wheel (hatch_build.py).
+
 pip-audit asks PyPI. Where it gets no answer, that is said, and no failure: a check that needs the world mustn't stop a commit.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any, Final
 
 from license_expression import ExpressionError, LicenseWithExceptionSymbol, Licensing  # type: ignore[import-untyped]  # it has no types
@@ -17,6 +21,8 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+ROOT: Final = Path(__file__).parent.parent
+LICENCES: Final = ROOT / "requirements-licences.json"
 PATIENCE: Final = 60
 """Seconds for one question to PyPI about all packages."""
 SPDX: Final = Licensing()
@@ -121,6 +127,15 @@ def _permits(parsed: Any) -> bool:
     return parsed.key in ALLOWED
 
 
+def kept(found: dict[str, Distribution]) -> str:
+    """What the file of licences should be. It keeps what is said there of packages that only other platforms have."""
+    lock = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    pinned = set(re.findall(r"^([\w.-]+)==", lock, re.MULTILINE))
+    known = json.loads(LICENCES.read_text(encoding="utf-8")) if LICENCES.is_file() else {}
+    known |= {canonicalize_name(name): licence(item) for name, item in found.items()}
+    return json.dumps({name: known[name] for name in sorted(known.keys() & pinned)}, indent=2) + "\n"
+
+
 def audit(found: dict[str, Distribution]) -> list[str]:
     """Known vulnerabilities, a line each. Packages about which PyPI can't be asked are printed by name."""
     told = _asked([f"{name}=={item.version}" for name, item in found.items()])
@@ -158,13 +173,17 @@ def _asked(pins: list[str]) -> list[dict[str, Any]] | str:
 
 
 def main() -> int:
-    """Print what is found. Returns 1 for a licence that isn't allowed, and for a known vulnerability."""
+    """Print what is found. Returns 1 for a licence that isn't allowed, for one that isn't kept, and for a known vulnerability."""
     found = installed()
+    if "--write" in sys.argv:
+        LICENCES.write_text(kept(found), encoding="utf-8")
     refused = [
         f"{name}: its licence is {licence(item)!r}" for name, item in found.items() if not allowed(licence(item))
     ]
     print(f"licences: {len(found)} packages looked at")
-    problems = refused + audit(found)
+    stale = not LICENCES.is_file() or LICENCES.read_text(encoding="utf-8") != kept(found)
+    told = ["requirements-licences.json isn't up to date; run .venv/bin/python scripts/dependencies.py --write"] * stale
+    problems = refused + told + audit(found)
     print("\n".join(problems), end="\n" if problems else "", file=sys.stderr)
     return 1 if problems else 0
 

@@ -361,12 +361,6 @@ class TestHelp:
         assert shown.startswith(f"usage: {usage}")
         assert text in shown
 
-    def test_the_manual_page(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["man"]) == 0
-        page = capsys.readouterr().out
-        assert page.startswith(".TH ")
-        assert "detailed" in page
-
     def test_help_and_version(self) -> None:
         done = run("--help")
         assert (done.returncode, done.stderr) == (0, "")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from argparse_manpage.manpage import Manpage
+
+from alb_reconcile.cli.options.parser import make_parser
 
 if TYPE_CHECKING:
     from tests.golden.scene import Scene
 
+PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "alb-reconcile.1"
 COMMANDS: Final = (
     (), ("validate",), ("schema",), ("init",), ("explain",), ("plan",), ("apply",), ("destroy",), ("sync",),
     ("status",), ("verify",), ("history",), ("adopt",), ("release",), ("move",), ("stacks",), ("lock",),
     ("lock", "show"), ("lock", "break"), ("fleet",), ("fleet", "validate"), ("fleet", "plan"), ("fleet", "sync"), ("fleet", "apply"), ("fleet", "status"),
     ("sandbox",), ("sandbox", "start"), ("sandbox", "stop"),
-    ("sandbox", "status"), ("sandbox", "reset"), ("help",), ("completion",), ("man",),
+    ("sandbox", "status"), ("sandbox", "reset"), ("help",), ("completion",),
 )  # fmt: skip
 MISTAKES: Final = (
     "", "nonsense", "--nonsense", "aply", "help aply", "help lock brek", "plan s.yaml --formt json", "init --template nonsense", "validate", "schema extra", "init a b", "explain a b", "plan", "plan --format xml s.yaml",
@@ -47,6 +54,21 @@ def test_help(desk: Scene) -> None:
         desk.run(*command, "--help")
     desk.run("--version")
     desk.check()
+
+
+@of_this_python
+def test_the_manual_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that the wheel ships, without the day on which it was made."""
+    monkeypatch.setenv("COLUMNS", "100")
+    made = (
+        re.sub(r"\A\.TH .*", r'.TH ALB\-RECONCILE 1 "" alb\-reconcile ""', str(Manpage(make_parser())).rstrip("\n"))
+        + "\n"
+    )
+    if os.environ.get("UPDATE_GOLDENS"):
+        PAGE.write_text(made, encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == made, "make it with UPDATE_GOLDENS=1"
+    assert ".B alb\\-reconcile" in made
+    assert "\\fBalb\\-reconcile\\fR \\fI\\,plan\\/\\fR" in made
 
 
 @of_this_python

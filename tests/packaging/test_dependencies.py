@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scripts import dependencies
-from scripts.dependencies import allowed, audit, installed, licence, main
+from scripts.dependencies import allowed, audit, installed, kept, licence, main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,18 @@ def test_a_refused_licence_fails_the_check(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(subprocess, "run", answer(known=("amqp", "urllib3", "vine")))
     monkeypatch.setattr(dependencies, "installed", three)
     assert main() == 1
-    assert capsys.readouterr().err == "vine: its licence is 'MIT AND GPL-3.0-only'\n"
+    refused, stale = capsys.readouterr().err.splitlines()
+    assert refused == "vine: its licence is 'MIT AND GPL-3.0-only'"
+    assert stale.startswith("requirements-licences.json isn't up to date; run ")
+
+
+def test_the_kept_licences_are_those_of_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of what other platforms have, as somebody wrote it there; of nothing that the lock file hasn't."""
+    assert dependencies.LICENCES.read_text(encoding="utf-8") == kept(installed())
+    file = tmp_path / "licences.json"
+    file.write_text(json.dumps({"pywin32": "PSF", "vine": "old", "gone": "MIT"}), encoding="utf-8")
+    monkeypatch.setattr(dependencies, "LICENCES", file)
+    assert json.loads(kept(three())) == {"pywin32": "PSF"} | {name: licence(item) for name, item in three().items()}
 
 
 def three() -> dict[str, Distribution]:

@@ -27,7 +27,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts.dependencies import installed
+from scripts.dependencies import allowed, installed, licence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +121,7 @@ def test_a_wheel_has_what_the_program_reads(packages: tuple[Path, Path]) -> None
     modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "alb_reconcile").rglob("*.py")}
     others = {"alb_reconcile/starter.yaml", "alb_reconcile/aws/buckets.json", "alb_reconcile/user-data/web-api.py"}
     assert schemas | modules | others <= names
+    assert [name for name in names if name.endswith(".data/data/share/man/man1/alb-reconcile.1")]
     assert not [name for name in names if name.startswith(("tests/", "docs/", "scripts/"))]
 
 
@@ -150,17 +151,47 @@ def test_a_wheel_has_a_bill_of_materials(packages: tuple[Path, Path]) -> None:
     assert {name: version for name, version in known.items() if version not in versions[name]} == {}
     assert told["boto3"]["scope"] == told["anyio"]["scope"] == "required"
     assert told["moto"]["scope"] == told["vine"]["scope"] == "optional"
-    assert not {"pytest", "mypy", "alb-reconcile"} & set(told)
+    assert not {"pytest", "mypy", "alb-reconcile", "argparse-manpage", "setuptools"} & set(told)
     needs = {item["ref"]: set(item.get("dependsOn", ())) for item in made["dependencies"]}
     assert told["s3transfer"]["bom-ref"] in needs[told["boto3"]["bom-ref"]]
     assert told["moto"]["bom-ref"] in needs[made["metadata"]["component"]["bom-ref"]]
 
 
+def test_its_bill_of_materials_has_licences_and_hashes(packages: tuple[Path, Path]) -> None:
+    """The licences that packages name, as SPDX has them where they do so, and of the files that may be installed the lock file's hashes."""
+    made = bill(packages[0])
+    lock = LOCK.read_text(encoding="utf-8")
+    assert made["metadata"]["component"]["licenses"] == [{"license": {"id": "MIT"}}]
+    for item in made["components"]:
+        name, version = item["name"], item["version"]
+        entry = re.search(
+            rf"^{re.escape(name)}=={re.escape(version)}[^\n]*((?:\n    --hash=\S+(?: \\)?)+)", lock, re.MULTILINE
+        )
+        assert entry is not None
+        (files,) = item["externalReferences"]
+        assert (files["type"], files["url"]) == ("distribution", f"https://pypi.org/project/{name}/{version}/#files")
+        assert {each["alg"] for each in files["hashes"]} == {"SHA-256"}
+        assert {each["content"] for each in files["hashes"]} == set(re.findall("sha256:([0-9a-f]{64})", entry[1])), name
+    said = {item["name"]: item["licenses"] for item in made["components"]}
+    assert said["boto3"] == [{"license": {"id": "Apache-2.0"}}]
+    assert said["cryptography"] == [{"expression": "Apache-2.0 OR BSD-3-Clause"}]
+    assert said["amqp"][0]["license"].keys() == {"name"}, "which of the BSD licences it is it doesn't say"
+    known = {str(canonicalize_name(name)): licence(item) for name, item in installed().items()}
+    for name, (told, *more) in said.items():
+        assert not more
+        text = told.get("expression") or told["license"].get("id") or told["license"]["name"]
+        assert text == known.get(name, text)
+        assert allowed(text)
+
+
 @pytest.mark.parametrize("python", PYTHONS, ids=lambda place: Path(place).name)
 def test_the_wheel_by_itself(python: str, packages: tuple[Path, Path], tmp_path: Path) -> None:
-    """Installed without the sandbox and without any of our tools: it works, is small, and says what is missing."""
+    """Installed without the sandbox and without any of our tools: it works, is small, and says what is missing.
+
+    Nothing is built for it: what builds a package is neither fixed nor looked at by those who check hashes.
+    """
     run(UV, "venv", "--quiet", "--python", python, tmp_path / "venv")
-    run(UV, "pip", "install", "--quiet", "--python", tmp_path / "venv", packages[0])
+    run(UV, "pip", "install", "--quiet", "--only-binary", ":all:", "--python", tmp_path / "venv", packages[0])
     tool = tmp_path / "venv" / "bin" / "alb-reconcile"
     said = run(tool, "--version", folder=tmp_path)
     has_git = (ROOT / ".git").exists() and shutil.which("git")
@@ -170,6 +201,9 @@ def test_the_wheel_by_itself(python: str, packages: tuple[Path, Path], tmp_path:
     assert "vpcs" in json.loads(run(tool, "schema", folder=tmp_path))["properties"]
     for words in (("stack.yaml",), ("--sandbox", "stack.yaml")):  # no credentials, no sandbox
         run(tool, "plan", *words, folder=tmp_path, expect=1, HOME=str(tmp_path), AWS_EC2_METADATA_DISABLED="true")
+    if shutil.which("man"):
+        page = run("man", "--where", "alb-reconcile", PATH=f"{tool.parent}:{os.environ['PATH']}", MANPATH="")
+        assert page == f"{tmp_path}/venv/share/man/man1/alb-reconcile.1\n"
     (packed,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
     megabytes = sum(file.stat().st_size for file in packed.rglob("*") if file.is_file() and file.suffix != ".pyc") / 1e6
     names = sorted(item.name.partition("-")[0] for item in packed.glob("*.dist-info"))

@@ -1,4 +1,4 @@
-"""`help`, `completion` and `man`: the command line, told to people, shells and man."""
+"""`help` and `completion`: the command line, told to people and shells."""
 
 import argparse
 import re
@@ -70,14 +70,6 @@ def _names(parser: argparse.ArgumentParser) -> dict[tuple[str, str], list[str]]:
         ("init", "template"): ["list", *sorted(templates())],
         ("schema", "name"): [*output_schemas()],
     }
-
-
-def man() -> ExitCode:
-    """Print the manual page."""
-    from argparse_manpage.manpage import Manpage
-
-    emit(str(Manpage(make_parser())).rstrip("\n"))
-    return ExitCode.OK
 
 
 def _all_of(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:

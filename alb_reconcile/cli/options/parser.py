@@ -246,7 +246,6 @@ def _add_helpers(bare: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     command.add_argument("words", nargs="*", metavar="COMMAND", help="such as plan, or lock show")
     command = bare("completion", "manual.completion", "print what completes commands and options in a shell")
     command.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="bash|zsh|fish", help="the shell")
-    bare("man", "manual.man", "print the manual page, for man -l - or a man1 folder")
 
 
 def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
