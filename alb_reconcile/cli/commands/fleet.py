@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import time
@@ -166,7 +167,10 @@ class ChangeOptions:
     def process(self, fleet: Fleet, variables: Mapping[str, str]) -> "_Process":
         """What it is done with."""
         ways = Ways(timeout=self.timeout)
-        return _Process(fleet, self.run, variables, settings_of(self.record), ways, self.lock_timeout, self.allow)
+        kept_in = ("--state-dir", self.record.state_dir) if self.record.state_dir else ()
+        return _Process(
+            fleet, self.run, variables, settings_of(self.record), ways, self.lock_timeout, self.allow, kept_in
+        )
 
     def refuse_unless_sure(self, fleet: Fleet, cells: Sequence[Cell]) -> None:
         """Raises RefusedError without `--yes`."""
@@ -280,9 +284,10 @@ class _Process:
 
     def __init__(
         self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
-        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False, usual_pace: float = 1,
+        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, kept_in: Sequence[str] = (), *,
+        quiet: bool = False, usual_pace: float = 1,
     ) -> None:  # fmt: skip
-        self._fleet, self._options = fleet, options
+        self._fleet, self._options, self._kept_in = fleet, options, kept_in
         session = options.connection.session()
         self._ending = journal.traces_end(complain)
         check_allowed(allow or {})
@@ -334,7 +339,8 @@ class _Process:
 
     def show(self, outcome: Outcome, *, quiet: bool = False) -> ExitCode:
         """The result. Returns the exit code."""
-        view = FleetView(outcome, now=time.time())
+        resume = shlex.join(["alb-reconcile", "fleet", "resume", "--yes", *self._kept_in, self._fleet.file])
+        view = FleetView(outcome, now=time.time(), resume=resume)
         self._options.output.show(view, partial(fleet_text, quiet=quiet), fleet_json)
         return view.code
 
