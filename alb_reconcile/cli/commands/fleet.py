@@ -136,15 +136,9 @@ def sync(options: SyncOptions) -> ExitCode:
     fleet, cells = chosen_cells(options.choice)
     ways = Ways(timeout=options.timeout)
     with _Process(
-        fleet,
-        options.run,
-        options.choice.variables,
-        settings_of(options.record, options.issue),
-        ways,
-        options.lock_timeout,
-        quiet=options.quiet,
-        usual_pace=0.5,  # nobody waits for it, and others may
-    ) as process:
+        fleet, options.run, options.choice.variables, settings_of(options.record, options.issue), ways,
+        options.lock_timeout, quiet=options.quiet, usual_pace=0.5,  # nobody waits for it, and others may
+    ) as process:  # fmt: skip
         if options.due:
             last, problems = process.records.read_all(cells)
             for problem in problems:
@@ -301,15 +295,9 @@ class _Process:
             make_roles(fleet)
         self._sources = Sources(journal.folder / "fleet" / "sources", session, variables, options.policy)
         self._settings = CellSettings(
-            fleet,
-            Credentials(session, usual_pace),
-            self._sources,
-            journal,
-            ways or Ways(),
-            options.parallel,
-            lock_timeout,
-            allow or {},
-        )
+            fleet, Credentials(session, usual_pace), self._sources, journal, ways or Ways(), options.parallel,
+            lock_timeout, allow or {},
+        )  # fmt: skip
         self.records = Records.of(fleet, session, journal.folder)
         self._done = 0
 

@@ -132,7 +132,7 @@ def _queue(queue: QueueState | None, style: Style) -> Iterator[str]:
 def report_text(view: FleetView, style: Style) -> str:
     """For whoever answers for the fleet: how much is as it should be, what isn't and whose it is, and what nobody looks at."""
     cells = view.outcome.cells
-    every = [*cells, *view.missing]
+    every: list[CellResult | Cell] = [*cells, *view.missing]
     stacks = [stack for cell in cells for stack in cell.stacks]
     well = sum(stack.result in WELL for stack in stacks)
     failed = sum(cell.status == "failed" for cell in cells)
