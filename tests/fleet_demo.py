@@ -27,6 +27,7 @@ results: results
 waves:
   - name: canary
   - name: rest
+    failure_tolerance: 20%
 defaults:
   role: reconciler
   external_id: demo

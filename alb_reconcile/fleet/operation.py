@@ -153,11 +153,8 @@ class Runner:
             begun[cell.key] = asyncio.create_task(one(cell))
             running.add(begun[cell.key])
         await asyncio.gather(*running)
-        moment = iso(time.time())
-        return [
-            begun[cell.key].result() if cell.key in begun else cancelled(cell, command, moment, number)
-            for cell in cells
-        ]
+        rest = partial(cancelled, command=command, moment=iso(time.time()), operation=number)
+        return [begun[cell.key].result() if cell.key in begun else rest(cell) for cell in cells]
 
     async def _keep(self, result: CellResult) -> CellResult:
         try:

@@ -161,7 +161,7 @@ class _Folder:
 
 @dataclass(frozen=True)
 class _Bucket:
-    """S3 GetObject and PutObject; of versions and conditions nothing is needed, since one run at a time has a cell."""
+    """S3 GetObject and PutObject; of versions and conditions nothing is needed, since who holds a cell writes its result; what a bake has shown is the newest anyway."""
 
     transport: Callable[[], Callable[..., dict[str, Any]]]
     bucket: str

@@ -18,8 +18,8 @@ from alb_reconcile.sync.targets import Broken
 VERSION: Final = 1
 Command = Literal["plan", "sync", "apply"]
 CellStatus = Literal["succeeded", "failed", "held", "interrupted", "cancelled"]
-"""failed: of the cell itself or of a stack in it. held: other runs had all of its stacks, or of an apply some. cancelled: it wasn't begun, since the
-operation had stopped."""
+"""failed: of the cell itself or of a stack in it. held: another run had it (`error` says which), or other runs all of its stacks, or of an apply some.
+cancelled: it wasn't begun, since the operation had stopped."""
 _MOST_STEPS: Final = 50
 """Of a stack, that are kept; its own history has all."""
 _MOST_RUNS: Final = 10

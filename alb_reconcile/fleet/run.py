@@ -60,16 +60,9 @@ Keep = Callable[[CellResult], Awaitable[CellResult]]
 
 
 async def run_cell(
-    cell: Cell,
-    command: Command,
-    settings: CellSettings,
-    stop: Stop | None = None,
-    *,
-    keep: Keep | None = None,
-    holder: str = "",
-    operation: str = "",
-    expected: str = "",
-) -> CellResult:
+    cell: Cell, command: Command, settings: CellSettings, stop: Stop | None = None, *, keep: Keep | None = None,
+    holder: str = "", operation: str = "", expected: str = "",
+) -> CellResult:  # fmt: skip
     """Look at all stacks of a cell (`plan`), correct drift (`sync`), or make them as their specs say (`apply`).
 
     What changes something holds the cell, and calls `keep` with the result while it does, so that it never replaces a later
@@ -123,10 +116,8 @@ class _CellRun:
                 stacks += await _RUNS[self._command](connection, found, settings, self.stop)
         except Exception as error:  # whatever it is, it mustn't stop the other cells
             return self.failed(error, stacks)
-        if self.stop.is_set and not stacks:
-            return self.result((), "interrupted")
-        stacks.sort(key=lambda item: (item.stack, item.spec_file))
-        return self.result(stacks, status_of(self._command, stacks, ""))
+        is_left = self.stop.is_set and not stacks
+        return self.result(stacks, "interrupted" if is_left else status_of(self._command, stacks, ""))
 
     def failed(self, error: Exception, stacks: Sequence[StackResult] = ()) -> CellResult:
         """Of what keeps the whole cell from being worked on."""
@@ -139,8 +130,8 @@ class _CellRun:
         return CellResult(
             cell.fleet, cell.account, cell.region, cell.wave, self._command, status, iso(self._started), ended,
             name=cell.name, owner=cell.owner, schedule=cell.schedule, seconds=round(time.monotonic() - self._began, 3),
-            stacks=tuple(stacks), error=self._settings.journal.mask.line(error), operation=self._operation,
-            host=socket.gethostname(),
+            stacks=tuple(sorted(stacks, key=lambda item: (item.stack, item.spec_file))),
+            error=self._settings.journal.mask.line(error), operation=self._operation, host=socket.gethostname(),
             last_success=ended if status == "succeeded" and all(item.last_success for item in stacks) else "",
         )  # fmt: skip
 

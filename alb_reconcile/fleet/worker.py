@@ -54,6 +54,7 @@ class Worker:
         relay_logs()
         celery_worker.safe_say = _say_nothing  # on a signal, to standard output, what `_end` has in the log
         signals.task_received.connect(self._receive, weak=False)
+        signals.task_revoked.connect(self._expire, weak=False)
         signals.worker_shutting_down.connect(self._end, weak=False)
         self._app.task(name=TASK)(self._do)
         with warnings.catch_warnings():
@@ -71,6 +72,10 @@ class Worker:
 
     def _receive(self, request: Any, **_: Any) -> None:
         self._message = request.message
+
+    def _expire(self, request: Any, **_: Any) -> None:
+        """Nobody took it before the cell's next one was due, as after a worker was killed, whose lease holds for longer."""
+        tell("message_expired", level=30, message=request.args[0])
 
     def _end(self, **_: Any) -> None:
         """On a signal, in the main thread, which may have `Stop`'s lock: another thread gives the word."""

@@ -146,6 +146,7 @@ def _write_fleet(folder: Path) -> None:
     told = {
         "fleet": "many",
         "results": f"s3://{BUCKET}/fleet",
+        "operation_preferences": {"failure_tolerance": "100%"},
         "defaults": {"regions": list(REGIONS), "stacks": ["stacks"], "role": "reconciler", "schedule": "15m"},
         "accounts": [{"account_id": account} for account in ACCOUNTS],
     }

@@ -172,7 +172,7 @@ class WorkerProcess(NamedTuple):
 
 
 def _lease_of(cell: Cell) -> str:
-    return f"fleet/many/leases/123456789012-us-east-1-many-{cell.account}-{cell.region}.json"
+    return f"fleet/many/leases/123456789012-{cell.region}-many.{cell.account}.json"
 
 
 def lease_key(cell: Cell) -> str:
@@ -187,6 +187,7 @@ def make_fleet(tool: Tool, accounts: Sequence[str], regions: Sequence[str], url:
     told = {
         "fleet": "many",
         "results": f"s3://{BUCKET}/fleet",
+        "operation_preferences": {"failure_tolerance": "100%"},
         "defaults": {"regions": list(regions), "stacks": ["web.yaml"], "schedule": "1h"},
         "accounts": [
             *({"account_id": account, "role": "reconciler"} for account in accounts),

@@ -206,7 +206,7 @@ def _make_fleet(tool: Tool, address: str) -> OnQueue:
     told = {
         "fleet": "many",
         "results": f"s3://{BUCKET}/fleet",
-        "operation_preferences": {"max_concurrent": 16},
+        "operation_preferences": {"max_concurrent": 16, "failure_tolerance": "100%"},
         "defaults": {"regions": list(REGIONS), "stacks": ["stacks"], "schedule": "1h"},
         "accounts": [
             *({"account_id": account, "role": "reconciler"} for account in (*ACCOUNTS[1:], GONE)),

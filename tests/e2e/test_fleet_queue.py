@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.document import load_fleet
 from alb_reconcile.fleet.iam_policy import fleet_policies
 from alb_reconcile.fleet.queues import Queue
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 pytest.importorskip("celery", reason="the extra fleet isn't installed")
 
+from alb_reconcile.fleet.celery_app import enqueue, make_app
 from tests.e2e.fleets import POISON, OnQueue, WorkerProcess, lease_key, make_fleet, make_queue, runs_of
 
 _SMALL = ("111111111111",), ("us-east-1",)
@@ -124,6 +126,24 @@ def _take_over(worker: WorkerProcess, dead: WorkerProcess) -> None:
     """Have a worker see the dead one's leases as old as they are in ten minutes."""
     assert dead.process.pid is not None
     worker.proxy.age, worker.proxy.aged = LEASE + MARGIN, {dead.process.pid}
+
+
+def test_a_message_whose_time_is_over_is_told(sandbox: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed worker's: the cell's lease holds for longer than its schedule's next look is away. It is no failure."""
+    fleet = make_fleet(sandbox, *_SMALL, make_queue(sandbox, visibility=2, receives=3))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    found, queue = load_fleet(str(sandbox.folder / "fleet.yaml"), {}), Queue.parse(fleet.url)
+    session = Session(endpoint_url=f"http://127.0.0.1:{fleet.port}", region="us-east-1")
+    enqueue(make_app(queue, found, session), queue, fleet.cells(), lambda _: -1)
+    with fleet.worker(tmp_path / "worker") as worker:
+        until(lambda: worker.told("message_expired"))
+        (told,) = worker.told("message_expired")
+        assert json.loads(told["message"])["account"] == _SMALL[0][0]
+        until(lambda: fleet.depth() == (0, 0, 0))
+        assert not worker.told("cell_begun")
+        worker.stop()
+        worker.process.join(GUARD)
 
 
 def test_a_queue_that_can_not_be_used_is_one_line(sandbox: Tool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,6 +70,8 @@ def test_a_day(team: Team, ask: Any) -> None:
     assert code == 1
     assert "last apply: stopped" in out
     team.accounts.gone.clear()
+    code, out, _ = ask("report")
+    assert out.endswith("Last apply: stopped in wave rest: 2 of 2 cells failed, and failure_tolerance is 1\n")
     code, out, _ = ask("resume", "--yes", "-v")
     assert code == 0
     assert "2 cells in" in out
@@ -77,6 +81,16 @@ def test_a_day(team: Team, ask: Any) -> None:
     assert ask("sync", "-q") == (0, "", "")
     code, out, _ = ask("sync", "--due")
     assert (code, out) == (0, "0 cells in 0.0 s: none is due\n")
+
+
+def test_the_command_that_goes_on_is_one_that_does(team: Team, ask: Any) -> None:
+    team.accounts.gone.add("111111111111")
+    (team.folder / "fleet.yaml").rename(team.folder / "shops fleet.yaml")
+    code, out, _ = ask("apply", "--yes", "--state-dir", "kept here", "shops fleet.yaml")
+    assert code == 1
+    (command,) = re.findall("Put right what failed, then: alb-reconcile fleet (.*)", out)
+    team.accounts.gone.clear()
+    assert ask(*shlex.split(command))[0] == 0
 
 
 def test_validation_says_each_mistake_once_and_where(team: Team, ask: Any) -> None:
@@ -116,7 +130,7 @@ def test_a_report_says_whose_it_is(team: Team, ask: Any) -> None:
     code, out, _ = ask("report")
     assert code == 1
     lines = [line.strip() for line in out.splitlines()]
-    assert "2 accounts, 2 cells, 4 stacks" in lines
+    assert "3 accounts, 3 cells, 4 stacks" in lines
     assert "2 of 4 stacks in sync (50.0%)" in lines
     assert "1 with drift, 1 cell failed, 1 never looked at" in lines
     platform, shops = lines.index("For platform"), lines.index("For shops")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import time
@@ -31,6 +32,7 @@ from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.log import configure_logs
 from alb_reconcile.journal.settings import Settings, read_settings
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
 from alb_reconcile.spec.stack import load_policy
 from alb_reconcile.sync.stack import Ways
@@ -135,15 +137,9 @@ def sync(options: SyncOptions) -> ExitCode:
     fleet, cells = chosen_cells(options.choice)
     ways = Ways(timeout=options.timeout)
     with _Process(
-        fleet,
-        options.run,
-        options.choice.variables,
-        settings_of(options.record, options.issue),
-        ways,
-        options.lock_timeout,
-        quiet=options.quiet,
-        usual_pace=0.5,  # nobody waits for it, and others may
-    ) as process:
+        fleet, options.run, options.choice.variables, settings_of(options.record, options.issue), ways,
+        options.lock_timeout, quiet=options.quiet, usual_pace=0.5,  # nobody waits for it, and others may
+    ) as process:  # fmt: skip
         if options.due:
             last, problems = process.records.read_all(cells)
             for problem in problems:
@@ -166,7 +162,10 @@ class ChangeOptions:
     def process(self, fleet: Fleet, variables: Mapping[str, str]) -> "_Process":
         """What it is done with."""
         ways = Ways(timeout=self.timeout)
-        return _Process(fleet, self.run, variables, settings_of(self.record), ways, self.lock_timeout, self.allow)
+        kept_in = ("--state-dir", self.record.state_dir) if self.record.state_dir else ()
+        return _Process(
+            fleet, self.run, variables, settings_of(self.record), ways, self.lock_timeout, self.allow, kept_in
+        )
 
     def refuse_unless_sure(self, fleet: Fleet, cells: Sequence[Cell]) -> None:
         """Raises RefusedError without `--yes`."""
@@ -280,9 +279,10 @@ class _Process:
 
     def __init__(
         self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
-        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False, usual_pace: float = 1,
+        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, kept_in: Sequence[str] = (), *,
+        quiet: bool = False, usual_pace: float = 1,
     ) -> None:  # fmt: skip
-        self._fleet, self._options = fleet, options
+        self._fleet, self._options, self._kept_in = fleet, options, kept_in
         session = options.connection.session()
         self._ending = journal.traces_end(complain)
         check_allowed(allow or {})
@@ -296,15 +296,9 @@ class _Process:
             make_roles(fleet)
         self._sources = Sources(journal.folder / "fleet" / "sources", session, variables, options.policy)
         self._settings = CellSettings(
-            fleet,
-            Credentials(session, usual_pace),
-            self._sources,
-            journal,
-            ways or Ways(),
-            options.parallel,
-            lock_timeout,
-            allow or {},
-        )
+            fleet, Credentials(session, usual_pace), self._sources, journal, ways or Ways(), options.parallel,
+            lock_timeout, allow or {},
+        )  # fmt: skip
         self.records = Records.of(fleet, session, journal.folder)
         self._done = 0
 
@@ -334,7 +328,8 @@ class _Process:
 
     def show(self, outcome: Outcome, *, quiet: bool = False) -> ExitCode:
         """The result. Returns the exit code."""
-        view = FleetView(outcome, now=time.time())
+        resume = advised("fleet resume", shlex.join(["--yes", *self._kept_in, self._fleet.file]))
+        view = FleetView(outcome, now=time.time(), resume=resume)
         self._options.output.show(view, partial(fleet_text, quiet=quiet), fleet_json)
         return view.code
 

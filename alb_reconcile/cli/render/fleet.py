@@ -14,7 +14,6 @@ from alb_reconcile.fleet.operation import Outcome
 from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.records import Operation
 from alb_reconcile.fleet.results import CellResult, StackResult
-from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.model.text import printable
 
@@ -30,13 +29,14 @@ WELL: Final = ("in_sync", "corrected")
 @dataclass(frozen=True)
 class FleetView:
     """What is shown. `missing`: cells of which nothing is recorded. `operation`: the last `apply`. `now`: seconds since the epoch.
-    `queue`: what waits in it, where one was named."""
+    `queue`: what waits in it, where one was named. `resume`: the command that goes on where it stopped."""
 
     outcome: Outcome
     missing: tuple[Cell, ...] = ()
     operation: Operation | None = None
     now: float = 0.0
     queue: QueueState | None = None
+    resume: str = ""
 
     @property
     def code(self) -> ExitCode:
@@ -84,7 +84,7 @@ def fleet_text(view: FleetView, style: Style, *, quiet: bool = False) -> str:
     if outcome.reason:
         lines.append(style.paint(printable(outcome.reason), "red"))
         first = "Put right what failed, then" if outcome.status == "stopped" else "To go on"
-        lines.append(f"Nothing is rolled back. {first}: {advised('fleet resume')}")
+        lines.append(f"Nothing is rolled back. {first}: {view.resume}")
     return "\n".join(lines)
 
 
@@ -132,6 +132,7 @@ def _queue(queue: QueueState | None, style: Style) -> Iterator[str]:
 def report_text(view: FleetView, style: Style) -> str:
     """For whoever answers for the fleet: how much is as it should be, what isn't and whose it is, and what nobody looks at."""
     cells = view.outcome.cells
+    every: list[CellResult | Cell] = [*cells, *view.missing]
     stacks = [stack for cell in cells for stack in cell.stacks]
     well = sum(stack.result in WELL for stack in stacks)
     failed = sum(cell.status == "failed" for cell in cells)
@@ -139,7 +140,7 @@ def report_text(view: FleetView, style: Style) -> str:
     lines = [
         style.paint(f"Fleet {view.outcome.fleet}", "bold"),
         "",
-        f"  {many(len({cell.account for cell in cells}), 'account')}, {many(len(cells), 'cell')}, {many(len(stacks), 'stack')}",
+        f"  {many(len({cell.account for cell in every}), 'account')}, {many(len(every), 'cell')}, {many(len(stacks), 'stack')}",
         f"  {well} of {len(stacks)} stacks in sync{f' ({well / len(stacks):.1%})' if stacks else ''}",
         f"  {drifted} with drift, {many(failed, 'cell')} failed, {len(view.missing)} never looked at",
     ]
@@ -154,7 +155,7 @@ def report_text(view: FleetView, style: Style) -> str:
         ]
         lines += [f"  … and {len(told) - _MOST} more"] if len(told) > _MOST else []
     if view.operation is not None:
-        lines += ["", printable(f"Last apply: {view.operation.status} {view.operation.reason}".rstrip())]
+        lines += ["", printable(f"Last apply: {view.operation.reason or view.operation.status}")]
     return "\n".join(lines)
 
 
