@@ -150,10 +150,12 @@ class TestValidate:
 
     def test_set(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """As often as wanted; the last one wins; the value may hold = and be empty."""
-        file = write(tmp_path, "s.yaml", "stack: ${A}\ntags: {b: '${B}', c: '${C}'}\n")
+        file = write(
+            tmp_path, "s.yaml", "stack: ${A}\ntags: {b: '${B}', c: '${C}'}\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n"
+        )
         given = ["--set", "A=one", "--set", "A=shop", "--set", "B=x=y", "--set=C="]
         assert main(["validate", file, *given]) == 0
-        assert capsys.readouterr().out == f"{file}: valid, 0 resources\n"
+        assert capsys.readouterr().out == f"{file}: valid, 1 resources\n"
 
     @pytest.mark.parametrize("value", ["A", "=x", "1A=x", "A-B=x", " A=x", "É=x", "A\n=x"])
     def test_set_misuse(self, spec: Path, value: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,7 +201,7 @@ class TestValidate:
         assert main(["validate", str(tmp_path), "--set", "C=1"]) == 3, "what is broken may have used it"
 
     def test_what_a_run_was_given_is_forgotten_by_the_next(self, tmp_path: Path) -> None:
-        file = write(tmp_path, "s.yaml", "stack: ${SHOP_STACK}\n")
+        file = write(tmp_path, "s.yaml", "stack: ${SHOP_STACK}\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n")
         assert main(["validate", file, "--set", "SHOP_STACK=shop"]) == 0
         assert main(["validate", file]) == 3
 

@@ -81,7 +81,9 @@ def test_a_command_does_nothing_then(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # nobody asks AWS
-    (tmp_path / "stack.yaml").write_text("stack: shop\nregion: us-east-1\n", encoding="utf-8")
+    (tmp_path / "stack.yaml").write_text(
+        "stack: shop\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n", encoding="utf-8"
+    )
     assert main(words) == 64
     told = capsys.readouterr()
     assert told.out == ""
@@ -151,7 +153,9 @@ def test_a_pace_of_the_environment_that_is_none(
     """One line says where it comes from, before AWS is asked anything."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ALB_RECONCILE_PACE", "fast")
-    (tmp_path / "stack.yaml").write_text("stack: shop\nregion: us-east-1\n", encoding="utf-8")
+    (tmp_path / "stack.yaml").write_text(
+        "stack: shop\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n", encoding="utf-8"
+    )
     assert main(words) == 64
     told = capsys.readouterr()
     wanted = "ALB_RECONCILE_PACE: 'fast' isn't a number from 0.1 to 1; correct it, or unset it\n"

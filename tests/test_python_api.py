@@ -187,7 +187,7 @@ class TestSpecs:
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-        text = "stack: shop\n"
+        text = "stack: shop\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n"
         assert api.load("s.yaml", text=text, session=api.Session(region="eu-west-1")).region == "eu-west-1"
         with pytest.raises(api.UsageError, match=r"s\.yaml names no region: .* set AWS_REGION"):
             api.load("s.yaml", text=text)
@@ -220,7 +220,13 @@ class TestSpecs:
     )
     def test_sessions_that_cant_be_meant(self, session: api.Session, text: str) -> None:
         with pytest.raises(api.UsageError, match=text):
-            api.plan(api.load("s.yaml", text=f"stack: shop\nregion: {REGION}\n", session=session))
+            api.plan(
+                api.load(
+                    "s.yaml",
+                    text=f"stack: shop\nregion: {REGION}\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n",
+                    session=session,
+                )
+            )
 
 
 class TestRuns:

@@ -113,7 +113,8 @@ def test_the_command_that_applies_a_saved_plan_has_all_that_the_plan_was_made_wi
     """Found: without --allow it was refused, without --set the spec was a mistake, and without --policy there was no limit."""
     assert main(["apply", "--yes", "a.yaml"]) == 0
     (tmp_path / "limits.txt").write_text("max_deletions: 0\nwindows: [{days: [mon], from: '00:00', to: '00:01'}]\n")
-    (tmp_path / "a.yaml").write_text("stack: shop-a\nregion: us-east-1\ntags: {team: '${TEAM}'}\n", encoding="utf-8")
+    other = "stack: shop-a\nregion: us-east-1\ntags: {team: '${TEAM}'}\nvpcs: {other: {cidr_block: 10.9.0.0/16}}\n"
+    (tmp_path / "a.yaml").write_text(other, encoding="utf-8")
     given = ["--set", "TEAM=blue", "--allow", "delete=1", "--allow", "any-time", "--policy", "limits.txt"]
     capsys.readouterr()
     assert main(["plan", "--out", "a.plan", "a.yaml", *given]) == 0
@@ -121,7 +122,7 @@ def test_the_command_that_applies_a_saved_plan_has_all_that_the_plan_was_made_wi
     words = "--plan a.plan --allow delete=1 --allow any-time --policy limits.txt --set TEAM=VALUE a.yaml"
     assert line == f"Wrote a.plan. To apply exactly this plan: alb-reconcile apply {words}"
     assert main(["apply", "--yes", *words.replace("VALUE", "blue").split()]) == 0
-    assert stacks(account) == set()
+    assert stacks(account) == {"shop-a"}
 
 
 def test_a_plan_that_is_read_from_standard_output_is_carried_out(

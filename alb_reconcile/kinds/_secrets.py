@@ -52,12 +52,10 @@ def secret_grants(scope: Scope, action: Action) -> Iterator[Grant]:
         return
     if secret.source == "ssm":
         yield Grant(READ[:1])
-        actions: tuple[str, ...] = _SAY[:1]
-        own = scope.arn("ssm", f"parameter/{secret.name.removeprefix('/')}")
+        yield Grant(_SAY[:1], (scope.arn("ssm", f"parameter/{secret.name.removeprefix('/')}"),))
     else:  # Secrets Manager adds six characters
-        actions = (READ[1], _SAY[1])
         own = scope.arn("secretsmanager", f"secret:{secret.name}-??????")
-    yield Grant(actions, (secret.name if secret.name.startswith("arn:") else own,))
+        yield Grant((READ[1], _SAY[1]), (secret.name if secret.name.startswith("arn:") else own,))
     via = (("StringEquals", "kms:ViaService", (f"{secret.source}.{scope.region}.amazonaws.com",)),)
     yield Grant(("kms:Decrypt",), (scope.arn("kms", "key/*"),), via)
 
@@ -174,8 +172,7 @@ async def check_secret(aws: Aws, item: Intent, field: str) -> list[Finding]:
 
 async def _objection(aws: Aws, secret: Secret) -> str:
     """Why AWS can't give a secret; empty if it can, as far as one sees without reading it."""
-    what = "SSM parameter" if secret.source == "ssm" else "secret in Secrets Manager"
-    action = READ[0] if secret.source == "ssm" else READ[1]
+    what, action = {"ssm": ("SSM parameter", READ[0])}.get(secret.source, ("secret in Secrets Manager", READ[1]))
     try:
         if await current_version(aws, secret):
             return ""

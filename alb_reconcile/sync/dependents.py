@@ -86,10 +86,9 @@ class Dependents:
         if waiting.going.intersection(arn for arn, _ in step.detail(SetPriorities).priorities):
             return "it would move a rule that requires manual action"
         # what takes something away, or puts a group beside others, may do so only for the sake of what is withheld
-        if step.key in waiting.heirs and (
-            weigh(step, self._plan.names) in ("delete", "replace") or self._only_for(step, out)
-        ):
-            return f"it only makes way for {waiting.heirs[step.key].address}, which isn't done"
+        heir, weight = waiting.heirs.get(step.key), weigh(step, self._plan.names)
+        if heir is not None and (weight in ("delete", "replace") or self._only_for(step, out)):
+            return f"it only makes way for {heir.address}, which isn't done"
         if step.action == "create":
             return self._why_not_made(step, waiting)
         return self._keeps_a_subnet(step, out)

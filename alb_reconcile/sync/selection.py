@@ -94,12 +94,8 @@ def select(
             withheld[step.key] = "the spec has changed"
         elif care == "report":
             is_usual = DEFAULTS.get(said) == "report" or policy.care.get(said) != "report"
-            is_part = weight == "delete" and step.action == "update"
-            why = (
-                f"{_TAKING if is_part else _WORDS[weight]} requires manual action"
-                if is_usual
-                else f"the spec's `sync.report` has {said}"
-            )
+            what = _TAKING if (weight, step.action) == ("delete", "update") else _WORDS[weight]
+            why = f"{what} requires manual action" if is_usual else f"the spec's `sync.report` has {said}"
             withheld[step.key] = why
         elif why := waiting.dependents.get((place(step), causes[step.key]), ""):
             withheld[step.key] = why

@@ -1,18 +1,17 @@
 """How grave a step is, which isn't always what its action says."""
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Set
 
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import with_others
-from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import stops
 from alb_reconcile.model.steps import Associate
 
 
-def weigh(step: Step, names: Mapping[str, Address], dead: Collection[str] = ()) -> str:
-    """The action that a step counts as: what stops, starts or drains an instance weighs as much as a replacement, and what takes away
-    a way that others may have added as much as a deletion. `names` are the stack's own ids.
+def weigh(step: Step, names: Collection[str], dead: Collection[str] = ()) -> str:
+    """The action that a step counts as: what stops, starts or drains an instance weighs as much as a replacement, and what takes
+    ways away (`Properties.ways`) as much as a deletion. `names` are the stack's own ids.
 
     Nothing is drained where the instance is one of the `dead`.
     """
@@ -28,11 +27,11 @@ def weigh(step: Step, names: Mapping[str, Address], dead: Collection[str] = ()) 
         return (
             "replace" if is_switched or (step.observed and stops(step.changes, type(step.observed.state))) else "update"
         )
-    return "delete" if step.action == "update" and takes_ways(step, names) else step.action
+    return "delete" if step.action == "update" and _takes_ways(step, names) else step.action
 
 
-def takes_ways(step: Step, names: Mapping[str, Address]) -> bool:
-    """Whether it takes away what others may get somewhere by (`Properties.ways`)."""
+def _takes_ways(step: Step, names: Collection[str]) -> bool:
+    """Whether it takes away what others may get somewhere by."""
     wanted, found = step.state, step.observed
     if wanted is None or found is None:
         return False

@@ -110,7 +110,7 @@ def test_a_pull_request_has_one_comment_that_is_the_last_plan(runner: Runner) ->
     assert (runner.tool.folder / "shop.plan").exists()
 
     runner.tool.run("apply", "--yes", "stacks/shop.yaml")
-    spec.write_text("stack: shop\nregion: us-east-1\npolicy: {never_delete: [vpc]}\n")
+    spec.write_text(f"{vpc.replace('main', 'other')}policy: {{never_delete: [vpc]}}\n")
     runner.run("plan", "Plan", expect=4)
     runner.run("comment", "Comment")
     assert "Refused." in runner.bodies()[1]

@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from tests.fleet.conftest import Team
 
 FIRST = "111111111111/us-east-1"
-EMPTY = "stack: {}\n"
-"""A spec that wants nothing, which is soon looked at."""
+SMALL = "stack: {}\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n"
+"""A spec that is soon looked at."""
 
 
 @pytest.fixture
 def small(team: Team) -> Team:
-    """The first account with stacks that want nothing, and the others likewise."""
+    """Three accounts with small stacks that are applied."""
     for name in ("api", "web"):
-        team.write(f"stacks/{name}.yaml", EMPTY.format(name))
+        team.write(f"stacks/{name}.yaml", SMALL.format(name))
     team.rewrite("regions: [us-east-1, eu-central-1]", "regions: [us-east-1]")
+    assert team.apply().status == "succeeded"
+    team.accounts.calls.clear()
     return team
 
 
@@ -63,7 +65,7 @@ def test_a_broken_spec_among_others(small: Team) -> None:
 
 
 def test_two_stacks_of_one_name(small: Team) -> None:
-    small.write("stacks/other.yaml", EMPTY.format("web"))
+    small.write("stacks/other.yaml", SMALL.format("web"))
     found, stacks = _only(small)
     assert [item.result for item in stacks] == ["broken", "broken", "in_sync"]
     assert 'stack: "web" is also the stack of' in stacks[0].error
@@ -147,8 +149,8 @@ class TestACellThatIsHeld:
 
 
 def test_a_spec_that_names_its_region_belongs_there(team: Team) -> None:
-    team.write("stacks/api.yaml", EMPTY.format("api") + "region: eu-central-1\n")
-    team.write("stacks/web.yaml", EMPTY.format("web") + "region: us-west-2\n")
+    team.write("stacks/api.yaml", SMALL.format("api") + "region: eu-central-1\n")
+    team.write("stacks/web.yaml", SMALL.format("web") + "region: us-west-2\n")
     with Sources(team.folder / "cache", Session()) as sources:
         here, there = (sources.load(team.cell(f"111111111111/{region}")) for region in ("us-east-1", "eu-central-1"))
     assert (here.stacks, [item.stack for item in there.stacks], there.broken) == ((), ["api"], ())
@@ -181,7 +183,7 @@ class TestGit:
         """A repository with a spec."""
         folder = tmp_path / "repository"
         (folder / "specs").mkdir(parents=True)
-        (folder / "specs" / "web.yaml").write_text(EMPTY.format("web"))
+        (folder / "specs" / "web.yaml").write_text(SMALL.format("web"))
         for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "first"), ("tag", "v1")):
             self.git(folder, *words)
         return folder

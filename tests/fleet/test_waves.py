@@ -141,9 +141,11 @@ def test_specs_that_change_between_two_waves_are_refused(team: Team) -> None:
         if line.startswith("wave rest"):
             team.write("stacks/web.yaml", SPEC.format(name="web"))
 
-    team.hears = pull
     for name in ("api", "web"):
-        team.write(f"stacks/{name}.yaml", f"stack: {name}\n")
+        team.write(f"stacks/{name}.yaml", f"stack: {name}\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n")
+    team.apply()
+    team.accounts.calls.clear()
+    team.hears = pull
     outcome = team.apply()
     assert outcome.reason == "stopped in wave rest: 2 of 4 cells failed, and failure_tolerance is 1"
     errors = {cell.error for cell in outcome.cells if cell.wave == "rest" and cell.status == "failed"}

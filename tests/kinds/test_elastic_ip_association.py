@@ -128,7 +128,7 @@ def test_one_outside_of_the_stack_is_taken_from_nobody(hand: Hand, stranger: str
     )
     assert str(caught.value).startswith("spec.yaml:")
     assert hand.ec2.describe_vpcs()["Vpcs"]  # nothing of the stack was made
-    assert not hand.world.plan({"stack": "demo", "region": "us-east-1"}).live
+    assert not hand.world.plan(demo()).live
     hand.ec2.disassociate_address(AssociationId=association)
     hand.make(spec)
     hand.world.destroy(spec)

@@ -195,7 +195,7 @@ def zones_told(hand: Hand) -> str:
 
 def test_destroy_finds_all_whatever_is_left_of_the_stack(hand: Hand, names: Names) -> None:
     hand.make(api())
-    hand.world.destroy({"stack": "demo", "region": "us-east-1"})
+    hand.world.destroy(demo())
     assert names.rows() == {}
 
 

@@ -118,7 +118,7 @@ def test_what_is_no_text_is_refused_at_its_place(data: bytes, place: str, fragme
 
 def test_exactly_the_largest_size_is_read() -> None:
     """The limit is a limit, not one byte less."""
-    spec = b"stack: shop\n#"
+    spec = b"stack: shop\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n#"
     assert problems_of(spec + b"x" * (MAX_BYTES - len(spec))) == ()
 
 

@@ -24,7 +24,7 @@ class TestVariables:
 
     def test_set_outranks_the_environment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = tmp_path / "stack.yaml"
-        file.write_text("stack: ${STACK}\n", encoding="utf-8")
+        file.write_text("stack: ${STACK}\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n", encoding="utf-8")
         monkeypatch.setenv("STACK", "from-environment")
         assert load_stack(str(file)).name == "from-environment"
         assert load_stack(str(file), {"STACK": "from-set"}).name == "from-set"
@@ -44,7 +44,7 @@ class TestVariables:
         ],
     )
     def test_substitution(self, text: str, variables: dict[str, str], name: str) -> None:
-        assert load(f"stack: {text}\n", variables).name == name
+        assert load(f"stack: {text}\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n", variables).name == name
 
     def test_an_empty_variable_without_a_default_is_empty_text(self) -> None:
         assert 'stack: is ""' in refusal("stack: ${A}\n", {"A": ""})
@@ -227,22 +227,22 @@ class TestYaml:
     @pytest.mark.parametrize(
         "text",
         [
-            "stack: shop\r\nregion: eu-west-1\r\n",
-            "\ufeffstack: shop\nregion: eu-west-1\n",
-            "---\nstack: shop\nregion: eu-west-1\n...\n",
-            '{"stack": "shop", "region": "eu-west-1"}',
-            "%YAML 1.2\n---\nstack: shop\nregion: eu-west-1\n",
-            "? stack\n: shop\n? region\n: eu-west-1\n",
-            "stack: !!str shop\nregion: >-\n  eu-west-1\n",
-            "# no\nstack: shop # stack\nregion: eu-west-1",
+            "stack: shop\r\nregion: eu-west-1\r\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\r\n",
+            "\ufeffstack: shop\nregion: eu-west-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n",
+            "---\nstack: shop\nregion: eu-west-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n...\n",
+            '{"stack": "shop", "region": "eu-west-1", "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}}}',
+            "%YAML 1.2\n---\nstack: shop\nregion: eu-west-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n",
+            "? stack\n: shop\n? region\n: eu-west-1\n? vpcs\n: {main: {cidr_block: 10.0.0.0/16}}\n",
+            "stack: !!str shop\nregion: >-\n  eu-west-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n",
+            "# no\nstack: shop # stack\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\nregion: eu-west-1",
         ],
     )
     def test_ways_to_write_it(self, text: str) -> None:
         stack = load(text)
-        assert (stack.name, stack.region, dict(stack.desired)) == ("shop", "eu-west-1", {})
+        assert (stack.name, stack.region, [*map(str, stack.desired)]) == ("shop", "eu-west-1", ["vpc.main"])
 
     def test_quotes_make_text_of_the_traps(self) -> None:
-        spec = 'stack: shop\ntags: {a: "on", b: "22:22", "no": "0123", d: "1_000", e: !!str 0x1F, f: \'null\'}\n'
+        spec = 'stack: shop\ntags: {a: "on", b: "22:22", "no": "0123", d: "1_000", e: !!str 0x1F, f: \'null\'}\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n'
         assert load(spec).name == "shop"
 
 

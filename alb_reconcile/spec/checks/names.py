@@ -1,4 +1,4 @@
-"""Names and references: dangling ones, ids of the wrong kind, names that would collide."""
+"""Names and references: none at all, dangling ones, ids of the wrong kind, names that would collide."""
 
 from collections.abc import Container, Mapping
 from difflib import get_close_matches
@@ -9,11 +9,14 @@ from alb_reconcile.kinds.identifiers import describe_id, is_aws_id, is_id_of
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
-from alb_reconcile.spec.schema import resolved
+from alb_reconcile.spec.schema import SECTIONS, resolved
 
 
 def check(outline: Outline) -> None:
-    """Report names that can't be resolved or that collide."""
+    """Report a file without entries, and names that can't be resolved or that collide."""
+    if outline.is_sound and not any(map(outline.entries, SECTIONS)):
+        told = f"has no entry (is the spec cut short?); add one, or use destroy --stack {outline.stack} to remove the stack"
+        outline.error(("stack",), told)
     _check_references(outline)
     _check_entry_names(outline)
     _check_physical_names(outline)
