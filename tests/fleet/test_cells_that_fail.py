@@ -134,6 +134,13 @@ class TestACellThatIsHeld:
             outcome = small.apply()
         assert outcome.reason == "stopped in wave canary: 1 of 1 cells failed, and failure_tolerance is 0"
 
+    def test_an_apply_that_may_leave_it_out_says_so(self, small: Team) -> None:
+        """By its exit code: it isn't done there."""
+        with self._held("shops.333333333333"):
+            outcome = small.apply()
+        assert [cell.status for cell in outcome.cells] == ["succeeded", "succeeded", "held"]
+        assert (outcome.status, outcome.code) == ("succeeded", ExitCode.HELD)
+
     def test_an_apply_keeps_out_others(self, small: Team) -> None:
         small.apply()
         before = small.records.read_operation()
