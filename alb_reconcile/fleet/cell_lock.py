@@ -34,7 +34,7 @@ async def hold(
     lease = f"{fleet.results.rstrip('/')}/{fleet.name}/leases" if fleet.results.startswith("s3://") else ""
     connection = credentials.own(fleet.cells[0].region)
     aws = connection.client()
-    target = DesiredStack(f"{fleet.name}.{what}", region, {}, lease=lease)  # no stack has a dot in its name
+    target = DesiredStack(f"fleet-{fleet.name}-{what}", region, {}, lease=lease)  # `lock break` takes the name
 
     async def check() -> None:
         if aws.guard is not None:

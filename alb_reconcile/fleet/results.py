@@ -23,7 +23,7 @@ cancelled: it wasn't begun, since the operation had stopped."""
 _MOST_STEPS: Final = 50
 """Of a stack, that are kept; its own history has all."""
 _MOST_RUNS: Final = 10
-_LONGEST: Final = 2000
+LONGEST: Final = 2000
 """Characters of an error."""
 
 
@@ -55,14 +55,14 @@ class StackResult:
         return cls(
             record.stack, record.spec_file, result, record.started, record.ended, record.seconds, record.run,
             counts=record.counts, steps=record.steps[:_MOST_STEPS], notes=tuple(notes),
-            throttled=sum(item.count for item in record.throttled.values()), error=record.error[:_LONGEST],
+            throttled=sum(item.count for item in record.throttled.values()), error=record.error[:LONGEST],
             last_success=record.ended if record.is_success else "",
         )  # fmt: skip
 
     @classmethod
     def broken(cls, item: Broken) -> StackResult:
         """Of a spec that can't be used, or whatever else kept a stack from being looked at."""
-        return cls("", item.file, "broken" if item.is_spec else "failed", error=item.text[:_LONGEST])
+        return cls("", item.file, "broken" if item.is_spec else "failed", error=item.text[:LONGEST])
 
     @property
     def has_drift(self) -> bool:

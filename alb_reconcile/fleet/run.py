@@ -18,7 +18,7 @@ from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.fleet.cell_lock import hold
 from alb_reconcile.fleet.cells import Cell, Fleet
 from alb_reconcile.fleet.credentials import Credentials
-from alb_reconcile.fleet.results import CellResult, CellStatus, Command, StackResult, status_of
+from alb_reconcile.fleet.results import LONGEST, CellResult, CellStatus, Command, StackResult, status_of
 from alb_reconcile.fleet.sources import Sources
 from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.log import about, tell
@@ -131,7 +131,7 @@ class _CellRun:
             cell.fleet, cell.account, cell.region, cell.wave, self._command, status, iso(self._started), ended,
             name=cell.name, owner=cell.owner, schedule=cell.schedule, seconds=round(time.monotonic() - self._began, 3),
             stacks=tuple(sorted(stacks, key=lambda item: (item.stack, item.spec_file))),
-            error=self._settings.journal.mask.line(error), operation=self._operation, host=socket.gethostname(),
+            error=self._settings.journal.mask.line(error, LONGEST), operation=self._operation, host=socket.gethostname(),
             last_success=ended if status == "succeeded" and all(item.last_success for item in stacks) else "",
         )  # fmt: skip
 

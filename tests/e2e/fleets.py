@@ -172,7 +172,7 @@ class WorkerProcess(NamedTuple):
 
 
 def _lease_of(cell: Cell) -> str:
-    return f"fleet/many/leases/123456789012-{cell.region}-many.{cell.account}.json"
+    return f"fleet/many/leases/123456789012-{cell.region}-fleet-many-{cell.account}.json"
 
 
 def lease_key(cell: Cell) -> str:

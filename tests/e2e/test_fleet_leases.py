@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,14 @@ def test_a_cell_and_an_apply_belong_to_one_run(proxied: tuple[Proxy, Tool], sand
         ):
             ended = second.run("fleet", *command, expect=5)
             told = " ".join((ended.stdout + ended.stderr).split())
-            assert f"many.{what} (account 123456789012, us-east-1) is held by alb-reconcile fleet apply (user " in told
+            assert (
+                f"fleet-many-{what} (account 123456789012, us-east-1) is held by alb-reconcile fleet apply (user "
+                in told
+            )
             assert f"process {process.pid}) since 20" in told
+            (options,) = re.findall(r"lock break (--.*?leases)", told)
+            (shown,) = json.loads(second.run("lock", "show", "--format", "json", *options.split()).stdout)["locks"]
+            assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("held", process.pid)
         assert not others.changes
         assert _stored(sandbox, OPERATION) == under_way
         second.run("fleet", "plan", *named, expect=2)

@@ -119,24 +119,27 @@ class TestACellThatIsHeld:
         small.run(command, [small.cell(FIRST)])
         before = small.records.read(small.cell(FIRST))
         small.accounts.calls.clear()
-        with self._held("shops.111111111111"):
+        with self._held("fleet-shops-111111111111"):
             outcome = small.run(command, [small.cell(FIRST)])
             assert small.run("plan", [small.cell(FIRST)]).code is ExitCode.OK
         (found,) = outcome.cells
         assert (found.status, found.stacks, outcome.code) == ("held", (), ExitCode.HELD)
-        assert "shops.111111111111 (account 999999999999, us-east-1) is held by alb-reconcile fleet sync" in found.error
+        assert (
+            "fleet-shops-111111111111 (account 999999999999, us-east-1) is held by alb-reconcile fleet sync"
+            in found.error
+        )
         assert small.records.read(small.cell(FIRST)) == before
         assert small.run(command, [small.cell(FIRST)]).code is ExitCode.OK
 
     def test_others_are_looked_at(self, small: Team) -> None:
-        with self._held("shops.111111111111"):
+        with self._held("fleet-shops-111111111111"):
             assert [cell.status for cell in small.run("sync").cells] == ["held", "succeeded", "succeeded"]
             outcome = small.apply()
         assert outcome.reason == "stopped in wave canary: 1 of 1 cells failed, and failure_tolerance is 0"
 
     def test_an_apply_that_may_leave_it_out_says_so(self, small: Team) -> None:
         """By its exit code: it isn't done there."""
-        with self._held("shops.333333333333"):
+        with self._held("fleet-shops-333333333333"):
             outcome = small.apply()
         assert [cell.status for cell in outcome.cells] == ["succeeded", "succeeded", "held"]
         assert (outcome.status, outcome.code) == ("succeeded", ExitCode.HELD)
@@ -145,9 +148,9 @@ class TestACellThatIsHeld:
         small.apply()
         before = small.records.read_operation()
         with (
-            self._held("shops.apply"),
+            self._held("fleet-shops-apply"),
             pytest.raises(
-                HeldError, match=r"shops\.apply \(account 999999999999, us-east-1\) is held by alb-reconcile"
+                HeldError, match=r"fleet-shops-apply \(account 999999999999, us-east-1\) is held by alb-reconcile"
             ),
         ):
             small.apply()
