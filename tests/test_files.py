@@ -143,6 +143,15 @@ def test_only_its_user_reads_a_saved_plan(before: str, tmp_path: Path, capsys: p
     assert left == {"plan", "shop.yaml", *(["linked"] if before == "a link" else [])}
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o644])
+def test_a_spec_that_is_laid_out_stays_open_to_its_readers(mode: int, tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(SPEC.replace("  main", "      main"), encoding="utf-8")
+    (tmp_path / "shop.yaml").chmod(mode)
+    assert main(["fmt", "shop.yaml"]) == 0
+    assert "\n  main" in (tmp_path / "shop.yaml").read_text(encoding="utf-8")
+    assert (tmp_path / "shop.yaml").stat().st_mode & 0o777 == mode
+
+
 def test_a_plan_that_cant_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -14,11 +14,6 @@ class Timeouts(NamedTuple):
     read: float
     attempts: int
 
-    @property
-    def whole(self) -> float:
-        """Of an attempt. AWS's longest pages have a few megabytes, of which a line of 1 Mbit/s takes 7 in a minute."""
-        return self.connect + self.read
-
 
 _STANDARD: Final = Timeouts(4, 60, 4)
 _SERVICES: Final = {"sts": Timeouts(4, 10, 4), "s3": Timeouts(2, 5, 3)}
@@ -39,7 +34,8 @@ def timeouts_of(service: str, *, once: bool = False, attempts: int | None = None
 
 def shortest(service: str) -> float:
     """The worst case of one attempt, in seconds."""
-    return timeouts_of(service).whole
+    limits = timeouts_of(service)
+    return limits.connect + limits.read
 
 
 def longest(service: str, *, once: bool = False) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache, partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.answers import HINT, ForeignAnswerError, check_answer, foreign_answer
@@ -25,7 +25,6 @@ from alb_reconcile.model.errors import THROTTLED, AwsError, UnreachableError
 from alb_reconcile.model.text import printable
 
 Response = dict[str, Any]
-_T = TypeVar("_T")
 
 _LARGEST: Final = 2 * 1024 * 1024
 """Bytes of an object that are read: of leases, specs and results, all of which are smaller."""
@@ -237,16 +236,16 @@ class BotoTransport:
 def _bounded(client: Any, limits: timeouts.Timeouts) -> Any:
     """The client, whose attempts end in time: botocore's own limit counts anew with each byte of an answer."""
     session = client._endpoint.http_session
-    send = session.send
-    session.send = lambda request: _within(limits.whole, request.url, partial(send, request))
+    send, seconds = session.send, limits.connect + limits.read
+    session.send = lambda request: _within(seconds, request.url, partial(send, request))
     return client
 
 
-def _within(seconds: float, url: str, work: Callable[[], _T]) -> _T:
+def _within(seconds: float, url: str, work: Callable[[], Any]) -> Any:
     """What some work gives, in a thread that is left behind when it is late. Raises ReadTimeoutError then."""
     from botocore.exceptions import ReadTimeoutError
 
-    told: Future[_T] = Future()
+    told: Future[Any] = Future()
 
     def run() -> None:
         try:

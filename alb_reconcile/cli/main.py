@@ -7,16 +7,18 @@ import os
 import shlex
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from alb_reconcile.aws.endpoint import without_passwords
 from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.annotations import annotate
-from alb_reconcile.cli.render.console import complain, finish, reset
+from alb_reconcile.cli.render.console import complain, finish, open_closed, reset
 from alb_reconcile.cli.render.output import report
 from alb_reconcile.model.advice import reach_with
 from alb_reconcile.model.errors import ExitCode, ReconcileError
+from alb_reconcile.model.machine import find_lack
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,15 +31,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     reach_with(_reach(parsed))
     try:
         return int(_call(parsed))
-    except ReconcileError as error:
-        report(error, getattr(parsed, "format", ""))
-        annotate(error)
-        return int(error.exit_code)
     except SystemExit as stop:  # a mistake in what `help` was asked for
         return int(stop.code or 0)
     except KeyboardInterrupt:
         complain("interrupted")
         return int(ExitCode.INTERRUPTED)
+    except ReconcileError as error:
+        told = error
+    except Exception as error:
+        if not (lack := find_lack(error)):
+            raise
+        told = ReconcileError(f"{lack}; what was done stays. Then run the command again")
+    report(told, getattr(parsed, "format", ""))  # what the error held on to is free now
+    annotate(told)
+    return int(told.exit_code)
 
 
 def _reach(parsed: argparse.Namespace) -> Iterator[str]:
@@ -60,10 +67,12 @@ def _call(parsed: argparse.Namespace) -> ExitCode:
 
 def run() -> NoReturn:
     """The process: `main`, and an end that doesn't wait for calls which nobody waits for any more."""
+    open_closed()
     gc.disable()
     later = threading.Timer(_START, _collect_garbage)
     later.daemon = True
-    later.start()
+    with suppress(RuntimeError):  # there are no more threads, of which the command tells if it needs one
+        later.start()
     code = main()
     os._exit(finish(code))
 

@@ -18,6 +18,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
+from alb_reconcile.model.machine import find_lack
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Properties, bind
 from alb_reconcile.model.steps import Launch, SetPriorities
@@ -233,7 +234,7 @@ def _among(step: Step, made: Collection[Address]) -> Step:
 def _unexpected(error: Exception) -> ReconcileError:
     place = traceback.extract_tb(error.__traceback__)[-1]
     what = f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}: {error}"
-    bug = ReconcileError(printable(f"{what}; this is a bug, please report it"))
+    bug = ReconcileError(find_lack(error) or printable(f"{what}; this is a bug, please report it"))
     bug.__cause__ = error
     return bug
 

@@ -10,7 +10,7 @@ from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.aws.role import Role
 from alb_reconcile.fleet.cells import Cell, Fleet, Source, Tolerance, Wave
 from alb_reconcile.model.errors import Problem, SpecError
-from alb_reconcile.model.files import read_start, remedy
+from alb_reconcile.model.files import read_start
 from alb_reconcile.model.text import parse_duration
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import MAX_BYTES, DocumentError, Node, find, parse, render_path, shorten, to_plain
@@ -44,8 +44,8 @@ class FleetFile:
         try:
             data = read_start(self._file, MAX_BYTES + 1)
         except (OSError, ValueError) as error:
-            reason, advice = getattr(error, "strerror", None) or str(error), remedy(error, "name a fleet's file")
-            raise SpecError(self._file, [Problem(1, 1, "", f"can't be read: {reason}; {advice}")]) from None
+            reason = getattr(error, "strerror", None) or str(error)
+            raise SpecError(self._file, [Problem(1, 1, "", f"can't be read: {reason}; name a fleet's file")]) from None
         if self._last is None or self._last[0] != data:
             self._last = data, parse_fleet(data, self._file, {**os.environ, **self._variables})
         return self._last[1]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from alb_reconcile.model.errors import ReconcileError
-from alb_reconcile.model.files import remedy, write_file
+from alb_reconcile.model.files import write_file
 from alb_reconcile.model.host import user_state_folder
+from alb_reconcile.model.machine import remedy
 from alb_reconcile.model.text import digest
 
 FOLDER_VARIABLE: Final = "ALB_RECONCILE_STATE_DIR"
@@ -88,15 +89,17 @@ def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600, d
         raise unwritable(file, error) from None
 
 
-def save_file(name: str, data: bytes) -> None:
-    """Write a file that the user has named, for this user only: whole or not at all, but for a shell's `>(…)`. Raises RecordError."""
+def save_file(name: str, data: bytes, *, keep_mode: bool = False) -> None:
+    """Write a file that the user has named, whole or not at all, but for a shell's `>(…)`; for this user only, or for those who could
+    read it before. Raises RecordError."""
     file = Path(os.path.realpath(name))
     try:
         if Path(name).exists() and not file.is_file():
             return write_file(name, data)  # it refuses all else
+        mode = file.stat().st_mode & 0o777 if keep_mode else 0o600
     except OSError as error:
         raise unwritable(Path(name), error) from None
-    return replace_file(file, data, draft=file.with_name(f".{file.name}.{os.getpid()}"))
+    return replace_file(file, data, mode, file.with_name(f".{file.name}.{os.getpid()}"))
 
 
 def unwritable(file: Path, error: OSError) -> RecordError:

@@ -12,8 +12,9 @@ from typing import BinaryIO, Final
 from alb_reconcile.journal.begun import ENDING, history_of, read_killed
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
 from alb_reconcile.journal.record import Record
-from alb_reconcile.model.files import open_file, remedy
+from alb_reconcile.model.files import open_file
 from alb_reconcile.model.host import iso
+from alb_reconcile.model.machine import remedy
 from alb_reconcile.model.text import printable
 
 _ENDING: Final = ".jsonl"

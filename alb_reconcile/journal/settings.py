@@ -14,7 +14,8 @@ from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.tracing import Tracing, read_tracing, secrets_of
 from alb_reconcile.journal.webhook import ALLOW_VARIABLE, SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
-from alb_reconcile.model.files import read_file, remedy
+from alb_reconcile.model.files import read_file
+from alb_reconcile.model.machine import remedy
 
 if TYPE_CHECKING:
     from alb_reconcile.journal.issues.keeping import Issues

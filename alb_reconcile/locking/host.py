@@ -14,8 +14,9 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, ReconcileError
-from alb_reconcile.model.files import read_file, remedy, write_file
+from alb_reconcile.model.files import read_file, write_file
 from alb_reconcile.model.host import iso, user_name, user_state_folder
+from alb_reconcile.model.machine import remedy
 from alb_reconcile.model.text import digest, printable
 
 _POLL_INTERVAL: Final = 0.5

@@ -10,20 +10,6 @@ _HANDED_OVER: Final = ("/dev/fd/", "/proc/self/fd/")
 """A shell's `<(…)` and `>(…)`: a pipe whose other end is the user's to see to."""
 
 
-_OF_THE_MACHINE: Final = {
-    errno.EDQUOT: "free up space, or get a larger quota for this user",
-    errno.EMFILE: "let this program have more open files: ulimit -n 4096",
-    errno.ENFILE: "end other programs, or let this machine have more open files (fs.file-max)",
-    errno.ENOMEM: "end other programs, or let this one have more memory (ulimit -v)",
-    errno.ENOSPC: "free up space",
-}
-
-
-def remedy(error: Exception, usual: str) -> str:
-    """What to do about a file that can't be used: `usual`, unless the machine is the cause."""
-    return _OF_THE_MACHINE.get(getattr(error, "errno", None) or 0, usual)
-
-
 def open_file(file: str | Path, flags: int, mode: int = 0o666) -> int:
     """The descriptor of a regular file, as `os.open` gives it. Raises OSError for anything else, too."""
     number = os.open(file, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, mode)

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from alb_reconcile.model.errors import ReconcileError
-from alb_reconcile.model.files import open_file, read_file, remedy, write_file
+from alb_reconcile.model.files import open_file, read_file, write_file
+from alb_reconcile.model.machine import remedy
 from alb_reconcile.sandbox.environment import environment_of
 
 HOST: Final = "127.0.0.1"

@@ -10,7 +10,8 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
-from alb_reconcile.model.files import read_start, remedy
+from alb_reconcile.model.files import read_start
+from alb_reconcile.model.machine import remedy
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.secrets import Headers

@@ -100,10 +100,3 @@ def test_a_slow_one_that_ends_in_time_is_read() -> None:
     with dripping(VPCS, len(HEAD) + len(VPCS) - 20) as (transport, asked):
         assert transport("ec2", "describe_vpcs", {})["Vpcs"] == [{"VpcId": "vpc-1"}]
     assert len(asked) == 1
-
-
-@pytest.mark.parametrize("service", ["ec2", "s3", "sts"])
-def test_the_worst_case_of_an_attempt_is_one(service: str) -> None:
-    """What leases rest on: nothing of an attempt is left after so long."""
-    limits = timeouts.timeouts_of(service)
-    assert timeouts.shortest(service) == limits.whole == limits.connect + limits.read

@@ -26,10 +26,10 @@ from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
-from alb_reconcile.cli.session.files import replace_file
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.cli.session.tagging_runs import recorded_tagging
 from alb_reconcile.export.taking_over import USER_DATA, changes_for
+from alb_reconcile.journal.files import save_file
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id
 from alb_reconcile.locking.hold import hold
@@ -97,7 +97,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
             yes=options.yes,
         )
         if rewritten.text:
-            replace_file(Path(options.spec), rewritten.text)
+            save_file(options.spec, rewritten.text.encode(), keep_mode=True)
             options.output.remark(f"Wrote {options.spec}.")
         await carry_out(aws, found.knowing, lambda _: None)
         if found.taggings:

@@ -3,15 +3,14 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from alb_reconcile.cli.render.comparing import Comparison, comparison_json, comparison_text
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.session.files import replace_file
 from alb_reconcile.cli.session.specs import LoadingOptions, load_in_region, refuse_unused
+from alb_reconcile.journal.files import save_file
 from alb_reconcile.model.errors import ExitCode, Problem, SpecError
-from alb_reconcile.model.files import read_start, remedy
+from alb_reconcile.model.files import read_start
 from alb_reconcile.spec.comparing import compare
 from alb_reconcile.spec.document import MAX_BYTES
 from alb_reconcile.spec.formatting import reformat
@@ -37,7 +36,7 @@ def fmt(options: FmtOptions) -> ExitCode:
         elif file == "-":
             emit(text.removesuffix("\n"))
         elif differs:
-            replace_file(Path(file), text)
+            save_file(file, text.encode(), keep_mode=True)
             emit(f"{file} was laid out anew")
     return ExitCode.CHANGES if changed and options.check else ExitCode.OK
 
@@ -46,8 +45,8 @@ def _read(file: str) -> bytes:
     try:
         return read_start(file, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason, advice = getattr(error, "strerror", None) or str(error), remedy(error, "name a spec file")
-        raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; {advice}")]) from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; name a spec file")]) from None
 
 
 @dataclass(frozen=True)

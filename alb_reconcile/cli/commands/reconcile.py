@@ -41,7 +41,7 @@ from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, UsageError
-from alb_reconcile.model.files import read_file, remedy
+from alb_reconcile.model.files import read_file
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes, new_names
 from alb_reconcile.sync.targets import find_specs
@@ -305,8 +305,8 @@ def _compare(file: str | None, made: Plan, *, destroys: bool = False) -> None:
     try:
         saved = read_file(file, max(len(wanted.encode()) + 3, 1 << 24)).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
-        told = f"{getattr(error, 'strerror', None) or error}; {remedy(error, 'name what plan --out has written')}"
-        raise UsageError(f"{file} can't be read as a saved plan: {told}") from None
+        told = f"can't be read as a saved plan: {getattr(error, 'strerror', None) or error}"
+        raise UsageError(f"{file} {told}; name what plan --out has written") from None
     apart = differing_steps(saved, wanted)
     if apart is not None:
         if not destroys and is_of_destroy(saved):

@@ -19,6 +19,13 @@ _OBEYED: Final = re.compile(
 """The colours of `Style`, which stay, and whatever else a terminal obeys."""
 
 
+def open_closed() -> None:
+    """Where this process was started without one of the three, have one that is at its end, or can't be written."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDONLY), mode))  # noqa: PTH123, SIM115
+
+
 def emit(text: str) -> None:
     """Write a line to standard output. A reader that has left (`| head -1`) doesn't disturb a run."""
     _write(sys.stderr if _diverted else sys.stdout, hide(text) + "\n")
