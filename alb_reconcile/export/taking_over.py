@@ -14,13 +14,12 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Entry, Grouped
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Properties
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import resolved
 
-USER_DATA = "user_data"
-"""What is never written into a spec."""
+_USER_DATA = "user_data"
 _UNNAMED = "data_volumes"
 """What a spec has names of its own for, which AWS doesn't know."""
 
@@ -35,7 +34,7 @@ async def changes_for(aws: Aws, adoption: Adoption) -> dict[Path, Any]:
     # what is to be replaced doesn't stay, and is what the entry stands for all the same
     addresses |= {step.observed.id: step.address for step in plan.steps if step.observed and step.desired}
     addresses |= {match.found.found.id: match.address for match in adoption.matches}
-    writer = _Writer(found, plan.region, addresses)
+    writer = _Writer(found, plan.region, addresses, plan)
     values: dict[Path, list[Any]] = defaultdict(list)
     for step in plan.steps:
         if step.observed is not None and step.part_of is None and step.action != "create":
@@ -45,6 +44,12 @@ async def changes_for(aws: Aws, adoption: Adoption) -> dict[Path, Any]:
     return {path: options[0] for path, options in values.items() if len(options) == 1}
 
 
+def unwritten(plan: Plan, step: Step) -> list[str]:
+    """The paths of a step's changes that are never written into a spec, since they may be secrets."""
+    pairs = zip(step.changes, plan.shown(step), strict=True)
+    return [change.path for change, shown in pairs if change.path == _USER_DATA or change != shown]
+
+
 @dataclass
 class _Writer:
     """What kinds ask about the resources around one, by the names that the spec has for them."""
@@ -52,6 +57,7 @@ class _Writer:
     found: Found
     region: str
     addresses: Mapping[str, Address]
+    plan: Plan
 
     def name_of(self, physical_id: str) -> str:
         address = self.addresses.get(physical_id)
@@ -71,7 +77,7 @@ class _Writer:
         kind = load_kinds()[step.address.kind]
         if not kind.section:
             carrier = (step.observed and step.observed.parent_id) or ""
-            if carrier in self.addresses and carrier in self.found.all:
+            if not unwritten(self.plan, step) and carrier in self.addresses and carrier in self.found.all:
                 yield from self._of_members(kind.name, carrier, path_of(self.addresses[carrier]))
             return
         item = self.found.all.get(step.id or "")
@@ -89,10 +95,11 @@ class _Writer:
     def _of_item(self, step: Step, path: Path, item: Candidate) -> Iterator[tuple[Path, Any]]:
         """What a resource has of the properties that a step is about."""
         entry = entry_of(load_kinds()[step.address.kind], item.found, self, whole=True)
+        secrets = unwritten(self.plan, step)
         for change in step.changes:
             name, _, rest = change.path.partition(".")
-            if change.path == USER_DATA or (change.path == "tags.Name" and step.action == "replace"):
-                continue  # it may hold secrets; and a name is kept as long as its resource stays
+            if change.path in secrets or (change.path == "tags.Name" and step.action == "replace"):
+                continue  # a name is kept as long as its resource stays
             if name == "tags":
                 yield from self._of_tag(path, rest, self.found.tags.get(item.found.id, {}), entry)
             elif name != _UNNAMED:

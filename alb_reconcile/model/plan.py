@@ -10,7 +10,7 @@ from alb_reconcile.model.address import Address, Ref, UserData
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
-from alb_reconcile.model.secrets import Headers, hide, redact, redact_change
+from alb_reconcile.model.secrets import Headers, hide_all, redact, redact_change
 from alb_reconcile.model.steps import Details, SetPriorities
 from alb_reconcile.model.tags import applied_tags
 
@@ -153,15 +153,7 @@ class Plan:
             "estimated_seconds": self.seconds,
             "estimated_total_seconds": list(self.takes),
         }
-        return json.dumps(_hidden(data), indent=2, ensure_ascii=False)
-
-
-def _hidden(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _hidden(item) for key, item in data.items()}
-    if isinstance(data, list):
-        return [_hidden(item) for item in data]
-    return hide(data) if isinstance(data, str) else data
+        return json.dumps(hide_all(data), indent=2, ensure_ascii=False)
 
 
 def _step(step: Step, changes: Iterable[Change]) -> dict[str, Any]:

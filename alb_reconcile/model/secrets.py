@@ -5,15 +5,16 @@ value is then secret too. There is no digest of it: a short secret is found by t
 """
 
 import base64
+import dataclasses
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import quote, quote_plus
 
-from alb_reconcile.model.resource import Change, texts
+from alb_reconcile.model.resource import Change
 from alb_reconcile.model.text import printable
 
 HIDDEN: Final = "***"
@@ -30,8 +31,9 @@ _KEYS: Final = {"client_secret", "external_id", "private_key"}
 _CONDITIONS: Final = {"http_header", "query_string"}
 _NAME: Final = re.compile(NAMES, re.IGNORECASE)
 _OWN_TAG: Final = "alb-reconcile:"
-_SHORTEST: Final = 4
-"""Characters of a marked secret below which it is only looked for as a whole value: it would be found in words."""
+SHORTEST: Final = 4
+"""Characters of a marked secret below which texts aren't searched for it, since it would be found in words: it is hidden as a whole value, and
+where it was put in, the whole value is marked."""
 _marked: set[str] = set()
 
 
@@ -58,7 +60,29 @@ def unmark() -> None:
 
 def hide(text: str) -> str:
     """A text without marked secrets, in the forms in which they get into texts."""
-    return _pattern().sub(HIDDEN, text) if _marked else text
+    if not _marked:
+        return text
+    return HIDDEN if text in _marked else _pattern().sub(HIDDEN, text)
+
+
+def hide_all(data: Any) -> Any:
+    """The same of all texts in what becomes JSON, but for keys of mappings."""
+    if isinstance(data, dict):
+        return {key: hide_all(item) for key, item in data.items()}
+    if isinstance(data, list):
+        return [hide_all(item) for item in data]
+    return hide(data) if isinstance(data, str) else data
+
+
+def hide_document(text: str) -> str:
+    """The same of what programs read: JSON stays JSON."""
+    if not _marked:
+        return text
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return hide(text)
+    return json.dumps(hide_all(data), indent=2, ensure_ascii=False)
 
 
 def is_secret_place(path: Sequence[str | int]) -> bool:
@@ -89,6 +113,8 @@ def redact(value: Any, headers: Headers, instead: str = HIDDEN) -> Any:
     """A property as it may be shown: of a list each member for itself."""
     if type(value) is tuple:
         return tuple(redact(item, headers, instead) for item in value)
+    if isinstance(value, Mapping):
+        return {key: redact(item, headers, instead) for key, item in value.items()}
     if _is_marked(value):
         return instead
     return value.redacted(headers, instead) if isinstance(value, Redactable) else value
@@ -97,6 +123,11 @@ def redact(value: Any, headers: Headers, instead: str = HIDDEN) -> Any:
 def redact_change(change: Change, headers: Headers) -> Change:
     """A change as it may be shown: what is secret on one side is hidden on both."""
     before, after = change.before, change.after
+    if isinstance(after, Mapping):
+        pairs = {key: Change(f"{change.path}.{key}", (before or {}).get(key), item) for key, item in after.items()}
+        shown = {key: redact_change(item, headers) for key, item in pairs.items()}
+        old, new = ({key: getattr(item, side) for key, item in shown.items()} for side in ("before", "after"))
+        return Change(change.path, before and {**redact(before, headers), **old}, new)
     is_marked = _is_marked(before) or _is_marked(after)
     _, is_tag, key = change.path.partition("tags.")
     if type(after) is not tuple and (is_marked or (is_tag and is_secret_name(key) and not key.startswith(_OWN_TAG))):
@@ -117,14 +148,28 @@ def redact_change(change: Change, headers: Headers) -> Change:
 
 def _is_marked(value: object) -> bool:
     """Whether there is a marked secret in a property."""
-    found = [str(value)] if isinstance(value, int) else texts(value)
-    return bool(_marked) and any(text in _marked or hide(text) != text for text in found)
+    return bool(_marked) and any(hide(text) != text for text in _texts(value))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts and numbers in a property."""
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        yield from _texts(tuple(value.values()))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _texts(item)
+    elif dataclasses.is_dataclass(value):
+        yield from _texts(tuple(getattr(value, item.name) for item in dataclasses.fields(value)))
 
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    forms = {form for secret in _marked if len(secret) >= _SHORTEST for form in forms_of(secret)}
-    return re.compile("|".join(map(re.escape, sorted(forms, key=lambda form: (-len(form), form)))) or r"(?!)")
+    forms = {form for secret in _marked if len(secret) >= SHORTEST for form in forms_of(secret)}
+    return re.compile(
+        "|".join(map(re.escape, sorted(forms, key=lambda form: (-len(form), form)))) or r"(?!)", re.IGNORECASE
+    )
 
 
 def forms_of(secret: str | bytes) -> set[str]:

@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from typing import Final
 
 from alb_reconcile.model.errors import Problem
-from alb_reconcile.model.secrets import is_secret_name, mark
+from alb_reconcile.model.secrets import SHORTEST, is_secret_name, mark
 from alb_reconcile.model.text import did_you_mean
-from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, find, render_path, shorten
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, find, render_path
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
 _VERBATIM: Final = frozenset({"user_data"})
@@ -87,7 +87,7 @@ class _Substitution:
             if len(self.problems) >= MAX_PROBLEMS:
                 return match[0]
             if name is None:
-                what = f"{shorten(text)} has a ${{ that isn't a variable"
+                what = "has a ${ that isn't a variable"
                 self._problem(node, path, f"{what}; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{")
             elif default is not None:
                 return self.variables.get(name) or default
@@ -98,8 +98,8 @@ class _Substitution:
             return match[0]
 
         result = _VARIABLE.sub(value, text)
-        if secrets and not undefined:  # one that is too short to be found in a text is told by the whole text
-            mark(*secrets, result)
+        if secrets and not undefined:
+            mark(*secrets, *([result] if min(map(len, secrets)) < SHORTEST else ()))
         if undefined:
             self._problem(node, path, self._undefined(list(undefined)[:8]))
         self.length += len(result)

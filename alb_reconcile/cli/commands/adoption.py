@@ -28,7 +28,7 @@ from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.cli.session.tagging_runs import recorded_tagging
-from alb_reconcile.export.taking_over import USER_DATA, changes_for
+from alb_reconcile.export.taking_over import changes_for, unwritten
 from alb_reconcile.journal.files import save_file
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id
@@ -83,8 +83,8 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         options.output.show(found, adoption_text, adoption_json)
         if options.write and (kept := _unwritten(found)):
             complain(
-                f"Note: {kept} {'runs' if ',' not in kept else 'run'} with other user data than the spec's. User data may hold secrets, "
-                f"so --write never writes it; {advised('export', '--stack', target.stack, '-o FILE')} writes it to files beside FILE"
+                f"Note: {kept} {'differs' if ',' not in kept else 'differ'} in what may be a secret, which --write never writes; "
+                f"{advised('export', '--stack', target.stack, '-o FILE')} does, to FILE and files beside it"
             )
         if not found.taggings and not rewritten.text:
             return ExitCode.OK
@@ -142,9 +142,9 @@ async def _rewrite(
 
 
 def _unwritten(found: Adoption) -> str:
-    """Whose user data is otherwise than the spec's."""
-    steps = found.preview.plan.steps if found.preview.plan else ()
-    return ", ".join(str(step.address) for step in steps if any(item.path == USER_DATA for item in step.changes))
+    """What differs in secrets."""
+    plan = found.preview.plan
+    return ", ".join(str(step.address) for step in plan.steps if unwritten(plan, step)) if plan else ""
 
 
 def _open(found: Adoption) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alb_reconcile.api.session import default_region
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.console import complain, emit, emit_as_it_is
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions
 from alb_reconcile.export.export import Export, Wishes, export
@@ -68,7 +68,7 @@ def export_spec(options: ExportOptions) -> ExitCode:
             emit(line)
         emit(f"Next: {found.next}")
     else:
-        emit(found.text.rstrip("\n"))
+        emit_as_it_is(found.text.rstrip("\n"))
     for problem in found.problems:
         what = "It isn't what runs yet" if scope.stack else "It can't be adopted as it is"
         complain(f"{what}: {printable(problem)}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from alb_reconcile.api.iam_policy import MOST, Command, Document, policy_documents
 from alb_reconcile.api.session import Session
-from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.console import complain, emit_as_it_is
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.fleet.document import is_fleet, load_fleet
 from alb_reconcile.fleet.iam_policy import fleet_policies
@@ -94,4 +94,4 @@ def _warn_of_roles(options: IamPolicyOptions, policies: object) -> None:
 
 
 def _print(found: object) -> None:
-    emit(json.dumps(found, indent=2))
+    emit_as_it_is(json.dumps(found, indent=2))

@@ -16,8 +16,9 @@ from alb_reconcile.kinds.shown import short_id, show
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import Change, Observed
+from alb_reconcile.model.secrets import hide, redact_change
 from alb_reconcile.model.text import printable
 
 _DRAWN: Final = frozenset({
@@ -53,8 +54,8 @@ def make_scene(planned: StackPlan) -> Scene:
 class _Thing:
     """All that is known of the resource at one address."""
 
-    def __init__(self, address: Address) -> None:
-        self.address = address
+    def __init__(self, address: Address, plan: Plan) -> None:
+        self.address, self.plan = address, plan
         self.wanted: Any = None
         self.found: Observed | None = None
         self.step: Step | None = None
@@ -62,10 +63,12 @@ class _Thing:
         """Its properties as a step makes them."""
 
     def get(self, name: str) -> Any:
-        """A property: as it is made, as it is, as it is wanted, whichever is first to say something."""
+        """A property: as it is made, as it is, as it is wanted, whichever is first to say something; as it may be shown."""
         for state in (self.made, self.found.state if self.found else None, self.wanted):
             if (value := getattr(state, name, None)) is not None:
-                return value
+                wish = getattr(self.wanted, name, None)
+                shown = redact_change(Change(name, value, value if wish is None else wish), self.plan.secret_headers)
+                return value if isinstance(value, int) else shown.before
         return None
 
     @property
@@ -111,7 +114,7 @@ class _Maker:
             self.rules[self._ref(rule.get("listener"))].append(rule)
 
     def _thing(self, address: Address) -> _Thing:
-        return self.things.setdefault(address, _Thing(address))
+        return self.things.setdefault(address, _Thing(address, self.plan))
 
     def _ref(self, value: object) -> str:
         """The key of what a reference names: its address where it is the stack's, else its id."""
@@ -166,7 +169,7 @@ class _Maker:
         stranger = found is not None and found.owner != self.plan.stack and thing.wanted is None
         said = [known, *lines, "not managed by this stack" if stranger else ""]
         return Node(
-            str(thing.address), printable(thing.address.name), tuple(printable(str(line)) for line in said if line),
+            str(thing.address), printable(thing.address.name), tuple(printable(hide(str(line))) for line in said if line),
             status, found is None or not found.status or is_in_order(found), step.action if step else "", told,
         )  # fmt: skip
 
@@ -214,9 +217,7 @@ class _Maker:
     def _route(self, thing: _Thing, node: Node | None = None) -> Route:
         action = thing.action
         if node is None:
-            conditions = " and ".join(
-                show(item, self.plan.names) for item in self.plan.redact(thing.get("conditions") or ())
-            )
+            conditions = " and ".join(show(item, self.plan.names) for item in thing.get("conditions") or ())
             node = self._node(thing, f"{thing.get('priority')}  {conditions}")
         total = sum(item.weight for item in action.forward)
         shares = tuple(

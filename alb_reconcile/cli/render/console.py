@@ -10,7 +10,7 @@ from typing import IO, Final
 
 from alb_reconcile.cli.render.style import CODES, Style
 from alb_reconcile.model.advice import reach_with
-from alb_reconcile.model.secrets import hide, unmark
+from alb_reconcile.model.secrets import hide, hide_document, unmark
 
 _OBEYED: Final = re.compile(
     rf"(\x1b\[(?:{'|'.join(sorted(CODES))})m)"
@@ -33,6 +33,11 @@ def emit(text: str) -> None:
 
 def emit_document(text: str) -> None:
     """Write what programs read to standard output, whatever else is diverted."""
+    emit_as_it_is(hide_document(text))
+
+
+def emit_as_it_is(text: str) -> None:
+    """The same with what is a secret: for what is made to be used, such as a policy."""
     _write(sys.stdout, text + "\n")
     _documents.append(None)
 
