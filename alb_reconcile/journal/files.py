@@ -98,7 +98,7 @@ def save_file(name: str, data: bytes, *, keep_mode: bool = False) -> None:
             return write_file(name, data)  # it refuses all else
         mode = file.stat().st_mode & 0o777 if keep_mode else 0o600
     except OSError as error:
-        raise unwritable(Path(name), error) from None
+        raise RecordError(f"{name} can't be written: {error.strerror}; {remedy(error, 'name another file')}") from None
     return replace_file(file, data, mode, file.with_name(f".{file.name}.{os.getpid()}"))
 
 

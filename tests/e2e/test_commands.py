@@ -176,9 +176,9 @@ def test_a_terminal_is_asked(sandbox: Tool, account: Account) -> None:
 
 def test_a_plan_that_cannot_be_kept(sandbox: Tool) -> None:
     told = sandbox.run("plan", "--out", "/dev/full", DEMO, expect=1).stderr
-    assert told == "the plan can't be written to /dev/full: it isn't a regular file; nothing was changed\n"
+    assert told == "/dev/full can't be written: it isn't a regular file; name another file\n"
     told = sandbox.run("plan", "--out", "/nonexistent/plan", DEMO, expect=1).stderr
-    assert "No such file or directory" in told
+    assert told.startswith("/nonexistent/plan can't be written: there is no folder /nonexistent; create it")
 
 
 def test_a_plan_that_cannot_be_shown(sandbox: Tool) -> None:
