@@ -126,8 +126,8 @@ def redact_change(change: Change, headers: Headers) -> Change:
     if isinstance(after, Mapping):
         pairs = {key: Change(f"{change.path}.{key}", (before or {}).get(key), item) for key, item in after.items()}
         shown = {key: redact_change(item, headers) for key, item in pairs.items()}
-        old, new = ({key: getattr(item, side) for key, item in shown.items()} for side in ("before", "after"))
-        return Change(change.path, before and {**redact(before, headers), **old}, new)
+        there = before and {**redact(before, headers), **{key: item.before for key, item in shown.items()}}
+        return Change(change.path, there, {key: item.after for key, item in shown.items()})
     is_marked = _is_marked(before) or _is_marked(after)
     _, is_tag, key = change.path.partition("tags.")
     if type(after) is not tuple and (is_marked or (is_tag and is_secret_name(key) and not key.startswith(_OWN_TAG))):

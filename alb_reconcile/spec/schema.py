@@ -241,7 +241,7 @@ def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Probl
         place = node.line, node.column
         message = _MESSAGES[keyword](value, schema) if keyword in _MESSAGES else str(error.message)
         if is_secret_place(path):
-            message = message.replace(shorten(value)[1:-1], HIDDEN)
+            message = message.replace(shorten(value) if isinstance(value, str) else str(value), HIDDEN)
     return [Problem(*place, render_path(path), message)]
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.secrets import SHORTEST, is_secret_name, mark
 from alb_reconcile.model.text import did_you_mean
-from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, find, render_path
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, find, render_path, shorten
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
 _VERBATIM: Final = frozenset({"user_data"})
@@ -87,7 +87,8 @@ class _Substitution:
             if len(self.problems) >= MAX_PROBLEMS:
                 return match[0]
             if name is None:
-                what = "has a ${ that isn't a variable"
+                shown = f"{shorten(text)} " * (not self.secrets)
+                what = f"{shown}has a ${{ that isn't a variable"
                 self._problem(node, path, f"{what}; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{")
             elif default is not None:
                 return self.variables.get(name) or default
