@@ -11,11 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alb_reconcile.kinds._conditions import Condition
+from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.resource import Change
-from alb_reconcile.model.secrets import CHANGED, HIDDEN, Headers, hide, mark, redact, redact_change, unmark
+from alb_reconcile.model.secrets import (
+    CHANGED,
+    HIDDEN,
+    Headers,
+    hide,
+    hide_document,
+    mark,
+    redact,
+    redact_change,
+    unmark,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,3 +120,32 @@ def test_a_short_secret_is_hidden_as_a_value_only() -> None:
     assert hide("one answer") == "one answer"
     assert redact("on", None) == HIDDEN
     assert redact(("one", "on"), None) == ("one", HIDDEN)
+
+
+def test_a_marked_number_hides_what_has_it() -> None:
+    mark("18443")
+    rule = Permission("tcp", 18443, 18500, "10.0.0.0/16")
+    assert redact((rule,), None) == (HIDDEN,)
+    assert "18443" not in told(Change("ingress", (rule,), (rule._replace(to_port=18444),)))
+
+
+def test_a_mapping_hides_its_values_only() -> None:
+    mark("in the path")
+    before, after = {"path": "/old", "port": 80}, {"path": "/in the path", "port": 80}
+    shown = redact_change(Change("health_check", before, after), None)
+    assert (shown.before, shown.after) == (
+        {"path": HIDDEN, "port": 80}, {"path": CHANGED, "port": 80},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", ["true", "null", "demo", "error"])
+def test_json_stays_json(secret: str) -> None:
+    mark(secret)
+    data = {"error": True, "none": None, "text": f"a {secret}", "list": [secret, 1]}
+    found = json.loads(hide_document(json.dumps(data)))
+    assert found == {"error": True, "none": None, "text": f"a {HIDDEN}", "list": [HIDDEN, 1]}
+
+
+def test_case_does_not_matter() -> None:
+    mark("MixedTenant")
+    assert hide("x-mixedtenant: on") == f"x-{HIDDEN}: on"

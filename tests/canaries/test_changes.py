@@ -212,3 +212,58 @@ def test_a_secret_variable_that_nothing_uses_is_a_mistake(office: Office) -> Non
     office.run("validate shop.yaml", 3)
     assert "nothing in this file has ${MARKET}" in office.said["validate shop.yaml"]
     assert "did you mean MARKED?" in office.said["validate shop.yaml"]
+
+
+def rotated(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack with a marked variable in each place where a picture shows something, and another value of it since."""
+    found = demo() | {"secret_variables": ["MARKED"]}
+    found["target_groups"]["web"]["health_check"]["path"] = "/${MARKED}"
+    found["security_groups"]["web"]["description"] = "for ${MARKED}"
+    found["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
+        "host": {
+            "priority": 1, "conditions": [{"host_header": "${MARKED}.example.com"}], "action": {"forward": "web"},
+        }
+    }  # fmt: skip
+    write(office, "shop.yaml", found)
+    monkeypatch.setenv("MARKED", FOUND["marked before"])
+    office.run("apply --yes shop.yaml", 0)
+    monkeypatch.setenv("MARKED", WANTED["marked"])
+
+
+def test_pictures_show_no_former_value(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    rotated(office, monkeypatch)
+    for command in ("plan --format html", "graph", "graph --format html", "graph --format svg", "report"):
+        office.run(f"{command} {'.' if command == 'report' else 'shop.yaml'}", 1 if command == "report" else 0)
+    lower = {f"{name}, in lower case": value.lower() for name, value in VALUES.items()}
+    assert office.leaks(SECRETS | lower) == {}
+
+
+def test_an_error_as_json_shows_no_secret(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKED", "sg-0123456789abcdef0")
+    found = demo() | {"secret_variables": ["MARKED"]}
+    found["instances"]["web"]["security_groups"] = ["web", "${MARKED}"]
+    write(office, "shop.yaml", found)
+    office.run("plan --format json shop.yaml", 4)
+    assert office.leaks({"id": "sg-0123456789abcdef0"}) == {}
+    assert (
+        json.loads(office.said["plan --format json shop.yaml"].partition("\n}")[0] + "\n}")["error"]["exit_code"] == 4
+    )
+
+
+def test_a_policy_says_what_it_is_for(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stars in it would be a right to everything."""
+    monkeypatch.setenv("MARKED", "my-leases")
+    write(office, "shop.yaml", demo() | {"secret_variables": ["MARKED"], "lease": "s3://${MARKED}/x"})
+    office.run("iam-policy --for apply shop.yaml", 0)
+    told = office.said["iam-policy --for apply shop.yaml"]
+    assert "arn:aws:s3:::my-leases/x/" in told
+    assert "***" not in told
+
+
+def test_adopt_writes_no_secret_into_a_spec(shop: Office) -> None:
+    change_by_hand()
+    before = (shop.folder / "shop.yaml").read_text(encoding="utf-8")
+    shop.run("adopt --write --yes shop.yaml", 0)
+    assert "which --write never writes" in shop.said["adopt --write --yes shop.yaml"]
+    assert (shop.folder / "shop.yaml").read_text(encoding="utf-8") == before
+    assert leaks_of(shop) == {}
