@@ -30,7 +30,7 @@ Headers = frozenset[str] | None
 _KEYS: Final = {"client_secret", "external_id", "private_key"}
 _CONDITIONS: Final = {"http_header", "query_string"}
 _NAME: Final = re.compile(NAMES, re.IGNORECASE)
-_OWN_TAG: Final = "alb-reconcile:"
+_OWN_TAGS: Final = "tags.alb-reconcile:"
 SHORTEST: Final = 4
 """Characters of a marked secret below which texts aren't searched for it, since it would be found in words: it is hidden as a whole value, and
 where it was put in, the whole value is marked."""
@@ -129,8 +129,7 @@ def redact_change(change: Change, headers: Headers) -> Change:
         there = before and {**redact(before, headers), **{key: item.before for key, item in shown.items()}}
         return Change(change.path, there, {key: item.after for key, item in shown.items()})
     is_marked = _is_marked(before) or _is_marked(after)
-    _, is_tag, key = change.path.partition("tags.")
-    if type(after) is not tuple and (is_marked or (is_tag and is_secret_name(key) and not key.startswith(_OWN_TAG))):
+    if type(after) is not tuple and (is_marked or _is_secret_tag(change.path)):
         return Change(change.path, before and HIDDEN, after and (CHANGED if before else HIDDEN))
     old, new = redact(before, headers), redact(after, headers)
     if type(after) is tuple:
@@ -144,6 +143,10 @@ def redact_change(change: Change, headers: Headers) -> Change:
     elif old == new:
         new = redact(after, headers, CHANGED)
     return Change(change.path, old, new)
+
+
+def _is_secret_tag(path: str) -> bool:
+    return path.startswith("tags.") and is_secret_name(path) and not path.startswith(_OWN_TAGS)
 
 
 def _is_marked(value: object) -> bool:
