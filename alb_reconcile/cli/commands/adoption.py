@@ -84,7 +84,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         if options.write and (kept := _unwritten(found)):
             complain(
                 f"Note: {kept} {'runs' if ',' not in kept else 'run'} with other user data than the spec's. User data may hold secrets, "
-                f"so --write never writes it; {advised('export', '--stack', target.stack, '-o FILE')} writes it to files beside FILE"
+                f"so --write never writes it; {advised('export', ('--stack', target.stack), ('-o', 'FILE'))} writes it to files beside FILE"
             )
         if not found.taggings and not rewritten.text:
             return ExitCode.OK
