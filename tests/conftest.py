@@ -21,6 +21,7 @@ from moto.core import models
 
 from alb_reconcile.cli import main
 from alb_reconcile.cli.options.parser import make_parser
+from alb_reconcile.model.advice import reach_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,13 @@ vars(models)["RESPONSES_METHODS"] = ()
 # What only parses needs no parser of its own; to make one takes longer than most commands that tests run.
 vars(main)["make_parser"] = cache(make_parser)
 settings.load_profile("soak" if os.environ.get("SOAK") else "suite")
+
+
+@pytest.fixture(autouse=True)
+def advice_as_typed() -> Iterator[None]:
+    """What one test's command line said of AWS isn't in the next one's messages."""
+    yield
+    reach_with(())
 
 
 @pytest.fixture(scope="module")

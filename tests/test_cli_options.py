@@ -22,8 +22,9 @@ from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.console import complain, emit, emit_document, reset
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.model.advice import advised, advised_aws, reach_with
+from alb_reconcile.model.advice import advised, advised_aws, reach_with, typed
 from alb_reconcile.model.errors import ExitCode
+from tests.harness import world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,8 @@ def find_options(parser: argparse.ArgumentParser) -> type[Any] | None:
     return options_of(getattr(import_module(f"alb_reconcile.cli.commands.{module}"), function))
 
 
-COMMANDS = dict(find_commands(make_parser()))
+PARSER = make_parser()
+COMMANDS = dict(find_commands(PARSER))
 OPTIONS = {name: found for name, parser in COMMANDS.items() if (found := find_options(parser))}
 
 
@@ -156,7 +158,7 @@ def test_a_field_without_an_option_is_an_error() -> None:
 @pytest.fixture
 def reach() -> Iterator[None]:
     """The sandbox, in a region."""
-    reach_with(("--sandbox", "--region eu-west-1"))
+    reach_with((("--sandbox",), ("--region", "eu-west-1")))
     yield
     reset()
 
@@ -165,9 +167,9 @@ def reach() -> Iterator[None]:
 def test_a_command_that_is_advised_asks_the_same_aws() -> None:
     told = [
         advised("stacks"),
-        advised("move", "shop.yaml", "vpc.a vpc.b"),
-        advised("export", "--stack shop --region us-east-1"),
-        advised("adopt", "my--region.yaml", "", "--yes"),
+        advised("move", "shop.yaml", "vpc.a", "vpc.b"),
+        advised("export", ("--stack", "shop"), ("--region", "us-east-1")),
+        advised("adopt", "my--region.yaml", "", ("--yes",), ()),
     ]
     assert told == [
         "alb-reconcile stacks --sandbox --region eu-west-1",
@@ -176,11 +178,56 @@ def test_a_command_that_is_advised_asks_the_same_aws() -> None:
         "alb-reconcile adopt --sandbox --region eu-west-1 my--region.yaml --yes",
     ]
     keys = "AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox AWS_DEFAULT_REGION=us-east-1"
-    assert advised_aws("s3 mb s3://b", "http://a") == f"{keys} aws s3 mb s3://b --endpoint-url http://a"
+    assert advised_aws(("s3", "mb", "s3://b"), "http://a") == f"{keys} aws s3 mb s3://b --endpoint-url http://a"
     reset()
-    assert advised_aws("s3 mb s3://b", "http://a") == "aws s3 mb s3://b --endpoint-url http://a"
-    assert advised_aws("s3 mb s3://b", "") == "aws s3 mb s3://b"
+    assert advised_aws(("s3", "mb", "s3://b"), "http://a") == "aws s3 mb s3://b --endpoint-url http://a"
+    assert advised_aws(("s3", "mb", "s3://b"), "") == "aws s3 mb s3://b"
     assert advised("stacks") == "alb-reconcile stacks"
+
+
+ODD = (
+    "my shop.yaml", "my --region notes; x.yaml", "--region", "--yes", "-dash.yaml", "-", "$(touch x).yaml", "`id`", "a'b\"c", "a\\b",
+    "two\nlines", "straße …", "~", "*", "#", "!!", "a=b", "x && y | z > /etc", "\u2028\x1b[2J",
+)  # fmt: skip
+"""Names that a file may have, or what others call theirs."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.usefixtures("reach")
+def test_advice_is_one_command_whatever_the_names(odd: str) -> None:
+    reach, file = ["--sandbox", "--region", "eu-west-1"], f"./{odd}" if odd[0] == "-" else odd
+    assert shlex.split(advised("move", odd, "vpc.a", odd)) == ["alb-reconcile", "move", *reach, file, "vpc.a", file]
+    words = shlex.split(advised("apply", ("--plan", odd), ("--policy", odd), odd))
+    found = PARSER.parse_args(words[1:])
+    assert (found.plan, found.policy, found.specs, found.region, found.yes) == (odd, odd, [file], "eu-west-1", False)
+    aws = shlex.split(advised_aws(("s3", "mb", f"s3://{odd}"), f"http://{odd}"))
+    assert aws[3:] == ["aws", "s3", "mb", f"s3://{odd}", "--endpoint-url", f"http://{odd}"]
+    assert shlex.split(typed("diff", odd, odd)) == ["diff", file, file]
+    reach_with((("--profile", odd),))
+    assert PARSER.parse_args(shlex.split(advised("stacks"))[1:]).profile == odd
+
+
+@pytest.mark.usefixtures("reach")
+@pytest.mark.parametrize("file", ["my --region notes; x.yaml", "-dash$(id).yaml"])
+def test_a_command_of_a_message_runs_as_it_stands(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("LOCK", "STATE"):
+        monkeypatch.setenv(f"ALB_RECONCILE_{name}_DIR", str(tmp_path / name))
+    spec = "stack: shop\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\nsecurity_groups: {web: {vpc: main, description: doors}}\n"
+    Path(file).write_text(spec, encoding="utf-8")
+    where = ["--region", "us-east-1"]
+    with world():
+        assert main(["apply", "--yes", *where, "--", file]) == ExitCode.OK
+        Path(file).write_text(spec.replace("web:", "door:"), encoding="utf-8")
+        main(["plan", *where, "--", file])
+        (command,) = re.findall(r"run this first: (.*)", capsys.readouterr().out)
+        assert shlex.split(command)[1:4] == ["move", *where]
+        assert main([*shlex.split(command)[1:], "--yes"]) == ExitCode.OK
+        assert "0 to create, 1 to update, 0 to replace, 0 to delete" in capsys.readouterr().out
+        assert main(["apply", "--yes", *where, "--", file]) == ExitCode.OK
+        assert main(["plan", "--detailed-exitcode", *where, "--", file]) == ExitCode.OK
 
 
 @pytest.mark.usefixtures("reach")
@@ -230,6 +277,10 @@ def test_only_commands_that_ask_aws_are_advised_with_options() -> None:
     names = {str(word.value) for call in calls for word in ast.walk(call.args[0]) if isinstance(word, ast.Constant)}
     assert len(names) > 8
     assert names <= ASKING
+    plain = [word.value for call in calls for word in call.args[1:] if isinstance(word, ast.Constant)]
+    assert {word for word in plain if not re.fullmatch(r"[A-Z]+", str(word))} == set(), (
+        "options are tuples, and a word is one"
+    )
 
 
 def test_advice_has_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,7 +299,6 @@ def test_advice_has_the_options_before_aws_is_reached(tmp_path: Path, capsys: py
     assert f"`alb-reconcile export {shlex.join(where)} --stack NAME`" in capsys.readouterr().err
 
 
-PARSER = make_parser()
 LISTS = {
     name: command
     for name, command in find_commands(PARSER)

@@ -4,7 +4,6 @@ import argparse
 import gc
 import importlib
 import os
-import shlex
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -47,13 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(told.exit_code)
 
 
-def _reach(parsed: argparse.Namespace) -> Iterator[str]:
+def _reach(parsed: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     """The options that say which AWS is asked."""
     if getattr(parsed, "sandbox", False):
-        yield "--sandbox"
+        yield ("--sandbox",)
     for name in ("profile", "endpoint_url", "region"):
         if value := getattr(parsed, name, None):
-            yield f"--{name.replace('_', '-')} {shlex.quote(without_passwords(value))}"
+            yield f"--{name.replace('_', '-')}", without_passwords(value)
 
 
 def _call(parsed: argparse.Namespace) -> ExitCode:

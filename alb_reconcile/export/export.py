@@ -1,7 +1,6 @@
 """`export`: a spec of what runs, tried before anybody sees it: adopted as it is, it leaves nothing to do."""
 
 import asyncio
-import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
@@ -94,7 +93,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     )
     problems += tuple(f"{key} can't be described: {draft.excluded[key]}" for key in lost)
     header = [f"What ran in {region}, account {account}: {scope}.", _LEFT_OUT]
-    file = shlex.quote(wishes.file or "FILE")
+    file = wishes.file or "FILE"
     then, given = advised("plan", file), tuple[str, ...]()
     if scope.stack:
         unsaid = ((address, draft.excluded[key]) for key, address in found.addresses.items() if key in draft.excluded)
@@ -139,9 +138,8 @@ def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
             yield load_kinds()[item.state.kind].suggest_name(item.state)
 
 
-def _flags(written: Written) -> list[str]:
-    text = str(written.data)
-    return ["--keep-secrets"] if "'client_secret':" in text else []
+def _flags(written: Written) -> list[tuple[str]]:
+    return [("--keep-secrets",)] if "'client_secret':" in str(written.data) else []
 
 
 async def _read_unshown(aws: Aws, found: Found) -> None:

@@ -203,7 +203,7 @@ def _refuse_foreign(found: Found, named: Iterable[str]) -> None:
     for key in sorted(named):
         if owner := found.all[key].owner:
             raise RefusedError(
-                f"{key} belongs to the stack {printable(owner)} already; {advised('export', '--stack', printable(owner))} "
+                f"{key} belongs to the stack {printable(owner)} already; {printable(advised('export', ('--stack', owner)))} "
                 "writes that stack's spec, or release it there first"
             )
 

@@ -75,8 +75,8 @@ async def held(
             yield lock.was_used_since
             return
         store = LeaseStore(aws, LeaseLocation.of(target.lease, await aws.account(), target.region, target.stack))
-        named = target.spec_file or f"--stack {target.stack} --region {target.region} --lease {target.lease}"
-        lease = Lease(aws, store, lock.title, command, say, named=named)
+        stack = ("--stack", target.stack), ("--region", target.region), ("--lease", target.lease)
+        lease = Lease(aws, store, lock.title, command, say, named=(target.spec_file,) if target.spec_file else stack)
         try:
             await lease.acquire(max(0.0, deadline - now()), say_waiting)
             yield lambda _: True

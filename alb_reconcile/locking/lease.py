@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -35,7 +35,7 @@ class Lease:
         command: str,
         say: Callable[[str], None],
         clock: Clock | None = None,
-        named: str = "SPEC",
+        named: Collection[str | tuple[str, str]] = ("SPEC",),
     ) -> None:
         """`named`: how commands are told whose lease it is."""
         self.title = title
@@ -235,7 +235,7 @@ class Lease:
                 f"{seen.good_until} to notice. Nothing was changed; try again then, or wait with --lock-timeout"
             )
         held = f"{self.title} is held by {seen.record.render()}, by the lease {url}, "
-        free = advised("lock break", self._named)
+        free = advised("lock break", *self._named)
         if seen.record.is_dead():
             minutes = (durations.LEASE + durations.MARGIN) // 60 + 1
             return (

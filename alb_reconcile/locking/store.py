@@ -131,7 +131,7 @@ class LeaseStore:
     def _explain(self, error: AwsError, action: str) -> LeaseError:
         location = self.location
         if error.code == "NoSuchBucket":
-            create = advised_aws(f"s3 mb s3://{location.bucket}", without_passwords(self.aws.endpoint))
+            create = advised_aws(("s3", "mb", f"s3://{location.bucket}"), without_passwords(self.aws.endpoint))
             return LeaseError(
                 f"the lease's bucket {location.bucket} doesn't exist; create it ({create}), or correct lease"
             )

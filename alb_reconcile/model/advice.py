@@ -1,27 +1,37 @@
 """Commands that messages advise, with the options by which this process reaches AWS."""
 
+import shlex
 from collections.abc import Iterable
 from typing import Final
 
 _KEYS: Final = "AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox AWS_DEFAULT_REGION=us-east-1 "
-_reach: list[str] = []
+_reach: list[tuple[str, ...]] = []
 
 
-def reach_with(options: Iterable[str]) -> None:
+def reach_with(options: Iterable[tuple[str, ...]]) -> None:
     """From now on commands that are advised have these options, each with its value. The command line says it once, at its start;
     for users of the Python API there are none."""
     _reach[:] = options
 
 
-def advised(name: str, *words: str) -> str:
-    """The command of that name, one that asks AWS, as it is typed here: with the options of `reach_with` that aren't among the words.
-    The words are as a shell takes them."""
-    given = " ".join(words).split()
-    reach = [option for option in _reach if option.split()[0] not in given]
-    return " ".join(["alb-reconcile", name, *reach, *filter(None, words)])
+def advised(name: str, *words: str | tuple[str, ...]) -> str:
+    """The command of that name, one that asks AWS, as it is typed here: with the options of `reach_with` that aren't among the words."""
+    given = {word[0] for word in words if isinstance(word, tuple) and word}
+    return typed("alb-reconcile", *name.split(), *(option for option in _reach if option[0] not in given), *words)
 
 
-def advised_aws(words: str, endpoint: str) -> str:
+def typed(*words: str | tuple[str, ...]) -> str:
+    """A command of raw words, as a shell takes it. An option and its value are a tuple; no other word is taken for an option. Without empty words."""
+    plain: list[str] = []
+    for word in filter(None, words):
+        if isinstance(word, str):
+            plain.append(f"./{word}" if word[0] == "-" else word)
+        else:
+            plain += ["=".join(word)] if word[-1][:1] == "-" else word
+    return shlex.join(plain)
+
+
+def advised_aws(words: Iterable[str], endpoint: str) -> str:
     """A command of the AWS CLI that asks there, with the sandbox's credentials where that is asked; an empty endpoint is AWS's own."""
-    at = f" --endpoint-url {endpoint}" if endpoint else ""
-    return f"{_KEYS if at and '--sandbox' in _reach else ''}aws {words}{at}"
+    at = ("--endpoint-url", endpoint) if endpoint else ()
+    return f"{_KEYS if at and ('--sandbox',) in _reach else ''}{typed('aws', *words, at)}"

@@ -49,7 +49,7 @@ class DocumentError(Exception):
 
 def how_to_begin() -> str:
     """What to do without a spec."""
-    export = advised("export", "--stack NAME")
+    export = advised("export", ("--stack", "NAME"))
     return f"`alb-reconcile init` writes a spec to start from, `{export}` that of a stack that exists"
 
 

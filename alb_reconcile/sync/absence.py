@@ -1,7 +1,6 @@
 """Of a stack of which nothing is there: whether it was, and who has taken it away, as far as this host's history says it."""
 
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,7 +63,7 @@ def explain(ending: Ending, planned: StackPlan, folder: Path, seen: Record, bega
     if past is None:
         return replace(ending, selection=selection.because(elsewhere and f"; {elsewhere}"))
     if past.how == "released":
-        adopt = f"{advised('adopt', shlex.quote(seen.spec_file))} takes it back"
+        adopt = f"{advised('adopt', seen.spec_file)} takes it back"
         text = f", as it was released on this host {past.text}: remove the spec from this folder; {adopt}"
         return replace(ending, selection=selection.because(text))
     if past.how == "destroyed":

@@ -1,6 +1,5 @@
 """What a run left undone, by this host's history, so that nobody takes it for somebody's doing."""
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -50,7 +49,7 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
     if first.command == "sync":  # the next round tries again
         return printable(what)
     said = first if first.spec_file else seen  # a destroy by the stack's name has no spec
-    spec = shlex.quote(str(Path(said.spec_folder, said.spec_file)))
+    spec = str(Path(said.spec_folder, said.spec_file))
     if first.command == "destroy":
         return printable(f"{what}; `{advised('apply', spec)}` takes it back, `{advised('destroy', spec)}` finishes it")
     does = "continues it" if first.spec_digest == seen.spec_digest else "finishes or undoes it"

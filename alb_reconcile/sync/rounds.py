@@ -111,7 +111,7 @@ class Rounds:
         if (begin := how_to_begin()) in item.text:
             with suppress(RecordError):
                 for last in (await asyncio.to_thread(last_runs_of, self._settings.folder, item.file))[:1]:
-                    export = f"`{advised('export', '--stack', last.stack)}` writes it anew"
+                    export = f"`{advised('export', ('--stack', last.stack))}` writes it anew"
                     told = f"it was the spec of the stack {last.stack}: take it from your repository; {export}"
                     return replace(item, text=item.text.replace(begin, told))
         return item

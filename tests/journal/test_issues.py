@@ -160,10 +160,10 @@ class TestGitHub:
     def test_what_apply_would_make_a_second_time_isnt_applied(
         self, github: FakeGitHub, reason: str, shown: str
     ) -> None:
-        update(issues_of(github), left(replace(REPLACE, reason=reason), place="sandbox", spec_file="stack.yaml"))
+        update(issues_of(github), left(replace(REPLACE, reason=reason), place="sandbox", spec_file="my; stack.yaml"))
         body = github.issues[0]["body"]
         assert f"- Left, since `{shown}`" in body
-        assert "`alb-reconcile plan --sandbox stack.yaml` shows what is to be done once that is seen to." in body
+        assert "`alb-reconcile plan --sandbox 'my; stack.yaml'` shows what is to be done once that is seen to." in body
         assert "`apply --sandbox` does it" not in body
 
     @pytest.mark.parametrize(

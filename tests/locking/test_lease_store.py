@@ -73,7 +73,7 @@ def test_an_endpoints_password_isnt_shown() -> None:
             await runner.lease.acquire(60)
         return str(error.value)
 
-    assert "(aws s3 mb s3://our-leases --endpoint-url http://***@localhost:5000)" in lab.run(main)
+    assert "(aws s3 mb s3://our-leases --endpoint-url 'http://***@localhost:5000')" in lab.run(main)
 
 
 def test_one_that_may_not_be_read_names_the_action() -> None:

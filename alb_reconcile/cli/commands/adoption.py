@@ -84,7 +84,7 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
         if options.write and (kept := _unwritten(found)):
             complain(
                 f"Note: {kept} {'differs' if ',' not in kept else 'differ'} in what may be a secret, which --write never writes; "
-                f"{advised('export', '--stack', target.stack, '-o FILE')} does, to FILE and files beside it"
+                f"{advised('export', ('--stack', target.stack), ('-o', 'FILE'))} does, to FILE and files beside it"
             )
         if not found.taggings and not rewritten.text:
             return ExitCode.OK

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shlex
 import signal
 import sys
 import time
@@ -279,7 +278,7 @@ class _Process:
 
     def __init__(
         self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
-        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, kept_in: Sequence[str] = (), *,
+        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, kept_in: tuple[str, ...] = (), *,
         quiet: bool = False, usual_pace: float = 1,
     ) -> None:  # fmt: skip
         self._fleet, self._options, self._kept_in = fleet, options, kept_in
@@ -328,7 +327,7 @@ class _Process:
 
     def show(self, outcome: Outcome, *, quiet: bool = False) -> ExitCode:
         """The result. Returns the exit code."""
-        resume = advised("fleet resume", shlex.join(["--yes", *self._kept_in, self._fleet.file]))
+        resume = advised("fleet resume", ("--yes",), self._kept_in, self._fleet.file)
         view = FleetView(outcome, now=time.time(), resume=resume)
         self._options.output.show(view, partial(fleet_text, quiet=quiet), fleet_json)
         return view.code

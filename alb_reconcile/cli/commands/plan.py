@@ -1,6 +1,5 @@
 """`plan`: what `apply` would do."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -80,8 +79,8 @@ def _each(options: PlanOptions) -> ExitCode:
             continue
         if options.out:
             save_file(options.out, made.to_json().encode() + b"\n")
-            words = shlex.join(["--plan", options.out, *_given(options), target.spec_file])
-            apply = advised("destroy" if options.destroy else "apply", words)
+            name = "destroy" if options.destroy else "apply"
+            apply = advised(name, ("--plan", options.out), *_given(options), target.spec_file)
             told = f"Wrote {options.out}. To apply exactly this plan: {apply}"
             (emit if options.output.format == "text" else complain)(told)
         if note:
@@ -91,14 +90,14 @@ def _each(options: PlanOptions) -> ExitCode:
     return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
 
 
-def _given(options: PlanOptions) -> Iterator[str]:
+def _given(options: PlanOptions) -> Iterator[tuple[str, str]]:
     """What a saved plan doesn't hold, so that `apply` needs it again. Values of variables may be secret."""
     for name, number in options.allow.items():
-        yield from ("--allow", name if name == ANY_TIME else f"{name}={number}")
+        yield ("--allow", name if name == ANY_TIME else f"{name}={number}")
     if options.policy:
-        yield from ("--policy", options.policy)
+        yield ("--policy", options.policy)
     for name in options.loading.variables:
-        yield from ("--set", f"{name}=VALUE")
+        yield ("--set", f"{name}=VALUE")
 
 
 @contextmanager

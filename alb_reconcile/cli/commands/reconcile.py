@@ -1,7 +1,6 @@
 """`apply` and `destroy`: the straight line from a spec to what AWS has."""
 
 import asyncio
-import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -37,7 +36,7 @@ from alb_reconcile.engine.stack import Applied, StackPlan
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
-from alb_reconcile.model.advice import advised
+from alb_reconcile.model.advice import advised, typed
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, UsageError
@@ -167,7 +166,7 @@ def destroy(options: DestroyOptions) -> ExitCode:
     if bool(options.named.stack) == bool(options.specs):
         raise UsageError("destroy has no default: name the file (destroy stack.yaml), or --stack NAME with --region")
     if any(find_specs([place]) != [place] for place in options.specs):
-        named = shlex.join(find_specs(options.specs))
+        named = typed(*find_specs(options.specs))
         raise UsageError(f"destroy takes specs by name, no folders or patterns; name each: {named}")
     if options.named.stack:
         target = named_target(options.named)
@@ -310,9 +309,7 @@ def _compare(file: str | None, made: Plan, *, destroys: bool = False) -> None:
     apart = differing_steps(saved, wanted)
     if apart is not None:
         if not destroys and is_of_destroy(saved):
-            raise UsageError(
-                f"{file} deletes the stack: {advised('destroy', '--plan', shlex.quote(file), 'SPEC')} does it"
-            )
+            raise UsageError(f"{file} deletes the stack: {advised('destroy', ('--plan', file), 'SPEC')} does it")
         text = "is stale: the spec or the account has changed since; nothing was changed. Plan again"
         why = [f"the plan in {file} {text} ({summarize(made)})", *apart]
         raise RefusedError("\n  ".join(why))

@@ -8,6 +8,7 @@ from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.status import traffic_text
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.advice import typed
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.sandbox import preparation
@@ -77,7 +78,7 @@ def status() -> ExitCode:
     emit("")
     emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
     if found.ca_file:
-        emit(f"HTTPS: curl --cacert {found.ca_file} --resolve NAME:PORT:127.0.0.1 https://NAME:PORT/")
+        emit(f"HTTPS: {typed('curl', ('--cacert', found.ca_file))} --resolve NAME:PORT:127.0.0.1 https://NAME:PORT/")
     if found.provider:
         emit(f"Users of rules that authenticate log in at {found.provider}.")
     if found.names:

@@ -1,7 +1,6 @@
 """`init`: a spec to start from, the commented one or one of those that come with this program."""
 
 import re
-import shlex
 from dataclasses import dataclass
 from importlib import resources
 from itertools import takewhile
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from alb_reconcile.cli.render.console import emit
+from alb_reconcile.model.advice import typed
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec import schema
@@ -39,13 +39,13 @@ def init(options: InitOptions) -> ExitCode:
     if options.file == "-":
         emit(text.rstrip("\n"))
         return ExitCode.OK
-    own = shlex.quote(options.file)
+    own = typed(options.file)
     _write(
         Path(options.file), re.sub(r"(?m)^(#   alb-reconcile \w+) stack\.yaml", lambda found: f"{found[1]} {own}", text)
     )
     if note:
         emit(note)
-    emit(f"Wrote {options.file}; edit it, then run: alb-reconcile validate {options.file}")
+    emit(f"Wrote {options.file}; edit it, then run: {typed('alb-reconcile', 'validate', options.file)}")
     for beside in sorted(set(re.findall(r"user_data_file: ([\w./-]+)", text))) if source else ():
         _copy(_template_folder() / beside, Path(options.file).parent / beside)
     return ExitCode.OK

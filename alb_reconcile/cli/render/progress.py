@@ -1,7 +1,6 @@
 """A run as it happens: one line for each thing done, and what is being waited for."""
 
 import re
-import shlex
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -285,7 +284,7 @@ def render_outcomes(outcomes: Iterable[Outcome], next_step: str = "") -> str:
 
 def after_destroy(spec_file: str) -> str:
     """What to do after a destroy that was cut short: mostly somebody has noticed a mistake. `spec_file` may be empty."""
-    apply = f"`{advised('apply', shlex.quote(spec_file))}`" if spec_file else "apply of its spec"
+    apply = f"`{advised('apply', spec_file)}`" if spec_file else "apply of its spec"
     return f"Nothing is rolled back. To keep the stack: {apply} makes again what is gone. To finish: run destroy again."
 
 

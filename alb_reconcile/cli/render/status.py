@@ -1,7 +1,6 @@
 """A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
 
 import json
-import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,7 +73,7 @@ class StatusView:
         """What there is and the spec wants otherwise, in words; empty if all is as it says."""
         differs = self.standing.differs
         named = [*map(str, differs[:_MOST]), *([f"{len(differs) - _MOST} more"] if len(differs) > _MOST else [])]
-        plan = f"`{advised('plan', shlex.quote(self.spec_file))}`" if self.spec_file else "plan"
+        plan = f"`{advised('plan', self.spec_file)}`" if self.spec_file else "plan"
         return printable(f"Differs from the spec: {', '.join(named)}; {plan} shows how") if named else ""
 
 
@@ -163,7 +162,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if not shown:
         yield "The stack has no resources here: run apply, or adopt if they exist already."
         yield from last_run_lines(view.told, view.warning, style)
-        yield f"If that surprises you: `{advised('stacks', '--region', view.region)}` lists the stacks that have some."
+        yield f"If that surprises you: `{advised('stacks', ('--region', view.region))}` lists the stacks that have some."
         return
     health: dict[str, list[str]] = defaultdict(list)
     for item, state in each_of(shown, Registration):

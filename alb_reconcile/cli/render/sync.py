@@ -47,7 +47,7 @@ def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
     lines += [line for item in report.broken for line in _broken(item, style)]
     if any(step.cause == "drift" and step.changes for record in told for step in record.withheld):
         lines.append(
-            f"Of drift that is left, {advised('plan', 'SPEC')} shows what apply would undo, and {advised('adopt', 'SPEC --write')} asks "
+            f"Of drift that is left, {advised('plan', 'SPEC')} shows what apply would undo, and {advised('adopt', 'SPEC', ('--write',))} asks "
             "which of it the spec is to have."
         )
     words = ", ".join(f"{number} {result_text(name)}" for name, number in _count(report).items() if number)

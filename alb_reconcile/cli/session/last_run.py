@@ -16,6 +16,7 @@ from alb_reconcile.journal.record import DESTROY_BEGUN, Record
 from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.advice import typed
 from alb_reconcile.model.host import user_name
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.text import printable
@@ -149,6 +150,6 @@ def _difference(last: Record, spec_file: str, *, is_known: bool) -> str:
         text = f"the last run was of {last.spec_file}, not of {spec_file}"
         if (file := Path(last.spec_folder, last.spec_file)).is_file():
             other = last.spec_file if Path(last.spec_file).is_file() else file
-            text += f"; see what this one changes: alb-reconcile diff {other} {spec_file}"
+            text += f"; see what this one changes: {typed('alb-reconcile', 'diff', str(other), spec_file)}"
         return printable(text)
     return ""

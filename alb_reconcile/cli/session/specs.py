@@ -1,7 +1,6 @@
 """The stacks that a command is about: specs, loaded in a region and under further policy; or a name, where a spec is lost."""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -116,7 +115,7 @@ def load_in_region(file: str, options: LoadingOptions) -> Stack:
     except SpecError:
         with suppress(OSError):
             if re.match(rb'\{\s*"version": \d+,\s*"stack": "[^"]*",\s*"region": ', read_start(file, 300)):
-                told = f"to apply it: {advised('apply', '--plan', shlex.quote(file), 'SPEC')}"
+                told = f"to apply it: {advised('apply', ('--plan', file), 'SPEC')}"
                 raise UsageError(f"{file} is a saved plan; {told}") from None
         raise
 
@@ -133,8 +132,8 @@ def told_without(command: str = "status") -> Iterator[None]:
                 re.search(rf"^{key}: *[\"']?([a-z0-9-]+)", text, re.MULTILINE) for key in ("stack", "region")
             )
             if stack is not None:
-                where = f"--stack {stack[1]} --region {region[1] if region else 'REGION'}"
-                error.args = (f"{error}\nWithout the spec: `{advised(command, where)}`",)
+                where = ("--stack", stack[1]), ("--region", region[1] if region else "REGION")
+                error.args = (f"{error}\nWithout the spec: `{advised(command, *where)}`",)
         raise
 
 

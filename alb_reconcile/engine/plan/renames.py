@@ -29,8 +29,8 @@ def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Looku
     hints = [f"{pair.new} is like {pair.old}, which is deleted" for pair in told]
     if told:
         what = "the entry was" if len(told) == 1 else "these entries were"
-        names = " ".join(f"{pair.old} {pair.new}" for pair in told)
-        hints[-1] += f"; if {what} only renamed, run this first: {advised('move', told[0].file, names)}"
+        names = (name for pair in told for name in (pair.old, pair.new))
+        hints[-1] += f"; if {what} only renamed, run this first: {advised('move', told[0].file, *names)}"
     hints += [
         f"{pair.new} is like {pair.old}, which no stack owns, and which is deleted; to take it over instead, run this first: "
         f"{advised('adopt', pair.file)}"

@@ -12,6 +12,7 @@ import msgspec
 
 from alb_reconcile.journal.notify import judge
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE, NOTHING_THERE, Record, StepRecord
+from alb_reconcile.model.advice import typed
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.text import digest
 
@@ -167,7 +168,7 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     if there and actors.texts:
         yield "The times of changes are by the sandbox's own clock, which runs ahead of this one."
     command = "plan" if steps else "status"
-    shows = code_span(f"alb-reconcile {command}{there} {record.spec_file}".rstrip())
+    shows = code_span(typed("alb-reconcile", command, there and ("--sandbox",), record.spec_file))
     if any(re.search(r"alb-reconcile adopt |apply refuses|\?$", step.reason) for step in steps):
         then = f"{shows} shows what is to be done once that is seen to."  # `apply` might make all of it a second time
     elif any(NO_USE in step.reason for step in steps):

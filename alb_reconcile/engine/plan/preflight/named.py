@@ -26,8 +26,8 @@ def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
                     named.add(own.id)
     if named:
         file = next(iter(decisions.desired.values())).desired.file
-        whole = " ".join(sorted(str(going[known].address) for known in _with_ways(named, going)))
-        found.append(f"to let go of what the spec uses and no longer declares, run: {advised('release', file, whole)}")
+        whole = sorted(str(going[known].address) for known in _with_ways(named, going))
+        found.append(f"to let go of what the spec uses and no longer declares, run: {advised('release', file, *whole)}")
     return found
 
 
