@@ -112,14 +112,14 @@ def conflicts(desired: Properties, found: Properties) -> bool:
     return cast("Conflicts", desired).conflicts(found) if _has(type(desired), "conflicts") else True
 
 
-def is_needy(properties: Properties) -> bool:
-    """Whether it may need another one (`Needs`)."""
-    return _has(type(properties), "needs")
+def is_needy(kind: type[Properties]) -> bool:
+    """Whether one of that kind may need another one (`Needs`)."""
+    return _has(kind, "needs")
 
 
 def needs(properties: Properties, other: Properties) -> bool:
     """Whether AWS takes one only where the other is (`Needs`)."""
-    return is_needy(properties) and cast("Needs", properties).needs(other)
+    return is_needy(type(properties)) and cast("Needs", properties).needs(other)
 
 
 def fixed(desired: Properties, found: Observed) -> frozenset[str]:

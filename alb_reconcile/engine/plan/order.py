@@ -13,7 +13,7 @@ from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.renames import refuse_successors
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.model.abilities import conflicts, needs, slots
+from alb_reconcile.model.abilities import conflicts, is_needy, needs, slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Step, plain
@@ -130,7 +130,7 @@ def _after_what_is_followed(graph: Graph) -> None:
 
 def _after_what_is_needed(graph: Graph) -> None:
     """Of one kind, whoever needs another one comes after it, and goes, or is changed, before."""
-    for kind in graph.decisions.kinds:
+    for kind in filter(is_needy, graph.decisions.kinds):
         made = graph.of_kind(kind.kind, "create", "replace")
         for step, other in product(graph.of_kind(kind.kind, *MAKING), made):
             if step.desired and other.desired and needs(step.desired.state, other.desired.state):

@@ -202,7 +202,7 @@ def needed_by_others(decisions: Decisions, _: Discovery) -> list[str]:
         f"{item.address}: AWS doesn't delete {item.id} as long as {user.address} ({user.id}) needs it; change both in two applies, "
         f"{user.address} first"
         for user in stays
-        if is_needy(user.state)
+        if is_needy(type(user.state))
         for item in gone
         if needs(user.state, item.state) and needs(bind(wishes.get(user.id, user.state), decisions.ids), item.state)
     ]
