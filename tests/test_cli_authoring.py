@@ -56,6 +56,9 @@ def write(folder: Path, name: str, text: str) -> str:
     return str(file)
 
 
+NETWORK = "vpcs: {main: {cidr_block: 10.0.0.0/16}}\n"
+
+
 class TestValidate:
     """Exit codes 0, 3 and 64, and a line for each problem."""
 
@@ -192,7 +195,7 @@ class TestValidate:
 
     def test_a_variable_is_used_by_one_of_several(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for name, tag in (("a", "${A:-1}"), ("b", "${B:-1}"), ("c", "c"), ("d", "d")):
-            write(tmp_path, f"{name}.yaml", f"stack: shop-{name}\ntags: {{tag: '{tag}'}}\n")
+            write(tmp_path, f"{name}.yaml", f"stack: shop-{name}\ntags: {{tag: '{tag}'}}\n{NETWORK}")
         assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "B=1"]) == 0
         capsys.readouterr()
         assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "C=1"]) == 64
