@@ -46,7 +46,6 @@ READ_BY = {
     "elastic_ip": "describe_addresses",
 }
 BESIDE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "nothing": lambda there: {},
     "a group": lambda there: {"security_groups": {"web": {**GROUP, "vpc": there["vpc"]}}},
     "two groups": lambda there: {"security_groups": {name: {**GROUP, "vpc": there["vpc"]} for name in ("web", "db")}},
     "a load balancer": lambda there: {"load_balancers": {"inner": {"scheme": "internal", "subnets": there["subnets"]}}},
