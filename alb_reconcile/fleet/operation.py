@@ -83,8 +83,9 @@ class Runner:
         Raises RefusedError where the specs have changed since, or the wave is gone; HeldError where another one runs;
         InterruptedRun before anything is changed; what `hold` and `Records.read_operation` raise.
         """
+        # an operation is of no region; its lock and lease have one in their names, the same wherever its cells are
         how = self.settings.credentials, "fleet apply", self.settings.lock_timeout, self.stop
-        async with hold(self.fleet, "apply", self.fleet.cells[0].region, *how) as check:
+        async with hold(self.fleet, "apply", "us-east-1", *how) as check:
             return await self._apply(cells, self.records.read_operation() if resume else None, check)
 
     async def _apply(self, cells: Sequence[Cell], resumed: Operation | None, check: Check) -> Outcome:

@@ -30,6 +30,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, HeldError, InterruptedRun, LeaseLostError, ReconcileError, RefusedError
 from alb_reconcile.model.host import iso
+from alb_reconcile.model.machine import find_lack
 from alb_reconcile.model.text import digest
 from alb_reconcile.sync.drift import find_causes
 from alb_reconcile.sync.rounds import Rounds
@@ -121,7 +122,7 @@ class _CellRun:
 
     def failed(self, error: Exception, stacks: Sequence[StackResult] = ()) -> CellResult:
         """Of what keeps the whole cell from being worked on."""
-        text = str(error) if isinstance(error, ReconcileError) else f"{type(error).__name__}: {error}"
+        text = _words(error)
         tell("cell_failed", error=text)
         return self.result(stacks, status_of(self._command, stacks, text), text)
 
@@ -205,7 +206,7 @@ async def _each(
                 try:
                     return await connection.until_answered(over(own, target, cell))
                 except Exception as error:  # whatever it is, it mustn't stop the other stacks
-                    text = str(error) if isinstance(error, ReconcileError) else f"{type(error).__name__}: {error}"
+                    text = _words(error)
                     tell("stack_failed", error=text)
                     return StackResult(target.stack, target.spec_file, "failed", error=settings.journal.mask.line(text))
                 finally:
@@ -256,3 +257,8 @@ _RUNS: Mapping[Command, Callable[[Connection, Targets, CellSettings, Stop], Awai
     "sync": _sync,
     "apply": partial(_each, _apply_stack),
 }
+
+
+def _words(error: Exception) -> str:
+    """What is said of what ended a cell or a stack."""
+    return str(error) if isinstance(error, ReconcileError) else find_lack(error) or f"{type(error).__name__}: {error}"

@@ -65,7 +65,7 @@ async def current_version(aws: Aws, secret: Secret) -> str:
     try:
         if secret.source == "ssm":
             named = [{"Key": "Name", "Values": [secret.name]}]
-            rows = await aws.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=named)
+            rows = await aws.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=named, MaxResults=50)
             return next((str(row["Version"]) for row in rows if row["Name"] == secret.name), "")
         if secret.source == "secretsmanager":
             answer = await aws.call("secretsmanager", "describe_secret", SecretId=secret.name)

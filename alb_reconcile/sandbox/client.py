@@ -196,7 +196,7 @@ def read_state(file: Path) -> Sandbox | None:
     with suppress(OSError, ValueError, TypeError):
         found = Sandbox(**json.loads(read_file(file, 65_536)))
         if all(type(item) is int and item > 0 for item in (found.pid, found.port)) and found.speed > 0:
-            return found
+            return found if isinstance(found.token, str) else None
     return None
 
 

@@ -30,6 +30,14 @@ def _fleet(sandbox: Tool) -> tuple[OnQueue, tuple[str, ...]]:
     return fleet, (str(sandbox.folder / "fleet.yaml"), "--account", ACCOUNT)
 
 
+def _begins_elsewhere(sandbox: Tool) -> Path:
+    """The same fleet, as a host may have it whose file begins with another region."""
+    told = json.loads((sandbox.folder / "fleet.yaml").read_text())
+    told["accounts"][0]["regions"] = ["eu-west-1", "us-east-1"]
+    (sandbox.folder / "other-fleet.yaml").write_text(json.dumps(told))
+    return sandbox.folder / "other-fleet.yaml"
+
+
 def _stored(sandbox: Tool, key: str) -> Any:
     return json.loads(s3(sandbox).get_object(Bucket=BUCKET, Key=key)["Body"].read())
 
@@ -51,6 +59,7 @@ def test_a_cell_and_an_apply_belong_to_one_run(proxied: tuple[Proxy, Tool], sand
             (ACCOUNT, ("sync", *named)),
             ("apply", ("apply", *named, "--yes")),
             ("apply", ("resume", named[0], "--yes")),
+            ("apply", ("apply", str(_begins_elsewhere(sandbox)), "--account", ACCOUNT, "--yes")),
         ):
             ended = second.run("fleet", *command, expect=5)
             told = " ".join((ended.stdout + ended.stderr).split())

@@ -86,9 +86,12 @@ def test_a_day(team: Team, ask: Any) -> None:
 def test_the_command_that_goes_on_is_one_that_does(team: Team, ask: Any) -> None:
     team.accounts.gone.add("111111111111")
     (team.folder / "fleet.yaml").rename(team.folder / "shops fleet.yaml")
-    code, out, _ = ask("apply", "--yes", "--state-dir", "kept here", "shops fleet.yaml")
+    team.write("policy.yaml", "max_deletions: 1\n")
+    given = ("--allow", "delete=1", "--policy", "policy.yaml", "--set", "TEAM=ours")
+    code, out, _ = ask("apply", "--yes", "--state-dir", "kept here", *given, "shops fleet.yaml")
     assert code == 1
     (command,) = re.findall("Put right what failed, then: alb-reconcile fleet (.*)", out)
+    assert "--set TEAM=VALUE" in command
     team.accounts.gone.clear()
     assert ask(*shlex.split(command))[0] == 0
 

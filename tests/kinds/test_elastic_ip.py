@@ -69,7 +69,9 @@ def test_one_that_is_still_in_use_is_released_when_aws_lets_it_go(hand: Hand, fa
     refused = "You do not have permission to access the specified resource."
     faults.refuse("release_address", "AuthFailure", refused, times=2)
     faults.refuse("release_address", "InvalidNetworkInterfaceID.NotFound", times=1)
-    hand.repairs(delete(ADDRESS), spec=edited(two, "elastic_ips/main", None), calls={"release_address": 4}, allow=GIVEN_BACK)
+    hand.repairs(
+        delete(ADDRESS), spec=edited(two, "elastic_ips/main", None), calls={"release_address": 4}, allow=GIVEN_BACK
+    )
 
 
 def test_an_address_that_somebody_uses_elsewhere_stays(hand: Hand) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from alb_reconcile.cli.render.fleet_validation import validation_text
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.queue import look_at_queue
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
+from alb_reconcile.cli.session.specs import given_again
 from alb_reconcile.fleet.cells import Cell, Fleet
 from alb_reconcile.fleet.credentials import Credentials
 from alb_reconcile.fleet.document import load_fleet
@@ -161,9 +162,10 @@ class ChangeOptions:
     def process(self, fleet: Fleet, variables: Mapping[str, str]) -> "_Process":
         """What it is done with."""
         ways = Ways(timeout=self.timeout)
-        kept_in = ("--state-dir", self.record.state_dir) if self.record.state_dir else ()
+        again = [*given_again(self.allow, self.run.policy, variables)]
+        again += [("--state-dir", self.record.state_dir)] if self.record.state_dir else []
         return _Process(
-            fleet, self.run, variables, settings_of(self.record), ways, self.lock_timeout, self.allow, kept_in
+            fleet, self.run, variables, settings_of(self.record), ways, self.lock_timeout, self.allow, again
         )
 
     def refuse_unless_sure(self, fleet: Fleet, cells: Sequence[Cell]) -> None:
@@ -278,10 +280,10 @@ class _Process:
 
     def __init__(
         self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
-        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, kept_in: tuple[str, ...] = (), *,
+        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, again: Iterable[tuple[str, str]] = (), *,
         quiet: bool = False, usual_pace: float = 1,
     ) -> None:  # fmt: skip
-        self._fleet, self._options, self._kept_in = fleet, options, kept_in
+        self._fleet, self._options, self._again = fleet, options, again
         session = options.connection.session()
         self._ending = journal.traces_end(complain)
         check_allowed(allow or {})
@@ -327,7 +329,7 @@ class _Process:
 
     def show(self, outcome: Outcome, *, quiet: bool = False) -> ExitCode:
         """The result. Returns the exit code."""
-        resume = advised("fleet resume", ("--yes",), self._kept_in, self._fleet.file)
+        resume = advised("fleet resume", ("--yes",), *self._again, self._fleet.file)
         view = FleetView(outcome, now=time.time(), resume=resume)
         self._options.output.show(view, partial(fleet_text, quiet=quiet), fleet_json)
         return view.code

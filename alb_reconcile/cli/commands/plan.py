@@ -16,7 +16,7 @@ from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import last_run_lines, render_plan
 from alb_reconcile.cli.render.style import Style, is_terminal
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
-from alb_reconcile.cli.session.specs import LoadingOptions, chosen_specs, load_stacks
+from alb_reconcile.cli.session.specs import LoadingOptions, chosen_specs, given_again, load_stacks
 from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
 from alb_reconcile.engine.stack import StackPlan
@@ -80,7 +80,12 @@ def _each(options: PlanOptions) -> ExitCode:
         if options.out:
             save_file(options.out, made.to_json().encode() + b"\n")
             name = "destroy" if options.destroy else "apply"
-            apply = advised(name, ("--plan", options.out), *_given(options), target.spec_file)
+            apply = advised(
+                name,
+                ("--plan", options.out),
+                *given_again(options.allow, options.policy, options.loading.variables),
+                target.spec_file,
+            )
             told = f"Wrote {options.out}. To apply exactly this plan: {apply}"
             (emit if options.output.format == "text" else complain)(told)
         if note:
@@ -88,16 +93,6 @@ def _each(options: PlanOptions) -> ExitCode:
     if refused:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
-
-
-def _given(options: PlanOptions) -> Iterator[tuple[str, str]]:
-    """What a saved plan doesn't hold, so that `apply` needs it again. Values of variables may be secret."""
-    for name, number in options.allow.items():
-        yield ("--allow", name if name == ANY_TIME else f"{name}={number}")
-    if options.policy:
-        yield ("--policy", options.policy)
-    for name in options.loading.variables:
-        yield ("--set", f"{name}=VALUE")
 
 
 @contextmanager

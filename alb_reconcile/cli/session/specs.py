@@ -1,7 +1,7 @@
 """The stacks that a command is about: specs, loaded in a region and under further policy; or a name, where a spec is lost."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +12,7 @@ from alb_reconcile.api.session import Session, default_region
 from alb_reconcile.api.stacks import in_region
 from alb_reconcile.cli.render.annotations import annotate_problems
 from alb_reconcile.cli.render.console import complain
+from alb_reconcile.engine.plan.limits import ANY_TIME
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
@@ -153,3 +154,13 @@ def refuse_lease(options: StackOptions) -> None:
     """With a spec, the spec says where the lease is. Raises UsageError."""
     if options.lease:
         raise UsageError("--lease goes with --stack; a spec names its own lease (lease:)")
+
+
+def given_again(allow: Mapping[str, int], policy: str | None, variables: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The options that a command which goes on with this one needs again. Values of variables may be secret."""
+    for name, number in allow.items():
+        yield ("--allow", name if name == ANY_TIME else f"{name}={number}")
+    if policy:
+        yield ("--policy", policy)
+    for name in variables:
+        yield ("--set", f"{name}=VALUE")
