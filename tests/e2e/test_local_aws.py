@@ -192,7 +192,7 @@ def test_a_process_that_took_over_pid_and_port_is_left_alone(fresh: Tool) -> Non
         '{"pid": "1"}',
         '{"pid": -1, "port": 1, "speed": 1, "started": "", "token": ""}',
         '{"pid": 1, "port": 1, "speed": 1, "started": "", "token": null}',
-    ],  # fmt: skip
+    ],
 )
 def test_a_spoilt_state_file_counts_as_none(tmp_path: Path, text: str) -> None:
     tool = Tool(tmp_path)
