@@ -3,17 +3,26 @@
 from typing import Final
 
 _BY_REGION: Final = {
-    "cn": "aws-cn",
-    "us-gov": "aws-us-gov",
-    "us-iso": "aws-iso",
-    "us-isob": "aws-iso-b",
-    "eu-isoe": "aws-iso-e",
-    "us-isof": "aws-iso-f",
-    "eusc": "aws-eusc",
+    "cn": ("aws-cn", "cn-north-1"),
+    "us-gov": ("aws-us-gov", "us-gov-west-1"),
+    "us-iso": ("aws-iso", "us-iso-east-1"),
+    "us-isob": ("aws-iso-b", "us-isob-east-1"),
+    "eu-isoe": ("aws-iso-e", "eu-isoe-west-1"),
+    "us-isof": ("aws-iso-f", "us-isof-south-1"),
+    "eusc": ("aws-eusc", "eusc-de-east-1"),
 }
-"""By how a region's name begins; all other regions are in `aws`."""
+"""Partitions, each with a region of it, by how a region's name begins; all other regions are in `aws`."""
 
 
 def partition_of(region: str) -> str:
     """The partition that a region is in."""
-    return next((name for mark, name in _BY_REGION.items() if region.startswith(f"{mark}-")), "aws")
+    return _of(region)[0]
+
+
+def main_region_of(region: str) -> str:
+    """One region of the same partition: the same for all regions of a partition."""
+    return _of(region)[1]
+
+
+def _of(region: str) -> tuple[str, str]:
+    return next((found for mark, found in _BY_REGION.items() if region.startswith(f"{mark}-")), ("aws", "us-east-1"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
+from alb_reconcile.aws.partitions import main_region_of
 from alb_reconcile.fleet.cell_lock import Check, hold
 from alb_reconcile.fleet.cells import Cell, Fleet, Wave
 from alb_reconcile.fleet.records import Operation, Records
@@ -83,9 +84,10 @@ class Runner:
         Raises RefusedError where the specs have changed since, or the wave is gone; HeldError where another one runs;
         InterruptedRun before anything is changed; what `hold` and `Records.read_operation` raise.
         """
-        # an operation is of no region; its lock and lease have one in their names, the same wherever its cells are
+        # an operation is of no region; its lock and lease have one in their names, the same whatever cell comes first
+        region = main_region_of(self.fleet.cells[0].region)
         how = self.settings.credentials, "fleet apply", self.settings.lock_timeout, self.stop
-        async with hold(self.fleet, "apply", "us-east-1", *how) as check:
+        async with hold(self.fleet, "apply", region, *how) as check:
             return await self._apply(cells, self.records.read_operation() if resume else None, check)
 
     async def _apply(self, cells: Sequence[Cell], resumed: Operation | None, check: Check) -> Outcome:
