@@ -85,13 +85,13 @@ async def plan_stack(
     discovery = replace(discovery, keeps_unsupported=not options.allow.get("remove-unsupported"))
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     make = partial(make_plan, target.stack, target.region, target.desired)
-    asked = await _ask_beforehand(aws, target, discovery) if options.check else discovery
+    asked = await _ask_beforehand(aws, target, discovery, options) if options.check else discovery
     refusals: list[str] = []
     try:
         plan = make(asked, options)
     except (PlanError, RefusedError) as error:
         # its cause may be what only AWS knows, such as a subnet that has lost its tags; limits aren't all that speaks against it
-        asked = asked if options.check else await _ask_beforehand(aws, target, discovery)
+        asked = asked if options.check else await _ask_beforehand(aws, target, discovery, options)
         plan = make(asked, replace(options, check=False))
         refusals.append(str(error))
     discovery = asked
@@ -143,8 +143,9 @@ async def _without_what_waits(
         planned, is_asked = replace(planned, protected={**used, **protected}), True
 
 
-async def _ask_beforehand(aws: Aws, target: DesiredStack, discovery: Discovery) -> Discovery:
-    return await check_preconditions(aws, decide_all(target.stack, target.desired, discovery), discovery)
+async def _ask_beforehand(aws: Aws, target: DesiredStack, discovery: Discovery, options: Options) -> Discovery:
+    decisions = decide_all(target.stack, target.desired, discovery, options.now, options.held)
+    return await check_preconditions(aws, decisions, discovery)
 
 
 def _refuse_blocked(blockers: Sequence[Blocker], allowed: int) -> list[str]:
