@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alb_reconcile.aws.secret_params import hide_secrets
+from alb_reconcile.cli.render.values import to_json, to_text
 from alb_reconcile.kinds._conditions import Condition
 from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model.actions import Action
+from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.resource import Change
 from alb_reconcile.model.secrets import (
@@ -27,6 +30,7 @@ from alb_reconcile.model.secrets import (
     redact_change,
     unmark,
 )
+from alb_reconcile.verification.session import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,3 +153,18 @@ def test_json_stays_json(secret: str) -> None:
 def test_case_does_not_matter() -> None:
     mark("MixedTenant")
     assert hide("x-mixedtenant: on") == f"x-{HIDDEN}: on"
+
+
+def test_an_error_of_aws_hides_what_is_marked_for_users_of_the_python_api_too() -> None:
+    mark("marked value")
+    error = AwsError("ec2", "create_tags", "InvalidParameterValue", "the marked value is refused", "req-1")
+    hide_secrets(error, {})
+    assert "marked value" not in f"{error} {error.message}"
+    assert HIDDEN in error.message
+
+
+def test_what_the_python_api_writes_hides_what_is_marked() -> None:
+    mark("secret-stack")
+    report = Report("secret-stack", "us-east-1", "123456789012")
+    assert json.loads(to_json(report))["stack"] == HIDDEN
+    assert "secret-stack" not in to_text(report)

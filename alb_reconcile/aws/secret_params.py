@@ -4,22 +4,21 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.secrets import HIDDEN, forms_of, is_secret_name
+from alb_reconcile.model.secrets import HIDDEN, SHORTEST, forms_of, hide, is_secret_name
 
 _NAMES: Final = ("ClientSecret", "PrivateKey", "UserData", "Query")
 """The secret parameters of all calls that are made; botocore's models call some of them sensitive, and ClientSecret not."""
 _CONDITIONS: Final = ("HttpHeaderConfig", "QueryStringConfig")
 """The conditions of rules whose values are secret."""
-_SHORTEST: Final = 4
-"""Characters of a value below which it would be found in the words of an error."""
 
 
 def hide_secrets(error: AwsError, params: Any) -> None:
     """Take the secrets that a call was sent with out of the error's words."""
-    forms = {form for secret in _secrets_in(params) if len(secret) >= _SHORTEST for form in forms_of(secret)}
+    forms = {form for secret in _secrets_in(params) if len(secret) >= SHORTEST for form in forms_of(secret)}
     for form in sorted(forms, key=len, reverse=True):
         error.message = error.message.replace(form, HIDDEN)
         error.args = tuple(str(item).replace(form, HIDDEN) for item in error.args)
+    error.message, error.args = hide(error.message), tuple(hide(str(item)) for item in error.args)
 
 
 def _secrets_in(params: Any, *, all_values: bool = False) -> Iterator[str | bytes]:

@@ -5,6 +5,7 @@ from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.secrets import hide, hide_document
 from alb_reconcile.verification.session import Report
 
 
@@ -12,12 +13,12 @@ def to_text(value: Plan | Status | Report) -> str:
     """A plan, a status or a report as `plan`, `status` and `verify` print it, without colours."""
     plain = Style(colored=False)
     if isinstance(value, Plan):
-        return render_plan(value, plain)
+        return hide(render_plan(value, plain))
     if isinstance(value, Status):
-        return status_text(_view(value), plain)
+        return hide(status_text(_view(value), plain))
     from alb_reconcile.cli.render.verify import verify_text
 
-    return verify_text(value, plain)
+    return hide(verify_text(value, plain))
 
 
 def to_json(value: Plan | Status | Report) -> str:
@@ -25,10 +26,10 @@ def to_json(value: Plan | Status | Report) -> str:
     if isinstance(value, Plan):
         return value.to_json()
     if isinstance(value, Status):
-        return status_json(_view(value))
+        return hide_document(status_json(_view(value)))
     from alb_reconcile.cli.render.verify import verify_json
 
-    return verify_json(value)
+    return hide_document(verify_json(value))
 
 
 def _view(status: Status) -> StatusView:
