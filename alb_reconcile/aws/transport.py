@@ -234,7 +234,7 @@ class BotoTransport:
 
 
 def _bounded(client: Any, limits: timeouts.Timeouts) -> Any:
-    """The client, whose attempts end in time: botocore's own limit counts anew with each byte of an answer."""
+    """The same client, with a limit for each whole attempt. botocore's read timeout is for one read: each byte of an answer restarts it."""
     session = client._endpoint.http_session
     send, seconds = session.send, limits.connect + limits.read
     session.send = lambda request: _within(seconds, request.url, partial(send, request))
@@ -250,7 +250,7 @@ def _within(seconds: float, url: str, work: Callable[[], Any]) -> Any:
     def run() -> None:
         try:
             told.set_result(work())
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, the caller's thread raises it
             told.set_exception(error)
 
     thread = threading.Thread(target=run, name="attempt", daemon=True)

@@ -1,4 +1,4 @@
-"""One run over a cell at a time, and one `apply` of a fleet, whoever runs it. What keeps stacks from harm are their own leases."""
+"""A lock and a lease for each cell of a fleet, and for a fleet's `apply`: only one run has them at a time. Stacks may have leases of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ from alb_reconcile.locking.hold import held
 from alb_reconcile.model.desired_stack import DesiredStack
 
 LONGEST: Final = int(durations.LEASE + durations.MARGIN)
-"""Seconds after which nobody can have a cell any more who doesn't renew its lease."""
+"""Seconds for which a run has a cell after it last renewed the lease."""
 Check = Callable[[], Awaitable[None]]
 """Asked before a result is written. Raises LeaseLostError where another run may have what was held."""
 
@@ -25,8 +25,8 @@ Check = Callable[[], Awaitable[None]]
 async def hold(
     fleet: Fleet, what: str, region: str, credentials: Credentials, command: str, timeout: float, stop: Stop
 ) -> AsyncIterator[Check]:
-    """Have `what` (an account, whose cell in the region it is, or `apply`) for oneself: on this host, and everywhere if the
-    fleet's results are in S3, beside which its lease is.
+    """Hold the cell of an account in the region, or with `apply` as `what` the operation: on this host by a lock. If the fleet's
+    results are in S3, a lease beside them holds it on all hosts.
 
     A lease that is lost gives the word to stop. Raises HeldError where another run has it for longer than `timeout` seconds,
     LeaseError, AwsError; InterruptedRun where the word to stop comes meanwhile.

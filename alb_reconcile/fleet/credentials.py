@@ -32,7 +32,7 @@ class Credentials:
         return connect(session, cell.region, usual_pace=self.usual_pace, role=cell.role, assumed=self._assumed)
 
     def own(self, region: str) -> Connection:
-        """The way to where whoever runs the fleet is, who keeps its leases; `region` is taken where none is configured."""
+        """The connection with the runner's own credentials, by which leases are kept; in `region` where none is configured."""
         with self._lock:
             if not self._own:
                 self._own.append(connect(self.session, default_region(self.session) or region))

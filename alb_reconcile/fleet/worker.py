@@ -74,7 +74,7 @@ class Worker:
         self._message = request.message
 
     def _expire(self, request: Any, **_: Any) -> None:
-        """Nobody took it before the cell's next one was due, as after a worker was killed, whose lease holds for longer."""
+        """A message that is dropped: its time is over. A killed worker's lease, for example, can hold its cell for longer than that."""
         tell("message_expired", level=30, message=request.args[0])
 
     def _end(self, **_: Any) -> None:

@@ -36,7 +36,7 @@ _THROTTLING: Final = "ALB_RECONCILE_SANDBOX_THROTTLING"
 _SHARE: Final = re.compile(r"[01]|0?\.\d{1,3}")
 _ENDING: Final = threading.Lock()
 _ILL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
-"""What neither XML 1.0 nor JSON carries as it is, and moto writes out if somebody sent it."""
+"""Characters that XML 1.0 and JSON can't carry as they are. moto puts those of a request into its answers."""
 _ACTION: Final = re.compile(rb"(?:^|&)Action=(\w+)")
 
 

@@ -138,7 +138,7 @@ def sync(options: SyncOptions) -> ExitCode:
     ways = Ways(timeout=options.timeout)
     with _Process(
         fleet, options.run, options.choice.variables, settings_of(options.record, options.issue), ways,
-        options.lock_timeout, quiet=options.quiet, usual_pace=0.5,  # nobody waits for it, and others may
+        options.lock_timeout, quiet=options.quiet, usual_pace=0.5,  # it runs unattended, and leaves calls to others
     ) as process:  # fmt: skip
         if options.due:
             last, problems = process.records.read_all(cells)

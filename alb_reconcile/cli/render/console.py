@@ -23,7 +23,7 @@ def open_closed() -> None:
     """Where this process was started without one of the three, have one that is at its end, or can't be written."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.open(os.devnull, os.O_RDONLY), mode))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDONLY), mode))  # noqa: PTH123, SIM115 (a descriptor, not a path; it stays open)
 
 
 def emit(text: str) -> None:
