@@ -26,12 +26,12 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     source: str = ""
 
-    def redacted(self, headers: Headers, instead: str = HIDDEN) -> "Request":
+    def redacted(self, headers: Headers) -> "Request":
         """As it may be shown: headers and queries are there to meet conditions of rules."""
         return replace(
             self,
-            headers=tuple((name, instead if is_secret_header(name, headers) else text) for name, text in self.headers),
-            query=tuple((name, instead) for name, _ in self.query),
+            headers=tuple((name, HIDDEN if is_secret_header(name, headers) else text) for name, text in self.headers),
+            query=tuple((name, HIDDEN) for name, _ in self.query),
         )
 
 
