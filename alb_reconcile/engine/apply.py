@@ -19,7 +19,7 @@ from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.machine import find_lack
-from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.plan import Need, Plan, Step
 from alb_reconcile.model.resource import Properties, bind
 from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
@@ -105,7 +105,7 @@ class _Application:
         return tuple(self.outcomes[key] for key in self.steps)
 
     async def _run_all(self) -> None:
-        sorter = TopologicalSorter({key: {*step.needs}.difference(step.meanwhile) for key, step in self.steps.items()})
+        sorter = TopologicalSorter({key: step.needs.keys() - step.needing(Need.MADE) for key, step in self.steps.items()})
         sorter.prepare()
         for step in self.steps.values():
             kind: object = self.kinds[step.carried_by]
@@ -137,8 +137,8 @@ class _Application:
     def _is_enough(self, step: Step, key: str) -> bool:
         """Whether another step needn't have ended for it: who takes something away waits for the end of what is made."""
         if self.steps[key].action == "delete":
-            return key in self.announced and key in step.announced
-        return not _takes_away(step)
+            return key in self.announced and step.needs.get(key) is Need.ANNOUNCED
+        return not step.takes_away
 
     def _start(self, step: Step) -> bool:
         """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
@@ -177,7 +177,7 @@ class _Application:
         """What `Run.made` gives. Raises _SkippedError where it is never made."""
         if isinstance(ref, str):
             return ref
-        for maker in step.meanwhile:
+        for maker in step.needing(Need.MADE):
             if self.steps[maker].address == ref:
                 await self.there[maker].wait()
                 if ref not in self.run.ids:
@@ -220,10 +220,6 @@ class _Application:
         self.on_event(Event(outcome.how, outcome.step, elapsed, text))
 
 
-def _takes_away(step: Step) -> bool:
-    return step.action == "delete" or step.phase == "late"
-
-
 def _among(step: Step, made: Collection[Address]) -> Step:
     """Who is launched together with others, only with those that this run makes: it may carry out a part of a plan."""
     if not isinstance(how := step.details, Launch):
@@ -258,7 +254,7 @@ async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     if step.desired is None or step.state is None:
         raise AssertionError(f"{step.key} says nothing of what is wanted")
     wanted = bind(step.state, run.ids)
-    if step.meanwhile:  # what is made in this run stays an address, which the driver asks for when it needs it
+    if step.needing(Need.MADE):  # what is made in this run stays an address, which the driver asks for when it needs it
         wanted = replace(wanted, **{name: getattr(step.state, name) for name in wanted.needed_late})
     if step.action == "update" and step.observed is not None:
         fields = {change.path for change in step.changes}

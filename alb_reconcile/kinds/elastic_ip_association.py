@@ -43,6 +43,7 @@ class ElasticIpAssociation(Properties):
     service = ""
     parent = "instance"
     follows = ("internet_gateway",)
+    moves = frozenset({"elastic_ip"})
 
     instance: Ref
     elastic_ip: Ref | None = None

@@ -50,6 +50,7 @@ class Rule(Properties):
     replaced_on = frozenset({"listener"})
     parent = "listener"
     action_field = "action"
+    moves = frozenset({"action", "conditions", "priority"})
 
     listener: Ref
     priority: int

@@ -50,6 +50,8 @@ class Properties:
     """The field that names the resource with which AWS deletes this one."""
     removed_late: ClassVar[tuple[str, ...]] = ()
     """The collections of which members are added early and removed when traffic has moved, in the order of removal."""
+    moves: ClassVar[frozenset[str]] = frozenset()
+    """The fields that decide who answers requests; what has any does so by being there."""
     ways: ClassVar[frozenset[str]] = frozenset()
     """The collections whose members lead somewhere, so that others may depend on one that they add (`KeepsOthers`)."""
     leaving: ClassVar[frozenset[str]] = frozenset()

@@ -45,7 +45,7 @@ def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
 def find_shrunk(plan: Plan) -> Iterator[str]:
     """The listeners and rules that other target groups, or other weights, leave with much fewer healthy targets for their requests than
     there are now, in words."""
-    turning = {step.id for step in plan.steps if step.action == "update" and not step.phase and _turns(step)}
+    turning = {step.id for step in plan.steps if step.action == "update" and not (step.attaches or step.takes_away) and _turns(step)}
     before = World(plan.live)
     now = [door for door in find_doors(before) if door.item.id in turning and door.healthy] if turning else []
     after = {door.item.id: door for door in find_doors(_expected(plan, plan.steps, before))} if now else {}

@@ -136,7 +136,7 @@ class Graph:
         return {
             step.address: key
             for key, step in self.steps.items()
-            if step.action in MAKING and step.desired is not None and not step.phase
+            if step.action in MAKING and step.desired is not None and not (step.attaches or (step.action == "update" and step.takes_away))
         }
 
     @cached_property

@@ -16,7 +16,7 @@ from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import conflicts, is_needy, needs, slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
-from alb_reconcile.model.plan import Step, plain
+from alb_reconcile.model.plan import Need, Step, plain
 from alb_reconcile.model.resource import Observed, bind, each_of, field_names, references, stops
 from alb_reconcile.model.steps import HandOver
 
@@ -43,7 +43,7 @@ def _after_what_is_named(graph: Graph) -> None:
                     there = maker is not None and graph.steps[maker].action == "update"
                     mere = there and not _stops(graph.steps[str(maker)])
                     if not (
-                        mere and step.phase == "late"
+                        mere and step.takes_away
                     ):  # a VPC's range goes when its subnets have left their tables
                         graph.after(key, maker, Strength.ORDERED if mere else Strength.REQUIRED)
 
@@ -117,7 +117,7 @@ def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
 def _after_what_is_followed(graph: Graph) -> None:
     for kind in graph.decisions.kinds:
         for followed in kind.follows:
-            made = [step.key for step in graph.of_kind(followed, *MAKING) if step.phase != "late"]
+            made = [step.key for step in graph.of_kind(followed, *MAKING) if not step.takes_away]
             gone = [step.key for step in graph.of_kind(followed, "delete")]
             for step in graph.of_kind(kind.kind, "create", "replace"):
                 for key in made:
@@ -147,7 +147,7 @@ def _into_complete_networks(graph: Graph) -> None:
     moving = [*graph.of_kind("load_balancer", "update", "replace"), *graph.of_kind("listener", *MAKING)]
     for step in [*moving, *graph.of_kind("instance", "update")]:
         for complete in network:
-            if complete.phase != "late":
+            if not complete.takes_away:
                 graph.after(step.key, complete.key, Strength.SUGGESTED)
 
 
@@ -263,11 +263,11 @@ def steps_of(graph: Graph, keys: list[str]) -> tuple[Step, ...]:
 
 
 def _with_needs(graph: Graph, key: str, needs: list[str]) -> Step:
-    order = tuple(earlier for earlier in needs if graph.edges[key][earlier].is_mere_order)
-    late = _needed_late(graph, graph.steps[key])
-    meanwhile = tuple(earlier for earlier in needs if earlier in late)
-    announced = tuple(earlier for earlier in needs if earlier in graph.announced[key])
-    return replace(graph.steps[key], needs=tuple(needs), order=order, meanwhile=meanwhile, announced=announced)
+    order = {earlier for earlier in needs if graph.edges[key][earlier].is_mere_order}
+    how = dict.fromkeys(needs, Need.DONE) | dict.fromkeys(order, Need.ORDER)
+    how |= dict.fromkeys(graph.announced[key].intersection(needs), Need.ANNOUNCED)
+    how |= dict.fromkeys(_needed_late(graph, graph.steps[key]).intersection(needs), Need.MADE)
+    return replace(graph.steps[key], needs=how)
 
 
 def _needed_late(graph: Graph, step: Step) -> set[str]:

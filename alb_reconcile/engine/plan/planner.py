@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from alb_reconcile.engine.plan import limits
+from alb_reconcile.engine.plan.acts import set_acts
 from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.cascades import decide_all
 from alb_reconcile.engine.plan.closures import find_shrunk
@@ -116,6 +117,7 @@ def _make_plan(
     launch_together(graph, unseen)
     tell_names(graph)
     add_costs(graph)
+    set_acts(graph)
     steps = tell_implied(steps_of(graph, keys), decisions.live)
     drains = any(
         step.detail(Deregister).unused or any(text.startswith(DRAINED) for text in step.waits) for step in steps

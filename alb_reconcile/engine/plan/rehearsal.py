@@ -30,11 +30,11 @@ _WAYS: Final = frozenset(
 
 
 def _taking_first(step: Step) -> int:
-    return 0 if step.action == "delete" or step.phase == "late" else 2 if step.action == "update" else 1
+    return 0 if step.takes_away else 2 if step.action == "update" else 1
 
 
 def _moving_first(step: Step) -> int:
-    return 0 if step.action == "update" and not step.phase else 1 if step.action == "delete" else 2
+    return 0 if step.action == "update" and not (step.attaches or step.takes_away) else 1 if step.action == "delete" else 2
 
 
 def _making_first(step: Step) -> int:

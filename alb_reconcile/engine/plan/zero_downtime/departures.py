@@ -89,7 +89,7 @@ def _refuse_to_empty(graph: Graph, turns: str, group: str, early: list[Step]) ->
 def _given_up(graph: Graph) -> Iterator[tuple[str, str]]:
     """The steps by which listeners and rules give a group (an ARN) fewer requests."""
     for step in graph.forwarding("update", "delete"):
-        if step.phase != "attach":
+        if not step.attaches:
             after = {bind(group, graph.decisions.ids): share for group, share in shares_of(forward_after(step)).items()}
             for group, share in shares_of(forward_before(step)).items():
                 if share > after.get(group, 0):

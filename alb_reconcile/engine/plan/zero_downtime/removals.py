@@ -12,7 +12,7 @@ from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.model.abilities import with_others
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Change, Observed, Properties, bind, diff, each_of
 
 _GROUPS: Final = "security_groups"
@@ -36,7 +36,7 @@ def take_away_late(graph: Graph) -> None:
         step.key
         for kind in ("registration", "listener", "rule", "instance")
         for step in graph.of_kind(kind, "update", "delete")
-        if step.phase != "attach"
+        if not step.attaches
     ]
     balancers = [step.key for step in graph.of_kind("load_balancer", "update", "delete")]
     for kind, fields in _removed_late().items():
@@ -99,8 +99,8 @@ def swap_groups_late(graph: Graph) -> None:
     at every moment, be it allowed by the old groups' rules or by the new ones'.
     """
     steps = [*graph.of_kind("load_balancer", "update"), *graph.of_kind("instance", "update")]
-    late = [step for step in steps if step.phase == "late" and any(_top(item) == _GROUPS for item in step.changes)]
-    early = [step.key for step in steps if step.phase != "late" and any(_top(item) == _GROUPS for item in step.changes)]
+    late = [step for step in steps if step.takes_away and any(_top(item) == _GROUPS for item in step.changes)]
+    early = [step.key for step in steps if not step.takes_away and any(_top(item) == _GROUPS for item in step.changes)]
     for step in late:
         for key in early:
             graph.after(step.key, key)
@@ -118,10 +118,10 @@ def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> str | None:
     early = (*(change for change in step.changes if _top(change) not in fields), *added)
     reason = "after the traffic has moved"
     if not early:
-        graph.steps[step.key] = replace(step, reason=reason, phase="late")
+        graph.steps[step.key] = replace(step, reason=reason, act=Act.CLEAN_UP)
         return step.key
     late = step.key.replace("update:", "revoke:", 1)
-    graph.add(replace(step, key=late, changes=removed, reason=reason, phase="late"))
+    graph.add(replace(step, key=late, changes=removed, reason=reason, act=Act.CLEAN_UP))
     graph.add(replace(step, changes=early, state=both, refresh=None))
     graph.after(late, step.key)
     return late

@@ -75,7 +75,7 @@ def _wait_for_capacity(graph: Graph) -> None:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
             wait_for_health(graph, key)
     for step in graph.forwarding(*MAKING):
-        if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(graph, step):
+        if step.attaches or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
         strengths: dict[Ref, Strength] = dict.fromkeys(taken_up(graph, step), Strength.REQUIRED)
         if wins_requests(step):
@@ -128,7 +128,7 @@ def _let_go_after_taking_up(graph: Graph) -> None:
     made: dict[Ref, list[Taker]] = defaultdict(list)
     for (_, group), takers in takers_of(graph).items():
         made[group] += (taker for taker in takers if taker.is_made and taker.listener is not None)
-    changed = {step.id: step for step in graph.forwarding("update") if step.phase != "attach"}
+    changed = {step.id: step for step in graph.forwarding("update") if not step.attaches}
     for step in changed.values():
         listener = step.observed.parent_id if step.observed and isinstance(step.state, Rule) else step.id
         for item in forward_before(step):
@@ -147,7 +147,7 @@ def _leave_before_draining(graph: Graph) -> None:
     """The targets of a group that goes are deregistered when no listener or rule gives it requests any more."""
     leaving: dict[str, list[str]] = defaultdict(list)
     for step in graph.forwarding("update", "delete"):
-        if step.phase != "attach":
+        if not step.attaches:
             for item in forward_before(step):
                 leaving[str(item.target_group)].append(step.key)
     for found in graph.decisions.live:
