@@ -60,6 +60,7 @@ class Instance(Properties):
 
     kind = "instance"
     removed_late = ("security_groups",)
+    is_target = True
     service = "ec2"
     addresses = 1
     missed = 0

@@ -54,6 +54,7 @@ class Registration(Properties):
     leaving = frozenset({"draining"})
     replaced_on = frozenset({"target_group", "target", "port", "target_type", "ip_address_type", "availability_zone"})
     parent = "target_group"
+    is_target = True
 
     target_group: Ref
     target: Ref

@@ -47,6 +47,7 @@ class RouteTable(Properties):
     service = "ec2"
     removed_late = ("routes", "subnets")
     ways = frozenset({"routes"})
+    part_of = "subnets"
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc"})

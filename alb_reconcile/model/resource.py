@@ -48,6 +48,12 @@ class Properties:
     """Kinds that are brought in order before one of this kind is created, and deleted after it."""
     parent: ClassVar[str | None] = None
     """The field that names the resource with which AWS deletes this one."""
+    part_of: ClassVar[str] = ""
+    """The field that names what it is a part of, where that isn't its `parent`."""
+    leads_on: ClassVar[bool] = True
+    """Whether requests go on to what it refers to, rather than that it only names others."""
+    is_target: ClassVar[bool] = False
+    """Whether it serves as one of several, so that nothing needs it alone."""
     removed_late: ClassVar[tuple[str, ...]] = ()
     """The collections of which members are added early and removed when traffic has moved, in the order of removal."""
     moves: ClassVar[frozenset[str]] = frozenset()

@@ -189,11 +189,19 @@ def sort_keys(graph: Graph) -> list[str]:
         try:
             return list(_stable_order(needs))
         except CycleError as error:
+            import os
+            if os.environ.get("ACTS") == "2":
+                cyc = list(dict.fromkeys(error.args[1]))
+                raise PlanError("CYCLE " + " > ".join(f"{k.split('@')[0]}[{graph.steps[k].act[0]}{'E' if k in graph.early else ''}]{'' if n not in graph.edges[k] else '<-'+graph.edges[k][n].name[0]}" for k, n in zip(cyc, cyc[1:]+cyc[:1])))
             if not graph.cut(error.args[1]):
                 refuse_successors(steps_of(graph, error.args[1]), graph.decisions.ids)
                 _refuse_kept_names(graph, error.args[1])
                 _refuse_held(graph, error.args[1])
                 names = [str(graph.steps[key].address) for key in dict.fromkeys(error.args[1])]
+                import os
+                if os.environ.get("ACTS"):
+                    cyc = list(dict.fromkeys(error.args[1]))
+                    raise PlanError("CYCLE " + " > ".join(f"{k.split('@')[0]}[{graph.steps[k].act[0]}{'E' if k in graph.early else ''}]{'' if n not in graph.edges[k] else '<-'+graph.edges[k][n].name[0]}" for k, n in zip(cyc, cyc[1:]+cyc[:1])))
                 raise PlanError(
                     f"dependency cycle: {' → '.join(names)}; make the changes in two steps: apply one of them "
                     "alone first; where a name, address or range moves to another resource, first give the new one a different value, apply, "

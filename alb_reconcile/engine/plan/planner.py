@@ -99,17 +99,12 @@ def _make_plan(
     _add_steps(graph, facts)
     renames += find_renames(graph.steps.values(), decisions.ids, facts)
     graph.drop_implied()
-    add_traffic(graph)
-    redirect_last(graph)
-    take_away_late(graph)
-    swap_groups_late(graph)
-    add_edges(graph)
-    stick_after_forwards(graph)
-    add_rollout(graph)
-    lead_names_late(graph)
-    forget_addresses_first(graph)
-    move_addresses(graph)
-    leave_in_time(graph)
+    import os
+    if os.environ.get("ACTS"):
+        from alb_reconcile.engine.plan.pipeline import arrange
+        arrange(graph)
+    else:
+        _old(graph)
     tell_volumes(graph)
     keys = sort_keys(graph)
     add_pauses(graph)
@@ -156,6 +151,20 @@ def _make_plan(
             refuse_successors(steps, decisions.ids)
         limits.check_plan(plan, options.policy, options.allow, now, destroy=options.destroy)
     return plan
+
+
+def _old(graph: Graph) -> None:
+    add_traffic(graph)
+    redirect_last(graph)
+    take_away_late(graph)
+    swap_groups_late(graph)
+    add_edges(graph)
+    stick_after_forwards(graph)
+    add_rollout(graph)
+    lead_names_late(graph)
+    forget_addresses_first(graph)
+    move_addresses(graph)
+    leave_in_time(graph)
 
 
 def _add_steps(graph: Graph, facts: Lookups) -> None:

@@ -82,7 +82,7 @@ def _is_switched_off(step: Step) -> bool:
     return any(change.path == "state" and change.after == "stopped" for change in step.changes)
 
 
-def _pace(graph: Graph) -> None:
+def _pace(graph: Graph, surge: bool = False) -> None:
     groups: dict[str, list[Step]] = defaultdict(list)
     for step in [*graph.of_kind("instance", "replace"), *graph.of_kind("instance", "update")]:
         group = step.desired.lifecycle.group if step.desired else None
@@ -112,14 +112,25 @@ def _pace(graph: Graph) -> None:
         """Of two entries alike, the one that takes nothing away before it is replaced comes first."""
         return min(map(rank, members)), rollout_of(graph, members[0].address).max_surge == 0
 
+    import os
+    acts = os.environ.get("ACTS")
     for group, members in sorted(groups.items(), key=lambda item: turn(item[1])):
         steps = sorted(members, key=rank)
         rollout = rollout_of(graph, steps[0].address)
         width = max(rollout.max_unavailable, 1)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
-            _replace_with_surge(graph, replaced, rollout.max_surge, ill, left[group], turns.last)
+            if surge or not acts:
+                _replace_with_surge(graph, replaced, rollout.max_surge, ill, left[group], turns.last)
             replaced = []
+        if surge:
+            continue
+        if acts and rollout.max_surge > 0:
+            first_ = [step for step in steps if step.action == "replace" and left[group] and step.id in ill]
+            if not is_down(graph, _groups_of(graph, first_)) and not any(_group_is_replaced(graph, step) for step in first_):
+                _replace_in_gaps(graph, first_, 1)
+                for step in left[group] if first_ else ():
+                    _one_after_another(graph, [first_[-1], step], 1)
         restarted = [step for step in steps if step.action == "update"]
         _replace_in_gaps(graph, replaced, width)
         _one_after_another(graph, restarted, width)
@@ -209,10 +220,16 @@ def _replace_with_surge(
         if len(steps) > surge:
             _say_how_many(graph, steps, why)
         return
+    import os
+    if os.environ.get("ACTS") and _is_turned(graph, steps):
+        if len(steps) > surge:
+            _say_how_many(graph, steps, "requests turn to another target group, which max_surge can't pace")
+        return
     first = [step for step in steps if leftovers and step.id in ill]
-    _replace_in_gaps(graph, first, 1)
-    for step in leftovers if first else ():
-        _one_after_another(graph, [first[-1], step], 1)
+    if not os.environ.get("ACTS"):
+        _replace_in_gaps(graph, first, 1)
+        for step in leftovers if first else ():
+            _one_after_another(graph, [first[-1], step], 1)
     steps = [step for step in steps if step not in first]
     going = [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
     for place, later in enumerate(steps, start=len(leftovers)):
@@ -223,6 +240,16 @@ def _replace_with_surge(
             graph.after(later.key, gone, Strength.PREFERRED)
         graph.specify(later.key, replace(later.detail(Launch), groups=tuple(sorted(shared))))
     before |= dict.fromkeys(shared, going)
+
+
+def _is_turned(graph: Graph, steps: list[Step]) -> bool:
+    """Whether the old members leave only after a step that needs the new ones: then all new ones come first."""
+    made = {step.key for step in steps}
+    for step in steps:
+        gone = graph.removers.get(str(step.id))
+        if gone and not (graph.before(gone) & made) <= {step.key}:
+            return True
+    return False
 
 
 def _say_how_many(graph: Graph, steps: list[Step], why: str) -> None:
