@@ -1,7 +1,7 @@
 """EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
 
 import asyncio
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Self
@@ -45,6 +45,7 @@ from alb_reconcile.kinds.images import RESOLVE, search_for
 from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
 from alb_reconcile.model.discovery import Finding
@@ -151,6 +152,9 @@ class Instance(Properties):
             return self.replaced_on
         disks = _volumes.unalterable("root_volume", self.root_volume, found.root_volume)
         return self.replaced_on | disks | _volumes.unalterable("data_volumes", self.data_volumes, found.data_volumes)
+
+    def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
+        return replace(self, security_groups=worn_together(self.security_groups, observed.security_groups))
 
     def slots(self) -> Iterable[Hashable]:
         if self.private_ip_address is not None:

@@ -1,10 +1,10 @@
 """Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, DeleteLoadBalancer)."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Container, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Container, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
@@ -25,6 +25,7 @@ from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
@@ -64,7 +65,7 @@ class LoadBalancer(Properties):
 
     kind = "load_balancer"
     service = "elbv2"
-    removed_late = ("subnets", "security_groups")
+    removed_late = ("subnets", "security_groups", "ip_address_type")
     is_for_others = True
     addresses = 8
     missed = 3
@@ -89,6 +90,15 @@ class LoadBalancer(Properties):
 
     def slots(self) -> Iterable[Hashable]:
         return (("load balancer name", self.name),) if self.name else ()
+
+    def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
+        """A zone has one subnet: where it is another one, they change places in one call. An address type has fewer families or more."""
+        zones = {zone_of(subnet) for subnet in self.subnets}
+        more = {subnet for subnet in observed.subnets if zone_of(subnet) not in zones}
+        subnets = tuple(sorted({*self.subnets, *more}, key=str))
+        loses = observed.ip_address_type == "dualstack" and self.ip_address_type
+        kind = observed.ip_address_type if loses else self.ip_address_type
+        return replace(self, subnets=subnets, ip_address_type=kind, security_groups=worn_together(self.security_groups, observed.security_groups))
 
     def named_after(self, found: Observed) -> Iterable[Sequence[object]]:
         return ([found.detail(Entrance).vpc, self.scheme],)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.address import Address
-from alb_reconcile.model.resource import Properties, bind, each_of, field_names, references
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.resource import Properties, bind, field_names, references
 
 
 class Leads:
@@ -21,46 +21,48 @@ class Leads:
 
     def __init__(self, states: Mapping[str, Properties]) -> None:
         self.states = states
+        self._ports: dict[tuple[Ref, int], str] = {
+            (state.load_balancer, state.port): name for name, state in states.items() if isinstance(state, Listener)
+        }
         self.below: dict[str, set[str]] = defaultdict(set)
-        self._above: dict[str, set[str]] = {}
-        ports = {(state.load_balancer, state.port): name for name, state in states.items() if isinstance(state, Listener)}
+        self.upper: dict[str, set[str]] = defaultdict(set)
         for name, state in states.items():
-            self.below[name] |= self.referred(state)
-            for whole in _names(getattr(state, _whole_of(state), None)) if _whole_of(state) else ():
-                self.below[whole].add(name)
+            lower = self.referred(state)
             if isinstance(state, Listener):  # its clients come in by way of its load balancer
-                balancer = states.get(str(state.load_balancer))
-                self.below[name] |= self.referred(balancer) if balancer else set()
-                redirect = dict(action_of(state).redirect)
-                if redirect and "host" not in redirect:
-                    port = redirect.get("port", str(state.port))
-                    self.below[name] |= {ports[key] for key in [(state.load_balancer, int(port) if port.isdigit() else 0)] if key in ports}
+                lower = lower | self.referred(states.get(str(state.load_balancer)))
+            self.below[name] |= lower
+            for whole in _names(getattr(state, _whole_of(state), None)):
+                self.below[whole].add(name)
+        for name, lower in self.below.items():
+            for other in lower:
+                self.upper[other].add(name)
 
     def referred(self, state: Properties | None) -> set[str]:
         """What these properties refer to, but for the whole that they are a part of."""
         if state is None or not state.leads_on:
             return set()
         whole = _whole_of(state)
-        values = (getattr(state, field) for field in field_names(type(state)) if field != whole)
-        return {name for value in values for name in _names(value)} & self.states.keys()
+        values = (getattr(state, name) for name in field_names(type(state)) if name != whole)
+        found = {name for value in values for name in _names(value)} & self.states.keys()
+        redirect = dict(action_of(state).redirect)
+        if isinstance(state, Listener) and redirect and "host" not in redirect:
+            port = redirect.get("port", "")
+            other = self._ports.get((state.load_balancer, int(port) if port.isdigit() else state.port))
+            found |= {other} if other else set()
+        return found
 
-    def under(self, names: Iterable[str]) -> set[str]:
-        """These, and all that they lead to, but for targets and what is behind them: no target is needed, as others serve."""
-        return {name for name in _closure(names, lambda name: () if self._is_target(name) else self.below.get(name, ())) if not self._is_target(name)}
+    def needed(self, names: Iterable[str]) -> set[str]:
+        """These, and all that they lead to, but for targets and what is behind those: no target is needed, as others serve."""
+        found = _closure(names, lambda name: () if self._is_target(name) else self.below.get(name, ()))
+        return {name for name in found if not self._is_target(name)}
 
     def behind(self, names: Iterable[str]) -> set[str]:
-        """These, and all that they lead to, by way of targets, too."""
+        """These, and all that they lead to."""
         return _closure(names, lambda name: self.below.get(name, ()))
 
     def above(self, names: Iterable[str]) -> set[str]:
         """These, and all that lead there."""
-        if not self._above:
-            found: dict[str, set[str]] = defaultdict(set)
-            for upper, lower in self.below.items():
-                for name in lower:
-                    found[name].add(upper)
-            self._above = found
-        return _closure(names, lambda name: self._above.get(name, ()))
+        return _closure(names, lambda name: self.upper.get(name, ()))
 
     def _is_target(self, name: str) -> bool:
         state = self.states.get(name)
@@ -74,12 +76,10 @@ def as_it_is(decisions: Decisions) -> Leads:
 
 def as_desired(decisions: Decisions) -> Leads:
     """What is to lead where: what the spec wants, and what others have in it."""
-    states: dict[str, Properties] = {}
     known = {item.found.id for item in decisions.desired.values() if item.found} | decisions.to_delete.keys()
-    states |= {item.id: item.state for item in decisions.live if item.id not in known}
-    states |= {
-        str(decisions.ids.get(address, address)): bind(item.state, decisions.ids) for address, item in decisions.desired.items()
-    }
+    states = {item.id: item.state for item in decisions.live if item.id not in known}
+    for address, item in decisions.desired.items():
+        states[str(decisions.ids.get(address, address))] = bind(item.state, decisions.ids)
     return Leads(states)
 
 
@@ -90,12 +90,12 @@ def _whole_of(state: Properties) -> str:
 def _names(value: object) -> set[str]:
     if isinstance(value, Address):
         return {str(value)}
-    return {text for text in named_ids(value) if isinstance(text, str)} | {str(address) for address in references(value)}
+    return {*filter(None, (text for text in named_ids(value) if isinstance(text, str))), *map(str, references(value))}
 
 
-def _closure(names: Iterable[str], more: object) -> set[str]:
+def _closure(names: Iterable[str], more: Callable[[str], Iterable[str]]) -> set[str]:
     found: set[str] = set()
-    left = list(names)
+    left = [*names]
     while left:
         name = left.pop()
         if name not in found:

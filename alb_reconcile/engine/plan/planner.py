@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from alb_reconcile.engine.plan import limits
-from alb_reconcile.engine.plan.acts import set_acts
+from alb_reconcile.engine.plan.acts import set_acts, split
 from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.cascades import decide_all
 from alb_reconcile.engine.plan.closures import find_shrunk
@@ -15,21 +15,24 @@ from alb_reconcile.engine.plan.emptied import find_empty
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together, tell_names
+from alb_reconcile.engine.plan.names import lead_names_late
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.pauses import Pauses
+from alb_reconcile.engine.plan.places import go_first, keep_gaps_short, make_room
 from alb_reconcile.engine.plan.preflight import check_facts
+from alb_reconcile.engine.plan.propagation import add_pauses
 from alb_reconcile.engine.plan.renames import find_renames, refuse_successors
+from alb_reconcile.engine.plan.flow import Flow
 from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
-from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
+from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
+from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
-from alb_reconcile.engine.plan.zero_downtime.departures import leave_in_time
-from alb_reconcile.engine.plan.zero_downtime.families import forget_addresses_first
-from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
-from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late, wait_for_old_nodes
-from alb_reconcile.engine.plan.zero_downtime.rollout import add_pauses, add_rollout
-from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic, stick_after_forwards
+from alb_reconcile.engine.plan.zero_downtime.departures import turn_or_restart_first
+from alb_reconcile.engine.plan.zero_downtime.rollout import Rounds, leave_for_restarts
+from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
+from alb_reconcile.engine.plan.zero_downtime.traffic import keep_old_entrance, stick_late, wait_for_targets
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.waits import EARLIER_RUN
@@ -99,20 +102,29 @@ def _make_plan(
     _add_steps(graph, facts)
     renames += find_renames(graph.steps.values(), decisions.ids, facts)
     graph.drop_implied()
-    import os
-    if os.environ.get("ACTS"):
-        from alb_reconcile.engine.plan.pipeline import arrange
-        arrange(graph)
-    else:
-        _old(graph)
+    rounds = _begin(graph)
+    add_edges(graph)
+    rooms = make_room(graph)
+    if not graph.destroy:
+        rounds.pace_gaps()
+    go_first(graph, rooms)
+    flow = Flow(graph)
+    if not graph.destroy:
+        flow.add()
+        wait_for_targets(graph)
+        keep_old_entrance(graph)
+        rounds.pace_surges()
+    keep_gaps_short(graph, rooms)
+    guard_capacity(graph)
+    lead_names_late(graph)
+    move_addresses(graph)
+    turn_or_restart_first(graph)
     tell_volumes(graph)
     keys = sort_keys(graph)
-    add_pauses(graph)
-    wait_for_old_nodes(graph)
+    add_pauses(graph, flow)
     launch_together(graph, unseen)
     tell_names(graph)
     add_costs(graph)
-    set_acts(graph)
     steps = tell_implied(steps_of(graph, keys), decisions.live)
     drains = any(
         step.detail(Deregister).unused or any(text.startswith(DRAINED) for text in step.waits) for step in steps
@@ -153,18 +165,16 @@ def _make_plan(
     return plan
 
 
-def _old(graph: Graph) -> None:
-    add_traffic(graph)
-    redirect_last(graph)
-    take_away_late(graph)
-    swap_groups_late(graph)
-    add_edges(graph)
-    stick_after_forwards(graph)
-    add_rollout(graph)
-    lead_names_late(graph)
-    forget_addresses_first(graph)
-    move_addresses(graph)
-    leave_in_time(graph)
+def _begin(graph: Graph) -> Rounds:
+    """All steps, each with its act: rules change places in one call, and new groups stand beside others at weight 0 to be checked."""
+    order_rules(graph)
+    if not graph.destroy:
+        attach_new_groups(graph)
+        leave_for_restarts(graph)
+        split(graph)
+    set_acts(graph)
+    stick_late(graph)
+    return Rounds(graph)
 
 
 def _add_steps(graph: Graph, facts: Lookups) -> None:
