@@ -57,7 +57,7 @@ class Listener(Properties):
     replaced_on = frozenset({"load_balancer"})
     parent = "load_balancer"
     action_field = "default_action"
-    moves = frozenset({"default_action", "port", "protocol"})
+    moves = frozenset({"default_action", "port", "protocol", "certificate_arn", "certificates"})
     defaulted = frozenset({"ssl_policy"})
 
     load_balancer: Ref

@@ -145,7 +145,7 @@ def test_a_name_goes_when_the_one_in_its_place_serves(hand: Hand) -> None:
     result = hand.make(https(names=["new.example.com"]), allow={"close": 1})
     assert done(result) == [
         "replace certificate.public", "create record.public-new-example-com", "update listener.public/https",
-        "delete certificate.public", f"delete {RECORD}",
+        f"delete {RECORD}", "delete certificate.public",
     ]  # fmt: skip
     assert "new.example.com A" in names.rows()
     assert "api.example.com A" not in names.rows()

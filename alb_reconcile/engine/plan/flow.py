@@ -18,7 +18,7 @@ from functools import cached_property
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.leads import as_desired, as_it_is
-from alb_reconcile.engine.plan.zero_downtime.forwards import shares_of
+from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, shares_of
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Properties, bind
@@ -41,12 +41,18 @@ class Flow:
                 for other in self.led_there(step) if step.observed and step.observed.state.is_target else ():
                     self.graph.rather_after(key, other)
                 continue
-            if step.action == "update" or step.act is not Act.PREPARE:
+            if self._is_asked(key, step):
                 self._after_what_is_new(key, step)
             for other in self.led_there(step):
                 self.graph.after(key, other, Need.ORDER)
             if step.act is Act.CLEAN_UP:
                 self._after_the_service_has_moved(key, step)
+
+    def _is_asked(self, key: str, step: Step) -> bool:
+        """Whether requests come by a step's resource already, or as soon as it is made: not to a new name, or to what is prepared."""
+        if step.action != "create" or step.act is not Act.MOVE:
+            return step.action == "update" or step.act is not Act.PREPARE
+        return bool(self.then.upper.get(str(step.address))) or key in dict(self.graph.rooms)
 
     def gains(self, step: Step) -> set[str]:
         """What a step's resource leads to after it, and didn't before, or leads more requests to."""
@@ -63,7 +69,12 @@ class Flow:
         if step.action != "update" or step.act is Act.PREPARE or step.observed is None:
             return set()
         after = bind(step.state, self.graph.decisions.ids) if step.state else None
-        return self.now.referred(step.observed.state) - self.then.referred(after) | _larger(after, step.observed.state)
+        lost = self.now.referred(step.observed.state) - self.then.referred(after) | _larger(after, step.observed.state)
+        return lost or ({step.observed.id} if step.takes_away else set())
+
+    @cached_property
+    def _dropped(self) -> set[str]:
+        return {group for _, group in dropped(self.graph)}
 
     @cached_property
     def _makers(self) -> dict[str, list[str]]:
@@ -86,7 +97,12 @@ class Flow:
         return found
 
     def _after_what_is_new(self, key: str, step: Step) -> None:
-        for name in self.then.needed(self.gains(step)):
+        gains = self.gains(step)
+        for name in self.then.above(gains & self.then.listeners):  # new names by which clients are sent to another listener
+            for other in self._makers.get(name, ()):
+                if self.graph.steps[other].action == "create" and not self.then.upper.get(name):
+                    self.graph.after(key, other, Need.ORDER)
+        for name in self.then.needed(gains):
             for other in self._makers.get(name, ()):
                 if self.graph.steps[other].action in MAKING:
                     self.graph.after(key, other, Need.ORDER)
@@ -98,6 +114,9 @@ class Flow:
         if found is None or not (is_giver or step.act is Act.CLEAN_UP) or (found.state.is_target and self._has_heir(step)):
             return set()
         keys = {other for name in self.now.above([found.id]) for other in self._losers.get(name, ())}
+        if is_giver:  # to what answers on it doesn't matter if something only goes
+            allowed = ("update",) if step.action == "update" else ("update", "delete")
+            keys = {other for other in keys if self.graph.steps[other].act is Act.MOVE and self.graph.steps[other].action in allowed}
         if step.action == "update":  # what only takes members away waits for all that leads to those, but for others that take away
             members = self.now.above(self.losses(step)) if step.act is Act.CLEAN_UP else set()
             others = {other for name in members for other in self._losers.get(name, ())}
@@ -114,7 +133,8 @@ class Flow:
         """Whether the end of a target waits for its own successor, or its own deregistrations, alone."""
         if step.action != "delete" or step.address.kind == "instance":
             return step.action == "delete"
-        return step.part_of is not None and step.observed is not None and step.observed.parent_id not in self.graph.deleted
+        group = step.observed.parent_id if step.observed else None
+        return step.part_of is not None and group not in self.graph.deleted and group not in self._dropped
 
     def _after_the_service_has_moved(self, key: str, step: Step) -> None:
         found = step.observed

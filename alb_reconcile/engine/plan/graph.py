@@ -34,6 +34,8 @@ class Graph:
         """By the key of a step, those of the steps that it follows, and how it needs each."""
         self.implied: dict[str, str] = {}
         """Deletes that AWS makes with another: the id of what goes, the key of the step that takes it along."""
+        self.rooms: list[tuple[str, str]] = []
+        """Steps that give a resource what only one can have, each with the step by which another gives it up."""
         self.early: set[str] = set()
         """The steps that take something away before what comes in its place is there."""
 

@@ -16,7 +16,8 @@ class Leads:
     """Resources by name (an id, or the address of what is to be made), and what each leads to.
 
     A resource leads to what it refers to, and a whole to its parts: a subnet to its routes, a load balancer to its listeners. A part
-    doesn't lead back to its whole, and the rules of a security group lead nowhere: they only name others.
+    doesn't lead back to its whole. The rules of a security group lead nowhere: a group that they name leads to them, which let its
+    members in.
     """
 
     def __init__(self, states: Mapping[str, Properties]) -> None:
@@ -31,19 +32,24 @@ class Leads:
             if isinstance(state, Listener):  # its clients come in by way of its load balancer
                 lower = lower | self.referred(states.get(str(state.load_balancer)))
             self.below[name] |= lower
+            for other in () if state.leads_on else self._named(state):
+                self.below[other].add(name)
             for whole in _names(getattr(state, _whole_of(state), None)):
                 self.below[whole].add(name)
         for name, lower in self.below.items():
             for other in lower:
                 self.upper[other].add(name)
 
+    @property
+    def listeners(self) -> set[str]:
+        """The names of the listeners."""
+        return {*self._ports.values()}
+
     def referred(self, state: Properties | None) -> set[str]:
         """What these properties refer to, but for the whole that they are a part of."""
         if state is None or not state.leads_on:
             return set()
-        whole = _whole_of(state)
-        values = (getattr(state, name) for name in field_names(type(state)) if name != whole)
-        found = {name for value in values for name in _names(value)} & self.states.keys()
+        found = self._named(state)
         redirect = dict(action_of(state).redirect)
         if isinstance(state, Listener) and redirect and "host" not in redirect:
             port = redirect.get("port", "")
@@ -51,10 +57,14 @@ class Leads:
             found |= {other} if other else set()
         return found
 
+    def _named(self, state: Properties) -> set[str]:
+        whole = _whole_of(state)
+        values = (getattr(state, name) for name in field_names(type(state)) if name != whole)
+        return {name for value in values for name in _names(value)} & self.states.keys()
+
     def needed(self, names: Iterable[str]) -> set[str]:
-        """These, and all that they lead to, but for targets and what is behind those: no target is needed, as others serve."""
-        found = _closure(names, lambda name: () if self._is_target(name) else self.below.get(name, ()))
-        return {name for name in found if not self._is_target(name)}
+        """These, and all that they lead to, but for targets: none is needed, as others serve."""
+        return {name for name in self.behind(names) if name not in self.states or not self.states[name].is_target}
 
     def behind(self, names: Iterable[str]) -> set[str]:
         """These, and all that they lead to."""
@@ -63,10 +73,6 @@ class Leads:
     def above(self, names: Iterable[str]) -> set[str]:
         """These, and all that lead there."""
         return _closure(names, lambda name: self.upper.get(name, ()))
-
-    def _is_target(self, name: str) -> bool:
-        state = self.states.get(name)
-        return state is not None and state.is_target
 
 
 def as_it_is(decisions: Decisions) -> Leads:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.record import Record
 from alb_reconcile.model.address import Address
@@ -25,8 +26,23 @@ def lead_names_late(graph: Graph) -> None:
             if graph.steps[gone].address.kind == "load_balancer":
                 graph.specify(step.key, graph.steps[gone].detail(TakeOver))
     for step in graph.of_kind("record", "delete"):
-        for key in _in_its_place(graph, step):
+        made = [key for key in _in_its_place(graph, step) if graph.steps[key].action in MAKING]
+        for key in made:
             graph.rather_after(step.key, key)
+        for left in _answering(graph, step):
+            for key in made:
+                if graph.steps[key].address.kind == "record" and graph.steps[key].action != "update":
+                    graph.rather_after(left, key)  # one that is led here comes when it answers
+
+
+def _answering(graph: Graph, step: Step) -> Iterator[str]:
+    """The steps after which its load balancer, if it stays, may not answer to a name any more: of listeners, which have the
+    certificates, and of their rules."""
+    balancer = str(getattr(step.observed.state if step.observed else None, "alias", ""))
+    ours = {item.id for item, state in each_of(graph.decisions.live, Listener) if state.load_balancer == balancer}
+    for other in graph.forwarding("update", "delete"):
+        if other.observed is not None and not {other.observed.id, other.observed.parent_id}.isdisjoint(ours):
+            yield other.key
 
 
 def _in_its_place(graph: Graph, step: Step) -> Iterator[str]:

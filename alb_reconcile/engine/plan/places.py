@@ -10,16 +10,16 @@ from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.plan import plain
+from alb_reconcile.model.plan import Act, plain
 from alb_reconcile.model.resource import Observed, bind
 
 
-def make_room(graph: Graph) -> list[tuple[str, str]]:
-    """Let each step that gives something to a resource follow the one by which another gives it up.
+def make_room(graph: Graph) -> None:
+    """Let each step that gives something to a resource follow the one by which another gives it up (`Graph.rooms`).
 
-    Returns these pairs. Between the two nothing has it; places that AWS moves in one call aren't among them.
+    Between the two nothing has it; places that AWS moves in one call aren't among them.
     """
-    leaving, found = _leaving(graph), []
+    leaving = _leaving(graph)
     for key, step in graph.steps.items():
         if step.action not in MAKING or step.desired is None or step.state is None or step.takes_away:
             continue
@@ -29,8 +29,7 @@ def make_room(graph: Graph) -> list[tuple[str, str]]:
             for other, holder in leaving[slot]:
                 if other != key and conflicts(wanted, holder.state):
                     graph.after(key, other)
-                    found.append((key, other))
-    return found
+                    graph.rooms.append((key, other))
 
 
 def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
@@ -45,23 +44,25 @@ def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
     return leaving
 
 
-def go_first(graph: Graph, rooms: Iterable[tuple[str, str]]) -> None:
+def go_first(graph: Graph) -> None:
     """Note the steps that come before what takes their resource's place, and all that has to be taken away before them.
 
     Assumes the edges that AWS asks for, and those of instances that have no surge.
     """
-    early = {holder for _, holder in rooms if graph.steps[holder].action in ("delete", "update")}
+    early = {holder for _, holder in graph.rooms if graph.steps[holder].action in ("delete", "update")}
     early |= {key for key, step in graph.steps.items() if step.part_of is not None and key in graph.before(step.part_of)}
     for key in [*early]:
         early |= {other for other in graph.before(key) if graph.steps[other].takes_away}
     graph.early = early
 
 
-def keep_gaps_short(graph: Graph, rooms: Iterable[tuple[str, str]]) -> None:
-    """What gives something up waits for all else that its successor waits for. Assumes all other edges."""
-    for taker, holder in rooms:
-        for other in graph.edges.get(taker, {}):
-            graph.rather_after(holder, other)
+def keep_gaps_short(graph: Graph) -> None:
+    """What gives something up waits for all else that those wait for which come after it. Assumes all other edges."""
+    for _, holder in graph.rooms:
+        behind = graph.behind([holder])
+        for other in {key for later in behind for key in graph.edges[later]} - behind - {holder}:
+            if graph.steps[other].act is Act.PREPARE:
+                graph.rather_after(holder, other)
 
 
 def refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
