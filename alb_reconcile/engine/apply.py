@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from alb_reconcile.aws.calls import MADE_FOR
+from alb_reconcile.engine.gate import Gate
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._nodes import wait_for_old_nodes
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
@@ -77,6 +78,7 @@ class _Application:
         self.run = run
         self.on_event = on_event
         self.outcomes: dict[str, Outcome] = {}
+        self.gate = Gate(plan)
         self.running: dict[asyncio.Task[str], tuple[Step, float]] = {}
         self.announced: set[str] = set()
         self.there: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -105,7 +107,9 @@ class _Application:
         return tuple(self.outcomes[key] for key in self.steps)
 
     async def _run_all(self) -> None:
-        sorter = TopologicalSorter({key: step.needs.keys() - step.needing(Need.MADE) for key, step in self.steps.items()})
+        sorter = TopologicalSorter(
+            {key: step.needs.keys() - step.needing(Need.MADE) for key, step in self.steps.items()}
+        )
         sorter.prepare()
         for step in self.steps.values():
             kind: object = self.kinds[step.carried_by]
@@ -161,9 +165,13 @@ class _Application:
             made=lambda ref: self._made(step, ref),
             coming=lambda: self._coming(step),
         )
-        task = asyncio.ensure_future(carry_out(step, own, self.kinds[step.carried_by]))
+        task = asyncio.ensure_future(self._carry_out(step, own))
         self.running[task] = (step, started)
         return True
+
+    async def _carry_out(self, step: Step, run: Run) -> str:
+        await self.gate.hold(run, step)
+        return await carry_out(step, run, self.kinds[step.carried_by])
 
     def _announce(self, step: Step, made: str, *, usable: bool) -> None:
         if step.action != "delete":  # its successor has the address
@@ -216,6 +224,8 @@ class _Application:
 
     def _end(self, outcome: Outcome, elapsed: float, text: str) -> None:
         self.outcomes[outcome.step.key] = outcome
+        if outcome.how == "done":
+            self.gate.done(outcome.step)
         self.there[outcome.step.key].set()
         self.on_event(Event(outcome.how, outcome.step, elapsed, text))
 

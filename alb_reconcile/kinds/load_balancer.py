@@ -98,7 +98,12 @@ class LoadBalancer(Properties):
         subnets = tuple(sorted({*self.subnets, *more}, key=str))
         loses = observed.ip_address_type == "dualstack" and self.ip_address_type
         kind = observed.ip_address_type if loses else self.ip_address_type
-        return replace(self, subnets=subnets, ip_address_type=kind, security_groups=worn_together(self.security_groups, observed.security_groups))
+        return replace(
+            self,
+            subnets=subnets,
+            ip_address_type=kind,
+            security_groups=worn_together(self.security_groups, observed.security_groups),
+        )
 
     def named_after(self, found: Observed) -> Iterable[Sequence[object]]:
         return ([found.detail(Entrance).vpc, self.scheme],)

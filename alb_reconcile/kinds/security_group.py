@@ -16,7 +16,6 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
-
 _MOST_WORN: Final = 5
 """Security groups of one network interface, by default (Amazon VPC quotas)."""
 

@@ -117,9 +117,15 @@ class Dependents:
         earlier = self._steps[key]
         if step.needs[key] is not Need.ORDER:
             return True
-        if step.action == "update" and step.address.kind in ("rule", "listener", "record") and not (step.attaches or step.takes_away):
+        if (
+            step.action == "update"
+            and step.address.kind in ("rule", "listener", "record")
+            and not (step.attaches or step.takes_away)
+        ):
             return self._causes.get(step.key) == "spec"  # what answers otherwise by hand is set right at once
-        if step.action == "update" and step.takes_away:  # a zone that is taken away cuts its targets off; a port that is open is closed at once
+        if (
+            step.action == "update" and step.takes_away
+        ):  # a zone that is taken away cuts its targets off; a port that is open is closed at once
             is_of_zones = any(change.path == "subnets" for change in step.changes)
             return is_of_zones or self._causes.get(step.key) == "spec"
         if step.action == "delete" and step.address.kind == "registration":

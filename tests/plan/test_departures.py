@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import RefusedError
 from tests.at_length import SOAK, at_length
 from tests.harness import Spec, World, demo, world
 from tests.kinds.test_record import prepare

@@ -21,8 +21,14 @@ def split(graph: Graph) -> None:
 
     Where nothing else leads requests elsewhere or takes a target away there is nothing to wait for, and it stays one step.
     """
-    moving = {key for key, step in graph.steps.items() if step.action in ("update", "delete") and not step.attaches and _leads(step)}
-    for step in [step for step in graph.steps.values() if step.action == "update" and step.state and step.state.removed_late]:
+    moving = {
+        key
+        for key, step in graph.steps.items()
+        if step.action in ("update", "delete") and not step.attaches and _leads(step)
+    }
+    for step in [
+        step for step in graph.steps.values() if step.action == "update" and step.state and step.state.removed_late
+    ]:
         fields = step.state.removed_late if step.state else ()
         if moving <= {step.key}:
             fields = tuple(name for name in fields if name == WORN)

@@ -98,7 +98,9 @@ class Flow:
 
     def _after_what_is_new(self, key: str, step: Step) -> None:
         gains = self.gains(step)
-        for name in self.then.above(gains & self.then.listeners):  # new names by which clients are sent to another listener
+        for name in self.then.above(
+            gains & self.then.listeners
+        ):  # new names by which clients are sent to another listener
             for other in self._makers.get(name, ()):
                 if self.graph.steps[other].action == "create" and not self.then.upper.get(name):
                     self.graph.after(key, other, Need.ORDER)
@@ -111,16 +113,30 @@ class Flow:
         """The steps after which less leads to what a step takes away."""
         found = step.observed
         is_giver = step.act is Act.MOVE and step.action in ("update", "delete")
-        if found is None or not (is_giver or step.act is Act.CLEAN_UP) or (found.state.is_target and self._has_heir(step)):
+        if (
+            found is None
+            or not (is_giver or step.act is Act.CLEAN_UP)
+            or (found.state.is_target and self._has_heir(step))
+        ):
             return set()
         keys = {other for name in self.now.above([found.id]) for other in self._losers.get(name, ())}
         if is_giver:  # to what answers on it doesn't matter if something only goes
             allowed = ("update",) if step.action == "update" else ("update", "delete")
-            keys = {other for other in keys if self.graph.steps[other].act is Act.MOVE and self.graph.steps[other].action in allowed}
-        if step.action == "update":  # what only takes members away waits for all that leads to those, but for others that take away
+            keys = {
+                other
+                for other in keys
+                if self.graph.steps[other].act is Act.MOVE and self.graph.steps[other].action in allowed
+            }
+        if (
+            step.action == "update"
+        ):  # what only takes members away waits for all that leads to those, but for others that take away
             members = self.now.above(self.losses(step)) if step.act is Act.CLEAN_UP else set()
             others = {other for name in members for other in self._losers.get(name, ())}
-            keys |= {other for other in others if not (self.graph.steps[other].action == "update" and self.graph.steps[other].takes_away)}
+            keys |= {
+                other
+                for other in others
+                if not (self.graph.steps[other].action == "update" and self.graph.steps[other].takes_away)
+            }
         parts = set(named_ids(found.state))
         return {
             other
@@ -159,4 +175,6 @@ class Flow:
 def _larger(before: Properties | None, after: Properties | None) -> set[str]:
     """The groups to which an action gives a larger share of the requests than another one, by name."""
     had = {str(group): share for group, share in shares_of(action_of(before).forward).items()}
-    return {str(group) for group, share in shares_of(action_of(after).forward).items() if share > had.get(str(group), 0)}
+    return {
+        str(group) for group, share in shares_of(action_of(after).forward).items() if share > had.get(str(group), 0)
+    }

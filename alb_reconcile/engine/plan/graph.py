@@ -111,7 +111,9 @@ class Graph:
         return {
             step.address: key
             for key, step in self.steps.items()
-            if step.action in MAKING and step.desired is not None and not (step.attaches or (step.action == "update" and step.takes_away))
+            if step.action in MAKING
+            and step.desired is not None
+            and not (step.attaches or (step.action == "update" and step.takes_away))
         }
 
     @cached_property

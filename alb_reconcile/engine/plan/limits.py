@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -74,7 +74,7 @@ def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, str, Col
         ("remove-authentication", _authentication_lost(steps, plan.live)),
     ):
         yield from ((word, text, (key,)) for key, text in found.items())
-    gaps = find_gaps(plan) if steps == plan.steps else []  # a part of a plan has its own order
+    gaps = find_gaps(replace(plan, steps=steps))  # a part of a safe plan needn't be safe
     for closure in (*find_closures(plan, steps), *gaps):
         yield "empty-target-group" if closure.is_emptied else "close", closure.text, closure.keys
 

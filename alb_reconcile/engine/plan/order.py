@@ -59,7 +59,9 @@ def _after_whoever_names_it(graph: Graph) -> None:
         if found.id in graph.implied:
             for text in named_ids(found.state):
                 # what a listener names is free as soon as its load balancer's deletion begins; network interfaces hold what that names itself
-                graph.after(graph.removers.get(text), graph.implied[found.id], Need.ANNOUNCED if graph.destroy else Need.DONE)
+                graph.after(
+                    graph.removers.get(text), graph.implied[found.id], Need.ANNOUNCED if graph.destroy else Need.DONE
+                )
 
 
 def _after_what_is_followed(graph: Graph) -> None:
@@ -127,9 +129,16 @@ def sort_keys(graph: Graph) -> list[str]:
         refuse_kept_names(graph, cycle)
         refuse_held(graph, cycle)
         import os
+
         if os.environ.get("CYC"):
             cyc = list(dict.fromkeys(cycle))
-            raise PlanError("CYCLE " + " > ".join(f"{k.split('@')[0]}[{graph.steps[k].act[0]}{'E' if k in graph.early else ''}]{'' if n not in graph.edges[k] else '<-'+graph.edges[k][n].name[0]}" for k, n in zip(cyc, cyc[1:]+cyc[:1])))
+            raise PlanError(
+                "CYCLE "
+                + " > ".join(
+                    f"{k.split('@')[0]}[{graph.steps[k].act[0]}{'E' if k in graph.early else ''}]{'' if n not in graph.edges[k] else '<-' + graph.edges[k][n].name[0]}"
+                    for k, n in zip(cyc, cyc[1:] + cyc[:1])
+                )
+            )
         names = [str(graph.steps[key].address) for key in dict.fromkeys(cycle)]
         raise PlanError(
             f"dependency cycle: {' → '.join(names)}; make the changes in two steps: apply one of them "

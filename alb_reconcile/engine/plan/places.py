@@ -50,7 +50,9 @@ def go_first(graph: Graph) -> None:
     Assumes the edges that AWS asks for, and those of instances that have no surge.
     """
     early = {holder for _, holder in graph.rooms if graph.steps[holder].action in ("delete", "update")}
-    early |= {key for key, step in graph.steps.items() if step.part_of is not None and key in graph.before(step.part_of)}
+    early |= {
+        key for key, step in graph.steps.items() if step.part_of is not None and key in graph.before(step.part_of)
+    }
     for key in [*early]:
         early |= {other for other in graph.before(key) if graph.steps[other].takes_away}
     graph.early = early

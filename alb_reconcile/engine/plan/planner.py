@@ -12,6 +12,7 @@ from alb_reconcile.engine.plan.cascades import decide_all
 from alb_reconcile.engine.plan.closures import find_shrunk
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, location_of
 from alb_reconcile.engine.plan.emptied import find_empty
+from alb_reconcile.engine.plan.flow import Flow
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together, tell_names
@@ -22,7 +23,6 @@ from alb_reconcile.engine.plan.places import go_first, keep_gaps_short, make_roo
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.propagation import add_pauses
 from alb_reconcile.engine.plan.renames import find_renames, refuse_successors
-from alb_reconcile.engine.plan.flow import Flow
 from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes

@@ -19,8 +19,8 @@ from typing import Final
 
 from alb_reconcile.engine.plan.acts import WORN, removed_by, top
 from alb_reconcile.engine.plan.decide import DUPLICATE
-from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.flow import Flow
+from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, making_room
@@ -83,11 +83,22 @@ def _before_it_ends(graph: Graph, step: Step) -> None:
     elif step.address.kind == "instance" and (step.action == "delete" or STOPS in step.effects):
         served = [item for item in graph.registered[str(step.id)] if item.status != "unused"]
         if served:  # it drains meanwhile, which may be all the time that is needed
-            settle = rollout_of(graph, step.address).settle - min(delay_of(graph, item.state, unknown=0) for item in served)
+            settle = rollout_of(graph, step.address).settle - min(
+                delay_of(graph, item.state, unknown=0) for item in served
+            )
             graph.pause(step.key, settle, _FROM_TARGET)
     elif step.address.kind == "load_balancer" and "ip_address_type" in paths:
-        given_up = next((_FAMILIES.get(change.after) for change in step.changes if change.path == "ip_address_type" and change.before == "dualstack"), None)
-        if given_up and any(isinstance(item.state, Record) and item.state.alias == step.id for item in graph.decisions.live):
+        given_up = next(
+            (
+                _FAMILIES.get(change.after)
+                for change in step.changes
+                if change.path == "ip_address_type" and change.before == "dualstack"
+            ),
+            None,
+        )
+        if given_up and any(
+            isinstance(item.state, Record) and item.state.alias == step.id for item in graph.decisions.live
+        ):
             graph.pause(step.key, _TTL + int(waits.RECORDS_USUALLY), f"clients have forgotten its {given_up} addresses")
     elif step.address.kind == "listener" and step.action in ("create", "update") and _begins_to_redirect(step):
         room = step if step.action == "update" else making_room(graph, step)

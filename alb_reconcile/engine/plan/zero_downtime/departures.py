@@ -1,20 +1,17 @@
 """Restarts of instances of a group to which requests turn in the same run: which of the two comes first."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_departures, keeping_some
-from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, forward_after, forward_before, shares_of
+from alb_reconcile.engine.plan.zero_downtime.forwards import forward_before, shares_of
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Need, Step
 from alb_reconcile.model.resource import Observed, bind, each_of
-from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
+from alb_reconcile.model.steps import Register, Shift, TakeOver
 
 RESTARTED: Final = "its instance is restarted"
 _SERVING: Final = ("healthy", "initial")

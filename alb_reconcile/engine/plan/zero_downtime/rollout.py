@@ -6,19 +6,17 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.aws.client import batches
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.graph import MAKING, Graph
-from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, is_down, rollout_of
-from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
+from alb_reconcile.engine.plan.zero_downtime.capacity import is_down, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED
-from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, receiving_groups, serving_groups
+from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Rollout, bind, each_of, stops
-from alb_reconcile.model.steps import Deregister, Launch, Register
+from alb_reconcile.model.resource import bind, each_of, stops
+from alb_reconcile.model.steps import Launch, Register
 
 STOPS: Final = "stops the instance"
 
@@ -94,9 +92,12 @@ class Rounds:
             if step.id in graph.decisions.to_delete:
                 self.left[_group_of(graph, step.address)].append(step)
         self.groups = [
-            (name, sorted(members, key=self._rank)) for name, members in sorted(groups.items(), key=lambda item: self._turn(item[1]))
+            (name, sorted(members, key=self._rank))
+            for name, members in sorted(groups.items(), key=lambda item: self._turn(item[1]))
         ]
-        self.turns = _Turns(graph, [step for members in groups.values() for step in members if not self._is_whole(step)])
+        self.turns = _Turns(
+            graph, [step for members in groups.values() for step in members if not self._is_whole(step)]
+        )
 
     def _is_whole(self, step: Step) -> bool:
         return step.id not in self.failing and step.address not in self.missing
@@ -113,7 +114,11 @@ class Rounds:
         """With surge, what an interrupted roll has left stands above the count already, and serves until the ill members are replaced,
         for which there is no surge then."""
         replaced = [step for step in members if step.action == "replace"]
-        return [] if self._why_at_once(replaced) else [step for step in replaced if self.left[name] and step.id in self.ill]
+        return (
+            []
+            if self._why_at_once(replaced)
+            else [step for step in replaced if self.left[name] and step.id in self.ill]
+        )
 
     def pace_gaps(self) -> None:
         """Without surge, and where an instance is restarted, the old one goes first, as many at a time as may be missing."""

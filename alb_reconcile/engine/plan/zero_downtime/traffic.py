@@ -7,6 +7,7 @@ from itertools import chain
 
 from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     Taker,
     forward_after,
@@ -23,7 +24,6 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     takers_of,
     wait_for_health,
 )
-from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED
 from alb_reconcile.engine.plan.zero_downtime.requests import wins_requests
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
@@ -57,7 +57,9 @@ def wait_for_targets(graph: Graph) -> None:
     for step in graph.forwarding(*MAKING):
         if step.attaches or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
-        groups = dict.fromkeys((*taken_up(graph, step), *(shares_of(forward_after(step)) if wins_requests(step) else ())))
+        groups = dict.fromkeys(
+            (*taken_up(graph, step), *(shares_of(forward_after(step)) if wins_requests(step) else ()))
+        )
         waiting = graph.behind([step.key])
         for group in groups:
             if not _answers_at_once(graph, step, group):
