@@ -9,7 +9,8 @@ from alb_reconcile.cli.render.acts import Part, read_in_acts
 from alb_reconcile.cli.render.style import Style, show_seconds
 from alb_reconcile.engine.plan.decide import DUPLICATE, forcing
 from alb_reconcile.kinds.shown import id_and_name, short_id, show_change, show_member
-from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.plan import VERSION, Plan, Step
 from alb_reconcile.model.resource import Change, field_names
 from alb_reconcile.model.text import printable
 
@@ -94,9 +95,13 @@ def summarize(plan: Plan, notice: str = "") -> str:
 
 def differing_steps(saved: str, now: str) -> list[str] | None:
     """What only the saved one of two plans in JSON has, and what only that of now; nothing where the saved one isn't a plan. None if
-    they are one, be their warnings worded otherwise: the commands in them have the options of who planned."""
+    they are one, be their warnings worded otherwise: the commands in them have the options of who planned. Raises RefusedError for
+    a saved one in the form of another version."""
     try:
         plans = [json.loads(text) for text in (saved, now)]
+        if isinstance(form := plans[0]["version"], int) and form != VERSION:
+            told = f"this version of alb-reconcile reads form {VERSION}; nothing was changed. Plan again"
+            raise RefusedError(f"the saved plan is in form {form}, and {told}")
         then, here = ({**plan, "warnings": len(plan["warnings"])} for plan in plans)
         if then == here:
             return None
