@@ -20,11 +20,10 @@ def lead_names_late(graph: Graph) -> None:
     Assumes that it is known with how many healthy targets each load balancer is taken over (`capacity.guard_capacity`).
     """
     for step in graph.of_kind("record", "update"):
-        before = str(getattr(step.observed.state if step.observed else None, "alias", ""))
-        gone = graph.removers.get(before)
-        if gone is not None and any(change.path == "alias" for change in step.changes):
-            if graph.steps[gone].address.kind == "load_balancer":
-                graph.specify(step.key, graph.steps[gone].detail(TakeOver))
+        gone = graph.removers.get(str(getattr(step.observed.state if step.observed else None, "alias", "")))
+        is_led_elsewhere = any(change.path == "alias" for change in step.changes)
+        if gone is not None and is_led_elsewhere and graph.steps[gone].address.kind == "load_balancer":
+            graph.specify(step.key, graph.steps[gone].detail(TakeOver))
     for step in graph.of_kind("record", "delete"):
         made = [key for key in _in_its_place(graph, step) if graph.steps[key].action in MAKING]
         for key in made:

@@ -128,17 +128,6 @@ def sort_keys(graph: Graph) -> list[str]:
         refuse_successors(steps_of(graph, cycle), graph.decisions.ids)
         refuse_kept_names(graph, cycle)
         refuse_held(graph, cycle)
-        import os
-
-        if os.environ.get("CYC"):
-            cyc = list(dict.fromkeys(cycle))
-            raise PlanError(
-                "CYCLE "
-                + " > ".join(
-                    f"{k.split('@')[0]}[{graph.steps[k].act[0]}{'E' if k in graph.early else ''}]{'' if n not in graph.edges[k] else '<-' + graph.edges[k][n].name[0]}"
-                    for k, n in zip(cyc, cyc[1:] + cyc[:1])
-                )
-            )
         names = [str(graph.steps[key].address) for key in dict.fromkeys(cycle)]
         raise PlanError(
             f"dependency cycle: {' → '.join(names)}; make the changes in two steps: apply one of them "
