@@ -98,51 +98,42 @@ class Flow:
 
     def _after_what_is_new(self, key: str, step: Step) -> None:
         gains = self.gains(step)
-        for name in self.then.above(
-            gains & self.then.listeners
-        ):  # new names by which clients are sent to another listener
+        needed: list[tuple[str, tuple[str, ...]]] = [(name, MAKING) for name in self.then.needed(gains)]
+        # clients are sent to another listener by names, which may be new
+        by_name = self.then.above(gains & self.then.listeners)
+        needed += [(name, ("create",)) for name in by_name if not self.then.upper.get(name)]
+        for name, actions in needed:
             for other in self._makers.get(name, ()):
-                if self.graph.steps[other].action == "create" and not self.then.upper.get(name):
-                    self.graph.after(key, other, Need.ORDER)
-        for name in self.then.needed(gains):
-            for other in self._makers.get(name, ()):
-                if self.graph.steps[other].action in MAKING:
+                if self.graph.steps[other].action in actions:
                     self.graph.after(key, other, Need.ORDER)
 
     def led_there(self, step: Step) -> set[str]:
-        """The steps after which less leads to what a step takes away."""
-        found = step.observed
-        is_giver = step.act is Act.MOVE and step.action in ("update", "delete")
-        if (
-            found is None
-            or not (is_giver or step.act is Act.CLEAN_UP)
-            or (found.state.is_target and self._has_heir(step))
-        ):
+        """The steps after which less leads to what a step takes away. To what answers on it doesn't matter if something only goes."""
+        found, steps = step.observed, self.graph.steps
+        if found is None or (found.state.is_target and self._has_heir(step)):
             return set()
-        keys = {other for name in self.now.above([found.id]) for other in self._losers.get(name, ())}
-        if is_giver:  # to what answers on it doesn't matter if something only goes
-            allowed = ("update",) if step.action == "update" else ("update", "delete")
+        keys: set[str] = set()
+        above = {other for name in self.now.above([found.id]) for other in self._losers.get(name, ())}
+        if step.act is Act.CLEAN_UP:
+            keys = above
+            if (
+                step.action == "update"
+            ):  # it waits for all that leads to its lost members as well, but for others that lose members
+                lost = (other for name in self.now.above(self.losses(step)) for other in self._losers.get(name, ()))
+                keys = above | {
+                    other for other in lost if steps[other].action == "delete" or steps[other].act is Act.MOVE
+                }
+        elif step.act is Act.MOVE and step.action in ("update", "delete"):
             keys = {
                 other
-                for other in keys
-                if self.graph.steps[other].act is Act.MOVE and self.graph.steps[other].action in allowed
+                for other in above
+                if steps[other].act is Act.MOVE and step.action in ("delete", steps[other].action)
             }
-        if (
-            step.action == "update"
-        ):  # what only takes members away waits for all that leads to those, but for others that take away
-            members = self.now.above(self.losses(step)) if step.act is Act.CLEAN_UP else set()
-            others = {other for name in members for other in self._losers.get(name, ())}
-            keys |= {
-                other
-                for other in others
-                if not (self.graph.steps[other].action == "update" and self.graph.steps[other].takes_away)
-            }
-        parts = set(named_ids(found.state))
+        wholes = set(named_ids(found.state))  # a part goes before its whole
         return {
             other
             for other in keys - {step.key} - self.graph.early
-            # a part goes before its whole
-            if not (self.graph.steps[other].action == "delete" and self.graph.steps[other].id in parts)
+            if not (steps[other].action == "delete" and steps[other].id in wholes)
         }
 
     def _has_heir(self, step: Step) -> bool:

@@ -13,7 +13,7 @@ from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.abilities import is_needy, needs
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError
-from alb_reconcile.model.plan import Need, Step
+from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import bind, each_of, field_names, references, stops
 from alb_reconcile.model.steps import HandOver
 
@@ -32,9 +32,13 @@ def _after_what_is_named(graph: Graph) -> None:
         if step.action in MAKING and step.desired is not None:
             for address in references(step.desired.state):
                 maker = graph.makers.get(address)
+                if maker is None:
+                    continue
                 # what is only changed is there already; but AWS registers no instance that doesn't run
-                if maker is not None and (graph.steps[maker].action != "update" or _stops(graph.steps[maker])):
+                if graph.steps[maker].action != "update" or _stops(graph.steps[maker]):
                     graph.after(key, maker)
+                elif graph.steps[maker].act is Act.PREPARE and not step.takes_away:
+                    graph.after(key, maker, Need.ORDER)
 
 
 def _stops(step: Step) -> bool:
@@ -65,6 +69,7 @@ def _after_whoever_names_it(graph: Graph) -> None:
 
 
 def _after_what_is_followed(graph: Graph) -> None:
+    holders = {holder for _, holder in graph.rooms}  # what has to make room goes before
     for kind in graph.decisions.kinds:
         for followed in kind.follows:
             made = [step.key for step in graph.of_kind(followed, *MAKING) if not step.takes_away]
@@ -74,7 +79,8 @@ def _after_what_is_followed(graph: Graph) -> None:
                     graph.after(step.key, key, Need.ORDER)
             for step in graph.of_kind(kind.kind, "delete"):
                 for key in gone:
-                    graph.after(key, step.key)
+                    if key not in holders:
+                        graph.after(key, step.key)
 
 
 def _after_what_is_needed(graph: Graph) -> None:

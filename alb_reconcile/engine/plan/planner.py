@@ -29,7 +29,7 @@ from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
-from alb_reconcile.engine.plan.zero_downtime.departures import turn_or_restart_first
+from alb_reconcile.engine.plan.zero_downtime.restarts import turn_or_restart_first
 from alb_reconcile.engine.plan.zero_downtime.rollout import Rounds, leave_for_restarts
 from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
 from alb_reconcile.engine.plan.zero_downtime.traffic import keep_old_entrance, stick_late, wait_for_targets
@@ -103,8 +103,8 @@ def _make_plan(
     renames += find_renames(graph.steps.values(), decisions.ids, facts)
     graph.drop_implied()
     rounds = _begin(graph)
-    add_edges(graph)
     make_room(graph)
+    add_edges(graph)
     if not graph.destroy:
         rounds.pace_gaps()
     go_first(graph)

@@ -8,8 +8,8 @@ from typing import Final
 from alb_reconcile.aws.client import batches
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import is_down, rollout_of
-from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED
 from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
+from alb_reconcile.engine.plan.zero_downtime.restarts import RESTARTED
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref

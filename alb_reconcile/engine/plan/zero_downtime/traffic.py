@@ -7,7 +7,6 @@ from itertools import chain
 
 from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph
-from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     Taker,
     forward_after,
@@ -17,6 +16,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     joining,
     listener_of,
     making_room,
+    receiving_groups,
     serving_groups,
     shares_of,
     started,
@@ -25,6 +25,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     wait_for_health,
 )
 from alb_reconcile.engine.plan.zero_downtime.requests import wins_requests
+from alb_reconcile.engine.plan.zero_downtime.restarts import RESTARTED
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
 from alb_reconcile.kinds.registration import Registration
@@ -51,6 +52,7 @@ def stick_late(graph: Graph) -> None:
 def wait_for_targets(graph: Graph) -> None:
     """Listeners and rules take up a group after the targets that join it, unless those wait for them. Gates count how many are healthy."""
     members, coming, serving = joining(graph), started(graph), serving_groups(graph)
+    receiving = receiving_groups(graph)
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
             wait_for_health(graph, key)
@@ -64,8 +66,9 @@ def wait_for_targets(graph: Graph) -> None:
         for group in groups:
             if not _answers_at_once(graph, step, group):
                 for key in (*members.get(group, ()), *coming.get(group, ())):
-                    # who is restarted is a target already (`departures`)
-                    if key not in waiting and graph.steps[key].reason != RESTARTED:
+                    # what is restarted in a group that gets requests is counted as it leaves (`restarts`)
+                    is_counted = graph.steps[key].reason == RESTARTED and bind(group, graph.decisions.ids) in receiving
+                    if key not in waiting and not is_counted:
                         graph.after(step.key, key)
     _arrive_before_addresses_leave(graph, members)
     _let_go_after_taking_up(graph)
