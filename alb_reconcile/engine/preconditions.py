@@ -35,7 +35,7 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
     for address, item in decisions.desired.items():
         if item.found is None or item.changes or item.forces:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
-    zones = set_off(_read_zones(aws, decisions))
+    zones = set_off(_read_zones(aws, intents.get("subnet", ())))
     checks = [
         kind.check_preconditions(aws, intents[name], desired, zones)
         for name, kind in load_kinds().items()
@@ -55,14 +55,12 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
         discovery,
         findings=tuple(item for item in findings if not isinstance(item, Unread)),
         warnings=(*discovery.warnings, *alike, *unread[:1]),
-        zones=await zones,
     )
 
 
-async def _read_zones(aws: Aws, decisions: Decisions) -> tuple[str, ...]:
+async def _read_zones(aws: Aws, subnets: Iterable[Intent]) -> tuple[str, ...]:
     """The region's zones (DescribeAvailabilityZones), if a subnet is to be made."""
-    subnets = (item for item in decisions.desired.values() if item.desired.address.kind == "subnet")
-    if not any(item.found is None or item.forces for item in subnets):
+    if all(item.fields is not None for item in subnets):
         return ()
     with ignoring("UnauthorizedOperation"):  # AWS itself refuses a wrong zone later
         found = await aws.pages("ec2", "describe_availability_zones", "AvailabilityZones")

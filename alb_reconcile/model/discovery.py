@@ -54,8 +54,6 @@ class Discovery:
     """AMI ids by `resolve:ssm:…`, as far as the plan may need them."""
     taken: Mapping[tuple[str, str], Other] = field(default_factory=dict)
     """The load balancers and target groups that aren't the stack's, by (kind, name)."""
-    zones: tuple[str, ...] = ()
-    """The region's zones, if a subnet is to be made."""
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
     """What the spec names by its id."""
     findings: tuple[Finding, ...] = ()
