@@ -30,6 +30,8 @@ class Finding:
     """The property that is to be corrected; empty for the whole entry."""
     text: str
     warning: bool = False
+    id: str = ""
+    """Of what is in the way, where that is told."""
 
     def __str__(self) -> str:
         return f"{self.desired.at(self.path)}: {self.text}"
