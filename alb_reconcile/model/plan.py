@@ -127,6 +127,8 @@ class Plan:
     account: str
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
+    renames: tuple[str, ...] = ()
+    """Those of the warnings that are about entries which look renamed."""
     kept: tuple[str, ...] = ()
     """Notes that need no step: what is no longer managed, what belongs to others."""
     ids: Mapping[Address, str] = field(default_factory=dict)

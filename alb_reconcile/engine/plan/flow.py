@@ -96,6 +96,15 @@ class Flow:
             found[known].append(key)
         return found
 
+    @cached_property
+    def _narrowing(self) -> set[str]:
+        """The steps that only take members away."""
+        return {key for key, step in self.graph.steps.items() if step.action == "update" and step.takes_away}
+
+    def _losing(self, names: Iterable[str]) -> set[str]:
+        """The steps after which less leads to these."""
+        return {key for name in names for key in self._losers.get(name, ())}
+
     def _after_what_is_new(self, key: str, step: Step) -> None:
         gains = self.gains(step)
         needed: list[tuple[str, tuple[str, ...]]] = [(name, MAKING) for name in self.then.needed(gains)]
@@ -112,23 +121,24 @@ class Flow:
         found, steps = step.observed, self.graph.steps
         if found is None or (found.state.is_target and self._has_heir(step)):
             return set()
-        keys: set[str] = set()
-        above = {other for name in self.now.above([found.id]) for other in self._losers.get(name, ())}
-        if step.act is Act.CLEAN_UP:
-            keys = above
-            if (
-                step.action == "update"
-            ):  # it waits for all that leads to its lost members as well, but for others that lose members
-                lost = (other for name in self.now.above(self.losses(step)) for other in self._losers.get(name, ()))
-                keys = above | {
-                    other for other in lost if steps[other].action == "delete" or steps[other].act is Act.MOVE
-                }
+        keys = self._losing(self.now.above([found.id]))
+        if step.act is Act.CLEAN_UP and step.action == "delete":
+            if found.state.is_target:  # a way that others lose may have been for it
+                keys -= self._narrowing
+        elif step.act is Act.CLEAN_UP:
+            # it waits for all that leads to its lost members as well, and for targets that it leads to, which may be there
+            near = self.now.above(self.losses(step))
+            if not found.state.action_field:
+                near |= self.now.targets(self.now.behind([found.id]))
+            keys |= self._losing(near) - self._narrowing
         elif step.act is Act.MOVE and step.action in ("update", "delete"):
             keys = {
                 other
-                for other in above
+                for other in keys
                 if steps[other].act is Act.MOVE and step.action in ("delete", steps[other].action)
             }
+        else:
+            return set()
         wholes = set(named_ids(found.state))  # a part goes before its whole
         return {
             other
@@ -149,7 +159,8 @@ class Flow:
             return
         doors = {name for name in self.now.above([found.id]) if self._is_door(self.now.states[name])}
         scope = self.now.behind(doors) | self.then.behind(self._in_their_place(doors)) if doors else set()
-        for name in scope:
+        named = set(named_ids(found.state))  # a VPC's range goes when the subnet that is in the VPC has
+        for name in scope - named:
             for other in self._makers.get(name, ()):
                 self.graph.after(key, other, Need.ORDER)
 

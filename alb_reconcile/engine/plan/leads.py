@@ -64,7 +64,12 @@ class Leads:
 
     def needed(self, names: Iterable[str]) -> set[str]:
         """These, and all that they lead to, but for targets: none is needed, as others serve."""
-        return {name for name in self.behind(names) if name not in self.states or not self.states[name].is_target}
+        found = self.behind(names)
+        return found - self.targets(found)
+
+    def targets(self, names: Iterable[str]) -> set[str]:
+        """The targets among these."""
+        return {name for name in names if name in self.states and self.states[name].is_target}
 
     def behind(self, names: Iterable[str]) -> set[str]:
         """These, and all that they lead to."""

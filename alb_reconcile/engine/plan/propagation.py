@@ -48,8 +48,6 @@ _GROUPS_WORN: Final = "the new security groups are in effect"
 
 def add_pauses(graph: Graph, flow: Flow) -> None:
     """Let each step wait until what comes before it is known wherever it must be. Assumes all edges."""
-    if graph.destroy:
-        return
     for step in list(graph.steps.values()):
         _after_what_led_there(graph, step, [graph.steps[key] for key in flow.led_there(step)])
         _before_it_ends(graph, step)
@@ -155,7 +153,7 @@ def _wait_for_old_nodes(graph: Graph) -> None:
         for item in graph.decisions.live
         if isinstance(item.state, LoadBalancer) and item.id not in graph.deleted
     }
-    if graph.destroy or not nodes:
+    if not nodes:
         return
     leaving = [
         str(item.desired.address)

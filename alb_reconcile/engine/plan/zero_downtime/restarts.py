@@ -22,8 +22,7 @@ def turn_or_restart_first(graph: Graph) -> None:
 
     Assumes all other edges, and that it is known who waits for whose health (`capacity.guard_capacity`).
     """
-    if not graph.destroy:
-        guard_departures(graph, sorted(_order_restarts(graph)))
+    guard_departures(graph, sorted(_order_restarts(graph)))
 
 
 def _order_restarts(graph: Graph) -> set[str]:

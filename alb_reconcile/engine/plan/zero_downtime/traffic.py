@@ -127,7 +127,7 @@ def keep_old_entrance(graph: Graph) -> None:
     """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups. What a run
     that was cut short has made of that already counts as well."""
     groups, members = _going_groups(graph), joining(graph)
-    for gone in () if graph.destroy else graph.of_kind("load_balancer", "delete"):
+    for gone in graph.of_kind("load_balancer", "delete"):
         if gone.key in graph.early:
             continue
         moved = {item.address for item in groups if gone.id in item.detail(ServedBy).load_balancers}
