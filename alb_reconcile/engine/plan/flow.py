@@ -15,9 +15,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
+from alb_reconcile.engine.plan.acts import top
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
-from alb_reconcile.engine.plan.leads import as_desired, as_it_is
+from alb_reconcile.engine.plan.leads import Leads, as_desired, as_it_is
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, shares_of
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.plan import Act, Need, Step
@@ -29,7 +30,16 @@ class Flow:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.now, self.then = as_it_is(graph.decisions), as_desired(graph.decisions)
+
+    @cached_property
+    def now(self) -> Leads:
+        """What leads where now."""
+        return as_it_is(self.graph.decisions)
+
+    @cached_property
+    def then(self) -> Leads:
+        """What is to lead where."""
+        return as_desired(self.graph.decisions)
 
     def add(self) -> None:
         """Add the edges of both rules. Assumes acts, the edges that AWS asks for, and `Graph.early`."""
@@ -81,7 +91,7 @@ class Flow:
         """By name, the steps that prepare a resource or move its requests."""
         found: dict[str, list[str]] = defaultdict(list)
         for key, step in self.graph.steps.items():
-            if step.act is not Act.CLEAN_UP:
+            if step.act is not Act.CLEAN_UP and not _only_tags(step):
                 found[str(step.address) if step.action in ("create", "replace") else str(step.id)].append(key)
         return found
 
@@ -172,6 +182,15 @@ class Flow:
         addresses = {item.id: item.address for item in self.graph.decisions.live}
         for name in known:
             yield str(self.graph.decisions.ids.get(addresses[name], addresses[name]))
+
+
+def _only_tags(step: Step) -> bool:
+    """Whether a step changes nothing that requests notice."""
+    return (
+        step.action == "update"
+        and bool(step.changes)
+        and all(top(change) in ("tags", "prevent_destroy") for change in step.changes)
+    )
 
 
 def _larger(before: Properties | None, after: Properties | None) -> set[str]:

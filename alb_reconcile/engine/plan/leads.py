@@ -9,7 +9,7 @@ from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.resource import Properties, bind, field_names, references
+from alb_reconcile.model.resource import Properties, field_names, references
 
 
 class Leads:
@@ -90,7 +90,7 @@ def as_desired(decisions: Decisions) -> Leads:
     known = {item.found.id for item in decisions.desired.values() if item.found} | decisions.to_delete.keys()
     states = {item.id: item.state for item in decisions.live if item.id not in known}
     for address, item in decisions.desired.items():
-        states[str(decisions.ids.get(address, address))] = bind(item.state, decisions.ids)
+        states[str(decisions.ids.get(address, address))] = item.state
     return Leads(states)
 
 
