@@ -165,13 +165,9 @@ class _Application:
             made=lambda ref: self._made(step, ref),
             coming=lambda: self._coming(step),
         )
-        task = asyncio.ensure_future(self._carry_out(step, own))
+        task = asyncio.ensure_future(carry_out(step, own, self.kinds[step.carried_by], self.gate))
         self.running[task] = (step, started)
         return True
-
-    async def _carry_out(self, step: Step, run: Run) -> str:
-        await self.gate.hold(run, step)
-        return await carry_out(step, run, self.kinds[step.carried_by])
 
     def _announce(self, step: Step, made: str, *, usable: bool) -> None:
         if step.action != "delete":  # its successor has the address
@@ -245,7 +241,7 @@ def _unexpected(error: Exception) -> ReconcileError:
     return bug
 
 
-async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
+async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = None) -> str:
     """Carry out one step. Returns the id of what it made or changed. It is a task of its own, whose calls are told as the step's."""
     MADE_FOR.set(step.key)
     run = replace(run, details=step.details, beside=step.beside, lifts_protection=step.lifts_protection)
@@ -254,6 +250,8 @@ async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     if seconds:
         run.say(f"{seconds} s, until {settled}")
         await run.aws.sleep(seconds)
+    if gate is not None:
+        await gate.hold(run, step)
     if isinstance(step.details, SetPriorities) and isinstance(kind, Ordered):
         await kind.set_order(run, step.details)
         return step.id or ""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import Watch
-from alb_reconcile.engine.doors import describe_door, find_doors
+from alb_reconcile.engine.doors import Door, describe_door, find_doors
 from alb_reconcile.engine.plan.rehearsal import gaps_by_door
 from alb_reconcile.engine.safety import Asked, Safety, by_asked, shift_of
 from alb_reconcile.engine.world import World
 from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds._targets import target_name
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.record import Record
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
@@ -48,13 +49,7 @@ class Gate:
         now, then = self._world, self._world.after([step])
         doors, after = by_asked(find_doors(now)), by_asked(find_doors(then))
         changed = {asked for asked in self.safety.kept if _way(doors, asked) != _way(after, asked)}
-        groups = {
-            reach.group
-            for asked in changed
-            for part in (doors, after)
-            if asked in part
-            for reach in part[asked].reaches
-        }
+        groups = {group for asked in changed for part in (doors, after) for group in _behind(part, asked)}
         if not changed:
             return
 
@@ -87,7 +82,8 @@ def _as_shown(run: Run, world: World, health: Mapping[str, Mapping[str, Any]]) -
         state = item.state
         targets = health.get(str(state.target_group), {}) if isinstance(state, Registration) else {}
         name = target_name(_known(run, state.target), state.port) if isinstance(state, Registration) else ""
-        return replace(item, status=targets[name]["State"]) if name in targets else item
+        is_read = isinstance(state, Registration) and str(state.target_group) in health
+        return replace(item, status=targets[name]["State"] if name in targets else "unused") if is_read else item
 
     found = World(map(shown, world.items.values()))
     found.gone, found.left = world.gone, world.left
@@ -107,6 +103,16 @@ def _asks_itself(step: Step) -> bool:
     return bool(shift.awaits or shift.hopes) or (state is not None and state.is_target)
 
 
-def _way(doors: Mapping[Asked, Any], asked: Asked) -> object:
+def _way(doors: Mapping[Asked, Door], asked: Asked) -> object:
     door = doors.get(asked)
-    return door and (door.barred, door.reaches)
+    return door and (door.balancer, door.barred, door.reaches)
+
+
+def _behind(doors: Mapping[Asked, Door], asked: Asked) -> Iterator[str]:
+    """The groups that get a door's requests; of a name, those of its load balancer."""
+    door = doors.get(asked)
+    if door is not None:
+        is_name = isinstance(door.item.state, Record)
+        for other in doors.values() if is_name else (door,):
+            if other.balancer == door.balancer:
+                yield from (reach.group for reach in other.reaches)

@@ -13,6 +13,7 @@ from typing import Final
 
 from alb_reconcile.engine.doors import Door, find_doors, join
 from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
@@ -23,8 +24,14 @@ Asked = tuple[object, ...]
 
 
 def by_asked(doors: Iterable[Door]) -> dict[Asked, Door]:
-    """The doors by what is asked for; of several records of a name one that answers."""
-    return {door.asked: door for door in sorted(doors, key=lambda door: door.answers)}
+    """The doors by what is asked for; of several rules with the same conditions the first one, of several records of a name one that
+    answers."""
+
+    def rank(door: Door) -> tuple[int, bool]:
+        state = door.item.state
+        return -state.priority if isinstance(state, Rule) else 0, door.answers
+
+    return {door.asked: door for door in sorted(doors, key=rank)}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.leads import Leads, as_desired, as_it_is
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, shares_of
+from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Properties, bind
@@ -80,7 +81,7 @@ class Flow:
             return set()
         after = bind(step.state, self.graph.decisions.ids) if step.state else None
         lost = self.now.referred(step.observed.state) - self.then.referred(after) | _larger(after, step.observed.state)
-        return lost or ({step.observed.id} if step.takes_away else set())
+        return lost or ({step.observed.id} if step.takes_away and not step.observed.state.action_field else set())
 
     @cached_property
     def _dropped(self) -> set[str]:
@@ -88,10 +89,10 @@ class Flow:
 
     @cached_property
     def _makers(self) -> dict[str, list[str]]:
-        """By name, the steps that prepare a resource or move its requests."""
+        """By name, the steps that prepare a resource or move its requests. What stops an instance does both in turns (`rollout`)."""
         found: dict[str, list[str]] = defaultdict(list)
         for key, step in self.graph.steps.items():
-            if step.act is not Act.CLEAN_UP and not _only_tags(step):
+            if step.act is not Act.CLEAN_UP and not _only_tags(step) and STOPS not in step.effects:
                 found[str(step.address) if step.action in ("create", "replace") else str(step.id)].append(key)
         return found
 

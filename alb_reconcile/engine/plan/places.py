@@ -59,12 +59,16 @@ def go_first(graph: Graph) -> None:
 
 
 def keep_gaps_short(graph: Graph) -> None:
-    """What gives something up waits for all else that those wait for which come after it. Assumes all other edges."""
+    """What gives something up, and what has to go before, waits for all else that those wait for which come after it.
+
+    Assumes all other edges.
+    """
     for _, holder in graph.rooms:
-        behind = graph.behind([holder])
-        for other in {key for later in behind for key in graph.edges[later]} - behind - {holder}:
-            if graph.steps[other].act is Act.PREPARE:
-                graph.rather_after(holder, other)
+        going = {holder, *graph.before(holder)} & graph.early
+        behind = graph.behind(going) | going
+        for other in {key for later in behind for key in graph.edges[later]} - behind:
+            for key in going if graph.steps[other].act is Act.PREPARE else ():
+                graph.rather_after(key, other)
 
 
 def refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:

@@ -111,8 +111,8 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
     order_rules(graph)
     if not graph.destroy:
         attach_new_groups(graph)
-        leave_for_restarts(graph)
         split(graph)
+        leave_for_restarts(graph)
     set_acts(graph)
     stick_late(graph)
     rounds = Rounds(graph)

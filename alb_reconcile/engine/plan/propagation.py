@@ -62,7 +62,7 @@ def _after_what_led_there(graph: Graph, step: Step, before: Iterable[Step]) -> N
         graph.pause(step.key, _settle(graph, step), _AT_NODES)
     elif step.address.kind == "listener" and step.action == "delete" and "listener" in kinds:
         graph.pause(step.key, Rollout().settle, _NOT_REDIRECTED)
-    if renamed and step.address.kind in ("load_balancer", "listener", "rule"):
+    if renamed and step.address.kind in ("load_balancer", "listener", "rule", "registration"):
         graph.pause(step.key, _TTL, _BY_NAME)
 
 
