@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.context import Run, create_once
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict import VirtualClock
 from tests.virtual import run_virtually
@@ -35,7 +35,7 @@ def test_what_a_lost_create_has_made_is_looked_for_for_half_a_minute() -> None:
         return "vpc-1" if clock.now() - created[0] > 28 else None
 
     async def main() -> Any:
-        return await Run(Aws(transport, max_workers=0), "shop").create_once("ec2", "create_vpc", find)
+        return await create_once(Run(Aws(transport, max_workers=0), "shop"), "ec2", "create_vpc", find)
 
     assert run_virtually(clock, main()) == "vpc-1"
     assert len(created) == 1
@@ -49,7 +49,7 @@ def test_a_create_that_was_refused_is_not_looked_for() -> None:
         raise AssertionError("nobody looks")
 
     async def main() -> Any:
-        return await Run(Aws(transport, max_workers=0), "shop").create_once("ec2", "create_vpc", find)
+        return await create_once(Run(Aws(transport, max_workers=0), "shop"), "ec2", "create_vpc", find)
 
     with pytest.raises(AwsError, match="VpcLimitExceeded"):
         asyncio.run(main())
