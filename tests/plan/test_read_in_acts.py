@@ -16,12 +16,12 @@ from alb_reconcile.cli.render.acts import read_in_acts
 from alb_reconcile.cli.render.markdown import plan_markdown
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.engine.plan.planner import make_plan
 from alb_reconcile.model.counting import by_resource
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Act
-from tests.harness import REGION, load
-from tests.plan.stacks import Account
+from tests.harness import load
+from tests.plan.stacks import Account, situation_of
 from tests.plan.test_cases import CASES, cases_of, plan_of
 from tests.plan.test_pictures import planned
 from tests.properties.seeds import PHASES
@@ -126,7 +126,7 @@ def test_so_it_is_of_any_two_specs() -> None:
     def drawn(pair: tuple[Spec, Spec]) -> None:
         have, want = map(load, pair)
         try:
-            plan = make_plan(have.name, REGION, want.desired, Account(have).discovery(), Options(check=False))
+            plan = make_plan(situation_of(want, Account(have).discovery()))
         except (PlanError, RefusedError):
             return
         check(plan)

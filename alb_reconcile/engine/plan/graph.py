@@ -15,11 +15,17 @@ from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.plan import Need, Step
-from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.resource import Observed, each_of, stops
 from alb_reconcile.model.steps import Details
 
 MAKING = ("create", "replace", "update")
 _STRONGEST = (Need.DONE, Need.ANNOUNCED, Need.MADE, Need.ORDER)
+
+
+def is_stopped_by(step: Step) -> bool:
+    """Whether an update stops an instance, for good or for a change."""
+    is_switched_off = any(change.path == "state" and change.after == "stopped" for change in step.changes)
+    return step.desired is not None and (is_switched_off or stops(step.changes, type(step.desired.state)))
 
 
 class Graph:
@@ -158,6 +164,7 @@ class Graph:
         """Leave out the deletes that AWS makes with another one: a listener goes with its load balancer."""
         going = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
         tangled = self._tangled_groups(going)
+        stopped = {step.id for step in self.of_kind("instance", "update") if not self.destroy and is_stopped_by(step)}
         for key, step in list(self.steps.items()):
             found = step.observed
             parent = found.parent_id if found and step.action == "delete" else None
@@ -167,7 +174,10 @@ class Graph:
                 or parent not in going
                 or parent in tangled
                 or found.state.outlives_parent
-                or (isinstance(found.state, Registration) and not self._is_cut_off(parent))
+                or (
+                    isinstance(found.state, Registration)
+                    and (found.state.target in stopped or not self._is_cut_off(parent))
+                )
             ):
                 continue
             self.implied[found.id] = going[parent]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.aws.client import batches
-from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.engine.plan.graph import MAKING, Graph, is_stopped_by
 from alb_reconcile.engine.plan.zero_downtime.capacity import is_down, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
 from alb_reconcile.engine.plan.zero_downtime.restarts import RESTARTED
@@ -15,7 +15,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import bind, each_of, stops
+from alb_reconcile.model.resource import bind, each_of
 from alb_reconcile.model.steps import Launch, Register
 
 STOPS: Final = "stops the instance"
@@ -26,11 +26,7 @@ def leave_for_restarts(graph: Graph) -> None:
     registered, serving = graph.registered, serving_groups(graph)
     parked = serving - receiving_groups(graph) - _turned_to(graph)
     for step in graph.of_kind("instance", "update"):
-        if (
-            step.id is None
-            or step.desired is None
-            or not (_is_switched_off(step) or stops(step.changes, type(step.desired.state)))
-        ):
+        if step.id is None or not is_stopped_by(step):
             continue
         graph.say(step.key, effects=STOPS)
         for item in registered[step.id]:

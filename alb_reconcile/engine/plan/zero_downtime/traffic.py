@@ -128,13 +128,11 @@ def keep_old_entrance(graph: Graph) -> None:
     that was cut short has made of that already counts as well."""
     groups, members = _going_groups(graph), joining(graph)
     for gone in graph.of_kind("load_balancer", "delete"):
-        if gone.key in graph.early:
-            continue
         moved = {item.address for item in groups if gone.id in item.detail(ServedBy).load_balancers}
         takeover: set[Ref] = set()
         successors: set[Address] = set()
         keys: set[str] = set()
-        for step in graph.forwarding(*MAKING):
+        for step in graph.forwarding(*MAKING) if gone.key not in graph.early else ():
             if _takes_over(graph, step.desired, gone, moved):
                 graph.after(gone.key, step.key)
                 keys.add(step.key)
@@ -143,6 +141,9 @@ def keep_old_entrance(graph: Graph) -> None:
             if entrance and _takes_over(graph, desired, gone, moved):
                 successors.add(entrance)
                 takeover.update(moved.intersection(shares_of(action_of(desired.state).forward)))
+        if gone.key in graph.early:  # its successor may be there, and nothing else
+            behind, takeover = graph.behind([gone.key]), set()
+            successors = {address for address in successors if graph.makers.get(address) not in behind}
         if successors:
             serving = tuple(item.id for item in groups if gone.id in item.detail(ServedBy).load_balancers)
             ordered = tuple(sorted(takeover, key=str))
