@@ -75,10 +75,14 @@ class Safety:
         known = {shut.reason for shut in before.barred}
         shuts = [shut for shut in now.barred if shut.reason not in known]
         was = {reach.group: reach.healthy for reach in before.reaches}
-        filled = {reach.group: reach.count for reach in then.reaches if reach.count}
+        filled = {reach.group: reach.count for reach in then.reaches}
         for reach in now.reaches if before.reaches else ():  # what answered by itself had no target to lose
-            most = min(filled.get(reach.group, 0), was.get(reach.group, filled.get(reach.group, 0)))
-            if reach.healthy < min(self.least.get(reach.group, 1), most):
+            least, most = self.least.get(reach.group, 1), was.get(reach.group, filled.get(reach.group, 0))
+            if reach.group in filled:
+                most = min(most, filled.get(reach.group, 0))
+            else:  # what is emptied when requests have turned away isn't empty before
+                least = max(least, 1)
+            if reach.healthy < min(least, most):
                 shuts += reach.lost
                 if not reach.lost:
                     few = f"only {reach.healthy} healthy targets" if reach.healthy else "no healthy target"

@@ -89,9 +89,7 @@ def _rehearse(plan: Plan, safety: Safety, rank: Callable[[Step], int]) -> Iterat
 
 def _may_shut(step: Step) -> bool:
     """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
-    is_unguarded = (
-        step.action == "delete" and step.address.kind == "registration" and step.detail(Deregister).least is None
-    )
+    is_unguarded = step.action == "delete" and step.address.kind == "registration" and not step.detail(Deregister).least
     return is_unguarded or (step.address.kind in _WAYS and step.action != "create")
 
 
