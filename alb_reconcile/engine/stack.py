@@ -229,7 +229,8 @@ async def apply_stack(
     applied = Applied(found=planned, is_reached=True, began=aws.now())
     balancers = (item for item in planned.discovery.resources if item.address.kind == "load_balancer")
     active = {item.id: applied.began for item in balancers if is_in_order(item)}
-    run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn, ready=active)
+    run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn)
+    run.targets.ready.update(active)
     if planned.plan.steps:
         if target.destroy:
             warning = await begin_destroying(aws, target.stack, planned.discovery)
@@ -255,7 +256,7 @@ async def apply_stack(
         if timeout is None:
             return applied
         problems = await _wait_until_serving(run, applied.found, timeout, goal, on_wait)
-        ready = None if find_ready(planned.discovery) else find_ready(applied.found.discovery, run.ready)
+        ready = None if find_ready(planned.discovery) else find_ready(applied.found.discovery, run.targets.ready)
         moments = ({"ready": ready[0]} if ready else {}) | ({} if problems else {"converged": aws.now()})
         times = {name: moment - applied.began for name, moment in moments.items()}
         return replace(applied, problems=tuple(problems), times=times, entrance=ready[1] if ready else None)
@@ -302,7 +303,7 @@ async def _wait_until_serving(
 ) -> list[str]:
     """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
 
-    Returns what isn't by then, in words; of what is, `run.ready` gets the time.
+    Returns what isn't by then, in words; of what is, `run.targets.ready` gets the time.
     """
 
     names = {item.id: item.address for item in found.discovery.resources}
@@ -314,7 +315,7 @@ async def _wait_until_serving(
         on_wait(known)
         own = replace(run, say=lambda text: on_wait(replace(known, text=text)))
         await kind.wait_until_serving(own, item, timeout)
-        run.ready.setdefault(item.id, run.aws.now())
+        run.targets.ready.setdefault(item.id, run.aws.now())
         on_wait(replace(known, text=""))
 
     kinds = load_kinds()

@@ -18,7 +18,8 @@ from alb_reconcile.kinds._logs import (
     with_bucket_arns,
     with_bucket_names,
 )
-from alb_reconcile.kinds._nodes import wait_until_active, wait_until_gone
+from alb_reconcile.kinds._nodes import Moved, wait_until_active, wait_until_gone
+from alb_reconcile.kinds._protection import unlocked
 from alb_reconcile.kinds._web_acls import check_web_acl
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
@@ -243,7 +244,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
         name = wanted.name or run.physical_name(
-            desired, [bind(run.detail(Place).vpc, run.ids), wanted.scheme], wanted.longest_name
+            desired, [bind(run.step.detail(Place).vpc, run.ids), wanted.scheme], wanted.longest_name
         )
         params: dict[str, Any] = {}
         if wanted.security_groups is not None:
@@ -258,7 +259,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             run, desired, name, waits.BALANCER_UNKNOWN,
             Subnets=list(wanted.subnets), Scheme=wanted.scheme, Type="application", **params,
         )  # fmt: skip
-        run.announce(balancer, usable=True)
+        run.others.announce(balancer, usable=True)
         await all_of(
             self._write_attributes(run, balancer, wanted.attributes),
             _set_web_acl(run, balancer, wanted.web_acl) if wanted.web_acl else asyncio.sleep(0),
@@ -270,7 +271,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         change = partial(run.aws.call, "elbv2", retry=waits.BALANCER_UNKNOWN, LoadBalancerArn=observed.id)
         calls: list[Awaitable[object]] = []
         if "subnets" in fields:
-            run.moved[observed.id] = wanted.subnets
+            run.shared.of(Moved)[observed.id] = wanted.subnets
             calls.append(change("set_subnets", Subnets=list(wanted.subnets)))
         if "security_groups" in fields:
             calls.append(change("set_security_groups", SecurityGroups=list(wanted.security_groups or ())))
@@ -294,16 +295,16 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         await self.write_attributes(run, arn, named, changed, waits.LOGS_DENIED if named != wanted else None)
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        takeover = run.detail(TakeOver)
+        takeover = run.step.detail(TakeOver)
         await wait_for_shift(run, takeover.shift)
         for address in takeover.successors:
             successor = run.ids.get(address)
             if successor and successor != observed.id:
                 await wait_until_active(run, successor, waits.BALANCER_ACTIVE)
         off = {"LoadBalancerArn": observed.id, "Attributes": [{"Key": _PROTECTION, "Value": "false"}]}
-        async with run.unlocked("elbv2", "modify_load_balancer_attributes", missing=self.missing, **off) as retry:
+        async with unlocked(run, "elbv2", "modify_load_balancer_attributes", missing=self.missing, **off) as retry:
             await self.call_delete(run, observed.id, retry)
-        run.announce(observed.id, usable=True)  # it forwards nothing from now on
+        run.others.announce(observed.id, usable=True)  # it forwards nothing from now on
         await wait_until_gone(run, observed.id)
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:

@@ -250,7 +250,7 @@ class SubnetKind(Ec2Kind[Subnet]):
                 if error.code != "InvalidSubnet.Conflict":
                     raise
                 subnet = await self._find(run, wanted, desired, error)
-        run.announce(subnet, usable=False)  # an instance would be launched without a public address
+        run.others.announce(subnet, usable=False)  # an instance would be launched without a public address
         if ipv6:
             await _wait_for_ipv6(run, subnet, ipv6)
         names = [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]

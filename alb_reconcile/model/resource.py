@@ -41,7 +41,7 @@ class Properties:
     defaulted: ClassVar[frozenset[str]] = frozenset()
     """Optional fields that get the schema's default whenever there is no value, not at creation only: AWS would choose."""
     needed_late: ClassVar[frozenset[str]] = frozenset()
-    """The fields that a create needs after its first call only: what they name may be made meanwhile (`Run.made`)."""
+    """The fields that a create needs after its first call only: what they name may be made meanwhile (`Others.made`)."""
     holds: ClassVar[frozenset[str]] = frozenset()
     """The fields that keep AWS from deleting what they name."""
     follows: ClassVar[tuple[str, ...]] = ()
