@@ -108,11 +108,10 @@ class _Application:
         return tuple(self.outcomes[key] for key in self.steps)
 
     async def _run_all(self) -> None:
-        sorter = TopologicalSorter(
-            {key: step.needs.keys() - step.needing(Need.MADE) for key, step in self.steps.items()}
-        )
+        steps = self.steps.values()
+        sorter = TopologicalSorter({step.key: step.needs.keys() - step.needing(Need.MADE) for step in steps})
         sorter.prepare()
-        for step in self.steps.values():
+        for step in steps:
             kind: object = self.kinds[step.carried_by]
             if step.action in ("create", "replace") and isinstance(kind, Prepares):
                 kind.prepare(self.run, step.state)

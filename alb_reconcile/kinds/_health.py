@@ -197,10 +197,8 @@ def _is_to_grow(run: Run, group: str) -> bool:
 
 def _tell_ill(registrations: Targets) -> str:
     """Which targets won't get healthy by themselves, and what to do about them."""
-    words = {key.partition("|")[2]: f"{item['State']}, {item.get('Reason')}" for key, item in registrations.items()}
-    ill = [
-        f"{name} is {word}" for name, word in words.items() if word.startswith("unhealthy") or "InvalidState" in word
-    ]
+    said = {key.partition("|")[2]: f"{item['State']}, {item.get('Reason')}" for key, item in registrations.items()}
+    ill = [f"{name} is {it}" for name, it in said.items() if it.startswith("unhealthy") or "InvalidState" in it]
     then = "If it is to be replaced, run again, which replaces it first; else mend it, or correct the spec"
     return f"; {', '.join(ill)}. {then}" if ill else ""
 

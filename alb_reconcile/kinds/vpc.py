@@ -315,9 +315,8 @@ class VpcKind(Ec2Kind[Vpc]):
             exchanged = {vpc: set_off(exchange())} if old else {}
             run.shared.of(Exchanges).update(exchanged)
             run.others.announce(vpc, usable=True)  # subnets may be made in other ranges, and leave these
-            await all_of(
-                *exchanged.values(), *(leave_range(run, vpc, own[item], item) for item in leaves if item not in old)
-            )
+            left = (leave_range(run, vpc, own[item], item) for item in leaves if item not in old)
+            await all_of(*exchanged.values(), *left)
 
     async def _modify(self, run: Run, wanted: Vpc, vpc: str, names: list[str]) -> None:
         for name in names:  # one attribute a call
