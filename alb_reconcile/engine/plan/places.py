@@ -68,7 +68,10 @@ def keep_gaps_short(graph: Graph) -> None:
         behind = graph.behind(going) | going
         for other in {key for later in behind for key in graph.edges[later]} - behind:
             for key in going if graph.steps[other].act is Act.PREPARE else ():
-                graph.rather_after(key, other)
+                found = graph.steps[key].observed
+                # a VPC's range goes when the subnet has gone that is in it
+                if found is None or graph.steps[other].id not in named_ids(found.state):
+                    graph.rather_after(key, other)
 
 
 def refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:

@@ -14,12 +14,10 @@ from alb_reconcile.engine.plan.flow import Flow
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together, tell_names
-from alb_reconcile.engine.plan.names import lead_names_late
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.engine.plan.places import go_first, keep_gaps_short, make_room
 from alb_reconcile.engine.plan.preflight import check_facts
-from alb_reconcile.engine.plan.propagation import add_pauses
 from alb_reconcile.engine.plan.renames import find_renames, told_with
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.plan.twins import find_twins
@@ -28,6 +26,8 @@ from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
+from alb_reconcile.engine.plan.zero_downtime.names import lead_names_late
+from alb_reconcile.engine.plan.zero_downtime.propagation import add_pauses
 from alb_reconcile.engine.plan.zero_downtime.restarts import turn_or_restart_first
 from alb_reconcile.engine.plan.zero_downtime.rollout import Rounds, leave_for_restarts
 from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules

@@ -6,6 +6,8 @@
 - `traffic`: forwards come after the targets that join; a group that is handed on is forwarded to throughout; a load balancer goes when
   those in its place answer.
 - `restarts`: a restart and a turn of requests to the same group, one after the other.
+- `names`: a DNS name that goes waits for those in its place.
+- `propagation`: how long changes take to be everywhere, in one table, and which steps wait for that.
 - `capacity`: how many healthy targets each of these steps must find or leave. The kinds wait for that immediately before their call.
 - `costs`: what each step waits for, and for how long, in words.
 
