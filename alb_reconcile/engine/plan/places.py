@@ -70,7 +70,7 @@ def keep_gaps_short(graph: Graph) -> None:
             for key in going if graph.steps[other].act is Act.PREPARE else ():
                 found = graph.steps[key].observed
                 # a VPC's range goes when the subnet has gone that is in it
-                if found is None or graph.steps[other].id not in named_ids(found.state):
+                if found is None or graph.steps[other].id not in set(named_ids(found.state)):
                     graph.rather_after(key, other)
 
 
