@@ -185,9 +185,8 @@ def kinds() -> frozenset[str]:
 
 def kinds_by_isinstance() -> list[str]:
     """Where code outside of kinds/, zero_downtime/ and the model of doors (docs/adr/0020, 0024) asks which kind something is of."""
-    doors = ("engine/world.py", "engine/doors.py", "engine/service.py", "engine/plan/closures.py")
-    doors += ("engine/safety.py", "engine/gate.py", "engine/plan/leads.py")
-    at_home = ("kinds/", "engine/plan/zero_downtime/", *doors)
+    names = ("world", "doors", "service", "safety", "gate", "plan/closures", "plan/leads")
+    at_home = ("kinds/", "engine/plan/zero_downtime/", *(f"engine/{name}.py" for name in names))
     found = [source for source in product() if not source.path.startswith(at_home)]
     return [place for source in found for place in source.places(_asks_for_a_kind)]
 

@@ -10,7 +10,6 @@ from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.closures import find_shrunk
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, location_of
 from alb_reconcile.engine.plan.emptied import find_empty
-from alb_reconcile.engine.plan.flow import Flow
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together, tell_names
@@ -26,6 +25,7 @@ from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
+from alb_reconcile.engine.plan.zero_downtime.flow import Flow
 from alb_reconcile.engine.plan.zero_downtime.names import lead_names_late
 from alb_reconcile.engine.plan.zero_downtime.propagation import add_pauses
 from alb_reconcile.engine.plan.zero_downtime.restarts import turn_or_restart_first

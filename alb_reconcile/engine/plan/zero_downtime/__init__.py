@@ -1,5 +1,6 @@
-"""What the two rules of `plan.flow` leave open: how many healthy targets there must be, and in which turns targets and rules change.
+"""Keeps a service answering while it changes: the two rules of order, and what they leave open.
 
+- `flow`: what is new is ready before requests come to it, and requests have gone before anything goes.
 - `rule_order`: rules change places in one call; one that takes requests changes before one that gives them up.
 - `attach`: a new target group stands at weight 0 beside one that is forwarded to, so that its targets are checked before they get requests.
 - `rollout`: members of an instance entry change `max_surge` or `max_unavailable` at a time.

@@ -19,10 +19,10 @@ from typing import Final
 
 from alb_reconcile.engine.plan.acts import WORN, removed_by, top
 from alb_reconcile.engine.plan.decide import DUPLICATE
-from alb_reconcile.engine.plan.flow import Flow
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
+from alb_reconcile.engine.plan.zero_downtime.flow import Flow
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, making_room
 from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.kinds import waits
