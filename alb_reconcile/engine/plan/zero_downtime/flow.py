@@ -168,15 +168,15 @@ class Flow:
         found = step.observed
         if found is None or (found.state.is_target and step.action == "delete"):
             return
-        doors = {name for name in self.now.above([found.id]) if self._is_door(self.now.states[name])}
+        doors = {name for name in self.now.above([found.id]) if self._is_door(self.now.states.get(name))}
         scope = self.now.behind(doors) | self.then.behind(self._in_their_place(doors)) if doors else set()
         named = set(named_ids(found.state))  # a VPC's range goes when the subnet that is in the VPC has
         for name in scope - named:
             for other in self._makers.get(name, ()):
                 self.graph.after(key, other, Need.ORDER)
 
-    def _is_door(self, state: Properties) -> bool:
-        return bool(state.moves) or state.kind == "load_balancer"
+    def _is_door(self, state: Properties | None) -> bool:
+        return state is not None and (bool(state.moves) or state.kind == "load_balancer")
 
     def _in_their_place(self, known: Iterable[str]) -> Iterator[str]:
         """The names of what is at the addresses of these, when all is as desired."""

@@ -16,7 +16,6 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     joining,
     listener_of,
     making_room,
-    receiving_groups,
     serving_groups,
     shares_of,
     started,
@@ -52,7 +51,6 @@ def stick_late(graph: Graph) -> None:
 def wait_for_targets(graph: Graph) -> None:
     """Listeners and rules take up a group after the targets that join it, unless those wait for them. Gates count how many are healthy."""
     members, coming, serving = joining(graph), started(graph), serving_groups(graph)
-    receiving = receiving_groups(graph)
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
             wait_for_health(graph, key)
@@ -66,8 +64,9 @@ def wait_for_targets(graph: Graph) -> None:
         for group in groups:
             if not _answers_at_once(graph, step, group):
                 for key in (*members.get(group, ()), *coming.get(group, ())):
-                    # what is restarted in a group that gets requests is counted as it leaves (`restarts`)
-                    is_counted = graph.steps[key].reason == RESTARTED and bind(group, graph.decisions.ids) in receiving
+                    # what is healthy and restarted is counted as it leaves (`restarts`)
+                    found = graph.steps[key].observed if graph.steps[key].reason == RESTARTED else None
+                    is_counted = found is not None and found.status == "healthy"
                     if key not in waiting and not is_counted:
                         graph.after(step.key, key)
     _arrive_before_addresses_leave(graph, members)
