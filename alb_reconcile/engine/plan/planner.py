@@ -127,6 +127,7 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
         wait_for_targets(graph)
         keep_old_entrance(graph)
         rounds.pace_surges()
+        flow.keep_targets()
         keep_gaps_short(graph)
     guard_capacity(graph)
     if not graph.destroy:

@@ -49,8 +49,6 @@ class Flow:
                 self.graph.after(key, step.part_of)
         for key, step in self.graph.steps.items():
             if key in self.graph.early:
-                for other in self.led_there(step) if step.observed and step.observed.state.is_target else ():
-                    self.graph.rather_after(key, other)
                 continue
             if self._is_asked(key, step):
                 self._after_what_is_new(key, step)
@@ -58,6 +56,13 @@ class Flow:
                 self.graph.after(key, other, Need.ORDER)
             if step.act is Act.CLEAN_UP:
                 self._after_the_service_has_moved(key, step)
+
+    def keep_targets(self) -> None:
+        """Of what follows neither rule, let targets leave late where they can. Assumes all other edges."""
+        for key in sorted(self.graph.early):
+            step = self.graph.steps[key]
+            for other in sorted(self.led_there(step)) if step.observed and step.observed.state.is_target else ():
+                self.graph.rather_after(key, other)
 
     def _is_asked(self, key: str, step: Step) -> bool:
         """Whether requests come by a step's resource already, or as soon as it is made: not to a new name, or to what is prepared."""
@@ -89,10 +94,10 @@ class Flow:
 
     @cached_property
     def _makers(self) -> dict[str, list[str]]:
-        """By name, the steps that prepare a resource or move its requests. What stops an instance does both in turns (`rollout`)."""
+        """By name, the steps that prepare a resource or move its requests."""
         found: dict[str, list[str]] = defaultdict(list)
         for key, step in self.graph.steps.items():
-            if step.act is not Act.CLEAN_UP and not _only_tags(step) and STOPS not in step.effects:
+            if step.act is not Act.CLEAN_UP and not _only_tags(step):
                 found[str(step.address) if step.action in ("create", "replace") else str(step.id)].append(key)
         return found
 
@@ -171,8 +176,10 @@ class Flow:
         doors = {name for name in self.now.above([found.id]) if self._is_door(self.now.states.get(name))}
         scope = self.now.behind(doors) | self.then.behind(self._in_their_place(doors)) if doors else set()
         named = set(named_ids(found.state))  # a VPC's range goes when the subnet that is in the VPC has
-        for name in scope - named:
-            for other in self._makers.get(name, ()):
+        for other in (other for name in scope - named for other in self._makers.get(name, ())):
+            if STOPS in self.graph.steps[other].effects:  # it both takes away and makes, in turns (`rollout`)
+                self.graph.rather_after(key, other)
+            else:
                 self.graph.after(key, other, Need.ORDER)
 
     def _is_door(self, state: Properties | None) -> bool:
