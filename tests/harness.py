@@ -32,8 +32,7 @@ from alb_reconcile.aws.transport import BotoTransport, Response
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.engine.permissions import check_permissions
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import apply_stack, plan_stack
+from alb_reconcile.engine.stack import Options, apply_stack, plan_stack
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError

@@ -15,6 +15,7 @@ from alb_reconcile.cli.render.style import CODES, Style, show_seconds
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.engine.stack import Awaited
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Act
 from tests.harness import demo, world
 
 if TYPE_CHECKING:
@@ -106,6 +107,20 @@ def test_without_a_terminal_each_wait_that_was_told_has_its_end(plan: Plan, caps
         "  ✓ load_balancer.public active (0 s)",
         "  ✓ registration.web/web-1:80 healthy (0 s)",
     ]
+
+
+def test_it_says_which_acts_are_under_way(plan: Plan) -> None:
+    """Of a plan that has several: of others there is nothing to tell."""
+    first, second, third = plan.steps[:3]
+    moves, goes = replace(second, act=Act.MOVE), replace(third, act=Act.CLEAN_UP)
+    progress = Progress(PLAIN, replace(plan, steps=(first, moves, goes)))
+    progress(Event("started", first))
+    assert progress.summary().startswith("Prepare · 0 of 3 done · ")
+    progress(Event("started", goes))
+    assert progress.summary().startswith("Prepare, clean up · 0 of 3 done · ")
+    for step in (first, goes):
+        progress(Event("done", step))
+    assert progress.summary().startswith("2 of 3 done · ")
 
 
 def test_an_estimate_that_is_past_is_said_to_be(plan: Plan) -> None:

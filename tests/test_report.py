@@ -12,8 +12,8 @@ import yaml
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.pictures.report import Subject, report_page
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.engine.plan.situation import situate
+from alb_reconcile.engine.stack import Options, plan_stack
 from alb_reconcile.journal.record import Record
 from tests.harness import SPECS, demo, load, world
 from tests.kinds.hand import edited
@@ -36,7 +36,7 @@ def subjects() -> list[Subject]:
         replace(item, status="unhealthy") if item.address.name == "web/web-1:80" else item
         for item in ill.discovery.resources
     ]
-    ill = replace(ill, discovery=replace(ill.discovery, resources=tuple(resources)))
+    ill = replace(ill, situation=situate(ill.target, replace(ill.discovery, resources=tuple(resources))))
     return [
         Subject("fine", "fine.yaml", "us-east-1", planned(), runs=[record()]),
         Subject("canary", "canary.yaml", "us-east-1", planned(want=CANARY)),
@@ -81,7 +81,7 @@ def test_a_stack_without_targets_by_its_spec_isnt_called_healthy() -> None:
 def test_a_stack_whose_listener_is_gone_is_not_in_order() -> None:
     ill = planned()
     resources = tuple(item for item in ill.discovery.resources if item.address.kind != "listener")
-    ill = replace(ill, discovery=replace(ill.discovery, resources=resources))
+    ill = replace(ill, situation=situate(ill.target, replace(ill.discovery, resources=resources)))
     text = report_page("stacks", [Subject("shut", "shut.yaml", "us-east-1", ill)], "now")
     assert rows(text)["shut"].startswith("not in order")
     assert "load_balancer.public has no listener, so it serves nobody" in text

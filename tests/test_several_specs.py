@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,6 @@ from tests.harness import demo, world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.harness import World
 
@@ -105,6 +105,19 @@ def test_destroy_carries_out_a_saved_plan_or_refuses_it(account: World, capsys: 
     assert main(["destroy", "--yes", "--plan", "a.plan", "a.yaml"]) == 0
     assert stacks(account) == {"shop-b"}
     assert main(["destroy", "--yes", "--plan", "a.plan", "a.yaml"]) == 4
+
+
+def test_a_plan_that_another_version_has_saved_isnt_applied(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--out", "a.plan", "a.yaml"]) == 0
+    saved = Path("a.plan").read_text(encoding="utf-8")
+    Path("a.plan").write_text(saved.replace('"version": 2', '"version": 1', 1), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml"]) == 4
+    told = (
+        "the saved plan is in form 1, and this version of alb-reconcile reads form 2; nothing was changed. Plan again\n"
+    )
+    assert capsys.readouterr().err == told
+    assert stacks(account) == set()
 
 
 def test_the_command_that_applies_a_saved_plan_has_all_that_the_plan_was_made_with(

@@ -8,7 +8,8 @@ from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.engine.alike import told_alike
 from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.discover import discover_by
-from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.engine.plan.planner import make_plan
+from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, RefusedError
@@ -54,7 +55,7 @@ async def preview_plan(
     made = {address: item for address, item in target.desired.items() if address not in own}
     elsewhere = tuple(line for line in told_alike(made, discovery) if line.endswith("VPC?"))
     try:
-        plan = make_plan(target.stack, target.region, target.desired, discovery, Options(check=False))
+        plan = make_plan(situate(target, discovery))
     except (PlanError, RefusedError) as error:
         return Preview(discovery.account, refusal=str(error), elsewhere=elsewhere)
     left = {} if plan.steps else find_unrecorded(target.stack, target.desired, discovery)

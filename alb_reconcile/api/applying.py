@@ -16,8 +16,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.limits import check_windows
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import Applied, Awaited, StackPlan, apply_stack, plan_stack
+from alb_reconcile.engine.stack import Applied, Awaited, Options, StackPlan, apply_stack, plan_stack
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.recorder import Recorder, recorded
@@ -172,7 +171,7 @@ def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: Wi
     if found is None:
         return Result(planned.plan, applied.outcomes, run=recorder.run)
     waits = wishes.timeout is not None or planned.target.destroy
-    ill = () if waits else tuple(not_ready(found.discovery, find_standing(found.target, found.discovery)))
+    ill = () if waits else tuple(not_ready(found.discovery, find_standing(found.situation)))
     recorder.not_ready = ill or applied.problems
     return Result(
         planned.plan,

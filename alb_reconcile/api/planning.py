@@ -7,8 +7,7 @@ from alb_reconcile.api.runs import on_stack
 from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.limits import ANY_TIME
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import StackPlan, plan_stack
+from alb_reconcile.engine.stack import Options, StackPlan, plan_stack
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError

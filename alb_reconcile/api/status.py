@@ -9,6 +9,7 @@ from alb_reconcile.api.session import local_urls
 from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import discover as read
+from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.engine.standing import Standing, find_standing
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -78,5 +79,5 @@ def discover(stack: Stack) -> Status:
 async def look(aws: Aws, target: DesiredStack, *, lenient: bool = False) -> tuple[Discovery, Standing]:
     """The same over a connection, with what can't be found among the warnings; `lenient`: without what can't be read."""
     found = await read(aws, target.stack, target.desired, account_ids=target.account_ids, lenient=lenient)
-    lost, standing = dict.fromkeys(map(str, found.findings)), find_standing(target, found)
+    lost, standing = dict.fromkeys(map(str, found.findings)), find_standing(situate(target, found))
     return replace(found, warnings=(*found.warnings, *standing.service.unfilled, *lost)), standing

@@ -12,6 +12,7 @@ from alb_reconcile.model.errors import AwsError
 _QUIET: Final = 0.01
 _LONGEST: Final = 0.04
 """Seconds for which members are gathered: until none has come for so long, and no longer than that."""
+Send = Callable[[Sequence[str]], Awaitable[object]]
 _Waiting = tuple[str, asyncio.Future[None]]
 _Members = Mapping[str, asyncio.Future[None]]
 """Who waits for an answer, by member."""
@@ -29,7 +30,7 @@ class Batch:
     def __init__(
         self,
         aws: Aws,
-        send: Callable[[Sequence[str]], Awaitable[object]],
+        send: Send,
         *,
         most: int,
         retry: Mapping[str, float] | None = None,

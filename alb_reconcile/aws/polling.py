@@ -9,6 +9,8 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.model.errors import AwsError, ReconcileError
 
 _T = TypeVar("_T")
+Fetch = Callable[[set[str]], Awaitable[Mapping[str, Any]]]
+"""Reads things by their keys; what isn't shown is left out."""
 _FIRST: Final = 1.0
 PATIENCE: Final = 300.0
 """Seconds for which reads may fail, throttled or lost, before a poll gives up."""
@@ -62,9 +64,7 @@ async def repeat_until(
 class Watch:
     """Polls one sort of thing for all who wait for one of them, in one read a round."""
 
-    def __init__(
-        self, aws: Aws, fetch: Callable[[set[str]], Awaitable[Mapping[str, Any]]], *, slowest: float = 10.0
-    ) -> None:
+    def __init__(self, aws: Aws, fetch: Fetch, *, slowest: float = 10.0) -> None:
         self._aws = aws
         self._fetch = fetch
         self._backoff = Backoff(aws, slowest=slowest)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.vpc import Vpc
 from alb_reconcile.model import tags
@@ -19,11 +20,10 @@ _MOST = 3
 """Resources that the line names."""
 
 
-async def find_alike(
-    aws: Aws, made: Mapping[Address, Desired], discovery: Discovery, desired: Mapping[Address, Desired]
-) -> tuple[str, ...]:
-    """What is like an entry that is to be made: by name, and of VPCs by name and range (EC2 DescribeVpcs); and which stack of
+async def find_alike(aws: Aws, situation: Situation) -> list[str]:
+    """Warnings of what is like an entry that is to be made: by name, and of VPCs by name and range (EC2 DescribeVpcs); and which stack of
     another name the very same spec was applied to."""
+    made, discovery, desired = situation.made, situation.discovery, situation.target.desired
     wanted = [(item, state.cidr_block) for item, state in each_of(made.values(), Vpc) if state.cidr_block]
     blocks = sorted({block for _, block in wanted})
     rows = await aws.pages("ec2", "describe_vpcs", "Vpcs", where={"cidr": blocks}) if wanted else []
@@ -45,7 +45,7 @@ async def find_alike(
         f"changed, let {old} release it, and adopt it here"
         for old in map(printable, sorted(olds))
     ]
-    return (*renamed, *told_alike(made, discovery, vpcs))
+    return [*renamed, *told_alike(made, discovery, vpcs)]
 
 
 async def _carriers(aws: Aws, made: Mapping[Address, Desired], all_: Mapping[Address, Desired]) -> list[dict[str, str]]:

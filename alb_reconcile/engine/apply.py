@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Literal
 
 from alb_reconcile.aws.calls import MADE_FOR
+from alb_reconcile.engine.gate import Gate
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._nodes import wait_for_old_nodes
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
-from alb_reconcile.kinds.context import NeverMadeError, Run, all_of
+from alb_reconcile.kinds.context import NeverMadeError, Others, Run, all_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.machine import find_lack
-from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.plan import Need, Plan, Step
 from alb_reconcile.model.resource import Properties, bind
 from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
@@ -74,9 +75,10 @@ class _Application:
         made = frozenset(step.address for step in plan.steps if step.action != "delete")
         self.steps = {step.key: _among(step, made) for step in plan.steps}
         self.kinds = load_kinds()
-        self.run = run
+        self.run = replace(run, marks={**plan.applied, tags.ZONES: tags.zones_tag(plan.desired)})
         self.on_event = on_event
         self.outcomes: dict[str, Outcome] = {}
+        self.gate = Gate(plan)
         self.running: dict[asyncio.Task[str], tuple[Step, float]] = {}
         self.announced: set[str] = set()
         self.there: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -84,11 +86,12 @@ class _Application:
         self.news = asyncio.Event()
         """Set where a step has just announced what it has made, for those that only have to name it."""
         run.ids.update(plan.ids)
-        run.applied, run.zones = plan.applied, tags.zones_tag(plan.desired)
         gone = [step for step in self.steps.values() if step.action == "delete"]
-        run.leaving = frozenset(step.id for step in gone if step.id and not self._returns(step))
         back = [step.observed for step in gone if step.observed and self._returns(step)]
-        run.resting = frozenset(found.id for found in back if found.status == "healthy")
+        run.targets.expect(
+            leaving=(step.id for step in gone if step.id and not self._returns(step)),
+            resting=(found.id for found in back if found.status == "healthy"),
+        )
 
     def _returns(self, step: Step) -> bool:
         """Whether what a step deletes comes back as it was."""
@@ -105,9 +108,10 @@ class _Application:
         return tuple(self.outcomes[key] for key in self.steps)
 
     async def _run_all(self) -> None:
-        sorter = TopologicalSorter({key: {*step.needs}.difference(step.meanwhile) for key, step in self.steps.items()})
+        steps = self.steps.values()
+        sorter = TopologicalSorter({step.key: step.needs.keys() - step.needing(Need.MADE) for step in steps})
         sorter.prepare()
-        for step in self.steps.values():
+        for step in steps:
             kind: object = self.kinds[step.carried_by]
             if step.action in ("create", "replace") and isinstance(kind, Prepares):
                 kind.prepare(self.run, step.state)
@@ -137,8 +141,8 @@ class _Application:
     def _is_enough(self, step: Step, key: str) -> bool:
         """Whether another step needn't have ended for it: who takes something away waits for the end of what is made."""
         if self.steps[key].action == "delete":
-            return key in self.announced and key in step.announced
-        return not _takes_away(step)
+            return key in self.announced and step.needs.get(key) is Need.ANNOUNCED
+        return not step.takes_away
 
     def _start(self, step: Step) -> bool:
         """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
@@ -156,46 +160,12 @@ class _Application:
         self.on_event(Event("started", step))
         own = replace(
             self.run,
-            say=lambda text: self._say(step, started, text),
-            announce=lambda made, *, usable: self._announce(step, made, usable=usable),
-            made=lambda ref: self._made(step, ref),
-            coming=lambda: self._coming(step),
+            say=lambda text: self.on_event(Event("waiting", step, self.run.aws.now() - started, text)),
+            others=_Others(step, self),
         )
-        task = asyncio.ensure_future(carry_out(step, own, self.kinds[step.carried_by]))
+        task = asyncio.ensure_future(carry_out(step, own, self.kinds[step.carried_by], self.gate))
         self.running[task] = (step, started)
         return True
-
-    def _announce(self, step: Step, made: str, *, usable: bool) -> None:
-        if step.action != "delete":  # its successor has the address
-            self.run.ids[step.address] = made
-        self.there[step.key].set()
-        if usable:
-            self.announced.add(step.key)
-            self.news.set()
-
-    async def _made(self, step: Step, ref: Ref) -> str:
-        """What `Run.made` gives. Raises _SkippedError where it is never made."""
-        if isinstance(ref, str):
-            return ref
-        for maker in step.meanwhile:
-            if self.steps[maker].address == ref:
-                await self.there[maker].wait()
-                if ref not in self.run.ids:
-                    outcome = self.outcomes[maker]
-                    raise _SkippedError(outcome.cause or outcome.step)
-        return self.run.ids[ref]
-
-    def _coming(self, step: Step) -> Iterator[Properties]:
-        """What `Run.coming` gives. A plan has each step behind what it needs."""
-        behind = {step.key}
-        for other in self.steps.values():
-            if not behind.isdisjoint(other.needs):
-                behind.add(other.key)
-            elif other.key not in self.outcomes and other.key != step.key and other.action != "delete" and other.state:
-                yield other.state
-
-    def _say(self, step: Step, started: float, text: str) -> None:
-        self.on_event(Event("waiting", step, self.run.aws.now() - started, text))
 
     def _finish(self, task: asyncio.Task[str]) -> str:
         step, started = self.running.pop(task)
@@ -205,10 +175,9 @@ class _Application:
         except _SkippedError as error:
             text = f"{error}; what it has made stays for the next run"
             self._end(Outcome(step, "skipped", cause=error.cause), elapsed, text)
-        except InterruptedRun as error:
-            self._end(Outcome(step, "interrupted", error=error), elapsed, str(error))
         except ReconcileError as error:
-            self._end(Outcome(step, "failed", error=error), elapsed, str(error))
+            how: How = "interrupted" if isinstance(error, InterruptedRun) else "failed"
+            self._end(Outcome(step, how, error=error), elapsed, str(error))
         except Exception as error:  # a mistake of ours ends its step; the others and the report go on
             bug = _unexpected(error)
             self._end(Outcome(step, "failed", error=bug), elapsed, str(bug))
@@ -216,12 +185,46 @@ class _Application:
 
     def _end(self, outcome: Outcome, elapsed: float, text: str) -> None:
         self.outcomes[outcome.step.key] = outcome
+        if outcome.how == "done":
+            self.gate.done(outcome.step)
         self.there[outcome.step.key].set()
         self.on_event(Event(outcome.how, outcome.step, elapsed, text))
 
 
-def _takes_away(step: Step) -> bool:
-    return step.action == "delete" or step.phase == "late"
+@dataclass(frozen=True)
+class _Others(Others):
+    """What a step says to the other ones of its plan, and hears of them."""
+
+    step: Step
+    among: _Application
+
+    def announce(self, made: str, *, usable: bool) -> None:
+        if self.step.action != "delete":  # its successor has the address
+            self.among.run.ids[self.step.address] = made
+        self.among.there[self.step.key].set()
+        if usable:
+            self.among.announced.add(self.step.key)
+            self.among.news.set()
+
+    async def made(self, ref: Ref) -> str:
+        """Raises _SkippedError where it is never made."""
+        if isinstance(ref, str):
+            return ref
+        for maker in self.step.needing(Need.MADE):
+            if self.among.steps[maker].address == ref:
+                await self.among.there[maker].wait()
+                if ref not in self.among.run.ids:
+                    outcome = self.among.outcomes[maker]
+                    raise _SkippedError(outcome.cause or outcome.step)
+        return self.among.run.ids[ref]
+
+    def coming(self) -> Iterator[Properties]:
+        behind, ended = {self.step.key}, self.among.outcomes
+        for other in self.among.steps.values():  # a plan has each step behind what it needs
+            if not behind.isdisjoint((other.key, *other.needs)):
+                behind.add(other.key)
+            elif other.key not in ended and other.action != "delete" and other.state:
+                yield other.state
 
 
 def _among(step: Step, made: Collection[Address]) -> Step:
@@ -239,15 +242,17 @@ def _unexpected(error: Exception) -> ReconcileError:
     return bug
 
 
-async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
+async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = None) -> str:
     """Carry out one step. Returns the id of what it made or changed. It is a task of its own, whose calls are told as the step's."""
     MADE_FOR.set(step.key)
-    run = replace(run, details=step.details, beside=step.beside, lifts_protection=step.lifts_protection)
+    run = replace(run, step=step)
     await wait_for_old_nodes(run, step.old_nodes)
     seconds, settled = step.pause
     if seconds:
         run.say(f"{seconds} s, until {settled}")
         await run.aws.sleep(seconds)
+    if gate is not None:
+        await gate.hold(run, step)
     if isinstance(step.details, SetPriorities) and isinstance(kind, Ordered):
         await kind.set_order(run, step.details)
         return step.id or ""
@@ -258,7 +263,7 @@ async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     if step.desired is None or step.state is None:
         raise AssertionError(f"{step.key} says nothing of what is wanted")
     wanted = bind(step.state, run.ids)
-    if step.meanwhile:  # what is made in this run stays an address, which the driver asks for when it needs it
+    if step.needing(Need.MADE):  # what is made in this run stays an address, which the driver asks for when it needs it
         wanted = replace(wanted, **{name: getattr(step.state, name) for name in wanted.needed_late})
     if step.action == "update" and step.observed is not None:
         fields = {change.path for change in step.changes}
@@ -288,15 +293,8 @@ async def _write_tags(step: Step, run: Run) -> None:
     if step.refresh is not None:
         wanted, found = step.refresh
         own = changed if step.observed is found else {}
-        await run.tag(
-            found.id,
-            {
-                **own,
-                **extra_tags(wanted.state, found.tags),
-                **tags.readdressed(wanted, found.tags),
-                tags.SPEC: tags.spec_tag(wanted),
-            },
-        )
+        more = {**extra_tags(wanted.state, found.tags), **tags.readdressed(wanted, found.tags)}
+        await run.tag(found.id, {**own, **more, tags.SPEC: tags.spec_tag(wanted)})
         if own:
             return
     if changed and step.observed is not None:

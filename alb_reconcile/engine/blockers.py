@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.cut_off import CutOff, find_cut_off
 from alb_reconcile.engine.plan.decide import subnets_of
+from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
 from alb_reconcile.kinds.elastic_ip import Holder
 from alb_reconcile.model.advice import advised
@@ -23,26 +24,57 @@ _ROUTED: Final = {"nat_gateway": "route.nat-gateway-id", "internet_gateway": "ro
 """DescribeRouteTables: the filters by what a route leads to."""
 
 
+CUT_OFF: Final = "cut-off"
+LIFT: Final = "lift-protection"
+_HOW: Final = {
+    "": "",
+    CUT_OFF: f"; or allow it once with --allow {CUT_OFF}={{}}",
+    LIFT: f"; allow it once with --allow {LIFT}={{}}",
+}
+
+
 class Blocker(NamedTuple):
-    """Something that isn't the stack's, in words, and the steps that it stands against."""
+    """Something in the way, in words, and the keys of the steps that it stands against."""
 
     keys: frozenset[str]
     text: str
-    is_choice: bool = False
-    """Whether AWS would do it all the same, so that a person may want it (`--allow cut-off`)."""
+    word: str = ""
+    """The word with which a person may want it all the same (`--allow`); empty where AWS would refuse it."""
 
 
-async def find_blockers(aws: Aws, discovery: Discovery, plan: Plan) -> list[Blocker]:
-    """Everything that isn't the stack's and uses what the plan deletes, or the routes that it takes away.
+def refused(found: Iterable[Blocker], word: str, allow: Mapping[str, int]) -> list[str]:
+    """What is in the way with this word and isn't allowed so often, with how to allow it."""
+    texts = list(dict.fromkeys(item.text for item in found if item.word == word))
+    is_allowed = word and len(texts) <= allow.get(word, 0)
+    return [] if is_allowed else [text + _HOW[word].format(len(texts)) for text in texts]
+
+
+def by_key(found: Iterable[Blocker], *words: str) -> dict[str, str]:
+    """What is in the way with one of these words, by the keys of the steps."""
+    return {key: item.text for item in found if item.word in words for key in item.keys}
+
+
+async def find_blockers(aws: Aws, situation: Situation, plan: Plan) -> list[Blocker | str]:
+    """Everything that isn't the stack's and uses what the plan deletes, or the routes that it takes away; and a warning where these
+    credentials may not look. Who destroys has to look.
 
     Nothing is read where it does neither. Raises AwsError.
     """
-    look = _Look(aws, discovery, plan)
+    own, look = [*_find_own_cut_off(plan)], _Look(aws, situation.discovery, plan)
     parts = look.interfaces(), look.group_references(), look.inhabitants(), look.routes_of_others()
-    return [item for part in await asyncio.gather(*parts, look.held_addresses()) for item in part]
+    try:
+        found = await asyncio.gather(*parts, look.held_addresses())
+    except AwsError as error:
+        if situation.target.destroy or error.code != "UnauthorizedOperation":
+            raise
+        text = (
+            f"whether others use what this plan takes away isn't known, since these credentials may not look: {error}"
+        )
+        return [*own, text]
+    return [*own, *(item for part in found for item in part)]
 
 
-def find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
+def _find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
     """What the spec puts into others' subnets of which the route table goes, since no entry declares it any more."""
     own = {item.id for item in plan.live if item.owner == plan.stack}
     going = {step.key for step in plan.steps if step.action == "delete" and step.address.kind == "route_table"}
@@ -52,23 +84,7 @@ def find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
             text = (
                 f"{cut.place}: {cut.subnet} loses {cut.loss}, and {', '.join(users)} would be in it; release that first"
             )
-            yield Blocker(cut.keys, text, is_choice=True)
-
-
-async def look_around(
-    aws: Aws, discovery: Discovery, plan: Plan, *, destroy: bool
-) -> tuple[list[Blocker], tuple[str, ...]]:
-    """Who else uses what goes; and a warning where these credentials may not look. Who destroys has to look."""
-    own = [*find_own_cut_off(plan)]
-    try:
-        return [*own, *await find_blockers(aws, discovery, plan)], ()
-    except AwsError as error:
-        if destroy or error.code != "UnauthorizedOperation":
-            raise
-        text = (
-            f"whether others use what this plan takes away isn't known, since these credentials may not look: {error}"
-        )
-        return own, (text,)
+            yield Blocker(cut.keys, text, CUT_OFF)
 
 
 class _Look:
@@ -148,7 +164,7 @@ class _Look:
         whom = "a resource outside this stack is" if len(by) == 1 else "resources outside this stack are"
         what = "it" if len(by) == 1 else "them"
         text = f"{item.place}: {subnet} loses {item.loss}, and {whom} in it: {', '.join(by)}; move {what} first, or {item.advice}"
-        return Blocker(item.keys, text, is_choice=True)
+        return Blocker(item.keys, text, CUT_OFF)
 
     async def _foreign(self, cut: Mapping[str, object]) -> list[dict[str, Any]]:
         vpcs, subnets = self.ids("vpc"), self.ids("subnet")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
-from alb_reconcile.engine.plan.cascades import decide_all
+from alb_reconcile.engine.plan.situation import Situation, situate
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Listing
 from alb_reconcile.kinds.images import PARAMETER, RESOLVE, SEARCH, explain_lost
@@ -169,25 +169,17 @@ async def _images(
     return await resolve_images(aws, wanted, desired)
 
 
-async def resolve_further_images(
-    aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery
-) -> Discovery:
-    """The discovery, with the images of instances that turn out to be replaced for another reason than their image."""
+async def resolve_further_images(aws: Aws, situation: Situation) -> Situation:
+    """The situation, decided once more with the images of instances that turn out to be replaced for another reason than their image."""
+    discovery, decided = situation.discovery, situation.decisions.desired.values()
+    made = each_of([item.desired for item in decided if not item.found or item.forces], Instance)
     lost = {str(getattr(item.desired.state, "image_id", "")) for item in discovery.findings}
-    instances = each_of(desired.values(), Instance)
-    missing = [
-        (item.address, state.image_id)
-        for item, state in instances
-        if state.image_id.startswith(RESOLVE) and state.image_id not in {*discovery.images, *lost}
-    ]
-    if not missing:
-        return discovery
-    made = decide_all(stack, desired, discovery).desired
-    needed = {
-        image for address, image in missing if address in made and (not made[address].found or made[address].forces)
-    }
-    images, findings = await resolve_images(aws, needed, desired.values())
-    return replace(discovery, images={**discovery.images, **images}, findings=(*discovery.findings, *findings))
+    needed = {state.image_id for _, state in made if state.image_id.startswith(RESOLVE)} - {*discovery.images, *lost}
+    if not needed:
+        return situation
+    images, findings = await resolve_images(aws, needed, situation.target.desired.values())
+    known = replace(discovery, images={**discovery.images, **images}, findings=(*discovery.findings, *findings))
+    return situate(situation.target, known, situation.now)
 
 
 async def resolve_images(

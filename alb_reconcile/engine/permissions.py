@@ -24,7 +24,7 @@ async def check_permissions(aws: Aws, plan: Plan) -> None:
     if aws.endpoint:
         return
     asked: set[str] = set()
-    run = Run(aws, plan.stack, ids=dict(plan.ids), applied=plan.applied)
+    run = Run(aws, plan.stack, ids=dict(plan.ids), marks=plan.applied)
     steps = [step for step in plan.steps if _can_be_tried(step, plan.ids)]
     found = await asyncio.gather(*(_try(step, aws.dry_run(asked), run) for step in steps))
     if any(found):

@@ -9,60 +9,48 @@ from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.tasks import set_off
-from alb_reconcile.engine.alike import find_alike
+from alb_reconcile.engine.blockers import LIFT, Blocker
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of, subnets_of
 from alb_reconcile.engine.plan.preflight.free_addresses import full_subnets
-from alb_reconcile.engine.untagged import find_untagged
+from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected, StopProtected
 from alb_reconcile.kinds.quotas import Quota, Unread, over_quota, read_quota
 from alb_reconcile.model.abilities import action_of, settle
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.discovery import Discovery, Finding
-from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Lookups, Properties, bind
 
 
-async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discovery) -> Discovery:
-    """The discovery, with what stands against the resources that are to be made or changed.
+async def check_preconditions(aws: Aws, situation: Situation) -> list[Finding | str]:
+    """What stands against the resources that are to be made or changed, and a warning where quotas can't be read.
 
-    Nothing is asked where nothing is. What these credentials can't read isn't found; AWS says it later.
+    Nothing is asked where nothing is. What else these credentials can't read isn't found; AWS says it later.
     """
+    decisions, discovery = situation.decisions, situation.discovery
     desired = {address: item.desired for address, item in decisions.desired.items()}
     facts = Lookups(images=discovery.images, desired=desired)
     intents: dict[str, list[Intent]] = {}
     for address, item in decisions.desired.items():
         if item.found is None or item.changes or item.forces:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
-    zones = set_off(_read_zones(aws, decisions))
+    zones = set_off(_read_zones(aws, intents.get("subnet", ())))
     checks = [
         kind.check_preconditions(aws, intents[name], desired, zones)
         for name, kind in load_kinds().items()
         if name in intents and isinstance(kind, HasPreconditions)
     ]
-    made = {address: item.desired for address, item in decisions.desired.items() if item.found is None}
-    quotas = check_quotas(aws, decisions, discovery, intents)
-    alike, found = await asyncio.gather(find_alike(aws, made, discovery, desired), asyncio.gather(quotas, *checks))
-    findings = [
-        *discovery.findings,
-        *(item for part in found for item in part),
-        *full_subnets(decisions, discovery),
-        *(await find_untagged(aws, decisions, discovery)).values(),
-    ]
-    unread = [item.text for item in findings if isinstance(item, Unread)]
-    return replace(
-        discovery,
-        findings=tuple(item for item in findings if not isinstance(item, Unread)),
-        warnings=(*discovery.warnings, *alike, *unread[:1]),
-        zones=await zones,
-    )
+    parts = await asyncio.gather(check_quotas(aws, situation, intents), *checks)
+    found = [*(item for part in parts for item in part), *full_subnets(decisions, discovery)]
+    unread = [item.text for item in found if isinstance(item, Unread)]
+    return [*(item for item in found if not isinstance(item, Unread)), *unread[:1]]
 
 
-async def _read_zones(aws: Aws, decisions: Decisions) -> tuple[str, ...]:
+async def _read_zones(aws: Aws, subnets: Iterable[Intent]) -> tuple[str, ...]:
     """The region's zones (DescribeAvailabilityZones), if a subnet is to be made."""
-    subnets = (item for item in decisions.desired.values() if item.desired.address.kind == "subnet")
-    if not any(item.found is None or item.forces for item in subnets):
+    if all(item.fields is not None for item in subnets):
         return ()
     with ignoring("UnauthorizedOperation"):  # AWS itself refuses a wrong zone later
         found = await aws.pages("ec2", "describe_availability_zones", "AvailabilityZones")
@@ -83,15 +71,14 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
     return Intent(item.desired, wanted, fields, bool(item.forces), paths, tuple(sorted(zones)), known, decisions.stack)
 
 
-async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
-    """By step key, which of those steps need a protection lifted: deletions, replacements, and updates that switch it off.
+async def find_protected(aws: Aws, situation: Situation, plan: Plan) -> list[Blocker]:
+    """Which steps need a protection lifted, one by one: deletions, replacements, and updates that switch it off.
 
     Asks AWS only about what goes, and where it wasn't read anyway.
     """
-    steps = tuple(steps)
     asked = [
         (step, kind, found, paths)
-        for step in steps
+        for step in plan.steps
         if (kind := _protecting(step)) and (found := step.observed) and (paths := _unprotected_by(step, kind))
     ]
     answers = await asyncio.gather(*(kind.find_protections(aws, found) for _, kind, found, _ in asked))
@@ -100,9 +87,9 @@ async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
         if names := " and ".join(name for path, name in kind.protections.items() if path in on and path in paths):
             text = f"{step.address} ({step.id}) {'has' if step.action == 'delete' else 'would lose its'} {names}"
             reasons |= dict.fromkeys(filter(None, (step.key, step.part_of)), text)
-    for key, text in (await _find_stop_protected(aws, steps)).items():
+    for key, text in (await _find_stop_protected(aws, plan.steps)).items():
         reasons[key] = f"{reasons[key]} and has {text.rpartition(' has ')[2]}" if key in reasons else text
-    return reasons
+    return [Blocker(frozenset([key]), text, LIFT) for key, text in reasons.items()]
 
 
 async def _find_stop_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
@@ -138,28 +125,19 @@ def _unprotected_by(step: Step, kind: Protected) -> Collection[str]:
     return off & kind.protections.keys() if step.action == "update" else ()
 
 
-def lift_protection(plan: Plan, protected: Mapping[str, str], allow: Mapping[str, int]) -> Plan:
-    """The plan, with steps that lift a protection as far as `allow` has enough of `lift-protection`.
-
-    `protected` is what `find_protected` says of its steps. Raises RefusedError where it hasn't.
-    """
-    texts = dict.fromkeys(protected.values())
-    if len(texts) > allow.get("lift-protection", 0):
-        how = f"; allow it once with --allow lift-protection={len(texts)}"
-        raise RefusedError("\n".join(f"{text}{how}" for text in texts))
-    if not protected:
-        return plan
+def lift_protection(plan: Plan, protected: Mapping[str, str]) -> Plan:
+    """The plan, with steps that lift the protections that `find_protected` has found, by their keys."""
     return replace(plan, steps=tuple(_lifting(step, protected.get(step.key)) for step in plan.steps))
 
 
 def _lifting(step: Step, text: str | None) -> Step:
     if step.action == "delete" and text:
-        effect = f"lifts its {text.rpartition(' has ')[2]}"
-        return replace(step, lifts_protection=True, effects=(*step.effects, effect))
-    if text and (stopping := _stopping(step)) and text.endswith(f" has {stopping.stop_protection}"):
-        effect = f"lifts its {stopping.stop_protection} for a while"
-        return replace(step, lifts_protection=True, effects=(*step.effects, effect))
-    return step
+        what = text.rpartition(" has ")[2]
+    elif text and (stopping := _stopping(step)) and text.endswith(f" has {stopping.stop_protection}"):
+        what = f"{stopping.stop_protection} for a while"
+    else:
+        return step
+    return replace(step, lifts_protection=True, effects=(*step.effects, f"lifts its {what}"))
 
 
 _REGION: Final = "this region"
@@ -169,11 +147,9 @@ _Use = tuple[Intent, str, int, int]
 """The first of those that would be in a place; the place; how many there are, and how many more there would be."""
 
 
-async def check_quotas(
-    aws: Aws, decisions: Decisions, discovery: Discovery, intents: Mapping[str, Sequence[Intent]]
-) -> list[Finding]:
+async def check_quotas(aws: Aws, situation: Situation, intents: Mapping[str, Sequence[Intent]]) -> list[Finding]:
     """The quotas that would be exceeded, or that can't be read."""
-    account = _Account(aws, decisions, discovery)
+    account = _Account(aws, situation.decisions, situation.discovery)
     kinds = ((kind, intents[name]) for name, kind in load_kinds().items() if name in intents)
     found = await asyncio.gather(*(account.check(kind, quota, items) for kind, items in kinds for quota in kind.quotas))
     return [finding for part in found for finding in part]

@@ -1,12 +1,12 @@
-"""The one line from a spec to AWS and back: `plan_stack` reads and plans, `apply_stack` carries out and looks whether it is so.
+"""The one line from a spec to AWS and back: `plan_stack` reads, decides, looks and orders; `apply_stack` carries out and looks whether it is so.
 
 Nothing else in the product plans or changes a stack (adoption changes tags only).
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from datetime import datetime
 from operator import itemgetter
 from typing import Final
 
@@ -14,14 +14,15 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, write_applied_tags
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
-from alb_reconcile.engine.blockers import Blocker, look_around
+from alb_reconcile.engine.blockers import CUT_OFF, LIFT, by_key, refused
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.doors import find_cut
-from alb_reconcile.engine.plan.cascades import decide_all
-from alb_reconcile.engine.plan.decide import Decisions
+from alb_reconcile.engine.looks import look_ahead, look_at_steps
 from alb_reconcile.engine.plan.held import Waiting
-from alb_reconcile.engine.plan.planner import Options, make_plan
-from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
+from alb_reconcile.engine.plan.limits import find_refusal
+from alb_reconcile.engine.plan.planner import make_plan
+from alb_reconcile.engine.plan.situation import Situation, situate
+from alb_reconcile.engine.preconditions import lift_protection
 from alb_reconcile.engine.service import checks_after, find_closed
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.engine.untagged import find_untagged, second_ones
@@ -43,19 +44,40 @@ SETTLE_TIMEOUT: Final = 180.0
 
 
 @dataclass(frozen=True)
+class Options:
+    """How a stack is planned. `allow` holds the user's word (`--allow`): so many deletions, replacements and so on."""
+
+    allow: Mapping[str, int] = field(default_factory=dict)
+    check: bool = True
+    """Whether damage is refused, and what AWS would refuse; a plan that is only looked at needs nobody's word."""
+    eager: bool = False
+    """Whether it is going to be carried out: what a creation needs is read at once then, needed or not."""
+    now: datetime | None = None
+    """The (aware) time of the plan, at which the policy's windows must be open; None for the time at which it is made."""
+
+
+@dataclass(frozen=True)
 class StackPlan:
     """A stack as it was read, and the plan for it."""
 
-    target: DesiredStack
-    discovery: Discovery
+    situation: Situation
     plan: Plan
     protected: Mapping[str, str] = field(default_factory=dict)
-    """By step key, why a step can't be done before a protection is lifted, or before others let go; of the steps that were
-    asked about."""
+    """By step key, of the steps that a choice was made of, why one can't be done before a protection is lifted, or before others let go."""
     waiting: Waiting = field(default_factory=Waiting)
-    """What the plan was made without."""
+    """What the plan was made without; the situation is of the whole."""
     blockers: tuple[str, ...] = ()
     """What isn't the stack's and would stop a destroy half-way, in words."""
+
+    @property
+    def target(self) -> DesiredStack:
+        """What is wanted."""
+        return self.situation.target
+
+    @property
+    def discovery(self) -> Discovery:
+        """What there is."""
+        return self.situation.discovery
 
 
 Choice = Callable[[StackPlan], tuple[tuple[Step, ...], Waiting]]
@@ -72,90 +94,62 @@ async def plan_stack(
 ) -> StackPlan:
     """Read the stack and plan, under the stack's policy. Changes nothing. What it looks up has been found (`engine.lookups`).
 
-    `shared` has reads for several stacks. Whether AWS protects what goes is asked about the steps that `choose` gives;
-    without it about all, if `options` check the plan; likewise who else uses what goes. Raises RefusedError, PlanError, AwsError.
+    `shared` has reads for several stacks. Of a plan that isn't checked `choose` gives the steps that may be carried out: whether
+    AWS protects what goes, and who else uses it, is asked about those. Raises RefusedError, PlanError, AwsError.
     """
+    options = options or Options()
+    situation = await _read(aws, target, options, shared)
+    if options.check:
+        return await plan_allowed(aws, situation, options.allow)
+    try:
+        plan = make_plan(situation)
+    except (PlanError, RefusedError):  # only AWS may know the cause, such as a subnet that has lost its tags
+        plan = make_plan(await look_ahead(aws, situation))
+    planned = StackPlan(situation, plan)
+    return await _without_what_waits(aws, planned, choose) if choose else planned
+
+
+async def _read(aws: Aws, target: DesiredStack, options: Options, shared: Shared | None) -> Situation:
     discovery = await discover(
         aws, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy, shared=shared,
-        eager=options is not None and options.eager,
+        eager=options.eager,
     )  # fmt: skip
-    options = replace(
-        options or Options(), destroy=target.destroy, policy=target.policy, secret_headers=target.secret_headers
-    )
     discovery = replace(discovery, keeps_unsupported=not options.allow.get("remove-unsupported"))
-    discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
-    make = partial(make_plan, target.stack, target.region, target.desired)
-    asked = await _ask_beforehand(aws, target, discovery, options) if options.check else discovery
-    refusals: list[str] = []
-    try:
-        plan = make(asked, options)
-    except (PlanError, RefusedError) as error:
-        # its cause may be what only AWS knows, such as a subnet that has lost its tags; limits aren't all that speaks against it
-        asked = asked if options.check else await _ask_beforehand(aws, target, discovery, options)
-        plan = make(asked, replace(options, check=False))
-        refusals.append(str(error))
-    discovery = asked
-    if options.check and not target.destroy:
-        told = find_standing(target, discovery).service.nobody
-        plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *told))))
-    planned = StackPlan(target, discovery, plan)
-    if choose is not None:
-        return await _without_what_waits(
-            aws, planned, choose, lambda held: make(asked, replace(options, check=False, held=held))
-        )
-    if not options.check:
-        return planned
-    protected, (blockers, warnings) = await asyncio.gather(
-        find_protected(aws, plan.steps), look_around(aws, discovery, plan, destroy=target.destroy)
-    )
-    plan = replace(plan, warnings=(*plan.warnings, *warnings))
-    try:
-        plan = lift_protection(plan, protected, options.allow)
-    except RefusedError as error:
-        refusals.append(str(error))
-    if not target.destroy:
-        refusals[:0] = _refuse_blocked(blockers, options.allow.get("cut-off", 0))
-        blockers = []
-    if refusals:
-        raise RefusedError("\n".join(refusals))
-    return StackPlan(target, discovery, plan, protected, blockers=tuple(item.text for item in blockers))
+    return await resolve_further_images(aws, situate(target, discovery, options.now))
 
 
-async def _without_what_waits(
-    aws: Aws, planned: StackPlan, choose: Choice, make: Callable[[Mapping[str, frozenset[str]]], Plan]
-) -> StackPlan:
+async def plan_allowed(aws: Aws, situation: Situation, allow: Mapping[str, int]) -> StackPlan:
+    """The plan, if AWS, others and the limits let it be carried out. Raises PlanError, RefusedError with all that speaks against it."""
+    situation = await look_ahead(aws, situation)
+    target, plan = situation.target, make_plan(situation)
+    blockers, warnings = await look_at_steps(aws, situation, plan)
+    refusals = [] if target.destroy else [*refused(blockers, "", allow), *refused(blockers, CUT_OFF, allow)]
+    refusals += [find_refusal(plan, target, allow, situation.now), *refused(blockers, LIFT, allow)]
+    if any(refusals):
+        raise RefusedError("\n".join(filter(None, refusals)))
+    told = () if target.destroy else find_standing(situation).service.nobody
+    plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *told, *warnings))))
+    left = tuple(item.text for item in blockers if target.destroy and item.word != LIFT)
+    return StackPlan(situation, lift_protection(plan, by_key(blockers, LIFT)), blockers=left)
+
+
+async def _without_what_waits(aws: Aws, planned: StackPlan, choose: Choice) -> StackPlan:
     """The plan, made until nothing more waits of it, and what AWS says against the steps that may be carried out."""
-    target, discovery, is_asked = planned.target, planned.discovery, False
+    situation, is_asked = planned.situation, False
     while True:
         steps, waiting = choose(planned)
-        plan = planned.plan
         if waiting != planned.waiting:
-            planned, is_asked = StackPlan(target, discovery, make(waiting.paths), waiting=waiting), False
-            continue
-        if is_asked:
+            held = situate(situation.target, situation.discovery, situation.now, waiting.paths)
+            planned, is_asked = StackPlan(situation, make_plan(held), waiting=waiting), False
+        elif is_asked:
             return planned
-        protected, (blockers, _) = await asyncio.gather(
-            find_protected(aws, steps), look_around(aws, discovery, replace(plan, steps=steps), destroy=False)
-        )
-        used = {key: item.text for item in blockers for key in item.keys}
-        decisions = decide_all(target.stack, target.desired, discovery) if plan.steps else Decisions()
-        used |= second_ones(await find_untagged(aws, decisions, discovery), plan.steps)
-        planned, is_asked = replace(planned, protected={**used, **protected}), True
-
-
-async def _ask_beforehand(aws: Aws, target: DesiredStack, discovery: Discovery, options: Options) -> Discovery:
-    decisions = decide_all(target.stack, target.desired, discovery, options.now, options.held)
-    return await check_preconditions(aws, decisions, discovery)
-
-
-def _refuse_blocked(blockers: Sequence[Blocker], allowed: int) -> list[str]:
-    """Why it is refused where others use what goes, or would lose their way out and that isn't allowed so often."""
-    choices = [item for item in blockers if item.is_choice]
-    how = f"; or allow it once with --allow cut-off={len(choices)}"
-    texts = [item.text for item in blockers if not item.is_choice]
-    if len(choices) > allowed:
-        texts += [f"{item.text}{how}" for item in choices]
-    return texts
+        else:
+            chosen = replace(planned.plan, steps=steps)
+            (found, _), untagged = await asyncio.gather(
+                look_at_steps(aws, situation, chosen), find_untagged(aws, situation)
+            )
+            protected = by_key(found, "", CUT_OFF) | second_ones(untagged, planned.plan.steps) | by_key(found, LIFT)
+            planned, is_asked = replace(planned, protected=protected), True
 
 
 @dataclass(frozen=True)
@@ -229,7 +223,8 @@ async def apply_stack(
     applied = Applied(found=planned, is_reached=True, began=aws.now())
     balancers = (item for item in planned.discovery.resources if item.address.kind == "load_balancer")
     active = {item.id: applied.began for item in balancers if is_in_order(item)}
-    run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn, ready=active)
+    run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn)
+    run.targets.ready.update(active)
     if planned.plan.steps:
         if target.destroy:
             warning = await begin_destroying(aws, target.stack, planned.discovery)
@@ -255,7 +250,7 @@ async def apply_stack(
         if timeout is None:
             return applied
         problems = await _wait_until_serving(run, applied.found, timeout, goal, on_wait)
-        ready = None if find_ready(planned.discovery) else find_ready(applied.found.discovery, run.ready)
+        ready = None if find_ready(planned.discovery) else find_ready(applied.found.discovery, run.targets.ready)
         moments = ({"ready": ready[0]} if ready else {}) | ({} if problems else {"converged": aws.now()})
         times = {name: moment - applied.began for name, moment in moments.items()}
         return replace(applied, problems=tuple(problems), times=times, entrance=ready[1] if ready else None)
@@ -302,7 +297,7 @@ async def _wait_until_serving(
 ) -> list[str]:
     """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
 
-    Returns what isn't by then, in words; of what is, `run.ready` gets the time.
+    Returns what isn't by then, in words; of what is, `run.targets.ready` gets the time.
     """
 
     names = {item.id: item.address for item in found.discovery.resources}
@@ -314,7 +309,7 @@ async def _wait_until_serving(
         on_wait(known)
         own = replace(run, say=lambda text: on_wait(replace(known, text=text)))
         await kind.wait_until_serving(own, item, timeout)
-        run.ready.setdefault(item.id, run.aws.now())
+        run.targets.ready.setdefault(item.id, run.aws.now())
         on_wait(replace(known, text=""))
 
     kinds = load_kinds()

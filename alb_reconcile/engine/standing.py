@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from alb_reconcile.engine.applied_tags import find_lost
-from alb_reconcile.engine.plan.cascades import decide_all
+from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.service import Service, judge
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed
 
 
@@ -37,16 +35,16 @@ _SERVING: Final = ("load_balancer", "listener", "rule", "target_group", "registr
 """The kinds without which nothing can be said of what clients get."""
 
 
-def find_standing(target: DesiredStack, discovery: Discovery, untagged: Collection[Address] = ()) -> Standing:
+def find_standing(situation: Situation, untagged: Collection[Address] = ()) -> Standing:
     """What clients get, what is missing or differs, and which of several resources at one address stay. It asks AWS nothing. Where something couldn't
     be read, what refers to it can't be compared, so nothing is said of what differs. `untagged` are there, without their tags."""
+    target, discovery, decisions = situation.target, situation.discovery, situation.decisions
     shown = Counter(item.address for item in discovery.resources if not item.is_gone)
     if not shown:
         return Standing()
     is_read = discovery.unread.keys().isdisjoint(_SERVING)
     if target.destroy:  # without a spec nothing says what stays
         return Standing(service=judge(discovery.resources, {}) if is_read else Service())
-    decisions = decide_all(target.stack, target.desired, discovery)
     missing = sorted(
         address
         for address, item in decisions.desired.items()

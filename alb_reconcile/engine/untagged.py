@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.alike import fitting
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
+from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
@@ -18,28 +19,30 @@ from alb_reconcile.model.resource import Desired, each_of, field_names, referenc
 _Use = tuple[Address, str, str]  # an entry that would be made, the place that one already has, and its id
 
 
-async def find_untagged(aws: Aws, decisions: Decisions, discovery: Discovery) -> dict[str, Finding]:
-    """By id, what nobody owns: what has the name of one that would be made, holds what only one can hold, or is used in its place by
+async def find_untagged(aws: Aws, situation: Situation) -> list[Finding]:
+    """What nobody owns: what has the name of one that would be made, holds what only one can hold, or is used in its place by
     an entry as it was applied (refusals), and a group's target that looks like a missing member (a warning). Asks EC2 only about such."""
-    made = {address: item.desired for address, item in decisions.desired.items() if item.found is None}
+    made, discovery, decisions = situation.made, situation.discovery, situation.decisions
+    if not made:
+        return []
     named = [(item.address, other.vpc, other.arn) for item, _, other in fitting(made, discovery)]
     uses = {*_uses(decisions, made), *(use for use in named if use[1] in discovery.vpcs)}
     free = await _ownerless(aws, uses, discovery)
-    found: dict[Address, tuple[str, Finding]] = {}
+    found: dict[Address, Finding] = {}
     fits = [(_alike(made[use[0]], decisions.stack, free[use[2]]), use) for use in uses if use[2] in free]
     for likeness, (address, place, known) in sorted(fits, reverse=True):
         item, is_target = made[address], address.kind == "instance"
-        if known not in dict(found.values()) and address not in found and (likeness or not is_target):
+        if known not in {other.id for other in found.values()} and address not in found and (likeness or not is_target):
             is_sure = is_target or [(use[0].kind, use[1]) for use in uses].count((address.kind, place)) == 1
             adopt = advised("adopt", item.file, f"{address}={known}" * is_sure)
             text = f"{known} is there already, at {place}, and no stack owns it; {adopt} takes it over, by tags alone"
-            found[address] = (known, Finding(item, "", text, warning=is_target))
-    return dict(found.values())
+            found[address] = Finding(item, "", text, warning=is_target, id=known)
+    return [*found.values()]
 
 
-def second_ones(untagged: Mapping[str, Finding], steps: Iterable[Step]) -> dict[str, str]:
+def second_ones(untagged: Iterable[Finding], steps: Iterable[Step]) -> dict[str, str]:
     """By key, why nobody may do it unattended: it makes one a second time, or takes the first away from who uses it."""
-    lost = {text: item.text for known, item in untagged.items() for text in (known, str(item.desired.address))}
+    lost = {text: item.text for item in untagged for text in (item.id, str(item.desired.address))}
     named = {step.key: {str(step.address), *named_ids(step.observed and step.observed.state)} for step in steps}
     return {key: lost[text] for key, texts in named.items() for text in sorted(lost.keys() & texts)}
 

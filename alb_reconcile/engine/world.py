@@ -123,7 +123,7 @@ def _take(found: dict[str, Observed], step: Step) -> None:
         for arn, priority in step.details.priorities:
             if arn in found and isinstance(state := found[arn].state, Rule):
                 found[arn] = replace(found[arn], state=replace(state, priority=priority))
-    elif step.state is None or step.phase == "attach":
+    elif step.state is None or step.attaches:
         return
     elif step.action == "update" and step.observed is not None:
         there = found.get(step.observed.id, step.observed)

@@ -10,14 +10,18 @@ from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Attach
 
 
+class InUse(set[str]):
+    """Target groups that a load balancer has already: of one that this run was to make, no read had shown what an earlier run did."""
+
+
 async def is_attached(run: Run) -> bool:
     """Whether a load balancer has the groups that the step at hand is to put beside others (DescribeTargetGroups LoadBalancerArns).
 
     They may serve by now, and those beside which they were to stand no longer. Of a group that this run was to make AWS's answer has
-    told it (`Run.in_use`); a group that was there is looked at until no read is from before the run. Raises RefusedError if
+    told it (`InUse`); a group that was there is looked at until no read is from before the run. Raises RefusedError if
     one of several has it.
     """
-    attach = run.detail(Attach)
+    attach, in_use = run.step.detail(Attach), run.shared.of(InUse)
     groups, idle = ({bind(group, run.ids) for group in part} for part in (attach.groups, attach.idle))
     asked = sorted(str(group) for group in idle & run.own)
 
@@ -25,13 +29,13 @@ async def is_attached(run: Run) -> bool:
         rows: list[dict[str, Any]] = []
         with ignoring("TargetGroupNotFound"):
             rows = await run.aws.pages("elbv2", "describe_target_groups", "TargetGroups", TargetGroupArns=asked)
-        run.in_use.update(row["TargetGroupArn"] for row in rows if row.get("LoadBalancerArns"))
-        return run.in_use.issuperset(asked)
+        in_use.update(row["TargetGroupArn"] for row in rows if row.get("LoadBalancerArns"))
+        return in_use.issuperset(asked)
 
     if asked:
         run.say(f"this run to be {waits.EARLIER_RUN} s old: until then AWS may show what was before an earlier one")
         await repeat_until(run.aws, look, bool, max(0.0, run.began + waits.EARLIER_RUN - run.aws.now()))
-    attached = idle & run.in_use
+    attached = idle & in_use
     if attached and attached != groups:
         raise RefusedError("an earlier run has changed what this forwards to, and AWS didn't show it yet; run again")
     return bool(attached)

@@ -9,7 +9,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._rare import has, may_have
 from alb_reconcile.kinds.base import Kind, Listing, P
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.context import Run, create_once
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
@@ -51,9 +51,13 @@ class Ec2Kind(Kind[P]):
         address = tags.own_address(found, self.name, physical_id)
         return Observed(address, physical_id, state, found, reader.stack, status, created, details)
 
+    def tagging(self, run: Run, desired: Desired) -> list[dict[str, Any]]:
+        """The tags for a create call, as EC2 wants them."""
+        return [{"ResourceType": self.name.replace("_", "-"), "Tags": run.tag_list(desired)}]
+
     async def call_create(self, run: Run, desired: Desired, retry: waits.Codes | None = None, **params: Any) -> str:
         """The one call that creates it, with its tags. Returns its id."""
-        tagging = run.tag_specification(desired)
+        tagging = self.tagging(run, desired)
         return self._id_in(
             await run.aws.call("ec2", f"create_{self.name}", retry=retry, TagSpecifications=tagging, **params)
         )
@@ -68,9 +72,9 @@ class Ec2Kind(Kind[P]):
             found = await self.find_own(run, desired)
             return str(found[0][self.id_key]) if found else None
 
-        tagging = run.tag_specification(desired)
+        tagging = self.tagging(run, desired)
         operation = operation or f"create_{self.name}"
-        answer = await run.create_once("ec2", operation, find, TagSpecifications=tagging, **params)
+        answer = await create_once(run, "ec2", operation, find, TagSpecifications=tagging, **params)
         return answer if isinstance(answer, str) else self._id_in(answer)
 
     async def create_by_token(self, run: Run, desired: Desired, retry: waits.Codes | None = None, **params: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._attached import InUse
 from alb_reconcile.kinds.base import Kind, P
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.shared_reader import read_tags
@@ -47,7 +48,7 @@ class NamedKind(Kind[P]):
             then = f"{advised('adopt', desired.file)} takes it over{'' if is_lost else ', or choose another name'}"
             raise RefusedError(f'{self.noun} named "{name}" exists outside this stack; {then}')
         if found.get("LoadBalancerArns"):
-            run.in_use.add(arn)
+            run.shared.of(InUse).add(arn)
         return arn
 
 

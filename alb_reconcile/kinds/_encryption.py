@@ -111,7 +111,7 @@ async def _watch(run: Run, vpc: str, check: Any) -> None:
             return {str(row["VpcId"]): row for row in rows}
         return {}
 
-    await run.watch("encryption controls", fetch).until(vpc, check, waits.CONTROL_AVAILABLE, run.say)
+    await run.wait("encryption controls", fetch, vpc, check, waits.CONTROL_AVAILABLE)
 
 
 def _until_available(row: Any) -> str:

@@ -51,7 +51,7 @@ async def _wait_for_interfaces(run: Run, endpoint: str, subnets: set[str]) -> No
     def check(used: set[str] | None) -> str:
         return "" if subnets <= (used or set()) else "the endpoint's network interfaces to be in use"
 
-    await run.watch("interfaces of VPC endpoints", fetch).until(endpoint, check, waits.ENDPOINT_AVAILABLE, run.say)
+    await run.wait("interfaces of VPC endpoints", fetch, endpoint, check, waits.ENDPOINT_AVAILABLE)
 
 
 async def read_endpoints(run: Run, ids: list[str]) -> list[Row]:

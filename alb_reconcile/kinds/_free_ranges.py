@@ -77,7 +77,7 @@ async def choose_range(run: Run, vpc: str, length: int, besides: Sequence[str]) 
     async def read() -> Room:
         return await repeat_until(run.aws, partial(read_room, run.aws, vpc), lambda room: bool(room.around), waits.LAG)
 
-    room: Room = await run.once(f"room in {vpc}", read)
+    room: Room = await run.shared.once(f"room in {vpc}", read)
     if found := room.take(length, besides):
         return found
     if await wait_while_associating(run, vpc):

@@ -11,11 +11,15 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._targets import target_name
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.errors import RefusedError, ignoring
-from alb_reconcile.model.resource import Properties, bind
+from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Shift, Wanted
 
 _ZONE: Final = "Availability Zone"
 """In AWS's description of a target that isn't in use for the zone that it is in, which the load balancer doesn't have."""
+Health = dict[str, Any]
+"""What AWS says of a target: its state, and why."""
+Targets = dict[str, Health]
+"""Those of a group, by their names."""
 
 
 def target_key(group: str, target: str, port: int | None) -> str:
@@ -23,13 +27,13 @@ def target_key(group: str, target: str, port: int | None) -> str:
     return f"{group}|{target_name(target, port)}"
 
 
-def as_checked(health: dict[str, Any]) -> dict[str, Any]:
+def as_checked(health: Health) -> Health:
     """A target's health. One that nobody checks (a function, by default) gets requests like one that is healthy."""
     unchecked = health["State"] == "unavailable" and health.get("Reason") == "Target.HealthCheckDisabled"
     return {**health, "State": "healthy"} if unchecked else health
 
 
-async def read_health(run: Run, group: str) -> dict[str, dict[str, Any]]:
+async def read_health(run: Run, group: str) -> Targets:
     """The health of a group's targets by `target:port`; of a function, by its ARN."""
     with ignoring("TargetGroupNotFound"):
         found = await run.aws.pages("elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group)
@@ -38,26 +42,15 @@ async def read_health(run: Run, group: str) -> dict[str, dict[str, Any]]:
             for item in found
         }
         for name in (name for name, item in health.items() if item["State"] == "healthy"):
-            run.ready.setdefault(f"{group}|{name}", run.aws.now())
+            run.targets.ready.setdefault(f"{group}|{name}", run.aws.now())
         return health
     return {}
 
 
-def _watch(run: Run, group: str) -> Watch:
-    """The one poll of a target group's health."""
+async def _wait_for_group(run: Run, group: str, check: Callable[[Targets], str], timeout: float) -> None:
+    """Wait for what all targets of a group decide, with a poll of its own."""
 
-    async def fetch(_: set[str]) -> Mapping[str, Any]:
-        return await read_health(run, group)
-
-    return run.watch(f"health {group}", fetch)
-
-
-async def _wait_for_group(
-    run: Run, group: str, check: Callable[[dict[str, dict[str, Any]]], str], timeout: float
-) -> None:
-    """Wait for something that all targets of a group decide, with a poll of its own."""
-
-    async def fetch(_: set[str]) -> Mapping[str, Any]:
+    async def fetch(_: set[str]) -> Mapping[str, Targets]:
         return {group: await read_health(run, group)}
 
     await Watch(run.aws, fetch).until(group, lambda health: check(health or {}), timeout, run.say)
@@ -74,7 +67,7 @@ async def wait_until_healthy(
     began, ready, relapsed, missing = run.aws.now(), 0.0, 0, 0
     name = target_name(target, port)
 
-    def check(health: Any) -> str:
+    def check(health: Health | None) -> str:
         nonlocal ready, relapsed, missing
         if health and health["State"] == "healthy":
             if relapsed or not ready:
@@ -82,8 +75,7 @@ async def wait_until_healthy(
             is_ready = run.aws.now() - ready >= min_ready
             return "" if is_ready else f"target {name} to stay healthy for {min_ready:.0f} s"
         # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
-        unused = health and is_unasked(health.get("Reason", ""), health.get("Description", ""))
-        if unused and run.aws.now() - began > waits.LAG:
+        if health and _is_unasked(health) and run.aws.now() - began > waits.LAG:
             return ""
         missing = missing + 1 if health is None or health["State"] == "draining" else 0
         if missing > 1 and run.aws.now() - began > waits.LAG:
@@ -96,7 +88,7 @@ async def wait_until_healthy(
             raise WaitError(f"target {name} was healthy and isn't any more (now {now})")
         return f"target {name} to be healthy (now {now})"
 
-    await _watch(run, group).until(name, check, timeout + min_ready, run.say)
+    await run.wait(f"health {group}", lambda _: read_health(run, group), name, check, timeout + min_ready)
 
 
 def _words(health: Mapping[str, Any]) -> str:
@@ -106,20 +98,18 @@ def _words(health: Mapping[str, Any]) -> str:
 async def stop_if_ill(run: Run, groups: Iterable[str]) -> None:
     """Raise WaitError if a target that this run has registered in one of the groups isn't healthy any more. One read a group, where all are."""
     for group in groups:
-        if any(key.startswith(f"{group}|") for key in run.passed):
+        if run.targets.proven(group):
             await _wait_for_group(run, group, _relapse(run, group), waits.LAG)
 
 
-def _relapse(run: Run, group: str) -> Callable[[Mapping[str, Any]], str]:
+def _relapse(run: Run, group: str) -> Callable[[Targets], str]:
     """Looks at targets that this run has registered and that were healthy: which of them aren't any more, in words. The second such
     look raises WaitError."""
     before: set[str] = set()
 
-    def check(targets: Mapping[str, Any]) -> str:
+    def check(targets: Targets) -> str:
         nonlocal before
-        ill = {
-            name for name, item in targets.items() if item["State"] == "unhealthy" and f"{group}|{name}" in run.passed
-        }
+        ill = {name for name in run.targets.proven(group) & targets.keys() if targets[name]["State"] == "unhealthy"}
         for name in sorted(ill & before):
             raise WaitError(
                 f"target {name}, which this run has registered, was healthy and isn't any more (now {_words(targets[name])}), so the run "
@@ -131,6 +121,10 @@ def _relapse(run: Run, group: str) -> Callable[[Mapping[str, Any]], str]:
     return check
 
 
+def _is_unasked(health: Health) -> bool:
+    return is_unasked(health.get("Reason", ""), health.get("Description", ""))
+
+
 def is_unasked(reason: str, description: str) -> bool:
     """Whether a target isn't checked since nothing forwards to its group, rather than since the load balancer isn't in its zone."""
     return reason == "Target.NotInUse" and _ZONE not in description
@@ -140,14 +134,14 @@ async def wait_until_drained(run: Run, group: str, target: str, port: int | None
     """Wait until a deregistered target has left. Raises WaitError if somebody registers it again."""
     seen, name = run.aws.now(), target_name(target, port)
 
-    def check(health: Any) -> str:
+    def check(health: Health | None) -> str:
         if health is None or health["State"] == "unused":
             return ""
         if health["State"] != "draining" and run.aws.now() - seen > waits.LAG:
             raise WaitError(f"target {name} was registered again by someone else; run again")
         return f"target {name} to drain"
 
-    await _watch(run, group).until(name, check, waits.TARGET_DRAINED, run.say)
+    await run.wait(f"health {group}", lambda _: read_health(run, group), name, check, waits.TARGET_DRAINED)
 
 
 async def keep_capacity(run: Run, group: str, target: str, port: int | None, least: int, timeout: float) -> None:
@@ -155,61 +149,58 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
     that there are fewer, and where one that this run has registered turns unhealthy.
 
     What the plan saw is past: an earlier run may have been killed, a target may have become unhealthy. Those who wait at the
-    same time are judged by one read, one after another; who may leave counts as departed for the next one.
+    same time are judged by one read, one after another; who may leave counts as taken out for the next one.
 
     Where a read doesn't show the target itself, or only as checked for the first time, it may be from before the target served.
     While the run is young, a read may be from before a killed run's last call: others count then only if this run registered them.
     """
     own, began = target_name(target, port), run.aws.now()
     relapse, enough = _relapse(run, group), began
-    doubts, of_others = min(waits.LAG, timeout / 2), min(waits.EARLIER_RUN, timeout / 2)
+    doubts, young = min(waits.LAG, timeout / 2), min(waits.EARLIER_RUN, timeout / 2)
 
-    async def fetch(waiting: set[str]) -> Mapping[str, Any]:
+    async def fetch(waiting: set[str]) -> Mapping[str, Targets]:
         return dict.fromkeys(waiting, await read_health(run, group))
 
-    def check(targets: dict[str, dict[str, Any]]) -> str:
+    def check(targets: Targets) -> str:
         nonlocal enough
-        state = targets.get(own, {}).get("State", "initial")
-        if state not in ("healthy", "initial") or (state == "initial" and run.aws.now() - began >= doubts):
+        now, state = run.aws.now(), targets.get(own, {}).get("State", "initial")
+        if state not in ("healthy", "initial") or (state == "initial" and now - began >= doubts):
             return ""
         if told := relapse(targets):
             return told
-        there = {
-            key: item["State"]
-            for key, item in targets.items()
-            if item["State"] != "draining"
-            and key != own
-            and run.departed.isdisjoint((f"{group}|{key}", key.split(":")[0]))
-        }
-        healthy = [key for key, state in there.items() if state == "healthy"]
-        is_young = run.aws.now() - run.began < of_others
-        others = [key for key in healthy if not is_young or f"{group}|{key}" in run.arrived]
-        if len(others) >= least:
-            run.departed.add(f"{group}|{own}")
+        others = {f"{group}|{name}": item for name, item in targets.items() if name != own}
+        there = [key for key in others if others[key]["State"] != "draining" and not run.targets.is_out(key)]
+        healthy = [key for key in there if others[key]["State"] == "healthy"]
+        certain = [key for key in healthy if now - run.began >= young or run.targets.is_new(key)]
+        if len(certain) >= least:
+            run.targets.take_out(f"{group}|{own}")
             return ""
         if len(healthy) >= least:
             return f"this run to be {waits.EARLIER_RUN} s old: until then AWS's word on older targets may be stale"
-        if len(there) >= least or any(map(joins, run.coming())):
-            enough = run.aws.now()
-        elif run.aws.now() - enough > waits.LAG:
+        if len(there) >= least or _is_to_grow(run, group):
+            enough = now
+        elif now - enough > waits.LAG:
             raise WaitError(
                 f"{own} can't be deregistered: {least} other targets must stay, and only {len(there)} are there; someone has deregistered some, or "
                 "their instances have ended: run again"
             )
-        words = {key: f"{item['State']}, {item.get('Reason')}" for key, item in targets.items() if key != own}
-        ill = {key: text for key, text in words.items() if text.startswith("unhealthy") or "InvalidState" in text}
-        told = ", ".join(f"{key} is {text}" for key, text in ill.items())
-        hint = (
-            f"; {told}. If it is to be replaced, run again, which replaces it first; else mend it, or correct the spec"
-            if ill
-            else ""
-        )
-        return f"{least} other healthy targets before {own} may be deregistered (now {len(others)}{hint})"
+        return f"{least} other healthy targets before {own} may be deregistered (now {len(certain)}{_tell_ill(others)})"
 
-    def joins(state: Properties) -> bool:
-        return state.kind == "registration" and bind(getattr(state, "target_group", None), run.ids) == group
+    await run.wait(f"capacity {group}", fetch, own, check, timeout)
 
-    await run.watch(f"capacity {group}", fetch).until(own, check, timeout, run.say)
+
+def _is_to_grow(run: Run, group: str) -> bool:
+    """Whether another step is still to register a target in a group."""
+    states = (state for state in run.others.coming() if state.kind == "registration")
+    return any(bind(getattr(state, "target_group", None), run.ids) == group for state in states)
+
+
+def _tell_ill(registrations: Targets) -> str:
+    """Which targets won't get healthy by themselves, and what to do about them."""
+    said = {key.partition("|")[2]: f"{item['State']}, {item.get('Reason')}" for key, item in registrations.items()}
+    ill = [f"{name} is {it}" for name, it in said.items() if it.startswith("unhealthy") or "InvalidState" in it]
+    then = "If it is to be replaced, run again, which replaces it first; else mend it, or correct the spec"
+    return f"; {', '.join(ill)}. {then}" if ill else ""
 
 
 async def wait_for_shift(run: Run, shift: Shift) -> None:
@@ -225,9 +216,8 @@ async def wait_for_shift(run: Run, shift: Shift) -> None:
     if not awaited:
         return
     now = await asyncio.gather(*(read_health(run, group) for group in shift.serving))
-    # who served, and has left to be restarted, comes back
-    away = {key.partition("|")[0] for key in run.departed & run.resting}
-    if any(item["State"] == "healthy" for part in now for item in part.values()) or away.intersection(shift.serving):
+    away = run.targets.restarting().intersection(shift.serving)
+    if away or any(item["State"] == "healthy" for part in now for item in part.values()):
         for wanted in awaited:
             await _wait_for_wanted(run, wanted, shift)
         return
@@ -239,42 +229,33 @@ async def wait_for_shift(run: Run, shift: Shift) -> None:
 
 
 async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:
-    await _wait_for_group(run, str(bind(wanted.group, run.ids)), _enough(run, wanted, shift), shift.health_timeout)
+    """Wait until a group has the healthy targets that it is to have, or can't get more, and has enough."""
+    began, group = run.aws.now(), str(bind(wanted.group, run.ids))
 
-
-def _enough(run: Run, wanted: Wanted, shift: Shift) -> Callable[[dict[str, dict[str, Any]]], str]:
-    group, least, enough, running = wanted
-    began, prefix = run.aws.now(), f"{bind(group, run.ids)}|"
-
-    def check(health: dict[str, dict[str, Any]]) -> str:
-        own = {run.ids.get(address) for address in running}
-        gone = (run.leaving | run.departed) - run.arrived
-        staying = {key: item for name, item in health.items() if (key := prefix + name) not in gone}
-        there = {key: item for key, item in staying.items() if item["State"] != "draining"}
+    def check(targets: Targets) -> str:
+        staying = {f"{group}|{name}": item for name, item in targets.items() if item["State"] != "draining"}
+        there = {key: item for key, item in staying.items() if not run.targets.is_going(key)}
         healthy = sum(item["State"] == "healthy" for item in there.values())
-        if healthy >= least:
+        if healthy >= wanted.healthy:
             return ""
         waited = run.aws.now() - began
-        if (
-            there
-            and waited > waits.LAG
-            and all(is_unasked(item.get("Reason", ""), item.get("Description", "")) for item in there.values())
-        ):
+        if there and waited > waits.LAG and all(map(_is_unasked, there.values())):
             return ""  # nothing forwards to the group, so that nobody will ever check it
-        # of those that aren't shown yet a read may be behind
-        settled = len(there) >= least or waited > waits.LAG
+        started = {run.ids.get(address) for address in wanted.running}
         able = sum(
-            item["State"] != "unhealthy" and (item.get("Reason") != "Target.InvalidState" or key in own)
+            item["State"] != "unhealthy" and (item.get("Reason") != "Target.InvalidState" or key in started)
             for key, item in there.items()
         )
-        if settled and able < least:
-            if healthy >= enough:
+        # of those that aren't shown yet a read may be behind
+        settled = len(there) >= wanted.healthy or waited > waits.LAG
+        if settled and able < wanted.healthy:
+            if healthy >= wanted.enough:
                 return ""
-            if able < enough and waited >= shift.recovery:
+            if able < wanted.enough and waited >= shift.recovery:
                 raise RefusedError(
-                    f"{group} has {healthy} healthy targets, and needs {enough} before it gets requests that "
+                    f"{wanted.group} has {healthy} healthy targets, and needs {wanted.enough} before it gets requests that "
                     "others serve now; fix its targets and run again"
                 )
-        return f"{least} healthy targets in {group}, which takes over (now {healthy})"
+        return f"{wanted.healthy} healthy targets in {wanted.group}, which takes over (now {healthy})"
 
-    return check
+    await _wait_for_group(run, group, check, shift.health_timeout)

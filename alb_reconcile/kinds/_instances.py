@@ -126,7 +126,7 @@ async def find_missing(run: Run, members: Iterable[Member], tokens: Iterable[str
     launched = Launched()
     for token in tokens:
         run.say(_EARLIER)
-        for row in await asyncio.shield(run.once(f"launch {token}", partial(_shown, run, token))):
+        for row in await asyncio.shield(run.shared.once(f"launch {token}", partial(_shown, run, token))):
             launched.take(run, row, members)
     return launched
 
@@ -180,6 +180,11 @@ async def fetch_instances(run: Run, ids: set[str]) -> Mapping[str, Any]:
     return {item["InstanceId"]: item for reservation in found for item in reservation["Instances"]}
 
 
+async def wait_for_instance(run: Run, instance: str, check: Callable[[Any], str], timeout: float) -> Any:
+    """Wait for what DescribeInstances shows of an instance (None if nothing), as `Run.wait` does."""
+    return await run.wait("instances", partial(fetch_instances, run), instance, check, timeout)
+
+
 async def change_together(run: Run, operation: str, instance: str, retry: waits.Codes) -> None:
     """One call for all that the same happens to at the same time."""
 
@@ -209,7 +214,7 @@ async def wait_for_state(run: Run, instance: str, *states: str) -> None:
             raise WaitError(f"waited {waits.INSTANCE_STATE:.0f} s for: {text}")
         return text
 
-    await run.watch("instances", partial(fetch_instances, run)).until(instance, check, waits.METAL_STATE, run.say)
+    await wait_for_instance(run, instance, check, waits.METAL_STATE)
 
 
 def is_alive(row: Row) -> bool:

@@ -43,7 +43,7 @@ def metadata(wanted: Any) -> dict[str, Any]:
 
 def read_image(run: Run, image: str) -> asyncio.Future[dict[str, Any]]:
     """What AWS says of an image, asked once a run."""
-    return run.once(image, lambda: run.aws.call("ec2", "describe_images", ImageIds=[image]))
+    return run.shared.once(image, lambda: run.aws.call("ec2", "describe_images", ImageIds=[image]))
 
 
 async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:

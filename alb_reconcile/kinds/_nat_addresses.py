@@ -20,7 +20,7 @@ async def wait_for_gateway(run: Run, gateway: str, check: Callable[[Any], str], 
         found = await run.aws.pages("ec2", "describe_nat_gateways", "NatGateways", where={"nat-gateway-id": ids})
         return {item["NatGatewayId"]: item for item in found}
 
-    await run.watch("NAT gateways", fetch, slowest=15).until(gateway, check, timeout, run.say)
+    await run.wait("NAT gateways", fetch, gateway, check, timeout, slowest=15)
 
 
 async def set_public_addresses(

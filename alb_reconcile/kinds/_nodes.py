@@ -16,6 +16,10 @@ _MOST_ARNS: Final = 20
 """Of one DescribeLoadBalancers call."""
 
 
+class Moved(dict[str, tuple[Ref, ...]]):
+    """The subnets that this run has given load balancers, by ARN."""
+
+
 async def wait_until_gone(run: Run, arn: str) -> None:
     """Wait until a deleted load balancer has no network interface. Raises WaitError.
 
@@ -31,7 +35,8 @@ async def wait_for_old_nodes(run: Run, balancers: Mapping[str, Collection[Ref]])
     routes and rules as long. A run that was killed after the call leaves this wait to the next one.
     """
     text = "network interfaces of the load balancer to leave the subnets that it has left"
-    await all_of(*(_without_interfaces(run, arn, run.moved.get(arn, known), text) for arn, known in balancers.items()))
+    moved = run.shared.of(Moved)
+    await all_of(*(_without_interfaces(run, arn, moved.get(arn, known), text) for arn, known in balancers.items()))
 
 
 async def _without_interfaces(run: Run, arn: str, subnets: Collection[Ref], text: str) -> None:
@@ -48,13 +53,13 @@ async def _without_interfaces(run: Run, arn: str, subnets: Collection[Ref], text
         count = sum(subnet not in subnets for subnet in found or ())
         return f"{count} {text}" if count else ""
 
-    watch = run.watch("load balancer interfaces", fetch, slowest=15)
+    name, key = "load balancer interfaces", "ELB " + arn.partition(":loadbalancer/")[2]
     try:
         # without the right to look, the deletes that follow find out by trying
         with ignoring("UnauthorizedOperation"):
-            await watch.until("ELB " + arn.partition(":loadbalancer/")[2], check, waits.INTERFACES_RELEASED, run.say)
+            await run.wait(name, fetch, key, check, waits.INTERFACES_RELEASED, slowest=15)
             return
-        if arn in run.moved:
+        if arn in run.shared.of(Moved):
             await run.aws.sleep(waits.NODES_LEFT)
     except WaitError as error:
         raise WaitError(f"{error}; AWS releases them by itself: run again later") from None
@@ -79,4 +84,4 @@ async def wait_until_active(run: Run, arn: str, timeout: float) -> None:
         # active_impaired answers, but hasn't the capacity that it should have
         return "" if code.startswith("active") else f"the load balancer to be active (now {code})"
 
-    await run.watch("load balancers", fetch).until(arn, check, timeout, run.say)
+    await run.wait("load balancers", fetch, arn, check, timeout)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._instance_options import Row, by_aws
-from alb_reconcile.kinds._instances import fetch_instances
+from alb_reconcile.kinds._instances import fetch_instances, wait_for_instance
 from alb_reconcile.kinds._volumes import changes_of, modify, persistent
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.reader import Reader
@@ -63,12 +63,8 @@ def _warnings(rows: Iterable[Row], wanted: Mapping[Address, Any]) -> list[str]:
         address, name = tags.address_of(own, "instance"), own.get(tags.VOLUME, "")
         is_wanted = address and name in persistent(wanted.get(address))
         if row["State"] == "available" and not is_wanted:
-            whose = f" of {address}" if address else ""
-            what = (
-                f"{row['VolumeId']} ({name}{whose})"
-                if name
-                else f"{row['VolumeId']}{f' ({whose.strip()})' if whose else ''}"
-            )
+            whose = f"{name} of {address}".strip() if address else name
+            what = f"{row['VolumeId']} ({whose})" if whose else row["VolumeId"]
             warnings.append(
                 f"{what} was left behind and is kept; where nobody needs its data: aws ec2 delete-volume --volume-id {row['VolumeId']}"
             )
@@ -87,37 +83,28 @@ async def attach_volumes(
 
     `disks` are those by name, `own` the instance's tags, `there` what is attached already, by device.
     """
-    await all_of(*(_attach(run, instance, address, name, disk, own, there) for name, disk in disks.items()))
-
-
-async def _attach(
-    run: Run,
-    instance: str,
-    address: Address,
-    name: str,
-    disk: Mapping[str, Any],
-    own: Mapping[str, str],
-    there: Mapping[str, str],
-) -> None:
     given = {key: value for key, value in own.items() if not key.startswith("alb-reconcile:")}
-    marks = {tags.STACK: run.stack, tags.ADDRESS: str(address), tags.VOLUME: name}
-    volume = await _find(run, marks)
-    if not volume and (held := there.get(disk["device_name"])):
-        await _check_own(run, held, marks, f"{disk['device_name']} of {instance}")
-        await run.tag(held, marks)
-        return
-    volume = volume or await _create(
-        run, instance, disk, {**given, "Name": f"{own.get('Name', address.name)}-{name}"}, marks
-    )
-    row = await _wait(run, volume, instance, is_attached=False)
-    if _holder(row) != instance:
-        await _call_attach(run, volume, instance, disk["device_name"])
-        row = await _wait(run, volume, instance, is_attached=True)
-    if row and (changed := changes_of(disk, row)):
-        await modify(run, volume, changed)
     declared = {key: value for key, value in given.items() if key != "Name"}
-    if row and not declared.items() <= tags.from_list(row.get("Tags")).items():  # those of an earlier spec
-        await run.tag(volume, declared)
+
+    async def attach(name: str, disk: Mapping[str, Any]) -> None:
+        marks = {tags.STACK: run.stack, tags.ADDRESS: str(address), tags.VOLUME: name}
+        volume = await _find(run, marks)
+        if not volume and (held := there.get(disk["device_name"])):
+            await _check_own(run, held, marks, f"{disk['device_name']} of {instance}")
+            await run.tag(held, marks)
+            return
+        named = {**given, "Name": f"{own.get('Name', address.name)}-{name}"}
+        volume = volume or await _create(run, instance, disk, named, marks)
+        row = await _wait(run, volume, instance, is_attached=False)
+        if _holder(row) != instance:
+            await _call_attach(run, volume, instance, disk["device_name"])
+            row = await _wait(run, volume, instance, is_attached=True)
+        if row and (changed := changes_of(disk, row)):
+            await modify(run, volume, changed)
+        if row and not declared.items() <= tags.from_list(row.get("Tags")).items():  # those of an earlier spec
+            await run.tag(volume, declared)
+
+    await all_of(*(attach(name, disk) for name, disk in disks.items()))
 
 
 async def _check_own(run: Run, volume: str, marks: Mapping[str, str], place: str) -> None:
@@ -147,8 +134,8 @@ async def _create(
     run: Run, instance: str, disk: Mapping[str, Any], own: Mapping[str, str], marks: Mapping[str, str]
 ) -> str:
     """A new volume in the instance's zone. Its token is the same for whoever makes it again, until it is spent."""
-    watch = run.watch("instances", partial(fetch_instances, run))
-    row = await watch.until(instance, lambda item: "" if item else f"{instance} to be visible", waits.LAG, run.say)
+    unseen = f"{instance} to be visible"
+    row = await wait_for_instance(run, instance, lambda item: "" if item else unseen, waits.LAG)
     row = row or (await fetch_instances(run, {instance})).get(instance, {})  # a dry run waits for nothing
     params: dict[str, Any] = by_aws({key: value for key, value in disk.items() if key not in _SET_LATER})
     params["Size"] = params.pop("VolumeSize", None)
@@ -220,16 +207,11 @@ async def _wait(run: Run, volume: str, instance: str, *, is_attached: bool) -> R
             return "" if "attached" in states else f"{volume} to be attached (now {states[0]})"
         if holder:
             return f"{volume} to leave {holder}, which has it"
-        return (
-            f"{volume} to be attached"
-            if is_attached
-            else ""
-            if row["State"] == "available"
-            else f"{volume} to be available (now {row['State']})"
-        )
+        if is_attached:
+            return f"{volume} to be attached"
+        return "" if row["State"] == "available" else f"{volume} to be available (now {row['State']})"
 
-    watch = run.watch("attachments", lambda volumes: _rows(run, volumes))
-    return await watch.until(volume, check, waits.VOLUME_FREE, run.say) or {}
+    return await run.wait("attachments", partial(_rows, run), volume, check, waits.VOLUME_FREE) or {}
 
 
 def _holder(row: Row) -> str:

@@ -1,5 +1,6 @@
 """The address ranges of VPCs and subnets beside their first (EC2 AssociateVpcCidrBlock, AssociateSubnetCidrBlock …)."""
 
+import asyncio
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -173,17 +174,16 @@ async def _until(run: Run, kind: str, physical_id: str, check: Callable[[Any], s
     async def fetch(ids: set[str]) -> Mapping[str, Any]:
         return {item: await describe(run, kind, item) for item in ids}
 
-    await run.watch(f"ranges of {kind}s", fetch).until(physical_id, check, waits.RANGE_ASSOCIATED, run.say)
+    await run.wait(f"ranges of {kind}s", fetch, physical_id, check, waits.RANGE_ASSOCIATED)
 
 
-def exchange_of(vpc: str) -> str:
-    """What `Run.reads` has where a VPC's IPv6 range goes in this run: whoever is to have a part of another one waits for it."""
-    return f"exchange of the IPv6 range of {vpc}"
+class Exchanges(dict[str, asyncio.Future[None]]):
+    """By VPC whose IPv6 range goes in this run: a subnet that is to have a part of another one waits for that."""
 
 
 async def ipv6_part(run: Run, vpc: str, wanted: str | int) -> str:
     """A subnet's IPv6 range; of a number, the one of that number in its VPC's, which is known when the VPC is made."""
-    if exchange := run.reads.get(exchange_of(vpc)):
+    if exchange := run.shared.of(Exchanges).get(vpc):
         await exchange
     if isinstance(wanted, str):
         return wanted
@@ -195,7 +195,7 @@ async def ipv6_part(run: Run, vpc: str, wanted: str | int) -> str:
     async def find() -> str:
         return await repeat_until(run.aws, read, bool, waits.LAG)
 
-    if around := str(await run.once(f"IPv6 range of {vpc}", find)):
+    if around := str(await run.shared.once(f"IPv6 range of {vpc}", find)):
         return range_at(around, wanted)
     raise RefusedError(f"{vpc} has no IPv6 range, of which this subnet is to have number {wanted}")
 

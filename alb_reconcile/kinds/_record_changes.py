@@ -45,14 +45,17 @@ def _comparable(record: RecordSet) -> dict[str, Any]:
     return found
 
 
+class _Sent(dict[str, str]):
+    """AWS's ids of the changes that this run has made, by what was asked for."""
+
+
 async def change_records(run: Run, zone: str, changes: Sequence[Change], *, wait: bool = True) -> None:
     """Make changes of a zone (by its id), all or none of them, in one call with others that are due at the same time.
 
     Returns when all name servers have them, unless nobody is to `wait`. What an attempt without an answer has made is taken
     for done. Raises RefusedError where somebody else has changed one of the records meanwhile; AwsError, WaitError.
     """
-    sent: dict[str, str] = await run.once("changes of records", _nothing)
-    turn: asyncio.Lock = await run.once(f"changes of {zone}", _turn)
+    sent, turn = run.shared.of(_Sent), run.shared.of(asyncio.Lock, f"changes of {zone}")
 
     async def send(members: Sequence[str]) -> None:
         batch = [change for member in members for change in json.loads(member)]
@@ -88,14 +91,6 @@ async def change_records(run: Run, zone: str, changes: Sequence[Change], *, wait
 
 
 _SOMEBODY: Final = re.compile("already exists|was not found|do not match")
-
-
-async def _nothing() -> dict[str, str]:
-    return {}
-
-
-async def _turn() -> asyncio.Lock:
-    return asyncio.Lock()
 
 
 def _names(message: str, member: str) -> bool:
@@ -177,5 +172,4 @@ async def _wait_until_in_sync(run: Run, change: str) -> None:
     def check(status: Any) -> str:
         return "" if status == "INSYNC" else "all name servers to have the changed records"
 
-    watch = run.watch("changes of records", fetch)
-    await watch.until(change, check, waits.RECORDS_IN_SYNC, run.say)
+    await run.wait("changes of records", fetch, change, check, waits.RECORDS_IN_SYNC)

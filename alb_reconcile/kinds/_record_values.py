@@ -30,6 +30,9 @@ class Record(Properties):
     keeps_tags = False
     replaced_on = frozenset({"zone", "name", "type", "set_identifier"})
     unique_names = False
+    moves = frozenset(
+        {"alias", "resource_records", "ttl", "weight", "failover", "evaluate_target_health", "health_check_id"}
+    )
     missed = 3
 
     zone: str

@@ -1,13 +1,12 @@
 """What targets are called: by AWS in calls and answers, and by us in addresses."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._instances import fetch_instances
+from alb_reconcile.kinds._instances import wait_for_instance
 from alb_reconcile.kinds.context import Run
 
 IP: Final = "ip"
@@ -76,6 +75,5 @@ async def address_of(run: Run, instance: str, *, ipv6: bool) -> str:
             raise WaitError(f"{instance} has no {kind} address, so it can't be a target by address")
         return ""
 
-    watch = run.watch("instances", partial(fetch_instances, run))
-    item = await watch.until(instance, check, waits.LAG, run.say)
+    item = await wait_for_instance(run, instance, check, waits.LAG)
     return addresses_of(item, ipv6=ipv6)[0] if item else ""

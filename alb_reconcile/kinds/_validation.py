@@ -5,7 +5,7 @@ came isn't its to delete: a tag says which records it has made.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -118,6 +118,10 @@ def _is_right(record: Record, row: Mapping[str, Any]) -> bool:
     return _values(row) == [_plain(record.value)]
 
 
+class Deleted(set[str]):
+    """The ARNs of certificates that this run has deleted; ACM may list them still."""
+
+
 async def wait_for_records(run: Run, arn: str) -> tuple[Record, ...] | None:
     """The records that ACM asks for, some seconds after a request. None where it doesn't know the certificate."""
 
@@ -129,7 +133,7 @@ async def wait_for_records(run: Run, arn: str) -> tuple[Record, ...] | None:
         return "" if told or row["Status"] != PENDING else "ACM to say which records validate the certificate"
 
     try:
-        row = await _watch(run).until(arn, check, waits.CERTIFICATE_SHOWN, run.say)
+        row = await _wait(run, arn, check, waits.CERTIFICATE_SHOWN)
     except WaitError:
         if await describe(run.aws, arn) is not None:
             raise
@@ -137,12 +141,12 @@ async def wait_for_records(run: Run, arn: str) -> tuple[Record, ...] | None:
     return records_of(row or {})
 
 
-def _watch(run: Run) -> Any:
+async def _wait(run: Run, arn: str, check: Callable[[Any], str], timeout: float) -> Any:
     async def fetch(arns: set[str]) -> Mapping[str, Any]:
         names = sorted(arns)
         return dict(zip(names, await asyncio.gather(*(describe(run.aws, arn) for arn in names)), strict=True))
 
-    return run.watch("certificates", fetch)
+    return await run.wait("certificates", fetch, arn, check, timeout)
 
 
 async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Record], before: str) -> None:
@@ -205,7 +209,7 @@ async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequ
         return f"it to be issued (now {row['Status']})"
 
     try:
-        await _watch(run).until(arn, check, waits.CERTIFICATE_ISSUED, run.say)
+        await _wait(run, arn, check, waits.CERTIFICATE_ISSUED)
     except WaitError:
         raise WaitError(await _why_pending(run, zone, records)) from None
 
@@ -273,10 +277,10 @@ async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Record]
 async def _needed(run: Run, without: Set[str], everywhere: Everywhere) -> set[str]:
     """The names that other certificates are validated for, without wildcards. A region whose certificates may only be listed is
     noted as unread."""
-    found: set[str] = set()
+    found, without = set[str](), {*without, *run.shared.of(Deleted)}
     for item in everywhere.found:
         row = item.row
-        if item.arn in {*without, *run.departed} or row.get("Type") == "IMPORTED" or row.get("Status") in DEAD:
+        if item.arn in without or row.get("Type") == "IMPORTED" or row.get("Status") in DEAD:
             continue
         found |= item.names
         if row.get("HasAdditionalSubjectAlternativeNames"):

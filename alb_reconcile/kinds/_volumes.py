@@ -225,8 +225,7 @@ async def modify(run: Run, volume: str, changed: Mapping[str, Any]) -> None:
             raise WaitError(f"{volume} couldn't be modified: {item.get('StatusMessage', 'no reason given')}")
         return "" if state in ("optimizing", "completed") else f"{volume} to be modified ({state})"
 
-    watch = run.watch("volumes", lambda volumes: _modifications(run, volumes))
-    await watch.until(volume, check, waits.VOLUME_MODIFIED, run.say)
+    await run.wait("volumes", lambda volumes: _modifications(run, volumes), volume, check, waits.VOLUME_MODIFIED)
 
 
 def changes_of(disk: Disk, volume: Row) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from alb_reconcile.kinds._certificate_lists import list_certificates, read_tags
 from alb_reconcile.kinds._certificate_reads import find_used, observe_zone, once, seen_in, tell, used
 from alb_reconcile.kinds._pem import PemError, PemFile, read_certificate
 from alb_reconcile.kinds._rare import is_applied
-from alb_reconcile.kinds._validation import DEAD, ISSUED, Seen
+from alb_reconcile.kinds._validation import DEAD, ISSUED, Deleted, Seen
 from alb_reconcile.kinds._zones import Zone, find_zone, zone_grants, zone_text
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.context import Run, create_once
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import NO_STACK, Reader
@@ -250,7 +250,7 @@ class CertificateKind(Kind[Certificate]):
             told["SubjectAlternativeNames"] = list(wanted.subject_alternative_names)
         if wanted.key_algorithm:
             told["KeyAlgorithm"] = wanted.key_algorithm
-        asked = [run.stack, str(desired.address), run.beside, {**told, "Tags": None}]
+        asked = [run.stack, str(desired.address), run.step.beside, {**told, "Tags": None}]
         for salt in ("", uuid4().hex):  # within the hour the same request may be answered with what is deleted
             token = digest([*asked, salt], 32)
             answer = await run.aws.call("acm", "request_certificate", IdempotencyToken=token, **told)
@@ -275,14 +275,14 @@ class CertificateKind(Kind[Certificate]):
             """What an earlier call has made, whose reply was lost."""
             for row in await list_certificates(run.aws):
                 arn = str(row["CertificateArn"])
-                if row.get("Type") == IMPORTED and arn not in run.own and arn not in run.departed:
+                if row.get("Type") == IMPORTED and arn not in {*run.own, *run.shared.of(Deleted)}:
                     found = await read_tags(run.aws, arn)
                     if tags.identity(desired, run.stack).items() <= found.items():
                         return arn
             return None
 
         told = _import_told(wanted)
-        answer = await run.create_once("acm", "import_certificate", find, **told, Tags=run.tag_list(desired))
+        answer = await create_once(run, "acm", "import_certificate", find, **told, Tags=run.tag_list(desired))
         arn = answer if isinstance(answer, str) else str(answer["CertificateArn"])
         await repeat_until(run.aws, lambda: _validation.describe(run.aws, arn), bool, waits.CERTIFICATE_SHOWN)
         return arn
@@ -304,15 +304,12 @@ class CertificateKind(Kind[Certificate]):
         seen = observed.detail(Seen)
         if users := await _validation.wait_until_let_go(run, observed.id):
             raise RefusedError(f"{observed.address}: {observed.id} is used by {users}")
-        lock: asyncio.Lock = await run.once("certificates that are deleted", _lock)
-        async with lock:  # of two that share a record, the second one sees that it is the last
+        async with run.shared.of(
+            asyncio.Lock, self.name
+        ):  # of two that share a record, the second one sees that it is the last
             await _validation.remove_records(run, observed.id, observed.tags.get(tags.VALIDATION, ""), seen.records)
             await self.call_delete(run, observed.id, self.in_use)
-            run.departed.add(observed.id)
-
-
-async def _lock() -> asyncio.Lock:
-    return asyncio.Lock()
+            run.shared.of(Deleted).add(observed.id)
 
 
 def _looks_like(row: Mapping[str, Any], wanted: Certificate) -> bool:
@@ -383,8 +380,7 @@ async def _with_files(aws: Aws, arn: str, state: Certificate) -> Certificate:
 
 
 async def _zone(run: Run, zone: str) -> Zone:
-    found: Zone = await run.once(f"zone {zone}", lambda: find_zone(run.aws, zone))
-    return found
+    return await run.shared.once(f"zone {zone}", lambda: find_zone(run.aws, zone))
 
 
 KIND: Final = CertificateKind()

@@ -43,6 +43,7 @@ class ElasticIpAssociation(Properties):
     service = ""
     parent = "instance"
     follows = ("internet_gateway",)
+    moves = frozenset({"elastic_ip"})
 
     instance: Ref
     elastic_ip: Ref | None = None
@@ -161,7 +162,7 @@ async def _associate(run: Run, allocation: str, instance: str) -> None:
         holder = await repeat_until(run.aws, partial(_holder, run, allocation), bool, waits.LOST_REPLY)
         if holder == instance:
             return
-        if holder and holder not in {*run.own, *run.ids.values(), run.detail(Associate).taken_from}:
+        if holder and holder not in {*run.own, *run.ids.values(), run.step.detail(Associate).taken_from}:
             text = f"{allocation} is associated with {holder}, which isn't this stack's; disassociate it there first"
             raise RefusedError(text) from None
         await call(AllowReassociation=bool(holder) or error.code == _HELD)

@@ -1,7 +1,7 @@
 """EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
 
 import asyncio
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Self
@@ -22,7 +22,6 @@ from alb_reconcile.kinds._instance_options import (
     read_credits,
     unshown,
 )
-from alb_reconcile.kinds._instance_protection import ProtectedInstances, say_unprotected, stoppable
 from alb_reconcile.kinds._instances import (
     Launched,
     change_together,
@@ -37,6 +36,7 @@ from alb_reconcile.kinds._instances import (
 from alb_reconcile.kinds._launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds._launchable import check_launches
 from alb_reconcile.kinds._persistent_volumes import attach_volumes, read_volumes
+from alb_reconcile.kinds._protection import ProtectedInstances, say_unprotected, stoppable, unlocked
 from alb_reconcile.kinds.base import Around, Entry, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip_association import associations
@@ -45,6 +45,7 @@ from alb_reconcile.kinds.images import RESOLVE, search_for
 from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
 from alb_reconcile.model.discovery import Finding
@@ -60,6 +61,7 @@ class Instance(Properties):
 
     kind = "instance"
     removed_late = ("security_groups",)
+    is_target = True
     service = "ec2"
     addresses = 1
     missed = 0
@@ -150,6 +152,9 @@ class Instance(Properties):
             return self.replaced_on
         disks = _volumes.unalterable("root_volume", self.root_volume, found.root_volume)
         return self.replaced_on | disks | _volumes.unalterable("data_volumes", self.data_volumes, found.data_volumes)
+
+    def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
+        return replace(self, security_groups=worn_together(self.security_groups, observed.security_groups))
 
     def slots(self) -> Iterable[Hashable]:
         if self.private_ip_address is not None:
@@ -292,7 +297,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
             read_image(run, wanted.image_id)
 
     async def create(self, run: Run, wanted: Instance, desired: Desired) -> str:
-        how = run.detail(Launch)
+        how = run.step.detail(Launch)
         members = how.together or ((desired, how.generation),)
 
         async def launch() -> Launched:
@@ -301,7 +306,7 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
             params = await launch_parameters(run, wanted)
             return await launch_once(run, members, str(wanted.subnets[0]), params, found, all_or_none=not how.missing)
 
-        launched: Launched = await asyncio.shield(run.once(f"launch {members[0][0].address}", launch))
+        launched: Launched = await asyncio.shield(run.shared.once(f"launch {members[0][0].address}", launch))
         instance = launched.ids.get(desired.address)
         if instance is None:
             raise launched.error or AssertionError(f"{desired.address} wasn't launched")
@@ -353,19 +358,17 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
 
     async def delete(self, run: Run, observed: Observed) -> None:
         if not observed.is_leaving:
-            operation, instance, off = "modify_instance_attribute", observed.id, {"Value": False}
-            if run.lifts_protection:
-                await say_unprotected(run, instance, observed.state)
-                await run.gone("ec2", operation, missing=self.missing, InstanceId=instance, DisableApiStop=off)
-            locked = run.unlocked(
-                "ec2", operation, missing=self.missing, InstanceId=instance, DisableApiTermination=off
-            )
-            async with locked as retry:
+            operation, off = "modify_instance_attribute", {"Value": False}
+            where: dict[str, Any] = {"missing": self.missing, "InstanceId": observed.id}
+            if run.step.lifts_protection:
+                await say_unprotected(run, observed.id, observed.state)
+                await run.gone("ec2", operation, **where, DisableApiStop=off)
+            async with unlocked(run, "ec2", operation, **where, DisableApiTermination=off) as retry:
                 await self.call_delete(run, observed.id, retry)
         await wait_for_state(run, observed.id, "terminated")
 
     async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
-        run.departed.add(physical_id)
+        run.targets.take_out(physical_id)
         with ignoring(*self.missing):
             await change_together(run, "terminate_instances", physical_id, retry)
 

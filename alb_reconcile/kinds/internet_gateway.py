@@ -81,7 +81,7 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
     async def create(self, run: Run, wanted: InternetGateway, desired: Desired) -> str:
         gateway = await self.create_once(run, desired)
         if wanted.vpc:
-            await self._attach(run, await run.made(wanted.vpc), gateway)
+            await self._attach(run, await run.others.made(wanted.vpc), gateway)
         return gateway
 
     async def update(self, run: Run, wanted: InternetGateway, observed: Observed, fields: frozenset[str]) -> None:

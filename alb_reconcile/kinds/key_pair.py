@@ -114,7 +114,7 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         ]  # fmt: skip
 
     async def create(self, run: Run, wanted: KeyPair, desired: Desired) -> str:
-        material, tagging = str(wanted.public_key).encode(), run.tag_specification(desired)
+        material, tagging = str(wanted.public_key).encode(), self.tagging(run, desired)
         try:
             answer = await run.aws.call(
                 "ec2", "import_key_pair", KeyName=wanted.name, PublicKeyMaterial=material, TagSpecifications=tagging

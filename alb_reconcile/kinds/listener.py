@@ -57,6 +57,7 @@ class Listener(Properties):
     replaced_on = frozenset({"load_balancer"})
     parent = "load_balancer"
     action_field = "default_action"
+    moves = frozenset({"default_action", "port", "protocol", "certificate_arn", "certificates"})
     defaulted = frozenset({"ssl_policy"})
 
     load_balancer: Ref
@@ -226,7 +227,7 @@ class ListenerKind(HasAttributes[Listener]):
         return found
 
     async def create(self, run: Run, wanted: Listener, desired: Desired) -> str:
-        await wait_for_shift(run, run.detail(Shift))
+        await wait_for_shift(run, run.step.detail(Shift))
         told, secret_tags = await _secrets.action_with_secret(run, wanted.default_action)
         answer = await call_with_actions(run.aws, "create_listener", retry=waits.LISTENER_UNKNOWN,
             LoadBalancerArn=wanted.load_balancer, Port=wanted.port, DefaultActions=told,
@@ -237,7 +238,7 @@ class ListenerKind(HasAttributes[Listener]):
             raise RefusedError(
                 f"port {wanted.port} is in use by a listener outside this stack; plan says how to adopt it; or choose another port"
             )
-        run.announce(arn, usable=True)
+        run.others.announce(arn, usable=True)
         await all_of(
             self._add_certificates(run, arn, wanted.certificates or ()),
             self.write_attributes(run, arn, wanted.attributes),
@@ -248,7 +249,7 @@ class ListenerKind(HasAttributes[Listener]):
         """What isn't changed isn't said, so that AWS keeps it as it is."""
         if await is_attached(run):
             return
-        await wait_for_shift(run, run.detail(Shift))
+        await wait_for_shift(run, run.step.detail(Shift))
         before = self.of(observed).certificates or ()
         certificates = wanted.certificates or () if "certificates" in fields else before
         changed: dict[str, Any] = {"Port": wanted.port} if "port" in fields else {}

@@ -1,10 +1,10 @@
 """Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, DeleteLoadBalancer)."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Container, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Container, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
@@ -18,13 +18,15 @@ from alb_reconcile.kinds._logs import (
     with_bucket_arns,
     with_bucket_names,
 )
-from alb_reconcile.kinds._nodes import wait_until_active, wait_until_gone
+from alb_reconcile.kinds._nodes import Moved, wait_until_active, wait_until_gone
+from alb_reconcile.kinds._protection import unlocked
 from alb_reconcile.kinds._web_acls import check_web_acl
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
@@ -64,7 +66,7 @@ class LoadBalancer(Properties):
 
     kind = "load_balancer"
     service = "elbv2"
-    removed_late = ("subnets", "security_groups")
+    removed_late = ("subnets", "security_groups", "ip_address_type")
     is_for_others = True
     addresses = 8
     missed = 3
@@ -89,6 +91,20 @@ class LoadBalancer(Properties):
 
     def slots(self) -> Iterable[Hashable]:
         return (("load balancer name", self.name),) if self.name else ()
+
+    def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
+        """A zone has one subnet: where it is another one, they change places in one call. An address type has fewer families or more."""
+        zones = {zone_of(subnet) for subnet in self.subnets}
+        more = {subnet for subnet in observed.subnets if zone_of(subnet) not in zones}
+        subnets = tuple(sorted({*self.subnets, *more}, key=str))
+        loses = observed.ip_address_type == "dualstack" and self.ip_address_type
+        kind = observed.ip_address_type if loses else self.ip_address_type
+        return replace(
+            self,
+            subnets=subnets,
+            ip_address_type=kind,
+            security_groups=worn_together(self.security_groups, observed.security_groups),
+        )
 
     def named_after(self, found: Observed) -> Iterable[Sequence[object]]:
         return ([found.detail(Entrance).vpc, self.scheme],)
@@ -243,7 +259,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
         name = wanted.name or run.physical_name(
-            desired, [bind(run.detail(Place).vpc, run.ids), wanted.scheme], wanted.longest_name
+            desired, [bind(run.step.detail(Place).vpc, run.ids), wanted.scheme], wanted.longest_name
         )
         params: dict[str, Any] = {}
         if wanted.security_groups is not None:
@@ -258,7 +274,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             run, desired, name, waits.BALANCER_UNKNOWN,
             Subnets=list(wanted.subnets), Scheme=wanted.scheme, Type="application", **params,
         )  # fmt: skip
-        run.announce(balancer, usable=True)
+        run.others.announce(balancer, usable=True)
         await all_of(
             self._write_attributes(run, balancer, wanted.attributes),
             _set_web_acl(run, balancer, wanted.web_acl) if wanted.web_acl else asyncio.sleep(0),
@@ -270,7 +286,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         change = partial(run.aws.call, "elbv2", retry=waits.BALANCER_UNKNOWN, LoadBalancerArn=observed.id)
         calls: list[Awaitable[object]] = []
         if "subnets" in fields:
-            run.moved[observed.id] = wanted.subnets
+            run.shared.of(Moved)[observed.id] = wanted.subnets
             calls.append(change("set_subnets", Subnets=list(wanted.subnets)))
         if "security_groups" in fields:
             calls.append(change("set_security_groups", SecurityGroups=list(wanted.security_groups or ())))
@@ -294,16 +310,16 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         await self.write_attributes(run, arn, named, changed, waits.LOGS_DENIED if named != wanted else None)
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        takeover = run.detail(TakeOver)
+        takeover = run.step.detail(TakeOver)
         await wait_for_shift(run, takeover.shift)
         for address in takeover.successors:
             successor = run.ids.get(address)
             if successor and successor != observed.id:
                 await wait_until_active(run, successor, waits.BALANCER_ACTIVE)
         off = {"LoadBalancerArn": observed.id, "Attributes": [{"Key": _PROTECTION, "Value": "false"}]}
-        async with run.unlocked("elbv2", "modify_load_balancer_attributes", missing=self.missing, **off) as retry:
+        async with unlocked(run, "elbv2", "modify_load_balancer_attributes", missing=self.missing, **off) as retry:
             await self.call_delete(run, observed.id, retry)
-        run.announce(observed.id, usable=True)  # it forwards nothing from now on
+        run.others.announce(observed.id, usable=True)  # it forwards nothing from now on
         await wait_until_gone(run, observed.id)
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:

@@ -222,11 +222,11 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
             "AvailabilityZoneAddresses": zones or None,
             "TagSpecifications": [{"ResourceType": "natgateway", "Tags": run.tag_list(desired)}],
         }
-        given = {key: value for key, value in params.items() if value is not None}
+        given, before = {key: value for key, value in params.items() if value is not None}, run.step.beside
         # one that somebody is deleting holds its address until then
-        await all_of(*(wait_for_gateway(run, known, _until_left, waits.NAT_DELETED) for known in run.beside.split()))
+        await all_of(*(wait_for_gateway(run, known, _until_left, waits.NAT_DELETED) for known in before.split()))
         # beside what was here before, which may have failed: its token would only show it again
-        token = digest([run.stack, str(desired.address), run.beside, given], 32)
+        token = digest([run.stack, str(desired.address), before, given], 32)
         answer = await run.aws.call("ec2", "create_nat_gateway", ClientToken=token, **given)
         gateway = str(answer["NatGateway"]["NatGatewayId"])
         await wait_for_gateway(run, gateway, _until_available, waits.NAT_AVAILABLE)

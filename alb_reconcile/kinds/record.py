@@ -30,7 +30,7 @@ from alb_reconcile.kinds._record_checks import check_record, owner_text
 from alb_reconcile.kinds._record_reads import Rows, find_rows, find_used, read_owners
 from alb_reconcile.kinds._record_values import DUALSTACK, AliasTarget, state_of, values_of
 from alb_reconcile.kinds._record_values import Record as Record  # a kind's value is found in the kind's file
-from alb_reconcile.kinds._zones import PRIVATE, Zone, find_zone, name_in, zone_grants, zone_text
+from alb_reconcile.kinds._zones import PRIVATE, find_zone, name_in, zone_grants, zone_text
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
@@ -152,11 +152,11 @@ class RecordKind(Kind[Record]):
         return [finding for part in found for finding in part]
 
     async def create(self, run: Run, wanted: Record, desired: Desired) -> str:
-        zone = await _zone(run, wanted.zone)
+        zone = await run.shared.once(f"zone {wanted.zone}", lambda: find_zone(run.aws, wanted.zone))
         own = RecordId(zone.id, *wanted.key)
         row = await _row(run, wanted, None)
         changes: list[Change] = [("CREATE", row)]
-        owners = await run.once(
+        owners = await run.shared.once(
             f"owners in {zone.id}", lambda: list_records(run.aws, zone.id, below=registry_of(zone.name))
         )
         about = next((item for item in owners if key_of(item) == (name_about(own, zone.name), "TXT", "")), None)
@@ -176,7 +176,7 @@ class RecordKind(Kind[Record]):
 
     async def update(self, run: Run, wanted: Record, observed: Observed, fields: frozenset[str]) -> None:
         rows = observed.detail(Rows)
-        takeover = run.detail(TakeOver)
+        takeover = run.step.detail(TakeOver)
         await wait_for_shift(run, takeover.shift)
         if isinstance(wanted.alias, str) and "alias" in fields:
             await wait_until_active(run, wanted.alias, waits.BALANCER_ACTIVE)
@@ -247,11 +247,6 @@ async def _target(run: Run, target: Ref | AliasTarget) -> dict[str, str]:
         "DNSName": f"{DUALSTACK}{plain_name(rows[0]['DNSName'])}.",
         "HostedZoneId": rows[0]["CanonicalHostedZoneId"],
     }
-
-
-async def _zone(run: Run, zone: str) -> Zone:
-    found: Zone = await run.once(f"zone {zone}", lambda: find_zone(run.aws, zone))
-    return found
 
 
 KIND: Final = RecordKind()

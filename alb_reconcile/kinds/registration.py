@@ -54,6 +54,7 @@ class Registration(Properties):
     leaving = frozenset({"draining"})
     replaced_on = frozenset({"target_group", "target", "port", "target_type", "ip_address_type", "availability_zone"})
     parent = "target_group"
+    is_target = True
 
     target_group: Ref
     target: Ref
@@ -212,13 +213,13 @@ class RegistrationKind(Kind[Registration]):
         if wanted.target_type == LAMBDA and not await is_permitted(run.aws, target, group):
             await permit(run, target, group)
         key = target_key(group, target, port)
-        run.arrived.add(key)
+        run.targets.bring_in(key)
         await _together(run, "register_targets", group, _member(wanted, target), waits.TARGET_UNKNOWN)
-        run.departed.discard(key)
-        how = run.detail(Register)
+        run.targets.put_back(key)
+        how = run.step.detail(Register)
         if how.is_checked:
             await wait_until_healthy(run, group, target, port, how.health_timeout, how.min_ready)
-            run.passed.add(key)
+            run.targets.prove(key)
         return key
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
@@ -233,14 +234,14 @@ class RegistrationKind(Kind[Registration]):
         """A registration has nothing that could be changed."""
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        if observed.id in run.arrived:
+        if run.targets.is_new(observed.id):
             return  # it is a successor's now, which has got the same address
         group, target, port = self._place(observed)
-        how, there = run.detail(Deregister), True
+        how, there = run.step.detail(Deregister), True
         if not observed.is_leaving:
             if how.least:
                 await keep_capacity(run, group, target, port, how.least, how.health_timeout)
-            run.departed.add(observed.id)
+            run.targets.take_out(observed.id)
             there = False
             with ignoring(_GONE, "InvalidTarget"):
                 await _together(run, "deregister_targets", group, _member(self.of(observed), target))

@@ -47,6 +47,7 @@ class RouteTable(Properties):
     service = "ec2"
     removed_late = ("routes", "subnets")
     ways = frozenset({"routes"})
+    part_of = "subnets"
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc"})
@@ -186,13 +187,13 @@ class RouteTableKind(Ec2Kind[RouteTable]):
             own, wished = set(before.subnets or ()), set(wanted.subnets or ())
             calls = [_associate(run, table, subnet) for subnet in wished - own]
             # a subnet that another table of ours takes is moved by that one, so that it never falls onto the main table
-            leaving = (own - wished).difference(run.detail(HandOver).moving)
+            leaving = (own - wished).difference(run.step.detail(HandOver).moving)
             associations = observed.detail(Associations).by_subnet
             calls += [_disassociate(run, associations[str(subnet)]) for subnet in leaving]
             await all_of(*calls)
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        moving = run.detail(HandOver).moving
+        moving = run.step.detail(HandOver).moving
         associations = observed.detail(Associations).by_subnet
         await all_of(*(_disassociate(run, item) for subnet, item in associations.items() if subnet not in moving))
         await super().delete(run, observed)
@@ -242,7 +243,7 @@ async def _create_route(run: Run, table: str, route: Route) -> None:
 
 
 async def _set_route(run: Run, operation: str, table: str, route: Route) -> None:
-    target = await run.made(route.target)
+    target = await run.others.made(route.target)
     params: dict[str, Any] = {_destination_key(route.destination): route.destination, _target_key(target): target}
     await run.aws.call("ec2", operation, retry=waits.NAT_UNKNOWN, RouteTableId=table, **params)
 
@@ -253,8 +254,8 @@ async def _delete_route(run: Run, table: str, destination: str) -> None:
 
 
 async def _associate(run: Run, table: str, ref: Ref) -> None:
-    subnet = await run.made(ref)
-    association = run.detail(HandOver).associations.get(subnet)
+    subnet = await run.others.made(ref)
+    association = run.step.detail(HandOver).associations.get(subnet)
     if association and await run.gone(
         "ec2", "replace_route_table_association", missing=_UNASSOCIATED, AssociationId=association, RouteTableId=table
     ):

@@ -50,6 +50,7 @@ class Rule(Properties):
     replaced_on = frozenset({"listener"})
     parent = "listener"
     action_field = "action"
+    moves = frozenset({"action", "conditions", "priority"})
 
     listener: Ref
     priority: int
@@ -169,7 +170,7 @@ class RuleKind(Kind[Rule]):
         )  # fmt: skip
 
     async def create(self, run: Run, wanted: Rule, desired: Desired) -> str:
-        await wait_for_shift(run, run.detail(Shift))
+        await wait_for_shift(run, run.step.detail(Shift))
         told, secret_tags = await _secrets.action_with_secret(run, wanted.action)
         made = {**_told(wanted), "Actions": told, "Tags": [*run.tag_list(desired), *tags.to_list(secret_tags)]}
         made |= {"ListenerArn": wanted.listener, "Priority": wanted.priority}
@@ -200,7 +201,7 @@ class RuleKind(Kind[Rule]):
     async def update(self, run: Run, wanted: Rule, observed: Observed, fields: frozenset[str]) -> None:
         if await is_attached(run):
             return
-        await wait_for_shift(run, run.detail(Shift))
+        await wait_for_shift(run, run.step.detail(Shift))
         changed = {name: value for name, value in _told(wanted).items() if name.lower() in fields}
         secret_tags: dict[str, str] = {}
         if "action" in fields:

@@ -16,6 +16,15 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
+_MOST_WORN: Final = 5
+"""Security groups of one network interface, by default (Amazon VPC quotas)."""
+
+
+def worn_together(wanted: tuple[Ref, ...] | None, found: tuple[Ref, ...] | None) -> tuple[Ref, ...] | None:
+    """The wanted security groups with those that are there; the wanted ones alone where AWS doesn't take as many of one interface."""
+    both = tuple(sorted({*(wanted or ()), *(found or ())}, key=str))
+    return both if wanted and len(both) <= _MOST_WORN else wanted
+
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityGroup(Properties):

@@ -52,6 +52,7 @@ class SecurityGroupRules(Properties):
     kind = "security_group_rules"
     service = ""
     removed_late = ("egress", "ingress")
+    leads_on = False
     replaced_on = frozenset({"security_group"})
     parent = "security_group"
 

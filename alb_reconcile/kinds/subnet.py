@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Final, Self
@@ -225,10 +225,10 @@ class SubnetKind(Ec2Kind[Subnet]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """What IPAM pools would refuse, VPCs without room, and what should be adopted instead."""
+        """Zones that there aren't, what IPAM pools would refuse, VPCs without room, and what should be adopted instead."""
         uses = [use for item in intents for use in _uses(item)]
         found = await asyncio.gather(check_pools(aws, uses), full_vpcs(aws, intents), lost_subnets(aws, intents))
-        return [finding for part in found for finding in part]
+        return [*_lost_zones(intents, await zones), *(finding for part in found for finding in part)]
 
     async def create(self, run: Run, wanted: Subnet, desired: Desired) -> str:
         ipv6 = await _ipv6_params(run, wanted)
@@ -250,7 +250,7 @@ class SubnetKind(Ec2Kind[Subnet]):
                 if error.code != "InvalidSubnet.Conflict":
                     raise
                 subnet = await self._find(run, wanted, desired, error)
-        run.announce(subnet, usable=False)  # an instance would be launched without a public address
+        run.others.announce(subnet, usable=False)  # an instance would be launched without a public address
         if ipv6:
             await _wait_for_ipv6(run, subnet, ipv6)
         names = [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]
@@ -335,6 +335,16 @@ _DNS_NAMES: Final = {
     ),
 }
 """What AWS calls them in a subnet, and where they are set."""
+
+
+def _lost_zones(intents: Iterable[Intent], zones: Collection[str]) -> Iterator[Finding]:
+    """Subnets that are to be made in a zone that the region doesn't have, as far as its zones are known."""
+    for item in intents:
+        path = "availability_zone" if item.wanted.availability_zone else "availability_zone_id"
+        zone = getattr(item.wanted, path)
+        if item.fields is None and zone and zones and zone not in zones:
+            alike = [name for name in zones if ("-az" in name) == (path == "availability_zone_id")]  # use1-az1 is an id
+            yield Finding(item.desired, path, f"there is no zone {zone} here; choose one of {', '.join(alike)}")
 
 
 def _dns_paths(wanted: Subnet) -> list[str]:

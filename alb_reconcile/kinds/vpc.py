@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.kinds import _encryption, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind
 from alb_reconcile.kinds._encryption import (
@@ -33,10 +34,10 @@ from alb_reconcile.kinds._ipam import (
 from alb_reconcile.kinds._ranges import (
     AMAZON,
     Association,
+    Exchanges,
     add_ranges,
     associate,
     associations,
-    exchange_of,
     ipv6_of,
     leave_range,
     leaving,
@@ -282,7 +283,7 @@ class VpcKind(Ec2Kind[Vpc]):
         await add_ranges(run, vpc, more, ipv6=wanted.wants_ipv6)
         if control["mode"] != NONE:
             await wait_for_control(run, vpc)
-        run.announce(vpc, usable=True)  # with all ranges that subnets can be in
+        run.others.announce(vpc, usable=True)  # with all ranges that subnets can be in
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None])
         return vpc
 
@@ -311,9 +312,11 @@ class VpcKind(Ec2Kind[Vpc]):
                 await wait_until_associated(run, "vpc", vpc, (), ipv6=True)
 
         if leaves:
-            exchanged = [run.once(exchange_of(vpc), exchange)] if old else []
-            run.announce(vpc, usable=True)  # subnets may be made in other ranges, and leave these
-            await all_of(*exchanged, *(leave_range(run, vpc, own[item], item) for item in leaves if item not in old))
+            exchanged = {vpc: set_off(exchange())} if old else {}
+            run.shared.of(Exchanges).update(exchanged)
+            run.others.announce(vpc, usable=True)  # subnets may be made in other ranges, and leave these
+            left = (leave_range(run, vpc, own[item], item) for item in leaves if item not in old)
+            await all_of(*exchanged.values(), *left)
 
     async def _modify(self, run: Run, wanted: Vpc, vpc: str, names: list[str]) -> None:
         for name in names:  # one attribute a call

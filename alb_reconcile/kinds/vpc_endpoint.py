@@ -355,7 +355,7 @@ async def _watch(run: Run, endpoint: str, check: Any, timeout: float) -> None:
     async def fetch(ids: set[str]) -> Mapping[str, Any]:
         return {row["VpcEndpointId"]: row for part in [await read_endpoints(run, sorted(ids))] for row in part}
 
-    await run.watch("VPC endpoints", fetch).until(endpoint, check, timeout, run.say)
+    await run.wait("VPC endpoints", fetch, endpoint, check, timeout)
 
 
 KIND: Final = VpcEndpointKind()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Protocol, Self, TypeVar, cast
 
 from alb_reconcile.model.actions import Action
+from alb_reconcile.model.address import Ref
 from alb_reconcile.model.resource import Lookups, Observed, Properties
 
 _M = TypeVar("_M")
@@ -22,6 +23,13 @@ class KeepsOthers(Protocol):
 
     def with_others(self, observed: Self) -> Self:
         """The same desire, with the members that are there already."""
+
+
+class Expands(Protocol):
+    """Properties whose collections can't simply have the members of both of two states."""
+
+    def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
+        """The same desire, with what there is beside it, as far as AWS takes both. `zone_of` gives a subnet's zone."""
 
 
 class HoldsSlots(Protocol):
@@ -90,6 +98,13 @@ def with_others(desired: _P, observed: Properties) -> _P:
     if not _has(type(desired), "with_others"):
         return desired
     return cast("_P", cast("Any", desired).with_others(observed))
+
+
+def expanded(desired: _P, observed: Properties, zone_of: Callable[[Ref], str | None]) -> _P:
+    """Desired properties with what there is beside them (`Expands`, or `KeepsOthers`)."""
+    if not _has(type(desired), "expanded"):
+        return with_others(desired, observed)
+    return cast("_P", cast("Any", desired).expanded(observed, zone_of))
 
 
 def keep_others(

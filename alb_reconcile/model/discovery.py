@@ -30,6 +30,8 @@ class Finding:
     """The property that is to be corrected; empty for the whole entry."""
     text: str
     warning: bool = False
+    id: str = ""
+    """Of what is in the way, where that is told."""
 
     def __str__(self) -> str:
         return f"{self.desired.at(self.path)}: {self.text}"
@@ -54,8 +56,6 @@ class Discovery:
     """AMI ids by `resolve:ssm:…`, as far as the plan may need them."""
     taken: Mapping[tuple[str, str], Other] = field(default_factory=dict)
     """The load balancers and target groups that aren't the stack's, by (kind, name)."""
-    zones: tuple[str, ...] = ()
-    """The region's zones, if a subnet is to be made."""
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
     """What the spec names by its id."""
     findings: tuple[Finding, ...] = ()

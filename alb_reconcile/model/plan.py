@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from enum import StrEnum
+from typing import Any, Final, TypeVar
 
 from alb_reconcile.model.actions import Secret
 from alb_reconcile.model.address import Address, Ref, UserData
@@ -11,14 +12,35 @@ from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.secrets import Headers, hide_all, redact, redact_change
-from alb_reconcile.model.steps import Details, SetPriorities
+from alb_reconcile.model.steps import Attach, Details, SetPriorities
 from alb_reconcile.model.tags import applied_tags
 
-VERSION: Final = 1
-Phase = Literal["", "attach", "late"]
-"""Whether an update is one of two at its address: `attach` puts target groups at weight 0 beside others, to be checked;
-`late` removes what was only needed until traffic has moved."""
+VERSION: Final = 2
 _D = TypeVar("_D")
+
+
+class Act(StrEnum):
+    """The three parts of a run (expand and contract)."""
+
+    PREPARE = "prepare"
+    """Creates what is new beside what serves, and takes nothing away."""
+    MOVE = "move requests"
+    """Changes who answers: listeners, rules and DNS names."""
+    CLEAN_UP = "clean up"
+    """Takes away what serves no more."""
+
+
+class Need(StrEnum):
+    """How a step needs an earlier one."""
+
+    DONE = "done"
+    """It can't be carried out before that has ended well."""
+    ORDER = "order"
+    """It comes after that, and could do without."""
+    MADE = "made"
+    """Both may be carried out at the same time: the later one waits itself for what the earlier one makes."""
+    ANNOUNCED = "announced"
+    """It waits until that, a delete, has been announced, and not for its end."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +48,7 @@ class Step:
     """One thing to do.
 
     `action` is create, update, replace or delete. A replacement is two steps: `replace` makes the new resource, and
-    a `delete` that is `part_of` it removes the old one. `needs` holds the keys of the steps that come before.
+    a `delete` that is `part_of` it removes the old one. `needs` holds the keys of the steps that come before, and how it needs each.
     """
 
     action: str
@@ -38,13 +60,8 @@ class Step:
     changes: tuple[Change, ...] = ()
     forces: tuple[str, ...] = ()
     """Of a replacement, the paths of the changes that AWS can't make in place; none if something else forces it."""
-    needs: tuple[str, ...] = ()
-    order: tuple[str, ...] = ()
-    """Those of `needs` that it could do without, if it had to: better after them, but not because of them."""
-    meanwhile: tuple[str, ...] = ()
-    """Those of `needs` that may be carried out at the same time: it waits itself for what they make."""
-    announced: tuple[str, ...] = ()
-    """Those of `needs`, deletes, for whose announcement it waits and not for their end."""
+    needs: Mapping[str, Need] = field(default_factory=dict)
+    act: Act = Act.PREPARE
     part_of: str | None = None
     waits: tuple[str, ...] = ()
     """What the step waits for, in words."""
@@ -66,7 +83,6 @@ class Step:
     """What is special about it."""
     pause: tuple[int, str] = (0, "")
     """Seconds before it is carried out, and what is so by then: AWS takes changes over some time after its answer."""
-    phase: Phase = ""
     old_nodes: Mapping[str, tuple[Ref, ...]] = field(default_factory=dict)
     """Load balancers, by ARN with their subnets, whose nodes in subnets that they have left need what it takes away."""
     beside: str = ""
@@ -83,6 +99,20 @@ class Step:
         """The kind that carries it out: the order of rules is no resource, but theirs."""
         return "rule" if isinstance(self.details, SetPriorities) else self.address.kind
 
+    def needing(self, *how: Need) -> set[str]:
+        """The keys of those of its `needs` that it needs so."""
+        return {key for key, need in self.needs.items() if need in how}
+
+    @property
+    def attaches(self) -> bool:
+        """Whether it puts target groups at weight 0 beside others, to be checked."""
+        return isinstance(self.details, Attach)
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether it deletes, or removes members that were only needed until requests had moved."""
+        return self.action == "delete" or (self.action == "update" and self.act is Act.CLEAN_UP)
+
     def detail(self, of: type[_D]) -> _D:
         """What is special about it; where nothing is, a value of that class that says so."""
         return self.details if isinstance(self.details, of) else of()
@@ -97,6 +127,8 @@ class Plan:
     account: str
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
+    renames: tuple[str, ...] = ()
+    """Those of the warnings that are about entries which look renamed."""
     kept: tuple[str, ...] = ()
     """Notes that need no step: what is no longer managed, what belongs to others."""
     ids: Mapping[Address, str] = field(default_factory=dict)
@@ -159,6 +191,7 @@ class Plan:
 def _step(step: Step, changes: Iterable[Change]) -> dict[str, Any]:
     return {
         "key": step.key,
+        "act": step.act,
         "action": step.action,
         "address": str(step.address),
         "id": step.id,

@@ -41,15 +41,23 @@ class Properties:
     defaulted: ClassVar[frozenset[str]] = frozenset()
     """Optional fields that get the schema's default whenever there is no value, not at creation only: AWS would choose."""
     needed_late: ClassVar[frozenset[str]] = frozenset()
-    """The fields that a create needs after its first call only: what they name may be made meanwhile (`Run.made`)."""
+    """The fields that a create needs after its first call only: what they name may be made meanwhile (`Others.made`)."""
     holds: ClassVar[frozenset[str]] = frozenset()
     """The fields that keep AWS from deleting what they name."""
     follows: ClassVar[tuple[str, ...]] = ()
     """Kinds that are brought in order before one of this kind is created, and deleted after it."""
     parent: ClassVar[str | None] = None
     """The field that names the resource with which AWS deletes this one."""
+    part_of: ClassVar[str] = ""
+    """The field that names what it is a part of, where that isn't its `parent`."""
+    leads_on: ClassVar[bool] = True
+    """Whether requests go on to what it refers to, rather than that it only names others."""
+    is_target: ClassVar[bool] = False
+    """Whether it serves as one of several, so that nothing needs it alone."""
     removed_late: ClassVar[tuple[str, ...]] = ()
     """The collections of which members are added early and removed when traffic has moved, in the order of removal."""
+    moves: ClassVar[frozenset[str]] = frozenset()
+    """The fields that decide who answers requests; what has any does so by being there."""
     ways: ClassVar[frozenset[str]] = frozenset()
     """The collections whose members lead somewhere, so that others may depend on one that they add (`KeepsOthers`)."""
     leaving: ClassVar[frozenset[str]] = frozenset()

@@ -1,6 +1,6 @@
 """What is special about a step: a value for each thing that a step does beyond creating, changing or deleting.
 
-A plan's passes write them, the kinds read them (`Run.detail`); nothing in between looks inside.
+A plan's passes write them, the kinds read them (`Step.detail`); nothing in between looks inside.
 """
 
 from collections.abc import Mapping
@@ -50,14 +50,12 @@ class Register:
 class Deregister:
     """A target is deregistered.
 
-    `least` healthy targets must stay in its group; None where the group gets no requests. A group that was `switched` off
-    gets no more, or fewer. Nothing forwards to one that is `unused` by then, of which AWS drains no target (ELB API Reference,
-    "TargetHealth").
+    `least` healthy targets must stay in its group; None where the group gets no requests. Nothing forwards to
+    one that is `unused` by then, of which AWS drains no target (ELB API Reference, "TargetHealth").
     """
 
     least: int | None = None
     health_timeout: int = HEALTH_TIMEOUT
-    switched: bool = False
     unused: bool = False
 
 

@@ -70,6 +70,13 @@ def tags_of(desired: Desired, stack: str) -> dict[str, str]:
     return tags
 
 
+def carried(state: Properties, marks: Mapping[str, str]) -> dict[str, str]:
+    """Of the tags that say something of the whole spec, those that a resource is created with."""
+    # a launch is repeated with the very same tags, so what other entries say stays out of it
+    own = marks if state.carries_applied else {ZONES: marks.get(ZONES, "")} if tells_of_zones(state) else {}
+    return {key: text for key, text in own.items() if text}
+
+
 def spec_tag(desired: Desired) -> str:
     """The digest of the declared properties, and a code for each of them, in the 256 characters that a tag has."""
     return " ".join([desired.spec_digest, *sorted(_code(path) for path in desired.declared)])[:256].strip()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.route_table import Associations, RouteTable
-from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.plan import Need, Plan, Step
 from alb_reconcile.model.steps import HandOver, SetPriorities
 from alb_reconcile.sync.severity import weigh
 
@@ -22,7 +22,7 @@ class _Waiting(NamedTuple):
 
 def _adds(step: Step) -> bool:
     """Whether an update brings something that isn't there, and doesn't only take strangers away."""
-    if step.action != "update" or step.phase == "late":
+    if step.action != "update" or step.takes_away:
         return False
     return any(
         not set(change.after).issubset(change.before or ()) if isinstance(change.after, tuple) else True
@@ -41,7 +41,7 @@ class Dependents:
         self._pairs = {step.part_of: step.key for step in plan.steps if step.part_of is not None}
         self._users: dict[str, list[str]] = defaultdict(list)
         for step in plan.steps:
-            for key in set(step.needs).difference(step.order):
+            for key in step.needs.keys() - step.needing(Need.ORDER):
                 self._users[key].append(step.key)
 
     def entangled(self, withheld: Mapping[str, str]) -> dict[str, str]:
@@ -72,7 +72,7 @@ class Dependents:
         for step in reversed(self._plan.steps):
             heir = step if step.key in out else heirs.get(step.key)
             if heir is not None:
-                heirs |= dict.fromkeys(set(step.needs).difference(step.order), heir)
+                heirs |= dict.fromkeys(step.needs.keys() - step.needing(Need.ORDER), heir)
         return heirs
 
     def _reason(self, step: Step, waiting: _Waiting) -> str:
@@ -95,7 +95,7 @@ class Dependents:
 
     def _only_for(self, step: Step, out: Collection[str]) -> bool:
         """Whether it puts a group beside others for those alone who wait."""
-        return step.phase == "attach" and all(key in out for key in self._users[step.key])
+        return step.attaches and all(key in out for key in self._users[step.key])
 
     def _why_not_made(self, step: Step, waiting: _Waiting) -> str:
         """Nothing is made for consumers that all wait, and no instance beside others of a version that goes."""
@@ -115,12 +115,16 @@ class Dependents:
         Mere order counts where the other one isn't there yet, or where the spec has more to move first.
         """
         earlier = self._steps[key]
-        if key not in step.order:
+        if step.needs[key] is not Need.ORDER:
             return True
-        if step.action == "update" and step.address.kind in ("rule", "listener", "record") and not step.phase:
+        if (
+            step.action == "update"
+            and step.address.kind in ("rule", "listener", "record")
+            and not (step.attaches or step.takes_away)
+        ):
             return self._causes.get(step.key) == "spec"  # what answers otherwise by hand is set right at once
         if (
-            step.phase == "late"
+            step.action == "update" and step.takes_away
         ):  # a zone that is taken away cuts its targets off; a port that is open is closed at once
             is_of_zones = any(change.path == "subnets" for change in step.changes)
             return is_of_zones or self._causes.get(step.key) == "spec"

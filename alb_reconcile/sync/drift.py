@@ -15,7 +15,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.plan import Need, Plan, Step
 from alb_reconcile.model.resource import Desired, Observed, each_of, references
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
@@ -98,7 +98,7 @@ class _Judge:
         self.removers = {step.id: step.key for step in plan.steps if step.id and step.action in ("delete", "replace")}
         self.users: dict[str, list[str]] = defaultdict(list)
         for step in plan.steps:
-            for key in set(step.needs).difference(step.order):
+            for key in step.needs.keys() - step.needing(Need.ORDER):
                 self.users[key].append(step.key)
         self.joins: dict[Address, list[str]] = defaultdict(list)
         for step in plan.steps:
@@ -195,7 +195,7 @@ class _Judge:
             before += [self.makers.get(address) for address in references(step.desired.state)]
         if step.action in ("delete", "replace") and step.observed is not None:
             before += [self.removers.get(text) for text in named_ids(step.observed.state)]
-        if step.phase == "attach":  # a group is put beside others for whoever is going to take it up
+        if step.attaches:  # a group is put beside others for whoever is going to take it up
             before += self.users[step.key]
         if any(key is not None and key != step.key and causes.get(key) == "spec" for key in before):
             return True

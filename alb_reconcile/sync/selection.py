@@ -185,7 +185,7 @@ def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], cau
     chosen = tuple(
         replace(
             step,
-            needs=tuple(key for key in step.needs if key in keys),
+            needs={key: how for key, how in step.needs.items() if key in keys},
             # while a part of an entry waits, its digest has to go on telling that
             refresh=None if step.refresh and step.refresh[0].address in moved else step.refresh,
         )

@@ -13,10 +13,9 @@ from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.applied_tags import find_lost
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.held import Waiting
-from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
-from alb_reconcile.engine.plan.planner import Options
+from alb_reconcile.engine.plan.limits import find_damage, find_forbidden
 from alb_reconcile.engine.service import ILL, Service, find_needed
-from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
+from alb_reconcile.engine.stack import Choice, Goal, Options, StackPlan, apply_stack, plan_allowed, plan_stack
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE
 from alb_reconcile.kinds.shared_reader import Shared
@@ -118,7 +117,7 @@ def service_of(planned: StackPlan) -> Service:
     untagged = {
         step.address for step in planned.plan.steps if step.action == "create" and step.key in planned.protected
     }
-    return find_standing(planned.target, planned.discovery, untagged).service
+    return find_standing(planned.situation, untagged).service
 
 
 async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
@@ -144,8 +143,7 @@ async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | No
 async def _tell_alike(aws: Aws, planned: StackPlan) -> str:
     """What is there all the same, without the stack's tags; what these credentials may not read isn't told."""
     with ignoring("UnauthorizedOperation"):
-        desired = planned.target.desired
-        told = "; ".join(await find_alike(aws, desired, planned.discovery, desired))
+        told = "; ".join(await find_alike(aws, planned.situation))
         return f" by its tags: {told.replace('this plan makes new ones; ', '')}" if told else ""
     return ""
 
@@ -228,7 +226,7 @@ def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = Fal
 
 
 async def _look(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
-    planned = await plan_stack(aws, target, Options(check=False), shared=shared, choose=_chooser(ways))
+    planned = await plan_stack(aws, target, Options(check=False, now=ways.now()), shared=shared, choose=_chooser(ways))
     return _sort_out(planned, ways)
 
 
@@ -248,10 +246,8 @@ def _chooser(ways: Ways) -> Choice:
 def _sort_out(planned: StackPlan, ways: Ways) -> Survey:
     now = ways.now()
     selection = _select(planned, ways, now)
-    try:
-        check_damage(planned.plan, selection.steps, planned.target.policy, {}, now)
-    except RefusedError as error:
-        selection = selection.keep(set(), _by_hand(str(error)))
+    if damage := find_damage(planned.plan, selection.steps, planned.target.policy, {}, now):
+        selection = selection.keep(set(), _by_hand(damage))
     return Survey(planned, selection, is_applied(planned), is_ending(planned.target.stack, planned.discovery))
 
 
@@ -300,7 +296,7 @@ async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) 
             await aws.sleep(SIGHTING_INTERVAL)
         seen.append(await _look(aws, target, ways))
     last = seen[-1]
-    last = await _without_what_apply_refuses(aws, target, ways, last)
+    last = await _without_what_apply_refuses(aws, last)
     if wanted < 2:  # the first read may be some time old; only the second one counts
         return last
     constant = set.intersection(*({(step.key, step.changes) for step in item.selection.steps} for item in seen))
@@ -308,13 +304,13 @@ async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) 
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
 
 
-async def _without_what_apply_refuses(aws: Aws, target: DesiredStack, ways: Ways, found: Survey) -> Survey:
+async def _without_what_apply_refuses(aws: Aws, found: Survey) -> Survey:
     """The survey, with nothing to do of a changed spec that `apply` refuses as a whole: nobody asked for half of it."""
     keys, causes = {step.key for step in found.selection.steps}, found.selection.causes
     changed = {key for key in keys if causes[key] == "spec"}
     if changed:
         try:
-            await plan_stack(aws, target, Options(now=ways.now()))
+            await plan_allowed(aws, found.planned.situation, {})
         except (PlanError, RefusedError) as error:
             told = f"apply refuses the changed spec: {_by_hand(str(error))}"  # once; the steps are many
             return replace(found, selection=found.selection.keep(keys - changed, REFUSED), warning=told)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.engine.stack import Options, plan_stack
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError, UsageError
 from tests.adoption.adopting import (

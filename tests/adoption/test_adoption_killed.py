@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.engine.stack import Options, plan_stack
 from tests.adoption.adopting import RUNBOOK_NAMES, Keeper, build_runbook, keeper, our_tags, runbook, target_of
 from tests.at_length import SOAK
 from tests.harness import Spec, World, demo

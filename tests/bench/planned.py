@@ -8,7 +8,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.engine.plan.planner import make_plan
+from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.route_table import Associations
@@ -17,6 +18,7 @@ from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import Desired, Lookups, Observed, bind
 from alb_reconcile.model.steps import Launch
@@ -102,7 +104,7 @@ def main() -> None:
     discovery = Discovery("123456789012") if case == "new" else observe(stack, case)
     desired = {} if case == "destroy" else stack.desired
     started = time.process_time()
-    plan = make_plan(stack.name, REGION, desired, discovery, Options(destroy=case == "destroy", check=False))
+    plan = make_plan(situate(DesiredStack(stack.name, REGION, desired, destroy=case == "destroy"), discovery))
     seconds = time.process_time() - started
     assert plan.is_empty == (case == "same"), [step.key for step in plan.steps][:5]
     print(

@@ -8,13 +8,12 @@ import pytest
 
 from alb_reconcile.engine.doors import find_doors
 from alb_reconcile.engine.plan import closures
-from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.model.errors import RefusedError
 from tests.doors.health import as_admitted
 from tests.doors.scenes import HTTP, NEW_VERSION, OPEN, SHUT, SSH, Scene, let_in
-from tests.harness import READS, REGION, Spec, World, demo, load, world
-from tests.plan.stacks import Account, base, edited
+from tests.harness import READS, Spec, World, demo, load, world
+from tests.plan.stacks import Account, base, edited, plan_for
 from tests.plan.targets import healthy, ids
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ ROW = pytest.mark.parametrize("name", SHUT)
 
 def plan_of(scene: Scene, **options: Any) -> Plan:
     wanted = base(scene.have, scene.want)
-    return make_plan(wanted.name, REGION, wanted.desired, Account(base(scene.have)).discovery(), Options(**options))
+    return plan_for(wanted, Account(base(scene.have)).discovery(), **options)
 
 
 @ROW
@@ -150,8 +149,8 @@ def test_a_group_that_speaks_another_protocol_version_needs_the_word() -> None:
     with pytest.raises(
         RefusedError, match=r"clients of HTTP/1\.1 may get 464 from target_group\.web, .* --allow close=1"
     ):
-        make_plan(after.name, REGION, after.desired, discovery, Options())
-    assert make_plan(after.name, REGION, after.desired, discovery, Options(allow={"close": 1})).steps
+        plan_for(after, discovery)
+    assert plan_for(after, discovery, allow={"close": 1}).steps
 
 
 def secure() -> Spec:

@@ -81,12 +81,13 @@ def test_the_plan_is_a_contract(sandbox: Tool) -> None:
         "estimated_seconds",
         "estimated_total_seconds",
     ]
-    assert (plan["version"], plan["stack"], plan["region"]) == (1, "demo", REGION)
+    assert (plan["version"], plan["stack"], plan["region"]) == (2, "demo", REGION)
     assert plan["summary"] == {"create": 16, "update": 0, "replace": 0, "delete": 0}
     keys = {step["key"] for step in plan["steps"]}
     for step in plan["steps"]:
         assert list(step) == [
             "key",
+            "act",
             "action",
             "address",
             "id",

@@ -13,8 +13,7 @@ from alb_reconcile.adoption.tagging import carry_out
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.commands.adoption import parse_choices
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.engine.stack import Options, plan_stack
 from alb_reconcile.export.export import Export, Wishes, export
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.spec.stack import Stack, parse_stack

@@ -14,8 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import apply_stack, plan_stack
+from alb_reconcile.engine.stack import Options, apply_stack, plan_stack
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.recorder import recorded
 from alb_reconcile.journal.settings import read_settings

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.aws.tagging import remove_tags, write_tags
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.engine.stack import Options, plan_stack
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Ordered
 from alb_reconcile.kinds.context import Run

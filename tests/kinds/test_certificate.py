@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from tests.sandbox.authorities import server_certificate, servers_pem
 from tests.sandbox.strict_world import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.kinds.hand import Faults
 
 API, OTHER, HTTPS = "certificate.api", "certificate.other", "listener.public/https"
@@ -242,6 +245,22 @@ def test_a_record_that_another_certificate_needs_stays_until_the_last_one_goes(h
     hand.make(spec)
     hand.world.destroy(spec)
     assert cnames(home) == [], "of two that go in one run the last one takes it along"
+
+
+def test_the_last_of_two_takes_their_record_along_where_acm_lists_the_first_one_still(hand: Hand) -> None:
+    home, real, listed = zone(), hand.world._call, list[Any]()
+    spec = {**BARE, "certificates": {"api": api(), "other": api(key_algorithm="EC_prime256v1")}}
+    hand.make(spec)
+
+    def behind(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation != "list_certificates":
+            return real(service, operation, params)
+        listed.append(real(service, operation, params))
+        return copy.deepcopy(listed[0])
+
+    hand.world._call = behind  # type: ignore[method-assign]
+    hand.world.apply(spec, destroy=True)
+    assert cnames(home) == []
 
 
 def test_one_that_takes_anothers_place_takes_its_record_along_in_the_end(hand: Hand) -> None:

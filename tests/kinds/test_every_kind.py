@@ -16,6 +16,7 @@ from alb_reconcile.cli.commands.status import count_by_stack
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind
@@ -133,7 +134,7 @@ def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) 
     ids = bench.make()
     found = bench.world.discover(example.spec)
     view = StatusView("demo", REGION, found, {})
-    standing = find_standing(load(example.spec).target(), found)
+    standing = find_standing(situate(load(example.spec).target(), found))
     assert not (standing.service.nobody)
     assert not (standing.service.partly)
     assert not standing.differs

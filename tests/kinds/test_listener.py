@@ -12,6 +12,7 @@ from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.status import StatusView, status_text, url_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.discover import discover
+from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.kinds._actions import actions_from_aws
 from alb_reconcile.model.errors import RefusedError
@@ -342,7 +343,7 @@ def test_status_says_first_that_nobody_is_served_and_which_targets_wait(hand: Ha
     hand.elb.delete_listener(ListenerArn=hand[HTTP])
     hand.wait(60)
     found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))
-    standing = find_standing(load(demo()).target(), found)
+    standing = find_standing(situate(load(demo()).target(), found))
     view = StatusView("demo", REGION, found, {}, standing)
     assert view.not_ready == [
         "load_balancer.public has no listener, so it serves nobody",

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.engine.blockers import find_blockers
-from alb_reconcile.engine.plan.planner import Options
+from alb_reconcile.engine.blockers import LIFT, by_key, find_blockers
 from alb_reconcile.engine.preconditions import find_protected
-from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.engine.stack import Options, plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import REGION, Spec, demo, load
@@ -238,7 +237,7 @@ def test_steps_that_need_it_can_be_found_without_being_allowed(hand: Hand) -> No
     async def main(aws: Aws) -> dict[str, str]:
         planned = await plan_stack(aws, target, Options(check=False))
         assert "describe_instance_attribute" not in aws.calls
-        return await find_protected(aws, planned.plan.steps)
+        return by_key(await find_protected(aws, planned.situation, planned.plan), LIFT)
 
     locked = hand.world._run(main)
     old = f"{WEB_1}@{hand[WEB_1]}"
@@ -303,6 +302,5 @@ def test_a_destroy_looks_for_protection_while_it_looks_for_what_is_in_the_way(
 
         return look
 
-    monkeypatch.setattr("alb_reconcile.engine.stack.find_protected", meet(find_protected))
-    monkeypatch.setattr("alb_reconcile.engine.blockers.find_blockers", meet(find_blockers))
+    monkeypatch.setattr("alb_reconcile.engine.looks.STEP_LOOKS", (meet(find_protected), meet(find_blockers)))
     hand.world.destroy(demo())

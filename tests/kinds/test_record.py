@@ -249,7 +249,8 @@ def test_https_goes_when_nobody_is_redirected_there(hand: Hand, names: Names) ->
         hand.world.plan(demo(), allow={"close": 1})
     steps = {step.key.partition("@")[0]: step for step in hand.world.plan(demo(), allow={"close": 2}).steps}
     gone = steps["delete:listener.public/https"]
-    assert [key.partition("@")[0] for key in gone.needs] == ["update:listener.public/http"]
+    before = ["delete:record.public-api-example-com", "update:listener.public/http"]
+    assert [key.partition("@")[0] for key in gone.needs] == before
     assert gone.pause[0] == 30
     hand.make(demo(), allow={"close": 2})
     assert names.rows() == {}

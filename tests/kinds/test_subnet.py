@@ -209,6 +209,23 @@ def test_a_zone_that_the_region_lacks_is_refused_with_those_it_has(hand: Hand) -
         hand.world.plan(edited(ALONE, "subnets/public-a/availability_zone", "z"))
 
 
+def test_a_subnet_that_is_there_may_be_in_a_zone_that_has_closed(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand.make(ALONE)
+    ask = hand.world._call
+
+    def close(service: str, operation: str, params: Any) -> Any:
+        answer = ask(service, operation, params)
+        for zone in answer.get("AvailabilityZones", ()) if operation == "describe_availability_zones" else ():
+            zone["State"] = "unavailable" if zone["ZoneName"].endswith("a") else "available"
+        return answer
+
+    monkeypatch.setattr(hand.world, "_call", close)
+    more = {"cidr_block": "10.0.3.0/24", "availability_zone": "b"}
+    assert hand.world.plan(edited(ALONE, "subnets/public-c", more)).count()["create"] == 1
+    with pytest.raises(RefusedError, match=r"no zone us-east-1a here; choose one of us-east-1b"):
+        hand.world.plan(edited(ALONE, "subnets/public-c", {**more, "availability_zone": "a"}))
+
+
 def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
     hand.world.strict.reference_lag = 20.0
     hand.make(ALONE)

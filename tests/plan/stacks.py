@@ -6,6 +6,9 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from alb_reconcile.engine.plan.limits import find_refusal
+from alb_reconcile.engine.plan.planner import make_plan
+from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.kinds._health import target_key
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.listener import Listener
@@ -20,14 +23,20 @@ from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired, Observed, bind
 from alb_reconcile.model.text import physical_name
 from tests.harness import REGION, Spec, demo, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
+    from alb_reconcile.engine.plan.situation import Situation
+    from alb_reconcile.model.plan import Plan
     from alb_reconcile.model.resource import Properties
     from alb_reconcile.spec.stack import Stack
 
@@ -48,6 +57,32 @@ ARNS = {
 }
 IMAGES = {demo()["instances"]["web"]["image_id"]: "ami-newest"}
 CREATED = "2026-01-01 00:00:00+00:00"
+
+
+def situation_of(
+    wanted: Stack,
+    discovery: Discovery,
+    *,
+    destroy: bool = False,
+    policy: Policy | None = None,
+    now: datetime | None = None,
+) -> Situation:
+    """What becomes of what was read, if that is wanted."""
+    desired = {} if destroy else wanted.desired
+    return situate(
+        DesiredStack(wanted.name, REGION, desired, destroy=destroy, policy=policy or Policy()), discovery, now
+    )
+
+
+def plan_for(
+    wanted: Stack, discovery: Discovery, *, check: bool = True, allow: Mapping[str, int] | None = None, **how: Any
+) -> Plan:
+    """The plan for it. Raises PlanError, RefusedError; for what limits refuse only if they `check` it."""
+    situation = situation_of(wanted, discovery, **how)
+    plan = make_plan(situation)
+    if check and (refusal := find_refusal(plan, situation.target, allow or {}, situation.now)):
+        raise RefusedError(refusal)
+    return plan
 
 
 def fake_id(address: Address) -> str:

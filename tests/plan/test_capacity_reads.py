@@ -85,7 +85,7 @@ def test_whom_this_run_has_terminated_doesnt_stay(here: World) -> None:
     async def main(aws: Aws) -> None:
         run = Run(aws, "demo")
         await looked.leave(run, 1)
-        run.departed.clear()
+        run = Run(aws, "demo")
         await INSTANCE.call_delete(run, looked.other, {})
         with pytest.raises(WaitError, match="1 other targets must stay, and only 0 are there"):
             await looked.leave(run, 1)
@@ -117,8 +117,14 @@ def test_whom_a_killed_run_has_taken_out_doesnt_stay(here: World) -> None:
 def test_while_a_run_is_young_only_those_stay_whom_it_registered(here: World, is_own: bool) -> None:
     """Of others a read may be from before an earlier run's last call."""
     looked, began = Looked(here, list), here.clock.now()
-    arrived = {f"{looked.group}|{looked.other}:80"} if is_own else set()
-    here._run(lambda aws: looked.leave(Run(aws, "demo", began=began, arrived=arrived), 1))
+
+    async def main(aws: Aws) -> None:
+        run = Run(aws, "demo", began=began)
+        if is_own:
+            run.targets.bring_in(f"{looked.group}|{looked.other}:80")
+        await looked.leave(run, 1)
+
+    here._run(main)
     assert (here.clock.now() - began < 1) is is_own
     assert here.clock.now() - began < EARLIER_RUN + 15
 

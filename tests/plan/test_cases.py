@@ -15,10 +15,8 @@ import yaml
 
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.model.errors import PlanError, RefusedError
-from tests.harness import REGION
-from tests.plan.stacks import Account, base
+from tests.plan.stacks import Account, base, plan_for
 
 if TYPE_CHECKING:
     from alb_reconcile.model.plan import Plan
@@ -59,8 +57,7 @@ def plan_of(case: dict[str, Any]) -> Plan:
         getattr(account, how)(what)
     wanted = base(case.get("have"), case.get("want"))
     destroy = bool(case.get("destroy"))
-    options = Options(allow=case.get("allow") or {}, destroy=destroy)
-    return make_plan(wanted.name, REGION, {} if destroy else wanted.desired, account.discovery(), options)
+    return plan_for(wanted, account.discovery(), allow=case.get("allow"), destroy=destroy)
 
 
 def outcome(case: dict[str, Any]) -> dict[str, Any]:

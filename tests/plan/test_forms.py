@@ -29,6 +29,7 @@ STEP = {
     "type": "object",
     "required": [
         "key",
+        "act",
         "action",
         "address",
         "id",
@@ -43,6 +44,7 @@ STEP = {
     "additionalProperties": False,
     "properties": {
         "key": {"type": "string", "pattern": "^[a-z]+:[a-z_]+\\."},
+        "act": {"enum": ["prepare", "move requests", "clean up"]},
         "action": {"enum": ["create", "update", "replace", "delete"]},
         "address": {"type": "string", "pattern": "^[a-z_]+\\..+$"},
         "id": {"type": ["string", "null"]},
@@ -71,7 +73,7 @@ SCHEMA = {
     ],
     "additionalProperties": False,
     "properties": {
-        "version": {"const": 1},
+        "version": {"const": 2},
         "stack": {"type": "string"},
         "region": {"type": "string"},
         "account": {"type": "string", "pattern": "^[0-9]{12}$"},

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.engine.plan.planner import make_plan
-from tests.harness import REGION
-from tests.plan.stacks import Account, base
+from tests.plan.stacks import Account, base, plan_for
 from tests.plan.test_cases import plan_of
 
 if TYPE_CHECKING:
@@ -101,5 +99,5 @@ def test_rules_and_listeners_that_go_with_their_load_balancer_count_as_deleted()
 def test_what_matches_the_spec_survives_of_two_at_one_address() -> None:
     account = Account(base())
     account.copies([{"of": "route_table.public", "id": "rtb-000", "set": {"routes": [], "subnets": []}}])
-    plan = make_plan("demo", REGION, base().desired, account.discovery())
+    plan = plan_for(base(), account.discovery())
     assert [(step.action, step.id) for step in plan.steps] == [("delete", "rtb-000")]

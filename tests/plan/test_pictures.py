@@ -16,15 +16,14 @@ from alb_reconcile.cli.pictures.mermaid import scene_mermaid
 from alb_reconcile.cli.pictures.page import plan_page, scene_page
 from alb_reconcile.cli.pictures.scene import Scene
 from alb_reconcile.cli.pictures.svg import scene_svg
-from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.engine.plan.planner import make_plan
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.plan import Step
-from tests.harness import REGION, SPECS, world
-from tests.plan.stacks import Account, base
+from tests.harness import SPECS, world
+from tests.plan.stacks import Account, base, situation_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +49,8 @@ def planned(
     """The demo with changes, as it is and as it is wanted."""
     account, wanted = Account(base(have)), base(have, want)
     discovery = account.discovery() if is_there else replace(account.discovery(), resources=())
-    desired = {} if destroy else wanted.desired
-    plan = make_plan(wanted.name, REGION, desired, discovery, Options(destroy=destroy, check=False))
-    return StackPlan(DesiredStack(wanted.name, REGION, desired), discovery, plan)
+    situation = situation_of(wanted, discovery, destroy=destroy)
+    return StackPlan(situation, make_plan(situation))
 
 
 def changes(scene: Scene) -> dict[str, str]:
@@ -176,7 +174,8 @@ def test_nothing_is_markup() -> None:
     evil = replace(found.discovery.resources[0], address=Address("vpc", EVIL), id="vpc-9", status=EVIL)
     steps = (*found.plan.steps, Step("delete", evil.address, "vpc-9", reason=EVIL))
     plan = replace(found.plan, steps=steps, warnings=(EVIL,), kept=(EVIL,))
-    found = replace(found, plan=plan, discovery=replace(found.discovery, resources=(*found.discovery.resources, evil)))
+    discovery = replace(found.discovery, resources=(*found.discovery.resources, evil))
+    found = replace(found, plan=plan, situation=replace(found.situation, discovery=discovery))
     scene = make_scene(found)
     svg = scene_svg(scene)
     assert not re.search(r"<(script|img)", svg + plan_page(plan, scene, EVIL, EVIL))

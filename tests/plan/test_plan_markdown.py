@@ -10,6 +10,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from alb_reconcile.cli.main import main
+from alb_reconcile.cli.render.acts import read_in_acts
 from alb_reconcile.cli.render.markdown import MOST, error_markdown, plan_markdown
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
@@ -44,8 +45,9 @@ def test_every_step_is_named_and_every_change_told(file: Path, name: str) -> Non
         assert all(f" {change.path} " in text for change in step.changes if step.part_of is None)
     for words in ("the old one is deleted first", "created before the old one is deleted"):
         assert text.count(words) == render_plan(plan, Style(colored=False)).count(words)
-    folded = {step.action for step in plan.steps if step.part_of is None} | ({"notes"} if plan.kept else set())
-    assert text.count("<details") == len(folded)
+    parts = read_in_acts(plan)
+    folded = [part.name for part in parts] if parts[0].name else {step.action for step in parts[0].entries}
+    assert text.count("<details") == len(folded) + bool(plan.kept)
 
 
 def large(number: int) -> Plan:

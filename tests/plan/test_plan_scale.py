@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from alb_reconcile.engine.plan.planner import Options, make_plan
-from tests.harness import REGION, Spec, demo, load
-from tests.plan.stacks import Account, edited
+from alb_reconcile.engine.plan.planner import make_plan
+from tests.harness import Spec, demo, load
+from tests.plan.stacks import Account, edited, situation_of
 
 if TYPE_CHECKING:
     import pytest
@@ -37,14 +37,14 @@ def test_six_hundred_resources_are_planned(record_property: pytest.FixtureReques
     discovery = account.discovery()
     changed = load(edited(large(), {"instances/web/instance_type": "t3.small"}))
     seconds = {}
-    for what, desired, found in (
-        ("nothing", stack.desired, discovery),
-        ("roll", changed.desired, discovery),
-        ("create", stack.desired, type(discovery)(discovery.account, (), discovery.images)),
-        ("destroy", {}, discovery),
+    for what, wanted, found in (
+        ("nothing", stack, discovery),
+        ("roll", changed, discovery),
+        ("create", stack, type(discovery)(discovery.account, (), discovery.images)),
+        ("destroy", stack, discovery),
     ):
         started = time.perf_counter()
-        plan = make_plan("demo", REGION, desired, found, Options(check=False, destroy=what == "destroy"))
+        plan = make_plan(situation_of(wanted, found, destroy=what == "destroy"))
         seconds[what] = time.perf_counter() - started
         counts = plan.count()
         assert (

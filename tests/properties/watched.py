@@ -14,7 +14,8 @@ from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.engine.discover import discover
-from alb_reconcile.engine.plan.rehearsal import NOBODYS, find_gaps
+from alb_reconcile.engine.plan.rehearsal import find_gaps
+from alb_reconcile.engine.safety import NOBODYS
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address

@@ -11,8 +11,7 @@ from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import StackPlan, plan_stack
+from alb_reconcile.engine.stack import Options, StackPlan, plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode
 

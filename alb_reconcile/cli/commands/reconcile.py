@@ -108,7 +108,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
     problems = applied.problems
-    standing = find_standing(planned.target, applied.found.discovery) if options.no_wait else None
+    standing = find_standing(applied.found.situation) if options.no_wait else None
     recorder.not_ready = tuple(not_ready(applied.found.discovery, standing)) if standing else problems
     if problems:
         complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))

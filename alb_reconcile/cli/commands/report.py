@@ -18,8 +18,7 @@ from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions, load_in_region, refuse_unused
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.engine.stack import Options, plan_stack
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.record import place_name

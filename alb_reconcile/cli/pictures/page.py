@@ -12,10 +12,11 @@ from typing import Final
 from alb_reconcile.cli.pictures.layout import WORDS, arrange
 from alb_reconcile.cli.pictures.scene import Node, Scene
 from alb_reconcile.cli.pictures.svg import COLORS, anchor, render_svg
-from alb_reconcile.cli.render.halves import Halves
+from alb_reconcile.cli.render.acts import Part, read_in_acts
 from alb_reconcile.cli.render.plan import (
     estimate,
     forces_replacement,
+    part_time,
     properties_of,
     summarize,
 )
@@ -69,17 +70,7 @@ def plan_page(plan: Plan, scene: Scene, refusal: str = "", note: str = "") -> st
     if notes := [*plan.kept, *([note] if note else [])]:
         parts.append(notice("", "Notes", "\n".join(notes)))
     parts += _picture(scene)
-    steps = [step for step in plan.steps if step.part_of is None]
-    if steps:
-        halves = Halves(plan)
-        parts += [
-            "<h2 id=steps>Steps, in their order</h2>",
-            *(_step(plan, halves, step) for step in steps[:_MOST_STEPS]),
-        ]
-        if len(steps) > _MOST_STEPS:
-            parts.append(
-                f"<p>{len(steps) - _MOST_STEPS} more steps are left out here; {escaped(advised('plan'))} shows them.</p>"
-            )
+    parts += _steps(plan)
     return page(title, scene.place, [*parts, *_tables(scene)])
 
 
@@ -163,17 +154,33 @@ def _row(node: Node) -> str:
     )
 
 
-def _step(plan: Plan, halves: Halves, step: Step) -> str:
+def _steps(plan: Plan) -> Iterator[str]:
+    if plan.steps:
+        yield "<h2 id=steps>Steps, in their order</h2>"
+    left = _MOST_STEPS
+    for part in read_in_acts(plan):
+        if part.awaited:
+            yield f"<p>Wait until {escaped(', and until '.join(part.awaited))}</p>"
+        if part.name:
+            told = " · ".join(filter(None, [part.counts, part_time(part)]))
+            yield f"<h3>{part.number} {escaped(part.name)} <span class=dim>{escaped(told)}</span></h3>"
+        yield from (_step(plan, part, step) for step in part.entries[:left])
+        if len(part.entries) > left:
+            yield f"<p>{len(part.entries) - left} more steps are left out here; {escaped(advised('plan'))} shows them.</p>"
+        left = max(left - len(part.entries), 0)
+
+
+def _step(plan: Plan, part: Part, step: Step) -> str:
     known = short_id(step.id) if step.id and step.action != "create" else ""
     head = (
         f"<span class='word {step.action}'>{escaped(WORDS[step.action])}</span> <strong>{escaped(str(step.address))}</strong> "
-        f"<span class=dim>{escaped(known)} {escaped(halves.remark(step))}</span>"
+        f"<span class=dim>{escaped(known)} {escaped(part.remark(step))}</span>"
     )
     rows = list(_changes(plan, step))
-    along = [f"also deletes {address}" for address in halves.also_deletes(step)]
-    rest = "".join(f"<p>{escaped(text)}</p>" for text in (*along, *halves.said(step)))
+    along = [f"also deletes {address}" for address in part.also_deletes(step)]
+    rest = "".join(f"<p>{escaped(text)}</p>" for text in (*along, *part.said(step)))
     body = (f"<table>{''.join(rows)}</table>" if rows else "") + rest
-    is_open = " open" if step.action in ("replace", "delete") and body else ""
+    is_open = " open" if body and (part.number == "2" or step.action in ("replace", "delete")) else ""
     return f"<details{is_open}><summary>{head}</summary><div>{body or '<p class=dim>No further details.</p>'}</div></details>"
 
 

@@ -69,7 +69,7 @@ def _judge(subject: Subject) -> _Judged:
     steps = [step for step in found.plan.steps if step.part_of is None]
     drift = [step for step in steps if causes.get(step.key) == "drift"]
     pending = [step for step in steps if causes.get(step.key) != "drift"]
-    standing = find_standing(found.target, found.discovery)
+    standing = find_standing(found.situation)
     return _Judged(
         subject, make_scene(found), not_ready(found.discovery, standing), standing.service.unfilled, drift, pending
     )

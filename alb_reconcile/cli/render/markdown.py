@@ -5,12 +5,13 @@ mentions.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from alb_reconcile.cli.render.halves import Halves
+from alb_reconcile.cli.render.acts import Part, read_in_acts
 from alb_reconcile.cli.render.plan import (
     estimate,
     forces_replacement,
+    part_time,
     properties_of,
     summarize,
 )
@@ -23,13 +24,19 @@ MOST: Final = 65_000
 """Characters of one comment: GitHub takes 65,536, and whoever posts it adds a line to find it again."""
 _NOTICES: Final = 5
 """What part of the space refusals may take; warnings as much, and notes."""
-_GROUPS: Final = (
-    ("delete", "-", "Deleted", True),
-    ("replace", "!", "Replaced", True),
-    ("update", "!", "Updated", False),
-    ("create", "+", "Created", False),
-)
-"""The most dangerous first, which are unfolded and get the space first: action, mark in a difference, title, unfolded."""
+_GROUPS: Final = {"delete": "Deleted", "replace": "Replaced", "update": "Updated", "create": "Created"}
+"""The titles of a plan that has no acts, the most dangerous first."""
+_MARKS: Final = {"delete": "-", "replace": "!", "update": "!", "create": "+"}
+_DANGERS: Final = ("delete", "replace")
+"""What is unfolded, as is the act that moves requests."""
+
+
+class _Group(NamedTuple):
+    """What is folded together, and the part of the plan that it belongs to."""
+
+    title: str
+    steps: Sequence[Step]
+    part: Part
 
 
 def plan_markdown(plan: Plan, refusal: str = "", note: str = "", most: int = MOST) -> str:
@@ -59,44 +66,55 @@ def error_markdown(file: str, error: str, exit_code: int) -> str:
 
 
 def _groups(plan: Plan, space: int) -> Iterator[str]:
-    """A folded part for each action. Where they are too long, steps lose their details, and then the list its steps."""
-    halves, counts = Halves(plan), plan.count()
-    steps = {
-        action: [step for step in plan.steps if step.action == action and step.part_of is None]
-        for action, _, _, _ in _GROUPS
-    }
-    space -= 300 * sum(bool(items) for items in steps.values())  # what stands around them
+    """A folded part for each act, or for each action where there is one act. Where they are too long, steps lose their details, and then the
+    list its steps; what takes away gets the space first."""
+    groups = _grouped(plan)
+    before = ["".join(f"Wait until {code_span(text)}\n\n" for text in group.part.awaited) for group in groups]
+    space -= 400 * len(groups) + len("".join(before))  # what stands around them
     if space < 0:
         yield f"The steps are left out here; {code_span(advised('plan'))} shows them."
         return
-    heads = {action: [_head(halves, step, mark) for step in steps[action]] for action, mark, _, _ in _GROUPS}
-    sizes = {action: sum(len(head) + 1 for head in each) for action, each in heads.items()}
-    for number, (action, _, title, is_open) in enumerate(_GROUPS):
-        items = steps[action]
-        if not items:
-            continue
+    heads = [[_head(group.part, step) for step in group.steps] for group in groups]
+    sizes = [sum(len(head) + 1 for head in each) for each in heads]
+    first = sorted(range(len(groups)), key=lambda number: -number if groups[number].part.name else number)
+    for rank, number in enumerate(first):
+        group = groups[number]
         # before one of these is told in all its lines, those that come later are named
-        later = min(sum(sizes[name] for name, _, _, _ in _GROUPS[number + 1 :]), max(space - sizes[action], 0))
-        lines, left = _fill(plan, halves, items, heads[action], space - later)
+        later = min(sum(sizes[other] for other in first[rank + 1 :]), max(space - sizes[number], 0))
+        lines, left = _fill(plan, group, heads[number], space - later)
         space -= sum(len(line) + 1 for line in lines)
         text = code_block(lines, "diff")
         if left:
             text += f"\n\n{left} more of them are left out here; {code_span(advised('plan'))} shows them."
-        yield _folded(f"{title} ({counts[action]})", text, is_open=is_open)
+        is_open = group.part.number == "2" or any(step.action in _DANGERS for step in group.steps)
+        before[number] += _folded(group.title, text, is_open=is_open)
+    yield from before
 
 
-def _fill(plan: Plan, halves: Halves, steps: Sequence[Step], heads: Sequence[str], space: int) -> tuple[list[str], int]:
+def _grouped(plan: Plan) -> list[_Group]:
+    parts, counts = read_in_acts(plan), plan.count()
+    if parts[0].name:
+        told = [" · ".join(filter(None, [part.counts, part_time(part)])) for part in parts]
+        titles = [f"{part.number} {part.name}: {words}" for part, words in zip(parts, told, strict=True)]
+        return [_Group(title, part.entries, part) for title, part in zip(titles, parts, strict=True)]
+    found = {action: [step for step in parts[0].entries if step.action == action] for action in _GROUPS}
+    return [
+        _Group(f"{_GROUPS[action]} ({counts[action]})", steps, parts[0]) for action, steps in found.items() if steps
+    ]
+
+
+def _fill(plan: Plan, group: _Group, heads: Sequence[str], space: int) -> tuple[list[str], int]:
     """The lines that there is space for, and how many steps aren't among them: details only as far as all heads fit."""
     lines: list[str] = []
     ahead = sum(len(head) + 1 for head in heads)
-    for number, (step, head) in enumerate(zip(steps, heads, strict=True)):
+    for number, (step, head) in enumerate(zip(group.steps, heads, strict=True)):
         ahead -= len(head) + 1
         space -= len(head) + 1
         if space < 0:
-            return lines, len(steps) - number
+            return lines, len(heads) - number
         lines.append(head)
         if space > ahead:
-            body = [one_line(line) for line in _body(plan, halves, step)]
+            body = [one_line(line) for line in _body(plan, group.part, step)]
             size = sum(len(line) + 1 for line in body)
             if size + ahead <= space:
                 lines += body
@@ -104,14 +122,14 @@ def _fill(plan: Plan, halves: Halves, steps: Sequence[Step], heads: Sequence[str
     return lines, 0
 
 
-def _head(halves: Halves, step: Step, mark: str) -> str:
+def _head(part: Part, step: Step) -> str:
     known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
-    remark = halves.remark(step)
+    remark = part.remark(step)
     remark = f"({remark})" if remark and step.action != "replace" else remark
-    return one_line(f"{mark} {step.address}{known}  {remark}".rstrip())
+    return one_line(f"{_MARKS[step.action]} {step.address}{known}  {remark}".rstrip())
 
 
-def _body(plan: Plan, halves: Halves, step: Step) -> Iterator[str]:
+def _body(plan: Plan, part: Part, step: Step) -> Iterator[str]:
     if step.action == "create":
         found = properties_of(plan, step)
         width = max((len(name) for name, _ in found), default=0)
@@ -126,8 +144,8 @@ def _body(plan: Plan, halves: Halves, step: Step) -> Iterator[str]:
             before, _, after = text.partition(" → ")
             yield f"-     {change.path}  {before}"
             yield f"+     {change.path}  {after}{mark}"
-    yield from (f"-     {address}  (deleted with it)" for address in halves.also_deletes(step))
-    yield from (f"#     {text}" for text in halves.said(step))
+    yield from (f"-     {address}  (deleted with it)" for address in part.also_deletes(step))
+    yield from (f"#     {text}" for text in part.said(step))
 
 
 def _notice(text: str, most: int) -> str:

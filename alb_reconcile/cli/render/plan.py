@@ -1,14 +1,16 @@
 """A plan as text: what is made, changed, replaced and deleted, and why."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from alb_reconcile.cli.render.acts import Part, read_in_acts
 from alb_reconcile.cli.render.style import Style, show_seconds
 from alb_reconcile.engine.plan.decide import DUPLICATE, forcing
 from alb_reconcile.kinds.shown import id_and_name, short_id, show_change, show_member
-from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.plan import VERSION, Plan, Step
 from alb_reconcile.model.resource import Change, field_names
 from alb_reconcile.model.text import printable
 
@@ -33,15 +35,15 @@ def _lines(plan: Plan, style: Style, notice: str, head: Sequence[str]) -> Iterat
     yield style.paint(f"{plan.stack} · {plan.region} · account {plan.account}", "bold")
     yield from head
     yield ""
-    groups = group_steps(plan)
-    members = {step.key for steps in groups.values() for step in steps}
-    for step in plan.steps:
-        if step.key in groups:
-            yield f"  {headline(plan, step, groups[step.key])}"
-            for part in (step, *groups[step.key]):
-                yield from (f"  {line}" for line in _step(plan, part, style, is_part=part is not step))
-        elif step.part_of is None and step.key not in members:
-            yield from _step(plan, step, style)
+    parts = read_in_acts(plan)
+    for part in parts:
+        if part is not parts[0]:
+            yield ""
+        yield from (f"   {'and' if number else 'wait'} until {text}" for number, text in enumerate(part.awaited))
+        if part.name:
+            took = style.paint(part_time(part), "dim")
+            yield f"{style.paint(f'{part.number}  {part.name}', 'bold')}   {part.counts}   {took}".rstrip()
+        yield from _entries(plan, part, style)
     if plan.steps:
         yield ""
     for warning in plan.warnings:
@@ -56,12 +58,30 @@ def _lines(plan: Plan, style: Style, notice: str, head: Sequence[str]) -> Iterat
         yield f"{took}{own if plan.seconds else ''}."
 
 
+def _entries(plan: Plan, part: Part, style: Style) -> Iterator[str]:
+    groups = group_steps(part.entries)
+    members = {step.key for steps in groups.values() for step in steps}
+    for step in part.entries:
+        if step.key in groups:
+            yield f"  {headline(plan, step, groups[step.key])}"
+            for item in (step, *groups[step.key]):
+                yield from (f"  {line}" for line in _step(plan, part, item, style, is_member=item is not step))
+        elif step.key not in members:
+            yield from _step(plan, part, step, style)
+
+
 def estimate(plan: Plan) -> str:
     """How long it takes, as in "Takes about 1m to 4m"; empty where that is soon."""
-    least, most = plan.takes
-    if not plan.seconds and most < _SOON:
-        return ""
-    return f"Takes about {show_seconds(least // 10 * 10 or 1)} to {show_seconds(-(-most // 10) * 10)}"
+    return f"Takes {_about(*plan.takes)}" if plan.seconds or plan.takes[1] >= _SOON else ""
+
+
+def part_time(part: Part) -> str:
+    """The same of one part, as in "about 1m to 4m"."""
+    return _about(*part.takes) if part.takes[1] >= _SOON else ""
+
+
+def _about(least: int, most: int) -> str:
+    return f"about {show_seconds(least // 10 * 10 or 1)} to {show_seconds(-(-most // 10) * 10)}"
 
 
 def summarize(plan: Plan, notice: str = "") -> str:
@@ -75,9 +95,13 @@ def summarize(plan: Plan, notice: str = "") -> str:
 
 def differing_steps(saved: str, now: str) -> list[str] | None:
     """What only the saved one of two plans in JSON has, and what only that of now; nothing where the saved one isn't a plan. None if
-    they are one, be their warnings worded otherwise: the commands in them have the options of who planned."""
+    they are one, be their warnings worded otherwise: the commands in them have the options of who planned. Raises RefusedError for
+    a saved one in the form of another version."""
     try:
         plans = [json.loads(text) for text in (saved, now)]
+        if isinstance(form := plans[0]["version"], int) and form != VERSION:
+            told = f"this version of alb-reconcile reads form {VERSION}; nothing was changed. Plan again"
+            raise RefusedError(f"the saved plan is in form {form}, and {told}")
         then, here = ({**plan, "warnings": len(plan["warnings"])} for plan in plans)
         if then == here:
             return None
@@ -115,13 +139,12 @@ def last_run_lines(told: str, warning: str, style: Style) -> list[str]:
     ]
 
 
-def group_steps(plan: Plan) -> dict[str, list[Step]]:
+def group_steps(entries: Iterable[Step]) -> dict[str, list[Step]]:
     """With the step of an instance, by its key, those of its targets that share its fate: the same action, as it is one thing
-    to whoever reads it. Second halves of replacements are in none."""
-    firsts = [step for step in plan.steps if step.part_of is None]
-    owners = {_key(step, step.id): step for step in firsts if step.address.kind == "instance"}
+    to whoever reads it."""
+    owners = {_key(step, step.id): step for step in entries if step.address.kind == "instance"}
     groups: dict[str, list[Step]] = {}
-    for step in firsts:
+    for step in entries:
         if step.address.kind == "registration":
             owner = owners.get(_key(step, _target(step)))
             if owner is not None:
@@ -150,6 +173,7 @@ def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
     if step.action == "delete":
         old, stays = short_id(step.id or ""), plan.ids.get(step.address) if step.reason == DUPLICATE else None
         who = f"{name} is there twice: {short_id(stays)} stays, and {old}" if stays else f"{name} ({old})"
+        who = f"the old {who}" if step.part_of else who
         return f"{who} is deleted, and leaves {behind}"
     forces = forces_replacement(step)
     changes = [change for change in plan.shown(step) if change.path in forces]
@@ -160,12 +184,11 @@ def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
     return f"{name} is replaced: {why}" if why else f"{name} is replaced"
 
 
-def _step(plan: Plan, step: Step, style: Style, *, is_part: bool = False) -> Iterator[str]:
-    """A step, with what it changes; of one that is part of a group, not that the target is its instance."""
+def _step(plan: Plan, part: Part, step: Step, style: Style, *, is_member: bool = False) -> Iterator[str]:
+    """A step, with what it changes; of one that is shown with its instance, not that this is the target."""
     sign, color = _SIGNS[step.action]
-    remark = f"   ({printable(step.reason)})" if step.reason else ""
-    if step.action == "replace":
-        remark = f"   {_replacement_order(plan, step)}"
+    said = printable(part.remark(step))
+    remark = f"   {said}" if step.action == "replace" else f"   ({said})" if said else ""
     known = ""
     if step.id and step.action != "create":
         own = step.observed.tags if step.observed else {}
@@ -174,29 +197,13 @@ def _step(plan: Plan, step: Step, style: Style, *, is_part: bool = False) -> Ite
     if step.action == "create":
         yield from _properties(plan, step)
     forces = forces_replacement(step)
-    changes = [change for change in plan.shown(step) if not (is_part and change.path == "target")]
+    changes = [change for change in plan.shown(step) if not (is_member and change.path == "target")]
     width = max((len(change.path) for change in changes), default=0)
     for change in changes:
         yield from _change(plan, change, width, style, forced=change.path in forces)
-    companions = [step, *(other for other in plan.steps if other.part_of == step.key)]
-    for address in [address for part in companions for address in part.also_deletes]:
+    for address in part.also_deletes(step):
         yield f"    {style.paint(f'- {address}', _SIGNS['delete'][1])}   (deleted with it)"
-    for text in dict.fromkeys(f"waits until {wait}" for part in companions for wait in part.waits):
-        yield f"      {text}"
-    for text in dict.fromkeys(effect for part in companions for effect in part.effects):
-        yield f"      {text}"
-
-
-def _replacement_order(plan: Plan, step: Step) -> str:
-    old = next((other for other in plan.steps if other.part_of == step.key), None)
-    first = old is not None and plan.steps.index(old) < plan.steps.index(step)
-    return replacement_words(step, is_old_first=first)
-
-
-def replacement_words(step: Step, *, is_old_first: bool) -> str:
-    """Which of the two halves of a replacement comes first, in words."""
-    order = "the old one is deleted first" if is_old_first else "created before the old one is deleted"
-    return f"{order} ({step.reason})" if step.reason and not step.changes else order
+    yield from (f"      {text}" for text in part.said(step))
 
 
 def forces_replacement(step: Step) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import by_resource, total
-from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
@@ -134,10 +134,13 @@ class Progress:
             yield Row("the whole stack", f"is read again: is {asked}?", 0)
 
     def summary(self) -> str:
-        """How far the run is: how much of the plan is done, for how long it has run, what is left by the plan's estimate."""
+        """How far the run is: which of its acts are under way, how much of the plan is done, for how long it has run, what is left by the plan's estimate."""
         counts = Counter(self.ended.values())
         done, total = _progress(self.plan.steps, self.ended)
-        parts = [f"{done} of {total} done"] if total else []
+        acts = {row.step.act for row in self.running.values()}
+        is_split = len({step.act for step in self.plan.steps}) > 1
+        parts = [", ".join(act for act in Act if act in acts).capitalize()] if acts and is_split else []
+        parts += [f"{done} of {total} done"] if total else []
         parts += [
             f"{counts[how]} {word}" for how, word in (("failed", "failed"), ("skipped", "skipped")) if counts[how]
         ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from alb_reconcile.engine.plan.decide import Decision, Decisions, named_ids
-from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
+from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.kinds.elastic_ip import ElasticIp, Holder
 from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
 from alb_reconcile.kinds.identifiers import is_id_of
@@ -92,7 +92,6 @@ def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) ->
     maker = graph.makers.get(wanted.instance) if isinstance(wanted.instance, Address) else None
     goes = graph.removers.get(old)
     if maker and goes in graph.edges[maker]:
-        graph.release(str(goes), step.key)
         graph.say(step.key, effects=f"{old} goes first, so nobody has the address until its successor runs")
         return
     arrivals = [
@@ -104,7 +103,7 @@ def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) ->
     # a successor that an earlier run has made is registered, and may fail: the old one leaves its groups only if it is healthy
     departures = [] if maker else [key for item in graph.registered[old] if (key := graph.removers.get(item.id))]
     for key in (*arrivals, *departures):
-        graph.after(step.key, key, Strength.SUGGESTED)
+        graph.rather_after(step.key, key)
     moment = "its successor is healthy" if arrivals else "its successor runs" if maker else ""
     when = f" when {moment}" if moment else f" when {old} has left its target groups" if departures else ""
     graph.say(step.key, effects=f"moves the address from {old}{when}; {old} then has another public address, or none")

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from alb_reconcile.engine.applied_tags import spec_digest
 from alb_reconcile.engine.doors import Door, Reach, Shut, describe_door, find_doors, speaks_http1
+from alb_reconcile.engine.safety import by_asked
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.listener import Listener
@@ -45,7 +46,11 @@ def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
 def find_shrunk(plan: Plan) -> Iterator[str]:
     """The listeners and rules that other target groups, or other weights, leave with much fewer healthy targets for their requests than
     there are now, in words."""
-    turning = {step.id for step in plan.steps if step.action == "update" and not step.phase and _turns(step)}
+    turning = {
+        step.id
+        for step in plan.steps
+        if step.action == "update" and not (step.attaches or step.takes_away) and _turns(step)
+    }
     before = World(plan.live)
     now = [door for door in find_doors(before) if door.item.id in turning and door.healthy] if turning else []
     after = {door.item.id: door for door in find_doors(_expected(plan, plan.steps, before))} if now else {}
@@ -300,11 +305,6 @@ def _takes_all(item: Observed) -> bool:
     state = item.state
     paths = [one for one in state.conditions if one.field == "path_pattern"] if isinstance(state, Rule) else []
     return isinstance(state, Rule) and len(paths) == len(state.conditions) and all("/*" in one.values for one in paths)
-
-
-def by_asked(doors: Iterable[Door]) -> dict[tuple[object, ...], Door]:
-    """The doors by what is asked for; of several records of a name one that answers."""
-    return {door.asked: door for door in sorted(doors, key=lambda door: door.answers)}
 
 
 def _new(before: Iterable[Shut], after: Iterable[Shut]) -> list[Shut]:

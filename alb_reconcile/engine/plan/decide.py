@@ -19,6 +19,7 @@ from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of, extra_tags, fixed, settle, unsupported, with_others
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import (
     Change,
@@ -37,6 +38,8 @@ from alb_reconcile.model.resource import (
 
 DUPLICATE: Final = "a duplicate at its address"
 """Why one of two resources at an address goes; it takes nothing away that the spec wants (but see `plan.twins`)."""
+Held = Mapping[str, frozenset[str]]
+"""By id, the paths of properties that stay as they are found, since they wait for a person."""
 _P = TypeVar("_P", bound=Properties)
 _HEAVY: Final = 1000
 """What a load balancer weighs against other things that name a VPC."""
@@ -83,16 +86,10 @@ class Decisions:
 
 
 def decide(
-    stack: str,
-    desired: Mapping[Address, Desired],
-    discovery: Discovery,
-    forced: Mapping[str, str],
-    unseen: Iterable[Unseen] = (),
-    held: Mapping[str, frozenset[str]] | None = None,
+    target: DesiredStack, discovery: Discovery, forced: Mapping[str, str], unseen: Iterable[Unseen], held: Held
 ) -> Decisions:
-    """Match what is desired and what there is by address and compare them. `forced` replaces more, with the given reasons by id;
-    `held` has, by id, the paths of properties that stay as they are found."""
-    held = held or {}
+    """Match what is desired and what there is by address and compare them. `forced` replaces more, with the given reasons by id."""
+    stack, desired = target.stack, target.desired
     result = Decisions(stack, live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
         result.seen_ids.setdefault(item.address, []).append(item.id)

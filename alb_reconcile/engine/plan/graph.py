@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from enum import Enum
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
 
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.kinds.registration import Registration
@@ -16,38 +14,18 @@ from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, each_of
-from alb_reconcile.model.steps import Details, TakeOver
+from alb_reconcile.model.plan import Need, Step
+from alb_reconcile.model.resource import Observed, each_of, stops
+from alb_reconcile.model.steps import Details
 
 MAKING = ("create", "replace", "update")
+_STRONGEST = (Need.DONE, Need.ANNOUNCED, Need.MADE, Need.ORDER)
 
 
-class Strength(Enum):
-    """How much a step needs to come after another one."""
-
-    REQUIRED = (False, False)
-    """It can't be done before it."""
-    PREFERRED = (True, False)
-    """It gives way where it would close a cycle."""
-    ORDERED = (False, True)
-    """Mere good order: `apply` keeps it, and a run that leaves the earlier step out may do without."""
-    SUGGESTED = (True, True)
-    """Mere good order that gives way where it would close a cycle."""
-
-    @property
-    def gives_way(self) -> bool:
-        """Whether it is given up where it would close a cycle."""
-        return bool(self.value[0])
-
-    @property
-    def is_mere_order(self) -> bool:
-        """Whether the later step could do without the earlier one."""
-        return bool(self.value[1])
-
-    def together_with(self, other: Strength) -> Strength:
-        """The strength of an edge for which there are two reasons."""
-        return Strength((self.gives_way and other.gives_way, self.is_mere_order and other.is_mere_order))
+def is_stopped_by(step: Step) -> bool:
+    """Whether an update stops an instance, for good or for a change."""
+    is_switched_off = any(change.path == "state" and change.after == "stopped" for change in step.changes)
+    return step.desired is not None and (is_switched_off or stops(step.changes, type(step.desired.state)))
 
 
 class Graph:
@@ -58,12 +36,14 @@ class Graph:
         self.discovery = discovery
         self.destroy = destroy
         self.steps: dict[str, Step] = {}
-        self.edges: dict[str, dict[str, Strength]] = defaultdict(dict)
-        """By the key of a step, those of the steps that it follows."""
+        self.edges: dict[str, dict[str, Need]] = defaultdict(dict)
+        """By the key of a step, those of the steps that it follows, and how it needs each."""
         self.implied: dict[str, str] = {}
         """Deletes that AWS makes with another: the id of what goes, the key of the step that takes it along."""
-        self.announced: dict[str, set[str]] = defaultdict(set)
-        """By the key of a step, the deletes that it follows as soon as they have been announced."""
+        self.rooms: list[tuple[str, str]] = []
+        """Steps that give a resource what only one can have, each with the step by which another gives it up."""
+        self.early: set[str] = set()
+        """The steps that take something away before what comes in its place is there."""
 
     def add(self, step: Step) -> None:
         """Another step."""
@@ -95,16 +75,17 @@ class Graph:
         more_waits, more_effects = filter(None, [waits]), filter(None, [effects])
         self.steps[key] = replace(step, waits=(*step.waits, *more_waits), effects=(*step.effects, *more_effects))
 
-    def after(self, later: str | None, earlier: str | None, strength: Strength = Strength.REQUIRED) -> None:
-        """An edge: `later` follows `earlier`. Nothing if one of them doesn't exist."""
-        if later == earlier or later not in self.steps or earlier not in self.steps:
+    def after(self, later: str | None, earlier: str | None, how: Need = Need.DONE) -> None:
+        """An edge: `later` follows `earlier`. Nothing if one of them doesn't exist. Of two reasons the stronger one counts."""
+        if later is None or earlier is None or later == earlier or later not in self.steps or earlier not in self.steps:
             return
-        known = self.edges[later].get(earlier)
-        self.edges[later][earlier] = strength.together_with(known) if known else strength
+        known = self.edges[later].get(earlier, how)
+        self.edges[later][earlier] = min(known, how, key=_STRONGEST.index)
 
-    def release(self, later: str, earlier: str) -> None:
-        """Take an edge away."""
-        self.edges[later].pop(earlier, None)
+    def rather_after(self, later: str | None, earlier: str | None) -> None:
+        """Good order, where the earlier step doesn't wait for the later one."""
+        if later and earlier and later not in self.before(earlier):
+            self.after(later, earlier, Need.ORDER)
 
     def before(self, key: str) -> set[str]:
         """The keys of all steps that one follows, also by way of others."""
@@ -136,7 +117,9 @@ class Graph:
         return {
             step.address: key
             for key, step in self.steps.items()
-            if step.action in MAKING and step.desired is not None and not step.phase
+            if step.action in MAKING
+            and step.desired is not None
+            and not (step.attaches or (step.action == "update" and step.takes_away))
         }
 
     @cached_property
@@ -181,6 +164,7 @@ class Graph:
         """Leave out the deletes that AWS makes with another one: a listener goes with its load balancer."""
         going = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
         tangled = self._tangled_groups(going)
+        stopped = {step.id for step in self.of_kind("instance", "update") if not self.destroy and is_stopped_by(step)}
         for key, step in list(self.steps.items()):
             found = step.observed
             parent = found.parent_id if found and step.action == "delete" else None
@@ -190,7 +174,10 @@ class Graph:
                 or parent not in going
                 or parent in tangled
                 or found.state.outlives_parent
-                or (isinstance(found.state, Registration) and not self._is_cut_off(parent))
+                or (
+                    isinstance(found.state, Registration)
+                    and (found.state.target in stopped or not self._is_cut_off(parent))
+                )
             ):
                 continue
             self.implied[found.id] = going[parent]
@@ -221,19 +208,3 @@ class Graph:
         except CycleError:
             return set(names)
         return set()
-
-    def cut(self, cycle: Iterable[str]) -> bool:
-        """Open a cycle (each follows the next) at an edge that gives way. Returns whether there was one.
-
-        That a replacement comes before the old one goes gives way last.
-        """
-        pairs = [edge for one, other in pairwise(list(cycle)) for edge in ((one, other), (other, one))]
-        for edge in sorted(pairs, key=lambda edge: self.steps[edge[0]].part_of == edge[1]):
-            strength = self.edges[edge[0]].get(edge[1])
-            if strength is not None and strength.gives_way:
-                self.release(*edge)
-                takeover = self.steps[edge[0]].detail(TakeOver)
-                if edge[1] in takeover.takers:  # it goes first, so there is nothing to wait for
-                    self.specify(edge[0], replace(takeover, shift=replace(takeover.shift, awaits=())))
-                return True
-        return False

@@ -57,7 +57,7 @@ def _likeness(graph: Graph, step: Step) -> Hashable:
     assert wanted is not None  # noqa: S101 (for mypy: the caller looks)
     own = {key: value for key, value in wanted.tags.items() if key != "Name"}
     needs = sorted(graph.edges.get(step.key, ()))
-    return digest([plain(step.state), wanted.lifecycle.group, own, wanted.spec_digest, needs, step.pause, step.phase])
+    return digest([plain(step.state), wanted.lifecycle.group, own, wanted.spec_digest, needs, step.pause, step.act])
 
 
 def _parts(stack: str, steps: list[Step]) -> Iterator[list[Step]]:

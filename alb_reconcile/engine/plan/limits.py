@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -11,10 +11,12 @@ from alb_reconcile.engine.plan.closures import find_closures
 from alb_reconcile.engine.plan.emptied import find_forsaken
 from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.engine.plan.rehearsal import find_gaps
+from alb_reconcile.engine.plan.renames import find_successors, told_with
 from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
 from alb_reconcile.model.actions import is_opaque
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
@@ -29,21 +31,17 @@ ANY_TIME: Final = "any-time"
 """The word in `allow` with which a policy's windows don't count."""
 
 
-def check_plan(plan: Plan, policy: Policy, allow: Mapping[str, int], now: datetime, *, destroy: bool = False) -> None:
-    """Refuse damage that the user hasn't allowed. A destroy means the whole stack, so there nothing is counted.
+def find_refusal(plan: Plan, target: DesiredStack, allow: Mapping[str, int], now: datetime) -> str:
+    """The damage that the user hasn't allowed; empty if there is none. A destroy means the whole stack, so there nothing is counted.
 
-    `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError.
+    `allow` holds how much of what the user allows (`--allow`), `now` is aware.
     """
-    forbidden = (text for _, text in (*find_forsaken(plan), *_forbidden(plan, policy, allow)))
-    if not destroy:
-        _refuse(*forbidden, *_exceeded(plan, plan.steps, policy, allow, now))
-    elif plan.steps:
-        _refuse(*forbidden, *_closed(policy, allow, now))
-
-
-def _refuse(*problems: str) -> None:
-    if problems:
-        raise RefusedError("\n".join(dict.fromkeys(problems)))
+    policy = target.policy
+    problems = [] if target.destroy else [*find_successors(plan.steps, plan.ids)]
+    if plan.steps and not problems:
+        problems = [text for _, text in (*find_forsaken(plan), *_forbidden(plan, policy, allow))]
+        problems += _closed(policy, allow, now) if target.destroy else _exceeded(plan, plan.steps, policy, allow, now)
+    return told_with(plan.renames, "\n".join(dict.fromkeys(problems))) if problems else ""
 
 
 def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None = None) -> dict[str, str]:
@@ -74,7 +72,7 @@ def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, str, Col
         ("remove-authentication", _authentication_lost(steps, plan.live)),
     ):
         yield from ((word, text, (key,)) for key, text in found.items())
-    gaps = find_gaps(plan) if steps == plan.steps else []  # a part of a plan has its own order
+    gaps = find_gaps(replace(plan, steps=steps))  # a part of a safe plan needn't be safe
     for closure in (*find_closures(plan, steps), *gaps):
         yield "empty-target-group" if closure.is_emptied else "close", closure.text, closure.keys
 
@@ -122,13 +120,12 @@ def _lets_in(found: Properties, wanted: Properties | None) -> list[str]:
     return [word for name, word in keeps_out(found).items() if name not in after]
 
 
-def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mapping[str, int], now: datetime) -> None:
-    """Refuse what those steps of a plan do beyond the limits, or outside of the policy's windows.
+def find_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mapping[str, int], now: datetime) -> str:
+    """What those steps of a plan do beyond the limits, or outside of the policy's windows, and how to allow it once; empty if nothing.
 
-    `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError with every limit that
-    is exceeded, and how to allow that once.
+    `allow` holds how much of what the user allows (`--allow`), `now` is aware.
     """
-    _refuse(*_exceeded(plan, tuple(steps), policy, allow, now))
+    return "\n".join(dict.fromkeys(_exceeded(plan, tuple(steps), policy, allow, now)))
 
 
 def _exceeded(
@@ -150,7 +147,8 @@ def _exceeded(
 
 def check_windows(policy: Policy, allow: Mapping[str, int], now: datetime) -> None:
     """Refuse a run that would begin outside of the policy's windows. Raises RefusedError."""
-    _refuse(*_closed(policy, allow, now))
+    if closed := "".join(_closed(policy, allow, now)):
+        raise RefusedError(closed)
 
 
 def describe_closure(policy: Policy, now: datetime) -> str:

@@ -1,35 +1,29 @@
-"""The order of steps, from what they refer to, what they hold and what they follow."""
+"""The order that AWS asks for: what is named is there, what is deleted isn't named any more, and what one kind needs of another."""
 
-import json
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import product
-from typing import Final
 
 from alb_reconcile.engine.plan.decide import named_ids
-from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
+from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.engine.plan.places import refuse_held, refuse_kept_names
 from alb_reconcile.engine.plan.renames import refuse_successors
 from alb_reconcile.kinds.route_table import Associations, RouteTable
-from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.model.abilities import conflicts, is_needy, needs, slots
+from alb_reconcile.model.abilities import is_needy, needs
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import PlanError, RefusedError
-from alb_reconcile.model.plan import Step, plain
-from alb_reconcile.model.resource import Observed, bind, each_of, field_names, references, stops
+from alb_reconcile.model.errors import PlanError
+from alb_reconcile.model.plan import Act, Need, Step
+from alb_reconcile.model.resource import bind, each_of, field_names, references, stops
 from alb_reconcile.model.steps import HandOver
 
 
 def add_edges(graph: Graph) -> None:
-    """The edges that hold for every kind."""
+    """The edges without which AWS refuses a step, or does something else."""
     _after_what_is_named(graph)
     _after_whoever_names_it(graph)
-    _replacements_first(graph)
-    _after_whoever_leaves_the_slot(graph)
     _after_what_is_followed(graph)
     _after_what_is_needed(graph)
-    _into_complete_networks(graph)
     _hand_over_subnets(graph)
 
 
@@ -38,14 +32,13 @@ def _after_what_is_named(graph: Graph) -> None:
         if step.action in MAKING and step.desired is not None:
             for address in references(step.desired.state):
                 maker = graph.makers.get(address)
-                if maker is None or key not in graph.edges[maker]:  # a listener may have to wait for its rules
-                    # what is only changed is there already; but nobody registers an instance that doesn't run
-                    there = maker is not None and graph.steps[maker].action == "update"
-                    mere = there and not _stops(graph.steps[str(maker)])
-                    if not (
-                        mere and step.phase == "late"
-                    ):  # a VPC's range goes when its subnets have left their tables
-                        graph.after(key, maker, Strength.ORDERED if mere else Strength.REQUIRED)
+                if maker is None:
+                    continue
+                # what is only changed is there already; but AWS registers no instance that doesn't run
+                if graph.steps[maker].action != "update" or _stops(graph.steps[maker]):
+                    graph.after(key, maker)
+                elif graph.steps[maker].act is Act.PREPARE and not step.takes_away:
+                    graph.after(key, maker, Need.ORDER)
 
 
 def _stops(step: Step) -> bool:
@@ -64,68 +57,30 @@ def _after_whoever_names_it(graph: Graph) -> None:
         parts = [state] if step.action == "delete" else [getattr(state, name, None) for name in fields]
         for text in (text for part in parts for text in named_ids(part)):
             # what AWS ends with its parent needn't leave it before
-            is_parent = step.action == "update" and text == step.observed.parent_id
-            graph.after(graph.removers.get(text), key, Strength.PREFERRED if is_parent else Strength.REQUIRED)
+            if not (step.action == "update" and text == step.observed.parent_id):
+                graph.after(graph.removers.get(text), key)
     for found in graph.decisions.live:
         if found.id in graph.implied:
             for text in named_ids(found.state):
-                _after_what_takes_it_along(graph, graph.removers.get(text), graph.implied[found.id])
-
-
-def _after_what_takes_it_along(graph: Graph, later: str | None, key: str) -> None:
-    """What a listener names is free as soon as its load balancer is deleted; what that names itself, its network interfaces hold."""
-    if graph.destroy and later and key not in graph.edges[later]:
-        graph.announced[later].add(key)
-    graph.after(later, key)
-
-
-def _replacements_first(graph: Graph) -> None:
-    for key, step in graph.steps.items():
-        if step.part_of is not None:
-            graph.after(key, step.part_of, Strength.PREFERRED)
-
-
-def _after_whoever_leaves_the_slot(graph: Graph) -> None:
-    leaving = _leaving(graph)
-    for key, step in graph.steps.items():
-        if step.action not in MAKING or step.desired is None or step.state is None:
-            continue
-        held = set(slots(step.observed.state)) if step.observed and step.action == "update" else set()
-        wanted = bind(step.desired.state, graph.decisions.ids)
-        for slot in set(slots(wanted)) - held:
-            for other, found in leaving[slot]:
-                if not conflicts(wanted, found.state):
-                    continue
-                back = graph.edges[other].get(key)
-                if back is not None and back.gives_way:  # it would rather have it the other way round
-                    graph.release(other, key)
-                graph.after(key, other)
-
-
-def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
-    """Who holds which slot and may leave it, by slot, with the step by which they do."""
-    leaving: dict[Hashable, list[tuple[str, Observed]]] = defaultdict(list)
-    steps = graph.steps.items()
-    goers = [(key, step.observed) for key, step in steps if step.observed and step.action in ("delete", "update")]
-    goers += [(graph.implied[found.id], found) for found in graph.decisions.live if found.id in graph.implied]
-    for key, found in goers:
-        for slot in slots(found.state):
-            leaving[slot].append((key, found))
-    return leaving
+                # what a listener names is free as soon as its load balancer's deletion begins; network interfaces hold what that names itself
+                graph.after(
+                    graph.removers.get(text), graph.implied[found.id], Need.ANNOUNCED if graph.destroy else Need.DONE
+                )
 
 
 def _after_what_is_followed(graph: Graph) -> None:
+    holders = {holder for _, holder in graph.rooms}  # what has to make room goes before
     for kind in graph.decisions.kinds:
         for followed in kind.follows:
-            made = [step.key for step in graph.of_kind(followed, *MAKING) if step.phase != "late"]
+            made = [step.key for step in graph.of_kind(followed, *MAKING) if not step.takes_away]
             gone = [step.key for step in graph.of_kind(followed, "delete")]
             for step in graph.of_kind(kind.kind, "create", "replace"):
                 for key in made:
-                    graph.after(step.key, key, Strength.ORDERED)
+                    graph.after(step.key, key, Need.ORDER)
             for step in graph.of_kind(kind.kind, "delete"):
                 for key in gone:
-                    # one that has to make room for another, which successors wait for, goes before
-                    graph.after(key, step.key, Strength.PREFERRED)
+                    if key not in holders:
+                        graph.after(key, step.key)
 
 
 def _after_what_is_needed(graph: Graph) -> None:
@@ -139,16 +94,6 @@ def _after_what_is_needed(graph: Graph) -> None:
         for step, other in product([*graph.of_kind(kind.kind, "update"), *gone], gone):
             if step.observed and other.observed and needs(step.observed.state, other.observed.state):
                 graph.after(other.key, step.key)
-
-
-def _into_complete_networks(graph: Graph) -> None:
-    """Who moves into a subnet or a security group finds its routes and rules there."""
-    network = [*graph.of_kind("route_table", *MAKING), *graph.of_kind("security_group_rules", *MAKING)]
-    moving = [*graph.of_kind("load_balancer", "update", "replace"), *graph.of_kind("listener", *MAKING)]
-    for step in [*moving, *graph.of_kind("instance", "update")]:
-        for complete in network:
-            if complete.phase != "late":
-                graph.after(step.key, complete.key, Strength.SUGGESTED)
 
 
 def _hand_over_subnets(graph: Graph) -> None:
@@ -180,81 +125,21 @@ def _hand_over_subnets(graph: Graph) -> None:
 def sort_keys(graph: Graph) -> list[str]:
     """The keys of the steps in an order that keeps all edges, and alike ones in the order of the spec.
 
-    Edges that give way are given up where they contradict others.
-
     Raises PlanError where only a detour leads there; RefusedError where not even a detour does, since a name is kept.
     """
-    while True:
-        needs = {key: set(graph.edges.get(key, ())) for key in graph.steps}
-        try:
-            return list(_stable_order(needs))
-        except CycleError as error:
-            if not graph.cut(error.args[1]):
-                refuse_successors(steps_of(graph, error.args[1]), graph.decisions.ids)
-                _refuse_kept_names(graph, error.args[1])
-                _refuse_held(graph, error.args[1])
-                names = [str(graph.steps[key].address) for key in dict.fromkeys(error.args[1])]
-                raise PlanError(
-                    f"dependency cycle: {' → '.join(names)}; make the changes in two steps: apply one of them "
-                    "alone first; where a name, address or range moves to another resource, first give the new one a different value, apply, "
-                    "then delete the old one"
-                ) from None
-
-
-def _refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
-    """Refuse replacements of what is in use and has a name that only one can have."""
-    problems = []
-    for key in sorted(set(keys)):
-        item = graph.decisions.desired.get(graph.steps[key].address)
-        if item is None or item.found is None or not item.forces or graph.steps[key].action != "replace":
-            continue
-        name = getattr(item.state, "name", None)
-        if name and name == getattr(item.found.state, "name", None) and any(slots(item.state)):
-            differs = " and ".join(
-                f"{change.path} is {_json(change.before)} and should be {_json(change.after)}"
-                for change in item.changes
-                if change.path in item.forces
-            )
-            why = f"{differs}, which can't be changed in place" if differs else item.reason
-            problems.append(
-                f"{item.desired.address}: {why}; another one can't be named "
-                f"{_json(name)} as long as this one is in use: keep what it has, or change name, too"
-            )
-    if problems:
-        raise RefusedError("\n".join(problems))
-
-
-def _refuse_held(graph: Graph, keys: Iterable[str]) -> None:
-    """Refuse to make what is to have something that only one can have, and that its holder can't give up before."""
-    problems = []
-    cycle = {key: graph.steps[key] for key in sorted(set(keys))}
-    for later, earlier in ((cycle[key], cycle[other]) for key in cycle for other in graph.edges[key] if other in cycle):
-        wanted, holder = later.desired, earlier.observed
-        if later.action not in MAKING or wanted is None or holder is None or earlier.action == "replace":
-            continue
-        bound = bind(wanted.state, graph.decisions.ids)
-        for slot in set(slots(bound)).intersection(slots(holder.state)):
-            what, *rest = slot if isinstance(slot, tuple) else (slot,)
-            fields = [name for name in wanted.declared if rest and rest[-1] in named_ids(getattr(bound, name, None))]
-            if isinstance(bound, Subnet):  # which only overlaps
-                parts = {name: Subnet(vpc=bound.vpc, **{name: getattr(bound, name)}) for name in _RANGES}
-                fields = [name for name in _RANGES if name in wanted.declared and conflicts(parts[name], holder.state)]
-                rest = [getattr(bound, name) for name in fields[:1]]
-            if len(rest) == 1 and fields and fields[0] != "vpc":
-                known = graph.addresses.get(rest[0], rest[0])
-                problems.append(
-                    f"{wanted.at(fields[0])}: the new {later.address} can't have {known} as long as {earlier.address} "
-                    f"({holder.id}) has it, which can't go before the new one is there; give it another {what}"
-                )
-    if problems:
-        raise RefusedError("\n".join(problems))
-
-
-_RANGES: Final = ("cidr_block", "ipv6_cidr_block")
-
-
-def _json(value: object) -> str:
-    return json.dumps(plain(value), ensure_ascii=False)
+    try:
+        return list(_stable_order({key: set(graph.edges.get(key, ())) for key in graph.steps}))
+    except CycleError as error:
+        cycle = error.args[1]
+        refuse_successors(steps_of(graph, cycle), graph.decisions.ids)
+        refuse_kept_names(graph, cycle)
+        refuse_held(graph, cycle)
+        names = [str(graph.steps[key].address) for key in dict.fromkeys(cycle)]
+        raise PlanError(
+            f"dependency cycle: {' → '.join(names)}; make the changes in two steps: apply one of them "
+            "alone first; where a name, address or range moves to another resource, first give the new one a different value, apply, "
+            "then delete the old one"
+        ) from None
 
 
 def steps_of(graph: Graph, keys: list[str]) -> tuple[Step, ...]:
@@ -263,11 +148,9 @@ def steps_of(graph: Graph, keys: list[str]) -> tuple[Step, ...]:
 
 
 def _with_needs(graph: Graph, key: str, needs: list[str]) -> Step:
-    order = tuple(earlier for earlier in needs if graph.edges[key][earlier].is_mere_order)
-    late = _needed_late(graph, graph.steps[key])
-    meanwhile = tuple(earlier for earlier in needs if earlier in late)
-    announced = tuple(earlier for earlier in needs if earlier in graph.announced[key])
-    return replace(graph.steps[key], needs=tuple(needs), order=order, meanwhile=meanwhile, announced=announced)
+    how = {earlier: graph.edges[key][earlier] for earlier in needs}
+    how |= dict.fromkeys(_needed_late(graph, graph.steps[key]).intersection(needs), Need.MADE)
+    return replace(graph.steps[key], needs=how)
 
 
 def _needed_late(graph: Graph, step: Step) -> set[str]:

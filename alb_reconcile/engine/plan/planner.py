@@ -1,13 +1,12 @@
 """`make_plan`: decisions as steps, in an order that is read off the data."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.engine.plan import limits
+from alb_reconcile.engine.plan.acts import set_acts, split
 from alb_reconcile.engine.plan.addresses import move_addresses
-from alb_reconcile.engine.plan.cascades import decide_all
 from alb_reconcile.engine.plan.closures import find_shrunk
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, location_of
 from alb_reconcile.engine.plan.emptied import find_empty
@@ -16,144 +15,133 @@ from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together, tell_names
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.pauses import Pauses
+from alb_reconcile.engine.plan.places import go_first, keep_gaps_short, make_room
 from alb_reconcile.engine.plan.preflight import check_facts
-from alb_reconcile.engine.plan.renames import find_renames, refuse_successors
+from alb_reconcile.engine.plan.renames import find_renames, told_with
+from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.plan.twins import find_twins
-from alb_reconcile.engine.plan.unseen import find_unseen
+from alb_reconcile.engine.plan.unseen import Unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
-from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
+from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
+from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
-from alb_reconcile.engine.plan.zero_downtime.departures import leave_in_time
-from alb_reconcile.engine.plan.zero_downtime.families import forget_addresses_first
-from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
-from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late, wait_for_old_nodes
-from alb_reconcile.engine.plan.zero_downtime.rollout import add_pauses, add_rollout
-from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic, stick_after_forwards
+from alb_reconcile.engine.plan.zero_downtime.flow import Flow
+from alb_reconcile.engine.plan.zero_downtime.names import lead_names_late
+from alb_reconcile.engine.plan.zero_downtime.propagation import add_pauses
+from alb_reconcile.engine.plan.zero_downtime.restarts import turn_or_restart_first
+from alb_reconcile.engine.plan.zero_downtime.rollout import Rounds, leave_for_restarts
+from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
+from alb_reconcile.engine.plan.zero_downtime.traffic import keep_old_entrance, stick_late, wait_for_targets
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.waits import EARLIER_RUN
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import remark, settle
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, each_of, field_names
-from alb_reconcile.model.secrets import Headers
 from alb_reconcile.model.steps import Deregister, Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a plan may do. `allow` holds the user's word (`--allow`): so many deletions, replacements and so on."""
+def make_plan(situation: Situation) -> Plan:
+    """The steps from what there is to what is wanted; what they may do is for `limits` to say.
 
-    allow: Mapping[str, int] = field(default_factory=dict)
-    destroy: bool = False
-    check: bool = True
-    """Whether damage is refused; a plan that is only looked at needs nobody's word."""
-    eager: bool = False
-    """Whether it is going to be carried out: what a creation needs is read at once then, needed or not."""
-    policy: Policy = field(default_factory=Policy)
-    held: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """By id, the paths of properties that are left as they are found."""
-    secret_headers: Headers = None
-    """The headers whose values the plan doesn't show."""
-    now: datetime | None = None
-    """The (aware) time of the plan, at which the policy's windows must be open; None for the time at which it is made."""
-
-
-def make_plan(
-    stack: str, region: str, desired: Mapping[Address, Desired], discovery: Discovery, options: Options | None = None
-) -> Plan:
-    """The steps from what there is to what is wanted.
-
-    Raises PlanError if no order of steps leads there, RefusedError if the way is forbidden or needs the user's word.
+    Raises RefusedError for what AWS would refuse, PlanError if no order of steps leads there.
     """
     renames: list[str] = []
     try:
-        return _make_plan(stack, region, desired, discovery, options or Options(), renames)
-    except (PlanError, RefusedError) as error:  # whoever has renamed something should hear of it before they allow it
-        hints = [hint for hint in renames if hint.rpartition(": ")[2] not in str(error)]
-        error.args = ("\n".join([*hints, str(error)]),)
+        return _make_plan(situation, renames)
+    except (PlanError, RefusedError) as error:  # an order may be missing only because an entry was renamed
+        error.args = (told_with(renames, str(error)),)
         raise
 
 
-def _make_plan(
-    stack: str,
-    region: str,
-    desired: Mapping[Address, Desired],
-    discovery: Discovery,
-    options: Options,
-    renames: list[str],
-) -> Plan:
+def _make_plan(situation: Situation, renames: list[str]) -> Plan:
     """The same; `renames` is given the hints at renamed entries."""
-    now = options.now or datetime.now(UTC)
-    unseen = find_unseen(discovery.resources, now)
-    decisions = decide_all(stack, desired, discovery, now, options.held)
-    findings = [] if options.held else check_facts(decisions, discovery)  # of the spec as it is
-    graph = Graph(decisions, discovery, destroy=options.destroy)
-    facts = Lookups(images=discovery.images, desired=desired)
+    target, discovery, decisions = situation.target, situation.discovery, situation.decisions
+    findings = [] if situation.held else check_facts(decisions, discovery)  # of the spec as it is
+    graph = Graph(decisions, discovery, destroy=target.destroy)
+    facts = Lookups(images=discovery.images, desired=target.desired)
     _add_steps(graph, facts)
     renames += find_renames(graph.steps.values(), decisions.ids, facts)
     graph.drop_implied()
-    add_traffic(graph)
-    redirect_last(graph)
-    take_away_late(graph)
-    swap_groups_late(graph)
-    add_edges(graph)
-    stick_after_forwards(graph)
-    add_rollout(graph)
-    lead_names_late(graph)
-    forget_addresses_first(graph)
-    move_addresses(graph)
-    leave_in_time(graph)
-    tell_volumes(graph)
-    keys = sort_keys(graph)
-    add_pauses(graph)
-    wait_for_old_nodes(graph)
-    launch_together(graph, unseen)
-    tell_names(graph)
-    add_costs(graph)
-    steps = tell_implied(steps_of(graph, keys), decisions.live)
+    steps = tell_implied(_arrange(graph, situation.unseen), decisions.live)
     drains = any(
         step.detail(Deregister).unused or any(text.startswith(DRAINED) for text in step.waits) for step in steps
     )
     plan = Plan(
-        stack=stack,
-        region=region,
+        stack=target.stack,
+        region=target.region,
         account=discovery.account,
         steps=steps,
         warnings=(
             *findings,
             *_warnings(decisions, steps),
-            *Pauses(decisions.live, decisions.ids, now).warnings(steps),
+            *Pauses(decisions.live, decisions.ids, situation.now).warnings(steps),
             *discovery.warnings,
             *renames,
         ),
+        renames=tuple(renames),
         kept=(*_no_longer_managed(decisions), *decisions.kept, *([_CUT] if drains else [])),
         ids=decisions.ids,
         live=decisions.live,
-        desired=desired,
+        desired=target.desired,
         names={item.id: item.address for item in decisions.live},
-        secret_headers=options.secret_headers,
-        total=sum(item.owner == stack for item in decisions.live),
+        secret_headers=target.secret_headers,
+        total=sum(item.owner == target.stack for item in decisions.live),
         seconds=longest(steps, lambda step: step.seconds),
         takes=(
             longest(steps, lambda step: step.seconds + step.takes[0], EARLIER_RUN),
             longest(steps, lambda step: step.seconds + step.takes[1], EARLIER_RUN),
         ),
     )
-    upheaval = "" if options.destroy else limits.find_upheaval(plan)
+    upheaval = "" if target.destroy else limits.find_upheaval(plan)
     losses = (*filter(None, [upheaval]), *limits.find_losses(plan).values())
     told = (*plan.warnings, *losses, *find_shrunk(plan), *find_empty(plan))
-    plan = replace(plan, warnings=tuple(dict.fromkeys(told)))
-    if options.check:
-        if not options.destroy:
-            refuse_successors(steps, decisions.ids)
-        limits.check_plan(plan, options.policy, options.allow, now, destroy=options.destroy)
-    return plan
+    return replace(plan, warnings=tuple(dict.fromkeys(told)))
+
+
+def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
+    """The steps in their order, with what each of them needs, waits for and says.
+
+    Raises PlanError, or RefusedError, where there is no order.
+    """
+    order_rules(graph)
+    if not graph.destroy:
+        attach_new_groups(graph)
+        split(graph)
+        leave_for_restarts(graph)
+    set_acts(graph)
+    stick_late(graph)
+    rounds = Rounds(graph)
+    make_room(graph)
+    add_edges(graph)
+    if not graph.destroy:
+        rounds.pace_gaps()
+    go_first(graph)
+    flow = Flow(graph)
+    if not graph.destroy:
+        flow.add()
+        wait_for_targets(graph)
+        keep_old_entrance(graph)
+        rounds.pace_surges()
+        flow.keep_targets()
+        keep_gaps_short(graph)
+    guard_capacity(graph)
+    if not graph.destroy:
+        lead_names_late(graph)
+        turn_or_restart_first(graph)
+    move_addresses(graph)
+    tell_volumes(graph)
+    keys = sort_keys(graph)
+    if not graph.destroy:
+        add_pauses(graph, flow)
+    launch_together(graph, unseen)
+    tell_names(graph)
+    add_costs(graph)
+    return steps_of(graph, keys)
 
 
 def _add_steps(graph: Graph, facts: Lookups) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Iterator
 from heapq import heappop, heappush
 from typing import Final
 
-from alb_reconcile.engine.doors import Door, describe_door, find_doors, join
-from alb_reconcile.engine.plan.closures import Closure, by_asked
-from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.engine.doors import describe_door
+from alb_reconcile.engine.plan.closures import Closure
+from alb_reconcile.engine.safety import Asked, Safety, shift_of
+from alb_reconcile.engine.world import World
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import bind
-from alb_reconcile.model.steps import Register, Shift, TakeOver
+from alb_reconcile.model.steps import Deregister, Register
 
-NOBODYS: Final = "for a moment no"
 _WAYS: Final = frozenset(
     {
         "listener",
@@ -26,15 +26,17 @@ _WAYS: Final = frozenset(
         "internet_gateway",
     }
 )
-"""The kinds whose steps open and shut ways. How many targets leave at a time, each step asks AWS itself (`kinds._health`)."""
+"""The kinds whose steps open and shut ways."""
 
 
 def _taking_first(step: Step) -> int:
-    return 0 if step.action == "delete" or step.phase == "late" else 2 if step.action == "update" else 1
+    return 0 if step.takes_away else 2 if step.action == "update" else 1
 
 
 def _moving_first(step: Step) -> int:
-    return 0 if step.action == "update" and not step.phase else 1 if step.action == "delete" else 2
+    return (
+        0 if step.action == "update" and not (step.attaches or step.takes_away) else 1 if step.action == "delete" else 2
+    )
 
 
 def _making_first(step: Step) -> int:
@@ -47,23 +49,23 @@ ORDERS: Final = (_taking_first, _moving_first, _making_first)
 
 def find_gaps(plan: Plan) -> list[Closure]:
     """The doors that answer before the plan and after it, and wouldn't in between: each once, with the steps that bring it about."""
-    if not any(step.address.kind in _WAYS and step.action != "create" for step in plan.steps):
-        return []
-    before = World(plan.live)
-    first = {asked: door for asked, door in by_asked(find_doors(before)).items() if door.answers}
-    last = by_asked(find_doors(before.after(plan.steps).turned(COMING, lambda item, _: item.status != "healthy")))
-    kept = {asked: (door, last[asked]) for asked, door in first.items() if asked in last and last[asked].answers}
-    found: dict[tuple[object, ...], Closure] = {}
-    for rank in ORDERS if kept else ():
-        for asked, closure in _rehearse(plan, before, kept, rank):
+    return list(gaps_by_door(plan).values())
+
+
+def gaps_by_door(plan: Plan) -> dict[Asked, Closure]:
+    """The same by door."""
+    if not any(map(_may_shut, plan.steps)):
+        return {}
+    safety = Safety.of(plan)
+    found: dict[Asked, Closure] = {}
+    for rank in ORDERS if safety.kept else ():
+        for asked, closure in _rehearse(plan, safety, rank):
             found.setdefault(asked, closure)
-    return list(found.values())
+    return found
 
 
-def _rehearse(
-    plan: Plan, world: World, kept: dict[tuple[object, ...], tuple[Door, Door]], rank: Callable[[Step], int]
-) -> Iterator[tuple[tuple[object, ...], Closure]]:
-    waiting: list[Step] = []
+def _rehearse(plan: Plan, safety: Safety, rank: Callable[[Step], int]) -> Iterator[tuple[Asked, Closure]]:
+    world, waiting = World(plan.live), list[Step]()
     order = _Order(plan, rank)
     while (step := order.next()) is not None:
         awaited, hoped = _awaited(plan, step)
@@ -77,16 +79,18 @@ def _rehearse(
         waiting.append(step)
         if step.detail(Register).is_checked:
             world, waiting = _passed(world.after(waiting), {str(step.address)}), []
-        if step.address.kind in _WAYS and step.action != "create":
+        if _may_shut(step):
             world, waiting = world.after(waiting), []
-            doors = by_asked(find_doors(world))
-            for asked, (door, then) in kept.items():
-                if text := _why_shut(door, doors.get(asked), then):
-                    place = step.desired.at() if step.desired else str(step.address)
-                    words = (
-                        f"{place}: {describe_door(door)} answers before and after this plan, and not on the way: {text}"
-                    )
-                    yield asked, Closure(words, frozenset([step.key]))
+            for asked, text in safety.unanswered(world):
+                place, (door, _) = step.desired.at() if step.desired else str(step.address), safety.kept[asked]
+                words = f"{place}: {describe_door(door)} answers before and after this plan, and not on the way: {text}"
+                yield asked, Closure(words, frozenset([step.key]))
+
+
+def _may_shut(step: Step) -> bool:
+    """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
+    is_unguarded = step.action == "delete" and step.address.kind == "registration" and not step.detail(Deregister).least
+    return is_unguarded or (step.address.kind in _WAYS and step.action != "create")
 
 
 def _passed(world: World, which: Collection[str]) -> World:
@@ -94,25 +98,9 @@ def _passed(world: World, which: Collection[str]) -> World:
     return world.turned("healthy", lambda item, state: item.id in which or str(state.target_group) in which)
 
 
-def _why_shut(before: Door, now: Door | None, then: Door) -> str:
-    """Why a door doesn't answer that did, and will; empty if it does, or only lacks targets that it lacks before or after, too."""
-    if now is None:
-        return f"{NOBODYS} {before.item.address.kind} has it"
-    known = {shut.reason for shut in before.barred}
-    shuts = [shut for shut in now.barred if shut.reason not in known]
-    was = {reach.group: reach for reach in before.reaches}
-    filled = {reach.group for reach in then.reaches if reach.count}
-    for reach in now.reaches if before.reaches else ():  # what answered by itself had no target to lose
-        if not reach.healthy and reach.group in filled and (reach.group not in was or was[reach.group].healthy):
-            shuts += reach.lost
-            if reach.group not in was and not reach.lost:
-                return "the target group that gets its requests has no healthy target"
-    return "; ".join(shut.text for shut in join(shuts))
-
-
 def _awaited(plan: Plan, step: Step) -> tuple[set[str], set[str]]:
     """The target groups that must have healthy targets before a step, by id, and those that are waited for as long as they may."""
-    shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
+    shift = shift_of(step)
     awaited, hoped = (
         {str(bind(item.group, plan.ids)) for item in part if item.healthy} for part in (shift.awaits, shift.hopes)
     )

@@ -50,24 +50,30 @@ class _Pair(NamedTuple):
     file: str
 
 
-def refuse_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> None:
-    """Refuse to make what can't come before its predecessor goes, where that could become it: nothing would be there meanwhile.
+def told_with(hints: Iterable[str], refusal: str) -> str:
+    """A refusal after those hints whose command it doesn't give itself: they are to be read before anything is allowed."""
+    return "\n".join([*(hint for hint in hints if hint.rpartition(": ")[2] not in refusal), refusal])
 
-    A listener's port has one listener, for one. Raises RefusedError with the command after which it is changed in place.
-    """
+
+def refuse_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> None:
+    """Refuse them. Raises RefusedError."""
+    if problems := list(dict.fromkeys(find_successors(steps, ids))):
+        raise RefusedError("\n".join(problems))
+
+
+def find_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> Iterator[str]:
+    """What can't be made before its predecessor goes and could be made of it, so that nothing would be there meanwhile; with the
+    command after which it is changed in place. A listener's port has one listener, for one."""
     known = {step.key: step for step in steps}
-    problems = []
     for new in known.values():
         for old in (known[key] for key in new.needs if new.action == "create" and key in known):
             if old.action != "delete" or old.part_of or _place(old.address) != _place(new.address) or not _moves(old):
                 continue
             if old.observed and old.observed.owner and new.desired and _can_become(old.observed, new.desired, ids):
-                problems.append(
+                yield (
                     f"{new.address} can't be created before {old.address} ({old.id}) is deleted, and nothing is there meanwhile; let the one "
                     f"become the other: run {advised('move', new.desired.file, _spelled(old.address), _spelled(new.address))}, then apply"
                 )
-    if problems:
-        raise RefusedError("\n".join(dict.fromkeys(problems)))
 
 
 def _can_become(found: Observed, wanted: Desired, ids: Mapping[Address, str]) -> bool:

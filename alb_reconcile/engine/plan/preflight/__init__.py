@@ -22,7 +22,6 @@ from alb_reconcile.engine.plan.preflight.dependents import (
 from alb_reconcile.engine.plan.preflight.named import own_by_id
 from alb_reconcile.engine.plan.preflight.networks import split_route_tables, split_target_groups
 from alb_reconcile.engine.plan.preflight.places import (
-    missing_zones,
     other_ways_out,
     private_pools,
     strange_security_groups,
@@ -37,7 +36,7 @@ from alb_reconcile.model.errors import RefusedError
 
 Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
 CHECKS: Final[tuple[Check, ...]] = (
-    missing_zones, taken_names, unfit_subnets, strange_security_groups, split_target_groups, split_route_tables, unreached_targets, held_elsewhere, stranded_volumes,
+    taken_names, unfit_subnets, strange_security_groups, split_target_groups, split_route_tables, unreached_targets, held_elsewhere, stranded_volumes,
     used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged, needed_by_others,
     kept_slots, held_ranges, private_pools, gateways_of_public_addresses, shadowed_rules, own_by_id, other_ways_out,
 )  # fmt: skip

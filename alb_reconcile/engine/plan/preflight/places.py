@@ -1,4 +1,4 @@
-"""Zones, names and places that only AWS knows."""
+"""Names and places that only AWS knows."""
 
 from alb_reconcile.engine.plan.decide import Decisions, entrance_of, location_of, subnets_of
 from alb_reconcile.kinds.instance import Instance
@@ -6,32 +6,12 @@ from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.kinds.security_group import SecurityGroup
-from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery, Finding, Foreign
 from alb_reconcile.model.resource import bind, each_of
-
-
-def missing_zones(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    if not discovery.zones:
-        return []
-    findings = []
-    for item, state in each_of(decisions.desired.values(), Subnet):
-        path = "availability_zone" if state.availability_zone else "availability_zone_id"
-        zone = getattr(state, path)
-        if zone and zone not in discovery.zones:
-            alike = [name for name in discovery.zones if _is_zone_id(name) == (path == "availability_zone_id")]
-            text = f"there is no zone {zone} here; choose one of {', '.join(alike)}"
-            findings.append(Finding(item.desired, path, text))
-    return findings
-
-
-def _is_zone_id(name: str) -> bool:
-    """use1-az1 is one, us-east-1a a name."""
-    return "-az" in name
 
 
 def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from alb_reconcile.engine.plan.decide import Decision
-from alb_reconcile.engine.plan.graph import Graph, Strength
+from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
     forward_before,
@@ -21,7 +21,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward, is_opaque
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Change, Desired, Lifecycle, Properties, bind
 from alb_reconcile.model.steps import Attach
 
@@ -122,7 +122,7 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
         wanted = step.desired.state if step.desired else None
         groups = tuple(group for group in shares_of(forward_after(step)) if group in new)
         listener = wanted.listener if isinstance(wanted, Rule) else step.address
-        if groups and isinstance(listener, Address) and step.phase != "attach":
+        if groups and isinstance(listener, Address) and not step.attaches:
             host = _host(graph, listener, groups, given)
             if host is not None:
                 given[host.address].update(groups)
@@ -132,7 +132,7 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
     for address, visits in guests.items():
         host = hosts[address]
         for key, _ in visits:
-            graph.after(host.ends, key, Strength.SUGGESTED)
+            graph.after(host.ends, key, Need.ORDER)
         visitors = dict.fromkeys(group for _, groups in visits for group in groups)
         have = {graph.addresses.get(str(item.target_group), item.target_group) for item in host.forward}
         groups = tuple(group for group in visitors if group not in attached and group not in have)
@@ -143,8 +143,8 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
         graph.after(host.ends, attach)
         detach = host.ends or _detach(graph, host, attach, groups)
         for key, _ in visits:
-            graph.after(key, attach, Strength.ORDERED if host.ends else Strength.REQUIRED)
-            graph.after(detach, key, Strength.SUGGESTED if host.ends else Strength.REQUIRED)
+            graph.after(key, attach, Need.ORDER if host.ends else Need.DONE)
+            graph.after(detach, key, Need.ORDER if host.ends else Need.DONE)
     return attached
 
 
@@ -220,7 +220,7 @@ def _detach(graph: Graph, host: _Host, attach: str, groups: tuple[Ref, ...]) -> 
         Step(
             "update", host.address, found.id if found else None, key, reason="the new group has taken over",
             changes=(Change(_path(decision.state), (*host.forward, *(Forward(group, 0) for group in groups)), host.forward),),
-            desired=decision.desired, state=decision.state, observed=found, phase="late",
+            desired=decision.desired, state=decision.state, observed=found, act=Act.CLEAN_UP,
         )
     )  # fmt: skip
     return key
@@ -240,7 +240,7 @@ def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], members: Mapp
         Step(
             "update", host.desired.address, found.id, key, reason="adds the new group at weight 0, to be checked",
             changes=(Change(_path(found.state), before, beside),), desired=replace(host.desired, state=state),
-            state=state, observed=found, details=Attach(groups, idle), phase="attach",
+            state=state, observed=found, details=Attach(groups, idle),
         )
     )  # fmt: skip
     for group in groups:

@@ -208,7 +208,7 @@ def _guard_departures(graph: Graph, minima: _Minima, departures: Iterable[Step])
 
 def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
     for step in graph.forwarding("update"):
-        if step.phase != "attach" and _forwarded(step):
+        if not step.attaches and _forwarded(step):
             groups = taken_up(graph, step)
             serving = tuple(sorted({str(item.target_group) for item in forward_before(step)}))
             kept = {bind(group, graph.decisions.ids) for group in groups}
@@ -250,10 +250,10 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
     now = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
     checked = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).forward}
     for step in graph.steps.values():
-        if step.phase == "attach":
+        if step.attaches:
             checked.update(str(bind(item.target_group, graph.decisions.ids)) for item in action_of(step.state).forward)
     for step in [*graph.of_kind("rule", "create", "update"), *graph.of_kind("listener", "update")]:
-        if step.phase:
+        if step.attaches or step.takes_away:
             continue
         is_new = not _forwarded(step)
         groups = taken_up(graph, step) if is_new else shares_of(forward_after(step)) if wins_requests(step) else ()

@@ -9,7 +9,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Need, Step
 from alb_reconcile.model.resource import Properties
 from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 
@@ -118,7 +118,7 @@ def longest(steps: Iterable[Step], seconds: Callable[[Step], int], departing: in
     ends: dict[str, int] = {}
     begins: dict[str, int] = {}
     for step in steps:
-        earlier = (begins[key] if key in step.announced else ends[key] for key in step.needs)
+        earlier = (begins[key] if step.needs[key] is Need.ANNOUNCED else ends[key] for key in step.needs)
         begins[step.key] = max(earlier, default=0)
         ends[step.key] = max(begins[step.key], departing if step.detail(Deregister).least else 0) + seconds(step)
     return max(ends.values(), default=0)

@@ -87,7 +87,7 @@ def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
     known = {item.found.id for item in graph.decisions.desired.values() if item.found}
     kept += [item.state for item in graph.decisions.live if item.id not in known | graph.deleted]
     used = {bind(part.target_group, graph.decisions.ids) for state in kept for part in action_of(state).forward}
-    ends = [(step.key, forward_before(step)) for step in graph.forwarding("update", "delete") if step.phase != "attach"]
+    ends = [(step.key, forward_before(step)) for step in graph.forwarding("update", "delete") if not step.attaches]
     ends += [
         (graph.implied[item.id], action_of(item.state).forward)
         for item in graph.decisions.live
@@ -116,7 +116,7 @@ def handed_on(graph: Graph) -> dict[str, dict[str, list[Taker]]]:
     """
     found: dict[str, dict[str, list[Taker]]] = {}
     takers, live = takers_of(graph), {item.id: item for item in graph.decisions.live}
-    changed = {step.id: step for step in graph.forwarding("update") if step.phase != "attach"}
+    changed = {step.id: step for step in graph.forwarding("update") if not step.attaches}
     for item in live.values() if takers else ():
         listener = item if isinstance(item.state, Listener) else live.get(item.parent_id or "")
         step = changed.get(item.id)
@@ -139,7 +139,7 @@ def takers_of(graph: Graph) -> dict[tuple[str | None, Ref], list[Taker]]:
     for step in graph.forwarding("create", "update"):
         entrance, maker = entrance_of(graph.decisions, step.desired), listener_of(graph, step)
         balancer = graph.decisions.ids.get(entrance) if entrance else None
-        if balancer is None or step.phase:
+        if balancer is None or step.attaches or step.takes_away:
             continue
         if maker not in rooms:
             room = leaving_port(graph, graph.steps[maker]) if maker else None

@@ -61,7 +61,7 @@ def given_up_to(graph: Graph, step: Step) -> Iterator[tuple[Observed, bool]]:
     they go altogether."""
     state = bind(step.desired.state, graph.decisions.ids) if step.desired else None
     listener = state.listener if isinstance(state, Rule) else step.id
-    changed = {item.id: item for item in graph.forwarding("update") if not item.phase}
+    changed = {item.id: item for item in graph.forwarding("update") if not (item.attaches or item.takes_away)}
     for found in graph.decisions.live:
         if listener is None or listener not in (found.id, found.parent_id) or found.id == step.id:
             continue

@@ -6,46 +6,27 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.aws.client import batches
-from alb_reconcile.engine.plan.decide import DUPLICATE
-from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
-from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, is_down, rollout_of
-from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
-from alb_reconcile.engine.plan.zero_downtime.departures import RESTARTED
-from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, receiving_groups, serving_groups
+from alb_reconcile.engine.plan.graph import MAKING, Graph, is_stopped_by
+from alb_reconcile.engine.plan.zero_downtime.capacity import is_down, rollout_of
+from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
+from alb_reconcile.engine.plan.zero_downtime.restarts import RESTARTED
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Rollout, bind, each_of, stops
-from alb_reconcile.model.steps import Deregister, Launch, Register
+from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.steps import Launch, Register
 
 STOPS: Final = "stops the instance"
-_OPEN: Final = "open requests have had their group's deregistration delay"
 
 
-def add_rollout(graph: Graph) -> None:
-    """Pace replacements and restarts, and tell each departure how many targets it must leave behind.
-
-    Assumes all other edges, of which it turns some round (without surge the old member goes first). Guarantees that no more
-    members than `max_surge` or `max_unavailable` are changed at a time, and that every departure knows what it must leave. Where
-    nothing is healthy, members with surge are all replaced at once.
-    """
-    _leave_for_restarts(graph)
-    _pace(graph)
-    guard_capacity(graph)
-
-
-def _leave_for_restarts(graph: Graph) -> None:
+def leave_for_restarts(graph: Graph) -> None:
     """An instance that is stopped for a change leaves its target groups before and returns after."""
     registered, serving = graph.registered, serving_groups(graph)
     parked = serving - receiving_groups(graph) - _turned_to(graph)
     for step in graph.of_kind("instance", "update"):
-        if (
-            step.id is None
-            or step.desired is None
-            or not (_is_switched_off(step) or stops(step.changes, type(step.desired.state)))
-        ):
+        if step.id is None or not is_stopped_by(step):
             continue
         graph.say(step.key, effects=STOPS)
         for item in registered[step.id]:
@@ -82,49 +63,119 @@ def _is_switched_off(step: Step) -> bool:
     return any(change.path == "state" and change.after == "stopped" for change in step.changes)
 
 
-def _pace(graph: Graph) -> None:
-    groups: dict[str, list[Step]] = defaultdict(list)
-    for step in [*graph.of_kind("instance", "replace"), *graph.of_kind("instance", "update")]:
-        group = step.desired.lifecycle.group if step.desired else None
-        if group and (step.action == "replace" or STOPS in step.effects):
-            groups[group].append(step)
-    registrations = list(each_of(graph.decisions.live, Registration))
-    serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
-    failing = {str(state.target) for item, state in registrations if item.status == "unhealthy"}
-    missing = _missing(graph, groups)
-    soon = {str(state.target) for item, state in registrations if item.status == "initial"}
-    ill = (failing - serving) | (_meant_to_serve(graph) - serving - soon)
-    left: dict[str | None, list[Step]] = defaultdict(list)
-    for step in graph.of_kind("instance", "delete"):
-        if step.id in graph.decisions.to_delete:
-            left[_group_of(graph, step.address)].append(step)
+class Rounds:
+    """The members of instance entries that are changed, in the order in which they are.
 
-    def is_whole(step: Step) -> bool:
-        return step.id not in failing and step.address not in missing
+    Entries of the same target groups take turns. Where nothing is healthy, or requests turn to another group meanwhile, members
+    with surge are all replaced at once: their successors come first.
+    """
 
-    def rank(step: Step) -> tuple[bool, bool]:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        groups: dict[str, list[Step]] = defaultdict(list)
+        for step in [*graph.of_kind("instance", "replace"), *graph.of_kind("instance", "update")]:
+            group = step.desired.lifecycle.group if step.desired else None
+            if group and (step.action == "replace" or STOPS in step.effects):
+                groups[group].append(step)
+        registrations = list(each_of(graph.decisions.live, Registration))
+        self.serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
+        self.failing = {str(state.target) for item, state in registrations if item.status == "unhealthy"}
+        self.missing = _missing(graph, groups)
+        soon = {str(state.target) for item, state in registrations if item.status == "initial"}
+        self.ill = (self.failing - self.serving) | (_meant_to_serve(graph) - self.serving - soon)
+        self.left: dict[str | None, list[Step]] = defaultdict(list)
+        for step in graph.of_kind("instance", "delete"):
+            if step.id in graph.decisions.to_delete:
+                self.left[_group_of(graph, step.address)].append(step)
+        self.groups = [
+            (name, sorted(members, key=self._rank))
+            for name, members in sorted(groups.items(), key=lambda item: self._turn(item[1]))
+        ]
+        self.turns = _Turns(
+            graph, [step for members in groups.values() for step in members if not self._is_whole(step)]
+        )
+
+    def _is_whole(self, step: Step) -> bool:
+        return step.id not in self.failing and step.address not in self.missing
+
+    def _rank(self, step: Step) -> tuple[bool, bool]:
         """What doesn't serve is changed first, and then what fails in one of its target groups, or is missing there."""
-        return step.id in serving, is_whole(step)
+        return step.id in self.serving, self._is_whole(step)
 
-    turns = _Turns(graph, [step for members in groups.values() for step in members if not is_whole(step)])
-
-    def turn(members: list[Step]) -> tuple[tuple[bool, bool], bool]:
+    def _turn(self, members: list[Step]) -> tuple[tuple[bool, bool], bool]:
         """Of two entries alike, the one that takes nothing away before it is replaced comes first."""
-        return min(map(rank, members)), rollout_of(graph, members[0].address).max_surge == 0
+        return min(map(self._rank, members)), rollout_of(self.graph, members[0].address).max_surge == 0
 
-    for group, members in sorted(groups.items(), key=lambda item: turn(item[1])):
-        steps = sorted(members, key=rank)
-        rollout = rollout_of(graph, steps[0].address)
-        width = max(rollout.max_unavailable, 1)
-        replaced = [step for step in steps if step.action == "replace"]
-        if rollout.max_surge > 0:
-            _replace_with_surge(graph, replaced, rollout.max_surge, ill, left[group], turns.last)
-            replaced = []
-        restarted = [step for step in steps if step.action == "update"]
-        _replace_in_gaps(graph, replaced, width)
-        _one_after_another(graph, restarted, width)
-        for part in (replaced, restarted):
-            turns.take([step for step in part if not _is_switched_off(step)], width)
+    def _ill_ones(self, name: str, members: list[Step]) -> list[Step]:
+        """With surge, what an interrupted roll has left stands above the count already, and serves until the ill members are replaced,
+        for which there is no surge then."""
+        replaced = [step for step in members if step.action == "replace"]
+        return (
+            []
+            if self._why_at_once(replaced)
+            else [step for step in replaced if self.left[name] and step.id in self.ill]
+        )
+
+    def pace_gaps(self) -> None:
+        """Without surge, and where an instance is restarted, the old one goes first, as many at a time as may be missing."""
+        graph = self.graph
+        for name, members in self.groups:
+            rollout = rollout_of(graph, members[0].address)
+            width = max(rollout.max_unavailable, 1)
+            replaced = [step for step in members if step.action == "replace"]
+            if rollout.max_surge > 0:
+                ill, replaced = self._ill_ones(name, members), []
+                _replace_in_gaps(graph, ill, 1)
+                for step in self.left[name] if ill else ():
+                    _one_after_another(graph, [ill[-1], step], 1)
+            restarted = [step for step in members if step.action == "update"]
+            _replace_in_gaps(graph, replaced, width)
+            _one_after_another(graph, restarted, width)
+            for part in (replaced, restarted):
+                self.turns.take([step for step in part if not _is_switched_off(step)], width)
+
+    def pace_surges(self) -> None:
+        """Members are made `max_surge` at a time, when those before them have gone: so one call launches them, and the same one
+        wherever the roll is interrupted. Assumes all other edges of those that go."""
+        for name, members in self.groups:
+            surge = rollout_of(self.graph, members[0].address).max_surge
+            steps = [step for step in members if step.action == "replace"]
+            if not surge or not steps:
+                continue
+            if why := self._why_at_once(steps) or self._why_first(steps):
+                if len(steps) > surge:
+                    _say_how_many(self.graph, steps, why)
+                continue
+            first = self._ill_ones(name, members)
+            self._in_waves([step for step in steps if step not in first], surge, self.left[name])
+
+    def _why_at_once(self, steps: list[Step]) -> str:
+        if any(_group_is_replaced(self.graph, step) for step in steps):
+            return "a target group is replaced, which max_surge can't pace"
+        if is_down(self.graph, _groups_of(self.graph, steps)):
+            return "none of its targets is healthy, so all are replaced at once"
+        return ""
+
+    def _why_first(self, steps: list[Step]) -> str:
+        """Why all new members come before an old one goes."""
+        made = {step.key for step in steps}
+        for step in steps:
+            gone = self.graph.removers.get(str(step.id))
+            if gone and not self.graph.before(gone) & made <= {step.key}:
+                return "requests turn to another target group, which max_surge can't pace"
+        return ""
+
+    def _in_waves(self, steps: list[Step], surge: int, leftovers: list[Step]) -> None:
+        graph, shared, last = self.graph, _groups_of(self.graph, steps), self.turns.last
+        going = [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
+        for place, later in enumerate(steps, start=len(leftovers)):
+            wave = place // surge * surge
+            for gone in going[max(wave - surge, 0) : wave]:
+                graph.after(later.key, gone)
+            for gone in (gone for group in shared for gone in last.get(group, ())) if wave <= len(leftovers) else ():
+                graph.rather_after(later.key, gone)
+            graph.specify(later.key, replace(later.detail(Launch), groups=tuple(sorted(shared))))
+        last |= dict.fromkeys(shared, going)
 
 
 def _meant_to_serve(graph: Graph) -> set[str]:
@@ -179,50 +230,9 @@ class _Turns:
         before = first.union(key for group in shared for key in self.last.get(group, ()) if key is not None)
         for key in (key for step in whole[:width] for key in _leaving(self._graph, step)):
             for last in before:
-                self._graph.after(key, last, Strength.PREFERRED)
+                self._graph.rather_after(key, last)
         returned: list[str | None] = [key for step in whole[-width:] for key in _returned(self._graph, step)]
         self.last |= dict.fromkeys(shared, returned)
-
-
-def _replace_with_surge(
-    graph: Graph,
-    steps: list[Step],
-    surge: int,
-    ill: set[str],
-    leftovers: list[Step],
-    before: dict[str, list[str | None]],
-) -> None:
-    """Members are made `surge` at a time, when those before them have gone: so one call launches them, and the same one
-    wherever the roll is interrupted. Entries of one target group take turns: `before` has whom the one before lets go, or its last steps, by group.
-
-    The `leftovers` of an interrupted roll stand above the count already, and serve until the ill members are replaced, for
-    which there is no surge then.
-    Where the target groups are replaced as well, the old members can't go before all traffic has moved: then all new
-    capacity comes first. Likewise where no target is healthy, so that nothing is lost: it then serves sooner.
-    """
-    shared, why = _groups_of(graph, steps), ""
-    if any(_group_is_replaced(graph, step) for step in steps):
-        why = "a target group is replaced, which max_surge can't pace"
-    elif is_down(graph, shared):
-        why = "none of its targets is healthy, so all are replaced at once"
-    if why:
-        if len(steps) > surge:
-            _say_how_many(graph, steps, why)
-        return
-    first = [step for step in steps if leftovers and step.id in ill]
-    _replace_in_gaps(graph, first, 1)
-    for step in leftovers if first else ():
-        _one_after_another(graph, [first[-1], step], 1)
-    steps = [step for step in steps if step not in first]
-    going = [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
-    for place, later in enumerate(steps, start=len(leftovers)):
-        wave = place // surge * surge
-        for gone in going[max(wave - surge, 0) : wave]:
-            graph.after(later.key, gone)
-        for gone in (gone for group in shared for gone in before.get(group, ())) if wave <= len(leftovers) else ():
-            graph.after(later.key, gone, Strength.PREFERRED)
-        graph.specify(later.key, replace(later.detail(Launch), groups=tuple(sorted(shared))))
-    before |= dict.fromkeys(shared, going)
 
 
 def _say_how_many(graph: Graph, steps: list[Step], why: str) -> None:
@@ -242,8 +252,7 @@ def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
     """Without surge the old member goes first, as many at a time as may be missing."""
     for wave in batches(steps, unavailable):
         leaving = {step.key: gone for step in wave if (gone := graph.removers.get(str(step.id))) is not None}
-        for key, own in leaving.items():
-            graph.release(own, key)
+        for key in leaving:
             for gone in leaving.values():
                 graph.after(key, gone)
     _one_after_another(graph, steps, unavailable)
@@ -285,54 +294,3 @@ def _group_is_replaced(graph: Graph, step: Step) -> bool:
         isinstance(item.state, Registration) and item.state.target_group in graph.deleted
         for item in graph.registered[str(step.id)]
     )
-
-
-def add_pauses(graph: Graph) -> None:
-    """The pauses that the spec asks for: between an old instance's deregistration and its end or stop, and between the
-    moment when requests go to another group and the end of this one's registrations."""
-    for step in [] if graph.destroy else [*graph.of_kind("instance", "delete"), *graph.of_kind("instance", "update")]:
-        served = [item for item in graph.registered[str(step.id)] if item.status != "unused"]
-        if served and (step.action == "delete" or STOPS in step.effects):
-            # it drains meanwhile, which may be all the time that is needed
-            settle = rollout_of(graph, step.address).settle - min(
-                delay_of(graph, item.state, unknown=0) for item in served
-            )
-            graph.pause(step.key, settle, "the last requests have settled")
-    instances = {item.id: item.address for item in graph.decisions.live if item.address.kind == "instance"}
-    for step in [] if graph.destroy else graph.of_kind("registration", "delete"):
-        target = instances.get(str(getattr(step.observed.state, "target", ""))) if step.observed else None
-        if step.detail(Deregister).switched:
-            settle = (rollout_of(graph, target) if target else Rollout()).settle
-            graph.pause(step.key, settle, "the switch has reached every node of the load balancer")
-    if not graph.destroy:
-        _leave_open_requests_their_time(graph)
-
-
-def _leave_open_requests_their_time(graph: Graph) -> None:
-    """AWS drains no target of a group that nothing forwards to any more, so what the group's delay is for is waited for before: once,
-    where its targets leave in turns."""
-    turned: dict[str, set[str]] = {}
-    for key, group in dropped(graph):
-        turned[group] = turned.get(group, {*graph.steps}) & graph.behind([key])
-    late: dict[str, Step] = {}
-    for step in graph.of_kind("registration", "delete"):
-        found, group = step.observed, str(step.observed.parent_id if step.observed else "")
-        if found is None or found.is_leaving or found.state.outlives_parent:
-            continue
-        if found.status != "unused" and step.key in turned.get(group, ()):
-            late[step.key] = replace(step, details=replace(step.detail(Deregister), unused=True))
-    for key in late.keys() - graph.behind(late):
-        step = late[key]
-        graph.pause(key, delay_of(graph, step.observed.state if step.observed else None), _OPEN)
-    for key, step in late.items():
-        graph.specify(key, step.detail(Deregister))
-    # since when a group that an interrupted run has replaced gets no more isn't known; its targets leave with it
-    waiting = {
-        item.parent_id: delay_of(graph, item.state)
-        for items in graph.registered.values()
-        for item in items
-        if item.status == "unused" and not item.state.outlives_parent
-    }
-    for step in graph.of_kind("target_group", "delete"):
-        if step.reason == DUPLICATE:
-            graph.pause(step.key, waiting.get(step.id, 0), _OPEN)

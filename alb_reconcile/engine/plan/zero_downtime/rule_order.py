@@ -6,14 +6,14 @@ from dataclasses import replace
 from itertools import chain
 
 from alb_reconcile.engine.plan.decide import Decision
-from alb_reconcile.engine.plan.graph import Graph, Strength
+from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.requests import may_meet, moved_requests
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Need, Step
 from alb_reconcile.model.resource import Change, Observed
 from alb_reconcile.model.steps import SetPriorities
 
@@ -61,12 +61,11 @@ def _order_rules_of(
     going = sorted((other for other in found if other.id in graph.deleted), key=_priority)
     for place, other in enumerate(going):
         key = graph.removers.get(other.id)
-        for earlier in (order, *changed):
-            if earlier is not None:
-                graph.after(key, earlier, Strength.PREFERRED)
+        for earlier in (order, graph.makers.get(address), *changed):
+            graph.after(key, earlier, Need.ORDER)
         for hidden in going[place + 1 :]:  # it would answer meanwhile, if it went later
             if may_meet(other.state, hidden.state):
-                graph.after(key, graph.removers.get(hidden.id), Strength.SUGGESTED)
+                graph.rather_after(key, graph.removers.get(hidden.id))
 
 
 def _take_before_giving_up(graph: Graph, listener: str | None, rules: list[str]) -> None:
@@ -80,15 +79,15 @@ def _take_before_giving_up(graph: Graph, listener: str | None, rules: list[str])
             takes, loses = moved[earlier]
             takes_over = earlier in made or takes & lost or (takes and lost and not (taken and loses))
             if takes_over and _answers_for(graph.steps[earlier], graph.steps[later]):
-                graph.after(later, earlier, Strength.SUGGESTED)
+                graph.rather_after(later, earlier)
     own = {change.path.partition(".")[0] for change in graph.steps[listener].changes} if listener else set()
     if "default_action" in own and own.isdisjoint({"port", "protocol"}):
         for key in rules:
             taken, lost = moved[key]
             if key in made or taken:
-                graph.after(listener, key, Strength.SUGGESTED)
+                graph.rather_after(listener, key)
             elif lost:
-                graph.after(key, listener, Strength.SUGGESTED)
+                graph.rather_after(key, listener)
 
 
 def _answers_for(taker: Step, giver: Step) -> bool:

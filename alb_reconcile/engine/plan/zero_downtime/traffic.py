@@ -6,8 +6,7 @@ from dataclasses import replace
 from itertools import chain
 
 from alb_reconcile.engine.plan.decide import entrance_of
-from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
-from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
+from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     Taker,
     forward_after,
@@ -15,7 +14,6 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     group_address,
     handed_on,
     joining,
-    leaving_port,
     listener_of,
     making_room,
     serving_groups,
@@ -26,7 +24,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     wait_for_health,
 )
 from alb_reconcile.engine.plan.zero_downtime.requests import wins_requests
-from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
+from alb_reconcile.engine.plan.zero_downtime.restarts import RESTARTED
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
 from alb_reconcile.kinds.registration import Registration
@@ -34,73 +32,45 @@ from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Desired, Observed, bind, each_of
-from alb_reconcile.model.steps import Deregister, Shift, TakeOver
+from alb_reconcile.model.steps import Shift, TakeOver
 
 
-def add_traffic(graph: Graph) -> None:
-    """Rule order, new groups beside old ones at weight 0, and who waits for whose health.
-
-    Assumes all steps of the decisions, without those that AWS makes by itself (`Graph.drop_implied`). Guarantees that no step
-    gives a group requests before its targets are registered, that none are deregistered while something forwards to them,
-    and that a load balancer goes after those that take over from it. Raises RefusedError where there is no room for that.
-    """
-    order_rules(graph)
-    attach_new_groups(graph)
-    _wait_for_capacity(graph)
-    _keep_old_entrance(graph)
-
-
-def stick_after_forwards(graph: Graph) -> None:
-    """A group becomes sticky when each forward of several groups is, or has let go of it (ELBv2 ModifyTargetGroupAttributes).
-
-    Assumes all edges that hold for every kind, of which those give way that have its targets join, and forwards change, after it.
-    """
+def stick_late(graph: Graph) -> None:
+    """A group becomes sticky when each forward of several groups is, or has let go of it (ELBv2 ModifyTargetGroupAttributes)."""
     for step in graph.of_kind("target_group", "update"):
         if any((change.path, change.after) == ("attributes.stickiness.enabled", "true") for change in step.changes):
             for other in graph.forwarding("update"):
                 groups = {part.target_group for part in forward_before(other)}
                 if step.id in groups and len(groups) > 1:
-                    for joins in joining(graph).get(step.address, ()):
-                        graph.release(joins, step.key)
-                    graph.release(other.key, step.key)
+                    graph.steps[step.key] = replace(graph.steps[step.key], act=Act.CLEAN_UP)
                     graph.after(step.key, other.key)
 
 
-def _wait_for_capacity(graph: Graph) -> None:
-    """Listeners and rules take up a group after its registrations; registrations go after those who leave their group."""
+def wait_for_targets(graph: Graph) -> None:
+    """Listeners and rules take up a group after the targets that join it, unless those wait for them. Gates count how many are healthy."""
     members, coming, serving = joining(graph), started(graph), serving_groups(graph)
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
             wait_for_health(graph, key)
     for step in graph.forwarding(*MAKING):
-        if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(graph, step):
+        if step.attaches or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
-        strengths: dict[Ref, Strength] = dict.fromkeys(taken_up(graph, step), Strength.REQUIRED)
-        if wins_requests(step):
-            strengths = dict.fromkeys(shares_of(forward_after(step)), Strength.PREFERRED) | strengths
-        leaving = _ports_left_for(graph, step)
-        for group, strength in strengths.items():
-            before = dict.fromkeys(members.get(group, ()), strength)
-            before |= dict.fromkeys(coming.get(group, ()), Strength.SUGGESTED)
-            for key in () if _answers_at_once(graph, step, group) else before:
-                graph.after(step.key, key, before[key])
-                for other in leaving:  # or nobody answers at its port meanwhile
-                    graph.after(other, key, Strength.PREFERRED)
-    _leave_before_draining(graph)
+        groups = dict.fromkeys(
+            (*taken_up(graph, step), *(shares_of(forward_after(step)) if wins_requests(step) else ()))
+        )
+        waiting = graph.behind([step.key])
+        for group in groups:
+            if not _answers_at_once(graph, step, group):
+                for key in (*members.get(group, ()), *coming.get(group, ())):
+                    # what is healthy and restarted is counted as it leaves (`restarts`)
+                    found = graph.steps[key].observed if graph.steps[key].reason == RESTARTED else None
+                    is_counted = found is not None and found.status == "healthy"
+                    if key not in waiting and not is_counted:
+                        graph.after(step.key, key)
     _arrive_before_addresses_leave(graph, members)
     _let_go_after_taking_up(graph)
-
-
-def _ports_left_for(graph: Graph, step: Step) -> list[str]:
-    """The steps by which listeners leave the ports to which one comes, and the one whose port it gets, and so on."""
-    found: list[str] = []
-    room = leaving_port(graph, step)
-    while room is not None and room.key not in found:
-        found.append(room.key)
-        room = leaving_port(graph, room)
-    return found
 
 
 def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
@@ -128,7 +98,7 @@ def _let_go_after_taking_up(graph: Graph) -> None:
     made: dict[Ref, list[Taker]] = defaultdict(list)
     for (_, group), takers in takers_of(graph).items():
         made[group] += (taker for taker in takers if taker.is_made and taker.listener is not None)
-    changed = {step.id: step for step in graph.forwarding("update") if step.phase != "attach"}
+    changed = {step.id: step for step in graph.forwarding("update") if not step.attaches}
     for step in changed.values():
         listener = step.observed.parent_id if step.observed and isinstance(step.state, Rule) else step.id
         for item in forward_before(step):
@@ -140,26 +110,7 @@ def _let_go_after_taking_up(graph: Graph) -> None:
         for taker in chain.from_iterable(groups.values()):
             if taker.needs_port_of not in (known, above[known]):
                 own = changed[known].key if known in changed else graph.removers.get(known)
-                graph.after(own, taker.key, Strength.PREFERRED)
-
-
-def _leave_before_draining(graph: Graph) -> None:
-    """The targets of a group that goes are deregistered when no listener or rule gives it requests any more."""
-    leaving: dict[str, list[str]] = defaultdict(list)
-    for step in graph.forwarding("update", "delete"):
-        if step.phase != "attach":
-            for item in forward_before(step):
-                leaving[str(item.target_group)].append(step.key)
-    for found in graph.decisions.live:
-        if found.id in graph.implied:
-            for item in action_of(found.state).forward:
-                leaving[str(item.target_group)].append(graph.implied[found.id])
-    for gone in graph.of_kind("registration", "delete"):
-        state = gone.observed.state if gone.observed else None
-        if isinstance(state, Registration) and state.target_group in graph.deleted:
-            for key in leaving[str(state.target_group)]:
-                graph.after(gone.key, key)
-                graph.specify(gone.key, replace(gone.detail(Deregister), switched=True))
+                graph.rather_after(own, taker.key)
 
 
 def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]]) -> None:
@@ -168,32 +119,35 @@ def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]
         state = gone.observed.state if gone.observed else None
         if isinstance(state, Registration) and as_address(str(state.target)):
             for key in members.get(graph.addresses.get(str(state.target_group), state.target_group), ()):
-                graph.after(gone.key, key, Strength.SUGGESTED)
+                graph.rather_after(gone.key, key)
 
 
-def _keep_old_entrance(graph: Graph) -> None:
+def keep_old_entrance(graph: Graph) -> None:
     """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups. What a run
     that was cut short has made of that already counts as well."""
     groups, members = _going_groups(graph), joining(graph)
-    for gone in () if graph.destroy else graph.of_kind("load_balancer", "delete"):
+    for gone in graph.of_kind("load_balancer", "delete"):
         moved = {item.address for item in groups if gone.id in item.detail(ServedBy).load_balancers}
         takeover: set[Ref] = set()
         successors: set[Address] = set()
         keys: set[str] = set()
-        for step in graph.forwarding(*MAKING):
+        for step in graph.forwarding(*MAKING) if gone.key not in graph.early else ():
             if _takes_over(graph, step.desired, gone, moved):
-                graph.after(gone.key, step.key, Strength.PREFERRED)
+                graph.after(gone.key, step.key)
                 keys.add(step.key)
         for desired in (item.desired for item in graph.decisions.desired.values()):
             entrance = entrance_of(graph.decisions, desired)
             if entrance and _takes_over(graph, desired, gone, moved):
                 successors.add(entrance)
                 takeover.update(moved.intersection(shares_of(action_of(desired.state).forward)))
+        if gone.key in graph.early:  # its successor may be there, and nothing else
+            behind, takeover = graph.behind([gone.key]), set()
+            successors = {address for address in successors if graph.makers.get(address) not in behind}
         if successors:
             serving = tuple(item.id for item in groups if gone.id in item.detail(ServedBy).load_balancers)
             ordered = tuple(sorted(takeover, key=str))
             for key in chain.from_iterable(members.get(group, ()) for group in ordered):
-                graph.after(gone.key, key, Strength.PREFERRED)
+                graph.after(gone.key, key)
             takes = TakeOver(tuple(sorted(successors)), ordered, frozenset(keys), Shift(serving=serving))
             graph.specify(gone.key, takes)
 

@@ -1,35 +1,50 @@
-"""What becomes of each resource of a stack, with what is replaced because something else is."""
+"""What there is of a stack, and what becomes of each of its resources: read once and decided once for a plan."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from alb_reconcile.engine.plan.decide import Decisions, decide, entrance_of
-from alb_reconcile.engine.plan.unseen import find_unseen
+from alb_reconcile.engine.plan.decide import Decisions, Held, decide, entrance_of
+from alb_reconcile.engine.plan.unseen import Unseen, find_unseen
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Desired, each_of
 
 
-def decide_all(
-    stack: str,
-    desired: Mapping[Address, Desired],
-    discovery: Discovery,
-    now: datetime | None = None,
-    held: Mapping[str, frozenset[str]] | None = None,
-) -> Decisions:
-    """The decisions that a plan of this moment carries out. `held` has, by id, the paths of properties that stay as they are found."""
-    unseen = find_unseen(discovery.resources, now or datetime.now(UTC))
-    forced: dict[str, str] = {}
+@dataclass(frozen=True)
+class Situation:
+    """What looks and plans are made of: what is wanted, what was read, and the decisions that follow from both."""
+
+    target: DesiredStack
+    discovery: Discovery
+    decisions: Decisions
+    now: datetime
+    unseen: tuple[Unseen, ...] = ()
+    """The launches of a moment ago of which AWS shows a part."""
+    held: Held = field(default_factory=dict)
+
+    @property
+    def made(self) -> dict[Address, Desired]:
+        """What is to be made and has no predecessor."""
+        return {address: item.desired for address, item in self.decisions.desired.items() if item.found is None}
+
+
+def situate(
+    target: DesiredStack, discovery: Discovery, now: datetime | None = None, held: Held | None = None
+) -> Situation:
+    """Decide what becomes of each resource, with what is replaced because something else is. `now` is aware; by default it is now."""
+    now, held, forced = now or datetime.now(UTC), held or {}, dict[str, str]()
+    unseen = tuple(find_unseen(discovery.resources, now))
     while True:
-        decisions = decide(stack, desired, discovery, forced, unseen, held)
+        decisions = decide(target, discovery, forced, unseen, held)
         more = {key: reason for key, reason in _cascades(decisions).items() if key not in forced}
         if not more:
-            return decisions
+            return Situation(target, discovery, decisions, now, unseen, held)
         forced |= more
 
 

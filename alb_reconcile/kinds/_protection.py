@@ -1,4 +1,4 @@
-"""What protects instances from being terminated, and from being stopped (EC2 ModifyInstanceAttribute DisableApiTermination,
+"""What protects resources from being deleted, and instances from being stopped (EC2 ModifyInstanceAttribute DisableApiTermination,
 DisableApiStop)."""
 
 import asyncio
@@ -11,7 +11,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._instance_options import attributes
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.errors import ReconcileError, ignoring
 from alb_reconcile.model.resource import Change, Observed, Properties, stops
 
 STOP: Final = "disable_api_stop"
@@ -26,12 +26,31 @@ async def is_on(aws: Aws, instance: str, attribute: str) -> bool:
 
 
 @asynccontextmanager
+async def unlocked(run: Run, service: str, operation: str, **params: Any) -> AsyncIterator[waits.Codes]:
+    """A call switches off what protects a resource from being deleted, where the step may do that.
+
+    Gives the codes for which its delete is repeated then. Whatever goes wrong within is told with what was done.
+    """
+    if not run.step.lifts_protection:
+        yield {}
+        return
+    await run.gone(service, operation, **params)
+    try:
+        yield waits.PROTECTION_LIFTED
+    except ReconcileError as error:
+        note = "; its protection is off now: run again, or switch it back on by hand"
+        if note not in str(error):  # several may have been refused by one answer
+            error.args = (f"{error}{note}",)
+        raise
+
+
+@asynccontextmanager
 async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]:
     """Within the block AWS stops the instance, whatever protects it before and after.
 
     A tag says meanwhile nothing of that, so that whoever follows a run that was cut short protects it.
     """
-    if not (run.lifts_protection or wanted.disable_api_stop):
+    if not (run.step.lifts_protection or wanted.disable_api_stop):
         yield
         return
 

@@ -1,0 +1,172 @@
+"""Sorts the steps of a plan for its reader: under the three parts of a run, with what is waited for between them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, longest
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.counting import by_resource, count_resources
+from alb_reconcile.model.plan import Act, Plan, Step
+from alb_reconcile.model.resource import Rollout
+
+_NUMBERS: Final = {act: number for number, act in enumerate(Act, start=1)}
+_HEALTHY: Final = "healthy"
+"""How what a target waits for when it has joined its group begins (`costs`)."""
+_MOST: Final = 3
+"""Different waits that are told between two parts; with more, the steps tell their own."""
+
+
+class Part:
+    """Steps that are shown together, in the plan's order. Both halves of a replacement are one entry if both are here."""
+
+    def __init__(self, steps: Sequence[Step], number: str = "", name: str = "") -> None:
+        self.steps, self.number, self.name = steps, number, name
+        """Without a name it is the whole plan, which has no headings."""
+        self.awaited: list[str] = []
+        """What is waited for before it, in words."""
+        self.takes = (0, 0)
+        """How long it takes where there are others, in seconds, from and to."""
+        self.keys = {step.key for step in steps}
+        self._waits = {step.key: step.waits for step in steps}
+        self._others: dict[str, list[Step]] = defaultdict(list)
+        self._early: set[str] = set()
+        self.entries: list[Step] = []
+        """The steps that stand for themselves."""
+        seen: set[str] = set()
+        for step in steps:
+            if step.part_of is None or step.part_of not in self.keys:
+                self.entries.append(step)
+            else:
+                self._others[step.part_of].append(step)
+                self._early |= {step.part_of} - seen
+            seen.add(step.key)
+
+    @property
+    def counts(self) -> str:
+        """How many resources there are of each action, in words."""
+        counts = count_resources(by_resource(self.steps))
+        old = sum(step.part_of is not None for step in self.entries)
+        words = ", ".join(f"{number} to {action}" for action, number in counts.items() if number)
+        return words + (f" ({f'{old} of them ' * (old < counts['delete'])}replaced)" if old else "")
+
+    def measure(self) -> None:
+        """Find out how long it usually takes by itself."""
+        own = [
+            replace(step, needs={key: step.needs[key] for key in self.keys & step.needs.keys()}) for step in self.steps
+        ]
+        least = longest(own, lambda step: step.seconds + step.takes[0])
+        self.takes = least, longest(own, lambda step: step.seconds + step.takes[1])
+
+    def remark(self, step: Step) -> str:
+        """What is said beside a step's address."""
+        if step.action != "replace":
+            return step.reason
+        early = step.key in self._early
+        order = "the old one is deleted first" if early else "created before the old one is deleted"
+        return f"{order} ({step.reason})" if step.reason and not step.changes else order
+
+    def also_deletes(self, step: Step) -> list[Address]:
+        """What AWS deletes with it."""
+        return [address for half in self._halves(step) for address in half.also_deletes]
+
+    def said(self, step: Step) -> Iterator[str]:
+        """What it waits for and what it does to those who are served, each once."""
+        halves = self._halves(step)
+        yield from dict.fromkeys(f"waits until {wait}" for half in halves for wait in self._waits[half.key])
+        yield from dict.fromkeys(effect for half in halves for effect in half.effects)
+
+    def _halves(self, step: Step) -> tuple[Step, ...]:
+        return step, *self._others.get(step.key, ())
+
+    def leave_out(self, told: Sequence[tuple[str, str]]) -> None:
+        """Don't repeat at the steps what a line between the parts tells of all of them."""
+        if len({text for _, text in told}) == 1:
+            for key, text in told:
+                self._waits[key] = tuple(wait for wait in self._waits[key] if wait != text)
+
+
+def read_in_acts(plan: Plan) -> list[Part]:
+    """The parts of a plan in their order; one without a name if all steps belong to one act. No step needs one of a later part."""
+    if len({step.act for step in plan.steps}) < 2:
+        return [Part(plan.steps)]
+    turns = _in_turns(plan)
+    parts = [
+        Part([step for step in plan.steps if step.act is act and step.key not in turns], str(number), act.capitalize())
+        for act, number in _NUMBERS.items()
+    ]
+    parts.insert(1, _turns([step for step in plan.steps if step.key in turns]))
+    found = [part for part in parts if part.steps]
+    for part in found if found[1:] else ():
+        part.measure()
+    for before, after in pairwise(found):
+        if before is not parts[1] and after is not parts[1]:
+            _wait_between(plan, before, after)
+    return found
+
+
+def _wait_between(plan: Plan, before: Part, after: Part) -> None:
+    needed = set(after.keys)
+    for step in reversed(plan.steps):
+        needed.update(step.needs if step.key in needed else ())
+    joining = [
+        (step.key, text)
+        for step in before.steps
+        for text in step.waits
+        if step.key in needed and text.startswith(_HEALTHY)
+    ]
+    opening = [
+        (step.key, text)
+        for step in after.steps
+        for text in step.waits
+        if after.keys.isdisjoint(step.needs) and not text.startswith((_HEALTHY, DRAINED))
+    ]
+    counts = Counter(text for _, text in joining)
+    joined = [f"{count} new target{'s are' if count > 1 else ' is'} {text}" for text, count in counts.items()]
+    after.awaited = [*joined, *dict.fromkeys(text for _, text in opening)]
+    if len(after.awaited) > _MOST:
+        after.awaited = []
+        return
+    before.leave_out(joining)
+    after.leave_out(opening)
+
+
+def _in_turns(plan: Plan) -> set[str]:
+    """The steps, by their keys, that the acts don't tell the order of: something new waits for the end of something old, as in the rounds of a
+    roll, or where only one can be there. With what stands between, and with the other halves of replacements."""
+    numbers = {step.key: _NUMBERS[step.act] for step in plan.steps}
+    found = {
+        key
+        for step in plan.steps
+        for need in step.needs
+        if numbers[need] > numbers[step.key]
+        for key in (step.key, need)
+    }
+    size = 0
+    while size < len(found):  # what stands before these and needs them, or after these and is needed by them
+        size = len(found)
+        for step in plan.steps:
+            pair = {key for key in (step.key, step.part_of) if key in numbers}
+            if not found.isdisjoint(pair) or (step.act is Act.PREPARE and not found.isdisjoint(step.needs)):
+                found |= pair
+            if step.key in found:
+                found.update(key for key in step.needs if numbers[key] > 1)
+    return found
+
+
+def _turns(steps: Sequence[Step]) -> Part:
+    acts = [act for act in Act if any(step.act is act for step in steps)]
+    going = {step.key for step in steps if step.act is Act.CLEAN_UP}
+    paced = [step for step in steps if step.act is Act.PREPARE and not going.isdisjoint(step.needs)]
+    rounds = {_pace(step) for step in paced if step.address.kind == "instance"}
+    pace = f" in rounds of {' or '.join(map(str, sorted(rounds)))}" if rounds else " by turns"
+    name = " and ".join(acts).replace(" and ", ", ", len(acts) - 2).capitalize()
+    return Part(steps, "+".join(str(_NUMBERS[act]) for act in acts), name + pace)
+
+
+def _pace(step: Step) -> int:
+    """How many instances are changed at a time."""
+    rollout = step.desired.lifecycle.rollout if step.desired else Rollout()
+    return rollout.max_surge if step.action == "replace" and rollout.max_surge else max(rollout.max_unavailable, 1)

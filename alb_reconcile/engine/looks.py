@@ -1,0 +1,39 @@
+"""All looks that are taken at AWS before anything is changed: what would stop a run half-way, or is probably not meant."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.alike import find_alike
+from alb_reconcile.engine.blockers import Blocker, find_blockers
+from alb_reconcile.engine.plan.situation import Situation
+from alb_reconcile.engine.preconditions import check_preconditions, find_protected
+from alb_reconcile.engine.untagged import find_untagged
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.plan import Plan
+
+Look = Callable[[Aws, Situation], Awaitable[Iterable[Finding | str]]]
+"""What it finds stands against an entry of the spec; a text is a warning."""
+StepLook = Callable[[Aws, Situation, Plan], Awaitable[Iterable[Blocker | str]]]
+"""What it finds stands against steps of a plan; a text is a warning."""
+LOOKS: Final[tuple[Look, ...]] = (find_alike, check_preconditions, find_untagged)
+"""At what is to be made or changed: none needs an order, and none changes what was decided."""
+STEP_LOOKS: Final[tuple[StepLook, ...]] = (find_blockers, find_protected)
+"""At what is taken away, as far as the steps may be carried out: only an order says in which steps that is."""
+
+
+async def look_ahead(aws: Aws, situation: Situation) -> Situation:
+    """The same situation, with what stands against what is to be made or changed."""
+    found = [item for part in await asyncio.gather(*(ask(aws, situation) for ask in LOOKS)) for item in part]
+    discovery = situation.discovery
+    findings = (*discovery.findings, *(item for item in found if isinstance(item, Finding)))
+    warnings = (*discovery.warnings, *(item for item in found if isinstance(item, str)))
+    return replace(situation, discovery=replace(discovery, findings=findings, warnings=warnings))
+
+
+async def look_at_steps(aws: Aws, situation: Situation, plan: Plan) -> tuple[list[Blocker], list[str]]:
+    """What stands against the steps of a plan, and warnings."""
+    found = [item for part in await asyncio.gather(*(ask(aws, situation, plan) for ask in STEP_LOOKS)) for item in part]
+    return [item for item in found if isinstance(item, Blocker)], [item for item in found if isinstance(item, str)]

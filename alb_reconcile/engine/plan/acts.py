@@ -1,0 +1,95 @@
+"""Tells which part of a run each step belongs to: what is new is prepared, requests move, and what serves no more goes.
+
+An update that adds members to a collection and takes others away is two steps, one of the first part and one of the last: in between
+there is both.
+"""
+
+from dataclasses import replace
+
+from alb_reconcile.engine.plan.decide import location_of
+from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.model.abilities import expanded
+from alb_reconcile.model.plan import Act, Step
+from alb_reconcile.model.resource import Change, Properties, diff
+
+WORN: str = "security_groups"
+"""The collection that is always changed in two steps: rules name who wears a security group."""
+
+
+def split(graph: Graph) -> None:
+    """Let updates that also take members away add first, and take away in a step of its own.
+
+    Where nothing else leads requests elsewhere or takes a target away there is nothing to wait for, and it stays one step.
+    """
+    moving = {
+        key
+        for key, step in graph.steps.items()
+        if step.action in ("update", "delete") and not step.attaches and _leads(step)
+    }
+    for step in [
+        step for step in graph.steps.values() if step.action == "update" and step.state and step.state.removed_late
+    ]:
+        fields = step.state.removed_late if step.state else ()
+        if moving <= {step.key}:
+            fields = tuple(name for name in fields if name == WORN)
+        _split(graph, step, fields)
+
+
+def _leads(step: Step) -> bool:
+    """Whether requests go by way of what a step changes."""
+    state = step.state or (step.observed.state if step.observed else None)
+    return state is not None and (bool(state.moves) or state.is_target or state.kind == "load_balancer")
+
+
+def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> None:
+    removed, both = removed_by(graph, step, fields)
+    if not removed or both is None or step.observed is None:
+        return
+    added = tuple(change for change in diff(both, step.observed.state) if top(change) in fields)
+    early = (*(change for change in step.changes if top(change) not in fields), *added)
+    late = replace(step, changes=removed, reason="after the traffic has moved", act=Act.CLEAN_UP)
+    if not early:
+        graph.steps[step.key] = late
+        return
+    graph.add(replace(late, key=step.key.replace("update:", "revoke:", 1)))
+    graph.add(replace(step, changes=early, state=both, refresh=None))
+    graph.after(step.key.replace("update:", "revoke:", 1), step.key)
+
+
+def removed_by(graph: Graph, step: Step, fields: tuple[str, ...]) -> tuple[tuple[Change, ...], Properties | None]:
+    """What an update takes away from these collections, and the desired properties with that beyond them."""
+    wanted, found = step.state, step.observed
+    if wanted is None or found is None or not {top(change) for change in step.changes}.intersection(fields):
+        return (), None
+    union = expanded(wanted, found.state, lambda subnet: location_of(subnet, graph.decisions, graph.discovery).zone)
+    both = replace(wanted, **{name: getattr(union, name) for name in fields})
+    return tuple(change for change in diff(wanted, both) if top(change) in fields), both
+
+
+def top(change: Change) -> str:
+    """The property that a change is of."""
+    return change.path.partition(".")[0]
+
+
+def set_acts(graph: Graph) -> None:
+    """Give each step its act. An update that only takes members away has it already.
+
+    Where nothing answers yet, listeners, rules and names are prepared like all else; where all goes, all is cleaned up.
+    """
+    serves = any(item.state.action_field for item in graph.decisions.live)
+    for key, step in graph.steps.items():
+        if graph.destroy or (step.takes_away and not _moves(step)):
+            act = Act.CLEAN_UP
+        else:
+            act = Act.MOVE if serves and _moves(step) else Act.PREPARE
+        graph.steps[key] = replace(step, act=act)
+
+
+def _moves(step: Step) -> bool:
+    """Whether a step decides who answers requests: of an update, whether one of the fields that do so changes."""
+    if step.attaches or (step.takes_away and step.action == "update"):
+        return False
+    state = step.state or (step.observed.state if step.observed else None)
+    if state is None:
+        return step.carried_by == "rule"  # the order of rules
+    return bool(state.moves) and (step.action != "update" or not state.moves.isdisjoint(map(top, step.changes)))

@@ -1,0 +1,115 @@
+"""Which resources lead requests to which: from names, listeners and rules down to instances, subnets and gateways."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from alb_reconcile.engine.plan.decide import Decisions, named_ids
+from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.resource import Properties, field_names, references
+
+
+class Leads:
+    """Resources by name (an id, or the address of what is to be made), and what each leads to.
+
+    A resource leads to what it refers to, and a whole to its parts: a subnet to its routes, a load balancer to its listeners. A part
+    doesn't lead back to its whole. The rules of a security group lead nowhere: a group that they name leads to them, which let its
+    members in.
+    """
+
+    def __init__(self, states: Mapping[str, Properties]) -> None:
+        self.states = states
+        self._ports: dict[tuple[Ref, int], str] = {
+            (state.load_balancer, state.port): name for name, state in states.items() if isinstance(state, Listener)
+        }
+        self.below: dict[str, set[str]] = defaultdict(set)
+        self.upper: dict[str, set[str]] = defaultdict(set)
+        for name, state in states.items():
+            lower = self.referred(state)
+            if isinstance(state, Listener):  # its clients come in by way of its load balancer
+                lower = lower | self.referred(states.get(str(state.load_balancer)))
+            self.below[name] |= lower
+            for other in () if state.leads_on else self._named(state):
+                self.below[other].add(name)
+            for whole in _names(getattr(state, _whole_of(state), None)):
+                self.below[whole].add(name)
+        for name, lower in self.below.items():
+            for other in lower:
+                self.upper[other].add(name)
+
+    @property
+    def listeners(self) -> set[str]:
+        """The names of the listeners."""
+        return {*self._ports.values()}
+
+    def referred(self, state: Properties | None) -> set[str]:
+        """What these properties refer to, but for the whole that they are a part of."""
+        if state is None or not state.leads_on:
+            return set()
+        found = self._named(state)
+        redirect = dict(action_of(state).redirect)
+        if isinstance(state, Listener) and redirect and "host" not in redirect:
+            port = redirect.get("port", "")
+            other = self._ports.get((state.load_balancer, int(port) if port.isdigit() else state.port))
+            found |= {other} if other else set()
+        return found
+
+    def _named(self, state: Properties) -> set[str]:
+        whole = _whole_of(state)
+        values = (getattr(state, name) for name in field_names(type(state)) if name != whole)
+        return {name for value in values for name in _names(value)} & self.states.keys()
+
+    def needed(self, names: Iterable[str]) -> set[str]:
+        """These, and all that they lead to, but for targets: none is needed, as others serve."""
+        found = self.behind(names)
+        return found - self.targets(found)
+
+    def targets(self, names: Iterable[str]) -> set[str]:
+        """The targets among these."""
+        return {name for name in names if name in self.states and self.states[name].is_target}
+
+    def behind(self, names: Iterable[str]) -> set[str]:
+        """These, and all that they lead to."""
+        return _closure(names, lambda name: self.below.get(name, ()))
+
+    def above(self, names: Iterable[str]) -> set[str]:
+        """These, and all that lead there."""
+        return _closure(names, lambda name: self.upper.get(name, ()))
+
+
+def as_it_is(decisions: Decisions) -> Leads:
+    """What leads where now."""
+    return Leads({item.id: item.state for item in decisions.live})
+
+
+def as_desired(decisions: Decisions) -> Leads:
+    """What is to lead where: what the spec wants, and what others have in it."""
+    known = {item.found.id for item in decisions.desired.values() if item.found} | decisions.to_delete.keys()
+    states = {item.id: item.state for item in decisions.live if item.id not in known}
+    for address, item in decisions.desired.items():
+        states[str(decisions.ids.get(address, address))] = item.state
+    return Leads(states)
+
+
+def _whole_of(state: Properties) -> str:
+    return state.part_of or state.parent or ""
+
+
+def _names(value: object) -> set[str]:
+    if isinstance(value, Address):
+        return {str(value)}
+    return {*filter(None, (text for text in named_ids(value) if isinstance(text, str))), *map(str, references(value))}
+
+
+def _closure(names: Iterable[str], more: Callable[[str], Iterable[str]]) -> set[str]:
+    found: set[str] = set()
+    left = [*names]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += more(name)
+    return found

@@ -1,0 +1,130 @@
+"""What can't be there twice, such as a name that the spec gave, a port or an address range: who has it, and gives it up first."""
+
+import json
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from typing import Final
+
+from alb_reconcile.engine.plan.decide import named_ids
+from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.model.abilities import conflicts, slots
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.plan import Act, plain
+from alb_reconcile.model.resource import Observed, bind
+
+
+def make_room(graph: Graph) -> None:
+    """Let each step that gives something to a resource follow the one by which another gives it up (`Graph.rooms`).
+
+    Between the two nothing has it; places that AWS moves in one call aren't among them.
+    """
+    leaving = _leaving(graph)
+    for key, step in graph.steps.items():
+        if step.action not in MAKING or step.desired is None or step.state is None or step.takes_away:
+            continue
+        held = set(slots(step.observed.state)) if step.observed and step.action == "update" else set()
+        wanted = bind(step.desired.state, graph.decisions.ids)
+        for slot in set(slots(wanted)) - held:
+            for other, holder in leaving[slot]:
+                if other != key and conflicts(wanted, holder.state):
+                    graph.after(key, other)
+                    graph.rooms.append((key, other))
+
+
+def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
+    """Who holds which slot and may leave it, by slot, with the step by which they do."""
+    leaving: dict[Hashable, list[tuple[str, Observed]]] = defaultdict(list)
+    steps = graph.steps.items()
+    goers = [(key, step.observed) for key, step in steps if step.observed and step.action in ("delete", "update")]
+    goers += [(graph.implied[found.id], found) for found in graph.decisions.live if found.id in graph.implied]
+    for key, found in goers:
+        for slot in slots(found.state):
+            leaving[slot].append((key, found))
+    return leaving
+
+
+def go_first(graph: Graph) -> None:
+    """Note the steps that come before what takes their resource's place, and all that has to be taken away before them.
+
+    Assumes the edges that AWS asks for, and those of instances that have no surge.
+    """
+    early = {holder for _, holder in graph.rooms if graph.steps[holder].action in ("delete", "update")}
+    early |= {
+        key for key, step in graph.steps.items() if step.part_of is not None and key in graph.before(step.part_of)
+    }
+    for key in [*early]:
+        early |= {other for other in graph.before(key) if graph.steps[other].takes_away}
+    graph.early = early
+
+
+def keep_gaps_short(graph: Graph) -> None:
+    """What gives something up, and what has to go before, waits for all else that those wait for which come after it.
+
+    Assumes all other edges.
+    """
+    for _, holder in graph.rooms:
+        going = {holder, *graph.before(holder)} & graph.early
+        behind = graph.behind(going) | going
+        for other in {key for later in behind for key in graph.edges[later]} - behind:
+            for key in going if graph.steps[other].act is Act.PREPARE else ():
+                found = graph.steps[key].observed
+                # a VPC's range goes when the subnet has gone that is in it
+                if found is None or graph.steps[other].id not in set(named_ids(found.state)):
+                    graph.rather_after(key, other)
+
+
+def refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
+    """Refuse replacements of what is in use and has a name that only one can have."""
+    problems = []
+    for key in sorted(set(keys)):
+        item = graph.decisions.desired.get(graph.steps[key].address)
+        if item is None or item.found is None or not item.forces or graph.steps[key].action != "replace":
+            continue
+        name = getattr(item.state, "name", None)
+        if name and name == getattr(item.found.state, "name", None) and any(slots(item.state)):
+            differs = " and ".join(
+                f"{change.path} is {_json(change.before)} and should be {_json(change.after)}"
+                for change in item.changes
+                if change.path in item.forces
+            )
+            why = f"{differs}, which can't be changed in place" if differs else item.reason
+            problems.append(
+                f"{item.desired.address}: {why}; another one can't be named "
+                f"{_json(name)} as long as this one is in use: keep what it has, or change name, too"
+            )
+    if problems:
+        raise RefusedError("\n".join(problems))
+
+
+def refuse_held(graph: Graph, keys: Iterable[str]) -> None:
+    """Refuse to make what is to have something that only one can have, and that its holder can't give up before."""
+    problems = []
+    cycle = {key: graph.steps[key] for key in sorted(set(keys))}
+    for later, earlier in ((cycle[key], cycle[other]) for key in cycle for other in graph.edges[key] if other in cycle):
+        wanted, holder = later.desired, earlier.observed
+        if later.action not in MAKING or wanted is None or holder is None or earlier.action == "replace":
+            continue
+        bound = bind(wanted.state, graph.decisions.ids)
+        for slot in set(slots(bound)).intersection(slots(holder.state)):
+            what, *rest = slot if isinstance(slot, tuple) else (slot,)
+            fields = [name for name in wanted.declared if rest and rest[-1] in named_ids(getattr(bound, name, None))]
+            if isinstance(bound, Subnet):  # which only overlaps
+                parts = {name: Subnet(vpc=bound.vpc, **{name: getattr(bound, name)}) for name in _RANGES}
+                fields = [name for name in _RANGES if name in wanted.declared and conflicts(parts[name], holder.state)]
+                rest = [getattr(bound, name) for name in fields[:1]]
+            if len(rest) == 1 and fields and fields[0] != "vpc":
+                known = graph.addresses.get(rest[0], rest[0])
+                problems.append(
+                    f"{wanted.at(fields[0])}: the new {later.address} can't have {known} as long as {earlier.address} "
+                    f"({holder.id}) has it, which can't go before the new one is there; give it another {what}"
+                )
+    if problems:
+        raise RefusedError("\n".join(problems))
+
+
+_RANGES: Final = ("cidr_block", "ipv6_cidr_block")
+
+
+def _json(value: object) -> str:
+    return json.dumps(plain(value), ensure_ascii=False)

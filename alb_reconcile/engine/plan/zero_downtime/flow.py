@@ -1,0 +1,209 @@
+"""Orders steps by two rules: what is new is ready before requests come to it, and requests have gone before anything goes.
+
+1. A step that prepares something or moves requests follows all that makes ready what its resource newly leads to. Targets aren't
+   needed one by one: gates count them (`capacity`), and a forward comes after those that join, where they don't wait for it.
+2. A step that takes something away follows every step after which less leads there. Unless it ends a target, it also follows all that
+   prepares and moves the requests of the service that led there. A target that is replaced needs its successor alone.
+
+Two sorts of steps follow neither: those that give up what only one can have (`places`), and those that `max_unavailable` pays for (`rollout`).
+What AWS would refuse in another order is in `order`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from alb_reconcile.engine.plan.acts import top
+from alb_reconcile.engine.plan.decide import named_ids
+from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.engine.plan.leads import Leads, as_desired, as_it_is
+from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, shares_of
+from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.plan import Act, Need, Step
+from alb_reconcile.model.resource import Properties, bind
+
+
+class Flow:
+    """The steps of a plan by what their resources lead to: more, or less."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    @cached_property
+    def now(self) -> Leads:
+        """What leads where now."""
+        return as_it_is(self.graph.decisions)
+
+    @cached_property
+    def then(self) -> Leads:
+        """What is to lead where."""
+        return as_desired(self.graph.decisions)
+
+    def add(self) -> None:
+        """Add the edges of both rules. Assumes acts, the edges that AWS asks for, and `Graph.early`."""
+        for key, step in self.graph.steps.items():
+            if step.part_of is not None and key not in self.graph.early:
+                self.graph.after(key, step.part_of)
+        for key, step in self.graph.steps.items():
+            if key in self.graph.early:
+                continue
+            if self._is_asked(key, step):
+                self._after_what_is_new(key, step)
+            for other in self.led_there(step):
+                self.graph.after(key, other, Need.ORDER)
+            if step.act is Act.CLEAN_UP:
+                self._after_the_service_has_moved(key, step)
+
+    def keep_targets(self) -> None:
+        """Of what follows neither rule, let targets leave late where they can. Assumes all other edges."""
+        for key in sorted(self.graph.early):
+            step = self.graph.steps[key]
+            for other in sorted(self.led_there(step)) if step.observed and step.observed.state.is_target else ():
+                self.graph.rather_after(key, other)
+
+    def _is_asked(self, key: str, step: Step) -> bool:
+        """Whether requests come by a step's resource already, or as soon as it is made: not to a new name, or to what is prepared."""
+        if step.action != "create" or step.act is not Act.MOVE:
+            return step.action == "update" or step.act is not Act.PREPARE
+        return bool(self.then.upper.get(str(step.address))) or key in dict(self.graph.rooms)
+
+    def gains(self, step: Step) -> set[str]:
+        """What a step's resource leads to after it, and didn't before, or leads more requests to."""
+        if step.action not in MAKING or step.takes_away:
+            return set()
+        before = step.observed.state if step.action == "update" and step.observed else None
+        after = bind(step.state, self.graph.decisions.ids) if step.state else None
+        return self.then.referred(after) - self.now.referred(before) | _larger(before, after)
+
+    def losses(self, step: Step) -> set[str]:
+        """What a step's resource leads to, and doesn't any more after it, or leads fewer requests to; of one that goes, itself."""
+        if step.action == "delete":
+            return {str(step.id)}
+        if step.action != "update" or step.act is Act.PREPARE or step.observed is None:
+            return set()
+        after = bind(step.state, self.graph.decisions.ids) if step.state else None
+        lost = self.now.referred(step.observed.state) - self.then.referred(after) | _larger(after, step.observed.state)
+        return lost or ({step.observed.id} if step.takes_away and not step.observed.state.action_field else set())
+
+    @cached_property
+    def _dropped(self) -> set[str]:
+        return {group for _, group in dropped(self.graph)}
+
+    @cached_property
+    def _makers(self) -> dict[str, list[str]]:
+        """By name, the steps that prepare a resource or move its requests."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for key, step in self.graph.steps.items():
+            if step.act is not Act.CLEAN_UP and not _only_tags(step):
+                found[str(step.address) if step.action in ("create", "replace") else str(step.id)].append(key)
+        return found
+
+    @cached_property
+    def _losers(self) -> dict[str, list[str]]:
+        """By what a resource leads to no more, or with fewer requests, the steps that do that."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for key, step in self.graph.steps.items():
+            for name in self.losses(step):
+                found[name].append(key)
+        for known, key in self.graph.implied.items():
+            found[known].append(key)
+        return found
+
+    @cached_property
+    def _narrowing(self) -> set[str]:
+        """The steps that only take members away."""
+        return {key for key, step in self.graph.steps.items() if step.action == "update" and step.takes_away}
+
+    def _losing(self, names: Iterable[str]) -> set[str]:
+        """The steps after which less leads to these."""
+        return {key for name in names for key in self._losers.get(name, ())}
+
+    def _after_what_is_new(self, key: str, step: Step) -> None:
+        gains = self.gains(step)
+        needed: list[tuple[str, tuple[str, ...]]] = [(name, MAKING) for name in self.then.needed(gains)]
+        # clients are sent to another listener by names, which may be new
+        by_name = self.then.above(gains & self.then.listeners)
+        needed += [(name, ("create",)) for name in by_name if not self.then.upper.get(name)]
+        for name, actions in needed:
+            for other in self._makers.get(name, ()):
+                if self.graph.steps[other].action in actions:
+                    self.graph.after(key, other, Need.ORDER)
+
+    def led_there(self, step: Step) -> set[str]:
+        """The steps after which less leads to what a step takes away. To what answers on it doesn't matter if something only goes."""
+        found, steps = step.observed, self.graph.steps
+        if found is None or (found.state.is_target and self._has_heir(step)):
+            return set()
+        keys = self._losing(self.now.above([found.id]))
+        if step.act is Act.CLEAN_UP and step.action == "delete":
+            if found.state.is_target:  # a way that others lose may have been for it
+                keys -= self._narrowing
+        elif step.act is Act.CLEAN_UP:
+            # it waits for all that leads to its lost members as well, and for targets that it leads to, which may be there
+            near = self.now.above(self.losses(step))
+            if not found.state.action_field:
+                near |= self.now.targets(self.now.behind([found.id]))
+            keys |= self._losing(near) - self._narrowing
+        elif step.act is Act.MOVE and step.action in ("update", "delete"):
+            keys = {
+                other
+                for other in keys
+                if steps[other].act is Act.MOVE and step.action in ("delete", steps[other].action)
+            }
+        else:
+            return set()
+        wholes = set(named_ids(found.state))  # a part goes before its whole
+        return {
+            other
+            for other in keys - {step.key} - self.graph.early
+            if not (steps[other].action == "delete" and steps[other].id in wholes)
+        }
+
+    def _has_heir(self, step: Step) -> bool:
+        """Whether the end of a target waits for its own successor, or its own deregistrations, alone."""
+        if step.action != "delete" or step.address.kind == "instance":
+            return step.action == "delete"
+        group = step.observed.parent_id if step.observed else None
+        return step.part_of is not None and group not in self.graph.deleted and group not in self._dropped
+
+    def _after_the_service_has_moved(self, key: str, step: Step) -> None:
+        found = step.observed
+        if found is None or (found.state.is_target and step.action == "delete"):
+            return
+        doors = {name for name in self.now.above([found.id]) if self._is_door(self.now.states.get(name))}
+        scope = self.now.behind(doors) | self.then.behind(self._in_their_place(doors)) if doors else set()
+        named = set(named_ids(found.state))  # a VPC's range goes when the subnet that is in the VPC has
+        for other in (other for name in scope - named for other in self._makers.get(name, ())):
+            if STOPS in self.graph.steps[other].effects:  # it both takes away and makes, in turns (`rollout`)
+                self.graph.rather_after(key, other)
+            else:
+                self.graph.after(key, other, Need.ORDER)
+
+    def _is_door(self, state: Properties | None) -> bool:
+        return state is not None and (bool(state.moves) or state.kind == "load_balancer")
+
+    def _in_their_place(self, known: Iterable[str]) -> Iterator[str]:
+        """The names of what is at the addresses of these, when all is as desired."""
+        addresses = {item.id: item.address for item in self.graph.decisions.live}
+        for name in known:
+            yield str(self.graph.decisions.ids.get(addresses[name], addresses[name]))
+
+
+def _only_tags(step: Step) -> bool:
+    """Whether a step changes nothing that requests notice."""
+    return (
+        step.action == "update"
+        and bool(step.changes)
+        and all(top(change) in ("tags", "prevent_destroy") for change in step.changes)
+    )
+
+
+def _larger(before: Properties | None, after: Properties | None) -> set[str]:
+    """The groups to which an action gives a larger share of the requests than another one, by name."""
+    had = {str(group): share for group, share in shares_of(action_of(before).forward).items()}
+    return {
+        str(group) for group, share in shares_of(action_of(after).forward).items() if share > had.get(str(group), 0)
+    }

@@ -1,0 +1,95 @@
+"""The one safety rule: each sort of requests that was answered, and will be, is answered at every moment in between.
+
+A plan is rehearsed by the rule on values (`engine.plan.rehearsal`), and a run asks the rule of what AWS shows before each step that moves
+requests or takes something away (`engine.gate`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from alb_reconcile.engine.doors import Door, find_doors, join
+from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import bind
+from alb_reconcile.model.steps import Deregister, Shift, TakeOver
+
+NOBODYS: Final = "for a moment no"
+Asked = tuple[object, ...]
+"""What tells a door from all others (`Door.asked`)."""
+
+
+def by_asked(doors: Iterable[Door]) -> dict[Asked, Door]:
+    """The doors by what is asked for; of several rules with the same conditions the first one, of several records of a name one that
+    answers."""
+
+    def rank(door: Door) -> tuple[int, bool]:
+        state = door.item.state
+        return -state.priority if isinstance(state, Rule) else 0, door.answers
+
+    return {door.asked: door for door in sorted(doors, key=rank)}
+
+
+@dataclass(frozen=True)
+class Safety:
+    """The doors that answer before a plan and after it, with both, and how many healthy targets each group needs while it is asked: one
+    where the plan doesn't say, and none where `max_unavailable` lets all be missing."""
+
+    kept: Mapping[Asked, tuple[Door, Door]]
+    least: Mapping[str, int]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Safety:
+        """Those of a plan, when all of its targets have become healthy."""
+        before = World(plan.live)
+        first = {asked: door for asked, door in by_asked(find_doors(before)).items() if door.answers}
+        last = by_asked(find_doors(before.after(plan.steps).turned(COMING, lambda item, _: item.status != "healthy")))
+        kept = {asked: (door, last[asked]) for asked, door in first.items() if asked in last and last[asked].answers}
+        least: dict[str, list[int]] = defaultdict(list)
+        for step in plan.steps if kept else ():
+            if (count := step.detail(Deregister).least) is not None and step.observed:
+                least[str(step.observed.parent_id)].append(count)
+            for wanted in shift_of(step).awaits:
+                least[str(bind(wanted.group, plan.ids))].append(wanted.enough)
+        return cls(kept, {group: min(counts) for group, counts in least.items()})
+
+    def without(self, doors: Container[Asked]) -> Safety:
+        """The same, but for these doors."""
+        return Safety({asked: both for asked, both in self.kept.items() if asked not in doors}, self.least)
+
+    def unanswered(self, world: World, only: Container[Asked] | None = None) -> Iterator[tuple[Asked, str]]:
+        """The doors that don't answer in a world (of these `only`), and why, in words. What a door lacks before or after, too, doesn't
+        count."""
+        now = by_asked(find_doors(world)) if self.kept else {}
+        for asked, (first, last) in self.kept.items():
+            if (only is None or asked in only) and (text := self._why_shut(first, now.get(asked), last)):
+                yield asked, text
+
+    def _why_shut(self, before: Door, now: Door | None, then: Door) -> str:
+        if now is None:
+            return f"{NOBODYS} {before.item.address.kind} has it"
+        known = {shut.reason for shut in before.barred}
+        shuts = [shut for shut in now.barred if shut.reason not in known]
+        was = {reach.group: reach.healthy for reach in before.reaches}
+        filled = {reach.group: reach.count for reach in then.reaches}
+        for reach in now.reaches if before.reaches else ():  # what answered by itself had no target to lose
+            least, most = self.least.get(reach.group, 1), was.get(reach.group, filled.get(reach.group, 0))
+            if reach.group in filled:
+                most = min(most, filled.get(reach.group, 0))
+            else:  # what is emptied when requests have turned away isn't empty before
+                least = max(least, 1)
+            if reach.healthy < min(least, most):
+                shuts += reach.lost
+                if not reach.lost:
+                    few = f"only {reach.healthy} healthy targets" if reach.healthy else "no healthy target"
+                    return f"the target group that gets its requests has {few}"
+        return "; ".join(shut.text for shut in join(shuts))
+
+
+def shift_of(step: Step) -> Shift:
+    """What a step waits for before requests move by it."""
+    return step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)

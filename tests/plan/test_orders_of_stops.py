@@ -1,0 +1,84 @@
+"""Changes that met a stop or a restart and had no order, and what gives a place up too early: each found by trying what remained."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.steps import TakeOver
+from tests.harness import Spec, demo, load
+from tests.plan.stacks import Account, plan_for
+from tests.properties.test_gaps import ALLOW, coloured, internal, listener, renamed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alb_reconcile.model.plan import Plan
+
+
+def planned(before: Spec, after: Spec, **allow: int) -> Plan:
+    """The plan from one spec to the other, with the user's word for all but gaps."""
+    words = {name: count for name, count in ALLOW.items() if name not in ("close", "empty-target-group")}
+    return plan_for(load(after), Account(load(before)).discovery(), allow=words | {"stop": 9} | allow)
+
+
+def in_place(spec: Spec) -> Spec:
+    """Instances that restart for another type, one missing at a time."""
+    spec["instances"]["web"] |= {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
+    return spec
+
+
+def restarted(spec: Spec) -> Spec:
+    spec["instances"]["web"]["instance_type"] = "t3.small"
+    return spec
+
+
+def other_groups(spec: Spec) -> Spec:
+    """Security groups of another description, which replaces them."""
+    for name in ("web", "load-balancer"):
+        spec["security_groups"][name]["description"] = "other"
+    return spec
+
+
+@pytest.mark.parametrize("change", [other_groups, internal, renamed])
+def test_instances_restart_as_their_load_balancer_or_security_group_is_replaced(change: Callable[[Spec], Spec]) -> None:
+    before = in_place(demo())
+    plan = planned(before, change(restarted(copy.deepcopy(before))))
+    assert sum("stops the instance" in step.effects for step in plan.steps) == 2, "each stops once"
+
+
+def test_an_instance_is_stopped_as_a_rule_gets_a_new_group() -> None:
+    before = coloured("web")
+    after = coloured("web", new=(10, "/new/*", "blue"))
+    for spec in (before, after):
+        spec["instances"]["other"] = {**spec["instances"]["web"], "count": 1}
+        spec["target_groups"]["web"]["targets"] = ["web", "other"]
+    after["instances"]["other"]["state"] = "stopped"
+    assert any(step.address.name == "other-1" for step in planned(before, after).steps)
+
+
+def swapped(spec: Spec) -> Spec:
+    """The first of two rules with the same conditions goes behind the other one, and its group is emptied."""
+    rules: dict[str, Any] = listener(spec)["rules"]
+    rules["one"]["priority"], rules["two"]["priority"] = 30, 10
+    spec["target_groups"]["blue"]["targets"] = []
+    return spec
+
+
+def test_of_two_rules_with_the_same_conditions_the_first_one_answers() -> None:
+    before = coloured("web", one=(10, "/1/*", "blue"), two=(20, "/1/*", "green"))
+    with pytest.raises(RefusedError, match=r"rule\.public/http/one .* and not on the way: .* no healthy target"):
+        planned(before, swapped(copy.deepcopy(before)))
+
+
+def test_a_load_balancer_whose_group_keeps_its_name_goes_when_the_other_one_is_active() -> None:
+    """Found: it went as the run began, minutes before anything else could answer."""
+    before = demo()
+    before["target_groups"]["web"]["name"] = "mine"
+    steps = {step.key.partition("@")[0]: step for step in planned(before, internal(copy.deepcopy(before))).steps}
+    gone, made = steps["delete:load_balancer.public"], steps["replace:load_balancer.public"]
+    assert made.key in gone.needs
+    assert gone.detail(TakeOver).successors == (gone.address,)

@@ -1,0 +1,112 @@
+"""A run is held before a step after which requests wouldn't be answered, whatever has happened since it was planned."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.engine import gate
+from tests.harness import Spec, demo
+from tests.kinds.test_record import ZONE, prepare
+from tests.properties.test_gaps import ALLOW, CHANGES, listener
+from tests.properties.watched import WatchedWorld, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.model.plan import Step
+
+
+def groups_of(here: WatchedWorld, *addresses: str) -> list[str]:
+    """The target groups at these addresses, by ARN."""
+    arns = [item["TargetGroupArn"] for item in here.client("elbv2").describe_target_groups()["TargetGroups"]]
+    return [arn for arn in arns if here._name(arn) in addresses]
+
+
+def fall_ill(here: WatchedWorld, group: str) -> None:
+    """None of a group's targets passes its checks any more."""
+    for item in here.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]:
+        here.strict.set_target_unhealthy(group, item["Target"]["Id"])
+
+
+def deregister(here: WatchedWorld, group: str) -> None:
+    """Somebody takes all targets out of a group."""
+    elb = here.client("elbv2")
+    targets = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    elb.deregister_targets(TargetGroupArn=group, Targets=[item["Target"] for item in targets])
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, key: str, happens: Callable[[], None], here: WatchedWorld) -> None:
+    """Let something happen once, right before the gate looks at a step."""
+    real, done = gate.Gate.hold, list[str]()
+
+    async def hold(self: gate.Gate, run: Run, step: Step) -> None:
+        if step.key.startswith(key) and not done:
+            done.append(step.key)
+            happens()
+            here.clock.advance(120)
+        await real(self, run, step)
+
+    monkeypatch.setattr(gate.Gate, "hold", hold)
+
+
+@pytest.mark.parametrize("what", [fall_ill, deregister])
+def test_a_rule_waits_for_a_group_that_was_healthy(
+    what: Callable[[WatchedWorld, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renamed rule takes its requests over from the old one as soon as it is made."""
+    before, after = CHANGES["a rule is renamed with its group"]
+    with watched() as here:
+        here.converge(before)
+        meanwhile(monkeypatch, "create:rule", lambda: what(here, *groups_of(here, "target_group.other")), here)
+        here.watch()
+        result = here.apply(after, allow=ALLOW, check=False)
+        assert any("no healthy target" in str(failure) for failure in result.failures)
+        assert {low.healthy for low in here.lows.values()} == {2}, here.lows
+
+
+@pytest.mark.parametrize("what", [fall_ill, deregister])
+def test_a_name_waits_for_the_load_balancer_to_which_it_is_led(
+    what: Callable[[WatchedWorld, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = two_fronts()
+    after = copy.deepcopy(before)
+    after["records"]["api"]["alias"] = "front"
+    with watched() as here:
+        prepare()
+        here.converge(before)
+        changes: list[Any] = []
+        real = here._call
+
+        def call(service: str, operation: str, params: Any) -> Any:
+            changes.extend([params] if operation == "change_resource_record_sets" else [])
+            return real(service, operation, params)
+
+        here._call = call  # type: ignore[method-assign]  # to see what is asked of AWS
+        meanwhile(monkeypatch, "update:record", lambda: what(here, *groups_of(here, "target_group.green")), here)
+        result = here.apply(after, allow=ALLOW, check=False)
+        assert any("answers nothing" in str(failure) for failure in result.failures)
+        assert not changes, "the name still leads to what answers"
+
+
+def two_fronts() -> Spec:
+    """A name of one of two load balancers, each with a group of its own."""
+    spec = demo()
+    spec["target_groups"]["green"] = {**spec["target_groups"]["web"]}
+    spec["load_balancers"]["front"] = copy.deepcopy(spec["load_balancers"]["public"])
+    listener(spec)["default_action"] = {"forward": "web"}
+    spec["load_balancers"]["front"]["listeners"]["http"]["default_action"] = {"forward": "green"}
+    spec["records"] = {"api": {"zone": ZONE, "name": f"api.{ZONE}", "type": "A", "alias": "public"}}
+    return spec
+
+
+def test_what_was_ill_before_holds_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule in whose group nothing is healthy goes all the same: nothing is lost by that."""
+    before, after = CHANGES["a rule goes with its group"]
+    with watched() as here:
+        here.converge(before)
+        meanwhile(monkeypatch, "delete:rule", lambda: fall_ill(here, *groups_of(here, "target_group.api")), here)
+        here.converge(after, allow=ALLOW)
