@@ -23,7 +23,7 @@ class Act(StrEnum):
     """The three parts of a run (expand and contract)."""
 
     PREPARE = "prepare"
-    """Creates what is new beside what serves, and takes nothing away."""
+    """Makes ready what is new, beside what serves."""
     MOVE = "move requests"
     """Changes who answers: listeners, rules and DNS names."""
     CLEAN_UP = "clean up"
