@@ -14,7 +14,7 @@ from typing import Final
 from alb_reconcile.engine.doors import Door, find_doors, join
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
@@ -93,3 +93,11 @@ class Safety:
 def shift_of(step: Step) -> Shift:
     """What a step waits for before requests move by it."""
     return step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
+
+
+def is_held(step: Step) -> bool:
+    """Whether a run asks the rule before a step: it moves requests or takes something away, and doesn't wait for health by itself."""
+    state = step.state or (step.observed.state if step.observed else None)
+    shift = shift_of(step)
+    asks_itself = bool(shift.awaits or shift.hopes) or (state is not None and state.is_target)
+    return step.act is not Act.PREPARE and not asks_itself

@@ -49,7 +49,7 @@ class Options:
 
     allow: Mapping[str, int] = field(default_factory=dict)
     check: bool = True
-    """Whether damage is refused, and what AWS would refuse; a plan that is only looked at needs nobody's word."""
+    """Whether damage is refused, and what AWS would refuse; a plan that is only looked at needs no word of the user."""
     eager: bool = False
     """Whether it is going to be carried out: what a creation needs is read at once then, needed or not."""
     now: datetime | None = None

@@ -20,7 +20,7 @@ _Use = tuple[Address, str, str]  # an entry that would be made, the place that o
 
 
 async def find_untagged(aws: Aws, situation: Situation) -> list[Finding]:
-    """What nobody owns: what has the name of one that would be made, holds what only one can hold, or is used in its place by
+    """What no stack owns, and has the name of one that would be made, holds what only one can hold, or is used in its place by
     an entry as it was applied (refusals), and a group's target that looks like a missing member (a warning). Asks EC2 only about such."""
     made, discovery, decisions = situation.made, situation.discovery, situation.decisions
     if not made:

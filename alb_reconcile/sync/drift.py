@@ -195,7 +195,7 @@ class _Judge:
             before += [self.makers.get(address) for address in references(step.desired.state)]
         if step.action in ("delete", "replace") and step.observed is not None:
             before += [self.removers.get(text) for text in named_ids(step.observed.state)]
-        if step.attaches:  # a group is put beside others for whoever is going to take it up
+        if step.attaches:  # a group is put beside others for the listener or rule that is going to forward to it
             before += self.users[step.key]
         if any(key is not None and key != step.key and causes.get(key) == "spec" for key in before):
             return True

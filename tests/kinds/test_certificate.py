@@ -258,7 +258,7 @@ def test_the_last_of_two_takes_their_record_along_where_acm_lists_the_first_one_
         listed.append(real(service, operation, params))
         return copy.deepcopy(listed[0])
 
-    hand.world._call = behind  # type: ignore[method-assign]
+    hand.world._call = behind  # type: ignore[method-assign]  # so that reads lag
     hand.world.apply(spec, destroy=True)
     assert cnames(home) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,6 +102,44 @@ def two_fronts() -> Spec:
     spec["load_balancers"]["front"]["listeners"]["http"]["default_action"] = {"forward": "green"}
     spec["records"] = {"api": {"zone": ZONE, "name": f"api.{ZONE}", "type": "A", "alias": "public"}}
     return spec
+
+
+def by_address(spec: Spec) -> Spec:
+    """The other group registers its instances by address."""
+    spec["target_groups"]["green"]["target_type"] = "ip"
+    return spec
+
+
+def made_at_once(spec: Spec) -> Spec:
+    """The second load balancer, and its group, aren't there yet."""
+    del spec["load_balancers"]["front"], spec["target_groups"]["green"]
+    return spec
+
+
+@pytest.mark.parametrize("change", [by_address, made_at_once])
+def test_a_name_is_led_to_another_load_balancer_that_serves(change: Callable[[Spec], Spec]) -> None:
+    """Targets are known by their addresses, or the load balancer is made in the same run, and takes its time."""
+    before = two_fronts()
+    after = by_address(two_fronts()) if change is by_address else two_fronts()
+    after["records"]["api"]["alias"] = "front"
+    with watched() as here:
+        prepare()
+        here.strict.timing = replace(here.strict.timing, provisioning=400)
+        here.converge(change(before))
+        healthy: list[list[str]] = []
+        elb, real = here.client("elbv2"), here._call
+
+        def call(service: str, operation: str, params: Any) -> Any:
+            if operation == "change_resource_record_sets":
+                (group,) = groups_of(here, "target_group.green")
+                shown = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+                healthy.append([item["TargetHealth"]["State"] for item in shown])
+            return real(service, operation, params)
+
+        here._call = call  # type: ignore[method-assign]  # to see what is so when the name moves
+        here.converge(after, allow=ALLOW)
+        assert healthy
+        assert all(states == ["healthy", "healthy"] for states in healthy)
 
 
 def test_what_was_ill_before_holds_no_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,8 +140,8 @@ def last_run_lines(told: str, warning: str, style: Style) -> list[str]:
 
 
 def group_steps(entries: Iterable[Step]) -> dict[str, list[Step]]:
-    """With the step of an instance, by its key, those of its targets that share its fate: the same action, as it is one thing
-    to whoever reads it."""
+    """With the step of an instance, by its key, those of its targets that share its fate: the same action, as a reader takes
+    both for one thing."""
     owners = {_key(step, step.id): step for step in entries if step.address.kind == "instance"}
     groups: dict[str, list[Step]] = {}
     for step in entries:

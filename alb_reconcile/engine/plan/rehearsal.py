@@ -8,8 +8,8 @@ from typing import Final
 
 from alb_reconcile.engine.doors import describe_door
 from alb_reconcile.engine.plan.closures import Closure
-from alb_reconcile.engine.safety import Asked, Safety, shift_of
-from alb_reconcile.engine.world import World
+from alb_reconcile.engine.safety import Asked, Safety, is_held, shift_of
+from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Deregister, Register
@@ -67,6 +67,7 @@ def gaps_by_door(plan: Plan) -> dict[Asked, Closure]:
 def _rehearse(plan: Plan, safety: Safety, rank: Callable[[Step], int]) -> Iterator[tuple[Asked, Closure]]:
     world, waiting = World(plan.live), list[Step]()
     order = _Order(plan, rank)
+    joining = {step.key for step in plan.steps if step.address.kind == "registration" and step.action != "delete"}
     while (step := order.next()) is not None:
         awaited, hoped = _awaited(plan, step)
         if awaited or hoped:
@@ -75,6 +76,14 @@ def _rehearse(plan: Plan, safety: Safety, rank: Callable[[Step], int]) -> Iterat
                 order.put_off(step)
                 continue
             world = _passed(world, awaited | hoped)
+        if is_held(step):  # new targets have passed their checks where the run's gate has waited for them, never before
+            world, waiting = world.after(waiting), []
+            made = {item.id for items in world.targets.values() for item, _ in items if item.status == COMING}
+            world = _passed(world, made)
+            if joining and any(safety.unanswered(world.after([step]))):
+                order.put_off(step)
+                continue
+        joining.discard(step.key)
         order.done(step)
         waiting.append(step)
         if step.detail(Register).is_checked:

@@ -26,10 +26,11 @@ def turn_or_restart_first(graph: Graph) -> None:
 
 
 def _order_restarts(graph: Graph) -> set[str]:
-    """Who turns requests to a group does so when its instances have been restarted, where others serve meanwhile. Where a restart waits
-    for that turn, or others serve no more, its targets leave after it. Returns who does, by step key.
+    """Requests turn to a group when its instances have been restarted, if others serve meanwhile. Targets leave after the turn where
+    their restart waits for the turn, or others serve no more. Returns the keys of the steps by which such targets leave.
 
-    Nobody waits for the restart of an instance that fails somewhere: it may fail again, or be mended by it.
+    No turn waits for the restart of an instance that fails in one of its groups, as long as its group has a healthy target: the instance
+    may fail again.
     """
     turning: dict[str, list[tuple[str, set[str]]]] = defaultdict(list)
     for step in graph.steps.values():

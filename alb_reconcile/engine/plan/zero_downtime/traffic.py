@@ -51,6 +51,9 @@ def stick_late(graph: Graph) -> None:
 def wait_for_targets(graph: Graph) -> None:
     """Listeners and rules take up a group after the targets that join it, unless those wait for them. Gates count how many are healthy."""
     members, coming, serving = joining(graph), started(graph), serving_groups(graph)
+    healthy = {
+        state.target_group for item, state in each_of(graph.decisions.live, Registration) if item.status == "healthy"
+    }
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
             wait_for_health(graph, key)
@@ -64,9 +67,8 @@ def wait_for_targets(graph: Graph) -> None:
         for group in groups:
             if not _answers_at_once(graph, step, group):
                 for key in (*members.get(group, ()), *coming.get(group, ())):
-                    # what is healthy and restarted is counted as it leaves (`restarts`)
-                    found = graph.steps[key].observed if graph.steps[key].reason == RESTARTED else None
-                    is_counted = found is not None and found.status == "healthy"
+                    # where a target is healthy, those that are restarted are counted as they leave (`restarts`)
+                    is_counted = graph.steps[key].reason == RESTARTED and bind(group, graph.decisions.ids) in healthy
                     if key not in waiting and not is_counted:
                         graph.after(step.key, key)
     _arrive_before_addresses_leave(graph, members)
