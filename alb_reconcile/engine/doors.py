@@ -31,6 +31,8 @@ from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.secrets import redact
 
+Asked = tuple[object, ...]
+"""What tells a door from all others (`Door.asked`)."""
 _HTTP1: Final = (None, "HTTP1")
 _MOST_NAMES: Final = 3
 _FAMILIES: Final[Mapping[str, Collection[int]]] = {"dualstack": (4, 6), "dualstack-without-public-ipv4": (6,)}
@@ -102,7 +104,7 @@ class Door:
 
     item: Observed
     balancer: str
-    asked: tuple[object, ...]
+    asked: Asked
     reaches: tuple[Reach, ...] = ()
     """None where it answers by itself."""
     barred: tuple[Shut, ...] = ()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import Watch
-from alb_reconcile.engine.doors import Door, describe_door, find_doors
+from alb_reconcile.engine.doors import Asked, Door, describe_door
 from alb_reconcile.engine.plan.rehearsal import gaps_by_door
-from alb_reconcile.engine.safety import Asked, Safety, by_asked, is_held
+from alb_reconcile.engine.safety import Safety, is_held, shift_of
 from alb_reconcile.engine.world import World
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import read_health
@@ -19,7 +19,7 @@ from alb_reconcile.kinds.record import Record
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed, bind
 
 _PATIENCE: Final = waits.BALANCER_ACTIVE
 """Seconds for which targets that a step needs may not be healthy: they may come back, or their load balancer may be new."""
@@ -35,6 +35,7 @@ class Gate:
         self.safety = Safety.of(plan).without(gaps_by_door(plan))
         self._world = World(plan.live)
         self._done: list[Step] = []
+        self._ids = plan.ids
 
     def done(self, step: Step) -> None:
         """A step has ended well."""
@@ -44,15 +45,27 @@ class Gate:
         """Wait until a step is safe. Raises RefusedError, with what wouldn't be answered, if it isn't any more; WaitError after a while."""
         if not is_held(step) or not self.safety.kept or not self._changed(step)[2]:
             return
+        shift = shift_of(step)
+        awaited = {str(bind(item.group, self._ids)) for item in (*shift.awaits, *shift.hopes)}
+        """The groups for whose targets the step waits itself."""
 
         async def look(_: set[str]) -> Mapping[str, Any]:
             now, then, changed = self._changed(step)  # other steps of the run go on meanwhile
-            groups = sorted({group for world in (now, then) for asked in changed for group in _behind(world, asked)})
+            groups = sorted(
+                {
+                    group
+                    for world in (now, then)
+                    for asked in changed
+                    for group in _behind(self.safety.find(world), asked)
+                }
+            )
             made = {str(address): known for address, known in run.ids.items()}
+            groups = [group for group in groups if group not in awaited]
             found = await asyncio.gather(*(read_health(run, made.get(name, name)) for name in groups))
             health = dict(zip(groups, found, strict=True))
             before, lost = (
-                dict(self.safety.unanswered(_as_shown(world, health, made), changed)) for world in (now, then)
+                dict(self.safety.unanswered(_passed(_as_shown(world, health, made), awaited), changed))
+                for world in (now, then)
             )
             return {step.key: ({asked: text for asked, text in lost.items() if asked not in before}, bool(groups))}
 
@@ -70,7 +83,7 @@ class Gate:
         """The world before and after a step, and the doors that it changes."""
         self._world, self._done = self._world.after(self._done), []
         then = self._world.after([step])
-        before, after = (by_asked(find_doors(world)) for world in (self._world, then))
+        before, after = (self.safety.find(world) for world in (self._world, then))
         return self._world, then, {asked for asked in self.safety.kept if _way(before, asked) != _way(after, asked)}
 
 
@@ -85,21 +98,24 @@ def _as_shown(world: World, health: Mapping[str, Mapping[str, Any]], made: Mappi
         return replace(item, status=target.get("State", "unused"))
 
     found = World(map(shown, world.items.values()))
-    found.gone, found.left = world.gone, world.left
+    found.gone, found.left, found.guests = world.gone, world.left, world.guests
     return found
 
 
 def _way(doors: Mapping[Asked, Door], asked: Asked) -> object:
     door = doors.get(asked)
-    return door and (door.balancer, door.barred, door.reaches)
+    return door and (door.item.id, door.balancer, door.barred, door.reaches)
 
 
-def _behind(world: World, asked: Asked) -> Iterator[str]:
+def _behind(doors: Mapping[Asked, Door], asked: Asked) -> Iterator[str]:
     """The groups, as far as they are known, that get a door's requests; of a name, those of its load balancer."""
-    doors = by_asked(find_doors(world))
     door = doors.get(asked)
     if door is not None:
         is_name = isinstance(door.item.state, Record)
         for other in doors.values() if is_name else (door,):
             if other.balancer == door.balancer:
                 yield from (reach.group for reach in other.reaches if reach.is_known)
+
+
+def _passed(world: World, groups: Container[str]) -> World:
+    return world.turned("healthy", lambda _, state: str(state.target_group) in groups) if groups else world

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from alb_reconcile.engine.doors import Door, find_doors, join
+from alb_reconcile.engine.answers import Answers
+from alb_reconcile.engine.doors import Asked, Door, describe_door, find_doors, join
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
 NOBODYS: Final = "for a moment no"
-Asked = tuple[object, ...]
-"""What tells a door from all others (`Door.asked`)."""
 
 
 def by_asked(doors: Iterable[Door]) -> dict[Asked, Door]:
@@ -36,9 +36,10 @@ def by_asked(doors: Iterable[Door]) -> dict[Asked, Door]:
 
 @dataclass(frozen=True)
 class Safety:
-    """The doors that answer before a plan and after it, with both, and how many healthy targets each group needs while it is asked: one
-    where the plan doesn't say, and none where `max_unavailable` lets all be missing."""
+    """The requests that are answered before a plan and after it, by which doors, and how many healthy targets each group needs while it is
+    asked: one where the plan doesn't say, and none where `max_unavailable` lets all be missing."""
 
+    answers: Answers
     kept: Mapping[Asked, tuple[Door, Door]]
     least: Mapping[str, int]
 
@@ -46,8 +47,12 @@ class Safety:
     def of(cls, plan: Plan) -> Safety:
         """Those of a plan, when all of its targets have become healthy."""
         before = World(plan.live)
-        first = {asked: door for asked, door in by_asked(find_doors(before)).items() if door.answers}
-        last = by_asked(find_doors(before.after(plan.steps).turned(COMING, lambda item, _: item.status != "healthy")))
+        after = before.after(plan.steps).turned(COMING, lambda item, _: item.status != "healthy")
+        now, then = list(find_doors(before)), list(find_doors(after))
+        touched = frozenset(name for step in plan.steps for name in (step.id, str(step.address)) if name)
+        answers = Answers(now, then, touched=touched)
+        first = {asked: door for asked, door in answers.find(now).items() if door.answers}
+        last = answers.find(then) if first else {}
         kept = {asked: (door, last[asked]) for asked, door in first.items() if asked in last and last[asked].answers}
         least: dict[str, list[int]] = defaultdict(list)
         for step in plan.steps if kept else ():
@@ -55,16 +60,21 @@ class Safety:
                 least[str(step.observed.parent_id)].append(count)
             for wanted in shift_of(step).awaits:
                 least[str(bind(wanted.group, plan.ids))].append(wanted.enough)
-        return cls(kept, {group: min(counts) for group, counts in least.items()})
+        return cls(answers, kept, {group: min(counts) for group, counts in least.items()})
 
     def without(self, doors: Container[Asked]) -> Safety:
         """The same, but for these doors."""
-        return Safety({asked: both for asked, both in self.kept.items() if asked not in doors}, self.least)
+        kept = {asked: both for asked, both in self.kept.items() if asked not in doors}
+        return Safety(self.answers, kept, self.least)
+
+    def find(self, world: World) -> Mapping[Asked, Door]:
+        """By what is asked for, the door that answers in a world."""
+        return self.answers.find(find_doors(world)) if self.kept else {}
 
     def unanswered(self, world: World, only: Container[Asked] | None = None) -> Iterator[tuple[Asked, str]]:
-        """The doors that don't answer in a world (of these `only`), and why, in words. What a door lacks before or after, too, doesn't
-        count."""
-        now = by_asked(find_doors(world)) if self.kept else {}
+        """The requests that aren't answered in a world (of these `only`), or elsewhere than before and after; and why, in words. What a door
+        lacks before or after, too, doesn't count."""
+        now = self.find(world)
         for asked, (first, last) in self.kept.items():
             if (only is None or asked in only) and (text := self._why_shut(first, now.get(asked), last)):
                 yield asked, text
@@ -72,6 +82,8 @@ class Safety:
     def _why_shut(self, before: Door, now: Door | None, then: Door) -> str:
         if now is None:
             return f"{NOBODYS} {before.item.address.kind} has it"
+        if _answer(now) - _answer(before) - _answer(then):
+            return f"{describe_door(now)} would answer in its place"
         known = {shut.reason for shut in before.barred}
         shuts = [shut for shut in now.barred if shut.reason not in known]
         was = {reach.group: reach.healthy for reach in before.reaches}
@@ -90,14 +102,19 @@ class Safety:
         return "; ".join(shut.text for shut in join(shuts))
 
 
+def _answer(door: Door) -> frozenset[object]:
+    """What requests get: groups, or an answer of the load balancer's own."""
+    return frozenset(reach.group for reach in door.reaches) or frozenset(
+        [replace(action_of(door.item.state), forward=())]
+    )
+
+
 def shift_of(step: Step) -> Shift:
     """What a step waits for before requests move by it."""
     return step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
 
 
 def is_held(step: Step) -> bool:
-    """Whether a run asks the rule before a step: it moves requests or takes something away, and doesn't wait for health by itself."""
+    """Whether a run asks the rule before a step: it moves requests or takes something away. Targets that leave ask AWS themselves."""
     state = step.state or (step.observed.state if step.observed else None)
-    shift = shift_of(step)
-    asks_itself = bool(shift.awaits or shift.hopes) or (state is not None and state.is_target)
-    return step.act is not Act.PREPARE and not asks_itself
+    return step.act is not Act.PREPARE and not (state is not None and state.is_target)

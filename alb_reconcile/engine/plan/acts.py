@@ -78,11 +78,18 @@ def set_acts(graph: Graph) -> None:
     """
     serves = any(item.state.action_field for item in graph.decisions.live)
     for key, step in graph.steps.items():
-        if graph.destroy or (step.takes_away and not _moves(step)):
+        if graph.destroy or (step.takes_away and not _moves(step)) or (serves and _is_last(step)):
             act = Act.CLEAN_UP
         else:
             act = Act.MOVE if serves and _moves(step) else Act.PREPARE
         graph.steps[key] = replace(step, act=act)
+
+
+def _is_last(step: Step) -> bool:
+    """Whether AWS refuses a change as long as others share the requests of what is changed."""
+    return step.action == "update" and any(
+        (change.path, change.after) in step.state.set_last for change in step.changes if step.state
+    )
 
 
 def _moves(step: Step) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
 
-from alb_reconcile.engine.doors import describe_door
+from alb_reconcile.engine.doors import Asked, describe_door
 from alb_reconcile.engine.plan.closures import Closure
-from alb_reconcile.engine.safety import Asked, Safety, is_held, shift_of
+from alb_reconcile.engine.safety import Safety, is_held, shift_of
 from alb_reconcile.engine.world import COMING, World
-from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import bind
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.plan import Act, Plan, Step
+from alb_reconcile.model.resource import Observed, bind
 from alb_reconcile.model.steps import Deregister, Register
 
 _WAYS: Final = frozenset(
@@ -54,57 +56,99 @@ def find_gaps(plan: Plan) -> list[Closure]:
 
 def gaps_by_door(plan: Plan) -> dict[Asked, Closure]:
     """The same by door."""
-    if not any(map(_may_shut, plan.steps)):
-        return {}
-    safety = Safety.of(plan)
+    safety = _safety_of(plan)
     found: dict[Asked, Closure] = {}
     for rank in ORDERS if safety.kept else ():
-        for asked, closure in _rehearse(plan, safety, rank):
+        rehearsal = _Rehearsal(plan, safety, rank, is_held)
+        rehearsal.run()
+        for asked, closure in rehearsal.gaps:
             found.setdefault(asked, closure)
     return found
 
 
-def _rehearse(plan: Plan, safety: Safety, rank: Callable[[Step], int]) -> Iterator[tuple[Asked, Closure]]:
-    world, waiting = World(plan.live), list[Step]()
-    order = _Order(plan, rank)
-    joining = {step.key for step in plan.steps if step.address.kind == "registration" and step.action != "delete"}
-    while (step := order.next()) is not None:
-        awaited, hoped = _awaited(plan, step)
-        if awaited or hoped:
-            world, waiting = world.after(waiting), []
-            if not all(world.targets.get(group) for group in awaited):
-                order.put_off(step)
+def find_waits(plan: Plan) -> set[tuple[str, str]]:
+    """The steps that are safe only after another one, as the keys of both."""
+    safety = _safety_of(plan)
+    found: set[tuple[str, str]] = set()
+    for rank in ORDERS if safety.kept else ():
+        rehearsal = _Rehearsal(plan, safety, rank, _may_shut)
+        rehearsal.run()
+        found |= rehearsal.waits
+    return found
+
+
+def _safety_of(plan: Plan) -> Safety:
+    return Safety.of(plan if any(map(_may_shut, plan.steps)) else replace(plan, live=()))
+
+
+class _Rehearsal:
+    """One way through a plan. New targets have passed their checks where the run's gate waits for them, never before. A step that may wait
+    comes when it is safe, if there is such a moment."""
+
+    def __init__(
+        self, plan: Plan, safety: Safety, rank: Callable[[Step], int], may_wait: Callable[[Step], bool]
+    ) -> None:
+        self.may_wait = may_wait
+        self.plan, self.safety, self.order = plan, safety, _Order(plan, rank)
+        self.world, self._waiting = World(plan.live), list[Step]()
+        self.gaps: list[tuple[Asked, Closure]] = []
+        self.waits: set[tuple[str, str]] = set()
+
+    def run(self) -> None:
+        """Carry out all steps that can be."""
+        while (step := self.order.next()) is not None:
+            awaited, hoped = _awaited(self.plan, step)
+            if awaited or self.may_wait(step):
+                self._catch_up()
+            if not all(self.world.targets.get(group) for group in awaited):
+                self.order.put_off(step)
                 continue
-            world = _passed(world, awaited | hoped)
-        if is_held(step):  # new targets have passed their checks where the run's gate has waited for them, never before
-            world, waiting = world.after(waiting), []
-            made = {item.id for items in world.targets.values() for item, _ in items if item.status == COMING}
-            world = _passed(world, made)
-            if joining and any(safety.unanswered(world.after([step]))):
-                order.put_off(step)
+            if is_held(step):
+                coming = {
+                    item.id for items in self.world.targets.values() for item, _ in items if item.status == COMING
+                }
+                self.world = _passed(self.world, awaited | hoped | coming)
+            if self.may_wait(step) and _may_shut(step) and not self.order.is_last and any(self._shut_by(step)):
+                self.order.put_off(step, is_unsafe=True)
                 continue
-        joining.discard(step.key)
-        order.done(step)
-        waiting.append(step)
+            self._do(step)
+
+    def _do(self, step: Step) -> None:
+        held = [other for other in self.order.unsafe if other is not step] if _may_shut(step) else []
+        held = [other for other in held if any(self._shut_by(other))]
+        self.order.done(step)
+        self._waiting.append(step)
         if step.detail(Register).is_checked:
-            world, waiting = _passed(world.after(waiting), {str(step.address)}), []
+            self._catch_up()
+            self.world = _passed(self.world, {str(step.address)})
         if _may_shut(step):
-            world, waiting = world.after(waiting), []
-            for asked, text in safety.unanswered(world):
-                place, (door, _) = step.desired.at() if step.desired else str(step.address), safety.kept[asked]
+            self._catch_up()
+            self.waits |= {(other.key, step.key) for other in held if not any(self._shut_by(other))}
+            for asked, text in self.safety.unanswered(self.world):
+                place, (door, _) = step.desired.at() if step.desired else str(step.address), self.safety.kept[asked]
                 words = f"{place}: {describe_door(door)} answers before and after this plan, and not on the way: {text}"
-                yield asked, Closure(words, frozenset([step.key]))
+                self.gaps.append((asked, Closure(words, frozenset([step.key]))))
+
+    def _catch_up(self) -> None:
+        self.world, self._waiting = self.world.after(self._waiting), []
+
+    def _shut_by(self, step: Step) -> Iterator[object]:
+        return self.safety.unanswered(self.world.after([step]))
 
 
 def _may_shut(step: Step) -> bool:
     """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
     is_unguarded = step.action == "delete" and step.address.kind == "registration" and not step.detail(Deregister).least
-    return is_unguarded or (step.address.kind in _WAYS and step.action != "create")
+    return is_unguarded or (step.address.kind in _WAYS and (step.action != "create" or step.act is not Act.PREPARE))
 
 
 def _passed(world: World, which: Collection[str]) -> World:
-    """The world in which these targets have passed their checks, or all those of these groups."""
-    return world.turned("healthy", lambda item, state: item.id in which or str(state.target_group) in which)
+    """The world in which these targets have passed their checks, or all those of these groups, as far as they are checked."""
+
+    def has_passed(item: Observed, state: Registration) -> bool:
+        return str(state.target_group) in world.checked and not {item.id, str(state.target_group)}.isdisjoint(which)
+
+    return world.turned("healthy", has_passed) if which else world
 
 
 def _awaited(plan: Plan, step: Step) -> tuple[set[str], set[str]]:
@@ -119,7 +163,8 @@ def _awaited(plan: Plan, step: Step) -> tuple[set[str], set[str]]:
 class _Order:
     """The steps in an order that keeps their needs: of those that may come next, the one of the lowest rank.
 
-    A step whose gate can't hold yet is put off until another one is done. If nothing else can be done, `apply` ends there: what answers stays.
+    A step that can't come yet is put off until another one is done. If nothing else can be done, one that isn't safe is forced. A run would end
+    there, as it would with one that waits for targets: what answers stays.
     """
 
     def __init__(self, plan: Plan, rank: Callable[[Step], int]) -> None:
@@ -132,6 +177,10 @@ class _Order:
                 if need in self.users:
                     self.users[need].append(key)
         self.later: list[str] = []
+        self.unsafe: list[Step] = []
+        """Those of them that wouldn't be safe yet."""
+        self.is_last = False
+        """Whether nothing else can be done."""
         self.ready: list[tuple[int, int, str]] = []
         for key, count in self.left.items():
             if not count:
@@ -141,12 +190,18 @@ class _Order:
         heappush(self.ready, (self.rank(self.steps[key]), self.places[key], key))
 
     def next(self) -> Step | None:
-        """The next step; None if there is none, or each waits for a gate."""
+        """The next step; None if there is none, or each waits for targets."""
+        if not self.ready and self.unsafe:
+            self.is_last = True
+            return self.unsafe.pop(0)
         return self.steps[heappop(self.ready)[2]] if self.ready else None
 
-    def put_off(self, step: Step) -> None:
-        """Its gate doesn't hold yet."""
-        self.later.append(step.key)
+    def put_off(self, step: Step, *, is_unsafe: bool = False) -> None:
+        """It can't come yet."""
+        if is_unsafe:
+            self.unsafe.append(step)
+        else:
+            self.later.append(step.key)
 
     def done(self, step: Step) -> None:
         """What needs it may come next, and what was put off may be tried again."""
@@ -154,6 +209,6 @@ class _Order:
             self.left[user] -= 1
             if not self.left[user]:
                 self._add(user)
-        for key in self.later:
+        for key in (*self.later, *(other.key for other in self.unsafe)):
             self._add(key)
-        self.later = []
+        self.later, self.unsafe, self.is_last = [], [], False

@@ -3,7 +3,8 @@
 1. A step that prepares something or moves requests follows all that makes ready what its resource newly leads to. Targets aren't
    needed one by one: gates count them (`capacity`), and a forward comes after those that join, where they don't wait for it.
 2. A step that takes something away follows every step after which less leads there. Unless it ends a target, it also follows all that
-   prepares and moves the requests of the service that led there. A target that is replaced needs its successor alone.
+   prepares and moves the requests of the service that led there. A target that is replaced needs its successor alone. Of steps that move
+   requests, those that take them up come before those that give them up; `held` finds the rest of their order by the safety rule.
 
 Two sorts of steps follow neither: those that give up what only one can have (`places`), and those that `max_unavailable` pays for (`rollout`).
 What AWS would refuse in another order is in `order`.
@@ -22,6 +23,7 @@ from alb_reconcile.engine.plan.leads import Leads, as_desired, as_it_is
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, shares_of
 from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Properties, bind
 
@@ -63,6 +65,59 @@ class Flow:
             step = self.graph.steps[key]
             for other in sorted(self.led_there(step)) if step.observed and step.observed.state.is_target else ():
                 self.graph.rather_after(key, other)
+
+    def let_go_last(self) -> None:
+        """Let what gives requests up follow what takes them up, on the same load balancer. Assumes all other edges.
+
+        A group that is handed on is forwarded to throughout; what goes is the last, and what is changed comes after what is new.
+        """
+        for key, step in self.graph.steps.items():
+            if step.act is Act.MOVE and step.action in ("update", "delete") and key not in self.graph.early:
+                takers = self._takers(step)
+                for other in takers - self.graph.behind([key]) - {key} if takers else ():
+                    self.graph.after(key, other, Need.ORDER)
+
+    def _takers(self, step: Step) -> set[str]:
+        found = step.observed
+        losses = self.losses(step) if step.action == "update" or found is None else self.now.referred(found.state)
+        if not losses:
+            return set()
+        keys = {key for name in losses for key in self._gaining.get(name, ())}
+        before = {"create", "replace"} if step.action == "update" else {*MAKING}
+        own = self._entrances(self.now, str(step.id))
+        for key, entrances in self._moving.items():
+            if self.graph.steps[key].action in before and (not own or not entrances or own & entrances):
+                keys.add(key)
+        return keys
+
+    @cached_property
+    def _gaining(self) -> dict[str, list[str]]:
+        """By name, the steps that move requests there."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for key in self._moving:
+            for name in self.gains(self.graph.steps[key]):
+                found[name].append(key)
+        return found
+
+    @cached_property
+    def _moving(self) -> dict[str, set[str]]:
+        """The steps that make or change who answers, with the load balancers by which requests come."""
+        return {
+            key: self._entrances(self.then, str(step.address if step.action in ("create", "replace") else step.id))
+            for key, step in self.graph.steps.items()
+            if step.act is Act.MOVE and step.action in MAKING and not step.takes_away
+        }
+
+    def _entrances(self, leads: Leads, name: str) -> set[str]:
+        """The load balancers by which requests come to a name, or to which it leads, by address; none if any may be in their place."""
+        near = leads.above([name]) | leads.referred(leads.states.get(name))
+        fronts = {other for other in near if other in leads.states and leads.states[other].kind == "load_balancer"}
+        addresses = {self._addresses.get(other, other) for other in fronts}
+        return addresses if all(Address.parse(text) in self.graph.decisions.desired for text in addresses) else set()
+
+    @cached_property
+    def _addresses(self) -> dict[str, str]:
+        return {item.id: str(item.address) for item in self.graph.decisions.live}
 
     def _is_asked(self, key: str, step: Step) -> bool:
         """Whether requests come by a step's resource already, or as soon as it is made: not to a new name, or to what is prepared."""
@@ -187,9 +242,9 @@ class Flow:
 
     def _in_their_place(self, known: Iterable[str]) -> Iterator[str]:
         """The names of what is at the addresses of these, when all is as desired."""
-        addresses = {item.id: item.address for item in self.graph.decisions.live}
         for name in known:
-            yield str(self.graph.decisions.ids.get(addresses[name], addresses[name]))
+            address = Address.parse(self._addresses[name])
+            yield str(self.graph.decisions.ids.get(address, address))
 
 
 def _only_tags(step: Step) -> bool:
