@@ -134,7 +134,10 @@ SHUT = {
     ),
     "two rules swap their paths": Scene(
         {f"{HTTP}/rules/one": rule(1, "/two", "web"), f"{HTTP}/rules/two": rule(2, "/one", "api")},
-        ("answers before and after this plan, and not on the way", "listener.public/http (port 80) would answer in its place"),
+        (
+            "answers before and after this plan, and not on the way",
+            "listener.public/http (port 80) would answer in its place",
+        ),
         {**TWO_RULES, f"{HTTP}/default_action": {"fixed_response": {"status_code": 404}}},
     ),
     "the last target goes (p13)": Scene(

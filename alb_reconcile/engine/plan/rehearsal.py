@@ -51,7 +51,7 @@ ORDERS: Final = (_taking_first, _moving_first, _making_first)
 
 def find_gaps(plan: Plan) -> list[Closure]:
     """The doors that answer before the plan and after it, and wouldn't in between: each once, with the steps that bring it about."""
-    return list(gaps_by_door(plan).values())
+    return list({closure.text: closure for closure in gaps_by_door(plan).values()}.values())
 
 
 def gaps_by_door(plan: Plan) -> dict[Asked, Closure]:
