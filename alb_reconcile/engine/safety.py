@@ -14,10 +14,11 @@ from typing import Final
 from alb_reconcile.engine.answers import Answers
 from alb_reconcile.engine.doors import Asked, Door, describe_door, find_doors, join
 from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.plan import Act, Plan, Step
-from alb_reconcile.model.resource import bind
+from alb_reconcile.model.resource import bind, each_of
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
 NOBODYS: Final = "for a moment no"
@@ -42,6 +43,8 @@ class Safety:
     answers: Answers
     kept: Mapping[Asked, tuple[Door, Door]]
     least: Mapping[str, int]
+    spare: Mapping[str, int]
+    """How many targets of each group may be missing by `max_unavailable`."""
 
     @classmethod
     def of(cls, plan: Plan) -> Safety:
@@ -60,12 +63,17 @@ class Safety:
                 least[str(step.observed.parent_id)].append(count)
             for wanted in shift_of(step).awaits:
                 least[str(bind(wanted.group, plan.ids))].append(wanted.enough)
-        return cls(answers, kept, {group: min(counts) for group, counts in least.items()})
+        spare: dict[str, int] = defaultdict(int)
+        for _, registered in each_of(plan.live, Registration) if kept else ():
+            address, group = plan.names.get(str(registered.target)), str(registered.target_group)
+            if address is not None and address in plan.desired:
+                spare[group] = max(spare[group], plan.desired[address].lifecycle.rollout.max_unavailable)
+        return cls(answers, kept, {group: min(counts) for group, counts in least.items()}, spare)
 
     def without(self, doors: Container[Asked]) -> Safety:
         """The same, but for these doors."""
         kept = {asked: both for asked, both in self.kept.items() if asked not in doors}
-        return Safety(self.answers, kept, self.least)
+        return replace(self, kept=kept)
 
     def find(self, world: World) -> Mapping[Asked, Door]:
         """By what is asked for, the door that answers in a world."""
@@ -92,8 +100,8 @@ class Safety:
             least, most = self.least.get(reach.group, 1), was.get(reach.group, filled.get(reach.group, 0))
             if reach.group in filled:
                 most = min(most, filled.get(reach.group, 0))
-            else:  # what is emptied when requests have turned away isn't empty before
-                least = max(least, 1)
+            else:  # what is emptied when requests have turned away isn't before
+                least = max(most - self.spare.get(reach.group, 0), 1)
             if reach.healthy < min(least, most):
                 shuts += reach.lost
                 if not reach.lost:

@@ -148,7 +148,10 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
 def _wait_until_safe(graph: Graph) -> None:
     """Let each step follow those without which it would leave requests unanswered. Assumes all other edges."""
     steps = steps_of(graph, sort_keys(graph))
-    draft = Plan("", "", "", steps, live=graph.decisions.live, ids=graph.decisions.ids)
+    decisions = graph.decisions
+    names, wishes = {item.id: item.address for item in decisions.live}, decisions.desired.items()
+    desired = {address: item.desired for address, item in wishes}
+    draft = Plan("", "", "", steps, live=decisions.live, ids=decisions.ids, names=names, desired=desired)
     for later, earlier in sorted(find_waits(draft)):
         graph.rather_after(later, earlier)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
@@ -12,6 +12,7 @@ from alb_reconcile.engine.plan.closures import Closure
 from alb_reconcile.engine.safety import Safety, is_held, shift_of
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
 from alb_reconcile.model.steps import Deregister, Register
@@ -67,12 +68,13 @@ def gaps_by_door(plan: Plan) -> dict[Asked, Closure]:
 
 
 def find_waits(plan: Plan) -> set[tuple[str, str]]:
-    """The steps that are safe only after another one, as the keys of both."""
+    """The steps that are safe only after another one, as the keys of both. Raises PlanError for one that waits for what waits for it."""
     safety = _safety_of(plan)
     found: set[tuple[str, str]] = set()
     for rank in ORDERS if safety.kept else ():
         rehearsal = _Rehearsal(plan, safety, rank, _may_shut)
         rehearsal.run()
+        rehearsal.check_end()
         found |= rehearsal.waits
     return found
 
@@ -100,18 +102,39 @@ class _Rehearsal:
             awaited, hoped = _awaited(self.plan, step)
             if awaited or self.may_wait(step):
                 self._catch_up()
-            if not all(self.world.targets.get(group) for group in awaited):
+            if self._lacking(awaited):
                 self.order.put_off(step)
                 continue
             if is_held(step):
                 coming = {
                     item.id for items in self.world.targets.values() for item, _ in items if item.status == COMING
                 }
-                self.world = _passed(self.world, awaited | hoped | coming)
+                self.world = _passed(self.world, awaited.keys() | hoped | coming)
             if self.may_wait(step) and _may_shut(step) and not self.order.is_last and any(self._shut_by(step)):
                 self.order.put_off(step, is_unsafe=True)
                 continue
             self._do(step)
+
+    def _lacking(self, awaited: Mapping[str, int]) -> list[str]:
+        """The groups that have fewer targets than must be healthy in them."""
+        return [group for group, enough in awaited.items() if len(self.world.targets.get(group, ())) < enough]
+
+    def check_end(self) -> None:
+        """Raises PlanError if a step waits for targets that come only after it."""
+        steps = self.order.steps
+        for step in (steps[key] for key in self.order.later):
+            for group in self._lacking(_awaited(self.plan, step)[0]):
+                coming = [
+                    other
+                    for other in steps.values()
+                    if self.order.left[other.key] and str(getattr(other.state, "target_group", "")) == group
+                ]
+                if coming:
+                    name = self.plan.names.get(group, group)
+                    raise PlanError(
+                        f"{step.address} waits until {name} has enough healthy targets, and {coming[0].address} comes only after it; make the "
+                        "changes in two steps: first turn the requests, then change the instances, or the other way round"
+                    )
 
     def _do(self, step: Step) -> None:
         held = [other for other in self.order.unsafe if other is not step] if _may_shut(step) else []
@@ -151,13 +174,11 @@ def _passed(world: World, which: Collection[str]) -> World:
     return world.turned("healthy", has_passed) if which else world
 
 
-def _awaited(plan: Plan, step: Step) -> tuple[set[str], set[str]]:
-    """The target groups that must have healthy targets before a step, by id, and those that are waited for as long as they may."""
+def _awaited(plan: Plan, step: Step) -> tuple[dict[str, int], set[str]]:
+    """How many healthy targets groups must have before a step, by id, and the groups that are waited for as long as they may."""
     shift = shift_of(step)
-    awaited, hoped = (
-        {str(bind(item.group, plan.ids)) for item in part if item.healthy} for part in (shift.awaits, shift.hopes)
-    )
-    return awaited, hoped
+    awaited = {str(bind(item.group, plan.ids)): max(item.enough, 1) for item in shift.awaits if item.healthy}
+    return awaited, {str(bind(item.group, plan.ids)) for item in shift.hopes if item.healthy}
 
 
 class _Order:

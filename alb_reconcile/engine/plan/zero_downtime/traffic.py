@@ -59,8 +59,8 @@ def _stop_of(graph: Graph, key: str) -> str | None:
 
 
 def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
-    """Whether requests turn to a group before its instances restart: it has healthy targets, and those that answer now restart, too. Where
-    all of the group may be away at once, it is enough that the others restart in turns."""
+    """Whether requests turn to a group before its instances restart: it has targets that may serve, and those that answer now restart, too.
+    Where all of the group may be away at once, it is enough that the others restart in turns."""
     registered = list(each_of(graph.decisions.live, Registration))
     healthy = [state for item, state in registered if item.status == "healthy"]
     restarting = {other.id for other in graph.of_kind("instance", "update") if STOPS in other.effects}
@@ -70,7 +70,13 @@ def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
     asked = (step.observed.state if step.observed else None, *givers)
     now = {str(other) for state in asked for other in shares_of(action_of(state).forward)}
     others = meanwhile if known in paced else meanwhile | paced
-    return any(state.target_group == known for state in healthy) and not others & now - {str(known)}
+    able = any(state.target_group == known and _may_serve(item) for item, state in registered)
+    return able and not others & now - {str(known)}
+
+
+def _may_serve(item: Observed) -> bool:
+    """Whether a target is healthy, or may be as soon as it is asked."""
+    return item.status in ("healthy", "initial") or is_unasked(item.reason, item.description)
 
 
 def _won(graph: Graph, step: Step, turns: Turns) -> Iterator[Ref]:
@@ -93,9 +99,7 @@ def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
     ready = [
         item
         for item, registered in each_of(graph.decisions.live, Registration)
-        if registered.target_group == known
-        and moved.isdisjoint({item.id, registered.target})
-        and (item.status in ("healthy", "initial") or is_unasked(item.reason, item.description))
+        if registered.target_group == known and moved.isdisjoint({item.id, registered.target}) and _may_serve(item)
     ]
     return len(ready) >= ((decision.desired.lifecycle.min_healthy if decision else None) or 1)
 
