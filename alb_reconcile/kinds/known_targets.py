@@ -1,6 +1,16 @@
 """What a run itself knows of targets that come and go: AWS's reads lag behind what it does."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from alb_reconcile.model.address import Address
+
+
+class Near(NamedTuple):
+    """The targets of a group in a zone whose node asks no others: by their ids, and those that a run makes by their addresses."""
+
+    zone: str = ""
+    names: frozenset[str] = frozenset()
 
 
 class KnownTargets:
@@ -12,6 +22,8 @@ class KnownTargets:
         """When, on AWS's clock, this run first saw a load balancer active or a registration healthy, by id."""
         self._leaving, self._resting = frozenset[str](), frozenset[str]()
         self._out, self._new, self._proven = set[str](), set[str](), set[str]()
+        self.near: dict[str, Near] = {}
+        """By the id of one that leaves, those of which one must stay healthy; any others will do for what isn't here."""
 
     def expect(self, leaving: Iterable[str], resting: Iterable[str]) -> None:
         """Note what the plan deletes: what is `leaving` for good, and healthy registrations whose instances are restarted."""
@@ -40,6 +52,11 @@ class KnownTargets:
     def is_new(self, key: str) -> bool:
         """Whether this run has registered it: also one by address that an earlier instance with that address had."""
         return key in self._new
+
+    def near_of(self, key: str, ids: Mapping[Address, str]) -> tuple[str, set[str]]:
+        """The zone in which another one must stay healthy while this one leaves, and the ids of those there; no zone if any will do."""
+        zone, names = self.near.get(key, Near())
+        return zone, {*names, *(made for address, made in ids.items() if str(address) in names and self.is_new(made))}
 
     def is_going(self, key: str) -> bool:
         """Whether it is gone at the end of this run."""

@@ -136,6 +136,7 @@ SHUT = {
         {f"{HTTP}/rules/one": rule(1, "/two", "web"), f"{HTTP}/rules/two": rule(2, "/one", "api")},
         ("answers before and after this plan, and not on the way",),
         TWO_RULES,
+        {"gap": 1},
     ),
     "the last target goes (p13)": Scene(
         {"instances/web/count": 0},

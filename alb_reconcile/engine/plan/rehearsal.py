@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
-from alb_reconcile.engine.doors import describe_door
-from alb_reconcile.engine.plan.closures import Closure
+from alb_reconcile.engine.doors import Door, describe_door
 from alb_reconcile.engine.safety import Asked, Safety, is_held, shift_of
 from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.engine.zones import is_zonal
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Deregister, Register
@@ -27,6 +28,8 @@ _WAYS: Final = frozenset(
     }
 )
 """The kinds whose steps open and shut ways."""
+_OPENING: Final = _WAYS | {"registration", "target_group"}
+"""The kinds whose steps may open a way that is shut, too."""
 
 
 def _taking_first(step: Step) -> int:
@@ -47,28 +50,45 @@ ORDERS: Final = (_taking_first, _moving_first, _making_first)
 """What comes as early as the plan's edges allow, in turn: what takes away, what moves requests, what makes something."""
 
 
-def find_gaps(plan: Plan) -> list[Closure]:
+@dataclass
+class Gap:
+    """A door that answers before a plan and after it, and not in between: why, in words, and the steps that shut it and open it again."""
+
+    door: Door
+    text: str
+    begin: Step
+    end: Step | None = None
+    """None where it opens with no step in particular."""
+
+
+def find_gaps(plan: Plan) -> list[Gap]:
     """The doors that answer before the plan and after it, and wouldn't in between: each once, with the steps that bring it about."""
     return list(gaps_by_door(plan).values())
 
 
-def gaps_by_door(plan: Plan) -> dict[Asked, Closure]:
+def gaps_by_door(plan: Plan) -> dict[Asked, Gap]:
     """The same by door."""
-    if not any(map(_may_shut, plan.steps)):
+    zonal = {item.id for item in plan.live if is_zonal(item.state)}
+    zonal |= {str(step.id) for step in plan.steps if step.action == "update" and is_zonal(step.state)}
+    if not any(_may_shut(step) or _asks_zones(step, zonal) for step in plan.steps):
         return {}
     safety = Safety.of(plan)
-    found: dict[Asked, Closure] = {}
+    found: dict[Asked, Gap] = {}
     for rank in ORDERS if safety.kept else ():
-        for asked, closure in _rehearse(plan, safety, rank):
-            found.setdefault(asked, closure)
+        for asked, gap in _rehearse(plan, safety, rank, zonal):
+            found.setdefault(asked, gap)
     return found
 
 
-def _rehearse(plan: Plan, safety: Safety, rank: Callable[[Step], int]) -> Iterator[tuple[Asked, Closure]]:
+def _rehearse(
+    plan: Plan, safety: Safety, rank: Callable[[Step], int], zonal: Collection[str]
+) -> Iterator[tuple[Asked, Gap]]:
     world, waiting = World(plan.live), list[Step]()
     order = _Order(plan, rank)
     joining = {step.key for step in plan.steps if step.address.kind == "registration" and step.action != "delete"}
-    while (step := order.next()) is not None:
+    found: dict[Asked, Gap] = {}
+    while (step := order.next() or order.next_put_off(lambda step: _asks_zones(step, zonal))) is not None:
+        asks_zones = _asks_zones(step, zonal)
         awaited, hoped = _awaited(plan, step)
         if awaited or hoped:
             world, waiting = world.after(waiting), []
@@ -76,11 +96,13 @@ def _rehearse(plan: Plan, safety: Safety, rank: Callable[[Step], int]) -> Iterat
                 order.put_off(step)
                 continue
             world = _passed(world, awaited | hoped)
-        if is_held(step):  # new targets have passed their checks where the run's gate has waited for them, never before
+        if (
+            is_held(step) or asks_zones
+        ):  # new targets have passed their checks where the run's gate has waited for them, never before
             world, waiting = world.after(waiting), []
             made = {item.id for items in world.targets.values() for item, _ in items if item.status == COMING}
             world = _passed(world, made)
-            if joining and any(safety.unanswered(world.after([step]))):
+            if joining and step.key not in order.forced and any(safety.unanswered(world.after([step]))):
                 order.put_off(step)
                 continue
         joining.discard(step.key)
@@ -88,18 +110,29 @@ def _rehearse(plan: Plan, safety: Safety, rank: Callable[[Step], int]) -> Iterat
         waiting.append(step)
         if step.detail(Register).is_checked:
             world, waiting = _passed(world.after(waiting), {str(step.address)}), []
-        if _may_shut(step):
+        is_shut = any(gap.end is None for gap in found.values())
+        if _may_shut(step) or asks_zones or (is_shut and step.address.kind in _OPENING):
             world, waiting = world.after(waiting), []
-            for asked, text in safety.unanswered(world):
+            told = dict(safety.unanswered(world))
+            for asked in found.keys() - told.keys():
+                found[asked].end = found[asked].end or step
+            for asked in told.keys() - found.keys():
                 place, (door, _) = step.desired.at() if step.desired else str(step.address), safety.kept[asked]
-                words = f"{place}: {describe_door(door)} answers before and after this plan, and not on the way: {text}"
-                yield asked, Closure(words, frozenset([step.key]))
+                words = f"{place}: {describe_door(door)} answers before and after this plan, and not on the way"
+                found[asked] = Gap(door, f"{words}: {told[asked]}", step)
+                yield asked, found[asked]
 
 
 def _may_shut(step: Step) -> bool:
     """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
     is_unguarded = step.action == "delete" and step.address.kind == "registration" and not step.detail(Deregister).least
-    return is_unguarded or (step.address.kind in _WAYS and step.action != "create")
+    return is_unguarded or (step.action != "create" and (step.address.kind in _WAYS or is_zonal(step.state)))
+
+
+def _asks_zones(step: Step, zonal: Collection[str]) -> bool:
+    """Whether a target leaves a group of which each zone counts: a run holds it until another one in its zone is healthy."""
+    group = step.observed.parent_id if step.observed and step.action == "delete" else None
+    return group in zonal and bool(step.detail(Deregister).least)
 
 
 def _passed(world: World, which: Collection[str]) -> World:
@@ -132,6 +165,7 @@ class _Order:
                 if need in self.users:
                     self.users[need].append(key)
         self.later: list[str] = []
+        self.forced = set[str]()
         self.ready: list[tuple[int, int, str]] = []
         for key, count in self.left.items():
             if not count:
@@ -143,6 +177,15 @@ class _Order:
     def next(self) -> Step | None:
         """The next step; None if there is none, or each waits for a gate."""
         return self.steps[heappop(self.ready)[2]] if self.ready else None
+
+    def next_put_off(self, which: Callable[[Step], bool]) -> Step | None:
+        """One of those that wait for a gate which never holds."""
+        key = next((key for key in self.later if which(self.steps[key])), None)
+        if key is None:
+            return None
+        self.later.remove(key)
+        self.forced.add(key)
+        return self.steps[key]
 
     def put_off(self, step: Step) -> None:
         """Its gate doesn't hold yet."""
