@@ -40,7 +40,9 @@ def test_a_roll_that_empties_a_zone_needs_the_word_and_names_the_zone() -> None:
         plan_of(Scene(NEW_VERSION, have=WITHOUT_SURGE))
     text = str(refused.value)
     assert 'from "delete registration.web/web-1:80" until "replace registration.web/web-1:80" is done' in text
-    assert "; set max_surge, or make it in two applies, the first one with a higher count" in text
+    assert (
+        "; set max_surge, or make it with cross-zone load balancing on, and switch that off in a second apply" in text
+    )
     assert text.endswith("; or allow it once with --allow gap=1")
     assert plan_of(Scene(NEW_VERSION, have=WITHOUT_SURGE), allow={"gap": 1}).steps
 

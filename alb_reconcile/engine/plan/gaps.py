@@ -8,11 +8,12 @@ from typing import Final
 
 from alb_reconcile.engine.plan.rehearsal import Gap, gaps_by_door
 from alb_reconcile.engine.plan.zero_downtime.costs import times
+from alb_reconcile.engine.safety import ALONE
 from alb_reconcile.model.plan import Need, Plan, Step
 
 _IN_TWO: Final = "make it in two applies, the first one with"
 _BESIDE: Final[Mapping[str, str]] = {
-    "registration": f"set max_surge, or {_IN_TWO} a higher count, so that others answer meanwhile",
+    "registration": f"{_IN_TWO} a higher count, so that others answer meanwhile",
     "rule": f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
     "listener": "without a gap the listener that has the port keeps it, and its action changes instead",
 }
@@ -47,7 +48,10 @@ def _way_out(plan: Plan, gap: Gap) -> str:
     keys = set(_needed(plan, end.key)) if end else set()
     if end and gap.begin.key not in keys and not gaps_by_door(_in_two(plan, keys)):
         return f"{_IN_TWO} {_name(end)} alone ({end.desired.at() if end.desired else end.address})"
-    return _BESIDE.get(end.address.kind if end else "", f"{_IN_TWO} what is new beside what there is")
+    kind = end.address.kind if end else ""
+    if ALONE in gap.text:
+        return f"{'set max_surge, or ' * (kind == 'registration')}make it with cross-zone load balancing on, and switch that off in a second apply"
+    return _BESIDE.get(kind, f"{_IN_TWO} what is new beside what there is")
 
 
 def _needed(plan: Plan, key: str) -> Iterator[str]:
