@@ -153,7 +153,6 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
 
     Where a read doesn't show the target itself, or only as checked for the first time, it may be from before the target served.
     While the run is young, a read may be from before a killed run's last call: others count then only if this run registered them.
-    Where nodes ask targets in their own zone alone, one of the others must be there (`KnownTargets.near`).
     """
     own, began = target_name(target, port), run.aws.now()
     relapse, enough = _relapse(run, group), began
@@ -173,26 +172,21 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
         there = [key for key in others if others[key]["State"] != "draining" and not run.targets.is_out(key)]
         healthy = [key for key in there if others[key]["State"] == "healthy"]
         certain = [key for key in healthy if now - run.began >= young or run.targets.is_new(key)]
-        zone, near = run.targets.near_of(f"{group}|{own}", run.ids)
-
-        def will_do(keys: list[str]) -> bool:
-            return len(keys) >= least and not (zone and near.isdisjoint(keys))
-
-        if will_do(certain):
+        near = run.targets.near_of(f"{group}|{own}", run.ids)
+        if len(certain) >= least and near.have(certain):
             run.targets.take_out(f"{group}|{own}")
             return ""
-        if will_do(healthy):
+        if len(healthy) >= least and near.have(healthy):
             return f"this run to be {waits.EARLIER_RUN} s old: until then AWS's word on older targets may be stale"
-        if will_do(there) or _is_to_grow(run, group):
+        if (len(there) >= least and near.have(there)) or _is_to_grow(run, group):
             enough = now
         elif now - enough > waits.LAG:
-            few = f"only {len(there)} are there" if len(there) < least else f"none is there in {zone}"
+            few = f"only {len(there)} are there" if len(there) < least else f"none is there in {near.zone}"
             raise WaitError(
                 f"{own} can't be deregistered: {least} other targets must stay, and {few}; someone has deregistered some, or "
                 "their instances have ended: run again"
             )
-        what = f"{least} other healthy targets{f', one of them in {zone},' * bool(zone)}"
-        return f"{what} before {own} may be deregistered (now {len(certain)}{_tell_ill(others)})"
+        return f"{least} other healthy targets{near.words} before {own} may be deregistered (now {len(certain)}{_tell_ill(others)})"
 
     await run.wait(f"capacity {group}", fetch, own, check, timeout)
 
