@@ -119,10 +119,10 @@ def longest(steps: Iterable[Step], seconds: Callable[[Step], int], departing: in
 
 
 def times(steps: Iterable[Step], seconds: Callable[[Step], int], departing: int = 0) -> dict[str, tuple[int, int]]:
-    """By key, after how many seconds each of the steps begins and ends if it waits for no more than its needs."""
+    """By key, after how many seconds each of the steps begins and ends if it waits for no more than its needs among them."""
     found: dict[str, tuple[int, int]] = {}
     for step in steps:
-        earlier = (found[key][step.needs[key] is not Need.ANNOUNCED] for key in step.needs)
+        earlier = (found[key][step.needs[key] is not Need.ANNOUNCED] for key in step.needs if key in found)
         begin = max(earlier, default=0)
         found[step.key] = begin, max(begin, departing if step.detail(Deregister).least else 0) + seconds(step)
     return found
