@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -10,7 +11,7 @@ from typing import Final
 from alb_reconcile.engine.doors import Door, describe_door
 from alb_reconcile.engine.safety import Asked, Safety, is_held, shift_of
 from alb_reconcile.engine.world import COMING, World
-from alb_reconcile.engine.zones import is_zonal
+from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Deregister, Register
@@ -87,19 +88,20 @@ def _rehearse(
     order = _Order(plan, rank)
     joining = {step.key for step in plan.steps if step.address.kind == "registration" and step.action != "delete"}
     found: dict[Asked, Gap] = {}
-    while (step := order.next() or order.next_put_off(lambda step: _asks_zones(step, zonal))) is not None:
-        asks_zones = _asks_zones(step, zonal)
+    checked = set[str]()  # new targets that have passed the checks for which their own steps wait
+    zones = _Zones(plan, zonal)
+    while (step := order.next() or order.next_put_off(zones.may_empty)) is not None:
+        asks_zones = zones.may_empty(step)
         awaited, hoped = _awaited(plan, step)
         if awaited or hoped:
-            world, waiting = world.after(waiting), []
+            world, waiting = _passed(world.after(waiting), checked), []
             if not all(world.targets.get(group) for group in awaited):
                 order.put_off(step)
                 continue
             world = _passed(world, awaited | hoped)
-        if (
-            is_held(step) or asks_zones
-        ):  # new targets have passed their checks where the run's gate has waited for them, never before
-            world, waiting = world.after(waiting), []
+        if is_held(step) or asks_zones:
+            # new targets have passed their checks where the run has waited for them, never before
+            world, waiting = _passed(world.after(waiting), checked), []
             made = {item.id for items in world.targets.values() for item, _ in items if item.status == COMING}
             world = _passed(world, made)
             if joining and step.key not in order.forced and any(safety.unanswered(world.after([step]))):
@@ -107,12 +109,13 @@ def _rehearse(
                 continue
         joining.discard(step.key)
         order.done(step)
+        zones.done(step)
         waiting.append(step)
         if step.detail(Register).is_checked:
-            world, waiting = _passed(world.after(waiting), {str(step.address)}), []
+            checked.add(str(step.address))
         is_shut = any(gap.end is None for gap in found.values())
         if _may_shut(step) or asks_zones or (is_shut and step.address.kind in _OPENING):
-            world, waiting = world.after(waiting), []
+            world, waiting = _passed(world.after(waiting), checked), []
             told = dict(safety.unanswered(world))
             for asked in found.keys() - told.keys():
                 found[asked].end = found[asked].end or step
@@ -147,6 +150,33 @@ def _awaited(plan: Plan, step: Step) -> tuple[set[str], set[str]]:
         {str(bind(item.group, plan.ids)) for item in part if item.healthy} for part in (shift.awaits, shift.hopes)
     )
     return awaited, hoped
+
+
+class _Zones:
+    """The targets of each zone that answer, or may soon: the rule is asked of a target that leaves only where it is the last one."""
+
+    def __init__(self, plan: Plan, zonal: Collection[str]) -> None:
+        before, self.zonal = World(plan.live), zonal
+        self.places: dict[str, tuple[str, str | None]] = {}
+        self.there: dict[tuple[str, str | None], set[str]] = defaultdict(set)
+        for world in (before, before.after(plan.steps)) if zonal else ():
+            for group in zonal:
+                for item, state in world.targets.get(group, ()):
+                    self.places[item.id] = place = (group, target_zone(world, item, state))
+                    if world is before and item.status == "healthy":
+                        self.there[place].add(item.id)
+
+    def may_empty(self, step: Step) -> bool:
+        """Whether a target leaves that may be the last one in its zone."""
+        group, zone = self.places.get(str(step.id), ("", None))
+        return _asks_zones(step, self.zonal) and (zone is None or self.there[group, zone] <= {str(step.id)})
+
+    def done(self, step: Step) -> None:
+        """A step has registered a target, or deregistered it."""
+        name = str(step.id if step.action == "delete" else step.address)
+        if name in self.places:
+            there = self.there[self.places[name]]
+            (there.discard if step.action == "delete" else there.add)(name)
 
 
 class _Order:
