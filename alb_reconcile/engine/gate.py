@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import Watch
 from alb_reconcile.engine.doors import Asked, Door, describe_door
 from alb_reconcile.engine.plan.rehearsal import gaps_by_door
-from alb_reconcile.engine.safety import Safety, is_held, shift_of
+from alb_reconcile.engine.safety import Safety, is_held, keeps_zone, shift_of
 from alb_reconcile.engine.world import World
+from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.known_targets import Near
 from alb_reconcile.kinds.record import Record
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed, bind
+from alb_reconcile.model.steps import Deregister
 
 _PATIENCE: Final = waits.BALANCER_ACTIVE
 """Seconds for which targets that a step needs may not be healthy: they may come back, or their load balancer may be new."""
@@ -28,14 +32,14 @@ _PATIENCE: Final = waits.BALANCER_ACTIVE
 class Gate:
     """The world that a run has made so far of what its plan has read, with the health that AWS shows.
 
-    Targets that leave ask AWS themselves, which is stricter: how many others are healthy (`kinds._health.keep_capacity`).
+    Targets that leave ask AWS themselves, which is stricter: how many others are healthy (`kinds._health.keep_capacity`). The gate tells
+    them in which zone one of those must be.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.safety = Safety.of(plan).without(gaps_by_door(plan))
-        self._world = World(plan.live)
+        self._plan, self._world = plan, World(plan.live)
         self._done: list[Step] = []
-        self._ids = plan.ids
 
     def done(self, step: Step) -> None:
         """A step has ended well."""
@@ -43,11 +47,13 @@ class Gate:
 
     async def hold(self, run: Run, step: Step) -> None:
         """Wait until a step is safe. Raises RefusedError, with what wouldn't be answered, if it isn't any more; WaitError after a while."""
-        if not is_held(step) or not self.safety.kept or not self._changed(step)[2]:
+        if not self.safety.kept:
             return
-        shift = shift_of(step)
-        awaited = {str(bind(item.group, self._ids)) for item in (*shift.awaits, *shift.hopes)}
-        """The groups for whose targets the step waits itself."""
+        if step.detail(Deregister).least and (near := self._near(step)):
+            run.targets.near[str(step.id)] = near
+        if not is_held(step) or not self._changed(step)[2]:
+            return
+        awaited = self._awaited(step)
 
         async def look(_: set[str]) -> Mapping[str, Any]:
             now, then, changed = self._changed(step)  # other steps of the run go on meanwhile
@@ -79,12 +85,46 @@ class Gate:
 
         await Watch(run.aws, look).until(step.key, check, _PATIENCE, run.say)
 
+    @cached_property
+    def _end(self) -> World:
+        """The world after the plan."""
+        return World(self._plan.live).after(self._plan.steps)
+
+    def _awaited(self, step: Step) -> set[str]:
+        """The groups for whose targets a step waits itself. Where each zone counts, its own number isn't enough."""
+        shift = shift_of(step)
+        names = {str(bind(item.group, self._plan.ids)) for item in (*shift.awaits, *shift.hopes)}
+        return {name for name in names if not (group := self._end.get(name)) or not is_zonal(group.state)}
+
+    def _near(self, step: Step) -> Near | None:
+        """The other targets in the zone of one that leaves, now and after the plan; None where the rule asks for none there."""
+        going, world = step.observed, self._now()
+        group = world.get(going.parent_id) if going else None
+        if not going or not group or not isinstance(going.state, Registration) or not is_zonal(group.state):
+            return None
+        zone = target_zone(world, going, going.state)
+        asking = [
+            both
+            for both in self.safety.kept.values()
+            for door in both
+            if any(reach.group == group.id for reach in door.reaches)
+        ]
+        if zone is None or not any(keeps_zone(door, group.id, zone, then) for door, then in asking):
+            return None
+        there = ((part, *target) for part in (world, self._end) for target in part.targets.get(group.id, ()))
+        near = {item.id for part, item, state in there if target_zone(part, item, state) in (zone, None)}
+        return Near(zone, frozenset(near - {going.id}))
+
+    def _now(self) -> World:
+        self._world, self._done = self._world.after(self._done), []
+        return self._world
+
     def _changed(self, step: Step) -> tuple[World, World, set[Asked]]:
         """The world before and after a step, and the doors that it changes."""
-        self._world, self._done = self._world.after(self._done), []
-        then = self._world.after([step])
-        before, after = (self.safety.find(world) for world in (self._world, then))
-        return self._world, then, {asked for asked in self.safety.kept if _way(before, asked) != _way(after, asked)}
+        now = self._now()
+        then = now.after([step])
+        before, after = (self.safety.find(world) for world in (now, then))
+        return now, then, {asked for asked in self.safety.kept if _way(before, asked) != _way(after, asked)}
 
 
 def _as_shown(world: World, health: Mapping[str, Mapping[str, Any]], made: Mapping[str, str]) -> World:

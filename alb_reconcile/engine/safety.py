@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from alb_reconcile.engine.answers import Answers
-from alb_reconcile.engine.doors import Asked, Door, describe_door, find_doors, join
+from alb_reconcile.engine.doors import Asked, Door, Reach, describe_door, find_doors, join
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
@@ -107,6 +107,11 @@ class Safety:
                 if not reach.lost:
                     few = f"only {reach.healthy} healthy targets" if reach.healthy else "no healthy target"
                     return f"the target group that gets its requests has {few}"
+            for zone in _emptied(before, reach, then) if least else ():
+                shuts += reach.zones[zone].lost
+                if not reach.zones[zone].lost:
+                    text = f"the target group that gets its requests has no healthy target in {zone}"
+                    return f"{text}, {ALONE}"
         return "; ".join(shut.text for shut in join(shuts))
 
 
@@ -115,6 +120,28 @@ def _answer(door: Door) -> frozenset[object]:
     return frozenset(reach.group for reach in door.reaches) or frozenset(
         [replace(action_of(door.item.state), forward=())]
     )
+
+
+ALONE: Final = "whose node asks no other zone (cross-zone load balancing is off)"
+
+
+def serves_in(door: Door, group: str, zone: str) -> bool:
+    """Whether a door's node in a zone reaches a healthy target of a group; if the door doesn't know the group, of any."""
+    reaches = [reach for reach in door.reaches if reach.group == group] or door.reaches
+    return any(zone in reach.zones and reach.zones[zone].healthy for reach in reaches)
+
+
+def keeps_zone(before: Door, group: str, zone: str, then: Door) -> bool:
+    """Whether a group needs a healthy target in a zone as long as its load balancer has a node there: it has one before and after a plan,
+    or the node, or its requests, go."""
+    last = [reach.zones[zone] for reach in then.reaches if reach.group == group and zone in reach.zones]
+    return serves_in(before, group, zone) and all(reach.count for reach in last)
+
+
+def _emptied(before: Door, now: Reach, then: Door) -> list[str]:
+    """The zones that need a healthy target, and have none."""
+    empty = [zone for zone, reach in now.zones.items() if not reach.healthy]
+    return [zone for zone in empty if keeps_zone(before, now.group, zone, then)]
 
 
 def shift_of(step: Step) -> Shift:

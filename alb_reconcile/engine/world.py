@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
@@ -186,8 +187,14 @@ def _take_over(found: dict[str, Observed], step: Step) -> None:
 
 
 def _merged(wanted: Properties, found: Properties) -> Properties:
-    """The wanted properties; what they don't manage stays as it was found."""
-    kept = {name: getattr(found, name) for name in field_names(type(wanted)) if getattr(wanted, name) is None}
+    """The wanted properties; what they don't manage stays as it was found, of what is said key by key each key."""
+    kept: dict[str, Any] = {}
+    for name in field_names(type(wanted)):
+        value, there = getattr(wanted, name), getattr(found, name)
+        if value is None:
+            kept[name] = there
+        elif isinstance(value, Mapping) and isinstance(there, Mapping):
+            kept[name] = {**there, **value}
     return replace(wanted, **kept) if kept else wanted
 
 

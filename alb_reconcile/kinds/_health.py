@@ -172,19 +172,21 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
         there = [key for key in others if others[key]["State"] != "draining" and not run.targets.is_out(key)]
         healthy = [key for key in there if others[key]["State"] == "healthy"]
         certain = [key for key in healthy if now - run.began >= young or run.targets.is_new(key)]
-        if len(certain) >= least:
+        near = run.targets.near_of(f"{group}|{own}", run.ids)
+        if len(certain) >= least and near.have(certain):
             run.targets.take_out(f"{group}|{own}")
             return ""
-        if len(healthy) >= least:
+        if len(healthy) >= least and near.have(healthy):
             return f"this run to be {waits.EARLIER_RUN} s old: until then AWS's word on older targets may be stale"
-        if len(there) >= least or _is_to_grow(run, group):
+        if (len(there) >= least and near.have(there)) or _is_to_grow(run, group):
             enough = now
         elif now - enough > waits.LAG:
+            few = f"only {len(there)} are there" if len(there) < least else f"none is there in {near.zone}"
             raise WaitError(
-                f"{own} can't be deregistered: {least} other targets must stay, and only {len(there)} are there; someone has deregistered some, or "
+                f"{own} can't be deregistered: {least} other targets must stay, and {few}; someone has deregistered some, or "
                 "their instances have ended: run again"
             )
-        return f"{least} other healthy targets before {own} may be deregistered (now {len(certain)}{_tell_ill(others)})"
+        return f"{least} other healthy targets{near.words} before {own} may be deregistered (now {len(certain)}{_tell_ill(others)})"
 
     await run.wait(f"capacity {group}", fetch, own, check, timeout)
 

@@ -139,6 +139,7 @@ SHUT = {
             "listener.public/http (port 80) would answer in its place",
         ),
         {**TWO_RULES, f"{HTTP}/default_action": {"fixed_response": {"status_code": 404}}},
+        {"gap": 1},
     ),
     "the last target goes (p13)": Scene(
         {"instances/web/count": 0},

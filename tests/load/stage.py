@@ -34,7 +34,7 @@ RATE = 150.0 if SOAK else 100.0
 ALLOWED = [
     part
     for word in ("delete", "replace", "empty-target-group", "cut-off", "lift-protection", "delete-elastic-ip",
-                 "delete-load-balancer", "replace-load-balancer", "close")
+                 "delete-load-balancer", "replace-load-balancer", "close", "gap")
     for part in ("--allow", f"{word}=99")
 ]  # fmt: skip
 LONGEST = 600.0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def planned(before: Spec, after: Spec, **allow: int) -> Plan:
     """The plan from one spec to the other, with the user's word for all but gaps."""
-    words = {name: count for name, count in ALLOW.items() if name not in ("close", "empty-target-group")}
+    words = {name: count for name, count in ALLOW.items() if name not in ("close", "gap", "empty-target-group")}
     return plan_for(load(after), Account(load(before)).discovery(), allow=words | {"stop": 9} | allow)
 
 

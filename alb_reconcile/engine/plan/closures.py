@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 from alb_reconcile.engine.applied_tags import spec_digest
 from alb_reconcile.engine.doors import Door, Reach, Shut, describe_door, find_doors, speaks_http1
-from alb_reconcile.engine.safety import by_asked
+from alb_reconcile.engine.safety import ALONE, by_asked, serves_in
 from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.engine.zones import target_zone
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.record import Record
@@ -25,7 +26,7 @@ class Closure(NamedTuple):
     text: str
     keys: frozenset[str]
     is_emptied: bool = False
-    """Whether a target group has no healthy target left."""
+    """Whether a target group has no healthy target left, or none in a zone whose node asks no other."""
 
 
 def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
@@ -222,6 +223,8 @@ class _Comparison:
         """A group that gets requests, of which no target would answer them."""
         was = next((item for item in door.reaches if item.group == reach.group), None)
         is_dark = not reach.count and reach.is_known and (was is None or was.healthy > 0)
+        if reach.count:
+            yield from self._empty_zones(door, reach)
         if not is_dark or reach.group in self.after.gone:
             return  # what forwards to a group that goes is refused for that
         if reach.lost:  # what AWS shows as healthy is reached, whatever its rules seem to say
@@ -236,6 +239,21 @@ class _Comparison:
             what = "target, so that they are answered with 503" if len(there) == len(leaving) else "healthy target"
             text = f"{name} would get requests and have no {what}"
             yield Closure(text, self._keys(frozenset(leaving or [door.item.id])), is_emptied=True)
+
+    def _empty_zones(self, door: Door, reach: Reach) -> Iterator[Closure]:
+        """The zones whose nodes have answered and would no longer reach a target."""
+        name, there = self.plan.names.get(reach.group) or reach.group, self.before.targets.get(reach.group, ())
+        for zone, part in reach.zones.items():
+            if part.count or not serves_in(door, reach.group, zone):
+                continue
+            if part.lost:
+                yield self._close(door, *part.lost)
+                continue
+            near = [item.id for item, state in there if target_zone(self.before, item, state) == zone]
+            by = frozenset(known for known in near if known in self.after.gone) or frozenset(
+                [reach.group, door.item.id]
+            )
+            yield Closure(f"{name} would have no healthy target in {zone}, {ALONE}", self._keys(by), is_emptied=True)
 
     def _leads_on(self, record: Record) -> bool:
         """Whether the name still has a record of that type, or one of IPv4 beside a lost one of IPv6, to which clients turn then."""

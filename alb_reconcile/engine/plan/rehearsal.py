@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
-from alb_reconcile.engine.doors import Asked, describe_door
-from alb_reconcile.engine.plan.closures import Closure
+from alb_reconcile.engine.doors import Asked, Door, describe_door
 from alb_reconcile.engine.safety import Safety, is_held, shift_of
 from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Plan, Step
@@ -30,6 +31,8 @@ _WAYS: Final = frozenset(
     }
 )
 """The kinds whose steps open and shut ways."""
+_OPENING: Final = _WAYS | {"registration", "target_group"}
+"""The kinds whose steps may open a way that is shut, too."""
 
 
 def _taking_first(step: Step) -> int:
@@ -50,70 +53,87 @@ ORDERS: Final = (_taking_first, _moving_first, _making_first)
 """What comes as early as the plan's edges allow, in turn: what takes away, what moves requests, what makes something."""
 
 
-def find_gaps(plan: Plan) -> list[Closure]:
+@dataclass
+class Gap:
+    """A door that answers before a plan and after it, and not in between: why, in words, and the steps that shut it and open it again."""
+
+    door: Door
+    text: str
+    begin: Step
+    end: Step | None = None
+    """None where it opens with no step in particular."""
+
+
+def find_gaps(plan: Plan) -> list[Gap]:
     """The doors that answer before the plan and after it, and wouldn't in between: each once, with the steps that bring it about."""
-    return list({closure.text: closure for closure in gaps_by_door(plan).values()}.values())
+    return list({gap.text: gap for gap in gaps_by_door(plan).values()}.values())
 
 
-def gaps_by_door(plan: Plan) -> dict[Asked, Closure]:
+def gaps_by_door(plan: Plan) -> dict[Asked, Gap]:
     """The same by door."""
-    safety = _safety_of(plan)
-    found: dict[Asked, Closure] = {}
-    for rank in ORDERS if safety.kept else ():
-        rehearsal = _Rehearsal(plan, safety, rank, is_held)
-        rehearsal.run()
-        for asked, closure in rehearsal.gaps:
-            found.setdefault(asked, closure)
+    found: dict[Asked, Gap] = {}
+    for rehearsal in _rehearse(plan, is_held):
+        for asked, gap in rehearsal.gaps.items():
+            found.setdefault(asked, gap)
     return found
 
 
 def find_waits(plan: Plan) -> set[tuple[str, str]]:
     """The steps that are safe only after another one, as the keys of both. Raises PlanError for one that waits for what waits for it."""
-    safety = _safety_of(plan)
     found: set[tuple[str, str]] = set()
-    for rank in ORDERS if safety.kept else ():
-        rehearsal = _Rehearsal(plan, safety, rank, _may_shut)
-        rehearsal.run()
+    for rehearsal in _rehearse(plan, _may_shut):
         rehearsal.check_end()
         found |= rehearsal.waits
     return found
 
 
-def _safety_of(plan: Plan) -> Safety:
-    return Safety.of(plan if any(map(_may_shut, plan.steps)) else replace(plan, live=()))
+def _rehearse(plan: Plan, may_wait: Callable[[Step], bool]) -> Iterator[_Rehearsal]:
+    """Each order in turn, carried out."""
+    zonal = {item.id for item in plan.live if is_zonal(item.state)}
+    zonal |= {str(step.id) for step in plan.steps if step.action == "update" and is_zonal(step.state)}
+    if not any(_may_shut(step) or _asks_zones(step, zonal) for step in plan.steps):
+        return
+    safety = Safety.of(plan)
+    for rank in ORDERS if safety.kept else ():
+        rehearsal = _Rehearsal(plan, safety, _Order(plan, rank), _Zones(plan, zonal), may_wait)
+        rehearsal.run()
+        yield rehearsal
 
 
 class _Rehearsal:
-    """One way through a plan. New targets have passed their checks where the run's gate waits for them, never before. A step that may wait
+    """One way through a plan. New targets have passed their checks where the run has waited for them, never before. A step that may wait
     comes when it is safe, if there is such a moment."""
 
     def __init__(
-        self, plan: Plan, safety: Safety, rank: Callable[[Step], int], may_wait: Callable[[Step], bool]
+        self, plan: Plan, safety: Safety, order: _Order, zones: _Zones, may_wait: Callable[[Step], bool]
     ) -> None:
-        self.may_wait = may_wait
-        self.plan, self.safety, self.order = plan, safety, _Order(plan, rank)
+        self.plan, self.safety, self.order, self.zones, self.may_wait = plan, safety, order, zones, may_wait
         self.world, self._waiting = World(plan.live), list[Step]()
-        self.gaps: list[tuple[Asked, Closure]] = []
+        self._checked = set[str]()
+        """New targets that have passed the checks for which their own steps wait."""
+        self.gaps: dict[Asked, Gap] = {}
         self.waits: set[tuple[str, str]] = set()
 
     def run(self) -> None:
         """Carry out all steps that can be."""
         while (step := self.order.next()) is not None:
             awaited, hoped = _awaited(self.plan, step)
-            if awaited or self.may_wait(step):
+            last_in_zone = self.zones.may_empty(step)
+            if awaited or is_held(step) or self.may_wait(step) or last_in_zone:
                 self._catch_up()
             if self._lacking(awaited):
                 self.order.put_off(step)
                 continue
-            if is_held(step):
+            if is_held(step) or last_in_zone:
                 coming = {
                     item.id for items in self.world.targets.values() for item, _ in items if item.status == COMING
                 }
                 self.world = _passed(self.world, awaited.keys() | hoped | coming)
-            if self.may_wait(step) and _may_shut(step) and not self.order.is_last and any(self._shut_by(step)):
+            is_asked = last_in_zone or (self.may_wait(step) and _may_shut(step))
+            if is_asked and not self.order.is_last and any(self._shut_by(step)):
                 self.order.put_off(step, is_unsafe=True)
                 continue
-            self._do(step)
+            self._do(step, may_shut=_may_shut(step) or last_in_zone)
 
     def _lacking(self, awaited: Mapping[str, int]) -> list[str]:
         """The groups that have fewer targets than must be healthy in them."""
@@ -136,24 +156,35 @@ class _Rehearsal:
                         "changes in two steps: first turn the requests, then change the instances, or the other way round"
                     )
 
-    def _do(self, step: Step) -> None:
-        held = [other for other in self.order.unsafe if other is not step] if _may_shut(step) else []
-        held = [other for other in held if any(self._shut_by(other))]
+    def _do(self, step: Step, *, may_shut: bool) -> None:
+        held = (
+            [other for other in self.order.unsafe if other is not step and any(self._shut_by(other))]
+            if may_shut
+            else []
+        )
         self.order.done(step)
+        self.zones.done(step)
         self._waiting.append(step)
         if step.detail(Register).is_checked:
-            self._catch_up()
-            self.world = _passed(self.world, {str(step.address)})
-        if _may_shut(step):
+            self._checked.add(str(step.address))
+        is_shut = any(gap.end is None for gap in self.gaps.values())
+        if may_shut or (is_shut and step.address.kind in _OPENING):
             self._catch_up()
             self.waits |= {(other.key, step.key) for other in held if not any(self._shut_by(other))}
-            for asked, text in self.safety.unanswered(self.world):
-                place, (door, _) = step.desired.at() if step.desired else str(step.address), self.safety.kept[asked]
-                words = f"{place}: {describe_door(door)} answers before and after this plan, and not on the way: {text}"
-                self.gaps.append((asked, Closure(words, frozenset([step.key]))))
+            self._note(step)
+
+    def _note(self, step: Step) -> None:
+        """The doors that a step has shut, and those that it has opened again."""
+        told = dict(self.safety.unanswered(self.world))
+        for asked in self.gaps.keys() - told.keys():
+            self.gaps[asked].end = self.gaps[asked].end or step
+        for asked in told.keys() - self.gaps.keys():
+            place, (door, _) = step.desired.at() if step.desired else str(step.address), self.safety.kept[asked]
+            words = f"{place}: {describe_door(door)} answers before and after this plan, and not on the way"
+            self.gaps[asked] = Gap(door, f"{words}: {told[asked]}", step)
 
     def _catch_up(self) -> None:
-        self.world, self._waiting = self.world.after(self._waiting), []
+        self.world, self._waiting = _passed(self.world.after(self._waiting), self._checked), []
 
     def _shut_by(self, step: Step) -> Iterator[object]:
         return self.safety.unanswered(self.world.after([step]))
@@ -161,8 +192,17 @@ class _Rehearsal:
 
 def _may_shut(step: Step) -> bool:
     """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
-    is_unguarded = step.action == "delete" and step.address.kind == "registration" and not step.detail(Deregister).least
-    return is_unguarded or (step.address.kind in _WAYS and (step.action != "create" or step.act is not Act.PREPARE))
+    if step.address.kind == "registration":
+        return step.action == "delete" and not step.detail(Deregister).least
+    if step.action == "create":
+        return step.address.kind in _WAYS and step.act is not Act.PREPARE
+    return step.address.kind in _WAYS or is_zonal(step.state)
+
+
+def _asks_zones(step: Step, zonal: Collection[str]) -> bool:
+    """Whether a target leaves a group of which each zone counts: a run holds it until another one in its zone is healthy."""
+    group = step.observed.parent_id if step.observed and step.action == "delete" else None
+    return group in zonal and bool(step.detail(Deregister).least)
 
 
 def _passed(world: World, which: Collection[str]) -> World:
@@ -179,6 +219,33 @@ def _awaited(plan: Plan, step: Step) -> tuple[dict[str, int], set[str]]:
     shift = shift_of(step)
     awaited = {str(bind(item.group, plan.ids)): max(item.enough, 1) for item in shift.awaits if item.healthy}
     return awaited, {str(bind(item.group, plan.ids)) for item in shift.hopes if item.healthy}
+
+
+class _Zones:
+    """The targets of each zone that answer, or may soon: the rule is asked of a target that leaves only where it is the last one."""
+
+    def __init__(self, plan: Plan, zonal: Collection[str]) -> None:
+        before, self.zonal = World(plan.live), zonal
+        self.places: dict[str, tuple[str, str | None]] = {}
+        self.there: dict[tuple[str, str | None], set[str]] = defaultdict(set)
+        for world in (before, before.after(plan.steps)) if zonal else ():
+            for group in zonal:
+                for item, state in world.targets.get(group, ()):
+                    self.places[item.id] = place = (group, target_zone(world, item, state))
+                    if world is before and item.status == "healthy":
+                        self.there[place].add(item.id)
+
+    def may_empty(self, step: Step) -> bool:
+        """Whether a target leaves that may be the last one in its zone."""
+        group, zone = self.places.get(str(step.id), ("", None))
+        return _asks_zones(step, self.zonal) and (zone is None or self.there[group, zone] <= {str(step.id)})
+
+    def done(self, step: Step) -> None:
+        """A step has registered a target, or deregistered it."""
+        name = str(step.id if step.action == "delete" else step.address)
+        if name in self.places:
+            there = self.there[self.places[name]]
+            (there.discard if step.action == "delete" else there.add)(name)
 
 
 class _Order:
