@@ -44,7 +44,7 @@ class Safety:
     kept: Mapping[Asked, tuple[Door, Door]]
     least: Mapping[str, int]
     spare: Mapping[str, int]
-    """How many targets of each group may be missing by `max_unavailable`."""
+    """Of each group that gets no requests at the end, how many targets may be missing by `max_unavailable`."""
 
     @classmethod
     def of(cls, plan: Plan) -> Safety:
@@ -64,10 +64,12 @@ class Safety:
             for wanted in shift_of(step).awaits:
                 least[str(bind(wanted.group, plan.ids))].append(wanted.enough)
         spare: dict[str, int] = defaultdict(int)
+        used = {reach.group for door in last.values() for reach in door.reaches}
         for _, registered in each_of(plan.live, Registration) if kept else ():
             address, group = plan.names.get(str(registered.target)), str(registered.target_group)
-            if address is not None and address in plan.desired:
-                spare[group] = max(spare[group], plan.desired[address].lifecycle.rollout.max_unavailable)
+            if group not in used:
+                entry = plan.desired.get(address) if address else None
+                spare[group] = max(spare[group], entry.lifecycle.rollout.max_unavailable if entry else 0)
         return cls(answers, kept, {group: min(counts) for group, counts in least.items()}, spare)
 
     def without(self, doors: Container[Asked]) -> Safety:
@@ -101,7 +103,7 @@ class Safety:
             if reach.group in filled:
                 most = min(most, filled.get(reach.group, 0))
             else:  # what is emptied when requests have turned away isn't before
-                least = max(most - self.spare.get(reach.group, 0), 1)
+                least = max(most - self.spare[reach.group] if reach.group in self.spare else least, 1)
             if reach.healthy < min(least, most):
                 shuts += reach.lost
                 if not reach.lost:
