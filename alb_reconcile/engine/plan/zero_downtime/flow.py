@@ -178,6 +178,8 @@ class Flow:
 
     def _after_what_is_new(self, key: str, step: Step) -> None:
         gains = self.gains(step)
+        if step.action != "update":
+            gains = gains | self.then.own.get(str(step.address), set())
         needed: list[tuple[str, tuple[str, ...]]] = [(name, MAKING) for name in self.then.needed(gains)]
         # clients are sent to another listener by names, which may be new
         by_name = self.then.above(gains & self.then.listeners)
