@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError, Watch
@@ -23,19 +23,8 @@ from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.steps import HEALTH_TIMEOUT
 
-_NEW_BALANCER: Final = waits.BALANCER_ACTIVE
-"""Seconds for which targets that a step needs may not have been checked yet: their load balancer may be new."""
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What wouldn't be answered after a step, in words; the groups that get the requests; whether it would, if all targets got healthy that
-    may; and whether all that aren't healthy yet have failed their checks."""
-
-    lost: str
-    groups: Collection[str]
-    may_be_answered: bool
-    are_ill: bool
+_Health = Mapping[str, Mapping[str, Any]]
+_HEALTHY: Final[Mapping[str, str]] = {"State": "healthy"}
 
 
 class Gate:
@@ -50,56 +39,58 @@ class Gate:
         self._done: list[Step] = []
         instances = (item.lifecycle for item in plan.desired.values() if isinstance(item.state, Instance))
         self._timeout = max((item.rollout.health_timeout for item in instances), default=HEALTH_TIMEOUT)
-        """Seconds for which targets that a step needs may fail their checks."""
+        """Seconds for which targets that a step needs may fail their checks; their load balancer may also be new."""
 
     def done(self, step: Step) -> None:
         """A step has ended well."""
         self._done.append(step)
 
     async def hold(self, run: Run, step: Step) -> None:
-        """Wait until a step is safe. Raises RefusedError, with what wouldn't be answered, as soon as it is certain that it won't be any
-        more; WaitError after a while."""
+        """Wait until a step is safe. Raises RefusedError, with what wouldn't be answered, as soon as it certainly won't be any more; WaitError
+        after a while."""
         if not is_held(step) or not self.safety.kept or not self._changed(step)[2]:
             return
         began, hope = run.aws.now(), Hope(run)
 
-        async def fetch(_: set[str]) -> Mapping[str, _Look]:
-            return {step.key: await self._look(run, step)}
+        async def look(_: set[str]) -> Mapping[str, Any]:
+            now, then, changed = self._changed(step)  # other steps of the run go on meanwhile
+            made = {str(address): known for address, known in run.ids.items()}
+            names = {
+                name: made.get(name, name)
+                for world in (now, then)
+                for asked in changed
+                for name in _behind(world, asked)
+            }
+            found = await asyncio.gather(*(read_health(run, group) for group in names.values()))
+            health = dict(zip(names, found, strict=True))
+            lost = self._unanswered(then, health, made, changed - self._unanswered(now, health, made, changed).keys())
+            able = {name: may_serve(run, group, health[name]) for name, group in names.items()}
+            best = {name: dict.fromkeys(targets, _HEALTHY) for name, targets in able.items()}
+            never = self._unanswered(then, best, made, lost.keys())
+            states = {item["State"] for targets in able.values() for item in targets.values()}
+            return {step.key: (never or lost, bool(never), names.values(), states - {"healthy"} == {"unhealthy"})}
 
-        def check(shown: _Look) -> str:
-            if not shown.lost:
-                return ""
-            if not shown.groups:
-                raise RefusedError(f"{shown.lost}; run again")
-            coming = any(other.act is Act.MOVE for other in run.others.coming())
-            if hope.is_lost(shown.groups, enough=shown.may_be_answered or coming):
-                raise RefusedError(f"{shown.lost}, and no step of this run changes that; run again")
-            told, waited = f"requests to be answered after this step (now {shown.lost})", run.aws.now() - began
-            if shown.are_ill and waited >= self._timeout and not is_to_grow(run, shown.groups):
-                raise WaitError(f"waited {waited:.0f} s for: {told}")
-            return told
+        def check(shown: tuple[Mapping[Asked, str], bool, Collection[str], bool]) -> str:
+            lost, is_hopeless, groups, are_ill = shown
+            for asked, text in lost.items():
+                told = f"{describe_door(self.safety.kept[asked][0])} wouldn't be answered: {text}"
+                if not groups:
+                    raise RefusedError(f"{told}; run again")
+                moving = any(other.act is Act.MOVE for other in run.others.coming())
+                if hope.is_lost(groups, enough=moving or not is_hopeless):
+                    raise RefusedError(f"{told}, and no step of this run changes that; run again")
+                told, waited = f"requests to be answered after this step (now {told})", run.aws.now() - began
+                if are_ill and waited >= self._timeout and not is_to_grow(run, groups):
+                    raise WaitError(f"waited {waited:.0f} s for: {told}")
+                return told
+            return ""
 
-        await Watch(run.aws, fetch).until(step.key, check, max(self._timeout, _NEW_BALANCER), run.say)
+        await Watch(run.aws, look).until(step.key, check, max(self._timeout, waits.BALANCER_ACTIVE), run.say)
 
-    async def _look(self, run: Run, step: Step) -> _Look:
-        now, then, changed = self._changed(step)  # other steps of the run go on meanwhile
-        made = {str(address): known for address, known in run.ids.items()}
-        groups = {
-            name: made.get(name, name) for world in (now, then) for asked in changed for name in _behind(world, asked)
-        }
-        found = await asyncio.gather(*(read_health(run, group) for group in groups.values()))
-        health = dict(zip(groups, found, strict=True))
-        before, after = (dict(self.safety.unanswered(_as_shown(world, health, made), changed)) for world in (now, then))
-        lost = {asked: text for asked, text in after.items() if asked not in before}
-        if not lost:
-            return _Look("", groups.values(), may_be_answered=True, are_ill=False)
-        able = {name: may_serve(run, group, health[name]) for name, group in groups.items()}
-        hoped = {name: {target: {"State": "healthy"} for target in targets} for name, targets in able.items()}
-        never = dict(self.safety.unanswered(_as_shown(then, hoped, made), lost))
-        asked, text = next(iter((never or lost).items()))
-        states = {item["State"] for targets in able.values() for item in targets.values()} - {"healthy"}
-        told = f"{describe_door(self.safety.kept[asked][0])} wouldn't be answered: {text}"
-        return _Look(told, groups.values(), may_be_answered=not never, are_ill=states == {"unhealthy"})
+    def _unanswered(
+        self, world: World, health: _Health, made: Mapping[str, str], only: Collection[Asked]
+    ) -> dict[Asked, str]:
+        return dict(self.safety.unanswered(_as_shown(world, health, made), only))
 
     def _changed(self, step: Step) -> tuple[World, World, set[Asked]]:
         """The world before and after a step, and the doors that it changes."""
@@ -109,7 +100,7 @@ class Gate:
         return self._world, then, {asked for asked in self.safety.kept if _way(before, asked) != _way(after, asked)}
 
 
-def _as_shown(world: World, health: Mapping[str, Mapping[str, Any]], made: Mapping[str, str]) -> World:
+def _as_shown(world: World, health: _Health, made: Mapping[str, str]) -> World:
     """The world with that health, by group. `made` has the ids of what the run has made, by its name in a world."""
 
     def shown(item: Observed) -> Observed:

@@ -80,13 +80,10 @@ async def wait_until_healthy(
         if health and _is_unasked(health) and run.aws.now() - began > waits.LAG:
             return ""
         now = _words(health or {"State": "unknown"})
-        is_there = health is not None and health["State"] != "draining"
-        missing = 0 if health and is_there and _may_run(run, name, health) else missing + 1
+        missing = 0 if health and health["State"] != "draining" and _may_run(run, name, health) else missing + 1
         if missing > 1 and run.aws.now() - began > waits.LAG:
             raise WaitError(
-                f"target {name} can't get healthy: its instance has been stopped, or has ended (now {now}); run again"
-                if is_there
-                else f"target {name} isn't registered any more: someone has deregistered it, or its instance has ended; run again"
+                f"target {name} can't get healthy (now {now}): someone has deregistered it, or its instance has been stopped or has ended; run again"
             )
         relapsed += bool(ready and health and health["State"] == "unhealthy")
         if relapsed > 1:  # one look may show what was before it got healthy
@@ -142,17 +139,17 @@ def _may_run(run: Run, name: str, health: Health) -> bool:
 
 
 class Hope:
-    """Whether enough targets of groups can still get healthy. One read may be from before, so that it ends `waits.LAG` seconds after the
-    last one that left some."""
+    """Whether a run may still get enough healthy targets. A read may be from before, so hope ends `waits.LAG` seconds after the last one
+    that left some."""
 
     def __init__(self, run: Run) -> None:
         self._run, self._last = run, run.aws.now()
 
     def is_lost(self, groups: Collection[str], *, enough: bool) -> bool:
-        """Whether it is certain that more won't come. `enough`: whether there would be enough if all did that may (`may_serve`)."""
-        if enough or is_to_grow(self._run, groups):
-            self._last = self._run.aws.now()
-        return self._run.aws.now() - self._last > waits.LAG
+        """Whether it is over. `enough`: whether there would be enough if all got healthy that may (`may_serve`)."""
+        now = self._run.aws.now()
+        self._last = now if enough or is_to_grow(self._run, groups) else self._last
+        return now - self._last > waits.LAG
 
 
 def _is_unasked(health: Health) -> bool:
