@@ -43,7 +43,7 @@ def deregister(here: WatchedWorld, group: str) -> None:
 
 
 def stop(here: WatchedWorld, group: str) -> None:
-    """Somebody stops the instances of a group, which stay registered."""
+    """The instances of a group are stopped, and stay registered."""
     targets = here.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
     here.client("ec2").stop_instances(InstanceIds=[item["Target"]["Id"] for item in targets])
 
