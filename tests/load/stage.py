@@ -90,9 +90,9 @@ class Stage:
         return int(process.returncode)
 
     def begin(self, spec: Spec) -> str:
-        """Have this before a proof begins. Returns its URL."""
+        """Have this before a proof begins, whatever the one before has left. Returns its URL."""
         if not self.has(spec):
-            self.apply(spec)
+            self.apply(spec, *ALLOWED)
         return self.url(spec)
 
     def has(self, spec: Spec) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.steps import TakeOver
 from tests.harness import Spec, demo, load
 from tests.plan.stacks import Account, plan_for
