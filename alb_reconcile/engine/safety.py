@@ -22,6 +22,7 @@ from alb_reconcile.model.resource import bind, each_of
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
 NOBODYS: Final = "for a moment no"
+ELSEWHERE: Final = "would answer in its place"
 
 
 def by_asked(doors: Iterable[Door]) -> dict[Asked, Door]:
@@ -48,9 +49,9 @@ class Safety:
 
     @classmethod
     def of(cls, plan: Plan) -> Safety:
-        """Those of a plan, when all of its targets have become healthy."""
+        """Those of a plan, when all of its targets have become healthy but those that fail now."""
         before = World(plan.live)
-        after = before.after(plan.steps).turned(COMING, lambda item, _: item.status != "healthy")
+        after = before.after(plan.steps).turned(COMING, lambda item, _: item.status not in ("healthy", "unhealthy"))
         now, then = list(find_doors(before)), list(find_doors(after))
         touched = frozenset(name for step in plan.steps for name in (step.id, str(step.address)) if name)
         answers = Answers(now, then, touched=touched)
@@ -93,7 +94,7 @@ class Safety:
         if now is None:
             return f"{NOBODYS} {before.item.address.kind} has it"
         if _answer(now) - _answer(before) - _answer(then):
-            return f"{describe_door(now)} would answer in its place"
+            return f"{describe_door(now)} {ELSEWHERE}"
         known = {shut.reason for shut in before.barred}
         shuts = [shut for shut in now.barred if shut.reason not in known]
         was = {reach.group: reach.healthy for reach in before.reaches}

@@ -9,30 +9,32 @@ import pytest
 from alb_reconcile.engine.plan.gaps import tell_gap
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.model.errors import RefusedError
-from tests.doors.scenes import HTTP, TWO_RULES, Scene, rule
+from alb_reconcile.model.plan import Need
+from tests.doors.scenes import API, HTTP, TWO_RULES, Scene, rule
 from tests.doors.test_scenes import plan_of
 
+NOT_FOUND = {f"{HTTP}/default_action": {"fixed_response": {"status_code": 404}}}
+SWAPPED = {**TWO_RULES, **NOT_FOUND}
 SWAP = {f"{HTTP}/rules/one": rule(1, "/two", "web"), f"{HTTP}/rules/two": rule(2, "/one", "api")}
 
 
-def test_what_can_come_first_alone_is_advised_by_name() -> None:
-    """A renamed rule, as if nothing ordered the steps."""
+def test_the_gate_orders_what_nothing_else_does() -> None:
+    """A renamed rule, as if nothing ordered the steps: the old one waits until the new one is there."""
     plan = plan_of(
         Scene(
-            {f"{HTTP}/rules": {"new": rule(1, "/one", "web")}}, have={f"{HTTP}/rules": {"old": rule(1, "/one", "web")}}
+            {f"{HTTP}/rules": {"new": rule(1, "/one", "api")}},
+            have={**API, f"{HTTP}/rules": {"old": rule(1, "/one", "api")}},
         )
     )
     assert find_gaps(plan) == []
-    loose = replace(plan, steps=tuple(replace(step, needs={}, takes=(3, 7), seconds=5) for step in plan.steps))
-    (gap,) = find_gaps(loose)
-    text = tell_gap(loose, gap)
-    steps = 'from "delete rule.public/http/old" until "create rule.public/http/new" is done'
-    assert f"for a moment no rule has it, for about 8 to 12 s, {steps}; make it in two applies" in text
-    assert 'the first one with "create rule.public/http/new" alone (spec.yaml:' in text
+    assert find_gaps(replace(plan, steps=tuple(replace(step, needs={}) for step in plan.steps))) == []
+    (gone, made) = sorted(plan.steps, key=lambda step: step.action != "delete")
+    (gap,) = find_gaps(replace(plan, steps=(gone, replace(made, needs={gone.key: Need.DONE}))))
+    assert 'from "delete rule.public/http/old" until "create rule.public/http/new" is done' in tell_gap(plan, gap)
 
 
 def test_a_pause_before_the_step_that_shuts_is_no_gap() -> None:
-    plan = plan_of(Scene(SWAP, have=TWO_RULES), allow={"gap": 1})
+    plan = plan_of(Scene(SWAP, have=SWAPPED), allow={"gap": 1})
     (gap,) = find_gaps(plan)
     late = replace(gap.begin, pause=(60, ""), seconds=gap.begin.seconds + 60)
     steps = tuple(late if step.key == late.key else step for step in plan.steps)
@@ -43,13 +45,11 @@ def test_rules_that_swap_are_advised_to_have_others_behind_them_and_that_leads_t
     with pytest.raises(
         RefusedError, match="first one with another rule for the same conditions, which answers meanwhile; or allow"
     ):
-        plan_of(Scene(SWAP, have=TWO_RULES))
+        plan_of(Scene(SWAP, have=SWAPPED))
     behind = {f"{HTTP}/rules/third": rule(3, "/one", "web"), f"{HTTP}/rules/fourth": rule(4, "/two", "api")}
-    assert plan_of(Scene(behind, have=TWO_RULES)).steps
-    assert plan_of(Scene(SWAP, have={**TWO_RULES, **behind})).steps
-    assert plan_of(
-        Scene({f"{HTTP}/rules/third": None, f"{HTTP}/rules/fourth": None}, have={**TWO_RULES, **behind})
-    ).steps
+    assert plan_of(Scene(behind, have=SWAPPED)).steps
+    assert plan_of(Scene(SWAP, have={**SWAPPED, **behind})).steps
+    assert plan_of(Scene({f"{HTTP}/rules/third": None, f"{HTTP}/rules/fourth": None}, have={**SWAPPED, **behind})).steps
 
 
 def test_a_zone_that_a_load_balancer_leaves_is_a_gap_and_cross_zone_is_the_way() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Final
 
-from alb_reconcile.engine.plan.rehearsal import Gap, gaps_by_door
+from alb_reconcile.engine.plan.rehearsal import Gap
 from alb_reconcile.engine.plan.zero_downtime.costs import times
 from alb_reconcile.engine.safety import ALONE
-from alb_reconcile.model.plan import Need, Plan, Step
+from alb_reconcile.model.plan import Plan, Step
 
 _IN_TWO: Final = "make it in two applies, the first one with"
 _BESIDE: Final[Mapping[str, str]] = {
@@ -22,7 +21,7 @@ _BESIDE: Final[Mapping[str, str]] = {
 
 def tell_gap(plan: Plan, gap: Gap) -> str:
     """The gap, how long it takes, and how to do without."""
-    return f"{gap.text}, {_how_long(plan, gap)}; {_way_out(plan, gap)}"
+    return f"{gap.text}, {_how_long(plan, gap)}; {_way_out(gap)}"
 
 
 def _how_long(plan: Plan, gap: Gap) -> str:
@@ -42,36 +41,9 @@ def _name(step: Step) -> str:
     return f'"{step.action} {step.address}"'
 
 
-def _way_out(plan: Plan, gap: Gap) -> str:
-    """Two applies, of which the first one has what opens the way, if that can come first; else what answers meanwhile."""
-    end = gap.end
-    keys = set(_needed(plan, end.key)) if end else set()
-    if end and gap.begin.key not in keys and not gaps_by_door(_in_two(plan, keys)):
-        return f"{_IN_TWO} {_name(end)} alone ({end.desired.at() if end.desired else end.address})"
-    kind = end.address.kind if end else ""
+def _way_out(gap: Gap) -> str:
+    """Two applies, of which the first one has what answers meanwhile."""
+    kind = gap.end.address.kind if gap.end else ""
     if ALONE in gap.text:
         return f"{'set max_surge, or ' * (kind == 'registration')}make it with cross-zone load balancing on, and switch that off in a second apply"
     return _BESIDE.get(kind, f"{_IN_TWO} what is new beside what there is")
-
-
-def _needed(plan: Plan, key: str) -> Iterator[str]:
-    """A step, and all that it needs."""
-    steps = {step.key: step for step in plan.steps}
-    found, left = {key}, [key]
-    while left:
-        new = [need for need in steps[left.pop()].needs if need in steps and need not in found]
-        found.update(new)
-        left += new
-    yield from found
-
-
-def _in_two(plan: Plan, first: set[str]) -> Plan:
-    """The plan, in which all else comes after those steps."""
-    late = dict.fromkeys(first, Need.DONE)
-    return replace(
-        plan,
-        steps=tuple(
-            step if step.key in first else replace(step, needs={**late, **step.needs})
-            for step in sorted(plan.steps, key=lambda step: step.key not in first)
-        ),
-    )

@@ -261,7 +261,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: 
         hopes = [minima.before_more(group, ()) for group, arn in known.items() if arn in idle]
         hopes += [Wanted(group, 1, 1) for group, arn in known.items() if arn in soon - idle]
         how = replace(step.detail(Shift), health_timeout=minima.health_timeout(known))
-        givers = turns.givers(step).values()
+        givers = turns.leaving(step)
         serving = {str(group) for found in givers for group in shares_of(action_of(found.state).forward)}
         if (known or asleep) and serving and not how.awaits and not serving & set(bound.values()):
             gone = [

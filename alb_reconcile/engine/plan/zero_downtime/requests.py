@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from alb_reconcile.engine.answers import Answers
 from alb_reconcile.engine.doors import find_doors
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.world import World
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Observed
 
 
@@ -18,9 +18,11 @@ class Turns:
 
     def __init__(self, graph: Graph) -> None:
         self._givers: dict[str, dict[str, Observed]] = defaultdict(dict)
-        if not graph.forwarding("create", "update", "delete") or not any(
-            item.state.action_field for item in graph.decisions.live
-        ):
+        self._gives_up = {item for item in graph.deleted} | {
+            str(step.id) for step in graph.forwarding("update") if not step.attaches and step.act is Act.MOVE
+        }
+        is_served = any(item.state.action_field for item in graph.decisions.live)
+        if not is_served or not graph.forwarding("create", "update", "delete"):
             return
         before = World(graph.decisions.live)
         last = sorted(graph.steps.values(), key=lambda step: (not step.attaches, step.takes_away))
@@ -32,6 +34,10 @@ class Turns:
             if asked in after and after[asked].item.id != door.item.id:
                 self._givers[after[asked].item.id][door.item.id] = door.item
 
-    def givers(self, step: Step) -> Mapping[str, Observed]:
-        """The listeners and rules, by id, of which a step's listener or rule takes requests over."""
-        return self._givers.get(str(step.id if step.action == "update" else step.address), {})
+    def givers(self, step: Step) -> Collection[Observed]:
+        """The listeners and rules of which a step's listener or rule takes requests over."""
+        return self._givers.get(str(step.id if step.action == "update" else step.address), {}).values()
+
+    def leaving(self, step: Step) -> list[Observed]:
+        """Those of them that go, or change."""
+        return [found for found in self.givers(step) if found.id in self._gives_up]

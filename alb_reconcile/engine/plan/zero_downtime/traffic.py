@@ -66,7 +66,7 @@ def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
     restarting = {other.id for other in graph.of_kind("instance", "update") if STOPS in other.effects}
     known, paced = bind(group, graph.decisions.ids), keeping_some(graph)
     meanwhile = {str(state.target_group) for state in healthy if state.target not in restarting}
-    givers = (found.state for found in turns.givers(step).values())
+    givers = (found.state for found in turns.givers(step))
     asked = (step.observed.state if step.observed else None, *givers)
     now = {str(other) for state in asked for other in shares_of(action_of(state).forward)}
     others = meanwhile if known in paced else meanwhile | paced
@@ -81,7 +81,7 @@ def _may_serve(item: Observed) -> bool:
 
 def _won(graph: Graph, step: Step, turns: Turns) -> Iterator[Ref]:
     """The groups that get requests by a rule's conditions which they don't get now."""
-    givers = [shares_of(action_of(found.state).forward) for found in turns.givers(step).values()]
+    givers = [shares_of(action_of(found.state).forward) for found in turns.givers(step)]
     for group in shares_of(forward_after(step)):
         if not all(bind(group, graph.decisions.ids) in shares for shares in givers):
             yield group
