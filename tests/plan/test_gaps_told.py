@@ -28,8 +28,8 @@ def test_the_gate_orders_what_nothing_else_does() -> None:
     )
     assert find_gaps(plan) == []
     assert find_gaps(replace(plan, steps=tuple(replace(step, needs={}) for step in plan.steps))) == []
-    (gone, made) = sorted(plan.steps, key=lambda step: step.action != "delete")
-    (gap,) = find_gaps(replace(plan, steps=(gone, replace(made, needs={gone.key: Need.DONE}))))
+    gone, made = (next(step for step in plan.steps if step.action == action) for action in ("delete", "create"))
+    (gap,) = find_gaps(replace(plan, steps=(replace(gone, needs={}), replace(made, needs={gone.key: Need.DONE}))))
     assert 'from "delete rule.public/http/old" until "create rule.public/http/new" is done' in tell_gap(plan, gap)
 
 

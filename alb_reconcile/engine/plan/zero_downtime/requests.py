@@ -18,7 +18,7 @@ class Turns:
 
     def __init__(self, graph: Graph) -> None:
         self._givers: dict[str, dict[str, Observed]] = defaultdict(dict)
-        self._gives_up = {item for item in graph.deleted} | {
+        self._gives_up = set(graph.deleted) | {
             str(step.id) for step in graph.forwarding("update") if not step.attaches and step.act is Act.MOVE
         }
         is_served = any(item.state.action_field for item in graph.decisions.live)
