@@ -104,6 +104,8 @@ def _whole_of(state: Properties) -> str:
 def _names(value: object) -> set[str]:
     if isinstance(value, Address):
         return {str(value)}
+    if isinstance(value, str | int | None):
+        return {value} if isinstance(value, str) else set()
     return {*filter(None, (text for text in named_ids(value) if isinstance(text, str))), *map(str, references(value))}
 
 

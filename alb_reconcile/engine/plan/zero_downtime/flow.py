@@ -25,7 +25,7 @@ from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Act, Need, Step
-from alb_reconcile.model.resource import Properties, bind
+from alb_reconcile.model.resource import Properties
 
 
 class Flow:
@@ -129,9 +129,9 @@ class Flow:
         """What a step's resource leads to after it, and didn't before, or leads more requests to."""
         if step.action not in MAKING or step.takes_away:
             return set()
-        before = step.observed.state if step.action == "update" and step.observed else None
-        after = bind(step.state, self.graph.decisions.ids) if step.state else None
-        return self.then.referred(after) - self.now.referred(before) | _larger(before, after)
+        before = step.observed if step.action == "update" else None
+        had = self.now.own[before.id] if before else set()
+        return self.then.referred(step.state) - had | _larger(before.state if before else None, step.state)
 
     def losses(self, step: Step) -> set[str]:
         """What a step's resource leads to, and doesn't any more after it, or leads fewer requests to; of one that goes, itself."""
@@ -139,8 +139,8 @@ class Flow:
             return {str(step.id)}
         if step.action != "update" or step.act is Act.PREPARE or step.observed is None:
             return set()
-        after = bind(step.state, self.graph.decisions.ids) if step.state else None
-        lost = self.now.referred(step.observed.state) - self.then.referred(after) | _larger(after, step.observed.state)
+        before, after = step.observed.state, step.state
+        lost = self.now.referred(before) - self.then.referred(after) | _larger(after, before)
         return lost or ({step.observed.id} if step.takes_away and not step.observed.state.action_field else set())
 
     @cached_property
