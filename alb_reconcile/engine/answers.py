@@ -17,6 +17,8 @@ from alb_reconcile.kinds.rule import Rule
 
 Sort = frozenset[tuple[str, str, str]]
 """What requests of one sort have: a condition's field, the name of a header, and the value."""
+_ANY: Sort = frozenset()
+"""Requests of which no rule asks anything."""
 _PATTERNS = ("host_header", "path_pattern")
 _ONE_EACH = (*_PATTERNS, "http_request_method", "source_ip")
 """The fields of which a request has one value."""
@@ -31,7 +33,10 @@ class Answers:
     def __init__(self, *times: Iterable[Door], touched: frozenset[str] = frozenset()) -> None:
         self._sorts: dict[Asked, dict[Sort, None]] = defaultdict(dict)
         self._known: dict[object, Mapping[Sort, int]] = {}
-        for listener, rules in _by_listener(door for doors in times for door in doors).items():
+        doors = [door for part in times for door in part]
+        for door in doors:
+            self._sorts[door.asked[:3]][_ANY] = None
+        for listener, rules in _by_listener(doors).items():
             changed = {state.conditions for door, state in rules if not touched.isdisjoint(_names(door))}
             for conditions in dict.fromkeys(state.conditions for _, state in rules):
                 self._sorts[listener].update(dict.fromkeys(_sorts_of(conditions)))
@@ -49,9 +54,9 @@ class Answers:
         for listener, rules in _by_listener(doors).items():
             rules.sort(key=lambda part: part[1].priority)
             for sort, number in self._first(listener, tuple(state.conditions for _, state in rules)).items():
-                found[(*listener, sort)] = rules[number][0]
+                found[(*listener, sort) if sort else listener] = rules[number][0]
         for listener, sorts in self._sorts.items():
-            for sort in sorts if listener in found else ():
+            for sort in sorts.keys() - {_ANY} if listener in found else ():
                 found.setdefault((*listener, sort), found[listener])
         return found
 
@@ -90,7 +95,11 @@ def _values(condition: Condition) -> Iterator[tuple[str, str, str]]:
 
 def _takes(conditions: tuple[Condition, ...], sort: Sort) -> bool:
     """Whether a rule takes all requests of a sort."""
-    return all(any(_covers(mine, had) for mine in _values(part) for had in sort) for part in conditions)
+    return all(
+        (part.field == "path_pattern" and "/*" in part.values)
+        or any(_covers(mine, had) for mine in _values(part) for had in sort)
+        for part in conditions
+    )
 
 
 def _covers(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:

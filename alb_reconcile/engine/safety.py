@@ -7,7 +7,7 @@ requests or takes something away (`engine.gate`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +15,6 @@ from alb_reconcile.engine.answers import Answers
 from alb_reconcile.engine.doors import Asked, Door, Reach, describe_door, find_doors, join
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import bind, each_of
@@ -23,17 +22,6 @@ from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
 NOBODYS: Final = "for a moment no"
 ELSEWHERE: Final = "would answer in its place"
-
-
-def by_asked(doors: Iterable[Door]) -> dict[Asked, Door]:
-    """The doors by what is asked for; of several rules with the same conditions the first one, of several records of a name one that
-    answers."""
-
-    def rank(door: Door) -> tuple[int, bool]:
-        state = door.item.state
-        return -state.priority if isinstance(state, Rule) else 0, door.answers
-
-    return {door.asked: door for door in sorted(doors, key=rank)}
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ SHUT = {
             "target_groups/api": {"protocol": "HTTP", "port": 9500, "targets": ["web"]},
             f"{HTTP}/rules": {"all": rule(1, "/*", "api")},
         },
-        ("rule.public/http/all would take all of its requests, and answers none", "in on port 9500"),
+        ("rule.public/http/all would take its requests, and answers none", "in on port 9500"),
     ),
     "two rules swap their paths": Scene(
         {f"{HTTP}/rules/one": rule(1, "/two", "web"), f"{HTTP}/rules/two": rule(2, "/one", "api")},
