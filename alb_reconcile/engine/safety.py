@@ -81,7 +81,7 @@ class Safety:
     def _why_shut(self, before: Door, now: Door | None, then: Door) -> str:
         if now is None:
             return f"{NOBODYS} {before.item.address.kind} has it"
-        if _answer(now) - _answer(before) - _answer(then):
+        if _answer(now) - _answer(before) - _answer(then) and (now.reaches or now.item.id != then.item.id):
             return f"{describe_door(now)} {ELSEWHERE}"
         known = {shut.reason for shut in before.barred}
         shuts = [shut for shut in now.barred if shut.reason not in known]

@@ -87,9 +87,8 @@ def set_acts(graph: Graph) -> None:
 
 def _is_last(step: Step) -> bool:
     """Whether AWS refuses a change as long as others share the requests of what is changed."""
-    return step.action == "update" and any(
-        (change.path, change.after) in step.state.set_last for change in step.changes if step.state
-    )
+    late = step.state.set_last if step.state and step.action == "update" else ()
+    return any(change.path == path and change.after == value for change in step.changes for path, value in late)
 
 
 def _moves(step: Step) -> bool:

@@ -178,7 +178,7 @@ class Flow:
 
     def _after_what_is_new(self, key: str, step: Step) -> None:
         gains = self.gains(step)
-        if step.action != "update":
+        if step.action in ("create", "replace"):
             gains = gains | self.then.own.get(str(step.address), set())
         needed: list[tuple[str, tuple[str, ...]]] = [(name, MAKING) for name in self.then.needed(gains)]
         # clients are sent to another listener by names, which may be new

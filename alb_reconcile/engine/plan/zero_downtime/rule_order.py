@@ -20,8 +20,8 @@ _LAST_PRIORITY = 50_000
 
 
 def order_rules(graph: Graph) -> None:
-    """One SetRulePriorities call a listener moves the rules that stay, and those that go out of the way of others. All its other rules are
-    made, changed and deleted after it.
+    """One SetRulePriorities call a listener moves the rules that stay, and those that go out of the way of others. Rules are made
+    and deleted after it.
 
     Raises RefusedError where a stranger's rule has a priority that is wanted.
     """
@@ -53,10 +53,12 @@ def _order_rules_of(
                 details=SetPriorities(tuple((arn, after) for arn, (_, _, after) in sorted(moved.items()))),
             )
         )  # fmt: skip
-    for key in (
-        *(graph.makers.get(item.desired.address) for item in wanted),
-        *(graph.removers.get(item.id) for item in found),
-    ):
+    made = [
+        key
+        for item in wanted
+        if (key := graph.makers.get(item.desired.address)) and graph.steps[key].action != "update"
+    ]
+    for key in (*made, *(graph.removers.get(item.id) for item in found)):
         graph.after(key, order)
 
 
