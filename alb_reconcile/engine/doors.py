@@ -99,10 +99,9 @@ class Reach:
 
 @dataclass(frozen=True)
 class Door:
-    """One sort of requests, and who answers it.
+    """One sort of requests, and what answers it.
 
-    `asked` is what tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its type, which may have
-    several records.
+    `asked` tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its type.
     """
 
     item: Observed

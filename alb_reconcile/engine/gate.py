@@ -17,7 +17,6 @@ from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import Hope, is_to_grow, may_serve, read_health
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.known_targets import Near
 from alb_reconcile.kinds.record import Record
 from alb_reconcile.kinds.registration import Registration
@@ -41,7 +40,7 @@ class Gate:
         self.safety = Safety.of(plan).without(gaps_by_door(plan))
         self._plan, self._world = plan, World(plan.live)
         self._done: list[Step] = []
-        instances = (item.lifecycle for item in plan.desired.values() if isinstance(item.state, Instance))
+        instances = (item.lifecycle for item in plan.desired.values() if item.lifecycle.group)
         self._timeout = max((item.rollout.health_timeout for item in instances), default=HEALTH_TIMEOUT)
         """Seconds for which targets that a step needs may fail their checks; their load balancer may also be new."""
 
