@@ -150,6 +150,10 @@ SHUT = {
 """What takes a service away that answers: refused before anything is changed."""
 
 OPEN = {
+    "a rule and the default action exchange requests": Scene(
+        {f"{HTTP}/rules/one": rule(1, "/two", "web"), f"{HTTP}/default_action": {"forward": "api"}},
+        have={**API, f"{HTTP}/rules": {"one": rule(1, "/one", "web")}},
+    ),
     "a new version": Scene(NEW_VERSION),
     "another port, with its rule": Scene(
         {"target_groups/web/port": 8080, "security_groups/web/ingress": [*let_in(80), *let_in(8080)]},

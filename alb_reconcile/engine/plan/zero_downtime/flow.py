@@ -4,7 +4,7 @@
    needed one by one: gates count them (`capacity`), and a forward comes after those that join, where they don't wait for it.
 2. A step that takes something away follows every step after which less leads there. Unless it ends a target, it also follows all that
    prepares and moves the requests of the service that led there. A target that is replaced needs its successor alone. Of steps that move
-   requests, those that take them up come before those that give them up; `held` finds the rest of their order by the safety rule.
+   requests, those that take them up come before those that give them up; a rehearsal finds the rest of their order (`engine.plan.rehearsal`).
 
 Two sorts of steps follow neither: those that give up what only one can have (`places`), and those that `max_unavailable` pays for (`rollout`).
 What AWS would refuse in another order is in `order`.
