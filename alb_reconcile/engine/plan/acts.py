@@ -82,7 +82,8 @@ def set_acts(graph: Graph) -> None:
             act = Act.CLEAN_UP
         else:
             act = Act.MOVE if serves and _moves(step) else Act.PREPARE
-        graph.steps[key] = replace(step, act=act)
+        if act is not step.act:
+            graph.steps[key] = replace(step, act=act)
 
 
 def _is_last(step: Step) -> bool:

@@ -17,7 +17,7 @@ from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.engine.plan.places import go_first, keep_gaps_short, make_room
 from alb_reconcile.engine.plan.preflight import check_facts
-from alb_reconcile.engine.plan.rehearsal import find_waits
+from alb_reconcile.engine.plan.rehearsal import find_waits, may_shut
 from alb_reconcile.engine.plan.renames import find_renames, told_with
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.plan.twins import find_twins
@@ -147,6 +147,8 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
 
 def _wait_until_safe(graph: Graph) -> None:
     """Let each step follow those without which it would leave requests unanswered. Assumes all other edges."""
+    if not any(map(may_shut, graph.steps.values())):
+        return
     steps = steps_of(graph, sort_keys(graph))
     decisions = graph.decisions
     names, wishes = {item.id: item.address for item in decisions.live}, decisions.desired.items()

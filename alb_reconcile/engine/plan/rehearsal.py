@@ -81,7 +81,7 @@ def gaps_by_door(plan: Plan) -> dict[Asked, Gap]:
 def find_waits(plan: Plan) -> set[tuple[str, str]]:
     """The steps that are safe only after another one, as the keys of both. Raises PlanError for one that waits for what waits for it."""
     found: set[tuple[str, str]] = set()
-    for rehearsal in _rehearse(plan, _may_shut):
+    for rehearsal in _rehearse(plan, may_shut):
         rehearsal.check_end()
         found |= rehearsal.waits
     return found
@@ -91,7 +91,7 @@ def _rehearse(plan: Plan, may_wait: Callable[[Step], bool]) -> Iterator[_Rehears
     """Each order in turn, carried out."""
     zonal = {item.id for item in plan.live if is_zonal(item.state)}
     zonal |= {str(step.id) for step in plan.steps if step.action == "update" and is_zonal(step.state)}
-    if not any(_may_shut(step) or _asks_zones(step, zonal) for step in plan.steps):
+    if not any(may_shut(step) or _asks_zones(step, zonal) for step in plan.steps):
         return
     safety = Safety.of(plan)
     for rank in ORDERS if safety.kept else ():
@@ -129,11 +129,11 @@ class _Rehearsal:
                     item.id for items in self.world.targets.values() for item, _ in items if item.status == COMING
                 }
                 self.world = _passed(self.world, awaited.keys() | hoped | coming)
-            is_asked = last_in_zone or (self.may_wait(step) and _may_shut(step))
+            is_asked = last_in_zone or (self.may_wait(step) and may_shut(step))
             if is_asked and not self.order.is_last and any(self._shut_by(step)):
                 self.order.put_off(step, is_unsafe=True)
                 continue
-            self._do(step, may_shut=_may_shut(step) or last_in_zone)
+            self._do(step, may_shut=may_shut(step) or last_in_zone)
 
     def _lacking(self, awaited: Mapping[str, int]) -> list[str]:
         """The groups that have fewer targets than must be healthy in them."""
@@ -190,7 +190,7 @@ class _Rehearsal:
         return self.safety.unanswered(self.world.after([step]))
 
 
-def _may_shut(step: Step) -> bool:
+def may_shut(step: Step) -> bool:
     """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
     if step.address.kind == "registration":
         return step.action == "delete" and not step.detail(Deregister).least

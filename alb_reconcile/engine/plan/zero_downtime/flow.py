@@ -131,7 +131,10 @@ class Flow:
             return set()
         before = step.observed if step.action == "update" else None
         had = self.now.own[before.id] if before else set()
-        return self.then.referred(step.state) - had | _larger(before.state if before else None, step.state)
+        name = str(step.address if step.action != "update" else step.id)
+        is_known = self.then.states.get(name) is step.state
+        leads = self.then.own[name] if is_known else self.then.referred(step.state)
+        return leads - had | _larger(before.state if before else None, step.state)
 
     def losses(self, step: Step) -> set[str]:
         """What a step's resource leads to, and doesn't any more after it, or leads fewer requests to; of one that goes, itself."""
@@ -179,7 +182,7 @@ class Flow:
     def _after_what_is_new(self, key: str, step: Step) -> None:
         gains = self.gains(step)
         if step.action in ("create", "replace"):
-            gains = gains | self.then.own.get(str(step.address), set())
+            gains = gains | self.then.own[str(step.address)]
         needed: list[tuple[str, tuple[str, ...]]] = [(name, MAKING) for name in self.then.needed(gains)]
         # clients are sent to another listener by names, which may be new
         by_name = self.then.above(gains & self.then.listeners)

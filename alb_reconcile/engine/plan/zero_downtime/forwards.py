@@ -86,8 +86,8 @@ def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
     """Of the groups, by ARN, to which nothing forwards at the end, those to which something does now; with the keys of the steps that
     let go of each."""
     kept = [item.state for item in graph.decisions.desired.values()]
-    known = {item.found.id for item in graph.decisions.desired.values() if item.found}
-    kept += [item.state for item in graph.decisions.live if item.id not in known | graph.deleted]
+    known = {item.found.id for item in graph.decisions.desired.values() if item.found} | graph.deleted
+    kept += [item.state for item in graph.decisions.live if item.id not in known]
     used = {bind(part.target_group, graph.decisions.ids) for state in kept for part in action_of(state).forward}
     ends = [(step.key, forward_before(step)) for step in graph.forwarding("update", "delete") if not step.attaches]
     ends += [

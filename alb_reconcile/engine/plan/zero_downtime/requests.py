@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from typing import Final
 
 from alb_reconcile.engine.answers import Answers
 from alb_reconcile.engine.doors import find_doors
@@ -11,6 +12,9 @@ from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.world import World
 from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Observed
+
+_DECIDING: Final = ("load_balancer", "listener", "rule")
+"""The kinds whose steps decide what answers which requests."""
 
 
 class Turns:
@@ -25,7 +29,8 @@ class Turns:
         if not is_served or not graph.forwarding("create", "update", "delete"):
             return
         before = World(graph.decisions.live)
-        last = sorted(graph.steps.values(), key=lambda step: (not step.attaches, step.takes_away))
+        moves = (step for step in graph.steps.values() if step.carried_by in _DECIDING)
+        last = sorted(moves, key=lambda step: (not step.attaches, step.takes_away))
         now, then = list(find_doors(before)), list(find_doors(before.after(last)))
         touched = frozenset(name for step in last for name in (step.id, str(step.address)) if name)
         answers = Answers(now, then, touched=touched)
