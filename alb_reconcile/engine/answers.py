@@ -6,20 +6,27 @@ is a sort of its own (Application Load Balancers, "Listener rules": rules are tr
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from functools import lru_cache
+from ipaddress import ip_network
 from itertools import combinations, product
 
 from alb_reconcile.engine.doors import Asked, Door
 from alb_reconcile.kinds._conditions import Condition
 from alb_reconcile.kinds.rule import Rule
 
-Sort = frozenset[tuple[str, str, str]]
-"""What requests of one sort have: a condition's field, the name of a header, and the value."""
+Value = tuple[str, str, str]
+"""A condition's field, the name of a header, and the value."""
+Sort = frozenset[Value]
+"""What requests of one sort have."""
+_Rule = tuple[str, int, tuple[Condition, ...]]
 _ANY: Sort = frozenset()
 """Requests of which no rule asks anything."""
 _PATTERNS = ("host_header", "path_pattern")
+_EVERY = {"host_header": frozenset({"*"}), "path_pattern": frozenset({"*", "/*"})}
+"""The patterns that each request meets."""
 _ONE_EACH = (*_PATTERNS, "http_request_method", "source_ip")
 """The fields of which a request has one value."""
 
@@ -27,22 +34,30 @@ _ONE_EACH = (*_PATTERNS, "http_request_method", "source_ip")
 class Answers:
     """Finds the door that answers each sort of requests. Knows the sorts of all doors that it is given, at different times.
 
-    `touched`: the ids and addresses of rules that change. What two of them take both is a sort of its own.
+    What two rules both take is a sort of its own where one of them is made, goes, or gets other conditions or another priority.
     """
 
-    def __init__(self, *times: Iterable[Door], touched: frozenset[str] = frozenset()) -> None:
+    def __init__(self, *times: Iterable[Door]) -> None:
         self._sorts: dict[Asked, dict[Sort, None]] = defaultdict(dict)
         self._known: dict[object, Mapping[Sort, int]] = {}
-        doors = [door for part in times for door in part]
-        for door in doors:
+        found = [list(doors) for doors in times]
+        for door in (door for doors in found for door in doors):
             self._sorts[door.asked[:3]][_ANY] = None
-        for listener, rules in _by_listener(doors).items():
-            changed = {state.conditions for door, state in rules if not touched.isdisjoint(_names(door))}
-            for conditions in dict.fromkeys(state.conditions for _, state in rules):
-                self._sorts[listener].update(dict.fromkeys(_sorts_of(conditions)))
-            for one, other in combinations(changed, 2):
-                both = (a | b for a in _sorts_of(one) for b in _sorts_of(other) if _may_meet(a, b))
-                self._sorts[listener].update(dict.fromkeys(both))
+        there = [{door.asked[:3] for door in doors} for doors in found]
+        rules: dict[Asked, list[set[_Rule]]] = defaultdict(lambda: [set() for _ in found])
+        for number, doors in enumerate(found):
+            for listener, parts in _by_listener(doors).items():
+                rules[listener][number] = {(door.item.id, state.priority, state.conditions) for door, state in parts}
+        for listener, known in rules.items():
+            conditions = sorted({rule[2] for part in known for rule in part}, key=str)
+            self._sorts[listener].update((sort, None) for found in conditions for sort in _sorts_of(found))
+            if all(listener in part for part in there):
+                same: set[_Rule] = set.intersection(*known)
+                changed = {rule[2] for part in known for rule in part - same}
+                pairs = combinations(conditions, 2)
+                for one, other in (pair for pair in pairs if not changed.isdisjoint(pair)):
+                    both = (a | b for a in _sorts_of(one) for b in _sorts_of(other) if _may_meet(a, b))
+                    self._sorts[listener].update(dict.fromkeys(both))
 
     def find(self, doors: Iterable[Door]) -> dict[Asked, Door]:
         """By what is asked for, the door that answers. Of several records of a name it is one that leads to an answer."""
@@ -80,15 +95,11 @@ def _by_listener(doors: Iterable[Door]) -> dict[Asked, list[tuple[Door, Rule]]]:
     return found
 
 
-def _names(door: Door) -> tuple[str, str]:
-    return door.item.id, str(door.item.address)
-
-
 def _sorts_of(conditions: tuple[Condition, ...]) -> tuple[Sort, ...]:
     return tuple(map(frozenset, product(*map(_values, conditions))))
 
 
-def _values(condition: Condition) -> Iterator[tuple[str, str, str]]:
+def _values(condition: Condition) -> Iterator[Value]:
     for text in (*condition.values, *condition.regex_values, *map("=".join, condition.pairs)):
         yield condition.field, condition.name, text
 
@@ -96,21 +107,61 @@ def _values(condition: Condition) -> Iterator[tuple[str, str, str]]:
 def _takes(conditions: tuple[Condition, ...], sort: Sort) -> bool:
     """Whether a rule takes all requests of a sort."""
     return all(
-        (part.field == "path_pattern" and "/*" in part.values)
+        not _EVERY.get(part.field, frozenset()).isdisjoint(part.values)
         or any(_covers(mine, had) for mine in _values(part) for had in sort)
         for part in conditions
     )
 
 
-def _covers(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
-    """Whether what has the other value has the one, too. Hosts and paths have wildcards."""
-    if one[:2] != other[:2] or one[0] not in _PATTERNS:
+def _covers(one: Value, other: Value) -> bool:
+    """Whether what has the other value has the one, too. Hosts, paths and ranges of addresses may hold others."""
+    if one[:2] != other[:2] or one[0] not in _ONE_EACH or one == other:
         return one == other
-    return one[2] == other[2] or fnmatchcase(other[2].lower(), one[2].lower().replace("[", "[[]"))
+    if one[0] == "source_ip":
+        return _subnet_of(other[2], one[2])
+    return one[0] in _PATTERNS and re.fullmatch(_expression(one), _text(other), re.DOTALL) is not None
+
+
+def _expression(value: Value) -> str:
+    """A pattern as a regular expression. What stands for any text isn't what stands for one character."""
+    return "".join({"*": ".*", "?": "[^*]"}.get(char, re.escape(char)) for char in _text(value))
+
+
+def _text(value: Value) -> str:
+    return value[2].lower() if value[0] == "host_header" else value[2]
+
+
+def _subnet_of(one: str, other: str) -> bool:
+    networks = ip_network(one, strict=False), ip_network(other, strict=False)
+    return (
+        networks[0].version == networks[1].version
+        and networks[0].overlaps(networks[1])
+        and networks[0].prefixlen >= networks[1].prefixlen
+    )
 
 
 def _may_meet(one: Sort, other: Sort) -> bool:
-    """Whether a request may be of both sorts: not where it can have one value only, and neither of two covers the other."""
-    return not any(
-        a[:2] == b[:2] and a[0] in _ONE_EACH and not _covers(a, b) and not _covers(b, a) for a in one for b in other
+    """Whether a request may be of both sorts: not where it can have one value only, and no value is of both."""
+    return not any(a[:2] == b[:2] and a[0] in _ONE_EACH and not _overlap(a, b) for a in one for b in other)
+
+
+@lru_cache(100_000)
+def _overlap(one: Value, other: Value) -> bool:
+    """Whether a value may meet both. Two patterns may where their texts begin and end alike, as far as these are known."""
+    if _covers(one, other) or _covers(other, one):
+        return True
+    begins, ends = zip(
+        *((re.split(r"[*?]", text)[0], re.split(r"[*?]", text)[-1]) for text in (_text(one), _text(other))), strict=True
     )
+    are_patterns = one[0] in _PATTERNS and all(set("*?") & set(text) for text in (one[2], other[2]))
+    return are_patterns and _alike(*begins) and _alike(*(text[::-1] for text in ends))
+
+
+def _alike(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+def describe_sort(asked: Asked) -> str:
+    """The hosts and paths of a sort of requests, for a reader; nothing for those of a listener as a whole."""
+    sort = asked[3] if len(asked) > 3 and isinstance(asked[3], frozenset) else _ANY
+    return " ".join(sorted(text for field, _, text in sort if field in _PATTERNS))

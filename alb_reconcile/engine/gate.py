@@ -84,9 +84,9 @@ class Gate:
             lost, is_hopeless, groups, are_ill = shown
             for asked, text in lost.items():
                 told = f"{describe_door(self.safety.kept[asked][0])} wouldn't be answered: {text}"
-                if not groups:
-                    raise RefusedError(f"{told}; run again")
                 moving = any(other.act is Act.MOVE for other in run.others.coming())
+                if not groups and not moving:
+                    raise RefusedError(f"{told}; run again")
                 if hope.is_lost(groups, enough=moving or not is_hopeless):
                     raise RefusedError(f"{told}, and no step of this run changes that; run again")
                 told, waited = f"requests to be answered after this step (now {told})", run.aws.now() - began

@@ -16,6 +16,7 @@ from alb_reconcile.engine.doors import Asked, Door, Reach, describe_door, find_d
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import bind, each_of
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
@@ -34,6 +35,8 @@ class Safety:
     least: Mapping[str, int]
     spare: Mapping[str, int]
     """Of each group that gets no requests at the end, how many targets may be missing by `max_unavailable`."""
+    names: Mapping[str, Address]
+    """By id, so that a group and its successor are the same answer."""
 
     @classmethod
     def of(cls, plan: Plan) -> Safety:
@@ -41,8 +44,7 @@ class Safety:
         before = World(plan.live)
         after = before.after(plan.steps).turned(COMING, lambda item, _: item.status not in ("healthy", "unhealthy"))
         now, then = list(find_doors(before)), list(find_doors(after))
-        touched = frozenset(name for step in plan.steps for name in (step.id, str(step.address)) if name)
-        answers = Answers(now, then, touched=touched)
+        answers = Answers(now, then)
         first = {asked: door for asked, door in answers.find(now).items() if door.answers}
         last = answers.find(then) if first else {}
         kept = {asked: (door, last[asked]) for asked, door in first.items() if asked in last and last[asked].answers}
@@ -59,7 +61,7 @@ class Safety:
             if group not in used:
                 entry = plan.desired.get(address) if address else None
                 spare[group] = max(spare[group], entry.lifecycle.rollout.max_unavailable if entry else 0)
-        return cls(answers, kept, {group: min(counts) for group, counts in least.items()}, spare)
+        return cls(answers, kept, {group: min(counts) for group, counts in least.items()}, spare, plan.names)
 
     def without(self, doors: Container[Asked]) -> Safety:
         """The same, but for these doors."""
@@ -78,10 +80,23 @@ class Safety:
             if (only is None or asked in only) and (text := self._why_shut(first, now.get(asked), last)):
                 yield asked, text
 
+    def _answer(self, door: Door) -> frozenset[object]:
+        """What requests get: groups, or an answer of the load balancer's own."""
+        groups = frozenset(str(self.names.get(reach.group, reach.group)) for reach in door.reaches)
+        return groups or frozenset([replace(action_of(door.item.state), forward=())])
+
     def _why_shut(self, before: Door, now: Door | None, then: Door) -> str:
         if now is None:
             return f"{NOBODYS} {before.item.address.kind} has it"
-        if _answer(now) - _answer(before) - _answer(then) and (now.reaches or now.item.id != then.item.id):
+        if (
+            now.reaches == before.reaches
+            and now.barred == before.barred
+            and now.item.id == before.item.id
+            and now.reaches
+        ):
+            return ""
+        elsewhere = self._answer(now) - self._answer(before) - self._answer(then)
+        if elsewhere and (now.reaches or now.item.id != then.item.id):
             return f"{describe_door(now)} {ELSEWHERE}"
         known = {shut.reason for shut in before.barred}
         shuts = [shut for shut in now.barred if shut.reason not in known]
@@ -104,13 +119,6 @@ class Safety:
                     text = f"the target group that gets its requests has no healthy target in {zone}"
                     return f"{text}, {ALONE}"
         return "; ".join(shut.text for shut in join(shuts))
-
-
-def _answer(door: Door) -> frozenset[object]:
-    """What requests get: groups, or an answer of the load balancer's own."""
-    return frozenset(reach.group for reach in door.reaches) or frozenset(
-        [replace(action_of(door.item.state), forward=())]
-    )
 
 
 ALONE: Final = "whose node asks no other zone (cross-zone load balancing is off)"

@@ -6,10 +6,11 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alb_reconcile.engine.answers import Answers
+from alb_reconcile.engine.answers import Answers, _covers, _may_meet
 from alb_reconcile.engine.doors import Door
 from alb_reconcile.kinds._conditions import Condition
 from alb_reconcile.kinds.listener import Listener
@@ -65,6 +66,20 @@ def takes(conditions: tuple[Condition, ...], host: str, path: str) -> bool:
     )
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "covers", "meets"),
+    [
+        ("/v*", "/v?", True, True), ("/v?", "/v*", False, True), ("/v/*", "/V/*", False, False), ("*.jpg", "/a/*", False, True),
+        ("/a/*", "/b*", False, False), ("/a", "/a", True, True), ("/a", "/b", False, False),
+    ],
+)  # fmt: skip
+def test_patterns_hold_others_or_meet_them(one: str, other: str, *, covers: bool, meets: bool) -> None:
+    """Paths tell cases apart; what stands for one character doesn't stand for any text (Application Load Balancers, "Path conditions")."""
+    first, second = (("path_pattern", "", text) for text in (one, other))
+    assert _covers(first, second) == covers
+    assert _may_meet(frozenset([first]), frozenset([second])) == meets
+
+
 def test_what_two_changed_rules_both_take_is_a_sort_of_its_own() -> None:
     states = [
         Rule(listener="l", priority=number, conditions=(condition,), action=Action())
@@ -75,4 +90,4 @@ def test_what_two_changed_rules_both_take_is_a_sort_of_its_own() -> None:
     doors = [door(str(state.priority), state, (*KEY, state.conditions)) for state in states]
     both = frozenset([("host_header", "", "a"), ("path_pattern", "", "/x")])
     assert (*KEY, both) not in Answers(doors).find(doors)
-    assert Answers(doors, touched=frozenset(["1", "2"])).find(doors)[*KEY, both].item.id == "1"
+    assert Answers(doors, doors[1:]).find(doors)[*KEY, both].item.id == "1"

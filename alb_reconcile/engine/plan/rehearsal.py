@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Final
+from typing import Any, Final
 
+from alb_reconcile.engine.answers import describe_sort
 from alb_reconcile.engine.doors import Asked, Door, describe_door
 from alb_reconcile.engine.safety import Safety, is_held, shift_of
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
@@ -49,6 +51,12 @@ def _making_first(step: Step) -> int:
     return 0 if step.action in ("create", "replace") else 1 if step.action == "update" else 2
 
 
+def _last_first(step: Step) -> int:
+    """As what moves requests first, and of steps alike the last one of the plan."""
+    return _moving_first(step)
+
+
+_Rank = Callable[[Step], int]
 ORDERS: Final = (_taking_first, _moving_first, _making_first)
 """What comes as early as the plan's edges allow, in turn: what takes away, what moves requests, what makes something."""
 
@@ -71,30 +79,37 @@ def find_gaps(plan: Plan) -> list[Gap]:
 
 def gaps_by_door(plan: Plan) -> dict[Asked, Gap]:
     """The same by door."""
-    found: dict[Asked, Gap] = {}
-    for rehearsal in _rehearse(plan, is_held):
-        for asked, gap in rehearsal.gaps.items():
-            found.setdefault(asked, gap)
-    return found
+    if not (_last and _last[0] is plan.steps and _last[1] is plan.live):
+        found: dict[Asked, Gap] = {}
+        for rehearsal in _rehearse(plan, is_held, ORDERS):
+            for asked, gap in rehearsal.gaps.items():
+                found.setdefault(asked, gap)
+        _last[:] = (plan.steps, plan.live, found)
+    gaps: dict[Asked, Gap] = _last[2]
+    return gaps
+
+
+_last: list[Any] = []
+"""The steps, resources and gaps of the plan that was asked about last: a command asks several times about one."""
 
 
 def find_waits(plan: Plan) -> set[tuple[str, str]]:
     """The steps that are safe only after another one, as the keys of both. Raises PlanError for one that waits for what waits for it."""
     found: set[tuple[str, str]] = set()
-    for rehearsal in _rehearse(plan, may_shut):
+    for rehearsal in _rehearse(plan, may_shut, (*ORDERS, _last_first)):
         rehearsal.check_end()
         found |= rehearsal.waits
     return found
 
 
-def _rehearse(plan: Plan, may_wait: Callable[[Step], bool]) -> Iterator[_Rehearsal]:
+def _rehearse(plan: Plan, may_wait: Callable[[Step], bool], orders: Iterable[_Rank]) -> Iterator[_Rehearsal]:
     """Each order in turn, carried out."""
     zonal = {item.id for item in plan.live if is_zonal(item.state)}
     zonal |= {str(step.id) for step in plan.steps if step.action == "update" and is_zonal(step.state)}
     if not any(may_shut(step) or _asks_zones(step, zonal) for step in plan.steps):
         return
     safety = Safety.of(plan)
-    for rank in ORDERS if safety.kept else ():
+    for rank in orders if safety.kept else ():
         rehearsal = _Rehearsal(plan, safety, _Order(plan, rank), _Zones(plan, zonal), may_wait)
         rehearsal.run()
         yield rehearsal
@@ -111,6 +126,7 @@ class _Rehearsal:
         self.world, self._waiting = World(plan.live), list[Step]()
         self._checked = set[str]()
         """New targets that have passed the checks for which their own steps wait."""
+        self._ahead: tuple[Step, World, dict[Asked, str]] | None = None
         self.gaps: dict[Asked, Gap] = {}
         self.waits: set[tuple[str, str]] = set()
 
@@ -130,10 +146,10 @@ class _Rehearsal:
                 }
                 self.world = _passed(self.world, awaited.keys() | hoped | coming)
             is_asked = last_in_zone or (self.may_wait(step) and may_shut(step))
-            if is_asked and not self.order.is_last and any(self._shut_by(step)):
+            if is_asked and self._look_ahead(step) and not self.order.is_last:
                 self.order.put_off(step, is_unsafe=True)
-                continue
-            self._do(step, may_shut=may_shut(step) or last_in_zone)
+            else:
+                self._do(step, may_shut=may_shut(step) or last_in_zone)
 
     def _lacking(self, awaited: Mapping[str, int]) -> list[str]:
         """The groups that have fewer targets than must be healthy in them."""
@@ -157,11 +173,7 @@ class _Rehearsal:
                     )
 
     def _do(self, step: Step, *, may_shut: bool) -> None:
-        held = (
-            [other for other in self.order.unsafe if other is not step and any(self._shut_by(other))]
-            if may_shut
-            else []
-        )
+        held = [other for other in self.order.unsafe if other is not step and self._shut_by(other)] if may_shut else []
         self.order.done(step)
         self.zones.done(step)
         self._waiting.append(step)
@@ -169,25 +181,36 @@ class _Rehearsal:
             self._checked.add(str(step.address))
         is_shut = any(gap.end is None for gap in self.gaps.values())
         if may_shut or (is_shut and step.address.kind in _OPENING):
-            self._catch_up()
-            self.waits |= {(other.key, step.key) for other in held if not any(self._shut_by(other))}
-            self._note(step)
+            ahead, self._ahead = self._ahead, None
+            if ahead and ahead[0] is step:
+                self.world, self._waiting = ahead[1], []
+            else:
+                self._catch_up()
+            told = ahead[2] if ahead and ahead[0] is step else dict(self.safety.unanswered(self.world))
+            self.waits |= {(other.key, step.key) for other in held if not self._shut_by(other)}
+            self._note(step, told)
 
-    def _note(self, step: Step) -> None:
+    def _look_ahead(self, step: Step) -> bool:
+        """Whether a step would shut a door now. What has been found is kept for when it is done."""
+        world = self.world.after([step])
+        self._ahead = (step, world, dict(self.safety.unanswered(world)))
+        return bool(self._ahead[2])
+
+    def _note(self, step: Step, told: Mapping[Asked, str]) -> None:
         """The doors that a step has shut, and those that it has opened again."""
-        told = dict(self.safety.unanswered(self.world))
         for asked in self.gaps.keys() - told.keys():
             self.gaps[asked].end = self.gaps[asked].end or step
         for asked in told.keys() - self.gaps.keys():
             place, (door, _) = step.desired.at() if step.desired else str(step.address), self.safety.kept[asked]
-            words = f"{place}: {describe_door(door)} answers before and after this plan, and not on the way"
+            which = f", for {sort}," if not isinstance(door.item.state, Rule) and (sort := describe_sort(asked)) else ""
+            words = f"{place}: {describe_door(door)}{which} answers before and after this plan, and not on the way"
             self.gaps[asked] = Gap(door, f"{words}: {told[asked]}", step)
 
     def _catch_up(self) -> None:
         self.world, self._waiting = _passed(self.world.after(self._waiting), self._checked), []
 
-    def _shut_by(self, step: Step) -> Iterator[object]:
-        return self.safety.unanswered(self.world.after([step]))
+    def _shut_by(self, step: Step) -> bool:
+        return any(self.safety.unanswered(self.world.after([step])))
 
 
 def may_shut(step: Step) -> bool:
@@ -255,9 +278,9 @@ class _Order:
     there, as it would with one that waits for targets: what answers stays.
     """
 
-    def __init__(self, plan: Plan, rank: Callable[[Step], int]) -> None:
+    def __init__(self, plan: Plan, rank: _Rank) -> None:
         self.steps, self.rank = {step.key: step for step in plan.steps}, rank
-        self.places = {key: number for number, key in enumerate(self.steps)}
+        self.places = {key: -number if rank is _last_first else number for number, key in enumerate(self.steps)}
         self.left = {key: sum(need in self.steps for need in step.needs) for key, step in self.steps.items()}
         self.users: dict[str, list[str]] = {key: [] for key in self.steps}
         for key, step in self.steps.items():

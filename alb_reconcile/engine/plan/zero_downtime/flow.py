@@ -69,7 +69,7 @@ class Flow:
     def let_go_last(self) -> None:
         """Let what gives requests up follow what takes them up, on the same load balancer. Assumes all other edges.
 
-        A group that is handed on is forwarded to throughout; what goes is the last, and what is changed comes after what is new.
+        A group that is handed on is forwarded to throughout, and what is changed or goes comes after what is new.
         """
         for key, step in self.graph.steps.items():
             if step.act is Act.MOVE and step.action in ("update", "delete") and key not in self.graph.early:
@@ -83,11 +83,12 @@ class Flow:
         if not losses:
             return set()
         keys = {key for name in losses for key in self._gaining.get(name, ())}
-        before = {"create", "replace"} if step.action == "update" else {*MAKING}
-        own = self._entrances(self.now, str(step.id))
-        for key, entrances in self._moving.items():
-            if self.graph.steps[key].action in before and (not own or not entrances or own & entrances):
-                keys.add(key)
+        own, steps = self._entrances(self.now, str(step.id)), self.graph.steps
+        near = {key for key, other in self._moving.items() if not own or not other or own & other}
+        made = {key for key in near if steps[key].action != "update"}
+        is_name = step.action == "delete" and found is not None and not found.state.action_field
+        # a name that comes in the place of one that goes may need what its listener gets meanwhile
+        keys |= near if is_name and any(steps[key].address.kind == step.address.kind for key in made) else made
         return keys
 
     @cached_property

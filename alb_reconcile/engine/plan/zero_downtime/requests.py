@@ -32,8 +32,7 @@ class Turns:
         moves = (step for step in graph.steps.values() if step.carried_by in _DECIDING)
         last = sorted(moves, key=lambda step: (not step.attaches, step.takes_away))
         now, then = list(find_doors(before)), list(find_doors(before.after(last)))
-        touched = frozenset(name for step in last for name in (step.id, str(step.address)) if name)
-        answers = Answers(now, then, touched=touched)
+        answers = Answers(now, then)
         after = answers.find(then)
         for asked, door in answers.find(now).items():
             if asked in after and after[asked].item.id != door.item.id:
