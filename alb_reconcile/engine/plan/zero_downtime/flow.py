@@ -87,8 +87,9 @@ class Flow:
         near = {key for key, other in self._moving.items() if not own or not other or own & other}
         made = {key for key in near if steps[key].action != "update"}
         is_name = step.action == "delete" and found is not None and not found.state.action_field
-        # a name that comes in the place of one that goes may need what its listener gets meanwhile
-        keys |= near if is_name and any(steps[key].address.kind == step.address.kind for key in made) else made
+        alike = (name for name, state in self.then.states.items() if is_name and state.kind == step.address.kind)
+        # a name in the place of one that goes, made now or by an earlier run, may need what its listener gets meanwhile
+        keys |= near if any(not own or own & self._entrances(self.then, name) for name in alike) else made
         return keys
 
     @cached_property
