@@ -161,6 +161,6 @@ def test_variables_reach_the_file(tmp_path: Path) -> None:
 def test_what_allow_does_not_understand(run: Run, value: str) -> None:
     _, err = run("apply", "stack.yaml", "--allow", value, code=64)
     assert (
-        "--allow expects delete=N, replace=N, delete-load-balancer=N, replace-load-balancer=N, delete-elastic-ip=N, touch=N, never-delete=N, lift-protection=N, remove-unsupported=N, remove-authentication=N, empty-target-group=N, cut-off=N, close=N or any-time"
+        "--allow expects delete=N, replace=N, delete-load-balancer=N, replace-load-balancer=N, delete-elastic-ip=N, touch=N, never-delete=N, lift-protection=N, remove-unsupported=N, remove-authentication=N, empty-target-group=N, cut-off=N, close=N, gap=N or any-time"
         in err
     )

@@ -19,6 +19,7 @@ COUNTED: Final = (
     "empty-target-group",
     "cut-off",
     "close",
+    "gap",
 )
 """What takes a number; `any-time` stands alone."""
 ANY_TIME: Final = "any-time"

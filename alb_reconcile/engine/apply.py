@@ -21,7 +21,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.machine import find_lack
 from alb_reconcile.model.plan import Need, Plan, Step
-from alb_reconcile.model.resource import Properties, bind
+from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
 
@@ -218,13 +218,13 @@ class _Others(Others):
                     raise _SkippedError(outcome.cause or outcome.step)
         return self.among.run.ids[ref]
 
-    def coming(self) -> Iterator[Properties]:
+    def coming(self) -> Iterator[Step]:
         behind, ended = {self.step.key}, self.among.outcomes
         for other in self.among.steps.values():  # a plan has each step behind what it needs
             if not behind.isdisjoint((other.key, *other.needs)):
                 behind.add(other.key)
             elif other.key not in ended and other.action != "delete" and other.state:
-                yield other.state
+                yield other
 
 
 def _among(step: Step, made: Collection[Address]) -> Step:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.engine.zones import is_zonal, node_zones, target_zone, zone_of
 from alb_reconcile.kinds._targets import as_address
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.listener import Listener
@@ -31,6 +32,8 @@ from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.secrets import redact
 
+Asked = tuple[object, ...]
+"""What tells a door from all others (`Door.asked`)."""
 _HTTP1: Final = (None, "HTTP1")
 _MOST_NAMES: Final = 3
 _FAMILIES: Final[Mapping[str, Collection[int]]] = {"dualstack": (4, 6), "dualstack-without-public-ipv4": (6,)}
@@ -85,6 +88,8 @@ class Reach:
     cut: tuple[Shut, ...] = ()
     is_known: bool = True
     """Whether its targets were read. Those of a group outside the stack weren't."""
+    zones: Mapping[str, Reach] = field(default_factory=dict)
+    """The same of what the load balancer's node in each zone reaches: all of it, or the targets in that zone (`engine.zones`)."""
 
     @property
     def count(self) -> int:
@@ -94,15 +99,14 @@ class Reach:
 
 @dataclass(frozen=True)
 class Door:
-    """One sort of requests, and who answers it.
+    """One sort of requests, and what answers it.
 
-    `asked` is what tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its type, which may have
-    several records.
+    `asked` tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its type.
     """
 
     item: Observed
     balancer: str
-    asked: tuple[object, ...]
+    asked: Asked
     reaches: tuple[Reach, ...] = ()
     """None where it answers by itself."""
     barred: tuple[Shut, ...] = ()
@@ -177,20 +181,29 @@ class _Ways:
 
     def _reach(self, balancer: str, group: str) -> Reach:
         if (balancer, group) not in self._reached:
-            counts = {"healthy": 0, COMING: 0}
-            is_known = self.world.get(group) is not None
-            lost: list[Shut] = []
-            cut: list[Shut] = []
-            for target, state in self.world.targets.get(group, ()):
-                shut = self.to(balancer, group, state)
-                cut.extend(shut)
-                if target.status in counts:
-                    lost.extend(shut)
-                    counts[target.status] += not shut
-            self._reached[balancer, group] = Reach(
-                group, counts["healthy"], counts[COMING], tuple(join(lost)), tuple(join(cut)), is_known
-            )
+            targets, found = self.world.targets.get(group, ()), self.world.get(group)
+            whole, zones = self._count(balancer, group, targets), node_zones(self.world, balancer)
+            parts = dict.fromkeys(zones, whole)
+            if found is not None and is_zonal(found.state):
+                places = [target_zone(self.world, *target) for target in targets]
+                for zone in zones:
+                    near = [target for target, place in zip(targets, places, strict=True) if place in (zone, None)]
+                    parts[zone] = self._count(balancer, group, near)
+            self._reached[balancer, group] = replace(whole, zones=parts)
         return self._reached[balancer, group]
+
+    def _count(self, balancer: str, group: str, targets: Iterable[tuple[Observed, Registration]]) -> Reach:
+        counts = {"healthy": 0, COMING: 0}
+        lost: list[Shut] = []
+        cut: list[Shut] = []
+        for target, state in targets:
+            shut = self.to(balancer, group, state)
+            cut.extend(shut)
+            if target.status in counts:
+                lost.extend(shut)
+                counts[target.status] += not shut
+        is_known = self.world.get(group) is not None
+        return Reach(group, counts["healthy"], counts[COMING], tuple(join(lost)), tuple(join(cut)), is_known)
 
     def into(self, balancer: str, listener: Listener) -> Iterator[Shut]:
         """What keeps clients out of a listener: security groups, and subnets from which no answer gets out."""
@@ -306,8 +319,8 @@ class _Ways:
             ):
                 text = f"no security group of TARGET lets {balancer.address} in on port {port}"
                 yield Shut(text, self._deciding(worn, own))
-        zones = [self._zone(node) for node in nodes]
-        zone = self._zone(places[0]) if len(places) == 1 else None
+        zones = [zone_of(self.world, node) for node in nodes]
+        zone = zone_of(self.world, places[0]) if len(places) == 1 else None
         if zone and zones and None not in zones and zone not in zones:
             text = f"TARGET is in {zone}, a zone that {balancer.address} doesn't serve"
             yield Shut(text, frozenset(own))
@@ -351,10 +364,6 @@ class _Ways:
         state = found.state if found and isinstance(found.state, Subnet) else None
         text = str((state.ipv6_cidr_block if is_ipv6 else state.cidr_block) if state else "")
         return ip_network(text, strict=False) if "/" in text else None
-
-    def _zone(self, subnet: str) -> str | None:
-        found = self.world.get(subnet)
-        return found.state.availability_zone if found and isinstance(found.state, Subnet) else None
 
 
 def _admits_clients(rule: Permission, port: int, version: int) -> bool:

@@ -3,78 +3,148 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final
 
-from alb_reconcile.aws.polling import Watch
-from alb_reconcile.engine.doors import Door, describe_door, find_doors
+from alb_reconcile.aws.polling import WaitError, Watch
+from alb_reconcile.engine.doors import Asked, Door, describe_door, find_doors
 from alb_reconcile.engine.plan.rehearsal import gaps_by_door
-from alb_reconcile.engine.safety import Asked, Safety, by_asked, is_held
+from alb_reconcile.engine.safety import Safety, is_held, keeps_zone, shift_of
 from alb_reconcile.engine.world import World
+from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._health import read_health
+from alb_reconcile.kinds._health import Hope, is_to_grow, may_serve, read_health
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.known_targets import Near
 from alb_reconcile.kinds.record import Record
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.plan import Act, Plan, Step
+from alb_reconcile.model.resource import Observed, bind
+from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister
 
-_PATIENCE: Final = waits.BALANCER_ACTIVE
-"""Seconds for which targets that a step needs may not be healthy: they may come back, or their load balancer may be new."""
+_Health = Mapping[str, Mapping[str, Any]]
+_HEALTHY: Final[Mapping[str, str]] = {"State": "healthy"}
 
 
 class Gate:
     """The world that a run has made so far of what its plan has read, with the health that AWS shows.
 
-    Targets that leave ask AWS themselves, which is stricter: how many others are healthy (`kinds._health.keep_capacity`).
+    Targets that leave ask AWS themselves, which is stricter: how many others are healthy (`kinds._health.keep_capacity`). The gate tells
+    them in which zone one of those must be.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.safety = Safety.of(plan).without(gaps_by_door(plan))
-        self._world = World(plan.live)
+        self._plan, self._world = plan, World(plan.live)
         self._done: list[Step] = []
+        instances = (item.lifecycle for item in plan.desired.values() if item.lifecycle.group)
+        self._timeout = max((item.rollout.health_timeout for item in instances), default=HEALTH_TIMEOUT)
+        """Seconds for which targets that a step needs may fail their checks; their load balancer may also be new."""
 
     def done(self, step: Step) -> None:
         """A step has ended well."""
         self._done.append(step)
 
     async def hold(self, run: Run, step: Step) -> None:
-        """Wait until a step is safe. Raises RefusedError, with what wouldn't be answered, if it isn't any more; WaitError after a while."""
-        if not is_held(step) or not self.safety.kept or not self._changed(step)[2]:
+        """Wait until a step is safe. Raises RefusedError, with what wouldn't be answered, as soon as it certainly won't be any more; WaitError
+        after a while."""
+        if not self.safety.kept:
             return
+        if step.detail(Deregister).least and (near := self._near(step)):
+            run.targets.near[str(step.id)] = near
+        if not is_held(step) or not self._changed(step)[2]:
+            return
+        began, hope, awaited = run.aws.now(), Hope(run), self._awaited(step)
 
         async def look(_: set[str]) -> Mapping[str, Any]:
             now, then, changed = self._changed(step)  # other steps of the run go on meanwhile
-            groups = sorted({group for world in (now, then) for asked in changed for group in _behind(world, asked)})
+            now, then = _passed(now, awaited), _passed(then, awaited)
             made = {str(address): known for address, known in run.ids.items()}
-            found = await asyncio.gather(*(read_health(run, made.get(name, name)) for name in groups))
-            health = dict(zip(groups, found, strict=True))
-            before, lost = (
-                dict(self.safety.unanswered(_as_shown(world, health, made), changed)) for world in (now, then)
-            )
-            return {step.key: ({asked: text for asked, text in lost.items() if asked not in before}, bool(groups))}
+            names = {
+                name: made.get(name, name)
+                for world in (now, then)
+                for asked, door in self.safety.find(world).items()
+                if asked in changed
+                for name in _behind(world, door)
+                if name not in awaited
+            }
+            found = await asyncio.gather(*(read_health(run, group) for group in names.values()))
+            health = dict(zip(names, found, strict=True))
+            lost = self._unanswered(then, health, made, changed - self._unanswered(now, health, made, changed).keys())
+            able = {name: may_serve(run, group, health[name]) for name, group in names.items()}
+            best = {name: dict.fromkeys(targets, _HEALTHY) for name, targets in able.items()}
+            never = self._unanswered(then, best, made, lost.keys())
+            states = {item["State"] for targets in able.values() for item in targets.values()}
+            return {step.key: (never or lost, bool(never), names.values(), states - {"healthy"} == {"unhealthy"})}
 
-        def check(shown: tuple[dict[Asked, str], bool]) -> str:
-            for asked, text in shown[0].items():
+        def check(shown: tuple[Mapping[Asked, str], bool, Collection[str], bool]) -> str:
+            lost, is_hopeless, groups, are_ill = shown
+            for asked, text in lost.items():
                 told = f"{describe_door(self.safety.kept[asked][0])} wouldn't be answered: {text}"
-                if not shown[1]:
+                moving = any(other.act is Act.MOVE for other in run.others.coming())
+                if not groups and not moving:
                     raise RefusedError(f"{told}; run again")
-                return f"requests to be answered after this step (now {told})"
+                if hope.is_lost(groups, enough=moving or not is_hopeless):
+                    raise RefusedError(f"{told}, and no step of this run changes that; run again")
+                told, waited = f"requests to be answered after this step (now {told})", run.aws.now() - began
+                if are_ill and waited >= self._timeout and not is_to_grow(run, groups):
+                    raise WaitError(f"waited {waited:.0f} s for: {told}")
+                return told
             return ""
 
-        await Watch(run.aws, look).until(step.key, check, _PATIENCE, run.say)
+        await Watch(run.aws, look).until(step.key, check, max(self._timeout, waits.BALANCER_ACTIVE), run.say)
+
+    def _unanswered(
+        self, world: World, health: _Health, made: Mapping[str, str], only: Collection[Asked]
+    ) -> dict[Asked, str]:
+        return dict(self.safety.unanswered(_as_shown(world, health, made), only))
+
+    @cached_property
+    def _end(self) -> World:
+        """The world after the plan."""
+        return World(self._plan.live).after(self._plan.steps)
+
+    def _awaited(self, step: Step) -> set[str]:
+        """The groups for whose targets a step waits itself. Where each zone counts, its own number isn't enough."""
+        shift = shift_of(step)
+        names = {str(bind(item.group, self._plan.ids)) for item in (*shift.awaits, *shift.hopes)}
+        return {name for name in names if not (group := self._end.get(name)) or not is_zonal(group.state)}
+
+    def _near(self, step: Step) -> Near | None:
+        """The other targets in the zone of one that leaves, now and after the plan; None where the rule asks for none there."""
+        going, world = step.observed, self._now()
+        group = world.get(going.parent_id) if going else None
+        if not going or not group or not isinstance(going.state, Registration) or not is_zonal(group.state):
+            return None
+        zone = target_zone(world, going, going.state)
+        asking = [
+            both
+            for both in self.safety.kept.values()
+            for door in both
+            if any(reach.group == group.id for reach in door.reaches)
+        ]
+        if zone is None or not any(keeps_zone(door, group.id, zone, then) for door, then in asking):
+            return None
+        there = ((part, *target) for part in (world, self._end) for target in part.targets.get(group.id, ()))
+        near = {item.id for part, item, state in there if target_zone(part, item, state) in (zone, None)}
+        return Near(zone, frozenset(near - {going.id}))
+
+    def _now(self) -> World:
+        self._world, self._done = self._world.after(self._done), []
+        return self._world
 
     def _changed(self, step: Step) -> tuple[World, World, set[Asked]]:
         """The world before and after a step, and the doors that it changes."""
-        self._world, self._done = self._world.after(self._done), []
-        then = self._world.after([step])
-        before, after = (by_asked(find_doors(world)) for world in (self._world, then))
-        return self._world, then, {asked for asked in self.safety.kept if _way(before, asked) != _way(after, asked)}
+        now = self._now()
+        then = now.after([step])
+        before, after = (self.safety.find(world) for world in (now, then))
+        return now, then, {asked for asked in self.safety.kept if _way(before, asked) != _way(after, asked)}
 
 
-def _as_shown(world: World, health: Mapping[str, Mapping[str, Any]], made: Mapping[str, str]) -> World:
+def _as_shown(world: World, health: _Health, made: Mapping[str, str]) -> World:
     """The world with that health, by group. `made` has the ids of what the run has made, by its name in a world."""
 
     def shown(item: Observed) -> Observed:
@@ -85,21 +155,22 @@ def _as_shown(world: World, health: Mapping[str, Mapping[str, Any]], made: Mappi
         return replace(item, status=target.get("State", "unused"))
 
     found = World(map(shown, world.items.values()))
-    found.gone, found.left = world.gone, world.left
+    found.gone, found.left, found.guests = world.gone, world.left, world.guests
     return found
 
 
 def _way(doors: Mapping[Asked, Door], asked: Asked) -> object:
     door = doors.get(asked)
-    return door and (door.balancer, door.barred, door.reaches)
+    return door and (door.item.id, door.balancer, door.barred, door.reaches)
 
 
-def _behind(world: World, asked: Asked) -> Iterator[str]:
+def _behind(world: World, door: Door) -> Iterator[str]:
     """The groups, as far as they are known, that get a door's requests; of a name, those of its load balancer."""
-    doors = by_asked(find_doors(world))
-    door = doors.get(asked)
-    if door is not None:
-        is_name = isinstance(door.item.state, Record)
-        for other in doors.values() if is_name else (door,):
-            if other.balancer == door.balancer:
-                yield from (reach.group for reach in other.reaches if reach.is_known)
+    doors = find_doors(world) if isinstance(door.item.state, Record) else (door,)
+    for other in doors:
+        if other.balancer == door.balancer:
+            yield from (reach.group for reach in other.reaches if reach.is_known)
+
+
+def _passed(world: World, groups: Container[str]) -> World:
+    return world.turned("healthy", lambda _, state: str(state.target_group) in groups) if groups else world

@@ -7,47 +7,46 @@ requests or takes something away (`engine.gate`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
-from alb_reconcile.engine.doors import Door, find_doors, join
+from alb_reconcile.engine.answers import Answers
+from alb_reconcile.engine.doors import Asked, Door, Reach, describe_door, find_doors, join
 from alb_reconcile.engine.world import COMING, World
-from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Act, Plan, Step
-from alb_reconcile.model.resource import bind
+from alb_reconcile.model.resource import bind, each_of
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
 NOBODYS: Final = "for a moment no"
-Asked = tuple[object, ...]
-"""What tells a door from all others (`Door.asked`)."""
-
-
-def by_asked(doors: Iterable[Door]) -> dict[Asked, Door]:
-    """The doors by what is asked for; of several rules with the same conditions the first one, of several records of a name one that
-    answers."""
-
-    def rank(door: Door) -> tuple[int, bool]:
-        state = door.item.state
-        return -state.priority if isinstance(state, Rule) else 0, door.answers
-
-    return {door.asked: door for door in sorted(doors, key=rank)}
+ELSEWHERE: Final = "would answer in its place"
 
 
 @dataclass(frozen=True)
 class Safety:
-    """The doors that answer before a plan and after it, with both, and how many healthy targets each group needs while it is asked: one
-    where the plan doesn't say, and none where `max_unavailable` lets all be missing."""
+    """The requests that are answered before a plan and after it, by which doors, and how many healthy targets each group needs while it is
+    asked: one where the plan doesn't say, and none where `max_unavailable` lets all be missing."""
 
+    answers: Answers
     kept: Mapping[Asked, tuple[Door, Door]]
     least: Mapping[str, int]
+    spare: Mapping[str, int]
+    """Of each group that gets no requests at the end, how many targets may be missing by `max_unavailable`."""
+    names: Mapping[str, Address]
+    """By id, so that a group and its successor are the same answer."""
 
     @classmethod
     def of(cls, plan: Plan) -> Safety:
-        """Those of a plan, when all of its targets have become healthy."""
+        """Those of a plan, when all of its targets have become healthy but those that fail now."""
         before = World(plan.live)
-        first = {asked: door for asked, door in by_asked(find_doors(before)).items() if door.answers}
-        last = by_asked(find_doors(before.after(plan.steps).turned(COMING, lambda item, _: item.status != "healthy")))
+        after = before.after(plan.steps).turned(COMING, lambda item, _: item.status not in ("healthy", "unhealthy"))
+        now, then = list(find_doors(before)), list(find_doors(after))
+        answers = Answers(now, then)
+        first = {asked: door for asked, door in answers.find(now).items() if door.answers}
+        last = answers.find(then) if first else {}
         kept = {asked: (door, last[asked]) for asked, door in first.items() if asked in last and last[asked].answers}
         least: dict[str, list[int]] = defaultdict(list)
         for step in plan.steps if kept else ():
@@ -55,23 +54,50 @@ class Safety:
                 least[str(step.observed.parent_id)].append(count)
             for wanted in shift_of(step).awaits:
                 least[str(bind(wanted.group, plan.ids))].append(wanted.enough)
-        return cls(kept, {group: min(counts) for group, counts in least.items()})
+        spare: dict[str, int] = defaultdict(int)
+        used = {reach.group for door in last.values() for reach in door.reaches}
+        for _, registered in each_of(plan.live, Registration) if kept else ():
+            address, group = plan.names.get(str(registered.target)), str(registered.target_group)
+            if group not in used:
+                entry = plan.desired.get(address) if address else None
+                spare[group] = max(spare[group], entry.lifecycle.rollout.max_unavailable if entry else 0)
+        return cls(answers, kept, {group: min(counts) for group, counts in least.items()}, spare, plan.names)
 
     def without(self, doors: Container[Asked]) -> Safety:
         """The same, but for these doors."""
-        return Safety({asked: both for asked, both in self.kept.items() if asked not in doors}, self.least)
+        kept = {asked: both for asked, both in self.kept.items() if asked not in doors}
+        return replace(self, kept=kept)
+
+    def find(self, world: World) -> Mapping[Asked, Door]:
+        """By what is asked for, the door that answers in a world."""
+        return self.answers.find(find_doors(world)) if self.kept else {}
 
     def unanswered(self, world: World, only: Container[Asked] | None = None) -> Iterator[tuple[Asked, str]]:
-        """The doors that don't answer in a world (of these `only`), and why, in words. What a door lacks before or after, too, doesn't
-        count."""
-        now = by_asked(find_doors(world)) if self.kept else {}
+        """The requests that aren't answered in a world (of these `only`), or elsewhere than before and after; and why, in words. What a door
+        lacks before or after, too, doesn't count."""
+        now = self.find(world)
         for asked, (first, last) in self.kept.items():
             if (only is None or asked in only) and (text := self._why_shut(first, now.get(asked), last)):
                 yield asked, text
 
+    def _answer(self, door: Door) -> frozenset[object]:
+        """What requests get: groups, or an answer of the load balancer's own."""
+        groups = frozenset(str(self.names.get(reach.group, reach.group)) for reach in door.reaches)
+        return groups or frozenset([replace(action_of(door.item.state), forward=())])
+
     def _why_shut(self, before: Door, now: Door | None, then: Door) -> str:
         if now is None:
             return f"{NOBODYS} {before.item.address.kind} has it"
+        if (
+            now.reaches == before.reaches
+            and now.barred == before.barred
+            and now.item.id == before.item.id
+            and now.reaches
+        ):
+            return ""
+        elsewhere = self._answer(now) - self._answer(before) - self._answer(then)
+        if elsewhere and (now.reaches or now.item.id != then.item.id):
+            return f"{describe_door(now)} {ELSEWHERE}"
         known = {shut.reason for shut in before.barred}
         shuts = [shut for shut in now.barred if shut.reason not in known]
         was = {reach.group: reach.healthy for reach in before.reaches}
@@ -80,14 +106,41 @@ class Safety:
             least, most = self.least.get(reach.group, 1), was.get(reach.group, filled.get(reach.group, 0))
             if reach.group in filled:
                 most = min(most, filled.get(reach.group, 0))
-            else:  # what is emptied when requests have turned away isn't empty before
-                least = max(least, 1)
+            else:  # what is emptied when requests have turned away isn't before
+                least = max(most - self.spare[reach.group] if reach.group in self.spare else least, 1)
             if reach.healthy < min(least, most):
                 shuts += reach.lost
                 if not reach.lost:
                     few = f"only {reach.healthy} healthy targets" if reach.healthy else "no healthy target"
                     return f"the target group that gets its requests has {few}"
+            for zone in _emptied(before, reach, then) if least else ():
+                shuts += reach.zones[zone].lost
+                if not reach.zones[zone].lost:
+                    text = f"the target group that gets its requests has no healthy target in {zone}"
+                    return f"{text}, {ALONE}"
         return "; ".join(shut.text for shut in join(shuts))
+
+
+ALONE: Final = "whose node asks no other zone (cross-zone load balancing is off)"
+
+
+def serves_in(door: Door, group: str, zone: str) -> bool:
+    """Whether a door's node in a zone reaches a healthy target of a group; if the door doesn't know the group, of any."""
+    reaches = [reach for reach in door.reaches if reach.group == group] or door.reaches
+    return any(zone in reach.zones and reach.zones[zone].healthy for reach in reaches)
+
+
+def keeps_zone(before: Door, group: str, zone: str, then: Door) -> bool:
+    """Whether a group needs a healthy target in a zone as long as its load balancer has a node there: it has one before and after a plan,
+    or the node, or its requests, go."""
+    last = [reach.zones[zone] for reach in then.reaches if reach.group == group and zone in reach.zones]
+    return serves_in(before, group, zone) and all(reach.count for reach in last)
+
+
+def _emptied(before: Door, now: Reach, then: Door) -> list[str]:
+    """The zones that need a healthy target, and have none."""
+    empty = [zone for zone, reach in now.zones.items() if not reach.healthy]
+    return [zone for zone in empty if keeps_zone(before, now.group, zone, then)]
 
 
 def shift_of(step: Step) -> Shift:
@@ -96,8 +149,6 @@ def shift_of(step: Step) -> Shift:
 
 
 def is_held(step: Step) -> bool:
-    """Whether a run asks the rule before a step: it moves requests or takes something away, and doesn't wait for health by itself."""
+    """Whether a run asks the rule before a step: it moves requests or takes something away. Targets that leave ask AWS themselves."""
     state = step.state or (step.observed.state if step.observed else None)
-    shift = shift_of(step)
-    asks_itself = bool(shift.awaits or shift.hopes) or (state is not None and state.is_target)
-    return step.act is not Act.PREPARE and not asks_itself
+    return step.act is not Act.PREPARE and not (state is not None and state.is_target)

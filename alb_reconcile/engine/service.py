@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from alb_reconcile.engine.doors import Shut, find_cut, find_doors, join
+from alb_reconcile.engine.safety import ALONE
 from alb_reconcile.engine.world import World
+from alb_reconcile.engine.zones import target_zone
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.listener import Listener
@@ -218,9 +220,20 @@ class _Judgement:
             elif ill:
                 verb, yet = "isn't" if len(ill) == 1 else "aren't", " yet" * ("initial" in ill)
                 text = f"{len(ill)} of {len(items)} targets of {name} {verb} healthy{yet} ({why})"
-                yield "partly" if gets_requests and set(ILL) & set(ill) else "beside", text
+                empty = self._empty_zones(group) if gets_requests else ""
+                is_lacking = empty or (gets_requests and set(ILL) & set(ill))
+                yield "partly" if is_lacking else "beside", f"{text}{empty}"
             elif gets_requests and group in causes:
                 yield "partly", f"{'; '.join(causes[group])}: the targets of {name} are about to fail their checks"
+
+    def _empty_zones(self, group: str) -> str:
+        """The zones in which no target of a group answers, or may soon, and whose nodes ask no others, in words."""
+        found: dict[str | None, set[str]] = defaultdict(set)
+        for item, state in self.world.targets[group]:
+            found[target_zone(self.world, item, state)].add(item.status)
+        reaches = (reach for door in self.doors for reach in door.reaches if reach.group == group)
+        empty = {zone for reach in reaches for zone, part in reach.zones.items() if reach.count and not part.count}
+        return "".join(f"; none in {zone}, {ALONE}" for zone in sorted(empty) if zone in found and is_down(found[zone]))
 
     def _causes(self) -> dict[str, list[str]]:
         """What keeps requests from the targets of a group, by its id."""

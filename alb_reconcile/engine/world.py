@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.route_table import Route, RouteTable
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.security_group_rules import ANYWHERE, SecurityGroupRules
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed, Properties, field_names
@@ -21,6 +23,8 @@ COMING = "coming"
 """The status of a target that is expected to pass its checks: a plan makes it, or waits for it."""
 OWN = "own"
 """The owner of what a plan makes."""
+UNUSED = "unused"
+"""The status of a target that isn't checked."""
 _MADE = {"load_balancer": "active", "registration": COMING, "instance": "running"}
 """The status of what a step makes."""
 
@@ -34,6 +38,8 @@ class World:
         """The ids of what steps have taken away."""
         self.left: Mapping[str, str] = {}
         """The subnets that no table of the stack has any more, by id, with the id of the table that each was in."""
+        self.guests: Mapping[str, frozenset[str]] = {}
+        """The groups at weight 0 in a listener or rule, by its id, where steps have put them to be checked. No client sticks to these."""
 
     def get(self, ref: Ref | None) -> Observed | None:
         """What a reference leads to; None where it isn't known."""
@@ -41,7 +47,7 @@ class World:
 
     def after(self, steps: Iterable[Step]) -> World:
         """The resources after those steps."""
-        found, gone = dict(self.items), set(self.gone)
+        found, gone, guests = dict(self.items), set(self.gone), dict(self.guests)
         members: dict[str, list[str]] = defaultdict(list)
         for item in self.items.values():
             if item.parent_id:
@@ -51,13 +57,26 @@ class World:
                 for known in _with_members(members, str(step.id)):
                     found.pop(known, None)
                     gone.add(known)
+            elif step.attaches:
+                guests[str(step.id)] = _groups(step.state)
             else:
+                guests.pop(str(step.id), None)
                 _take(found, step)
         world = World(found.values())
-        world.gone = frozenset(gone)
+        world.gone, world.guests = frozenset(gone), {host: groups for host, groups in guests.items() if host in found}
+        world._check_anew(self.checked)
         tables = {subnet: item.id for subnet, (item, _) in self.tables.items()} | dict(self.left)
         world.left = {subnet: table for subnet, table in tables.items() if subnet not in world.tables}
         return world
+
+    def _check_anew(self, before: frozenset[str]) -> None:
+        """AWS checks the targets of a group from when a listener or rule forwards to it, and no longer (ELB API Reference, TargetHealth)."""
+        for group in before ^ self.checked:
+            for item, _ in self.targets.get(group, ()):
+                is_checked = group in self.checked
+                if not is_checked or item.status == UNUSED:
+                    self.items[item.id] = replace(item, status=COMING if is_checked else UNUSED)
+        self.__dict__.pop("targets", None)
 
     def turned(self, status: str, which: Callable[[Observed, Registration], bool]) -> World:
         """The same resources; those targets have that status, unless they drain."""
@@ -67,13 +86,19 @@ class World:
             else item
             for item in self.items.values()
         )
-        world.gone, world.left = self.gone, self.left
+        world.gone, world.left, world.guests = self.gone, self.left, self.guests
         return world
 
     @cached_property
     def listeners(self) -> list[tuple[Observed, Listener]]:
         """Every listener, with its properties."""
         return [(item, item.state) for item in self.items.values() if isinstance(item.state, Listener)]
+
+    @cached_property
+    def checked(self) -> frozenset[str]:
+        """The ids of the groups that listeners and rules forward to, with any weight."""
+        hosts = (item.state for item in self.items.values() if item.state.action_field)
+        return frozenset().union(*map(_groups, hosts), *self.guests.values())
 
     @cached_property
     def rules(self) -> dict[str, list[tuple[Observed, Rule]]]:
@@ -117,13 +142,17 @@ class World:
         return str(route.target) not in self.gone
 
 
+def _groups(state: Properties | None) -> frozenset[str]:
+    return frozenset(str(part.target_group) for part in action_of(state).forward)
+
+
 def _take(found: dict[str, Observed], step: Step) -> None:
     """Let a step that creates or changes something have happened."""
     if isinstance(step.details, SetPriorities):
         for arn, priority in step.details.priorities:
             if arn in found and isinstance(state := found[arn].state, Rule):
                 found[arn] = replace(found[arn], state=replace(state, priority=priority))
-    elif step.state is None or step.attaches:
+    elif step.state is None:
         return
     elif step.action == "update" and step.observed is not None:
         there = found.get(step.observed.id, step.observed)
@@ -158,8 +187,14 @@ def _take_over(found: dict[str, Observed], step: Step) -> None:
 
 
 def _merged(wanted: Properties, found: Properties) -> Properties:
-    """The wanted properties; what they don't manage stays as it was found."""
-    kept = {name: getattr(found, name) for name in field_names(type(wanted)) if getattr(wanted, name) is None}
+    """The wanted properties; what they don't manage stays as it was found, of what is said key by key each key."""
+    kept: dict[str, Any] = {}
+    for name in field_names(type(wanted)):
+        value, there = getattr(wanted, name), getattr(found, name)
+        if value is None:
+            kept[name] = there
+        elif isinstance(value, Mapping) and isinstance(there, Mapping):
+            kept[name] = {**there, **value}
     return replace(wanted, **kept) if kept else wanted
 
 

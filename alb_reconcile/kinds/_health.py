@@ -1,7 +1,7 @@
 """The health of a target group's targets, and who waits for it (ELBv2 DescribeTargetHealth)."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -16,6 +16,8 @@ from alb_reconcile.model.steps import Shift, Wanted
 
 _ZONE: Final = "Availability Zone"
 """In AWS's description of a target that isn't in use for the zone that it is in, which the load balancer doesn't have."""
+_NEVER: Final = ("Target.InvalidState", "Target.NotRegistered")
+"""Why a target can't get healthy by itself: its instance doesn't run, or it isn't registered."""
 Health = dict[str, Any]
 """What AWS says of a target: its state, and why."""
 Targets = dict[str, Health]
@@ -62,7 +64,7 @@ async def wait_until_healthy(
     """Wait for the group's own health check to pass, and to have passed for `min_ready` seconds.
 
     Raises WaitError with what the target says, where it was healthy before as soon as two looks say so; and where it isn't registered
-    any more, as soon as a read can't be from before it was.
+    any more, or its instance doesn't run, as soon as a read can't be from before.
     """
     began, ready, relapsed, missing = run.aws.now(), 0.0, 0, 0
     name = target_name(target, port)
@@ -77,12 +79,12 @@ async def wait_until_healthy(
         # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
         if health and _is_unasked(health) and run.aws.now() - began > waits.LAG:
             return ""
-        missing = missing + 1 if health is None or health["State"] == "draining" else 0
+        now = _words(health or {"State": "unknown"})
+        missing = 0 if health and health["State"] != "draining" and _may_run(run, name, health) else missing + 1
         if missing > 1 and run.aws.now() - began > waits.LAG:
             raise WaitError(
-                f"target {name} isn't registered any more: someone has deregistered it, or its instance has ended; run again"
+                f"target {name} can't get healthy (now {now}): someone has deregistered it, or its instance has been stopped or has ended; run again"
             )
-        now = _words(health or {"State": "unknown"})
         relapsed += bool(ready and health and health["State"] == "unhealthy")
         if relapsed > 1:  # one look may show what was before it got healthy
             raise WaitError(f"target {name} was healthy and isn't any more (now {now})")
@@ -121,6 +123,35 @@ def _relapse(run: Run, group: str) -> Callable[[Targets], str]:
     return check
 
 
+def may_serve(run: Run, group: str, targets: Targets) -> Targets:
+    """The targets of a group that are healthy or may get so: neither those that leave, nor those whose instance doesn't run."""
+    return {
+        name: item
+        for name, item in targets.items()
+        if item["State"] != "draining" and not run.targets.is_out(f"{group}|{name}") and _may_run(run, name, item)
+    }
+
+
+def _may_run(run: Run, name: str, health: Health) -> bool:
+    """Whether a target's instance runs, or another step of the run is still to change it, which may start it."""
+    changing = (run.ids.get(step.address) for step in run.others.coming() if step.address.kind == "instance")
+    return health.get("Reason") not in _NEVER or name.partition(":")[0] in changing
+
+
+class Hope:
+    """Whether a run may still get enough healthy targets. A read may be from before, so hope ends `waits.LAG` seconds after the last one
+    that left some."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._last = run, run.aws.now()
+
+    def is_lost(self, groups: Collection[str], *, enough: bool) -> bool:
+        """Whether it is over. `enough`: whether there would be enough if all got healthy that may (`may_serve`)."""
+        now = self._run.aws.now()
+        self._last = now if enough or is_to_grow(self._run, groups) else self._last
+        return now - self._last > waits.LAG
+
+
 def _is_unasked(health: Health) -> bool:
     return is_unasked(health.get("Reason", ""), health.get("Description", ""))
 
@@ -155,49 +186,48 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
     While the run is young, a read may be from before a killed run's last call: others count then only if this run registered them.
     """
     own, began = target_name(target, port), run.aws.now()
-    relapse, enough = _relapse(run, group), began
+    relapse, hope = _relapse(run, group), Hope(run)
     doubts, young = min(waits.LAG, timeout / 2), min(waits.EARLIER_RUN, timeout / 2)
 
     async def fetch(waiting: set[str]) -> Mapping[str, Targets]:
         return dict.fromkeys(waiting, await read_health(run, group))
 
     def check(targets: Targets) -> str:
-        nonlocal enough
         now, state = run.aws.now(), targets.get(own, {}).get("State", "initial")
         if state not in ("healthy", "initial") or (state == "initial" and now - began >= doubts):
             return ""
         if told := relapse(targets):
             return told
-        others = {f"{group}|{name}": item for name, item in targets.items() if name != own}
-        there = [key for key in others if others[key]["State"] != "draining" and not run.targets.is_out(key)]
-        healthy = [key for key in there if others[key]["State"] == "healthy"]
+        others = {name: item for name, item in targets.items() if name != own}
+        able = may_serve(run, group, others)
+        healthy = [f"{group}|{name}" for name, item in able.items() if item["State"] == "healthy"]
         certain = [key for key in healthy if now - run.began >= young or run.targets.is_new(key)]
-        if len(certain) >= least:
+        near = run.targets.near_of(f"{group}|{own}", run.ids)
+        if len(certain) >= least and near.have(certain):
             run.targets.take_out(f"{group}|{own}")
             return ""
-        if len(healthy) >= least:
+        if len(healthy) >= least and near.have(healthy):
             return f"this run to be {waits.EARLIER_RUN} s old: until then AWS's word on older targets may be stale"
-        if len(there) >= least or _is_to_grow(run, group):
-            enough = now
-        elif now - enough > waits.LAG:
+        if hope.is_lost([group], enough=len(able) >= least and near.have([f"{group}|{name}" for name in able])):
+            few = f"only {len(able)} are there" if len(able) < least else f"none is there in {near.zone}"
             raise WaitError(
-                f"{own} can't be deregistered: {least} other targets must stay, and only {len(there)} are there; someone has deregistered some, or "
-                "their instances have ended: run again"
+                f"{own} can't be deregistered: {least} other targets must stay, and {few}; someone has deregistered some, or their instances "
+                "have been stopped or have ended: run again"
             )
-        return f"{least} other healthy targets before {own} may be deregistered (now {len(certain)}{_tell_ill(others)})"
+        return f"{least} other healthy targets{near.words} before {own} may be deregistered (now {len(certain)}{_tell_ill(others)})"
 
     await run.wait(f"capacity {group}", fetch, own, check, timeout)
 
 
-def _is_to_grow(run: Run, group: str) -> bool:
-    """Whether another step is still to register a target in a group."""
-    states = (state for state in run.others.coming() if state.kind == "registration")
-    return any(bind(getattr(state, "target_group", None), run.ids) == group for state in states)
+def is_to_grow(run: Run, groups: Collection[str]) -> bool:
+    """Whether another step is still to register a target in one of the groups."""
+    states = (step.state for step in run.others.coming() if step.address.kind == "registration")
+    return any(bind(getattr(state, "target_group", None), run.ids) in groups for state in states)
 
 
-def _tell_ill(registrations: Targets) -> str:
+def _tell_ill(targets: Targets) -> str:
     """Which targets won't get healthy by themselves, and what to do about them."""
-    said = {key.partition("|")[2]: f"{item['State']}, {item.get('Reason')}" for key, item in registrations.items()}
+    said = {name: f"{item['State']}, {item.get('Reason')}" for name, item in targets.items()}
     ill = [f"{name} is {it}" for name, it in said.items() if it.startswith("unhealthy") or "InvalidState" in it]
     then = "If it is to be replaced, run again, which replaces it first; else mend it, or correct the spec"
     return f"; {', '.join(ill)}. {then}" if ill else ""
@@ -243,7 +273,7 @@ async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:
             return ""  # nothing forwards to the group, so that nobody will ever check it
         started = {run.ids.get(address) for address in wanted.running}
         able = sum(
-            item["State"] != "unhealthy" and (item.get("Reason") != "Target.InvalidState" or key in started)
+            item["State"] != "unhealthy" and (item.get("Reason") not in _NEVER or key in started)
             for key, item in there.items()
         )
         # of those that aren't shown yet a read may be behind

@@ -1,7 +1,7 @@
 """The nodes of load balancers: when they answer, and when they have left their subnets."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from alb_reconcile.aws.client import batches
@@ -25,7 +25,7 @@ async def wait_until_gone(run: Run, arn: str) -> None:
 
     They go minutes later, and hold subnets, groups and the gateway until then.
     """
-    await _without_interfaces(run, arn, (), "network interfaces of the load balancer to be deleted")
+    await _without_interfaces(run, arn, tuple, "network interfaces of the load balancer to be deleted")
 
 
 async def wait_for_old_nodes(run: Run, balancers: Mapping[str, Collection[Ref]]) -> None:
@@ -35,12 +35,16 @@ async def wait_for_old_nodes(run: Run, balancers: Mapping[str, Collection[Ref]])
     routes and rules as long. A run that was killed after the call leaves this wait to the next one.
     """
     text = "network interfaces of the load balancer to leave the subnets that it has left"
-    moved = run.shared.of(Moved)
-    await all_of(*(_without_interfaces(run, arn, moved.get(arn, known), text) for arn, known in balancers.items()))
+
+    async def wait(arn: str, known: Collection[Ref]) -> None:
+        # another step of the run may move it meanwhile
+        await _without_interfaces(run, arn, lambda: run.shared.of(Moved).get(arn, known), text)
+
+    await all_of(*(wait(arn, known) for arn, known in balancers.items()))
 
 
-async def _without_interfaces(run: Run, arn: str, subnets: Collection[Ref], text: str) -> None:
-    """Wait until a load balancer has network interfaces in these subnets only."""
+async def _without_interfaces(run: Run, arn: str, find_subnets: Callable[[], Collection[Ref]], text: str) -> None:
+    """Wait until a load balancer has network interfaces only in the subnets that are found then."""
 
     async def fetch(descriptions: set[str]) -> Mapping[str, Any]:
         found: dict[str, list[str]] = {}
@@ -50,6 +54,7 @@ async def _without_interfaces(run: Run, arn: str, subnets: Collection[Ref], text
         return found
 
     def check(found: list[str] | None) -> str:
+        subnets = find_subnets()
         count = sum(subnet not in subnets for subnet in found or ())
         return f"{count} {text}" if count else ""
 

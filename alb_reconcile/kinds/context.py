@@ -17,7 +17,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, ReconcileError, ignoring
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Desired, Properties
+from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import physical_name
 
 _T = TypeVar("_T")
@@ -51,8 +51,8 @@ class Others:
             raise NeverMadeError(f"{ref} doesn't exist yet")
         return ref
 
-    def coming(self) -> Iterable[Properties]:
-        """What they are still to make or change without waiting for the step at hand."""
+    def coming(self) -> Iterable[Step]:
+        """Those that are still to make or change something, and don't wait for the step at hand."""
         return ()
 
 

@@ -1,6 +1,26 @@
 """What a run itself knows of targets that come and go: AWS's reads lag behind what it does."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from alb_reconcile.model.address import Address
+
+
+class Near(NamedTuple):
+    """The targets of a group in a zone whose node asks no others: by their ids, and those that a run makes by their addresses. One must
+    stay healthy while another one leaves. Without a zone any will do."""
+
+    zone: str = ""
+    names: frozenset[str] = frozenset()
+
+    def have(self, keys: Iterable[str]) -> bool:
+        """Whether one of them is among these."""
+        return not self.zone or not self.names.isdisjoint(keys)
+
+    @property
+    def words(self) -> str:
+        """Where one of several must be."""
+        return f", one of them in {self.zone}," if self.zone else ""
 
 
 class KnownTargets:
@@ -12,6 +32,8 @@ class KnownTargets:
         """When, on AWS's clock, this run first saw a load balancer active or a registration healthy, by id."""
         self._leaving, self._resting = frozenset[str](), frozenset[str]()
         self._out, self._new, self._proven = set[str](), set[str](), set[str]()
+        self.near: dict[str, Near] = {}
+        """By the id of one that leaves, the others in its zone."""
 
     def expect(self, leaving: Iterable[str], resting: Iterable[str]) -> None:
         """Note what the plan deletes: what is `leaving` for good, and healthy registrations whose instances are restarted."""
@@ -40,6 +62,13 @@ class KnownTargets:
     def is_new(self, key: str) -> bool:
         """Whether this run has registered it: also one by address that an earlier instance with that address had."""
         return key in self._new
+
+    def near_of(self, key: str, ids: Mapping[Address, str]) -> Near:
+        """The others in the zone of one that leaves, those that this run has made by their `ids`."""
+        zone, names = self.near.get(key, Near())
+        return Near(
+            zone, names.union(made for address, made in ids.items() if str(address) in names and self.is_new(made))
+        )
 
     def is_going(self, key: str) -> bool:
         """Whether it is gone at the end of this run."""

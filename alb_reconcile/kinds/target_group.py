@@ -75,6 +75,7 @@ class TargetGroup(Properties):
     """A target group. One of functions has neither VPC nor protocol nor port."""
 
     kind = "target_group"
+    set_last = frozenset({("attributes.stickiness.enabled", "true")})  # ELBv2 ModifyTargetGroupAttributes
     service = "elbv2"
     is_for_others = True
     missed = 4

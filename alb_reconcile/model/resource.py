@@ -58,6 +58,8 @@ class Properties:
     """The collections of which members are added early and removed when traffic has moved, in the order of removal."""
     moves: ClassVar[frozenset[str]] = frozenset()
     """The fields that decide who answers requests; what has any does so by being there."""
+    set_last: ClassVar[frozenset[tuple[str, str]]] = frozenset()
+    """The changes, by path and new value, that AWS refuses as long as others share the requests."""
     ways: ClassVar[frozenset[str]] = frozenset()
     """The collections whose members lead somewhere, so that others may depend on one that they add (`KeepsOthers`)."""
     leaving: ClassVar[frozenset[str]] = frozenset()

@@ -130,12 +130,16 @@ SHUT = {
             "target_groups/api": {"protocol": "HTTP", "port": 9500, "targets": ["web"]},
             f"{HTTP}/rules": {"all": rule(1, "/*", "api")},
         },
-        ("rule.public/http/all would take all of its requests, and answers none", "in on port 9500"),
+        ("rule.public/http/all would take its requests, and answers none", "in on port 9500"),
     ),
     "two rules swap their paths": Scene(
         {f"{HTTP}/rules/one": rule(1, "/two", "web"), f"{HTTP}/rules/two": rule(2, "/one", "api")},
-        ("answers before and after this plan, and not on the way",),
-        TWO_RULES,
+        (
+            "answers before and after this plan, and not on the way",
+            "listener.public/http (port 80) would answer in its place",
+        ),
+        {**TWO_RULES, f"{HTTP}/default_action": {"fixed_response": {"status_code": 404}}},
+        {"gap": 1},
     ),
     "the last target goes (p13)": Scene(
         {"instances/web/count": 0},
@@ -146,6 +150,10 @@ SHUT = {
 """What takes a service away that answers: refused before anything is changed."""
 
 OPEN = {
+    "a rule and the default action exchange requests": Scene(
+        {f"{HTTP}/rules/one": rule(1, "/two", "web"), f"{HTTP}/default_action": {"forward": "api"}},
+        have={**API, f"{HTTP}/rules": {"one": rule(1, "/one", "web")}},
+    ),
     "a new version": Scene(NEW_VERSION),
     "another port, with its rule": Scene(
         {"target_groups/web/port": 8080, "security_groups/web/ingress": [*let_in(80), *let_in(8080)]},

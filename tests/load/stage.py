@@ -34,7 +34,7 @@ RATE = 150.0 if SOAK else 100.0
 ALLOWED = [
     part
     for word in ("delete", "replace", "empty-target-group", "cut-off", "lift-protection", "delete-elastic-ip",
-                 "delete-load-balancer", "replace-load-balancer", "close")
+                 "delete-load-balancer", "replace-load-balancer", "close", "gap")
     for part in ("--allow", f"{word}=99")
 ]  # fmt: skip
 LONGEST = 600.0
@@ -90,9 +90,9 @@ class Stage:
         return int(process.returncode)
 
     def begin(self, spec: Spec) -> str:
-        """Have this before a proof begins. Returns its URL."""
+        """Have this before a proof begins, whatever the one before has left. Returns its URL."""
         if not self.has(spec):
-            self.apply(spec)
+            self.apply(spec, *ALLOWED)
         return self.url(spec)
 
     def has(self, spec: Spec) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +34,10 @@ def terminate(here: World, _: str, instance: str) -> None:
     here.client("ec2").terminate_instances(InstanceIds=[instance])
 
 
+def stop(here: World, _: str, instance: str) -> None:
+    here.client("ec2").stop_instances(InstanceIds=[instance])
+
+
 def meanwhile(here: World, which: str, do: Callable[[Mapping[str, Any], Mapping[str, Any]], None]) -> None:
     """Do this once, right after the first such call."""
     real, done = here._call, list[str]()
@@ -47,7 +52,7 @@ def meanwhile(here: World, which: str, do: Callable[[Mapping[str, Any], Mapping[
     here._call = call  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("deed", [deregister, terminate])
+@pytest.mark.parametrize("deed", [deregister, terminate, stop])
 def test_a_target_that_is_gone_isnt_waited_for(here: World, deed: Callable[[World, str, str], None]) -> None:
     """Found: the run waited 630 s, with the lock held, for a target whose instance had been terminated ("now unknown")."""
     before, after = web(3, "one"), web(3, "two")
@@ -59,14 +64,14 @@ def test_a_target_that_is_gone_isnt_waited_for(here: World, deed: Callable[[Worl
     )
     began = here.clock.now()
     failures = here.apply(after).failures
-    told = "isn't registered any more: someone has deregistered it, or its instance has ended; run again"
+    told = "someone has deregistered it, or its instance has been stopped or has ended; run again"
     assert any(told in text for text in failures), failures
     assert here.clock.now() - began < waits.LAG + SLACK
     assert healthy(here, ids(here, before)[str(GROUP)]) == 3
     here.converge(after)
 
 
-@pytest.mark.parametrize("deed", [deregister, terminate])
+@pytest.mark.parametrize("deed", [deregister, terminate, stop])
 def test_others_that_are_gone_arent_waited_for(here: World, deed: Callable[[World, str, str], None]) -> None:
     """Found: 600 s for "3 other healthy targets", of which one had been deregistered."""
     before, after = web(3, "one"), web(3, "two")
@@ -93,6 +98,22 @@ def test_others_that_the_run_is_going_to_register_are_waited_for() -> None:
         after = web(2, "two")
         after["instances"]["large"] = {**before["instances"]["web"], "count": 1, "instance_type": "m5.metal"}
         after["target_groups"]["web"]["targets"].append("large")
+        meanwhile(here, "run_instances", lambda *_: deregister(here, known[str(GROUP)], known["instance.web-2"]))
+        here.converge(after)
+
+
+def test_others_that_the_run_is_going_to_start_are_waited_for() -> None:
+    """A stopped instance stays registered, and takes its time to start."""
+    with world(Timing(metal=400)) as here:
+        before = web(2, "one")
+        before["instances"]["large"] = {**before["instances"]["web"], "count": 1, "instance_type": "m5.metal"}
+        before["target_groups"]["web"]["targets"].append("large")
+        here.converge(before)
+        known = ids(here, before)
+        stop(here, "", known["instance.large-1"])
+        here.clock.advance(600)
+        after = copy.deepcopy(before)
+        after["instances"]["web"] |= {"user_data": web(2, "two")["instances"]["web"]["user_data"]}
         meanwhile(here, "run_instances", lambda *_: deregister(here, known[str(GROUP)], known["instance.web-2"]))
         here.converge(after)
 

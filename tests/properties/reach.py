@@ -6,6 +6,8 @@ from functools import cache
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
+from alb_reconcile.sandbox.traffic.reach import has_way_out
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -58,18 +60,7 @@ def dark_subnets(account: World, balancer: Any) -> set[str]:
     if balancer.scheme != "internet-facing":
         return set()
     nodes = (*balancer.subnets, *left_subnets(account, balancer))
-    return {subnet.id for subnet in nodes if not _has_way_out(account, subnet)}
-
-
-def _has_way_out(account: World, subnet: Any) -> bool:
-    tables = [table for table in account.ec2.route_tables.values() if table.vpc_id == subnet.vpc_id]
-    own = [table for table in tables if subnet.id in table._associations.values()]
-    main = [table for table in tables if table.main_association_id]
-    return any(
-        route.destination_cidr_block == "0.0.0.0/0" and getattr(route.gateway, "id", None) is not None
-        for table in (own or main)
-        for route in table._routes.values()
-    )
+    return {subnet.id for subnet in nodes if not has_way_out(account, subnet)}
 
 
 def ways_out(account: World) -> set[tuple[str, str]]:

@@ -21,6 +21,7 @@ SOAK = bool(os.environ.get("SOAK"))
 SSH = {"protocol": "tcp", "port": 22, "cidr_block": "10.9.0.0/16"}
 ALLOW = {
     "close": 9,
+    "gap": 9,
     "empty-target-group": 9,
     "delete": 99,
     "replace": 99,

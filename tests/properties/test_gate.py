@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.engine import gate
+from alb_reconcile.kinds import waits
+from alb_reconcile.model.steps import HEALTH_TIMEOUT
 from tests.harness import Spec, demo
 from tests.kinds.test_record import ZONE, prepare
 from tests.properties.test_gaps import ALLOW, CHANGES, listener
@@ -40,38 +42,59 @@ def deregister(here: WatchedWorld, group: str) -> None:
     elb.deregister_targets(TargetGroupArn=group, Targets=[item["Target"] for item in targets])
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, key: str, happens: Callable[[], None], here: WatchedWorld) -> None:
-    """Let something happen once, right before the gate looks at a step."""
-    real, done = gate.Gate.hold, list[str]()
+def stop(here: WatchedWorld, group: str) -> None:
+    """The instances of a group are stopped, and stay registered."""
+    targets = here.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    here.client("ec2").stop_instances(InstanceIds=[item["Target"]["Id"] for item in targets])
+
+
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch, key: str, happens: Callable[[], None], here: WatchedWorld
+) -> list[float]:
+    """Let something happen once, right before the gate looks at a step. Returns when the gate began to look, and when it ended."""
+    real, times = gate.Gate.hold, list[float]()
 
     async def hold(self: gate.Gate, run: Run, step: Step) -> None:
-        if step.key.startswith(key) and not done:
-            done.append(step.key)
-            happens()
-            here.clock.advance(120)
-        await real(self, run, step)
+        if not step.key.startswith(key) or times:
+            return await real(self, run, step)
+        happens()
+        here.clock.advance(120)
+        times.append(here.clock.now())
+        try:
+            await real(self, run, step)
+        finally:
+            times.append(here.clock.now())
 
     monkeypatch.setattr(gate.Gate, "hold", hold)
+    return times
 
 
-@pytest.mark.parametrize("what", [fall_ill, deregister])
+@pytest.mark.parametrize(
+    ("what", "ends", "text"),
+    [
+        (deregister, waits.LAG, "no healthy target, and no step of this run changes that; run again"),
+        (fall_ill, HEALTH_TIMEOUT, "no healthy target"),
+    ],
+)
 def test_a_rule_waits_for_a_group_that_was_healthy(
-    what: Callable[[WatchedWorld, str], None], monkeypatch: pytest.MonkeyPatch
+    what: Callable[[WatchedWorld, str], None], ends: float, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A renamed rule takes its requests over from the old one as soon as it is made."""
+    """A renamed rule takes its requests over from the old one as soon as it is made. The step ends at once where no target can get healthy
+    any more; else for as long as a target may take."""
     before, after = CHANGES["a rule is renamed with its group"]
     with watched() as here:
         here.converge(before)
-        meanwhile(monkeypatch, "create:rule", lambda: what(here, *groups_of(here, "target_group.other")), here)
+        held = meanwhile(monkeypatch, "create:rule", lambda: what(here, *groups_of(here, "target_group.other")), here)
         here.watch()
         result = here.apply(after, allow=ALLOW, check=False)
-        assert any("no healthy target" in str(failure) for failure in result.failures)
+        assert any(text in str(failure) for failure in result.failures), result.failures
         assert {low.healthy for low in here.lows.values()} == {2}, here.lows
+        assert ends < held[1] - held[0] < ends + 30
 
 
-@pytest.mark.parametrize("what", [fall_ill, deregister])
+@pytest.mark.parametrize(("what", "ends"), [(fall_ill, HEALTH_TIMEOUT), (deregister, waits.LAG), (stop, waits.LAG)])
 def test_a_name_waits_for_the_load_balancer_to_which_it_is_led(
-    what: Callable[[WatchedWorld, str], None], monkeypatch: pytest.MonkeyPatch
+    what: Callable[[WatchedWorld, str], None], ends: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = two_fronts()
     after = copy.deepcopy(before)
@@ -87,16 +110,18 @@ def test_a_name_waits_for_the_load_balancer_to_which_it_is_led(
             return real(service, operation, params)
 
         here._call = call  # type: ignore[method-assign]  # to see what is asked of AWS
-        meanwhile(monkeypatch, "update:record", lambda: what(here, *groups_of(here, "target_group.green")), here)
+        held = meanwhile(monkeypatch, "update:record", lambda: what(here, *groups_of(here, "target_group.green")), here)
         result = here.apply(after, allow=ALLOW, check=False)
         assert any("answers nothing" in str(failure) for failure in result.failures)
         assert not changes, "the name still leads to what answers"
+        assert ends < held[1] - held[0] < ends + 30
 
 
 def two_fronts() -> Spec:
-    """A name of one of two load balancers, each with a group of its own."""
+    """A name of one of two load balancers, each with a group and instances of its own."""
     spec = demo()
-    spec["target_groups"]["green"] = {**spec["target_groups"]["web"]}
+    spec["instances"]["green"] = {**spec["instances"]["web"]}
+    spec["target_groups"]["green"] = {**spec["target_groups"]["web"], "targets": ["green"]}
     spec["load_balancers"]["front"] = copy.deepcopy(spec["load_balancers"]["public"])
     listener(spec)["default_action"] = {"forward": "web"}
     spec["load_balancers"]["front"]["listeners"]["http"]["default_action"] = {"forward": "green"}
@@ -112,7 +137,7 @@ def by_address(spec: Spec) -> Spec:
 
 def made_at_once(spec: Spec) -> Spec:
     """The second load balancer, and its group, aren't there yet."""
-    del spec["load_balancers"]["front"], spec["target_groups"]["green"]
+    del spec["load_balancers"]["front"], spec["target_groups"]["green"], spec["instances"]["green"]
     return spec
 
 
@@ -124,7 +149,7 @@ def test_a_name_is_led_to_another_load_balancer_that_serves(change: Callable[[Sp
     after["records"]["api"]["alias"] = "front"
     with watched() as here:
         prepare()
-        here.strict.timing = replace(here.strict.timing, provisioning=400)
+        here.strict.timing = replace(here.strict.timing, provisioning=700)
         here.converge(change(before))
         healthy: list[list[str]] = []
         elb, real = here.client("elbv2"), here._call

@@ -30,6 +30,7 @@ SHARDS = 10
 EXAMPLES = (500 if SOAK else 60) // SHARDS
 ALLOW = {
     "close": 9,
+    "gap": 9,
     "empty-target-group": 9,
     "delete": 999,
     "replace": 999,

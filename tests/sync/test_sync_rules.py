@@ -67,9 +67,8 @@ def test_what_somebody_has_changed_is_put_right_though_a_new_rule_would_come_bef
     [
         (routed(a=ONE, b=NEW), routed(a=rule(10, "api", "/1/*"), b=NEW)),
         (routed(a=ONE, b=NEW), routed(b=NEW)),
-        (routed("web", b=NEW), routed("api", b=NEW)),
     ],
-    ids=["another action", "a rule less", "another default action"],
+    ids=["another action", "a rule less"],
 )
 def test_a_rule_that_somebody_has_deleted_is_made_though_its_group_could_stand_beside_nothing_that_stays(
     before: Spec, spec: Spec
@@ -83,6 +82,19 @@ def test_a_rule_that_somebody_has_deleted_is_made_though_its_group_could_stand_b
         here.clock.advance(600)
         here.sync(spec)
         assert here.plan(before).is_empty
+
+
+def test_a_rule_whose_group_nothing_checks_is_not_made_where_others_answer_its_requests() -> None:
+    """Its group could be checked only beside what the spec changes, and no target would answer until then."""
+    with world() as here:
+        hand = Hand(here)
+        hand.make(routed("web", b=NEW))
+        here.clock.advance(600)
+        hand.elb.delete_rule(RuleArn=hand["rule.public/http/b"])
+        here.clock.advance(600)
+        ending = here.sync(routed("api", b=NEW))
+        assert not ending.selection.steps
+        assert "and not on the way" in ending.selection.withheld["create:rule.public/http/b"]
 
 
 def test_where_nothing_is_new_it_stands_beside_what_somebody_else_has_made() -> None:

@@ -78,11 +78,18 @@ def set_acts(graph: Graph) -> None:
     """
     serves = any(item.state.action_field for item in graph.decisions.live)
     for key, step in graph.steps.items():
-        if graph.destroy or (step.takes_away and not _moves(step)):
+        if graph.destroy or (step.takes_away and not _moves(step)) or (serves and _is_last(step)):
             act = Act.CLEAN_UP
         else:
             act = Act.MOVE if serves and _moves(step) else Act.PREPARE
-        graph.steps[key] = replace(step, act=act)
+        if act is not step.act:
+            graph.steps[key] = replace(step, act=act)
+
+
+def _is_last(step: Step) -> bool:
+    """Whether AWS refuses a change as long as others share the requests of what is changed."""
+    late = step.state.set_last if step.state and step.action == "update" else ()
+    return any(change.path == path and change.after == value for change in step.changes for path, value in late)
 
 
 def _moves(step: Step) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from alb_reconcile.engine.answers import Answers
 from alb_reconcile.engine.applied_tags import spec_digest
-from alb_reconcile.engine.doors import Door, Reach, Shut, describe_door, find_doors, speaks_http1
-from alb_reconcile.engine.safety import by_asked
+from alb_reconcile.engine.doors import Asked, Door, Reach, Shut, describe_door, find_doors, speaks_http1
+from alb_reconcile.engine.safety import ALONE, serves_in
 from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.engine.zones import target_zone
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.record import Record
@@ -25,7 +27,7 @@ class Closure(NamedTuple):
     text: str
     keys: frozenset[str]
     is_emptied: bool = False
-    """Whether a target group has no healthy target left."""
+    """Whether a target group has no healthy target left, or none in a zone whose node asks no other."""
 
 
 def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
@@ -37,10 +39,13 @@ def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
     """
     steps = tuple(steps)
     before = World(plan.live)
-    answering = [door for door in by_asked(find_doors(before)).values() if _answers(door)] if steps else []
+    doors = list(find_doors(before)) if steps else []
+    answers = Answers(doors)
+    answering = {asked: door for asked, door in answers.find(doors).items() if _answers(door)}
     if not answering:
         return []
-    return list(_Comparison(plan, steps, before, answering).closures())
+    found = _Comparison(plan, steps, before, answers).closures(answering)
+    return list({closure.text: closure for closure in found}.values())
 
 
 def find_shrunk(plan: Plan) -> Iterator[str]:
@@ -104,39 +109,38 @@ def _expected(plan: Plan, steps: Iterable[Step], before: World) -> World:
 class _Comparison:
     """The doors before and after some steps of a plan."""
 
-    def __init__(self, plan: Plan, steps: tuple[Step, ...], before: World, answering: list[Door]) -> None:
-        self.plan, self.steps, self.before, self.answering = plan, steps, before, answering
+    def __init__(self, plan: Plan, steps: tuple[Step, ...], before: World, answers: Answers) -> None:
+        self.plan, self.steps, self.before = plan, steps, before
         self.after = _expected(plan, steps, before)
         doors = list(find_doors(self.after))
-        self.by_asked = by_asked(doors)
+        self.by_asked = answers.find(doors)
         self.by_item = {door.item.id: door for door in doors}
 
-    def closures(self) -> Iterator[Closure]:
+    def closures(self, answering: Mapping[Asked, Door]) -> Iterator[Closure]:
         """All of them."""
         told: set[object] = set()
-        for door in self.answering:
+        for asked, door in answering.items():
             is_name = isinstance(door.item.state, Record)
-            told_of = {door.asked[:2], *((door.balancer,) if door.asked in self.by_asked else ())}
+            told_of = {asked[:2], *((door.balancer,) if asked in self.by_asked else ())}
             if door.balancer in self.after.gone or (is_name and not told.isdisjoint(told_of)):
                 continue  # its load balancer counts itself; what that answers no more, and a name's other type, are told
-            for closure in self._compare(door):
-                told |= {door.balancer, door.asked[:2]}
+            for closure in self._compare(door, self.by_asked.get(asked)):
+                told |= {door.balancer, asked[:2]}
                 yield closure
 
-    def _compare(self, door: Door) -> Iterator[Closure]:
-        then, rule = self.by_asked.get(door.asked), isinstance(door.item.state, Rule)
+    def _compare(self, door: Door, then: Door | None) -> Iterator[Closure]:
+        rule = isinstance(door.item.state, Rule)
         if then is None:
-            then = self.by_item.get(door.item.id) if rule else None
-        if then is None:
-            yield from self._without_rule(door) if rule else self._gone(door)
+            yield from () if rule else self._gone(door)  # its listener's door says it
         elif shut := _new(door.barred, then.barred) or _new(
             door.narrow, (item for item in then.narrow if item.what in door.versions)
         ):
-            yield from () if rule else (self._close(door, *shut),)  # its listener's door says it
+            yield from () if rule else (self._close(door, *shut),)
+        elif rule and door.item.id not in self.by_item and self._is_left(door, then):
+            text = "it would be deleted, so that other rules or the default action of its listener get its requests"
+            yield self._close(door, Shut(text, frozenset([door.item.id])))
         elif dark := self._dark(door, then):
             yield from dark
-        elif not rule and (hider := self._hider(door)) is not None:
-            yield hider
         elif door.reaches and not speaks_http1(self.after, then) and speaks_http1(self.before, door):
             names = ", ".join(self._names(then))
             who = "may get 464" if door.asked[1] == "HTTPS" else "get 464"
@@ -147,55 +151,25 @@ class _Comparison:
 
     def _dark(self, door: Door, then: Door) -> list[Closure]:
         """The groups that lose their targets, where targets have answered."""
-        return [part for reach in then.reaches if door.reaches for part in self._unanswered(door, reach)]
+        other = then if then.item.id != door.item.id and isinstance(then.item.state, Rule) else None
+        return [part for reach in then.reaches if door.reaches for part in self._unanswered(door, reach, other)]
 
-    def _without_rule(self, door: Door) -> Iterator[Closure]:
-        """A rule that goes."""
-        default = self._followed(door.asked[:3])
-        if default is None:
-            return  # the listener's own door says it
-        is_same = set(self._names(door)) <= set(self._names(default)) and default.answers
-        if not (is_same or self._is_taken_up(door)):
-            text = "it would be deleted, so that other rules or the default action of its listener get its requests"
-            yield self._close(door, Shut(text, frozenset([door.item.id])))
+    def _is_left(self, door: Door, then: Door) -> bool:
+        """Whether the requests of a rule that goes fall to another target group, and not to a rule that is made or changed for them."""
+        names = {then.item.id, str(then.item.address)}
+        is_meant = any(step.id in names or str(step.address) in names for step in self.steps)
+        then, is_rule = self._followed(then), isinstance(then.item.state, Rule)
+        is_same = set(self._names(door)) <= set(self._names(then)) and then.answers
+        return not is_same and not (is_rule and is_meant)
 
-    def _is_taken_up(self, door: Door) -> bool:
-        """Whether other rules of its listener forward all of a rule's requests to the same target groups: it was renamed, say, or joined to
-        another one."""
-        names, before = set(self._names(door)), _values(door)
-        left = dict(before)
-        for item in self.by_item.values():
-            now = _values(item)
-            if item.asked[:3] != door.asked[:3] or not item.answers or not names <= set(self._names(item)) or not now:
-                continue
-            if now.keys() <= before.keys() and all(before[key] <= values for key, values in now.items()):
-                return True
-            if len(before) == 1 and now.keys() == before.keys():
-                left = {key: values - now[key] for key, values in left.items()}
-        return not any(left.values())
-
-    def _hider(self, door: Door) -> Closure | None:
-        """A rule that takes all requests of a listener after the plan, did not before, and has no target to answer them."""
-        known = {item.id for item, _ in self.before.rules.get(door.item.id, ()) if _takes_all(item)}
-        rules = [
-            item for item, _ in self.after.rules.get(door.item.id, ()) if _takes_all(item) and item.id not in known
-        ]
-        for item in rules:
-            then = self.by_item[item.id]
-            if then.reaches and not then.answers and all(reach.is_known for reach in then.reaches):
-                why = "; ".join(shut.text for reach in then.reaches for shut in reach.lost) or "its group has no target"
-                text = f"{item.address} would take all of its requests, and answers none: {why}"
-                return self._close(door, Shut(text, frozenset([item.id, str(item.address)])))
-        return None
-
-    def _followed(self, asked: tuple[object, ...]) -> Door | None:
-        """The listener's door; of one that redirects to another port of its load balancer, that one's."""
-        found = self.by_asked.get(asked)
-        told = dict(action_of(found.item.state).redirect) if found else {}
+    def _followed(self, found: Door) -> Door:
+        """A door; of a listener that redirects to another port of its load balancer, that one's."""
+        told = dict(action_of(found.item.state).redirect)
         if not told or "host" in told:
             return found
-        port = told.get("port", str(asked[2]))
-        return self.by_asked.get((asked[0], told.get("protocol", asked[1]), int(port) if port.isdigit() else 0), found)
+        balancer, protocol, number = found.asked[:3]
+        port = told.get("port", str(number))
+        return self.by_asked.get((balancer, told.get("protocol", protocol), int(port) if port.isdigit() else 0), found)
 
     def _gone(self, door: Door) -> Iterator[Closure]:
         """A listener or a record that goes, or a listener on another port, unless it goes back to where it was applied."""
@@ -218,15 +192,17 @@ class _Comparison:
                 return
         yield self._close(door, Shut(text, frozenset([found.id])), path=path)
 
-    def _unanswered(self, door: Door, reach: Reach) -> Iterator[Closure]:
-        """A group that gets requests, of which no target would answer them."""
+    def _unanswered(self, door: Door, reach: Reach, other: Door | None) -> Iterator[Closure]:
+        """A group that gets requests, of which no target would answer them. `other` is the rule that would take them."""
         was = next((item for item in door.reaches if item.group == reach.group), None)
         is_dark = not reach.count and reach.is_known and (was is None or was.healthy > 0)
+        if reach.count:
+            yield from self._empty_zones(door, reach)
         if not is_dark or reach.group in self.after.gone:
             return  # what forwards to a group that goes is refused for that
         if reach.lost:  # what AWS shows as healthy is reached, whatever its rules seem to say
             if shuts := _new(was.lost if was else (), reach.lost):
-                yield self._close(door, *shuts)
+                yield self._close(door, *shuts, by=other)
             return
         name = self.plan.names.get(reach.group) or Address.parse(reach.group)
         there = self.before.targets.get(reach.group, ())
@@ -237,6 +213,21 @@ class _Comparison:
             text = f"{name} would get requests and have no {what}"
             yield Closure(text, self._keys(frozenset(leaving or [door.item.id])), is_emptied=True)
 
+    def _empty_zones(self, door: Door, reach: Reach) -> Iterator[Closure]:
+        """The zones whose nodes have answered and would no longer reach a target."""
+        name, there = self.plan.names.get(reach.group) or reach.group, self.before.targets.get(reach.group, ())
+        for zone, part in reach.zones.items():
+            if part.count or not serves_in(door, reach.group, zone):
+                continue
+            if part.lost:
+                yield self._close(door, *part.lost)
+                continue
+            near = [item.id for item, state in there if target_zone(self.before, item, state) == zone]
+            by = frozenset(known for known in near if known in self.after.gone) or frozenset(
+                [reach.group, door.item.id]
+            )
+            yield Closure(f"{name} would have no healthy target in {zone}, {ALONE}", self._keys(by), is_emptied=True)
+
     def _leads_on(self, record: Record) -> bool:
         """Whether the name still has a record of that type, or one of IPv4 beside a lost one of IPv6, to which clients turn then."""
         types = (record.type, "A") if record.type == "AAAA" else (record.type,)
@@ -246,9 +237,14 @@ class _Comparison:
             for state in states
         )
 
-    def _close(self, door: Door, *shuts: Shut, path: str = "") -> Closure:
+    def _close(self, door: Door, *shuts: Shut, path: str = "", by: Door | None = None) -> Closure:
         keys = self._keys(frozenset().union(*(shut.by for shut in shuts)))
         keys, why = self._decisive(door, keys), "; ".join(shut.text for shut in shuts)
+        if by is not None:
+            keys, why = (
+                self._keys(frozenset([by.item.id])) or keys,
+                f"{by.item.address} would take its requests, and answers none: {why}",
+            )
         step = next((step for step in self.steps if step.key in keys and step.desired), None)
         place = self._place_of(step, path) if step and step.desired else self._place_before(door.item)
         return Closure(f"{place}: {describe_door(door)} answers now, and wouldn't after this plan: {why}", keys)
@@ -291,20 +287,6 @@ class _Comparison:
 
 _MOST_KEYS: Final = 8
 """Steps that are tried without each other: each costs another look at all doors."""
-
-
-def _values(door: Door) -> dict[tuple[str, str], frozenset[object]]:
-    """The values of each condition of a rule, by its field and name."""
-    state = door.item.state
-    conditions = state.conditions if isinstance(state, Rule) else ()
-    return {(item.field, item.name): frozenset((*item.values, *item.regex_values, *item.pairs)) for item in conditions}
-
-
-def _takes_all(item: Observed) -> bool:
-    """Whether every request meets a rule's conditions."""
-    state = item.state
-    paths = [one for one in state.conditions if one.field == "path_pattern"] if isinstance(state, Rule) else []
-    return isinstance(state, Rule) and len(paths) == len(state.conditions) and all("/*" in one.values for one in paths)
 
 
 def _new(before: Iterable[Shut], after: Iterable[Shut]) -> list[Shut]:

@@ -112,7 +112,7 @@ def decide(
     )
     strange = find_strange(stack, result.live, desired)
     order = TopologicalSorter(
-        {address: set(references(item.state)).intersection(desired) for address, item in desired.items()}
+        {address: {other for other in references(item.state) if other in desired} for address, item in desired.items()}
     )
     for address in order.static_order():
         wanted = desired[address]

@@ -27,10 +27,13 @@ class Leads:
         }
         self.below: dict[str, set[str]] = defaultdict(set)
         self.upper: dict[str, set[str]] = defaultdict(set)
+        self.own: dict[str, set[str]] = {}
+        """What each leads to without its parts; a listener also to what its load balancer does, by which its clients come in."""
         for name, state in states.items():
             lower = self.referred(state)
-            if isinstance(state, Listener):  # its clients come in by way of its load balancer
+            if isinstance(state, Listener):
                 lower = lower | self.referred(states.get(str(state.load_balancer)))
+            self.own[name] = lower
             self.below[name] |= lower
             for other in () if state.leads_on else self._named(state):
                 self.below[other].add(name)
@@ -101,6 +104,8 @@ def _whole_of(state: Properties) -> str:
 def _names(value: object) -> set[str]:
     if isinstance(value, Address):
         return {str(value)}
+    if isinstance(value, str | int | None):
+        return {value} if isinstance(value, str) else set()
     return {*filter(None, (text for text in named_ids(value) if isinstance(text, str))), *map(str, references(value))}
 
 

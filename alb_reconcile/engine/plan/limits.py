@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from alb_reconcile.engine.plan.bypasses import find_bypasses
 from alb_reconcile.engine.plan.closures import find_closures
 from alb_reconcile.engine.plan.emptied import find_forsaken
+from alb_reconcile.engine.plan.gaps import tell_gap
 from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.engine.plan.renames import find_successors, told_with
@@ -72,9 +73,10 @@ def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, str, Col
         ("remove-authentication", _authentication_lost(steps, plan.live)),
     ):
         yield from ((word, text, (key,)) for key, text in found.items())
-    gaps = find_gaps(replace(plan, steps=steps))  # a part of a safe plan needn't be safe
-    for closure in (*find_closures(plan, steps), *gaps):
+    for closure in find_closures(plan, steps):
         yield "empty-target-group" if closure.is_emptied else "close", closure.text, closure.keys
+    part = replace(plan, steps=steps)  # a part of a safe plan needn't be safe
+    yield from (("gap", tell_gap(part, gap), (gap.begin.key,)) for gap in find_gaps(part))
 
 
 def _unsupported_lost(steps: Iterable[Step]) -> dict[str, str]:
@@ -168,7 +170,8 @@ def _lost(plan: Plan, steps: tuple[Step, ...], allow: Mapping[str, int]) -> Iter
         found[word][text] = None
     for word, texts in found.items():
         if len(texts) > allow.get(word, 0):
-            yield from (f"{text}; allow it once with --allow {word}={len(texts)}" for text in texts)
+            way_out = "or allow" if word == "gap" else "allow"  # its text has another one
+            yield from (f"{text}; {way_out} it once with --allow {word}={len(texts)}" for text in texts)
 
 
 def _closed(policy: Policy, allow: Mapping[str, int], now: datetime) -> Iterator[str]:

@@ -17,6 +17,7 @@ from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.engine.plan.places import go_first, keep_gaps_short, make_room
 from alb_reconcile.engine.plan.preflight import check_facts
+from alb_reconcile.engine.plan.rehearsal import find_waits, may_shut
 from alb_reconcile.engine.plan.renames import find_renames, told_with
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.plan.twins import find_twins
@@ -26,12 +27,11 @@ from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.flow import Flow
-from alb_reconcile.engine.plan.zero_downtime.names import lead_names_late
 from alb_reconcile.engine.plan.zero_downtime.propagation import add_pauses
-from alb_reconcile.engine.plan.zero_downtime.restarts import turn_or_restart_first
-from alb_reconcile.engine.plan.zero_downtime.rollout import Rounds, leave_for_restarts
+from alb_reconcile.engine.plan.zero_downtime.requests import Turns
+from alb_reconcile.engine.plan.zero_downtime.rollout import Rounds, leave_for_restarts, leave_late
 from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
-from alb_reconcile.engine.plan.zero_downtime.traffic import keep_old_entrance, stick_late, wait_for_targets
+from alb_reconcile.engine.plan.zero_downtime.traffic import keep_old_entrance, wait_for_targets
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.waits import EARLIER_RUN
@@ -114,27 +114,28 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
         split(graph)
         leave_for_restarts(graph)
     set_acts(graph)
-    stick_late(graph)
     rounds = Rounds(graph)
     make_room(graph)
     add_edges(graph)
     if not graph.destroy:
         rounds.pace_gaps()
     go_first(graph)
-    flow = Flow(graph)
+    flow, turns = Flow(graph), Turns(graph)
     if not graph.destroy:
         flow.add()
-        wait_for_targets(graph)
+        wait_for_targets(graph, turns)
         keep_old_entrance(graph)
         rounds.pace_surges()
         flow.keep_targets()
         keep_gaps_short(graph)
-    guard_capacity(graph)
+    guard_capacity(graph, turns)
     if not graph.destroy:
-        lead_names_late(graph)
-        turn_or_restart_first(graph)
+        flow.let_go_last()
+        leave_late(graph)
     move_addresses(graph)
     tell_volumes(graph)
+    if not graph.destroy:
+        _wait_until_safe(graph)
     keys = sort_keys(graph)
     if not graph.destroy:
         add_pauses(graph, flow)
@@ -142,6 +143,19 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
     tell_names(graph)
     add_costs(graph)
     return steps_of(graph, keys)
+
+
+def _wait_until_safe(graph: Graph) -> None:
+    """Let each step follow those without which it would leave requests unanswered. Assumes all other edges."""
+    if not any(map(may_shut, graph.steps.values())):
+        return
+    steps = steps_of(graph, sort_keys(graph))
+    decisions = graph.decisions
+    names, wishes = {item.id: item.address for item in decisions.live}, decisions.desired.items()
+    desired = {address: item.desired for address, item in wishes}
+    draft = Plan("", "", "", steps, live=decisions.live, ids=decisions.ids, names=names, desired=desired)
+    for later, earlier in sorted(find_waits(draft)):
+        graph.rather_after(later, earlier)
 
 
 def _add_steps(graph: Graph, facts: Lookups) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Final
+from typing import Any, Final
 
-from alb_reconcile.engine.doors import describe_door
-from alb_reconcile.engine.plan.closures import Closure
-from alb_reconcile.engine.safety import Asked, Safety, is_held, shift_of
+from alb_reconcile.engine.answers import describe_sort
+from alb_reconcile.engine.doors import Asked, Door, describe_door
+from alb_reconcile.engine.safety import Safety, is_held, shift_of
 from alb_reconcile.engine.world import COMING, World
-from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import bind
+from alb_reconcile.engine.zones import is_zonal, target_zone
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.model.errors import PlanError
+from alb_reconcile.model.plan import Act, Plan, Step
+from alb_reconcile.model.resource import Observed, bind
 from alb_reconcile.model.steps import Deregister, Register
 
 _WAYS: Final = frozenset(
@@ -27,6 +33,8 @@ _WAYS: Final = frozenset(
     }
 )
 """The kinds whose steps open and shut ways."""
+_OPENING: Final = _WAYS | {"registration", "target_group"}
+"""The kinds whose steps may open a way that is shut, too."""
 
 
 def _taking_first(step: Step) -> int:
@@ -43,88 +51,236 @@ def _making_first(step: Step) -> int:
     return 0 if step.action in ("create", "replace") else 1 if step.action == "update" else 2
 
 
+def _last_first(step: Step) -> int:
+    """As what moves requests first, and of steps alike the last one of the plan."""
+    return _moving_first(step)
+
+
+_Rank = Callable[[Step], int]
 ORDERS: Final = (_taking_first, _moving_first, _making_first)
 """What comes as early as the plan's edges allow, in turn: what takes away, what moves requests, what makes something."""
 
 
-def find_gaps(plan: Plan) -> list[Closure]:
+@dataclass
+class Gap:
+    """A door that answers before a plan and after it, and not in between: why, in words, and the steps that shut it and open it again."""
+
+    door: Door
+    text: str
+    begin: Step
+    end: Step | None = None
+    """None where it opens with no step in particular."""
+
+
+def find_gaps(plan: Plan) -> list[Gap]:
     """The doors that answer before the plan and after it, and wouldn't in between: each once, with the steps that bring it about."""
-    return list(gaps_by_door(plan).values())
+    return list({gap.text: gap for gap in gaps_by_door(plan).values()}.values())
 
 
-def gaps_by_door(plan: Plan) -> dict[Asked, Closure]:
+def gaps_by_door(plan: Plan) -> dict[Asked, Gap]:
     """The same by door."""
-    if not any(map(_may_shut, plan.steps)):
-        return {}
-    safety = Safety.of(plan)
-    found: dict[Asked, Closure] = {}
-    for rank in ORDERS if safety.kept else ():
-        for asked, closure in _rehearse(plan, safety, rank):
-            found.setdefault(asked, closure)
+    if not (_last and _last[0] is plan.steps and _last[1] is plan.live):
+        found: dict[Asked, Gap] = {}
+        for rehearsal in _rehearse(plan, is_held, ORDERS):
+            for asked, gap in rehearsal.gaps.items():
+                found.setdefault(asked, gap)
+        _last[:] = (plan.steps, plan.live, found)
+    gaps: dict[Asked, Gap] = _last[2]
+    return gaps
+
+
+_last: list[Any] = []
+"""The steps, resources and gaps of the plan that was asked about last: a command asks several times about one."""
+
+
+def find_waits(plan: Plan) -> set[tuple[str, str]]:
+    """The steps that are safe only after another one, as the keys of both. Raises PlanError for one that waits for what waits for it."""
+    found: set[tuple[str, str]] = set()
+    for rehearsal in _rehearse(plan, may_shut, (*ORDERS, _last_first)):
+        rehearsal.check_end()
+        found |= rehearsal.waits
     return found
 
 
-def _rehearse(plan: Plan, safety: Safety, rank: Callable[[Step], int]) -> Iterator[tuple[Asked, Closure]]:
-    world, waiting = World(plan.live), list[Step]()
-    order = _Order(plan, rank)
-    joining = {step.key for step in plan.steps if step.address.kind == "registration" and step.action != "delete"}
-    while (step := order.next()) is not None:
-        awaited, hoped = _awaited(plan, step)
-        if awaited or hoped:
-            world, waiting = world.after(waiting), []
-            if not all(world.targets.get(group) for group in awaited):
-                order.put_off(step)
+def _rehearse(plan: Plan, may_wait: Callable[[Step], bool], orders: Iterable[_Rank]) -> Iterator[_Rehearsal]:
+    """Each order in turn, carried out."""
+    zonal = {item.id for item in plan.live if is_zonal(item.state)}
+    zonal |= {str(step.id) for step in plan.steps if step.action == "update" and is_zonal(step.state)}
+    if not any(may_shut(step) or _asks_zones(step, zonal) for step in plan.steps):
+        return
+    safety = Safety.of(plan)
+    for rank in orders if safety.kept else ():
+        rehearsal = _Rehearsal(plan, safety, _Order(plan, rank), _Zones(plan, zonal), may_wait)
+        rehearsal.run()
+        yield rehearsal
+
+
+class _Rehearsal:
+    """One way through a plan. New targets have passed their checks where the run has waited for them, never before. A step that may wait
+    comes when it is safe, if there is such a moment."""
+
+    def __init__(
+        self, plan: Plan, safety: Safety, order: _Order, zones: _Zones, may_wait: Callable[[Step], bool]
+    ) -> None:
+        self.plan, self.safety, self.order, self.zones, self.may_wait = plan, safety, order, zones, may_wait
+        self.world, self._waiting = World(plan.live), list[Step]()
+        self._checked = set[str]()
+        """New targets that have passed the checks for which their own steps wait."""
+        self._ahead: tuple[Step, World, dict[Asked, str]] | None = None
+        self.gaps: dict[Asked, Gap] = {}
+        self.waits: set[tuple[str, str]] = set()
+
+    def run(self) -> None:
+        """Carry out all steps that can be."""
+        while (step := self.order.next()) is not None:
+            awaited, hoped = _awaited(self.plan, step)
+            last_in_zone = self.zones.may_empty(step)
+            if awaited or is_held(step) or self.may_wait(step) or last_in_zone:
+                self._catch_up()
+            if self._lacking(awaited):
+                self.order.put_off(step)
                 continue
-            world = _passed(world, awaited | hoped)
-        if is_held(step):  # new targets have passed their checks where the run's gate has waited for them, never before
-            world, waiting = world.after(waiting), []
-            made = {item.id for items in world.targets.values() for item, _ in items if item.status == COMING}
-            world = _passed(world, made)
-            if joining and any(safety.unanswered(world.after([step]))):
-                order.put_off(step)
-                continue
-        joining.discard(step.key)
-        order.done(step)
-        waiting.append(step)
+            if is_held(step) or last_in_zone:
+                coming = {
+                    item.id for items in self.world.targets.values() for item, _ in items if item.status == COMING
+                }
+                self.world = _passed(self.world, awaited.keys() | hoped | coming)
+            is_asked = last_in_zone or (self.may_wait(step) and may_shut(step))
+            if is_asked and self._look_ahead(step) and not self.order.is_last:
+                self.order.put_off(step, is_unsafe=True)
+            else:
+                self._do(step, may_shut=may_shut(step) or last_in_zone)
+
+    def _lacking(self, awaited: Mapping[str, int]) -> list[str]:
+        """The groups that have fewer targets than must be healthy in them."""
+        return [group for group, enough in awaited.items() if len(self.world.targets.get(group, ())) < enough]
+
+    def check_end(self) -> None:
+        """Raises PlanError if a step waits for targets that come only after it."""
+        steps = self.order.steps
+        for step in (steps[key] for key in self.order.later):
+            for group in self._lacking(_awaited(self.plan, step)[0]):
+                coming = [
+                    other
+                    for other in steps.values()
+                    if self.order.left[other.key] and str(getattr(other.state, "target_group", "")) == group
+                ]
+                if coming:
+                    name = self.plan.names.get(group, group)
+                    raise PlanError(
+                        f"{step.address} waits until {name} has enough healthy targets, and {coming[0].address} comes only after it; make the "
+                        "changes in two steps: first turn the requests, then change the instances, or the other way round"
+                    )
+
+    def _do(self, step: Step, *, may_shut: bool) -> None:
+        held = [other for other in self.order.unsafe if other is not step and self._shut_by(other)] if may_shut else []
+        self.order.done(step)
+        self.zones.done(step)
+        self._waiting.append(step)
         if step.detail(Register).is_checked:
-            world, waiting = _passed(world.after(waiting), {str(step.address)}), []
-        if _may_shut(step):
-            world, waiting = world.after(waiting), []
-            for asked, text in safety.unanswered(world):
-                place, (door, _) = step.desired.at() if step.desired else str(step.address), safety.kept[asked]
-                words = f"{place}: {describe_door(door)} answers before and after this plan, and not on the way: {text}"
-                yield asked, Closure(words, frozenset([step.key]))
+            self._checked.add(str(step.address))
+        is_shut = any(gap.end is None for gap in self.gaps.values())
+        if may_shut or (is_shut and step.address.kind in _OPENING):
+            ahead, self._ahead = self._ahead, None
+            if ahead and ahead[0] is step:
+                self.world, self._waiting = ahead[1], []
+            else:
+                self._catch_up()
+            told = ahead[2] if ahead and ahead[0] is step else dict(self.safety.unanswered(self.world))
+            self.waits |= {(other.key, step.key) for other in held if not self._shut_by(other)}
+            self._note(step, told)
+
+    def _look_ahead(self, step: Step) -> bool:
+        """Whether a step would shut a door now. What has been found is kept for when it is done."""
+        world = self.world.after([step])
+        self._ahead = (step, world, dict(self.safety.unanswered(world)))
+        return bool(self._ahead[2])
+
+    def _note(self, step: Step, told: Mapping[Asked, str]) -> None:
+        """The doors that a step has shut, and those that it has opened again."""
+        for asked in self.gaps.keys() - told.keys():
+            self.gaps[asked].end = self.gaps[asked].end or step
+        for asked in told.keys() - self.gaps.keys():
+            place, (door, _) = step.desired.at() if step.desired else str(step.address), self.safety.kept[asked]
+            which = f", for {sort}," if not isinstance(door.item.state, Rule) and (sort := describe_sort(asked)) else ""
+            words = f"{place}: {describe_door(door)}{which} answers before and after this plan, and not on the way"
+            self.gaps[asked] = Gap(door, f"{words}: {told[asked]}", step)
+
+    def _catch_up(self) -> None:
+        self.world, self._waiting = _passed(self.world.after(self._waiting), self._checked), []
+
+    def _shut_by(self, step: Step) -> bool:
+        return any(self.safety.unanswered(self.world.after([step])))
 
 
-def _may_shut(step: Step) -> bool:
+def may_shut(step: Step) -> bool:
     """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
-    is_unguarded = step.action == "delete" and step.address.kind == "registration" and not step.detail(Deregister).least
-    return is_unguarded or (step.address.kind in _WAYS and step.action != "create")
+    if step.address.kind == "registration":
+        return step.action == "delete" and not step.detail(Deregister).least
+    if step.action == "create":
+        return step.address.kind in _WAYS and step.act is not Act.PREPARE
+    return step.address.kind in _WAYS or is_zonal(step.state)
+
+
+def _asks_zones(step: Step, zonal: Collection[str]) -> bool:
+    """Whether a target leaves a group of which each zone counts: a run holds it until another one in its zone is healthy."""
+    group = step.observed.parent_id if step.observed and step.action == "delete" else None
+    return group in zonal and bool(step.detail(Deregister).least)
 
 
 def _passed(world: World, which: Collection[str]) -> World:
-    """The world in which these targets have passed their checks, or all those of these groups."""
-    return world.turned("healthy", lambda item, state: item.id in which or str(state.target_group) in which)
+    """The world in which these targets have passed their checks, or all those of these groups, as far as they are checked."""
+
+    def has_passed(item: Observed, state: Registration) -> bool:
+        return str(state.target_group) in world.checked and not {item.id, str(state.target_group)}.isdisjoint(which)
+
+    return world.turned("healthy", has_passed) if which else world
 
 
-def _awaited(plan: Plan, step: Step) -> tuple[set[str], set[str]]:
-    """The target groups that must have healthy targets before a step, by id, and those that are waited for as long as they may."""
+def _awaited(plan: Plan, step: Step) -> tuple[dict[str, int], set[str]]:
+    """How many healthy targets groups must have before a step, by id, and the groups that are waited for as long as they may."""
     shift = shift_of(step)
-    awaited, hoped = (
-        {str(bind(item.group, plan.ids)) for item in part if item.healthy} for part in (shift.awaits, shift.hopes)
-    )
-    return awaited, hoped
+    awaited = {str(bind(item.group, plan.ids)): max(item.enough, 1) for item in shift.awaits if item.healthy}
+    return awaited, {str(bind(item.group, plan.ids)) for item in shift.hopes if item.healthy}
+
+
+class _Zones:
+    """The targets of each zone that answer, or may soon: the rule is asked of a target that leaves only where it is the last one."""
+
+    def __init__(self, plan: Plan, zonal: Collection[str]) -> None:
+        before, self.zonal = World(plan.live), zonal
+        self.places: dict[str, tuple[str, str | None]] = {}
+        self.there: dict[tuple[str, str | None], set[str]] = defaultdict(set)
+        for world in (before, before.after(plan.steps)) if zonal else ():
+            for group in zonal:
+                for item, state in world.targets.get(group, ()):
+                    self.places[item.id] = place = (group, target_zone(world, item, state))
+                    if world is before and item.status == "healthy":
+                        self.there[place].add(item.id)
+
+    def may_empty(self, step: Step) -> bool:
+        """Whether a target leaves that may be the last one in its zone."""
+        group, zone = self.places.get(str(step.id), ("", None))
+        return _asks_zones(step, self.zonal) and (zone is None or self.there[group, zone] <= {str(step.id)})
+
+    def done(self, step: Step) -> None:
+        """A step has registered a target, or deregistered it."""
+        name = str(step.id if step.action == "delete" else step.address)
+        if name in self.places:
+            there = self.there[self.places[name]]
+            (there.discard if step.action == "delete" else there.add)(name)
 
 
 class _Order:
     """The steps in an order that keeps their needs: of those that may come next, the one of the lowest rank.
 
-    A step whose gate can't hold yet is put off until another one is done. If nothing else can be done, `apply` ends there: what answers stays.
+    A step that can't come yet is put off until another one is done. If nothing else can be done, one that isn't safe is forced. A run would end
+    there, as it would with one that waits for targets: what answers stays.
     """
 
-    def __init__(self, plan: Plan, rank: Callable[[Step], int]) -> None:
+    def __init__(self, plan: Plan, rank: _Rank) -> None:
         self.steps, self.rank = {step.key: step for step in plan.steps}, rank
-        self.places = {key: number for number, key in enumerate(self.steps)}
+        self.places = {key: -number if rank is _last_first else number for number, key in enumerate(self.steps)}
         self.left = {key: sum(need in self.steps for need in step.needs) for key, step in self.steps.items()}
         self.users: dict[str, list[str]] = {key: [] for key in self.steps}
         for key, step in self.steps.items():
@@ -132,6 +288,10 @@ class _Order:
                 if need in self.users:
                     self.users[need].append(key)
         self.later: list[str] = []
+        self.unsafe: list[Step] = []
+        """Those of them that wouldn't be safe yet."""
+        self.is_last = False
+        """Whether nothing else can be done."""
         self.ready: list[tuple[int, int, str]] = []
         for key, count in self.left.items():
             if not count:
@@ -141,12 +301,18 @@ class _Order:
         heappush(self.ready, (self.rank(self.steps[key]), self.places[key], key))
 
     def next(self) -> Step | None:
-        """The next step; None if there is none, or each waits for a gate."""
+        """The next step; None if there is none, or each waits for targets."""
+        if not self.ready and self.unsafe:
+            self.is_last = True
+            return self.unsafe.pop(0)
         return self.steps[heappop(self.ready)[2]] if self.ready else None
 
-    def put_off(self, step: Step) -> None:
-        """Its gate doesn't hold yet."""
-        self.later.append(step.key)
+    def put_off(self, step: Step, *, is_unsafe: bool = False) -> None:
+        """It can't come yet."""
+        if is_unsafe:
+            self.unsafe.append(step)
+        else:
+            self.later.append(step.key)
 
     def done(self, step: Step) -> None:
         """What needs it may come next, and what was put off may be tried again."""
@@ -154,6 +320,6 @@ class _Order:
             self.left[user] -= 1
             if not self.left[user]:
                 self._add(user)
-        for key in self.later:
+        for key in (*self.later, *(other.key for other in self.unsafe)):
             self._add(key)
-        self.later = []
+        self.later, self.unsafe, self.is_last = [], [], False

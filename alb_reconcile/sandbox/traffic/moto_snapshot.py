@@ -13,7 +13,7 @@ from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.listening import ports_in
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
-from alb_reconcile.sandbox.traffic.reach import find_ingress, find_shut_out
+from alb_reconcile.sandbox.traffic.reach import find_ingress, find_mute, find_shut_out
 from alb_reconcile.sandbox.traffic.snapshot import (
     HealthCheck,
     Imported,
@@ -41,15 +41,17 @@ def take_snapshot(strict: StrictAws, ports: tuple[int, ...] = (80,)) -> Snapshot
     groups: dict[str, TargetGroup] = {}
     instances: list[Instance] = []
     ingress: dict[str, tuple[range, ...]] = {}
+    mute: dict[str, float] = {}
     for world in _worlds():
         balancers += _balancers(world)
         groups |= {group.arn: group for group in _groups(world, now)}
         instances += _instances(world, ports)
         ingress |= find_ingress(world)
+        mute |= find_mute(world)
     named = {arn for item in balancers for listener in item.listeners for arn in listener.certificates}
     certificates = {arn: names for arn in sorted(named) if (names := _names(arn))}
     imported = {arn: found for arn in sorted(named) if (found := _imported(arn))}
-    return Snapshot(tuple(balancers), groups, certificates, imported, tuple(instances), ingress)
+    return Snapshot(tuple(balancers), groups, certificates, imported, tuple(instances), ingress, mute)
 
 
 def _worlds() -> Iterator[World]:

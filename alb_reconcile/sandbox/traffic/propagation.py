@@ -43,7 +43,13 @@ class Propagation:
             )
             for arn, group in self._shown.target_groups.items()
         }
-        return replace(self._shown, target_groups=groups, instances=snapshot.instances, ingress=snapshot.ingress)
+        return replace(
+            self._shown,
+            target_groups=groups,
+            instances=snapshot.instances,
+            ingress=snapshot.ingress,
+            mute=snapshot.mute,
+        )
 
     def _with_new_balancers(self, snapshot: Snapshot) -> Snapshot:
         known = {item.arn for item in self._shown.load_balancers}

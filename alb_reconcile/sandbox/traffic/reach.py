@@ -1,5 +1,6 @@
-"""What security groups let through: clients to a load balancer, and its requests to targets."""
+"""What security groups and routes let through: clients to a load balancer, and its requests to targets."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 from alb_reconcile.sandbox.strict.ec2_groups import ANY, Key, key_of
 from alb_reconcile.sandbox.strict.health import balancer_of
 from alb_reconcile.sandbox.strict.world import World
+
+_WIDE = {4: 1, 6: 3}
+"""How many bits a destination has at most that is most of the internet: 0.0.0.0/1, 2000::/3."""
 
 
 def find_shut_out(world: World) -> Iterator[tuple[str, str, int]]:
@@ -48,6 +52,36 @@ def find_ingress(world: World) -> Iterator[tuple[str, tuple[range, ...]]]:
                 if protocol in ("tcp", ANY) and peer not in balancer.security_groups
             ),
         )
+
+
+def find_mute(world: World) -> Iterator[tuple[str, float]]:
+    """The share of an internet-facing load balancer's nodes whose subnet has no route to an internet gateway, by its ARN.
+
+    Nodes in subnets that it has left count until they are gone: clients know their addresses.
+    """
+    places: dict[str, list[Any]] = defaultdict(list)
+    for interface in world.ec2.enis.values():
+        places[interface.description].append(interface.subnet)
+    for balancer in world.elb.load_balancers.values():
+        subnets = places[f"ELB {balancer.arn.partition(':loadbalancer/')[2]}"]
+        version = 6 if balancer.ip_address_type == "dualstack-without-public-ipv4" else 4
+        mute = sum(not has_way_out(world, subnet, version) for subnet in subnets)
+        if mute and balancer.scheme == "internet-facing":
+            yield balancer.arn, mute / len(subnets)
+
+
+def has_way_out(world: World, subnet: Any, version: int = 4) -> bool:
+    """Whether a subnet has a route to an internet gateway by which answers get to clients, by that version of IP."""
+    tables = [table for table in world.ec2.route_tables.values() if table.vpc_id == subnet.vpc_id]
+    own = [table for table in tables if subnet.id in table._associations.values()]
+    routes = [
+        route
+        for table in own or [table for table in tables if table.main_association_id]
+        for route in table._routes.values()
+        if getattr(route.gateway, "vpc", None)
+    ]
+    ranges = (ip_network(route.destination_cidr_block or route.destination_ipv6_cidr_block) for route in routes)
+    return any(item.version == version and item.prefixlen <= _WIDE[version] for item in ranges)
 
 
 def _passes(world: World, groups: dict[str, Any], balancer: Any, instance: Any, port: int) -> bool:

@@ -34,7 +34,8 @@ class Relays:
     """One for each registration, on a local port of its own. The methods are called by one thread.
 
     AWS ELB, 'Deregistration delay' and 'HTTP 502': requests that are still under way when it ends fail. It is counted
-    from when the load balancer knows, in HTTP time (`clock`), like all that requests take. Raises TrafficError.
+    from when the load balancer knows, in HTTP time (`clock`), like all that requests take. A target of a group to which nothing
+    forwards has none, since it is `unused`, and leaves at once. Raises TrafficError.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,7 +64,7 @@ class Relays:
                     self._relays[key] = _Relay(Port(), delay)
                 relay = self._relays[key]
                 self.targets[relay.port.number] = (target.instance_id, target.port)
-                relay.delay = delay
+                relay.delay = 0 if target.state == "unused" else delay
                 led.setdefault(group.arn, {})[target.instance_id, target.port] = relay.port.number
                 if target.state != "draining":
                     staying.add(key)

@@ -61,15 +61,23 @@ class Router:
     ) -> None:
         self._groups, self._listener, self._balancer = snapshot.target_groups, listener, balancer
         self._attributes = balancer.attributes
+        self._mute = snapshot.mute.get(balancer.arn, 0)
         self._doors = {str(port): str(local) for port, local in doors.items()}
 
     def virtual_host(self) -> dict[str, Any]:
         """Envoy's VirtualHost."""
-        routes = [*callback_routes(self._balancer, self._listener)]
+        routes = [*self._unanswered(), *callback_routes(self._balancer, self._listener)]
         for rule in self._listener.rules:
             routes += (guarded(route, self._balancer, self._listener, rule) for route in self._routes(rule))
         name = name_of(self._listener.arn)
         return {"name": name, "domains": [name], "routes": routes, **header_changes(self._attributes, self._listener)}
+
+    def _unanswered(self) -> Iterator[dict[str, Any]]:
+        """Requests that come to nodes without a way back: a share of all, since one node stands for all here."""
+        if self._mute:
+            share = {"numerator": round(self._mute * 10_000), "denominator": "TEN_THOUSAND"}
+            fraction = {"runtime_key": "mute", "default_value": share}
+            yield {"match": {"prefix": "/", "runtime_fraction": fraction}} | _page(504)
 
     def _attribute(self, key: str, default: str = "false") -> str:
         return self._attributes.get(key) or default

@@ -136,7 +136,11 @@ class Snapshot:
     instances: tuple[Instance, ...] = ()
     ingress: Mapping[str, tuple[range, ...]] = field(default_factory=dict)
     """The ports at which security groups let clients in, by load balancer; every one where it isn't named."""
+    mute: Mapping[str, float] = field(default_factory=dict)
+    """The share of the nodes whose answers find no way to clients, by load balancer that has any."""
 
     def lets_in(self, load_balancer: str, port: int) -> bool:
-        """Whether clients get through to a load balancer's port."""
-        return any(port in ports for ports in self.ingress.get(load_balancer, (range(65536),)))
+        """Whether clients get through to a load balancer's port, at one of its nodes at least."""
+        return self.mute.get(load_balancer, 0) < 1 and any(
+            port in ports for ports in self.ingress.get(load_balancer, (range(65536),))
+        )

@@ -49,7 +49,6 @@ def check(outline: Outline) -> None:
             if as_address(target.text):
                 _check_address(outline, name, entry, target)
         _check_function(outline, name, entry)
-        _check_zones(outline, name, entry)
     _check_address_types(outline)
 
 
@@ -93,23 +92,6 @@ def _check_address(outline: Outline, name: str, entry: Entry, target: Target) ->
         if not inside:
             text = "is outside the VPC; write {address: …, availability_zone: all}"
         outline.error(target.path, f"{target.text} {text}")
-
-
-def _check_zones(outline: Outline, name: str, entry: Entry) -> None:
-    """With cross-zone load balancing off, a node sends requests to targets in its own zone only, and answers 503 without one."""
-    key = "load_balancing.cross_zone.enabled"
-    if str((entry.get("attributes") or {}).get(key)).lower() != "false":
-        return
-    for target in targets_of(outline, name):
-        group = outline.entries("instances").get(target.text, {})
-        rollout, zones = group.get("rollout") or {}, len(set(map(outline.zone_of, group.get("subnets") or ())))
-        missing = rollout.get("max_unavailable", 0)
-        if rollout.get("max_surge") == 0 and zones and group.get("count", 1) // zones <= missing:
-            outline.warn(
-                ("target_groups", name, "attributes", key),
-                f"is off, and a roll of {target.text} without surge leaves a zone without a target for a while: the load balancer's node there "
-                "answers 503; set max_surge, or more instances",
-            )
 
 
 def _blocks(value: Any) -> list[IPv4Network | IPv6Network]:

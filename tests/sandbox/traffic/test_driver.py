@@ -18,7 +18,7 @@ from alb_reconcile.sandbox.traffic.driver import Driver
 from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
 from alb_reconcile.sandbox.traffic.prober import Prober
 from alb_reconcile.sandbox.traffic.processes import Processes, Program
-from alb_reconcile.sandbox.traffic.reach import find_ingress, find_shut_out
+from alb_reconcile.sandbox.traffic.reach import find_ingress, find_mute, find_shut_out
 from tests.processes import until
 
 if TYPE_CHECKING:
@@ -325,6 +325,37 @@ def test_nothing_is_left_when_it_is_closed(start: Callable[..., Stage], service:
     stage.driver.close()
     assert not is_there(pid)
     assert stage.front.closed
+
+
+class TestRoutes:
+    """Which of a load balancer's nodes have no way to clients."""
+
+    def test_a_node_needs_a_route_to_the_gateway_until_it_is_gone(self, service: Service) -> None:
+        network, ec2 = service.network, service.network.ec2
+        assert dict(find_mute(WORLD)) == {service.balancer: 1.0}
+        (main,) = (
+            table["RouteTableId"]
+            for table in ec2.describe_route_tables()["RouteTables"]
+            if table["VpcId"] == network.vpc
+        )
+        ec2.create_route(RouteTableId=main, DestinationCidrBlock="10.9.0.0/16", GatewayId=network.gateway)
+        assert dict(find_mute(WORLD)) == {service.balancer: 1.0}
+        ec2.create_route(RouteTableId=main, DestinationCidrBlock="0.0.0.0/0", GatewayId=network.gateway)
+        assert dict(find_mute(WORLD)) == {}
+        old, *staying = network.subnets
+        network.elb.set_subnets(
+            LoadBalancerArn=service.balancer, Subnets=[network.subnet("10.0.9.0/24", "us-east-1a"), *staying]
+        )
+        table = ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
+        ec2.associate_route_table(RouteTableId=table, SubnetId=old)
+        assert dict(find_mute(WORLD)) == {service.balancer: 1 / 3}
+        network.clock.advance(1000)
+        ec2.describe_vpcs()
+        assert dict(find_mute(WORLD)) == {}
+
+    def test_clients_from_inside_need_none(self, service: Service) -> None:
+        service.network.balancer("inside", Scheme="internal")
+        assert set(dict(find_mute(WORLD))) == {service.balancer}
 
 
 PORTS = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 8080}

@@ -234,6 +234,19 @@ class TestInFlight:
             assert sorted(item.result().status_code for item in slow) == [200, 502]
             assert set(lab.targets(4)) == {"b"}
 
+    def test_one_to_a_target_of_a_group_that_is_asked_no_more_is_cut_when_it_leaves(self, lab: Lab) -> None:
+        """AWS drains no target that is unused. As long as it is registered, its open requests go on."""
+        lab.forwards(forward("web"), group("web", "i-a"))
+        lab.apis["a"].gate.clear()
+        with ThreadPoolExecutor() as pool:
+            slow = pool.submit(lab.get, "/slow?3")
+            wait_until(lambda: "/slow?3" in lab.apis["a"].paths)
+            lab.forwards(forward("other"), group("other", "i-b"), group("web", "i-a", states={"i-a": "unused"}))
+            lab.front.show(lab.snapshot, lab.addresses)
+            assert not slow.done()
+            lab.forwards(forward("other"), group("other", "i-b"), group("web"))
+            assert slow.result().status_code == 502
+
     def test_a_request_outlives_its_listeners_change_and_end(self, lab: Lab) -> None:
         lab.forwards(forward("web"), group("web", "i-a"))
         lab.apis["a"].gate.clear()
@@ -310,6 +323,15 @@ class TestDoors:
             lab.get()
         lab.front.show(shown, lab.addresses)
         assert lab.get().text == "open"
+
+    def test_of_nodes_without_a_way_back_no_request_is_answered(self, lab: Lab) -> None:
+        lab.show([listener(80, rule(fixed("x")))])
+        lab.change(mute={"balancer/1": 0.5})
+        assert {lab.get().status_code for _ in range(40)} == {200, 504}
+        lab.change(mute={"balancer/1": 1.0})
+        assert [door.is_open for door in lab.front.doors()] == [False]
+        lab.change(mute={})
+        assert {lab.get().status_code for _ in range(40)} == {200}
 
     def test_nobody_else_gets_its_port(self, lab: Lab) -> None:
         lab.show([listener(80, rule(fixed("x")))])

@@ -1,13 +1,12 @@
-"""Keeps a service answering while it changes: the two rules of order, and what they leave open.
+"""Keeps a service answering while it changes: the rules of order, and what they leave open.
 
-- `flow`: what is new is ready before requests come to it, and requests have gone before anything goes.
-- `rule_order`: rules change places in one call; one that takes requests changes before one that gives them up.
+- `flow`: what is new is ready before requests come to it, requests have gone before anything goes, and what takes requests up comes before
+  what gives them up. What is left of the order comes from a rehearsal by the safety rule (`engine.plan.rehearsal`).
+- `rule_order`: rules change places in one call.
 - `attach`: a new target group stands at weight 0 beside one that is forwarded to, so that its targets are checked before they get requests.
 - `rollout`: members of an instance entry change `max_surge` or `max_unavailable` at a time.
-- `traffic`: forwards come after the targets that join; a group that is handed on is forwarded to throughout; a load balancer goes when
-  those in its place answer.
-- `restarts`: a restart and a turn of requests to the same group, one after the other.
-- `names`: a DNS name that goes waits for those in its place.
+- `traffic`: forwards come after the targets that join; a restart and a turn of requests to the same group come one after the other; a load
+  balancer goes when those in its place answer.
 - `propagation`: how long changes take to be everywhere, in one table, and which steps wait for that.
 - `capacity`: how many healthy targets each of these steps must find or leave. The kinds wait for that immediately before their call.
 - `costs`: what each step waits for, and for how long, in words.

@@ -240,7 +240,7 @@ def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], members: Mapp
         Step(
             "update", host.desired.address, found.id, key, reason="adds the new group at weight 0, to be checked",
             changes=(Change(_path(found.state), before, beside),), desired=replace(host.desired, state=state),
-            state=state, observed=found, details=Attach(groups, idle),
+            state=bind(state, graph.decisions.ids), observed=found, details=Attach(groups, idle),
         )
     )  # fmt: skip
     for group in groups:

@@ -17,8 +17,9 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     shares_of,
     started,
     taken_up,
+    turned_to,
 )
-from alb_reconcile.engine.plan.zero_downtime.requests import given_up_to, wins_requests
+from alb_reconcile.engine.plan.zero_downtime.requests import Turns
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward
@@ -29,7 +30,7 @@ from alb_reconcile.model.resource import Rollout, bind, each_of
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver, Wanted
 
 
-def guard_capacity(graph: Graph) -> None:
+def guard_capacity(graph: Graph, turns: Turns) -> None:
     """Tell the steps that move requests what must be healthy: who leaves a group, who gives it more, who goes.
 
     Assumes the final set of steps. Guarantees that each deregistration from a group that gets requests, each forward that
@@ -40,18 +41,11 @@ def guard_capacity(graph: Graph) -> None:
     minima = _Minima.of(graph)
     receiving = receiving_groups(graph)
     _guard_arrivals(graph, minima)
-    _guard_new_rules(graph, minima, receiving)
+    _guard_new_rules(graph, minima, receiving, turns)
     _guard_takeovers(graph, minima)
-    asked = receiving - graph.deleted
+    asked = (receiving | turned_to(graph)) - graph.deleted
     departures = [step for step in graph.of_kind("registration", "delete") if _group_of(step) in asked]
     _guard_departures(graph, minima, departures)
-
-
-def guard_departures(graph: Graph, keys: Iterable[str]) -> None:
-    """The same for those of these deregistrations that are from groups which get requests only when they begin."""
-    asked = receiving_groups(graph) - graph.deleted
-    departures = [graph.steps[key] for key in keys if _group_of(graph.steps[key]) not in asked]
-    _guard_departures(graph, _Minima.of(graph), departures)
 
 
 def keeping_some(graph: Graph) -> set[str]:
@@ -242,7 +236,7 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
             )
 
 
-def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
+def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: Turns) -> None:
     """What didn't forward before, and a rule whose conditions change, may forward to whatever it names: except to groups that are checked
     and have too few healthy targets, or of which too many targets rest, where it takes requests from what goes or gives them up. While others serve, it waits for groups
     that get no requests yet, or of whose targets none is healthy and some may be in a moment."""
@@ -256,7 +250,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
         if step.attaches or step.takes_away:
             continue
         is_new = not _forwarded(step)
-        groups = taken_up(graph, step) if is_new else shares_of(forward_after(step)) if wins_requests(step) else ()
+        groups = taken_up(graph, step) if is_new else shares_of(forward_after(step)) if turns.givers(step) else ()
         bound = {group: bind(group, graph.decisions.ids) for group in groups}
         known = {group: arn for group, arn in bound.items() if arn in checked}
         asleep = [group for group, arn in bound.items() if minima.asleep[arn]]
@@ -267,13 +261,13 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
         hopes = [minima.before_more(group, ()) for group, arn in known.items() if arn in idle]
         hopes += [Wanted(group, 1, 1) for group, arn in known.items() if arn in soon - idle]
         how = replace(step.detail(Shift), health_timeout=minima.health_timeout(known))
-        givers = {found.id: (found, goes) for found, goes in given_up_to(graph, step)}
-        serving = {str(group) for found, _ in givers.values() for group in shares_of(action_of(found.state).forward)}
+        givers = turns.leaving(step)
+        serving = {str(group) for found in givers for group in shares_of(action_of(found.state).forward)}
         if (known or asleep) and serving and not how.awaits and not serving & set(bound.values()):
             gone = [
                 str(group)
-                for found, goes in givers.values()
-                if goes
+                for found in givers
+                if found.id in graph.deleted
                 for group in shares_of(action_of(found.state).forward)
             ]
             awaits = tuple(minima.before_more(group, gone) for group, arn in known.items() if minima.there[arn])
@@ -298,8 +292,11 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
         if takeover.groups and takeover.takers <= graph.edges[step.key].keys():
             awaits = tuple(_awaited(graph, minima, step, takeover))
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.health_timeout(takeover.groups))
-            shift = replace(shift, recovery=recovery_of(graph, takeover.groups))
-            graph.specify(step.key, replace(takeover, shift=shift))
+            takeover = replace(takeover, shift=replace(shift, recovery=recovery_of(graph, takeover.groups)))
+            graph.specify(step.key, takeover)
+        for name in graph.of_kind("record", "update") if takeover.groups else ():  # it leads elsewhere when that serves
+            if getattr(name.observed.state if name.observed else None, "alias", "") == step.id:
+                graph.specify(name.key, takeover)
 
 
 def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> Iterable[Wanted]:

@@ -115,10 +115,14 @@ def recovery_of(graph: Graph, groups: Iterable[Ref]) -> int:
 def longest(steps: Iterable[Step], seconds: Callable[[Step], int], departing: int = 0) -> int:
     """The seconds along the longest chain of steps, which are in an order that keeps `needs`. Before `departing` nobody leaves
     whom others must outnumber."""
-    ends: dict[str, int] = {}
-    begins: dict[str, int] = {}
+    return max((end for _, end in times(steps, seconds, departing).values()), default=0)
+
+
+def times(steps: Iterable[Step], seconds: Callable[[Step], int], departing: int = 0) -> dict[str, tuple[int, int]]:
+    """By key, after how many seconds each of the steps begins and ends if it waits for no more than its needs among them."""
+    found: dict[str, tuple[int, int]] = {}
     for step in steps:
-        earlier = (begins[key] if step.needs[key] is Need.ANNOUNCED else ends[key] for key in step.needs)
-        begins[step.key] = max(earlier, default=0)
-        ends[step.key] = max(begins[step.key], departing if step.detail(Deregister).least else 0) + seconds(step)
-    return max(ends.values(), default=0)
+        earlier = (found[key][step.needs[key] is not Need.ANNOUNCED] for key in step.needs if key in found)
+        begin = max(earlier, default=0)
+        found[step.key] = begin, max(begin, departing if step.detail(Deregister).least else 0) + seconds(step)
+    return found

@@ -3,7 +3,8 @@
 1. A step that prepares something or moves requests follows all that makes ready what its resource newly leads to. Targets aren't
    needed one by one: gates count them (`capacity`), and a forward comes after those that join, where they don't wait for it.
 2. A step that takes something away follows every step after which less leads there. Unless it ends a target, it also follows all that
-   prepares and moves the requests of the service that led there. A target that is replaced needs its successor alone.
+   prepares and moves the requests of the service that led there. A target that is replaced needs its successor alone. Of steps that move
+   requests, those that take them up come before those that give them up; a rehearsal finds the rest of their order (`engine.plan.rehearsal`).
 
 Two sorts of steps follow neither: those that give up what only one can have (`places`), and those that `max_unavailable` pays for (`rollout`).
 What AWS would refuse in another order is in `order`.
@@ -22,8 +23,9 @@ from alb_reconcile.engine.plan.leads import Leads, as_desired, as_it_is
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, shares_of
 from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Act, Need, Step
-from alb_reconcile.model.resource import Properties, bind
+from alb_reconcile.model.resource import Properties
 
 
 class Flow:
@@ -64,6 +66,61 @@ class Flow:
             for other in sorted(self.led_there(step)) if step.observed and step.observed.state.is_target else ():
                 self.graph.rather_after(key, other)
 
+    def let_go_last(self) -> None:
+        """Let what gives requests up follow what takes them up, on the same load balancer. Assumes all other edges.
+
+        A group that is handed on is forwarded to throughout, and what is changed or goes comes after what is new.
+        """
+        for key, step in self.graph.steps.items():
+            if step.act is Act.MOVE and step.action in ("update", "delete") and key not in self.graph.early:
+                takers = self._takers(step)
+                for other in takers - self.graph.behind([key]) - {key} if takers else ():
+                    self.graph.after(key, other, Need.ORDER)
+
+    def _takers(self, step: Step) -> set[str]:
+        found = step.observed
+        losses = self.losses(step) if step.action == "update" or found is None else self.now.referred(found.state)
+        if not losses:
+            return set()
+        keys = {key for name in losses for key in self._gaining.get(name, ())}
+        own, steps = self._entrances(self.now, str(step.id)), self.graph.steps
+        near = {key for key, other in self._moving.items() if not own or not other or own & other}
+        made = {key for key in near if steps[key].action != "update"}
+        is_name = step.action == "delete" and found is not None and not found.state.action_field
+        alike = (name for name, state in self.then.states.items() if is_name and state.kind == step.address.kind)
+        # a name in the place of one that goes, made now or by an earlier run, may need what its listener gets meanwhile
+        keys |= near if any(not own or own & self._entrances(self.then, name) for name in alike) else made
+        return keys
+
+    @cached_property
+    def _gaining(self) -> dict[str, list[str]]:
+        """By name, the steps that move requests there."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for key in self._moving:
+            for name in self.gains(self.graph.steps[key]):
+                found[name].append(key)
+        return found
+
+    @cached_property
+    def _moving(self) -> dict[str, set[str]]:
+        """The steps that make or change who answers, with the load balancers by which requests come."""
+        return {
+            key: self._entrances(self.then, str(step.address if step.action in ("create", "replace") else step.id))
+            for key, step in self.graph.steps.items()
+            if step.act is Act.MOVE and step.action in MAKING and not step.takes_away
+        }
+
+    def _entrances(self, leads: Leads, name: str) -> set[str]:
+        """The load balancers by which requests come to a name, or to which it leads, by address; none if any may be in their place."""
+        near = leads.above([name]) | leads.referred(leads.states.get(name))
+        fronts = {other for other in near if other in leads.states and leads.states[other].kind == "load_balancer"}
+        addresses = {self._addresses.get(other, other) for other in fronts}
+        return addresses if all(Address.parse(text) in self.graph.decisions.desired for text in addresses) else set()
+
+    @cached_property
+    def _addresses(self) -> dict[str, str]:
+        return {item.id: str(item.address) for item in self.graph.decisions.live}
+
     def _is_asked(self, key: str, step: Step) -> bool:
         """Whether requests come by a step's resource already, or as soon as it is made: not to a new name, or to what is prepared."""
         if step.action != "create" or step.act is not Act.MOVE:
@@ -74,9 +131,12 @@ class Flow:
         """What a step's resource leads to after it, and didn't before, or leads more requests to."""
         if step.action not in MAKING or step.takes_away:
             return set()
-        before = step.observed.state if step.action == "update" and step.observed else None
-        after = bind(step.state, self.graph.decisions.ids) if step.state else None
-        return self.then.referred(after) - self.now.referred(before) | _larger(before, after)
+        before = step.observed if step.action == "update" else None
+        had = self.now.own[before.id] if before else set()
+        name = str(step.address if step.action != "update" else step.id)
+        is_known = self.then.states.get(name) is step.state
+        leads = self.then.own[name] if is_known else self.then.referred(step.state)
+        return leads - had | _larger(before.state if before else None, step.state)
 
     def losses(self, step: Step) -> set[str]:
         """What a step's resource leads to, and doesn't any more after it, or leads fewer requests to; of one that goes, itself."""
@@ -84,8 +144,8 @@ class Flow:
             return {str(step.id)}
         if step.action != "update" or step.act is Act.PREPARE or step.observed is None:
             return set()
-        after = bind(step.state, self.graph.decisions.ids) if step.state else None
-        lost = self.now.referred(step.observed.state) - self.then.referred(after) | _larger(after, step.observed.state)
+        before, after = step.observed.state, step.state
+        lost = self.now.referred(before) - self.then.referred(after) | _larger(after, before)
         return lost or ({step.observed.id} if step.takes_away and not step.observed.state.action_field else set())
 
     @cached_property
@@ -123,6 +183,8 @@ class Flow:
 
     def _after_what_is_new(self, key: str, step: Step) -> None:
         gains = self.gains(step)
+        if step.action in ("create", "replace"):
+            gains = gains | self.then.own[str(step.address)]
         needed: list[tuple[str, tuple[str, ...]]] = [(name, MAKING) for name in self.then.needed(gains)]
         # clients are sent to another listener by names, which may be new
         by_name = self.then.above(gains & self.then.listeners)
@@ -187,9 +249,9 @@ class Flow:
 
     def _in_their_place(self, known: Iterable[str]) -> Iterator[str]:
         """The names of what is at the addresses of these, when all is as desired."""
-        addresses = {item.id: item.address for item in self.graph.decisions.live}
         for name in known:
-            yield str(self.graph.decisions.ids.get(addresses[name], addresses[name]))
+            address = Address.parse(self._addresses[name])
+            yield str(self.graph.decisions.ids.get(address, address))
 
 
 def _only_tags(step: Step) -> bool:

@@ -4,9 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import NamedTuple
 
-from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
@@ -73,10 +71,14 @@ def receiving_groups(graph: Graph) -> set[str]:
 
 def _staying(graph: Graph, forwards: Callable[[Action], Iterable[Forward]]) -> set[str]:
     found: set[str] = set()
-    handed = handed_on(graph)
+    handed_on = {
+        str(bind(group, graph.decisions.ids))
+        for step in graph.forwarding("create", "update")
+        for group in (() if step.attaches or step.takes_away else taken_up(graph, step))
+    } - graph.deleted
     for item in graph.decisions.live:
         groups = {str(part.target_group) for part in forwards(action_of(item.state))}
-        found |= groups if item.id not in graph.deleted else groups & handed.get(item.id, {}).keys() - graph.deleted
+        found |= groups if item.id not in graph.deleted else groups & handed_on
     return found
 
 
@@ -84,8 +86,8 @@ def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
     """Of the groups, by ARN, to which nothing forwards at the end, those to which something does now; with the keys of the steps that
     let go of each."""
     kept = [item.state for item in graph.decisions.desired.values()]
-    known = {item.found.id for item in graph.decisions.desired.values() if item.found}
-    kept += [item.state for item in graph.decisions.live if item.id not in known | graph.deleted]
+    known = {item.found.id for item in graph.decisions.desired.values() if item.found} | graph.deleted
+    kept += [item.state for item in graph.decisions.live if item.id not in known]
     used = {bind(part.target_group, graph.decisions.ids) for state in kept for part in action_of(state).forward}
     ends = [(step.key, forward_before(step)) for step in graph.forwarding("update", "delete") if not step.attaches]
     ends += [
@@ -95,77 +97,6 @@ def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
     ]
     for key, forward in ends:
         yield from ((key, group) for group in {str(part.target_group) for part in forward} - used)
-
-
-class Taker(NamedTuple):
-    """A step by which a listener or rule begins to forward to a target group."""
-
-    key: str
-    is_made: bool
-    listener: Ref | None
-    """Of a rule, the one that it belongs to."""
-    needs_port_of: str | None
-    """The listener that has to leave its port first."""
-
-
-def handed_on(graph: Graph) -> dict[str, dict[str, list[Taker]]]:
-    """By the id of a listener or rule that goes, or that forwards to others, and by target group: who takes up the group, or what
-    replaces it, on the same load balancer.
-
-    For what only changes, that is neither other changes nor, for a rule, rules of its own listener (`traffic` has their order).
-    """
-    found: dict[str, dict[str, list[Taker]]] = {}
-    takers, live = takers_of(graph), {item.id: item for item in graph.decisions.live}
-    changed = {step.id: step for step in graph.forwarding("update") if not step.attaches}
-    for item in live.values() if takers else ():
-        listener = item if isinstance(item.state, Listener) else live.get(item.parent_id or "")
-        step = changed.get(item.id)
-        if listener is None or (step is None and item.id not in graph.deleted):
-            continue
-        kept = {group_address(graph, part.target_group) for part in forward_after(step)} if step else set()
-        for part in action_of(item.state).forward:
-            group = group_address(graph, part.target_group)
-            for taker in takers.get((listener.parent_id, group), ()) if group not in kept else ():
-                if step is None or (taker.is_made and taker.listener != item.parent_id):
-                    found.setdefault(item.id, {}).setdefault(str(part.target_group), []).append(taker)
-    return found
-
-
-def takers_of(graph: Graph) -> dict[tuple[str | None, Ref], list[Taker]]:
-    """By load balancer that stays and by target group (by address, if ours): who begins to forward to it, and not only to have it
-    checked for a while (`attach`)."""
-    found: dict[tuple[str | None, Ref], list[Taker]] = defaultdict(list)
-    rooms: dict[str | None, str | None] = {}
-    for step in graph.forwarding("create", "update"):
-        entrance, maker = entrance_of(graph.decisions, step.desired), listener_of(graph, step)
-        balancer = graph.decisions.ids.get(entrance) if entrance else None
-        if balancer is None or step.attaches or step.takes_away:
-            continue
-        if maker not in rooms:
-            room = leaving_port(graph, graph.steps[maker]) if maker else None
-            rooms[maker] = room.id if room else None
-        listener = getattr(bind(step.desired.state, graph.decisions.ids), "listener", None) if step.desired else None
-        had = {group_address(graph, part.target_group) for part in forward_before(step)}
-        for group in {group_address(graph, item) for item in taken_up(graph, step)} - had:
-            found[balancer, group].append(Taker(step.key, step.action == "create", listener, rooms[maker]))
-    return found
-
-
-def leaving_port(graph: Graph, comes: Step) -> Step | None:
-    """The step by which a listener leaves the port to which another one comes."""
-    wanted, had = comes.state, comes.observed.state if comes.observed else None
-    if not isinstance(wanted, Listener) or (isinstance(had, Listener) and had.port == wanted.port):
-        return None
-    for step in graph.of_kind("listener", "update"):
-        found = step.observed.state if step.observed else None
-        if (
-            isinstance(found, Listener)
-            and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port)
-            and isinstance(step.state, Listener)
-            and step.state.port != found.port
-        ):
-            return step
-    return making_room(graph, comes)
 
 
 def group_address(graph: Graph, group: Ref) -> Ref:
@@ -210,3 +141,11 @@ def shares_of(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:
         return {forward[0].target_group: Fraction(1)}
     total = sum(item.weight for item in forward)
     return {item.target_group: Fraction(item.weight, total) for item in forward if item.weight}
+
+
+def turned_to(graph: Graph) -> set[str]:
+    """The groups, by ARN, that get requests when the run has ended."""
+    wishes = (decision.desired.state for decision in graph.decisions.desired.values())
+    return {
+        str(bind(part.target_group, graph.decisions.ids)) for state in wishes for part in action_of(state).receiving
+    }

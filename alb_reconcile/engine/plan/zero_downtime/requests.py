@@ -1,74 +1,47 @@
-"""Which requests the rules of a listener take from each other."""
+"""Which requests a plan turns from one listener or rule to another."""
 
-import re
+from __future__ import annotations
+
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection
 from typing import Final
 
+from alb_reconcile.engine.answers import Answers
+from alb_reconcile.engine.doors import find_doors
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, Properties, bind
+from alb_reconcile.engine.world import World
+from alb_reconcile.model.plan import Act, Step
+from alb_reconcile.model.resource import Observed
 
-Values = set[tuple[str, ...]]
-_PATTERNS: Final = ("host_header", "path_pattern")
-
-
-def wins_requests(step: Step) -> bool:
-    """Whether a rule may win requests that others answer now, by other conditions."""
-    return bool(moved_requests(step)[0])
+_DECIDING: Final = ("load_balancer", "listener", "rule")
+"""The kinds whose steps decide what answers which requests."""
 
 
-def moved_requests(step: Step) -> tuple[Values, Values]:
-    """What a change of a rule adds to the requests that meet its conditions, and what it takes away: values of a condition, or all that
-    a condition leaves out."""
-    if step.action != "update" or step.observed is None or step.desired is None:
-        return set(), set()
-    before, after = _values_of(step.observed.state), _values_of(step.desired.state)
-    return _added(before, after), _added(after, before)
+class Turns:
+    """By listener or rule, those that answer now what it is going to answer."""
 
+    def __init__(self, graph: Graph) -> None:
+        self._givers: dict[str, dict[str, Observed]] = defaultdict(dict)
+        self._gives_up = set(graph.deleted) | {
+            str(step.id) for step in graph.forwarding("update") if not step.attaches and step.act is Act.MOVE
+        }
+        is_served = any(item.state.action_field for item in graph.decisions.live)
+        if not is_served or not graph.forwarding("create", "update", "delete"):
+            return
+        before = World(graph.decisions.live)
+        moves = (step for step in graph.steps.values() if step.carried_by in _DECIDING)
+        last = sorted(moves, key=lambda step: (not step.attaches, step.takes_away))
+        now, then = list(find_doors(before)), list(find_doors(before.after(last)))
+        answers = Answers(now, then)
+        after = answers.find(then)
+        for asked, door in answers.find(now).items():
+            if asked in after and after[asked].item.id != door.item.id:
+                self._givers[after[asked].item.id][door.item.id] = door.item
 
-def _values_of(state: Properties) -> Mapping[tuple[str, str], Values]:
-    found: dict[tuple[str, str], Values] = defaultdict(set)
-    for item in state.conditions if isinstance(state, Rule) else ():
-        found[item.field, item.name].update(((text,) for text in (*item.values, *item.regex_values)), item.pairs)
-    return found
+    def givers(self, step: Step) -> Collection[Observed]:
+        """The listeners and rules of which a step's listener or rule takes requests over."""
+        return self._givers.get(str(step.id if step.action == "update" else step.address), {}).values()
 
-
-def _added(before: Mapping[tuple[str, str], Values], after: Mapping[tuple[str, str], Values]) -> Values:
-    more = {(*key, *value) for key in before.keys() & after.keys() for value in after[key] - before[key]}
-    return more | (before.keys() - after.keys())
-
-
-def may_meet(one: Properties | None, other: Properties | None) -> bool:
-    """Whether a request may meet the conditions of both: not if their hosts or paths begin differently. What is no rule meets all."""
-    if not isinstance(one, Rule) or not isinstance(other, Rule):
-        return True
-    pairs = ((a, b) for a in one.conditions for b in other.conditions if a.field == b.field and a.field in _PATTERNS)
-    return not any(
-        not (a.regex_values or b.regex_values)
-        and not any(x.startswith(y) or y.startswith(x) for x in _beginnings(a.values) for y in _beginnings(b.values))
-        for a, b in pairs
-    )
-
-
-def _beginnings(patterns: tuple[str, ...]) -> list[str]:
-    return [re.split(r"[*?]", text.lower())[0] for text in patterns]
-
-
-def given_up_to(graph: Graph, step: Step) -> Iterator[tuple[Observed, bool]]:
-    """The rules, and the default action, of its listener that answer now what a step of a listener or rule is going to; with whether
-    they go altogether."""
-    state = bind(step.desired.state, graph.decisions.ids) if step.desired else None
-    listener = state.listener if isinstance(state, Rule) else step.id
-    changed = {item.id: item for item in graph.forwarding("update") if not (item.attaches or item.takes_away)}
-    for found in graph.decisions.live:
-        if listener is None or listener not in (found.id, found.parent_id) or found.id == step.id:
-            continue
-        change = changed.get(found.id)
-        gives = found.id in graph.deleted
-        if change is not None and not gives:
-            answers = any(item.path.startswith("default_action") for item in change.changes)
-            gives = answers if found.id == listener else bool(moved_requests(change)[1])
-        if gives and may_meet(state, found.state):
-            yield found, found.id in graph.deleted
+    def leaving(self, step: Step) -> list[Observed]:
+        """Those of them that go, or change."""
+        return [found for found in self.givers(step) if found.id in self._gives_up]

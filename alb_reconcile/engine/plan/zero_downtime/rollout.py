@@ -8,10 +8,8 @@ from typing import Final
 from alb_reconcile.aws.client import batches
 from alb_reconcile.engine.plan.graph import MAKING, Graph, is_stopped_by
 from alb_reconcile.engine.plan.zero_downtime.capacity import is_down, rollout_of
-from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups
-from alb_reconcile.engine.plan.zero_downtime.restarts import RESTARTED
+from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups, turned_to
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
@@ -19,12 +17,13 @@ from alb_reconcile.model.resource import bind, each_of
 from alb_reconcile.model.steps import Launch, Register
 
 STOPS: Final = "stops the instance"
+RESTARTED: Final = "its instance is restarted"
 
 
 def leave_for_restarts(graph: Graph) -> None:
     """An instance that is stopped for a change leaves its target groups before and returns after."""
     registered, serving = graph.registered, serving_groups(graph)
-    parked = serving - receiving_groups(graph) - _turned_to(graph)
+    parked = serving - receiving_groups(graph) - turned_to(graph)
     for step in graph.of_kind("instance", "update"):
         if step.id is None or not is_stopped_by(step):
             continue
@@ -51,12 +50,14 @@ def leave_for_restarts(graph: Graph) -> None:
             graph.after(step.key, gone)
 
 
-def _turned_to(graph: Graph) -> set[str]:
-    """The groups, by ARN, that get requests when the run has ended."""
-    wishes = (decision.desired.state for decision in graph.decisions.desired.values())
-    return {
-        str(bind(part.target_group, graph.decisions.ids)) for state in wishes for part in action_of(state).receiving
-    }
+def leave_late(graph: Graph) -> None:
+    """An instance that is to be stopped leaves its groups no sooner than it can be stopped. Assumes all other edges."""
+    for stop in graph.of_kind("instance", "update"):
+        before = set(graph.edges[stop.key])
+        leaves = {key for key in before if graph.steps[key].reason == RESTARTED}
+        for key in leaves:
+            for other in before - leaves:
+                graph.rather_after(key, other)
 
 
 def _is_switched_off(step: Step) -> bool:
@@ -94,6 +95,8 @@ class Rounds:
         self.turns = _Turns(
             graph, [step for members in groups.values() for step in members if not self._is_whole(step)]
         )
+        self.before: dict[str, list[str | None]] = {}
+        """By entry with surge, the last steps of the entries that come before it."""
 
     def _is_whole(self, step: Step) -> bool:
         return step.id not in self.failing and step.address not in self.missing
@@ -131,6 +134,8 @@ class Rounds:
             restarted = [step for step in members if step.action == "update"]
             _replace_in_gaps(graph, replaced, width)
             _one_after_another(graph, restarted, width)
+            if rollout.max_surge > 0 and any(step.action == "replace" for step in members):
+                self.before[name] = self.turns.pass_by(members, self.left[name])
             for part in (replaced, restarted):
                 self.turns.take([step for step in part if not _is_switched_off(step)], width)
 
@@ -147,7 +152,7 @@ class Rounds:
                     _say_how_many(self.graph, steps, why)
                 continue
             first = self._ill_ones(name, members)
-            self._in_waves([step for step in steps if step not in first], surge, self.left[name])
+            self._in_waves(name, [step for step in steps if step not in first], surge)
 
     def _why_at_once(self, steps: list[Step]) -> str:
         if any(_group_is_replaced(self.graph, step) for step in steps):
@@ -165,17 +170,16 @@ class Rounds:
                 return "requests turn to another target group, which max_surge can't pace"
         return ""
 
-    def _in_waves(self, steps: list[Step], surge: int, leftovers: list[Step]) -> None:
-        graph, shared, last = self.graph, _groups_of(self.graph, steps), self.turns.last
-        going = [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
+    def _in_waves(self, name: str, steps: list[Step], surge: int) -> None:
+        graph, shared, leftovers = self.graph, _groups_of(self.graph, steps), self.left[name]
+        going = _going(graph, steps, leftovers)
         for place, later in enumerate(steps, start=len(leftovers)):
             wave = place // surge * surge
             for gone in going[max(wave - surge, 0) : wave]:
                 graph.after(later.key, gone)
-            for gone in (gone for group in shared for gone in last.get(group, ())) if wave <= len(leftovers) else ():
+            for gone in self.before[name] if wave <= len(leftovers) else ():
                 graph.rather_after(later.key, gone)
             graph.specify(later.key, replace(later.detail(Launch), groups=tuple(sorted(shared))))
-        last |= dict.fromkeys(shared, going)
 
 
 def _meant_to_serve(graph: Graph) -> set[str]:
@@ -221,6 +225,14 @@ class _Turns:
             if step.desired and isinstance(step.desired.state, Registration) and step.desired.state.target in addresses:
                 self._first[bind(step.desired.state.target_group, graph.decisions.ids)].append(step)
 
+    def pass_by(self, members: Sequence[Step], leftovers: Sequence[Step]) -> list[str | None]:
+        """Let those that come later wait until the old members of an entry with surge have gone. Returns what these come after themselves."""
+        steps = [step for step in members if step.action == "replace"]
+        shared = _groups_of(self._graph, steps)
+        before = [gone for group in sorted(shared) for gone in self.last.get(group, ())]
+        self.last |= dict.fromkeys(shared, _going(self._graph, steps, leftovers))
+        return before
+
     def take(self, steps: Sequence[Step], width: int) -> None:
         """Let these members of an entry, which are in order already, leave when those before them have returned."""
         own = {step.address for step in steps}
@@ -233,6 +245,11 @@ class _Turns:
                 self._graph.rather_after(key, last)
         returned: list[str | None] = [key for step in whole[-width:] for key in _returned(self._graph, step)]
         self.last |= dict.fromkeys(shared, returned)
+
+
+def _going(graph: Graph, steps: Sequence[Step], leftovers: Sequence[Step]) -> list[str | None]:
+    """The steps by which the old members of an entry go, first what an interrupted roll has left."""
+    return [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
 
 
 def _say_how_many(graph: Graph, steps: list[Step], why: str) -> None:

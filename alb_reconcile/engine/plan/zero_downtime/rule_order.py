@@ -1,4 +1,4 @@
-"""In which order the rules of a listener change, so that another one answers what one of them no longer does."""
+"""Lets the rules of a listener change places in one call."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,13 +7,12 @@ from itertools import chain
 
 from alb_reconcile.engine.plan.decide import Decision
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.engine.plan.zero_downtime.requests import may_meet, moved_requests
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.plan import Need, Step
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Observed
 from alb_reconcile.model.steps import SetPriorities
 
@@ -21,8 +20,8 @@ _LAST_PRIORITY = 50_000
 
 
 def order_rules(graph: Graph) -> None:
-    """One SetRulePriorities call a listener moves the survivors and parks the doomed. Who takes requests comes before who gives them
-    up: rules are made, then changed, and then deleted.
+    """One SetRulePriorities call a listener moves the rules that stay, and those that go out of the way of others. Rules are made
+    and deleted after it.
 
     Raises RefusedError where a stranger's rule has a priority that is wanted.
     """
@@ -54,46 +53,13 @@ def _order_rules_of(
                 details=SetPriorities(tuple((arn, after) for arn, (_, _, after) in sorted(moved.items()))),
             )
         )  # fmt: skip
-    changed = [key for item in wanted if (key := graph.makers.get(item.desired.address)) is not None]
-    for key in changed:
+    made = [
+        key
+        for item in wanted
+        if (key := graph.makers.get(item.desired.address)) and graph.steps[key].action != "update"
+    ]
+    for key in (*made, *(graph.removers.get(item.id) for item in found)):
         graph.after(key, order)
-    _take_before_giving_up(graph, graph.makers.get(address), changed)
-    going = sorted((other for other in found if other.id in graph.deleted), key=_priority)
-    for place, other in enumerate(going):
-        key = graph.removers.get(other.id)
-        for earlier in (order, graph.makers.get(address), *changed):
-            graph.after(key, earlier, Need.ORDER)
-        for hidden in going[place + 1 :]:  # it would answer meanwhile, if it went later
-            if may_meet(other.state, hidden.state):
-                graph.rather_after(key, graph.removers.get(hidden.id))
-
-
-def _take_before_giving_up(graph: Graph, listener: str | None, rules: list[str]) -> None:
-    """Rules that take requests from others come first, then the listener's own action, which answers the rest, and then rules that
-    only give requests up. Two rules that do both follow what the one loses and the other one gets."""
-    moved = {key: moved_requests(graph.steps[key]) for key in rules}
-    made = [key for key in rules if graph.steps[key].action != "update"]
-    for later in (key for key in rules if key not in made):
-        taken, lost = moved[later]
-        for earlier in rules:
-            takes, loses = moved[earlier]
-            takes_over = earlier in made or takes & lost or (takes and lost and not (taken and loses))
-            if takes_over and _answers_for(graph.steps[earlier], graph.steps[later]):
-                graph.rather_after(later, earlier)
-    own = {change.path.partition(".")[0] for change in graph.steps[listener].changes} if listener else set()
-    if "default_action" in own and own.isdisjoint({"port", "protocol"}):
-        for key in rules:
-            taken, lost = moved[key]
-            if key in made or taken:
-                graph.rather_after(listener, key)
-            elif lost:
-                graph.rather_after(key, listener)
-
-
-def _answers_for(taker: Step, giver: Step) -> bool:
-    """Whether one is to answer what may be the other's now, or then."""
-    wanted = taker.desired.state if taker.desired else None
-    return any(may_meet(wanted, item.state) for item in (giver.observed, giver.desired) if item)
 
 
 def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> dict[str, tuple[Address, int, int]]:

@@ -1,18 +1,13 @@
 """Changes behind a load balancer: who may leave when, so that no request meets a gap."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
 from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.engine.plan.zero_downtime.capacity import keeping_some
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
-    Taker,
     forward_after,
-    forward_before,
-    group_address,
-    handed_on,
     joining,
     listener_of,
     making_room,
@@ -20,59 +15,76 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     shares_of,
     started,
     taken_up,
-    takers_of,
     wait_for_health,
 )
-from alb_reconcile.engine.plan.zero_downtime.requests import wins_requests
-from alb_reconcile.engine.plan.zero_downtime.restarts import RESTARTED
+from alb_reconcile.engine.plan.zero_downtime.requests import Turns
+from alb_reconcile.engine.plan.zero_downtime.rollout import RESTARTED, STOPS
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.plan import Act, Step
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Observed, bind, each_of
 from alb_reconcile.model.steps import Shift, TakeOver
 
 
-def stick_late(graph: Graph) -> None:
-    """A group becomes sticky when each forward of several groups is, or has let go of it (ELBv2 ModifyTargetGroupAttributes)."""
-    for step in graph.of_kind("target_group", "update"):
-        if any((change.path, change.after) == ("attributes.stickiness.enabled", "true") for change in step.changes):
-            for other in graph.forwarding("update"):
-                groups = {part.target_group for part in forward_before(other)}
-                if step.id in groups and len(groups) > 1:
-                    graph.steps[step.key] = replace(graph.steps[step.key], act=Act.CLEAN_UP)
-                    graph.after(step.key, other.key)
-
-
-def wait_for_targets(graph: Graph) -> None:
+def wait_for_targets(graph: Graph, turns: Turns) -> None:
     """Listeners and rules take up a group after the targets that join it, unless those wait for them. Gates count how many are healthy."""
     members, coming, serving = joining(graph), started(graph), serving_groups(graph)
-    healthy = {
-        state.target_group for item, state in each_of(graph.decisions.live, Registration) if item.status == "healthy"
-    }
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
             wait_for_health(graph, key)
     for step in graph.forwarding(*MAKING):
         if step.attaches or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
-        groups = dict.fromkeys(
-            (*taken_up(graph, step), *(shares_of(forward_after(step)) if wins_requests(step) else ()))
-        )
+        groups = dict.fromkeys((*taken_up(graph, step), *_won(graph, step, turns)))
         waiting = graph.behind([step.key])
         for group in groups:
             if not _answers_at_once(graph, step, group):
                 for key in (*members.get(group, ()), *coming.get(group, ())):
-                    # where a target is healthy, those that are restarted are counted as they leave (`restarts`)
-                    is_counted = graph.steps[key].reason == RESTARTED and bind(group, graph.decisions.ids) in healthy
-                    if key not in waiting and not is_counted:
+                    stop = _stop_of(graph, key)
+                    if stop and _turns_first(graph, step, group, turns):
+                        graph.after(stop, step.key)
+                    elif key not in waiting:
                         graph.after(step.key, key)
     _arrive_before_addresses_leave(graph, members)
-    _let_go_after_taking_up(graph)
+
+
+def _stop_of(graph: Graph, key: str) -> str | None:
+    """The step that stops an instance, which a target leaves for and returns from."""
+    is_back = graph.steps[key].reason == RESTARTED
+    return next((other for other in graph.edges[key] if STOPS in graph.steps[other].effects), None) if is_back else None
+
+
+def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
+    """Whether requests turn to a group before its instances restart: it has targets that may serve, and those that answer now restart, too.
+    Where all of the group may be away at once, it is enough that the others restart in turns."""
+    registered = list(each_of(graph.decisions.live, Registration))
+    healthy = [state for item, state in registered if item.status == "healthy"]
+    restarting = {other.id for other in graph.of_kind("instance", "update") if STOPS in other.effects}
+    known, paced = bind(group, graph.decisions.ids), keeping_some(graph)
+    meanwhile = {str(state.target_group) for state in healthy if state.target not in restarting}
+    givers = (found.state for found in turns.givers(step))
+    asked = (step.observed.state if step.observed else None, *givers)
+    now = {str(other) for state in asked for other in shares_of(action_of(state).forward)}
+    others = meanwhile if known in paced else meanwhile | paced
+    able = any(state.target_group == known and _may_serve(item) for item, state in registered)
+    return able and not others & now - {str(known)}
+
+
+def _may_serve(item: Observed) -> bool:
+    """Whether a target is healthy, or may be as soon as it is asked."""
+    return item.status in ("healthy", "initial") or is_unasked(item.reason, item.description)
+
+
+def _won(graph: Graph, step: Step, turns: Turns) -> Iterator[Ref]:
+    """The groups that get requests by a rule's conditions which they don't get now."""
+    givers = [shares_of(action_of(found.state).forward) for found in turns.givers(step)]
+    for group in shares_of(forward_after(step)):
+        if not all(bind(group, graph.decisions.ids) in shares for shares in givers):
+            yield group
 
 
 def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
@@ -87,32 +99,9 @@ def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
     ready = [
         item
         for item, registered in each_of(graph.decisions.live, Registration)
-        if registered.target_group == known
-        and moved.isdisjoint({item.id, registered.target})
-        and (item.status in ("healthy", "initial") or is_unasked(item.reason, item.description))
+        if registered.target_group == known and moved.isdisjoint({item.id, registered.target}) and _may_serve(item)
     ]
     return len(ready) >= ((decision.desired.lifecycle.min_healthy if decision else None) or 1)
-
-
-def _let_go_after_taking_up(graph: Graph) -> None:
-    """Who hands a group on lets it go when others of its load balancer have taken it up. So does a forward that only keeps a group
-    checked (an interrupted run left it), when a new rule has."""
-    made: dict[Ref, list[Taker]] = defaultdict(list)
-    for (_, group), takers in takers_of(graph).items():
-        made[group] += (taker for taker in takers if taker.is_made and taker.listener is not None)
-    changed = {step.id: step for step in graph.forwarding("update") if not step.attaches}
-    for step in changed.values():
-        listener = step.observed.parent_id if step.observed and isinstance(step.state, Rule) else step.id
-        for item in forward_before(step):
-            for taker in made[group_address(graph, item.target_group)] if not item.weight else ():
-                if taker.needs_port_of != listener:
-                    graph.after(step.key, taker.key)
-    above = {item.id: item.parent_id for item in graph.decisions.live}
-    for known, groups in handed_on(graph).items():
-        for taker in chain.from_iterable(groups.values()):
-            if taker.needs_port_of not in (known, above[known]):
-                own = changed[known].key if known in changed else graph.removers.get(known)
-                graph.rather_after(own, taker.key)
 
 
 def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]]) -> None:

@@ -1,0 +1,167 @@
+"""Who answers which requests: requests that rules tell apart, and for each sort the first rule that takes them, or the listener itself.
+
+A rule takes several sorts, one for each combination of its conditions' values. Where two rules may take the same request, what both take
+is a sort of its own (Application Load Balancers, "Listener rules": rules are tried by priority, and the first that matches answers).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from ipaddress import ip_network
+from itertools import combinations, product
+
+from alb_reconcile.engine.doors import Asked, Door
+from alb_reconcile.kinds._conditions import Condition
+from alb_reconcile.kinds.rule import Rule
+
+Value = tuple[str, str, str]
+"""A condition's field, the name of a header, and the value."""
+Sort = frozenset[Value]
+"""What requests of one sort have."""
+_Rule = tuple[str, int, tuple[Condition, ...]]
+_ANY: Sort = frozenset()
+"""Requests of which no rule asks anything."""
+_PATTERNS = ("host_header", "path_pattern")
+_EVERY = {"host_header": frozenset({"*"}), "path_pattern": frozenset({"*", "/*"})}
+"""The patterns that each request meets."""
+_ONE_EACH = (*_PATTERNS, "http_request_method", "source_ip")
+"""The fields of which a request has one value."""
+
+
+class Answers:
+    """Finds the door that answers each sort of requests. Knows the sorts of all doors that it is given, at different times.
+
+    What two rules both take is a sort of its own where one of them is made, goes, or gets other conditions or another priority.
+    """
+
+    def __init__(self, *times: Iterable[Door]) -> None:
+        self._sorts: dict[Asked, dict[Sort, None]] = defaultdict(dict)
+        self._known: dict[object, Mapping[Sort, int]] = {}
+        found = [list(doors) for doors in times]
+        for door in (door for doors in found for door in doors):
+            self._sorts[door.asked[:3]][_ANY] = None
+        there = [{door.asked[:3] for door in doors} for doors in found]
+        rules: dict[Asked, list[set[_Rule]]] = defaultdict(lambda: [set() for _ in found])
+        for number, doors in enumerate(found):
+            for listener, parts in _by_listener(doors).items():
+                rules[listener][number] = {(door.item.id, state.priority, state.conditions) for door, state in parts}
+        for listener, known in rules.items():
+            conditions = sorted({rule[2] for part in known for rule in part}, key=str)
+            self._sorts[listener].update((sort, None) for found in conditions for sort in _sorts_of(found))
+            if all(listener in part for part in there):
+                same: set[_Rule] = set.intersection(*known)
+                changed = {rule[2] for part in known for rule in part - same}
+                pairs = combinations(conditions, 2)
+                for one, other in (pair for pair in pairs if not changed.isdisjoint(pair)):
+                    both = (a | b for a in _sorts_of(one) for b in _sorts_of(other) if _may_meet(a, b))
+                    self._sorts[listener].update(dict.fromkeys(both))
+
+    def find(self, doors: Iterable[Door]) -> dict[Asked, Door]:
+        """By what is asked for, the door that answers. Of several records of a name it is one that leads to an answer."""
+        found: dict[Asked, Door] = {}
+        doors = list(doors)
+        for door in doors:
+            if not isinstance(door.item.state, Rule) and not (door.asked in found and found[door.asked].answers):
+                found[door.asked] = door
+        for listener, rules in _by_listener(doors).items():
+            rules.sort(key=lambda part: part[1].priority)
+            for sort, number in self._first(listener, tuple(state.conditions for _, state in rules)).items():
+                found[(*listener, sort) if sort else listener] = rules[number][0]
+        for listener, sorts in self._sorts.items():
+            for sort in sorts.keys() - {_ANY} if listener in found else ():
+                found.setdefault((*listener, sort), found[listener])
+        return found
+
+    def _first(self, listener: Asked, conditions: tuple[tuple[Condition, ...], ...]) -> Mapping[Sort, int]:
+        """By sort, the number of the first of these rules that takes it."""
+        key = (listener, conditions)
+        if key not in self._known:
+            self._known[key] = {
+                sort: number
+                for sort in self._sorts[listener]
+                if (number := next((at for at, rule in enumerate(conditions) if _takes(rule, sort)), None)) is not None
+            }
+        return self._known[key]
+
+
+def _by_listener(doors: Iterable[Door]) -> dict[Asked, list[tuple[Door, Rule]]]:
+    found: dict[Asked, list[tuple[Door, Rule]]] = defaultdict(list)
+    for door in doors:
+        if isinstance(door.item.state, Rule):
+            found[door.asked[:3]].append((door, door.item.state))
+    return found
+
+
+def _sorts_of(conditions: tuple[Condition, ...]) -> tuple[Sort, ...]:
+    return tuple(map(frozenset, product(*map(_values, conditions))))
+
+
+def _values(condition: Condition) -> Iterator[Value]:
+    for text in (*condition.values, *condition.regex_values, *map("=".join, condition.pairs)):
+        yield condition.field, condition.name, text
+
+
+def _takes(conditions: tuple[Condition, ...], sort: Sort) -> bool:
+    """Whether a rule takes all requests of a sort."""
+    return all(
+        not _EVERY.get(part.field, frozenset()).isdisjoint(part.values)
+        or any(_covers(mine, had) for mine in _values(part) for had in sort)
+        for part in conditions
+    )
+
+
+def _covers(one: Value, other: Value) -> bool:
+    """Whether what has the other value has the one, too. Hosts, paths and ranges of addresses may hold others."""
+    if one[:2] != other[:2] or one[0] not in _ONE_EACH or one == other:
+        return one == other
+    if one[0] == "source_ip":
+        return _subnet_of(other[2], one[2])
+    return one[0] in _PATTERNS and re.fullmatch(_expression(one), _text(other), re.DOTALL) is not None
+
+
+def _expression(value: Value) -> str:
+    """A pattern as a regular expression. What stands for any text isn't what stands for one character."""
+    return "".join({"*": ".*", "?": "[^*]"}.get(char, re.escape(char)) for char in _text(value))
+
+
+def _text(value: Value) -> str:
+    return value[2].lower() if value[0] == "host_header" else value[2]
+
+
+def _subnet_of(one: str, other: str) -> bool:
+    networks = ip_network(one, strict=False), ip_network(other, strict=False)
+    return (
+        networks[0].version == networks[1].version
+        and networks[0].overlaps(networks[1])
+        and networks[0].prefixlen >= networks[1].prefixlen
+    )
+
+
+def _may_meet(one: Sort, other: Sort) -> bool:
+    """Whether a request may be of both sorts: not where it can have one value only, and no value is of both."""
+    return not any(a[:2] == b[:2] and a[0] in _ONE_EACH and not _overlap(a, b) for a in one for b in other)
+
+
+@lru_cache(100_000)
+def _overlap(one: Value, other: Value) -> bool:
+    """Whether a value may meet both. Two patterns may where their texts begin and end alike, as far as these are known."""
+    if _covers(one, other) or _covers(other, one):
+        return True
+    begins, ends = zip(
+        *((re.split(r"[*?]", text)[0], re.split(r"[*?]", text)[-1]) for text in (_text(one), _text(other))), strict=True
+    )
+    are_patterns = one[0] in _PATTERNS and all(set("*?") & set(text) for text in (one[2], other[2]))
+    return are_patterns and _alike(*begins) and _alike(*(text[::-1] for text in ends))
+
+
+def _alike(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+def describe_sort(asked: Asked) -> str:
+    """The hosts and paths of a sort of requests, for a reader; nothing for those of a listener as a whole."""
+    sort = asked[3] if len(asked) > 3 and isinstance(asked[3], frozenset) else _ANY
+    return " ".join(sorted(text for field, _, text in sort if field in _PATTERNS))

@@ -1,0 +1,49 @@
+"""Tells of a gap on the way of a plan: which requests aren't answered, from which step until which one, and how to do without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from alb_reconcile.engine.plan.rehearsal import Gap
+from alb_reconcile.engine.plan.zero_downtime.costs import times
+from alb_reconcile.engine.safety import ALONE
+from alb_reconcile.model.plan import Plan, Step
+
+_IN_TWO: Final = "make it in two applies, the first one with"
+_BESIDE: Final[Mapping[str, str]] = {
+    "registration": f"{_IN_TWO} a higher count, so that others answer meanwhile",
+    "rule": f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
+    "listener": "without a gap the listener that has the port keeps it, and its action changes instead",
+}
+"""By the kind of what opens the way again, what to do where that can't come first."""
+
+
+def tell_gap(plan: Plan, gap: Gap) -> str:
+    """The gap, how long it takes, and how to do without."""
+    return f"{gap.text}, {_how_long(plan, gap)}; {_way_out(gap)}"
+
+
+def _how_long(plan: Plan, gap: Gap) -> str:
+    begin, end = gap.begin, gap.end
+    if end is None:
+        return f"from {_name(begin)} until the end of this plan"
+    spans = (
+        times(plan.steps, lambda step: step.seconds + step.takes[0]),
+        times(plan.steps, lambda step: step.seconds + step.takes[1]),
+    )
+    least, most = (max(span[end.key][1] - span[begin.key][0] - begin.pause[0], 0) for span in spans)
+    about = f"about {most} s" if least == most else f"about {least} to {most} s" if least else f"up to {most} s"
+    return f"{f'for {about}, ' * bool(most)}from {_name(begin)} until {_name(end)} is done"
+
+
+def _name(step: Step) -> str:
+    return f'"{step.action} {step.address}"'
+
+
+def _way_out(gap: Gap) -> str:
+    """Two applies, of which the first one has what answers meanwhile."""
+    kind = gap.end.address.kind if gap.end else ""
+    if ALONE in gap.text:
+        return f"{'set max_surge, or ' * (kind == 'registration')}make it with cross-zone load balancing on, and switch that off in a second apply"
+    return _BESIDE.get(kind, f"{_IN_TWO} what is new beside what there is")
