@@ -1,4 +1,4 @@
-"""Who answers which requests: requests that rules tell apart, and for each sort the first rule that takes them, or the listener itself.
+"""Tells sorts of requests apart, and which rule, or which listener itself, answers each.
 
 A rule takes several sorts, one for each combination of its conditions' values. Where two rules may take the same request, what both take
 is a sort of its own (Application Load Balancers, "Listener rules": rules are tried by priority, and the first that matches answers).

@@ -1,7 +1,7 @@
 """The doors of a stack: what clients ask for, the healthy targets that each request reaches, and what shuts the way.
 
-A door is a listener's default action, a rule, or a DNS name that leads to a load balancer. The rule is one and pure: the plan asks it
-before and after its steps (`engine.plan.closures`), and `engine.service` asks it of what AWS shows now.
+A door is a listener's default action, a rule, or a DNS name that leads to a load balancer. The rule is one and pure: plans, their
+rehearsal, the gate of a run and `engine.service` ask it.
 What isn't known, such as the rules of another stack's security group, counts as open.
 """
 
@@ -33,7 +33,7 @@ from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.secrets import redact
 
 Asked = tuple[object, ...]
-"""What tells a door from all others (`Door.asked`)."""
+"""What tells a door from all others (`Door.asked`), or a sort of requests (`engine.answers`)."""
 _HTTP1: Final = (None, "HTTP1")
 _MOST_NAMES: Final = 3
 _FAMILIES: Final[Mapping[str, Collection[int]]] = {"dualstack": (4, 6), "dualstack-without-public-ipv4": (6,)}
@@ -99,7 +99,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Door:
-    """One sort of requests, and what answers it.
+    """What clients ask for, and what answers it.
 
     `asked` tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its type.
     """

@@ -32,7 +32,7 @@ _HEALTHY: Final[Mapping[str, str]] = {"State": "healthy"}
 class Gate:
     """The world that a run has made so far of what its plan has read, with the health that AWS shows.
 
-    Targets that leave ask AWS themselves, which is stricter: how many others are healthy (`kinds._health.keep_capacity`). The gate tells
+    Targets aren't held by it. Where their group gets requests, they ask AWS how many others are healthy (`kinds._health.keep_capacity`). The gate tells
     them in which zone one of those must be.
     """
 

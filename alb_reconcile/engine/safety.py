@@ -149,6 +149,7 @@ def shift_of(step: Step) -> Shift:
 
 
 def is_held(step: Step) -> bool:
-    """Whether a run asks the rule before a step: it moves requests or takes something away. Targets that leave ask AWS themselves."""
+    """Whether a run asks the rule before a step: it moves requests or takes something away, and is no target. Of targets that leave, those
+    whose group gets requests ask AWS how many others are healthy (`kinds._health.keep_capacity`); the others follow the plan's order."""
     state = step.state or (step.observed.state if step.observed else None)
     return step.act is not Act.PREPARE and not (state is not None and state.is_target)

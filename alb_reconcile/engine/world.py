@@ -64,12 +64,12 @@ class World:
                 _take(found, step)
         world = World(found.values())
         world.gone, world.guests = frozenset(gone), {host: groups for host, groups in guests.items() if host in found}
-        world._check_anew(self.checked)
+        world._change_checks(self.checked)
         tables = {subnet: item.id for subnet, (item, _) in self.tables.items()} | dict(self.left)
         world.left = {subnet: table for subnet, table in tables.items() if subnet not in world.tables}
         return world
 
-    def _check_anew(self, before: frozenset[str]) -> None:
+    def _change_checks(self, before: frozenset[str]) -> None:
         """AWS checks the targets of a group from when a listener or rule forwards to it, and no longer (ELB API Reference, TargetHealth)."""
         for group in before ^ self.checked:
             for item, _ in self.targets.get(group, ()):

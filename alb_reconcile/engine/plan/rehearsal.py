@@ -1,4 +1,4 @@
-"""Rehearses a plan on values: whether every door that answers stays open on the way, in whichever order its steps come."""
+"""Rehearses a plan on values, in several orders of its steps: whether every door that answers stays open on the way."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _making_first(step: Step) -> int:
 
 
 def _last_first(step: Step) -> int:
-    """As what moves requests first, and of steps alike the last one of the plan."""
+    """The same as `_moving_first`; `_Order` takes steps alike from the end of the plan then."""
     return _moving_first(step)
 
 

@@ -1,7 +1,7 @@
 """Orders steps by two rules: what is new is ready before requests come to it, and requests have gone before anything goes.
 
 1. A step that prepares something or moves requests follows all that makes ready what its resource newly leads to. Targets aren't
-   needed one by one: gates count them (`capacity`), and a forward comes after those that join, where they don't wait for it.
+   needed one by one: their number counts (`capacity`), and a forward comes after those that join, where they don't wait for it.
 2. A step that takes something away follows every step after which less leads there. Unless it ends a target, it also follows all that
    prepares and moves the requests of the service that led there. A target that is replaced needs its successor alone. Of steps that move
    requests, those that take them up come before those that give them up; a rehearsal finds the rest of their order (`engine.plan.rehearsal`).
@@ -103,7 +103,7 @@ class Flow:
 
     @cached_property
     def _moving(self) -> dict[str, set[str]]:
-        """The steps that make or change who answers, with the load balancers by which requests come."""
+        """The steps that make or change what answers, with the load balancers by which requests come."""
         return {
             key: self._entrances(self.then, str(step.address if step.action in ("create", "replace") else step.id))
             for key, step in self.graph.steps.items()

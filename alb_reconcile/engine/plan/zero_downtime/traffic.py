@@ -1,4 +1,4 @@
-"""Changes behind a load balancer: who may leave when, so that no request meets a gap."""
+"""Lets forwards move when their targets are there, and a load balancer go when what comes in its place answers."""
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
