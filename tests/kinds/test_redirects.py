@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.engine.plan.rehearsal import find_gaps
 from tests.harness import Spec, by_hand, demo
 from tests.kinds.hand import edited
 from tests.plan.test_order import follows
@@ -52,7 +53,7 @@ def test_a_redirect_on_a_port_that_serves_comes_last(hand: Hand) -> None:
     plan = hand.world.plan(redirected(), allow={"delete": 1})
     for earlier in (HTTPS, "create:rule.public/https/new", "update:security_group_rules.load-balancer"):
         assert follows(plan, HTTP, earlier)
-    assert follows(plan, "delete:rule.public/http/old", HTTP)
+    assert find_gaps(plan) == []  # a rule that goes may go before: its group answers by the default action meanwhile
     (step,) = [step for step in plan.steps if step.key.startswith(HTTP)]
     assert step.pause == (30, "every node of the load balancer answers there")
     hand.make(redirected(), allow={"delete": 1})
