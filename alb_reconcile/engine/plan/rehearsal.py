@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any, Final
+from typing import Final
 
 from alb_reconcile.engine.answers import describe_sort
 from alb_reconcile.engine.doors import Asked, Door, describe_door
@@ -79,18 +79,19 @@ def find_gaps(plan: Plan) -> list[Gap]:
 
 def gaps_by_door(plan: Plan) -> dict[Asked, Gap]:
     """The same by door."""
-    if not (_last and _last[0] is plan.steps and _last[1] is plan.live):
-        found: dict[Asked, Gap] = {}
-        for rehearsal in _rehearse(plan, is_held, ORDERS):
-            for asked, gap in rehearsal.gaps.items():
-                found.setdefault(asked, gap)
-        _last[:] = (plan.steps, plan.live, found)
-    gaps: dict[Asked, Gap] = _last[2]
-    return gaps
+    known = _last.get("plan")
+    if known and known[0] is plan.steps and known[1] is plan.live:
+        return known[2]
+    found: dict[Asked, Gap] = {}
+    for rehearsal in _rehearse(plan, is_held, ORDERS):
+        for asked, gap in rehearsal.gaps.items():
+            found.setdefault(asked, gap)
+    _last["plan"] = (plan.steps, plan.live, found)
+    return found
 
 
-_last: list[Any] = []
-"""The steps, resources and gaps of the plan that was asked about last: a command asks several times about one."""
+_last: dict[str, tuple[tuple[Step, ...], tuple[Observed, ...], dict[Asked, Gap]]] = {}
+"""The steps, resources and gaps of the plan that was asked about last: a command asks several times about one. Threads may share it."""
 
 
 def find_waits(plan: Plan) -> set[tuple[str, str]]:
