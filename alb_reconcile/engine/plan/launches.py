@@ -28,10 +28,10 @@ def launch_together(graph: Graph, unseen: Iterable[Unseen]) -> None:
     alike: dict[Hashable, list[Step]] = defaultdict(list)
     for step in graph.of_kind("instance", "create", "replace"):
         missing = tuple(launch.token for launch in unseen if step.address in launch.members)
-        launch = replace(step.detail(Launch), missing=missing)
-        graph.specify(step.key, launch)
+        if missing:
+            graph.specify(step.key, replace(step.detail(Launch), missing=missing))
         if step.desired is not None and step.desired.lifecycle.group:
-            alike[_likeness(graph, step), missing].append(replace(step, details=launch))
+            alike[_likeness(graph, step), missing].append(graph.steps[step.key])
     for steps in alike.values():
         for part in _parts(graph.decisions.stack, steps):
             together = tuple((step.desired, step.detail(Launch).generation) for step in part if step.desired)

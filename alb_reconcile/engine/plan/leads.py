@@ -102,10 +102,12 @@ def _whole_of(state: Properties) -> str:
 
 
 def _names(value: object) -> set[str]:
+    if isinstance(value, str):
+        return {value}
+    if not value or isinstance(value, int):
+        return set()
     if isinstance(value, Address):
         return {str(value)}
-    if isinstance(value, str | int | None):
-        return {value} if isinstance(value, str) else set()
     return {*filter(None, (text for text in named_ids(value) if isinstance(text, str))), *map(str, references(value))}
 
 

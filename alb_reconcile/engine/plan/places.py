@@ -20,7 +20,7 @@ def make_room(graph: Graph) -> None:
     Between the two nothing has it; places that AWS moves in one call aren't among them.
     """
     leaving = _leaving(graph)
-    for key, step in graph.steps.items():
+    for key, step in graph.steps.items() if leaving else ():
         if step.action not in MAKING or step.desired is None or step.state is None or step.takes_away:
             continue
         held = set(slots(step.observed.state)) if step.observed and step.action == "update" else set()

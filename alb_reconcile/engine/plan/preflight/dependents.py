@@ -189,6 +189,8 @@ def gateways_of_public_addresses(decisions: Decisions, discovery: Discovery) -> 
 def needed_by_others(decisions: Decisions, _: Discovery) -> list[str]:
     """Who would go though one of its kind stays that AWS has only beside it."""
     going, entries = _going(decisions), decisions.desired.values()
+    if not going:
+        return []
     wishes = {item.found.id: item.desired.state for item in entries if item.found}
     # whose place a new one takes is told to `move`
     taken = {slot for item in entries if not item.found for slot in slots(bind(item.desired.state, decisions.ids))}
