@@ -7,7 +7,7 @@
 | A DNS name that leads elsewhere, at clients | 60 s | Route 53 Developer Guide, "Values specific for simple alias records" |
 | A record that goes, at Route 53 and then at clients | 60 s more | Route 53 API Reference, GetChange |
 | Open requests to a target that leaves a group in use | the group's deregistration delay, which AWS waits for | ELB API Reference, "TargetHealth" |
-| The same where nothing forwards to the group any more | the same delay, which AWS doesn't wait for | ELB API Reference, "TargetHealth" |
+| The same where nothing forwards to the group any more | the same delay, which AWS doesn't wait for, once every node knows the switch | ELB API Reference, "TargetHealth" |
 | Nodes in a subnet that a load balancer leaves | until their interfaces are gone, which is looked for | Application Load Balancers, "Delete an Application Load Balancer" |
 
 What an interrupted run did a moment ago can't be seen. So where a pause doesn't hang on another step of the plan it is always kept.
@@ -126,7 +126,9 @@ def _leave_open_requests_their_time(graph: Graph) -> None:
             late[step.key] = replace(step, details=replace(step.detail(Deregister), unused=True))
     for key in late.keys() - graph.behind(late):
         step = late[key]
-        graph.pause(key, delay_of(graph, step.observed.state if step.observed else None), _FROM_GROUP)
+        if delay := delay_of(graph, step.observed.state if step.observed else None):
+            seconds, reached = step.pause  # a node sends requests until it knows the switch
+            graph.pause(key, seconds + delay, f"{reached}, and {_FROM_GROUP}" if reached else _FROM_GROUP)
     for key, step in late.items():
         graph.specify(key, step.detail(Deregister))
     # since when a group that an interrupted run has replaced gets no more isn't known; its targets leave with it
@@ -138,7 +140,8 @@ def _leave_open_requests_their_time(graph: Graph) -> None:
     }
     for step in graph.of_kind("target_group", "delete"):
         if step.reason == DUPLICATE:
-            graph.pause(step.key, waiting.get(step.id, 0), _FROM_GROUP)
+            delay = waiting.get(step.id, 0)
+            graph.pause(step.key, delay and delay + Rollout().settle, _FROM_GROUP)
 
 
 def _wait_for_old_nodes(graph: Graph) -> None:
