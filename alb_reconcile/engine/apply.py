@@ -266,10 +266,9 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
     if step.needing(Need.MADE):  # what is made in this run stays an address, which the driver asks for when it needs it
         wanted = replace(wanted, **{name: getattr(step.state, name) for name in wanted.needed_late})
     if step.action == "update" and step.observed is not None:
-        fields = {change.path for change in step.changes}
-        tops = {path.partition(".")[0] for path in fields}
+        fields = step.tops | {change.path for change in step.changes}
         observed = replace(step.observed, tags={**step.observed.tags, **step.desired.tags})
-        await kind.update(run, wanted, observed, frozenset(fields | tops))
+        await kind.update(run, wanted, observed, fields)
         await _write_tags(step, run)
         return step.observed.id
     made = await kind.create(run, wanted, step.desired)

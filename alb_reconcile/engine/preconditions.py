@@ -66,7 +66,7 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
         wanted = settle(bind(item.desired.creation, decisions.ids), None, facts)
     zones = {zone for subnet in subnets_of(item.state) if (zone := location_of(subnet, decisions, discovery).zone)}
     known = item.found.id if item.found and not is_made else ""
-    fields = None if is_made else frozenset(change.path.partition(".")[0] for change in item.changes)
+    fields = None if is_made else frozenset(change.top for change in item.changes)
     paths = frozenset() if is_made else frozenset(change.path for change in item.changes)
     return Intent(item.desired, wanted, fields, bool(item.forces), paths, tuple(sorted(zones)), known, decisions.stack)
 

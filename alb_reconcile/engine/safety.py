@@ -21,7 +21,7 @@ from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import bind, each_of
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
-NOBODYS: Final = "for a moment no"
+MISSING: Final = "for a moment no"
 ELSEWHERE: Final = "would answer in its place"
 
 
@@ -87,7 +87,7 @@ class Safety:
 
     def _why_shut(self, before: Door, now: Door | None, then: Door) -> str:
         if now is None:
-            return f"{NOBODYS} {before.item.address.kind} has it"
+            return f"{MISSING} {before.item.address.kind} has it"
         if (
             now.reaches == before.reaches
             and now.barred == before.barred

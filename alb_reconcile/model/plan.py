@@ -113,6 +113,11 @@ class Step:
         """Whether it deletes, or removes members that were only needed until requests had moved."""
         return self.action == "delete" or (self.action == "update" and self.act is Act.CLEAN_UP)
 
+    @property
+    def tops(self) -> frozenset[str]:
+        """The properties that it changes."""
+        return frozenset(change.top for change in self.changes)
+
     def detail(self, of: type[_D]) -> _D:
         """What is special about it; where nothing is, a value of that class that says so."""
         return self.details if isinstance(self.details, of) else of()

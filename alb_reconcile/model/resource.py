@@ -236,6 +236,11 @@ class Change:
     before: Any
     after: Any
 
+    @property
+    def top(self) -> str:
+        """The property that it is of: of `attributes.key`, `attributes`."""
+        return self.path.partition(".")[0]
+
 
 def field_names(kind: type[Any]) -> tuple[str, ...]:
     """The names of a kind's properties, or of another dataclass's fields (looked up once a class: plans ask often)."""
@@ -246,8 +251,7 @@ def field_names(kind: type[Any]) -> tuple[str, ...]:
 
 def stops(changes: Iterable[Change], kind: type[Properties]) -> bool:
     """Whether changes in place are made while the resource is stopped."""
-    paths = {change.path for change in changes}
-    return not kind.stopped_on.isdisjoint(paths | {path.partition(".")[0] for path in paths})
+    return any(not kind.stopped_on.isdisjoint((change.path, change.top)) for change in changes)
 
 
 _PLAIN: Final = (str, int, type(None))

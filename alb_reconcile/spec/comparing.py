@@ -49,7 +49,7 @@ def _changed(before: Desired, after: Desired) -> Difference:
     fixed = after.state.replaced_on
     if after.lifecycle.type_change == "in-place":
         fixed = fixed - after.state.stopped_on
-    forced = any(not fixed.isdisjoint({item.path, item.path.partition(".")[0]}) for item in changes)
+    forced = any(not fixed.isdisjoint({item.path, item.top}) for item in changes)
     return Difference("replace" if forced else "update", after.address, tuple(changes), _left(before, after))
 
 

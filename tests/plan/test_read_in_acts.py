@@ -170,7 +170,10 @@ def test_what_is_waited_for_stands_between_and_not_at_each_step() -> None:
         text.index("\n\n   wait until 2 new targets are healthy (one passed") : text.index("2  Move requests")
     ]
     assert between.splitlines()[-1] == "   and until target_group.web has 2 healthy targets"
-    assert "   wait until the switch has reached every node of the load balancer, and open requests have had their group's deregistration delay (60 s)\n3  Clean up" in text
+    assert (
+        "   wait until the switch has reached every node of the load balancer, and open requests have had their group's deregistration delay (60 s)\n3  Clean up"
+        in text
+    )
     assert "waits until" not in text
 
 
@@ -193,4 +196,7 @@ def test_a_page_has_the_same_headings() -> None:
     shown = [unescape(re.sub(r" <span.*", "", item)) for item in re.findall(r"<h3>(.*?)</h3>", page)]
     assert shown == [item.replace("  ", " ") for item in headings(found.plan)]
     assert page.count("<details") == sum(len(part.entries) for part in read_in_acts(found.plan))
-    assert "Wait until the switch has reached every node of the load balancer, and open requests have had their group's deregistration delay (60 s)</p>\n<h3>3 Clean up" in unescape(page)
+    assert (
+        "Wait until the switch has reached every node of the load balancer, and open requests have had their group's deregistration delay (60 s)</p>\n<h3>3 Clean up"
+        in unescape(page)
+    )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.plan.rehearsal import find_gaps
-from alb_reconcile.engine.safety import ALONE, ELSEWHERE, NOBODYS
+from alb_reconcile.engine.safety import ALONE, ELSEWHERE, MISSING
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
@@ -174,7 +174,7 @@ class WatchedWorld(World):
         result = await super().go(aws, spec, **options)
         gaps = [] if options.get("destroy") else [gap.text for gap in find_gaps(result.plan)]
         # conditions that two rules exchange, and zones that a roll empties: refused where the plan is checked
-        assert all(f": {NOBODYS} " in text or ELSEWHERE in text or ALONE in text for text in gaps), gaps
+        assert all(f": {MISSING} " in text or ELSEWHERE in text or ALONE in text for text in gaps), gaps
         return result
 
     def watch_balancers(self) -> None:

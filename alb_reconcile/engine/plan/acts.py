@@ -45,8 +45,8 @@ def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> None:
     removed, both = removed_by(graph, step, fields)
     if not removed or both is None or step.observed is None:
         return
-    added = tuple(change for change in diff(both, step.observed.state) if top(change) in fields)
-    early = (*(change for change in step.changes if top(change) not in fields), *added)
+    added = tuple(change for change in diff(both, step.observed.state) if change.top in fields)
+    early = (*(change for change in step.changes if change.top not in fields), *added)
     late = replace(step, changes=removed, reason="after the traffic has moved", act=Act.CLEAN_UP)
     if not early:
         graph.steps[step.key] = late
@@ -59,16 +59,11 @@ def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> None:
 def removed_by(graph: Graph, step: Step, fields: tuple[str, ...]) -> tuple[tuple[Change, ...], Properties | None]:
     """What an update takes away from these collections, and the desired properties with that beyond them."""
     wanted, found = step.state, step.observed
-    if wanted is None or found is None or not {top(change) for change in step.changes}.intersection(fields):
+    if wanted is None or found is None or step.tops.isdisjoint(fields):
         return (), None
     union = expanded(wanted, found.state, lambda subnet: location_of(subnet, graph.decisions, graph.discovery).zone)
     both = replace(wanted, **{name: getattr(union, name) for name in fields})
-    return tuple(change for change in diff(wanted, both) if top(change) in fields), both
-
-
-def top(change: Change) -> str:
-    """The property that a change is of."""
-    return change.path.partition(".")[0]
+    return tuple(change for change in diff(wanted, both) if change.top in fields), both
 
 
 def set_acts(graph: Graph) -> None:
@@ -99,4 +94,4 @@ def _moves(step: Step) -> bool:
     state = step.state or (step.observed.state if step.observed else None)
     if state is None:
         return step.carried_by == "rule"  # the order of rules
-    return bool(state.moves) and (step.action != "update" or not state.moves.isdisjoint(map(top, step.changes)))
+    return bool(state.moves) and (step.action != "update" or not state.moves.isdisjoint(step.tops))

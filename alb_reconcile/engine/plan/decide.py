@@ -247,9 +247,7 @@ def forcing(wanted: Desired, state: Properties, found: Observed, changes: Iterab
     immutable = fixed(state, found)
     if wanted.lifecycle.type_change == "in-place":
         immutable -= state.stopped_on
-    return tuple(
-        change.path for change in changes if immutable.intersection((change.path, change.path.partition(".")[0]))
-    )
+    return tuple(change.path for change in changes if immutable.intersection((change.path, change.top)))
 
 
 def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:

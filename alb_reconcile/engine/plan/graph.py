@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
+from alb_reconcile.engine.plan.leads import closure
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.target_group import ServedBy
@@ -24,8 +26,12 @@ _STRONGEST = (Need.DONE, Need.ANNOUNCED, Need.MADE, Need.ORDER)
 
 def is_stopped_by(step: Step) -> bool:
     """Whether an update stops an instance, for good or for a change."""
-    is_switched_off = any(change.path == "state" and change.after == "stopped" for change in step.changes)
-    return step.desired is not None and (is_switched_off or stops(step.changes, type(step.desired.state)))
+    return step.desired is not None and (is_switched_off(step) or stops(step.changes, type(step.desired.state)))
+
+
+def is_switched_off(step: Step) -> bool:
+    """Whether an update stops an instance for good."""
+    return any(change.path == "state" and change.after == "stopped" for change in step.changes)
 
 
 class Graph:
@@ -89,13 +95,7 @@ class Graph:
 
     def before(self, key: str) -> set[str]:
         """The keys of all steps that one follows, also by way of others."""
-        found: set[str] = set()
-        left = [key]
-        while left:
-            new = self.edges.get(left.pop(), {}).keys() - found
-            found |= new
-            left += new
-        return found
+        return closure(self.edges.get(key, ()), lambda other: self.edges.get(other, ()))
 
     def behind(self, keys: Iterable[str]) -> set[str]:
         """The keys of all steps that follow one of these, also by way of others."""
@@ -103,13 +103,7 @@ class Graph:
         for later, edges in self.edges.items():
             for earlier in edges:
                 followers[earlier].append(later)
-        found: set[str] = set()
-        left = list(keys)
-        while left:
-            new = set(followers[left.pop()]) - found
-            found |= new
-            left += new
-        return found
+        return closure(chain.from_iterable(followers[key] for key in keys), followers.__getitem__)
 
     @cached_property
     def makers(self) -> dict[Address, str]:

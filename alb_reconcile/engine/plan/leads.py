@@ -76,11 +76,11 @@ class Leads:
 
     def behind(self, names: Iterable[str]) -> set[str]:
         """These, and all that they lead to."""
-        return _closure(names, lambda name: self.below.get(name, ()))
+        return closure(names, lambda name: self.below.get(name, ()))
 
     def above(self, names: Iterable[str]) -> set[str]:
         """These, and all that lead there."""
-        return _closure(names, lambda name: self.upper.get(name, ()))
+        return closure(names, lambda name: self.upper.get(name, ()))
 
 
 def as_it_is(decisions: Decisions) -> Leads:
@@ -111,7 +111,8 @@ def _names(value: object) -> set[str]:
     return {*filter(None, (text for text in named_ids(value) if isinstance(text, str))), *map(str, references(value))}
 
 
-def _closure(names: Iterable[str], more: Callable[[str], Iterable[str]]) -> set[str]:
+def closure(names: Iterable[str], more: Callable[[str], Iterable[str]]) -> set[str]:
+    """These, and all that one comes to from them, step by step."""
     found: set[str] = set()
     left = [*names]
     while left:

@@ -90,7 +90,7 @@ def _unsupported_lost(steps: Iterable[Step]) -> dict[str, str]:
 def _lost_words(step: Step, found: Properties) -> list[str]:
     """What an update of that field doesn't say again, or can't, since AWS doesn't show it; of what is replaced, all."""
     after = unsupported(step.state) if step.state and step.action == "update" else {}
-    touched = {change.path.partition(".")[0] for change in step.changes}
+    touched = step.tops
     return [
         text
         for name, texts in unsupported(found).items()

@@ -53,7 +53,7 @@ def _after_whoever_names_it(graph: Graph) -> None:
         if step.observed is None or step.action in ("create", "replace"):
             continue
         state = step.observed.state
-        fields = {change.path.partition(".")[0] for change in step.changes}
+        fields = step.tops
         parts = [state] if step.action == "delete" else [getattr(state, name, None) for name in fields]
         for text in (text for part in parts for text in named_ids(part)):
             # what AWS ends with its parent needn't leave it before

@@ -150,7 +150,7 @@ class _Rehearsal:
             if is_asked and self._look_ahead(step) and not self.order.is_last:
                 self.order.put_off(step, is_unsafe=True)
             else:
-                self._do(step, may_shut=may_shut(step) or last_in_zone)
+                self._do(step, is_risky=may_shut(step) or last_in_zone)
 
     def _lacking(self, awaited: Mapping[str, int]) -> list[str]:
         """The groups that have fewer targets than must be healthy in them."""
@@ -173,15 +173,15 @@ class _Rehearsal:
                         "changes in two steps: first turn the requests, then change the instances, or the other way round"
                     )
 
-    def _do(self, step: Step, *, may_shut: bool) -> None:
-        held = [other for other in self.order.unsafe if other is not step and self._shut_by(other)] if may_shut else []
+    def _do(self, step: Step, *, is_risky: bool) -> None:
+        held = [other for other in self.order.unsafe if other is not step and self._shut_by(other)] if is_risky else []
         self.order.done(step)
         self.zones.done(step)
         self._waiting.append(step)
         if step.detail(Register).is_checked:
             self._checked.add(str(step.address))
         is_shut = any(gap.end is None for gap in self.gaps.values())
-        if may_shut or (is_shut and step.address.kind in _OPENING):
+        if is_risky or (is_shut and step.address.kind in _OPENING):
             ahead, self._ahead = self._ahead, None
             if ahead and ahead[0] is step:
                 self.world, self._waiting = ahead[1], []

@@ -198,7 +198,7 @@ def _host(graph: Graph, listener: Address, groups: tuple[Ref, ...], given: Mappi
 def _ends(graph: Graph, host: Decision) -> str | None:
     key = graph.makers.get(host.desired.address, "")
     field = host.desired.state.action_field
-    is_other = key and any(change.path.partition(".")[0] == field for change in graph.steps[key].changes)
+    is_other = key and field in graph.steps[key].tops
     return key if is_other else None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of, rests
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.engine.plan.zero_downtime.costs import healthy_targets, recovery_of
+from alb_reconcile.engine.plan.zero_downtime.costs import group_of, healthy_targets, recovery_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
     forward_before,
@@ -44,7 +44,7 @@ def guard_capacity(graph: Graph, turns: Turns) -> None:
     _guard_new_rules(graph, minima, receiving, turns)
     _guard_takeovers(graph, minima)
     asked = (receiving | turned_to(graph)) - graph.deleted
-    departures = [step for step in graph.of_kind("registration", "delete") if _group_of(step) in asked]
+    departures = [step for step in graph.of_kind("registration", "delete") if group_of(step) in asked]
     _guard_departures(graph, minima, departures)
 
 
@@ -52,11 +52,6 @@ def keeping_some(graph: Graph) -> set[str]:
     """The groups, by their ids, that keep a healthy target while their others leave."""
     minima = _Minima.of(graph)
     return {str(group) for group in minima.healthy if minima.to_keep(str(group)) and minima.healthy[group]}
-
-
-def _group_of(step: Step) -> Ref | None:
-    state = step.observed.state if step.observed else None
-    return state.target_group if isinstance(state, Registration) else None
 
 
 def is_down(graph: Graph, groups: Container[Ref]) -> bool:

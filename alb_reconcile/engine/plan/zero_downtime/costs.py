@@ -29,7 +29,7 @@ def add_costs(graph: Graph) -> None:
     """
     for step in list(graph.steps.values()):
         seconds, settled = step.pause
-        fields = {change.path.partition(".")[0] for change in step.changes}
+        fields = step.tops
         if kind := load_kinds().get(step.address.kind):  # the order of rules has none
             least, most = kind.takes(step.action, fields)
             graph.steps[step.key] = replace(step, takes=(step.takes[0] + least, step.takes[1] + most))
@@ -47,7 +47,7 @@ def _registration(graph: Graph, step: Step) -> None:
         return  # it neither drains nor, by default, is checked
     if step.action in ("create", "replace"):
         if (joins := step.detail(Register)).is_checked:
-            group = _group_of(step)
+            group = group_of(step)
             interval = int(_settings(graph, group, "health_check").get("interval_seconds", _CHECK["interval_seconds"]))
             stays = f", and for {joins.min_ready} s more" if joins.min_ready else ""
             _cost(graph, step, interval + joins.min_ready, f"healthy (one passed check, every {interval} s){stays}")
@@ -78,7 +78,8 @@ def healthy_targets(count: int) -> str:
     return f"{count} healthy target{'' if count == 1 else 's'}"
 
 
-def _group_of(step: Step) -> Ref:
+def group_of(step: Step) -> Ref:
+    """The target group that a step of a registration is about."""
     state = step.desired.state if step.desired else step.observed.state if step.observed else None
     return state.target_group if isinstance(state, Registration) else ""
 

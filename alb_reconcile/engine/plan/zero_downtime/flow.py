@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from alb_reconcile.engine.plan.acts import top
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.leads import Leads, as_desired, as_it_is
@@ -259,7 +258,7 @@ def _only_tags(step: Step) -> bool:
     return (
         step.action == "update"
         and bool(step.changes)
-        and all(top(change) in ("tags", "prevent_destroy") for change in step.changes)
+        and all(change.top in ("tags", "prevent_destroy") for change in step.changes)
     )
 
 

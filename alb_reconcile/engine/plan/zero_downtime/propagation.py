@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from alb_reconcile.engine.plan.acts import WORN, removed_by, top
+from alb_reconcile.engine.plan.acts import WORN, removed_by
 from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import rollout_of
@@ -75,7 +75,7 @@ def _settle(graph: Graph, step: Step) -> int:
 
 def _before_it_ends(graph: Graph, step: Step) -> None:
     """The pauses of a step by itself."""
-    paths = {top(change) for change in step.changes}
+    paths = step.tops
     if step.takes_away and step.action == "update" and WORN in paths:
         graph.pause(step.key, rollout_of(graph, step.address).settle, _GROUPS_WORN)
     elif step.address.kind == "instance" and (step.action == "delete" or STOPS in step.effects):
@@ -107,7 +107,7 @@ def _before_it_ends(graph: Graph, step: Step) -> None:
 def _begins_to_redirect(step: Step) -> bool:
     """Whether a listener is going to send clients to another port of its load balancer."""
     redirect = dict(action_of(step.state).redirect)
-    is_new = step.action == "create" or "default_action" in {top(change) for change in step.changes}
+    is_new = step.action == "create" or "default_action" in step.tops
     return is_new and bool(redirect) and "host" not in redirect
 
 

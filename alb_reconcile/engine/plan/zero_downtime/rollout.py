@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.aws.client import batches
-from alb_reconcile.engine.plan.graph import MAKING, Graph, is_stopped_by
+from alb_reconcile.engine.plan.graph import MAKING, Graph, is_stopped_by, is_switched_off
 from alb_reconcile.engine.plan.zero_downtime.capacity import is_down, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups, turned_to
 from alb_reconcile.kinds.registration import Registration
@@ -58,10 +58,6 @@ def leave_late(graph: Graph) -> None:
         for key in leaves:
             for other in before - leaves:
                 graph.rather_after(key, other)
-
-
-def _is_switched_off(step: Step) -> bool:
-    return any(change.path == "state" and change.after == "stopped" for change in step.changes)
 
 
 class Rounds:
@@ -137,7 +133,7 @@ class Rounds:
             if rollout.max_surge > 0 and any(step.action == "replace" for step in members):
                 self.before[name] = self.turns.pass_by(members, self.left[name])
             for part in (replaced, restarted):
-                self.turns.take([step for step in part if not _is_switched_off(step)], width)
+                self.turns.take([step for step in part if not is_switched_off(step)], width)
 
     def pace_surges(self) -> None:
         """Members are made `max_surge` at a time, when those before them have gone: so one call launches them, and the same one
