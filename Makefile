@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo fleet-demo test test-aws test-aws-clean check docs docs-update house coverage bench soak lock clean
+.PHONY: demo fleet-demo test test-slow mutants test-aws test-aws-clean check docs docs-update house coverage bench soak lock clean
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
@@ -26,7 +26,15 @@ fleet-demo: $(READY)
 # in longer slices of a core than the usual 3 ms (where the kernel has them) the four lose less of what is in its caches: a tenth of the time
 SLICES = $(shell chrt --other --sched-runtime 10000000 0 true 2>/dev/null && echo chrt --other --sched-runtime 10000000 0)
 test: $(READY)
-	$(SLICES) $(BIN)/pytest --numprocesses=4 --dist=worksteal
+	$(SLICES) $(BIN)/pytest --numprocesses=4 --dist=worksteal -m "not slow"
+
+# what `make test` leaves out: real processes, load, and more cases of what it tries
+test-slow: $(READY)
+	$(SLICES) $(BIN)/pytest --numprocesses=4 --dist=worksteal -m slow
+
+# how often the tests notice that the product is broken, in 120 places that are drawn from a seed; under two hours; SEED=n draws others
+mutants: $(READY)
+	@$(BIN)/python -m tests.mutants $(if $(SEED),--seed $(SEED))
 
 # in a real account, where it costs money: docs/explanation/real-account.md; STACKS="demo private", MEASURE=name, LIST=1, ROLE=arn
 test-aws: $(READY)
