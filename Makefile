@@ -34,7 +34,7 @@ test-slow: $(READY)
 
 # how often the tests notice that the product is broken, in 120 places that are drawn from a seed; under two hours; SEED=n draws others
 mutants: $(READY)
-	@$(BIN)/python -m tests.mutants $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.mutants $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
 # in a real account, where it costs money: docs/explanation/real-account.md; STACKS="demo private", MEASURE=name, LIST=1, ROLE=arn
 test-aws: $(READY)
@@ -77,9 +77,10 @@ coverage: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.bench
 
-# everything that is tried at length, from one seed; SEED=n goes on with it, or repeats it (see CONTRIBUTING.md)
+# what is random, at length: other seeds, and many more of them; SEED=n repeats a run (see CONTRIBUTING.md)
+SEED ?= $(shell date +%s)
 soak: $(READY)
-	@$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
+	SOAK=$(SEED) PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=4 --dist=worksteal tests/properties tests/fuzz tests/export/test_export_any_spec.py tests/adoption/test_adopt_any_spec.py tests/spec/test_loader_properties.py
 
 # the lock file of the development environment, after a change of pyproject.toml; UPGRADE=1 takes the newest versions that
 # are three days old, in which a stolen release is usually found; it is made by the uv that the lock file has

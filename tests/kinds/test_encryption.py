@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.kinds.test_network_interrupted import census, killed_at_each_call
 
 from alb_reconcile.model.errors import RefusedError, SpecError
 from tests.adoption.adopting import by_address, keeper
 from tests.harness import load
 from tests.kinds.hand import Faults, Hand, calls, edited, order, update
-from tests.kinds.test_network_interrupted import census, killed_at_each_call
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tests.at_length import SOAK
 from tests.harness import REGION, load
 from tests.kinds.authorization import LOOKED_FOR, Guard, types_of
 from tests.kinds.example import example_of
-from tests.properties.test_lives import ALLOW
+from tests.properties.scenes import ALLOW
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.kinds.test_network_interrupted import census, killed_at_each_call
 
 from alb_reconcile.kinds._free_ranges import Room
 from alb_reconcile.kinds._ipam import choose_known
@@ -14,7 +15,6 @@ from tests.adoption.adopting import by_address, keeper
 from tests.at_length import at_length
 from tests.harness import load
 from tests.kinds.hand import Faults, Hand, calls, edited, replaced, short, update
-from tests.kinds.test_network_interrupted import census, killed_at_each_call
 from tests.pools import held, make_pool
 from tests.properties.watched import watched
 

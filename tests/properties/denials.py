@@ -27,7 +27,8 @@ from tests.kinds.test_targets_by_function import make_function, with_function
 from tests.kinds.test_vpc_endpoint import ssm
 from tests.properties.examples import loads
 from tests.properties.scenarios import Way
-from tests.properties.test_lives import ALLOW, STAYS, ways_of
+from tests.properties.scenes import ALLOW, ways_of
+from tests.properties.test_lives import STAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

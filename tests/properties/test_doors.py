@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def test_what_is_shut_by_the_model_is_shut_in_the_emulator() -> None:
     shut: list[str] = []
 
-    @seed(first_seed("doors") if SOAK else 3)
+    @seed(first_seed("doors", 3))
     @settings(max_examples=100 if SOAK else 12, database=None, deadline=None, phases=PHASES)
     @given(pairs())
     def check(pair: tuple[Spec, Spec]) -> None:

@@ -3,8 +3,6 @@ away."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hypothesis import given, settings
 
@@ -12,8 +10,8 @@ from alb_reconcile.kinds import load_kinds
 from tests.properties.drifts import SORTS, Drift, Stage, check_found, drifts, judge
 from tests.properties.drifts_examples import unmanaged
 from tests.properties.scene import SHAPES, scene
+from tests.properties.seeds import SOAK
 
-SOAK = bool(os.environ.get("SOAK"))
 EXAMPLES = (500 if SOAK else 12) // len(SHAPES)
 OF_A_KIND = 30
 

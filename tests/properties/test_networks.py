@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,12 @@ from hypothesis import given, seed, settings
 
 from tests.kinds.test_nat_gateway import private_stack
 from tests.properties.networks import pairs
-from tests.properties.seeds import PHASES
+from tests.properties.seeds import PHASES, SOAK
 from tests.properties.test_pairs import check_pair, seed_of
 
 if TYPE_CHECKING:
     from tests.harness import Spec
 
-SOAK = bool(os.environ.get("SOAK"))
 SHARDS = 2
 EXAMPLES = (170 if SOAK else 4) // SHARDS
 

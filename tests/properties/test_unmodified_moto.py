@@ -9,7 +9,6 @@ import pytest
 from moto import mock_aws
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-from tests.at_length import SOAK, only_at_length
 from tests.harness import FAKE_ENVIRONMENT, READS, World, demo
 from tests.kinds.hand import LINUX_2
 from tests.kinds.test_elastic_ip_association import behind
@@ -71,7 +70,7 @@ def test_two_stacks_live_beside_others(world: World, others: Any) -> None:
     assert seen(world.client) == others
 
 
-@only_at_length("tests/properties/test_unmodified_moto.py::test_two_stacks_live_beside_others")
+@pytest.mark.slow
 def test_private_instances_live_beside_others(world: World, others: Any) -> None:
     """moto finds NAT gateways of all stacks, whatever tag is asked for, and keeps the interfaces of those that are deleted."""
     theirs = world.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
@@ -85,7 +84,7 @@ def test_private_instances_live_beside_others(world: World, others: Any) -> None
     assert others.keys() <= seen(world.client).keys()
 
 
-@only_at_length("tests/properties/test_unmodified_moto.py::test_two_stacks_live_beside_others")
+@pytest.mark.slow
 def test_addresses_of_instances_live_beside_others(world: World, others: Any) -> None:
     world.converge(behind())
     world.converge(behind(image_id=LINUX_2))
@@ -122,7 +121,7 @@ def test_a_destroy_that_was_cut_short_goes_on(world: World, others: Any) -> None
     """moto keeps the interfaces of dead instances, also of those that a roll replaced. At length after each of its calls."""
     world.converge(demo())
     world.converge(rolled())
-    for calls in range(1, 20) if SOAK else (9,):
+    for calls in (9, 15):
         with spoilt(world, CutShort(calls)):
             world.apply(rolled(), destroy=True)
         world.destroy(rolled())
@@ -144,7 +143,7 @@ def networked(**changes: Any) -> Spec:
     return spec
 
 
-@only_at_length("tests/properties/test_unmodified_moto.py::test_two_stacks_live_beside_others")
+@pytest.mark.slow
 def test_a_network_with_endpoints_and_ipv6_lives_beside_others(world: World, others: Any) -> None:
     for stack in ("one", "two"):
         world.converge(named(stack, networked()))
