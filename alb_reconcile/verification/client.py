@@ -171,7 +171,8 @@ class Client:
         try:
             async with asyncio.timeout(self.timeout + 0.5):  # httpx bounds each step, this their sum
                 return await self._fire(shot)
-        except (httpx.TransportError, httpx.StreamError, OSError, ssl.SSLError) as error:
+        # ValueError: httpcore may count a request twice that is cut short on HTTP/2 (encode/httpcore#1022)
+        except (httpx.TransportError, httpx.StreamError, OSError, ssl.SSLError, ValueError) as error:
             kind, detail = classify(error)
             return Reply(error=kind, detail=detail)
 

@@ -102,6 +102,19 @@ class TestSending:
         assert {answer.reply.http for answer in answers} == {"2"}
         assert all(b'"host": "shop.example.com", "path": "/api"' in answer.reply.body for answer in answers)
 
+    def test_a_fault_of_the_http_library_is_an_error_of_that_request(
+        self, authority: servers.Authority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Found on a machine with ten times the work that it can do: the command ended in a traceback."""
+
+        async def close(*_: object, **__: object) -> None:
+            raise ValueError("semaphore released too many times")
+
+        monkeypatch.setattr("httpcore._async.http2.AsyncHTTP2Connection._response_closed", close)
+        with servers.front_http2(authority.context(HOST, alpn="h2"), ("i-1",)) as port:
+            reply = one(Shot("k", at(port, 443, Trust(authority.file)), Request(HOST, "/api"), http="2"))
+        assert (reply.error, reply.detail) == ("protocol", "semaphore released too many times")
+
 
 class TestRate:
     """Requests start when they are due."""
