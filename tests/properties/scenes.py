@@ -18,6 +18,8 @@ from tests.properties.examples import KINDS, changed, prepare
 from tests.properties.scenarios import ALL, Way
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.harness import Spec
 
 ALLOW = {
@@ -90,6 +92,33 @@ def _private(path: str, value: Any) -> Way:
     return Way(lambda: spec, lambda: edited(spec, path, value), options=ALLOWED)
 
 
+def _rolled_in_private(*changes: Callable[[Spec], None]) -> Way:
+    """Of specs/private.yaml, with the first change before or not, while its instances are changed."""
+    before, after = private_stack(), private_stack()
+    for spec in (before, after):
+        spec["instances"]["web"]["rollout"] = {"max_surge": 1, "max_unavailable": 0}
+    for spec, change in zip((before, after)[-len(changes) :], changes, strict=True):
+        change(spec)
+    after["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api --new\n"
+    return Way(lambda: before, lambda: after, options={**ALLOWED, "check": False})
+
+
+def _renamed_endpoint(spec: Spec) -> None:
+    spec["vpc_endpoints"]["objects"] = spec["vpc_endpoints"].pop("s3")
+
+
+def _further(block: str | None) -> Callable[[Spec], None]:
+    """A further range, with a subnet in it."""
+
+    def change(spec: Spec) -> None:
+        spec["vpcs"]["main"]["secondary_cidr_blocks"] = [block] if block else []
+        if block:
+            spec["subnets"]["further"] = {"cidr_block": block.replace("0.0/16", "1.0/24"), "availability_zone": "a"}
+            spec["route_tables"]["private-a"]["subnets"].append("further")
+
+    return change
+
+
 def void(_: object) -> None:
     """Whatever it returns isn't needed."""
 
@@ -106,6 +135,9 @@ SCENES: dict[str, Way] = {
     "private, another VPC": _private("vpcs/main/instance_tenancy", "dedicated"),
     "private, another range": _private("subnets/private-a/cidr_block", "10.0.48.0/20"),
     "private, another NAT gateway": _private("nat_gateways/a", {"subnet": "public-b", "elastic_ip": "other"}),
+    "private, an endpoint is renamed": _rolled_in_private(_renamed_endpoint),
+    "private, another further range": _rolled_in_private(_further("10.4.0.0/16"), _further("10.5.0.0/16")),
+    "private, a further range goes": _rolled_in_private(_further("10.4.0.0/16"), _further(None)),
     "network, create": Way(None, lambda: NETWORK),
     "network, other ranges": Way(lambda: NETWORK, other_ranges),
     "network, destroy": Way(lambda: NETWORK, None),
