@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 GROUP = "target_group.web"
-LAST_STATES = 60
-"""Seconds after which an instance that is terminated is gone, though nobody waited for it."""
+LAST_STATES = 600
+"""Seconds after which whatever was ended is gone, such as the network interfaces of a load balancer, though nobody waited for it."""
 
 
 def scaled(count: int) -> Spec:

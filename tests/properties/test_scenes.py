@@ -18,6 +18,12 @@ from tests.properties.trials import FAULTS, try_out
 
 SLOW = 3
 SEEDS = 20
+LEFT_OUT = {
+    (
+        "subnet: create",
+        "killed, then late reads",
+    ): "a pool is for one VPC, and a run that doesn't see the killed one's makes another (reliability.md, What remains)",
+}
 
 
 def cases() -> list[object]:
@@ -25,6 +31,7 @@ def cases() -> list[object]:
     found = []
     for scene in NAMES:
         drawn = sorted(FAULTS, key=lambda fault: crc32(f"{scene}, {fault}".encode()))
+        drawn = [fault for fault in drawn if (scene, fault) not in LEFT_OUT]
         marks = [(), *[pytest.mark.slow] * (len(FAULTS) if SOAK else SLOW)]
         found += [pytest.param(scene, fault, marks=mark) for fault, mark in zip(drawn, marks, strict=False)]
     return found
