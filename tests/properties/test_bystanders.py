@@ -42,6 +42,7 @@ def _life_of_the_demo(world: WatchedWorld) -> None:
     world.destroy(demo())
 
 
+@pytest.mark.slow
 def test_strangers_with_near_miss_tags_and_names_stay_as_they_were() -> None:
     """Foreign VPCs and all that is in them, through the whole life of a stack in the same account."""
     with watched() as world:

@@ -31,7 +31,9 @@ LENGTH = 17
 """Pairs of one walk: 102 in all, at length 3,060."""
 
 
-@pytest.mark.parametrize("shard", range(1 if ONE else SHARDS))
+@pytest.mark.parametrize(
+    "shard", [0] if ONE else [pytest.param(shard, marks=pytest.mark.slow if shard else ()) for shard in range(SHARDS)]
+)
 def test_a_walk_is_seen_by_nobody(shard: int) -> None:
     """From healthy and from partly ill starts, with lag and without. At most one pair in ten is refused (of so few, three): the
     refusal's advice leads there, or nobody can have that spec, and the way back is free. Where an entry was renamed, which walks do
@@ -103,6 +105,7 @@ def test_only_what_is_refused_is_excused(
     assert [text.partition("\n")[0] for _, text in walk.wrong] == wrong
 
 
+@pytest.mark.slow
 def test_each_kind_comes_in() -> None:
     """Also those that no base has, and the next one: what has a section of its own."""
     random, spec, came = Random(3), BASES["wide"](), set[str]()

@@ -11,8 +11,6 @@ from moto import mock_aws
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.harness import FAKE_ENVIRONMENT, READS, World, demo
 from tests.kinds.hand import LINUX_2
-from tests.kinds.test_elastic_ip_association import behind
-from tests.kinds.test_nat_gateway import private_stack
 from tests.kinds.test_persistent_volumes import kept
 from tests.kinds.test_targets_by_function import make_function, with_function
 from tests.properties.faults import error_of, spoilt
@@ -70,30 +68,6 @@ def test_two_stacks_live_beside_others(world: World, others: Any) -> None:
     assert seen(world.client) == others
 
 
-@pytest.mark.slow
-def test_private_instances_live_beside_others(world: World, others: Any) -> None:
-    """moto finds NAT gateways of all stacks, whatever tag is asked for, and keeps the interfaces of those that are deleted."""
-    theirs = world.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
-    stranger = world.client("ec2").create_nat_gateway(SubnetId=theirs[0]["SubnetId"], ConnectivityType="private")
-    world.converge(private_stack())
-    assert world.plan(private_stack()).is_empty
-    world.destroy(private_stack())
-    left = world.client("ec2").describe_nat_gateways(Filters=[{"Name": "state", "Values": ["available"]}])
-    assert [item["NatGatewayId"] for item in left["NatGateways"]] == [stranger["NatGateway"]["NatGatewayId"]]
-    assert world.client("ec2").describe_addresses()["Addresses"] == []
-    assert others.keys() <= seen(world.client).keys()
-
-
-@pytest.mark.slow
-def test_addresses_of_instances_live_beside_others(world: World, others: Any) -> None:
-    world.converge(behind())
-    world.converge(behind(image_id=LINUX_2))
-    assert world.plan(behind(image_id=LINUX_2)).is_empty
-    world.destroy(behind(image_id=LINUX_2))
-    assert world.client("ec2").describe_addresses()["Addresses"] == []
-    assert seen(world.client) == others
-
-
 def test_volumes_that_outlive_instances_live_beside_others(world: World) -> None:
     world.converge(kept())
     world.converge(kept(image_id=LINUX_2))
@@ -141,16 +115,6 @@ def networked(**changes: Any) -> Spec:
         "ssm": {"service_name": "ssm", "subnets": ["public-a"], "security_groups": ["web"], **changes},
     }
     return spec
-
-
-@pytest.mark.slow
-def test_a_network_with_endpoints_and_ipv6_lives_beside_others(world: World, others: Any) -> None:
-    for stack in ("one", "two"):
-        world.converge(named(stack, networked()))
-    world.converge(named("one", networked(subnets=["public-a", "public-b"])))
-    for stack in ("one", "two"):
-        world.destroy(named(stack, networked()))
-    assert seen(world.client) == others
 
 
 def test_targets_by_address_and_functions_live_there_too(world: World) -> None:
