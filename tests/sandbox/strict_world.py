@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from alb_reconcile.sandbox.strict import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REGION = "us-east-1"
 IMAGE = "ami-04681a1dbd79675a5"
@@ -38,6 +38,13 @@ def refused(code: str, match: str | None = None, status: int = 400) -> Iterator[
         yield
     assert caught.value.response["Error"]["Code"] == code
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+def refuses(told: str, call: Callable[..., object], /, *args: Any, **params: Any) -> None:
+    """`told` is the code, and after a colon some of the words (a regular expression)."""
+    code, _, words = told.partition(": ")
+    with refused(code, words):
+        call(*args, **params)
 
 
 @dataclass

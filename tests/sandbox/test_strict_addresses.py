@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -31,17 +31,13 @@ def test_an_address_s_zone_is_found_inside_of_the_vpc_and_said_outside(network: 
     assert zones == {"10.0.0.9": "us-east-1a", "192.168.0.9": "all"}
     with refused("ValidationError", "within the VPC, and cannot have its Availability Zone overridden"):
         register(network, group, "10.0.0.9", AvailabilityZone="all")
-    with refused("ValidationError", "You must specify a valid Availability Zone"):
-        register(network, group, "192.168.0.10")
+    refuses("ValidationError: You must specify a valid Availability Zone", register, network, group, "192.168.0.10")
 
 
 def test_only_private_addresses_of_the_group_s_family_are_taken(network: Network, group: str) -> None:
-    with refused("InvalidTarget", "not within the private ranges"):
-        register(network, group, "8.8.8.8", AvailabilityZone="all")
-    with refused("ValidationError", "not of the type"):
-        register(network, group, "fd00::1")
-    with refused("ValidationError", "not a valid"):
-        register(network, group, "i-0a1b2c3d4e5f60718")
+    refuses("InvalidTarget: not within the private ranges", register, network, group, "8.8.8.8", AvailabilityZone="all")
+    refuses("ValidationError: not of the type", register, network, group, "fd00::1")
+    refuses("ValidationError: not a valid", register, network, group, "i-0a1b2c3d4e5f60718")
 
 
 def test_an_address_is_healthy_while_an_instance_that_runs_has_it(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.sandbox.strict_world import REGION, refused
+from tests.sandbox.strict_world import REGION, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -28,8 +28,7 @@ def states(network: Network, volume: str) -> tuple[str, ...]:
 def test_it_is_made_once_for_a_token_and_creating_at_first(network: Network, clock: VirtualClock) -> None:
     volume = make(network, ClientToken="one")
     assert make(network, ClientToken="one") == volume
-    with refused("IdempotentParameterMismatch"):
-        make(network, ClientToken="one", Size=20)
+    refuses("IdempotentParameterMismatch", make, network, ClientToken="one", Size=20)
     assert make(network, ClientToken="two") != volume
     assert states(network, volume) == ("creating",)
     instance = network.running()
@@ -42,35 +41,26 @@ def test_it_is_made_once_for_a_token_and_creating_at_first(network: Network, clo
 
 def test_it_is_attached_where_it_is_free_and_near(network: Network, clock: VirtualClock) -> None:
     volume, far, pending = make(network), make(network, "b"), network.launch()
-    with refused("IncorrectState", "is not 'running'"):
-        attach(network, volume, pending)
+    refuses("IncorrectState: is not 'running'", attach, network, volume, pending)
     clock.advance(10)
     new = make(network)
-    with refused("IncorrectState", "is not 'available'"):
-        attach(network, new, pending)
-    with refused("InvalidVolume.ZoneMismatch"):
-        attach(network, far, pending)
-    with refused("InvalidVolume.NotFound"):
-        attach(network, "vol-0a1b2c3d4e5f60718", pending)
-    with refused("InvalidInstanceID.NotFound"):
-        attach(network, volume, "i-0a1b2c3d4e5f60718")
+    refuses("IncorrectState: is not 'available'", attach, network, new, pending)
+    refuses("InvalidVolume.ZoneMismatch", attach, network, far, pending)
+    refuses("InvalidVolume.NotFound", attach, network, "vol-0a1b2c3d4e5f60718", pending)
+    refuses("InvalidInstanceID.NotFound", attach, network, volume, "i-0a1b2c3d4e5f60718")
     attach(network, volume, pending)
-    with refused("VolumeInUse"):
-        attach(network, volume, network.running(), "/dev/sdg")
-    with refused("InvalidParameterValue", "already in use"):
-        attach(network, new, pending)
+    refuses("VolumeInUse", attach, network, volume, network.running(), "/dev/sdg")
+    refuses("InvalidParameterValue: already in use", attach, network, new, pending)
 
 
 def test_it_is_detached_and_outlives_its_instance(network: Network, clock: VirtualClock) -> None:
     volume, instance = make(network), network.running()
-    with refused("IncorrectState", "available"):
-        network.ec2.detach_volume(VolumeId=volume)
+    refuses("IncorrectState: available", network.ec2.detach_volume, VolumeId=volume)
     attach(network, volume, instance)
     network.ec2.detach_volume(VolumeId=volume)
     assert states(network, volume) == ("available",)
     root = network.show(instance)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
-    with refused("OperationNotPermitted"):
-        network.ec2.detach_volume(VolumeId=root)
+    refuses("OperationNotPermitted", network.ec2.detach_volume, VolumeId=root)
     attach(network, volume, instance)
     network.ec2.terminate_instances(InstanceIds=[instance])
     assert states(network, volume)[0] == "in-use"
@@ -79,5 +69,4 @@ def test_it_is_detached_and_outlives_its_instance(network: Network, clock: Virtu
 
 
 def test_sizes_hold_for_it_as_for_those_of_a_launch(network: Network) -> None:
-    with refused("InvalidParameterValue"):
-        make(network, VolumeType="st1", Size=10)
+    refuses("InvalidParameterValue", make, network, VolumeType="st1", Size=10)

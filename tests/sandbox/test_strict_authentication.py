@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, client, refused
+from tests.sandbox.strict_world import Network, client, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws
@@ -37,5 +37,4 @@ def test_further_claims_that_cant_be_validated_are_refused(
 
     balancer = network.balancer()
     listen(443, good)
-    with refused("InvalidLoadBalancerAction"):
-        listen(8443, good, claim)
+    refuses("InvalidLoadBalancerAction", listen, 8443, good, claim)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -62,42 +62,32 @@ def test_interfaces_follow_subnets_and_groups(network: Network, elb: Any, clock:
     ],
 )
 def test_bad_names_are_refused(network: Network, name: str, match: str) -> None:
-    with refused("ValidationError", match):
-        network.balancer(name)
+    refuses(f"ValidationError: {match}", network.balancer, name)
 
 
 def test_two_zones_are_needed(network: Network, elb: Any) -> None:
     same_zone = network.subnet("10.0.4.0/24", "us-east-1a")
-    with refused("ValidationError", "two different Availability Zones"):
-        network.balancer(Subnets=[network.subnets[0]])
+    refuses("ValidationError: two different Availability Zones", network.balancer, Subnets=[network.subnets[0]])
     with refused("InvalidConfigurationRequest", "same Availability Zone"):
         network.balancer(Subnets=[network.subnets[0], same_zone])
-    with refused("SubnetNotFound"):
-        network.balancer(Subnets=[network.subnets[0], "subnet-00000000000000000"])
+    refuses("SubnetNotFound", network.balancer, Subnets=[network.subnets[0], "subnet-00000000000000000"])
     arn = network.balancer()
-    with refused("ValidationError"):
-        elb.set_subnets(LoadBalancerArn=arn, Subnets=[network.subnets[0]])
+    refuses("ValidationError", elb.set_subnets, LoadBalancerArn=arn, Subnets=[network.subnets[0]])
 
 
 def test_all_is_of_one_vpc(network: Network, ec2: Any, elb: Any, clock: VirtualClock) -> None:
     other = Network.make(ec2, elb, clock, "10.1.0.0/16")
-    with refused("InvalidConfigurationRequest"):
-        network.balancer(Subnets=[network.subnets[0], other.subnets[1]])
-    with refused("InvalidConfigurationRequest", "security groups are invalid"):
-        network.balancer(SecurityGroups=[other.group])
-    with refused("InvalidSecurityGroup"):
-        network.balancer(SecurityGroups=["sg-00000000000000000"])
+    refuses("InvalidConfigurationRequest", network.balancer, Subnets=[network.subnets[0], other.subnets[1]])
+    refuses("InvalidConfigurationRequest: security groups are invalid", network.balancer, SecurityGroups=[other.group])
+    refuses("InvalidSecurityGroup", network.balancer, SecurityGroups=["sg-00000000000000000"])
     arn = network.balancer()
-    with refused("InvalidConfigurationRequest"):
-        elb.set_subnets(LoadBalancerArn=arn, Subnets=list(other.subnets))
-    with refused("InvalidConfigurationRequest"):
-        elb.set_security_groups(LoadBalancerArn=arn, SecurityGroups=[other.group])
+    refuses("InvalidConfigurationRequest", elb.set_subnets, LoadBalancerArn=arn, Subnets=list(other.subnets))
+    refuses("InvalidConfigurationRequest", elb.set_security_groups, LoadBalancerArn=arn, SecurityGroups=[other.group])
 
 
 def test_facing_the_internet_needs_a_gateway(network: Network, ec2: Any) -> None:
     ec2.detach_internet_gateway(InternetGatewayId=network.gateway, VpcId=network.vpc)
-    with refused("InvalidSubnet", f"VPC {network.vpc} has no internet gateway"):
-        network.balancer()
+    refuses(f"InvalidSubnet: VPC {network.vpc} has no internet gateway", network.balancer)
     network.balancer(Scheme="internal")
 
 
@@ -110,8 +100,7 @@ def test_it_needs_eight_free_addresses_in_each_subnet(network: Network, elb: Any
     arn = network.balancer("elsewhere")
     with refused("InvalidSubnet", f"Not enough IP space available in {small[1]}. ELB requires at least 8 free"):
         network.balancer("full", Subnets=small)
-    with refused("InvalidSubnet", small[1]):
-        elb.set_subnets(LoadBalancerArn=arn, Subnets=[network.subnets[0], small[1]])
+    refuses(f"InvalidSubnet: {small[1]}", elb.set_subnets, LoadBalancerArn=arn, Subnets=[network.subnets[0], small[1]])
     fits = elb.describe_load_balancers(Names=["fits"])["LoadBalancers"][0]["LoadBalancerArn"]
     elb.set_subnets(LoadBalancerArn=fits, Subnets=small)  # where it is already it asks for nothing more
 
@@ -122,23 +111,19 @@ def test_the_same_again_is_the_same(network: Network, elb: Any) -> None:
     subnets = list(reversed(network.subnets))
     assert network.balancer(Subnets=subnets, Tags=[{"Key": "owner", "Value": "second"}]) == arn
     assert elb.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"] == tags
-    with refused("DuplicateLoadBalancerName"):
-        network.balancer(Scheme="internal")
-    with refused("DuplicateTagKeys"):
-        network.balancer("two", Tags=[*tags, *tags])
+    refuses("DuplicateLoadBalancerName", network.balancer, Scheme="internal")
+    refuses("DuplicateTagKeys", network.balancer, "two", Tags=[*tags, *tags])
 
 
 def test_deletion_protection(network: Network, elb: Any) -> None:
     arn = network.balancer()
     lock = {"Key": "deletion_protection.enabled", "Value": "true"}
     elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[lock])
-    with refused("OperationNotPermitted"):
-        elb.delete_load_balancer(LoadBalancerArn=arn)
+    refuses("OperationNotPermitted", elb.delete_load_balancer, LoadBalancerArn=arn)
     elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[lock | {"Value": "false"}])
     elb.delete_load_balancer(LoadBalancerArn=arn)
     elb.delete_load_balancer(LoadBalancerArn=arn)
-    with refused("LoadBalancerNotFound"):
-        elb.describe_load_balancers(LoadBalancerArns=[arn])
+    refuses("LoadBalancerNotFound", elb.describe_load_balancers, LoadBalancerArns=[arn])
 
 
 def test_attributes_have_their_real_defaults(network: Network, elb: Any) -> None:
@@ -164,28 +149,22 @@ def test_attributes_have_their_real_defaults(network: Network, elb: Any) -> None
 )
 def test_bad_attributes_are_refused(network: Network, elb: Any, key: str, value: str, code: str) -> None:
     arn = network.balancer()
-    with refused(code):
-        elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[{"Key": key, "Value": value}])
+    refuses(code, elb.modify_load_balancer_attributes, LoadBalancerArn=arn, Attributes=[{"Key": key, "Value": value}])
 
 
 def test_every_balancer_named_must_exist(network: Network, elb: Any) -> None:
     arn = network.balancer()
-    with refused("LoadBalancerNotFound"):
-        elb.describe_load_balancers(LoadBalancerArns=[arn, arn + "0"])
-    with refused("LoadBalancerNotFound"):
-        elb.describe_load_balancers(Names=["lb", "nobody"])
-    with refused("ValidationError"):
-        elb.describe_load_balancers(LoadBalancerArns=[arn] * 21)
+    refuses("LoadBalancerNotFound", elb.describe_load_balancers, LoadBalancerArns=[arn, arn + "0"])
+    refuses("LoadBalancerNotFound", elb.describe_load_balancers, Names=["lb", "nobody"])
+    refuses("ValidationError", elb.describe_load_balancers, LoadBalancerArns=[arn] * 21)
 
 
 def test_a_deleted_balancer_takes_its_listeners_along(network: Network, elb: Any) -> None:
     arn, group = network.balancer(), network.target_group()
     listener = network.listener(arn, group)
-    with refused("ResourceInUse"):
-        elb.delete_target_group(TargetGroupArn=group)
+    refuses("ResourceInUse", elb.delete_target_group, TargetGroupArn=group)
     elb.delete_load_balancer(LoadBalancerArn=arn)
-    with refused("ListenerNotFound"):
-        elb.describe_listeners(ListenerArns=[listener])
+    refuses("ListenerNotFound", elb.describe_listeners, ListenerArns=[listener])
     elb.delete_target_group(TargetGroupArn=group)
     elb.delete_target_group(TargetGroupArn=group)
 
@@ -205,8 +184,7 @@ def test_tags_are_described_all_or_none(network: Network, elb: Any) -> None:
     rule = network.rule(listener, 1)
     for number in range(50):
         elb.add_tags(ResourceArns=[arn], Tags=[{"Key": f"k{number}", "Value": "v"}])
-    with refused("TooManyTags"):
-        elb.add_tags(ResourceArns=[arn], Tags=[{"Key": "more", "Value": "v"}])
+    refuses("TooManyTags", elb.add_tags, ResourceArns=[arn], Tags=[{"Key": "more", "Value": "v"}])
     assert len(elb.describe_tags(ResourceArns=[arn, group, listener, rule])["TagDescriptions"]) == 4
     missing = {
         arn: "LoadBalancerNotFound",
@@ -215,7 +193,5 @@ def test_tags_are_described_all_or_none(network: Network, elb: Any) -> None:
         rule: "RuleNotFound",
     }
     for known, code in missing.items():
-        with refused(code):
-            elb.describe_tags(ResourceArns=[arn, known[:-1] + "z"])
-    with refused("ValidationError"):
-        elb.describe_tags(ResourceArns=[arn] * 21)
+        refuses(code, elb.describe_tags, ResourceArns=[arn, known[:-1] + "z"])
+    refuses("ValidationError", elb.describe_tags, ResourceArns=[arn] * 21)

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-from tests.sandbox.strict_world import client, refused
+from tests.sandbox.strict_world import client, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,10 +58,8 @@ def test_changes_of_a_resource_newest_first_and_late(aws: StrictAws, clock: Virt
 
 def test_refusals(aws: StrictAws, clock: VirtualClock) -> None:
     trail = client("cloudtrail")
-    with refused("InvalidLookupAttributesException"):
-        trail.lookup_events(LookupAttributes=about("a") + about("b"))
+    refuses("InvalidLookupAttributesException", trail.lookup_events, LookupAttributes=about("a") + about("b"))
     trail.lookup_events()
-    with refused("ThrottlingException"):
-        trail.lookup_events()
+    refuses("ThrottlingException", trail.lookup_events)
     clock.advance(1)
     trail.lookup_events()

@@ -8,7 +8,7 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.sandbox.strict.world import World
-from tests.sandbox.strict_world import IMAGE, REGION, refused
+from tests.sandbox.strict_world import IMAGE, REGION, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws
@@ -77,8 +77,7 @@ def test_no_action_does_anything(network: Network, aws: StrictAws) -> None:
     wanted = calls(network)
     before = aws.inventory()
     for operation, params in wanted.items():
-        with refused("DryRunOperation", match="would have succeeded"):
-            getattr(network.ec2, operation)(**params, DryRun=True)
+        refuses("DryRunOperation: would have succeeded", getattr(network.ec2, operation), **params, DryRun=True)
         assert aws.inventory() == before, operation
 
 
@@ -91,5 +90,4 @@ def test_what_the_caller_may_not_do(network: Network, aws: StrictAws, *, dry: bo
     with refused("UnauthorizedOperation", status=403):
         network.ec2.create_vpc(CidrBlock="10.8.0.0/16", DryRun=dry)
     assert aws.inventory() == before
-    with refused("DryRunOperation"):
-        network.ec2.create_internet_gateway(DryRun=True)
+    refuses("DryRunOperation", network.ec2.create_internet_gateway, DryRun=True)

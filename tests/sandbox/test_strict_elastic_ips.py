@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.sandbox.strict_world import IMAGE, refused
+from tests.sandbox.strict_world import IMAGE, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -37,33 +37,27 @@ def test_an_instance_can_have_one_when_it_runs_or_is_stopped(network: Network, c
     network.ec2.disassociate_address(AssociationId=association)
     associate(network, address, instance)
     network.ec2.terminate_instances(InstanceIds=[instance])
-    with refused("InvalidInstanceID", "shutting-down"):
-        associate(network, allocate(network), instance)
-    with refused("InvalidIPAddress.InUse"):
-        network.ec2.release_address(AllocationId=address)
+    refuses("InvalidInstanceID: shutting-down", associate, network, allocate(network), instance)
+    refuses("InvalidIPAddress.InUse", network.ec2.release_address, AllocationId=address)
     clock.advance(120)
     network.ec2.release_address(AllocationId=address)
 
 
 def test_what_it_names_exists_and_a_gateway_leads_there(network: Network) -> None:
     instance = network.running()
-    with refused("InvalidAllocationID.NotFound"):
-        associate(network, "eipalloc-0a1b2c3d4e5f60718", instance)
-    with refused("InvalidInstanceID.NotFound"):
-        associate(network, allocate(network), "i-0a1b2c3d4e5f60718")
+    refuses("InvalidAllocationID.NotFound", associate, network, "eipalloc-0a1b2c3d4e5f60718", instance)
+    refuses("InvalidInstanceID.NotFound", associate, network, allocate(network), "i-0a1b2c3d4e5f60718")
     with refused("InvalidAssociationID.NotFound"):
         network.ec2.disassociate_address(AssociationId="eipassoc-0a1b2c3d4e5f60718")
     network.ec2.detach_internet_gateway(InternetGatewayId=network.gateway, VpcId=network.vpc)
-    with refused("Gateway.NotAttached"):
-        associate(network, allocate(network), instance)
+    refuses("Gateway.NotAttached", associate, network, allocate(network), instance)
 
 
 def test_it_moves_by_itself_unless_that_is_not_allowed(network: Network) -> None:
     address, one, two = allocate(network), network.running(), network.running()
     associate(network, address, one)
     assert associate(network, address, one, AllowReassociation=False)
-    with refused("Resource.AlreadyAssociated"):
-        associate(network, address, two, AllowReassociation=False)
+    refuses("Resource.AlreadyAssociated", associate, network, address, two, AllowReassociation=False)
     associate(network, address, two)
     assert holder(network, address) == two
     assert "PublicIpAddress" not in network.show(one)
@@ -80,8 +74,7 @@ def test_a_nat_gateway_keeps_its_own(network: Network, clock: VirtualClock) -> N
     address, instance = allocate(network), network.running()
     network.ec2.create_nat_gateway(SubnetId=network.subnets[0], AllocationId=address)
     clock.advance(120)
-    with refused("AuthFailure"):
-        associate(network, address, instance)
+    refuses("AuthFailure", associate, network, address, instance)
 
 
 def test_an_instance_that_had_one_of_amazon_s_gets_another_when_it_is_taken_away(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -20,8 +20,7 @@ def test_a_vpc_that_is_there_begins_by_monitoring(network: Network, ec2: Any, cl
     assert (made["Mode"], made["State"], "ResourceExclusions" in made) == ("monitor", "creating", False)
     with refused("IncorrectState"):
         ec2.modify_vpc_encryption_control(VpcEncryptionControlId=made["VpcEncryptionControlId"], Mode="enforce")
-    with refused("VpcEncryptionControlAlreadyExists"):
-        ec2.create_vpc_encryption_control(VpcId=network.vpc)
+    refuses("VpcEncryptionControlAlreadyExists", ec2.create_vpc_encryption_control, VpcId=network.vpc)
     clock.advance(30)
     assert control(ec2, network.vpc)["State"] == "available"
 
@@ -45,10 +44,8 @@ def test_what_isnt_excluded_prevents_enforcement(network: Network, ec2: Any, clo
 def test_enforcement_keeps_gateways_out(ec2: Any, clock: VirtualClock) -> None:
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", VpcEncryptionControl={"Mode": "enforce"})["Vpc"]["VpcId"]
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    with refused("UnsupportedOperation"):
-        ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    with refused("UnsupportedOperation"):
-        ec2.create_egress_only_internet_gateway(VpcId=vpc)
+    refuses("UnsupportedOperation", ec2.attach_internet_gateway, InternetGatewayId=gateway, VpcId=vpc)
+    refuses("UnsupportedOperation", ec2.create_egress_only_internet_gateway, VpcId=vpc)
     clock.advance(30)
     ec2.delete_vpc_encryption_control(VpcEncryptionControlId=control(ec2, vpc)["VpcEncryptionControlId"])
     assert control(ec2, vpc)["State"] == "deleting"

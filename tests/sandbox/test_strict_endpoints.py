@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -56,16 +56,14 @@ def test_services_are_those_of_the_region(network: Network) -> None:
     ],
 )
 def test_bad_endpoints_are_refused(network: Network, service: str, params: dict[str, Any], code: str) -> None:
-    with refused(code):
-        make(network, service, **params)
+    refuses(code, make, network, service, **params)
 
 
 def test_a_table_has_one_route_to_a_service(network: Network, ec2: Any) -> None:
     table, other = table_of(network), table_of(network)
     endpoint = make(network, S3, RouteTableIds=[table])
     assert show(network, endpoint)["State"] == "available"
-    with refused("RouteAlreadyExists"):
-        make(network, S3, RouteTableIds=[table])
+    refuses("RouteAlreadyExists", make, network, S3, RouteTableIds=[table])
     ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[other], RemoveRouteTableIds=[table])
     gateways = {
         item["RouteTableId"]: [route.get("GatewayId") for route in item["Routes"]]
@@ -85,13 +83,10 @@ def test_interfaces_take_time_to_come_and_to_go(network: Network, ec2: Any, cloc
     assert show(network, endpoint)["State"] == "available"
     assert ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])["Unsuccessful"] == []
     assert show(network, endpoint)["State"] == "deleting"
-    with refused("DependencyViolation"):
-        ec2.delete_subnet(SubnetId=network.subnets[0])
-    with refused("DependencyViolation"):
-        ec2.delete_security_group(GroupId=network.group)
+    refuses("DependencyViolation", ec2.delete_subnet, SubnetId=network.subnets[0])
+    refuses("DependencyViolation", ec2.delete_security_group, GroupId=network.group)
     clock.advance(120)
-    with refused("InvalidVpcEndpointId.NotFound"):
-        show(network, endpoint)
+    refuses("InvalidVpcEndpointId.NotFound", show, network, endpoint)
     ec2.delete_subnet(SubnetId=network.subnets[0])
     ec2.delete_security_group(GroupId=network.group)
 
@@ -103,13 +98,11 @@ def test_what_isnt_there_is_told_in_the_answer(network: Network, ec2: Any) -> No
 
 def test_a_zone_has_one_subnet_even_when_the_other_leaves(network: Network, ec2: Any, clock: VirtualClock) -> None:
     beside = network.subnet("10.0.7.0/24", "us-east-1a")
-    with refused("DuplicateSubnetsInSameZone"):
-        make(network, SubnetIds=[network.subnets[0], beside])
+    refuses("DuplicateSubnetsInSameZone", make, network, SubnetIds=[network.subnets[0], beside])
     endpoint = make(network)
     clock.advance(60)
     swap = {"AddSubnetIds": [beside], "RemoveSubnetIds": [network.subnets[0]]}
-    with refused("DuplicateSubnetsInSameZone"):
-        ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, **swap)
+    refuses("DuplicateSubnetsInSameZone", ec2.modify_vpc_endpoint, VpcEndpointId=endpoint, **swap)
     for key, value in reversed(swap.items()):
         ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, **{key: value})
     assert sorted(show(network, endpoint)["SubnetIds"]) == sorted([beside, network.subnets[1]])
@@ -121,16 +114,14 @@ def test_a_zone_has_one_subnet_even_when_the_other_leaves(network: Network, ec2:
 def test_a_service_has_one_private_name_in_a_vpc(network: Network) -> None:
     dns(network)
     make(network, PrivateDnsEnabled=True)
-    with refused("InvalidParameter", "conflicting DNS domain for ssm"):
-        make(network, PrivateDnsEnabled=True)
+    refuses("InvalidParameter: conflicting DNS domain for ssm", make, network, PrivateDnsEnabled=True)
     make(network)
 
 
 def test_private_names_for_s3_need_a_gateway_endpoint(network: Network) -> None:
     dns(network)
     params = {"VpcEndpointType": "Interface", "SubnetIds": [network.subnets[0]], "PrivateDnsEnabled": True}
-    with refused("InvalidParameter", "must have a Gateway endpoint"):
-        make(network, S3, **params)
+    refuses("InvalidParameter: must have a Gateway endpoint", make, network, S3, **params)
     make(network, S3, **params, DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": False})
 
 
@@ -163,8 +154,7 @@ def test_groups_are_worn_by_the_interfaces(network: Network, ec2: Any, clock: Vi
 
 def test_a_token_makes_one_endpoint(network: Network, ec2: Any) -> None:
     assert make(network, ClientToken="once") == make(network, ClientToken="once")
-    with refused("IdempotentParameterMismatch"):
-        make(network, ClientToken="once", SubnetIds=[network.subnets[0]])
+    refuses("IdempotentParameterMismatch", make, network, ClientToken="once", SubnetIds=[network.subnets[0]])
 
 
 def test_endpoints_are_found_by_id_vpc_and_service(network: Network, ec2: Any) -> None:

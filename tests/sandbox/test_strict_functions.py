@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kinds.test_targets_by_function import ARN, make_function, permit
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -40,8 +40,7 @@ def test_a_group_has_one_function(network: Network, group: str) -> None:
         make_function(name)
         permit(name, group)
     register(network, group, f"{ARN}orders")
-    with refused("TooManyTargets", "only one Lambda function"):
-        register(network, group, f"{ARN}better")
+    refuses("TooManyTargets: only one Lambda function", register, network, group, f"{ARN}better")
     network.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": f"{ARN}orders"}])
     register(network, group, f"{ARN}better")
 

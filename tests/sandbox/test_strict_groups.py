@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -27,10 +27,8 @@ def shown(network: Network, group: str) -> dict[str, Any]:
 
 
 def test_names_are_unique_ignoring_case(network: Network) -> None:
-    with refused("InvalidGroup.Duplicate"):
-        network.security_group("WEB")
-    with refused("InvalidParameterValue"):
-        network.security_group("sg-web")
+    refuses("InvalidGroup.Duplicate", network.security_group, "WEB")
+    refuses("InvalidParameterValue", network.security_group, "sg-web")
 
 
 def test_a_new_group_lets_all_out(network: Network) -> None:
@@ -41,8 +39,7 @@ def test_a_new_group_lets_all_out(network: Network) -> None:
 
 def test_a_group_of_an_instance_stays(network: Network, ec2: Any, clock: VirtualClock) -> None:
     instance = network.running()
-    with refused("DependencyViolation"):
-        ec2.delete_security_group(GroupId=network.group)
+    refuses("DependencyViolation", ec2.delete_security_group, GroupId=network.group)
     ec2.terminate_instances(InstanceIds=[instance])
     clock.advance(15)
     ec2.delete_security_group(GroupId=network.group)
@@ -50,11 +47,9 @@ def test_a_group_of_an_instance_stays(network: Network, ec2: Any, clock: Virtual
 
 def test_a_group_of_a_balancer_stays(network: Network, ec2: Any, clock: VirtualClock) -> None:
     arn = network.balancer()
-    with refused("DependencyViolation"):
-        ec2.delete_security_group(GroupId=network.group)
+    refuses("DependencyViolation", ec2.delete_security_group, GroupId=network.group)
     network.elb.delete_load_balancer(LoadBalancerArn=arn)
-    with refused("DependencyViolation"):
-        ec2.delete_security_group(GroupId=network.group)
+    refuses("DependencyViolation", ec2.delete_security_group, GroupId=network.group)
     clock.advance(60)
     ec2.delete_security_group(GroupId=network.group)
 
@@ -64,8 +59,7 @@ def test_a_group_that_another_names_stays(network: Network, ec2: Any) -> None:
     own = from_group(1, network.group)
     ec2.authorize_security_group_ingress(GroupId=network.group, IpPermissions=[own])
     ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=[own])
-    with refused("DependencyViolation"):
-        ec2.delete_security_group(GroupId=network.group)
+    refuses("DependencyViolation", ec2.delete_security_group, GroupId=network.group)
     ec2.revoke_security_group_ingress(GroupId=other, IpPermissions=[own])
     ec2.delete_security_group(GroupId=network.group)
 
@@ -74,8 +68,7 @@ def test_the_default_group_stays(network: Network, ec2: Any) -> None:
     (default,) = ec2.describe_security_groups(
         Filters=[{"Name": "vpc-id", "Values": [network.vpc]}, {"Name": "group-name", "Values": ["default"]}]
     )["SecurityGroups"]
-    with refused("CannotDelete"):
-        ec2.delete_security_group(GroupId=default["GroupId"])
+    refuses("CannotDelete", ec2.delete_security_group, GroupId=default["GroupId"])
 
 
 def test_rules_are_added_all_or_none(network: Network, ec2: Any) -> None:
@@ -83,12 +76,9 @@ def test_rules_are_added_all_or_none(network: Network, ec2: Any) -> None:
     answer = add(GroupId=network.group, IpPermissions=[permission(80), from_group(81, network.group)])
     assert len(answer["SecurityGroupRules"]) == 2
     for duplicate in (permission(80, Description="new"), from_group(81, network.group, Description="new")):
-        with refused("InvalidPermission.Duplicate"):
-            add(GroupId=network.group, IpPermissions=[permission(90), duplicate])
-    with refused("InvalidParameterValue"):
-        add(GroupId=network.group, IpPermissions=[permission(90), permission(90)])
-    with refused("InvalidGroup.NotFound"):
-        add(GroupId=network.group, IpPermissions=[from_group(90, "sg-00000000000000000")])
+        refuses("InvalidPermission.Duplicate", add, GroupId=network.group, IpPermissions=[permission(90), duplicate])
+    refuses("InvalidParameterValue", add, GroupId=network.group, IpPermissions=[permission(90), permission(90)])
+    refuses("InvalidGroup.NotFound", add, GroupId=network.group, IpPermissions=[from_group(90, "sg-00000000000000000")])
     assert {rule["FromPort"] for rule in shown(network, network.group)["IpPermissions"]} == {80, 81}
 
 
@@ -116,8 +106,7 @@ def test_all_protocols_are_the_same_under_any_name(network: Network, ec2: Any) -
 def test_missing_rules_cannot_be_revoked(network: Network, ec2: Any) -> None:
     ec2.authorize_security_group_ingress(GroupId=network.group, IpPermissions=[permission(80)])
     revoke = ec2.revoke_security_group_ingress
-    with refused("InvalidPermission.NotFound"):
-        revoke(GroupId=network.group, IpPermissions=[permission(80), permission(90)])
+    refuses("InvalidPermission.NotFound", revoke, GroupId=network.group, IpPermissions=[permission(80), permission(90)])
     assert shown(network, network.group)["IpPermissions"]
     revoke(GroupId=network.group, IpPermissions=[permission(80)])
     assert shown(network, network.group)["IpPermissions"] == []
@@ -146,8 +135,7 @@ def test_descriptions_change_in_place(network: Network, ec2: Any, way: str) -> N
     assert descriptions() == ["c", "d"]
     update(GroupId=network.group, IpPermissions=[permission(80)])
     assert descriptions() == [None, "d"]
-    with refused("InvalidPermission.NotFound"):
-        update(GroupId=network.group, IpPermissions=[permission(99)])
+    refuses("InvalidPermission.NotFound", update, GroupId=network.group, IpPermissions=[permission(99)])
     rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [network.group]}])
     (rule,) = [rule for rule in rules["SecurityGroupRules"] if rule["FromPort"] == 81]
     assert rule["Description"] == "d"

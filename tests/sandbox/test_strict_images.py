@@ -9,7 +9,7 @@ import pytest
 from moto.moto_api._internal import mock_random
 
 from alb_reconcile.sandbox.strict.catalogue import shared_images
-from tests.sandbox.strict_world import IMAGE, refused
+from tests.sandbox.strict_world import IMAGE, refuses
 
 OTHER, ABSENT = "ami-1e749f67", "ami-00000000000000000"
 
@@ -38,8 +38,7 @@ def test_other_filters_count_as_well(ec2: Any) -> None:
 
 
 def test_an_id_that_isn_t_there_is_refused_without_a_filter(ec2: Any) -> None:
-    with refused("InvalidAMIID.NotFound"):
-        ec2.describe_images(ImageIds=[ABSENT])
+    refuses("InvalidAMIID.NotFound", ec2.describe_images, ImageIds=[ABSENT])
 
 
 def test_images_draw_from_no_ids_but_their_own() -> None:

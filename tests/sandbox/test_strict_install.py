@@ -14,7 +14,7 @@ from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
 
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
-from tests.sandbox.strict_world import Network, client, refused
+from tests.sandbox.strict_world import Network, client, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,8 +74,7 @@ def test_it_can_be_installed_within_a_mock_of_somebody_else(clock: VirtualClock)
         old = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         strict = StrictAws(clock=clock.now, mock=False)
         strict.install()
-        with refused("InvalidNextToken"):
-            ec2.describe_vpcs(NextToken="nonsense")
+        refuses("InvalidNextToken", ec2.describe_vpcs, NextToken="nonsense")
         assert old in strict.inventory()
         strict.uninstall()
         assert ec2.describe_vpcs(VpcIds=[old])["Vpcs"], "the world outlives the rules"
@@ -166,8 +165,7 @@ def test_a_server_process_can_carry_the_rules(clock: VirtualClock) -> None:
         ec2 = boto3.client("ec2", region_name="us-east-1", endpoint_url=f"http://{host}:{port}")
         vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")
-        with refused("DependencyViolation"):
-            ec2.delete_vpc(VpcId=vpc)
+        refuses("DependencyViolation", ec2.delete_vpc, VpcId=vpc)
         assert vpc in strict.inventory()
     finally:
         strict.uninstall()

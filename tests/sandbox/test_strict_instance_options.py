@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -63,8 +63,7 @@ def stopped(network: Network, ec2: Any, clock: VirtualClock) -> str:
     ],
 )
 def test_what_does_not_fit_together_is_refused(network: Network, code: str, params: dict[str, Any]) -> None:
-    with refused(code):
-        network.launch(**params)
+    refuses(code, network.launch, **params)
 
 
 def test_a_network_interface_takes_what_is_its_own(network: Network, ec2: Any) -> None:
@@ -74,11 +73,9 @@ def test_a_network_interface_takes_what_is_its_own(network: Network, ec2: Any) -
 
 def test_a_private_address_is_for_one_instance_and_once(network: Network) -> None:
     address = network.show(network.launch())["PrivateIpAddress"]
-    with refused("InvalidIPAddress.InUse"):
-        network.launch(PrivateIpAddress=address)
+    refuses("InvalidIPAddress.InUse", network.launch, PrivateIpAddress=address)
     free = address.rpartition(".")[0] + ".99"
-    with refused("InvalidParameterCombination"):
-        network.launch(PrivateIpAddress=free, MinCount=2, MaxCount=2)
+    refuses("InvalidParameterCombination", network.launch, PrivateIpAddress=free, MinCount=2, MaxCount=2)
     assert network.show(network.launch(PrivateIpAddress=free))["PrivateIpAddress"] == free
 
 
@@ -99,8 +96,7 @@ def test_some_options_change_on_a_stopped_instance_only(
     network: Network, ec2: Any, clock: VirtualClock, action: str, params: dict[str, Any]
 ) -> None:
     instance = network.running()
-    with refused("IncorrectInstanceState"):
-        getattr(ec2, action)(InstanceId=instance, **params)
+    refuses("IncorrectInstanceState", getattr(ec2, action), InstanceId=instance, **params)
     ec2.stop_instances(InstanceIds=[instance])
     clock.advance(60)
     before = network.show(instance)
@@ -111,8 +107,7 @@ def test_some_options_change_on_a_stopped_instance_only(
 def test_stop_protection_protects_from_termination_as_well(network: Network, ec2: Any) -> None:
     instance = network.running()
     ec2.modify_instance_attribute(InstanceId=instance, DisableApiStop={"Value": True})
-    with refused("OperationNotPermitted"):
-        ec2.terminate_instances(InstanceIds=[instance])
+    refuses("OperationNotPermitted", ec2.terminate_instances, InstanceIds=[instance])
     ec2.modify_instance_attribute(InstanceId=instance, DisableApiStop={"Value": False})
     ec2.terminate_instances(InstanceIds=[instance])
 
@@ -142,8 +137,7 @@ def test_a_volume_grows_only_and_once_in_six_hours(network: Network, ec2: Any, c
     instance = network.running()
     volume = network.show(instance)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
     size = ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"]
-    with refused("InvalidParameterValue"):
-        ec2.modify_volume(VolumeId=volume, Size=size - 1)
+    refuses("InvalidParameterValue", ec2.modify_volume, VolumeId=volume, Size=size - 1)
     ec2.modify_volume(VolumeId=volume, Size=size + 1)
 
     def state() -> str:
@@ -151,14 +145,12 @@ def test_a_volume_grows_only_and_once_in_six_hours(network: Network, ec2: Any, c
         return str(found["ModificationState"])
 
     assert state() == "modifying"
-    with refused("IncorrectModificationState"):
-        ec2.modify_volume(VolumeId=volume, Size=size + 2)
+    refuses("IncorrectModificationState", ec2.modify_volume, VolumeId=volume, Size=size + 2)
     clock.advance(60)
     assert state() == "optimizing"
     clock.advance(3600)
     assert state() == "completed"
-    with refused("VolumeModificationRateExceeded"):
-        ec2.modify_volume(VolumeId=volume, Size=size + 2)
+    refuses("VolumeModificationRateExceeded", ec2.modify_volume, VolumeId=volume, Size=size + 2)
     clock.advance(6 * 3600)
     ec2.modify_volume(VolumeId=volume, Size=size + 2)
 

@@ -10,7 +10,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
 from alb_reconcile.sandbox.strict.world import World
-from tests.sandbox.strict_world import IMAGE, Network, client, refused
+from tests.sandbox.strict_world import IMAGE, Network, client, refused, refuses
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -31,16 +31,14 @@ def test_stopping_and_starting_take_time(network: Network, ec2: Any, clock: Virt
     assert answer["PreviousState"]["Name"] == "running"
     assert answer["CurrentState"]["Name"] == "stopping"
     assert network.state(instance) == "stopping"
-    with refused("IncorrectInstanceState"):
-        ec2.start_instances(InstanceIds=[instance])
+    refuses("IncorrectInstanceState", ec2.start_instances, InstanceIds=[instance])
     clock.advance(15)
     assert network.state(instance) == "stopped"
     ec2.stop_instances(InstanceIds=[instance])
     assert network.state(instance) == "stopped"
     ec2.start_instances(InstanceIds=[instance])
     assert network.state(instance) == "pending"
-    with refused("IncorrectInstanceState"):
-        ec2.stop_instances(InstanceIds=[instance])
+    refuses("IncorrectInstanceState", ec2.stop_instances, InstanceIds=[instance])
     clock.advance(10)
     assert network.state(instance) == "running"
 
@@ -63,8 +61,7 @@ def test_a_terminated_instance_stays_for_an_hour(network: Network, ec2: Any, clo
     clock.advance(3539)
     assert network.state(instance) == "terminated"
     clock.advance(1)
-    with refused("InvalidInstanceID.NotFound"):
-        network.show(instance)
+    refuses("InvalidInstanceID.NotFound", network.show, instance)
     assert ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [instance]}])["Tags"] == []
 
 
@@ -81,8 +78,7 @@ def test_termination_releases_interfaces_and_disks(network: Network, ec2: Any, c
 
 def test_termination_protection(network: Network, ec2: Any) -> None:
     instance = network.running(DisableApiTermination=True)
-    with refused("OperationNotPermitted"):
-        ec2.terminate_instances(InstanceIds=[instance])
+    refuses("OperationNotPermitted", ec2.terminate_instances, InstanceIds=[instance])
     ec2.modify_instance_attribute(InstanceId=instance, DisableApiTermination={"Value": False})
     ec2.terminate_instances(InstanceIds=[instance])
 
@@ -91,11 +87,9 @@ def test_termination_protection_is_a_matter_of_zones(network: Network, ec2: Any)
     """TerminateInstances' own example: A and B in one zone, C, which is protected, and D in another."""
     a, b, d = (network.launch(SubnetId=network.subnets[number]) for number in (0, 0, 1))
     c = network.running(SubnetId=network.subnets[1], DisableApiTermination=True)
-    with refused("OperationNotPermitted", match=c):
-        ec2.terminate_instances(InstanceIds=[a, b, c, d])
+    refuses(f"OperationNotPermitted: {c}", ec2.terminate_instances, InstanceIds=[a, b, c, d])
     assert [network.state(item) for item in (a, b, c, d)] == ["shutting-down", "shutting-down", "running", "running"]
-    with refused("InvalidInstanceID.NotFound"):
-        ec2.terminate_instances(InstanceIds=[d, "i-00000000000000000"])
+    refuses("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=[d, "i-00000000000000000"])
     assert network.state(d) == "running"
 
 
@@ -129,8 +123,7 @@ def test_the_type_changes_on_a_stopped_instance_only(network: Network, ec2: Any,
 def test_reboot_needs_a_running_instance(network: Network, ec2: Any, clock: VirtualClock) -> None:
     instance = network.running()
     ec2.stop_instances(InstanceIds=[instance])
-    with refused("IncorrectInstanceState"):
-        ec2.reboot_instances(InstanceIds=[instance])
+    refuses("IncorrectInstanceState", ec2.reboot_instances, InstanceIds=[instance])
 
 
 def test_a_token_makes_one_instance(network: Network, ec2: Any, clock: VirtualClock) -> None:
@@ -140,16 +133,13 @@ def test_a_token_makes_one_instance(network: Network, ec2: Any, clock: VirtualCl
     by_token = ec2.describe_instances(Filters=[{"Name": "client-token", "Values": ["t"]}])["Reservations"]
     assert [instance["InstanceId"] for r in by_token for instance in r["Instances"]] == [first]
     assert len(ec2.describe_instances(InstanceIds=[first, first])["Reservations"]) == 1
-    with refused("IdempotentParameterMismatch"):
-        network.launch(ClientToken="t", InstanceType="t3.small")
+    refuses("IdempotentParameterMismatch", network.launch, ClientToken="t", InstanceType="t3.small")
     assert network.launch(ClientToken="t", SubnetId=network.subnets[1]) != first, "tokens are zonal"
     assert network.launch(ClientToken="u") != first
     ec2.terminate_instances(InstanceIds=[first])
-    with refused("IdempotentInstanceTerminated"):
-        network.launch(ClientToken="t")
+    refuses("IdempotentInstanceTerminated", network.launch, ClientToken="t")
     clock.advance(4000)
-    with refused("IdempotentInstanceTerminated"):
-        network.launch(ClientToken="t")
+    refuses("IdempotentInstanceTerminated", network.launch, ClientToken="t")
 
 
 def test_as_many_instances_as_asked_for(network: Network, ec2: Any) -> None:
@@ -162,14 +152,12 @@ def test_as_many_instances_as_asked_for(network: Network, ec2: Any) -> None:
 def test_a_full_subnet_takes_no_instance(network: Network) -> None:
     small = network.subnet("10.0.9.0/28", "us-east-1a")
     network.ec2.run_instances(ImageId=IMAGE, InstanceType="t3.micro", MinCount=11, MaxCount=11, SubnetId=small)
-    with refused("InsufficientFreeAddressesInSubnet"):
-        network.launch(SubnetId=small)
+    refuses("InsufficientFreeAddressesInSubnet", network.launch, SubnetId=small)
 
 
 def test_a_launch_makes_as_many_as_there_is_room_for(network: Network, ec2: Any) -> None:
     launch = {"ImageId": IMAGE, "InstanceType": "t3.micro", "SubnetId": network.subnet("10.0.9.0/28", "us-east-1a")}
-    with refused("InsufficientFreeAddressesInSubnet"):
-        ec2.run_instances(**launch, MinCount=12, MaxCount=20)
+    refuses("InsufficientFreeAddressesInSubnet", ec2.run_instances, **launch, MinCount=12, MaxCount=20)
     made = ec2.run_instances(**launch, MinCount=1, MaxCount=20, ClientToken="m")["Instances"]
     assert [item["AmiLaunchIndex"] for item in made] == list(range(11))
     again = ec2.run_instances(**launch, MinCount=1, MaxCount=20, ClientToken="m")["Instances"]
@@ -188,18 +176,15 @@ def test_a_launch_makes_as_many_as_there_is_room_for(network: Network, ec2: Any)
     ],
 )
 def test_what_a_launch_names_must_exist(network: Network, overrides: dict[str, Any], code: str) -> None:
-    with refused(code):
-        network.launch(**overrides)
+    refuses(code, network.launch, **overrides)
     assert network.interfaces() == []
 
 
 def test_a_group_of_another_vpc_is_refused(network: Network, ec2: Any, elb: Any, clock: VirtualClock) -> None:
     other = Network.make(ec2, elb, clock, "10.1.0.0/16")
-    with refused("InvalidParameter", "different networks"):
-        network.launch(SecurityGroupIds=[other.group])
+    refuses("InvalidParameter: different networks", network.launch, SecurityGroupIds=[other.group])
     instance = network.running()
-    with refused("InvalidParameter"):
-        ec2.modify_instance_attribute(InstanceId=instance, Groups=[other.group])
+    refuses("InvalidParameter", ec2.modify_instance_attribute, InstanceId=instance, Groups=[other.group])
 
 
 def test_bare_metal_takes_its_time(network: Network, clock: VirtualClock) -> None:
@@ -221,8 +206,7 @@ def test_metadata_options_are_shown_and_change_one_by_one(network: Network, ec2:
 
 def test_metadata_options_need_the_endpoint_that_is_on_unless_it_is_off(network: Network, ec2: Any) -> None:
     off: dict[str, Any] = {"HttpEndpoint": "disabled"}
-    with refused("InvalidParameterCombination"):
-        network.launch(MetadataOptions={**off, "HttpPutResponseHopLimit": 2})
+    refuses("InvalidParameterCombination", network.launch, MetadataOptions={**off, "HttpPutResponseHopLimit": 2})
     instance = network.launch(MetadataOptions={"HttpTokens": "required"})
     ec2.modify_instance_metadata_options(InstanceId=instance, HttpTokens="optional")
     assert network.show(instance)["MetadataOptions"]["HttpTokens"] == "optional"
@@ -353,8 +337,7 @@ def test_launch_times_follow_the_clock(network: Network, clock: VirtualClock) ->
 
 def test_a_dry_run_does_nothing(ec2: Any) -> None:
     before = len(ec2.describe_vpcs()["Vpcs"])
-    with refused("DryRunOperation"):
-        ec2.create_vpc(CidrBlock="10.0.0.0/16", DryRun=True)
+    refuses("DryRunOperation", ec2.create_vpc, CidrBlock="10.0.0.0/16", DryRun=True)
     assert len(ec2.describe_vpcs()["Vpcs"]) == before
 
 
@@ -369,8 +352,7 @@ def test_a_launch_refused_for_want_of_capacity_has_used_its_token(network: Netwo
     ledger.no_capacity.add("t3.micro")
     with refused("InsufficientInstanceCapacity", status=500):
         network.launch(ClientToken="t", InstanceType="t3.micro")
-    with refused("IdempotentParameterMismatch"):
-        network.launch(ClientToken="t", InstanceType="t3.small")
+    refuses("IdempotentParameterMismatch", network.launch, ClientToken="t", InstanceType="t3.small")
     ledger.no_capacity.remove("t3.micro")
     assert network.launch(ClientToken="t", InstanceType="t3.micro") == network.launch(
         ClientToken="t", InstanceType="t3.micro"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.pools import held, make_pool
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -52,16 +52,14 @@ def test_what_a_pool_refuses(ec2: Any, code: str, settings: dict[str, Any], para
 
 
 def test_a_length_without_a_pool_is_refused(ec2: Any) -> None:
-    with refused("InvalidParameterCombination"):
-        ec2.create_vpc(Ipv4NetmaskLength=24)
+    refuses("InvalidParameterCombination", ec2.create_vpc, Ipv4NetmaskLength=24)
 
 
 def test_a_range_comes_back_some_minutes_after_its_vpc(ec2: Any, clock: VirtualClock) -> None:
     pool = make_pool("10.20.0.0/24")
     vpc = vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)["VpcId"]
     ec2.delete_vpc(VpcId=vpc)
-    with refused("InvalidParameterValue", "too big for the pool"):
-        vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)
+    refuses("InvalidParameterValue: too big for the pool", vpc_of, ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)
     clock.advance(300)
     vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)
 
@@ -102,5 +100,4 @@ def test_addresses_are_sequential(ec2: Any) -> None:
         ("203.0.113.1", pool),
     ]
     assert ec2.allocate_address(IpamPoolId=pool, Address="203.0.113.3")["PublicIp"] == "203.0.113.3"
-    with refused("InvalidParameterValue"):
-        ec2.allocate_address(IpamPoolId=pool, Address="203.0.113.3")
+    refuses("InvalidParameterValue", ec2.allocate_address, IpamPoolId=pool, Address="203.0.113.3")

@@ -11,7 +11,7 @@ from botocore.config import Config
 from moto.ec2.models.vpcs import VPC
 
 from tests.at_length import only_at_length
-from tests.sandbox.strict_world import Network, client, refused
+from tests.sandbox.strict_world import Network, client, refused, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +37,7 @@ def test_what_is_new_is_not_seen_yet(lagging: Network, ec2: Any, clock: VirtualC
     tags = [{"ResourceType": "vpc", "Tags": [{"Key": "owner", "Value": "me"}]}]
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=tags)["Vpc"]["VpcId"]
     assert tagged(ec2, "me") == []
-    with refused("InvalidVpcID.NotFound"):
-        ec2.describe_vpcs(VpcIds=[vpc])
+    refuses("InvalidVpcID.NotFound", ec2.describe_vpcs, VpcIds=[vpc])
     ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")
     clock.advance(29.9)
     assert tagged(ec2, "me") == []
@@ -60,11 +59,9 @@ def test_new_tags_are_not_seen_yet(lagging: Network, ec2: Any, clock: VirtualClo
 def test_what_is_deleted_is_still_seen(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
     ec2.delete_security_group(GroupId=lagging.group)
     assert ec2.describe_security_groups(GroupIds=[lagging.group])["SecurityGroups"]
-    with refused("InvalidGroup.NotFound"):
-        ec2.delete_security_group(GroupId=lagging.group)
+    refuses("InvalidGroup.NotFound", ec2.delete_security_group, GroupId=lagging.group)
     clock.advance(30)
-    with refused("InvalidGroup.NotFound"):
-        ec2.describe_security_groups(GroupIds=[lagging.group])
+    refuses("InvalidGroup.NotFound", ec2.describe_security_groups, GroupIds=[lagging.group])
 
 
 @only_at_length("tests/sandbox/test_strict_lag.py::test_what_is_deleted_is_still_seen")
@@ -116,10 +113,8 @@ def test_states_are_seen_late(lagging: Network, ec2: Any, clock: VirtualClock) -
 
 def test_balancers_lag_too(lagging: Network, elb: Any, clock: VirtualClock) -> None:
     arn = lagging.balancer(Tags=[{"Key": "owner", "Value": "me"}])
-    with refused("LoadBalancerNotFound"):
-        elb.describe_load_balancers(Names=["lb"])
-    with refused("LoadBalancerNotFound"):
-        elb.describe_tags(ResourceArns=[arn])
+    refuses("LoadBalancerNotFound", elb.describe_load_balancers, Names=["lb"])
+    refuses("LoadBalancerNotFound", elb.describe_tags, ResourceArns=[arn])
     group = lagging.target_group()
     listener = lagging.listener(arn, group)
     clock.advance(30)
@@ -166,16 +161,13 @@ def test_a_new_id_may_be_unknown_to_other_actions(
 ) -> None:
     aws.reference_lag = 5.0
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    with refused("InvalidVpcID.NotFound"):
-        ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")
+    refuses("InvalidVpcID.NotFound", ec2.create_subnet, VpcId=vpc, CidrBlock="10.9.0.0/24")
     ec2.describe_vpcs(VpcIds=[vpc])
     clock.advance(5)
     group = network.target_group()
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
-    with refused("InvalidSubnetID.NotFound"):
-        ec2.create_tags(Resources=[subnet], Tags=[{"Key": "a", "Value": "b"}])
-    with refused("TargetGroupNotFound"):
-        elb.delete_target_group(TargetGroupArn=group)
+    refuses("InvalidSubnetID.NotFound", ec2.create_tags, Resources=[subnet], Tags=[{"Key": "a", "Value": "b"}])
+    refuses("TargetGroupNotFound", elb.delete_target_group, TargetGroupArn=group)
     clock.advance(5)
     elb.delete_target_group(TargetGroupArn=group)
 
@@ -188,13 +180,10 @@ def test_a_new_key_pair_or_profile_may_be_unknown_to_a_launch(
     aws.reference_lag = 5.0
     key = ec2.create_key_pair(KeyName="ops")["KeyPairId"]
     made = client("iam").create_instance_profile(InstanceProfileName="web")["InstanceProfile"]
-    with refused("InvalidKeyPair.NotFound"):
-        network.launch(KeyName="ops")
-    with refused("InvalidKeyPair.NotFound"):
-        ec2.create_tags(Resources=[key], Tags=[{"Key": "a", "Value": "b"}])
+    refuses("InvalidKeyPair.NotFound", network.launch, KeyName="ops")
+    refuses("InvalidKeyPair.NotFound", ec2.create_tags, Resources=[key], Tags=[{"Key": "a", "Value": "b"}])
     for profile in ({"Name": "web"}, {"Arn": made["Arn"]}):
-        with refused("InvalidParameterValue", "Invalid IAM Instance Profile"):
-            network.launch(IamInstanceProfile=profile)
+        refuses("InvalidParameterValue: Invalid IAM Instance Profile", network.launch, IamInstanceProfile=profile)
     assert aws.denied == 4
     clock.advance(5)
     network.launch(KeyName="ops", IamInstanceProfile={"Name": "web"})
@@ -214,8 +203,7 @@ def in_vpc(network: Network) -> dict[str, Any]:
 def test_filters_have_200_values_at_most(many: Network, ec2: Any) -> None:
     values = [f"vpc-{number:017x}" for number in range(200)]
     assert not ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": values}])["Subnets"]
-    with refused("FilterLimitExceeded"):
-        ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [*values, many.vpc]}])
+    refuses("FilterLimitExceeded", ec2.describe_subnets, Filters=[{"Name": "vpc-id", "Values": [*values, many.vpc]}])
 
 
 def test_pages_are_as_long_as_asked_for(many: Network, ec2: Any) -> None:
@@ -226,10 +214,8 @@ def test_pages_are_as_long_as_asked_for(many: Network, ec2: Any) -> None:
     assert "NextToken" not in second
     ids = {subnet["SubnetId"] for page in (first, second) for subnet in page["Subnets"]}
     assert len(ids) == 9
-    with refused("InvalidNextToken"):
-        ec2.describe_subnets(NextToken="nonsense")
-    with refused("InvalidNextToken"):
-        ec2.describe_vpcs(NextToken=first["NextToken"])
+    refuses("InvalidNextToken", ec2.describe_subnets, NextToken="nonsense")
+    refuses("InvalidNextToken", ec2.describe_vpcs, NextToken=first["NextToken"])
 
 
 def test_a_deletion_between_pages_hides_nothing(many: Network, ec2: Any) -> None:
@@ -244,16 +230,13 @@ def test_a_deletion_between_pages_hides_nothing(many: Network, ec2: Any) -> None
 def test_page_lengths_have_limits(network: Network, operation: str, most: int) -> None:
     unchecked = Config(parameter_validation=False)
     describe = getattr(boto3.client("ec2", region_name="us-east-1", config=unchecked), operation)
-    with refused("InvalidParameterValue", "greater than 5"):
-        describe(MaxResults=4)
-    with refused("InvalidParameterValue", f"less than {most}"):
-        describe(MaxResults=most + 1)
+    refuses("InvalidParameterValue: greater than 5", describe, MaxResults=4)
+    refuses(f"InvalidParameterValue: less than {most}", describe, MaxResults=most + 1)
     describe(MaxResults=5)
 
 
 def test_ids_and_page_lengths_exclude_each_other(network: Network, ec2: Any) -> None:
-    with refused("InvalidParameterCombination"):
-        ec2.describe_instances(InstanceIds=[network.running()], MaxResults=5)
+    refuses("InvalidParameterCombination", ec2.describe_instances, InstanceIds=[network.running()], MaxResults=5)
 
 
 def test_pages_may_be_short_at_any_time(many: Network, aws: StrictAws, ec2: Any, elb: Any) -> None:
@@ -270,8 +253,7 @@ def test_pages_may_be_short_at_any_time(many: Network, aws: StrictAws, ec2: Any,
         many.rule(listener, priority)
     rules = elb.get_paginator("describe_rules").paginate(ListenerArn=listener).build_full_result()["Rules"]
     assert [rule["Priority"] for rule in rules] == ["1", "2", "3", "4", "5", "default"]
-    with refused("ValidationError"):
-        elb.describe_rules(ListenerArn=listener, Marker="nonsense")
+    refuses("ValidationError", elb.describe_rules, ListenerArn=listener, Marker="nonsense")
 
 
 def test_balancer_pages(network: Network, elb: Any) -> None:

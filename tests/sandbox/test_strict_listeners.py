@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, client, refused
+from tests.sandbox.strict_world import Network, client, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
@@ -77,16 +77,14 @@ def test_stickiness_is_shown(network: Network, elb: Any, listener: str, group: s
     assert shown["ForwardConfig"]["TargetGroupStickinessConfig"] == sticky
     assert "TargetGroupArn" not in shown
     action["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": True}
-    with refused("ValidationError"):
-        elb.modify_listener(ListenerArn=listener, DefaultActions=[action])
+    refuses("ValidationError", elb.modify_listener, ListenerArn=listener, DefaultActions=[action])
 
 
 def test_sticky_groups_share_a_sticky_forward_alone(network: Network, elb: Any, listener: str, group: str) -> None:
     """The words are those of argo-rollouts, pull request 1577, and aws-load-balancer-controller, issue 2734."""
     other, on = network.target_group("two"), [{"Key": "stickiness.enabled", "Value": "true"}]
     elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(group, other)])
-    with refused("InvalidConfigurationRequest"):
-        elb.modify_target_group_attributes(TargetGroupArn=other, Attributes=on)
+    refuses("InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=other, Attributes=on)
     elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(group)])
     elb.modify_target_group_attributes(TargetGroupArn=other, Attributes=on)
     with refused("InvalidLoadBalancerAction"):
@@ -101,25 +99,21 @@ def test_the_same_listener_again_is_the_same(
 ) -> None:
     assert network.listener(balancer, group) == listener
     assert network.listener(balancer, group, DefaultActions=[forward(group)]) == listener
-    with refused("DuplicateListener"):
-        network.listener(balancer, group, DefaultActions=[FIXED])
+    refuses("DuplicateListener", network.listener, balancer, group, DefaultActions=[FIXED])
     second = network.listener(balancer, group, 81)
-    with refused("DuplicateListener"):
-        elb.modify_listener(ListenerArn=second, Port=80)
+    refuses("DuplicateListener", elb.modify_listener, ListenerArn=second, Port=80)
     elb.modify_listener(ListenerArn=second, Port=82)
     assert show(elb, second)["Port"] == 82
 
 
 def test_https(network: Network, elb: Any, balancer: str, group: str, certificate: str) -> None:
-    with refused("ValidationError", "certificate must be specified"):
-        network.listener(balancer, group, 443, Protocol="HTTPS")
+    refuses("ValidationError: certificate must be specified", network.listener, balancer, group, 443, Protocol="HTTPS")
     with refused("CertificateNotFound"):
         network.listener(balancer, group, 443, Protocol="HTTPS", Certificates=[{"CertificateArn": certificate + "0"}])
     secure = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": certificate}]}
     with refused("SSLPolicyNotFound"):
         network.listener(balancer, group, 443, **secure, SslPolicy="ELBSecurityPolicy-Nonsense")
-    with refused("InvalidConfigurationRequest"):
-        network.listener(balancer, group, 443, **secure | {"Protocol": "HTTP"})
+    refuses("InvalidConfigurationRequest", network.listener, balancer, group, 443, **secure | {"Protocol": "HTTP"})
     arn = network.listener(balancer, group, 443, **secure)
     assert show(elb, arn)["SslPolicy"] == "ELBSecurityPolicy-2016-08"
     policy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
@@ -143,21 +137,16 @@ def test_http_has_no_policy(elb: Any, listener: str) -> None:
 
 
 def test_forwards_are_checked(network: Network, elb: Any, balancer: str, group: str, listener: str) -> None:
-    with refused("TargetGroupNotFound"):
-        network.listener(balancer, group + "0", 81)
+    refuses("TargetGroupNotFound", network.listener, balancer, group + "0", 81)
     groups = [network.target_group(f"tg{number}") for number in range(6)]
-    with refused("TooManyTargetGroups"):
-        elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(*groups)])
+    refuses("TooManyTargetGroups", elb.modify_listener, ListenerArn=listener, DefaultActions=[forward(*groups)])
     elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(*groups[:5])])
 
 
 def test_every_listener_named_must_exist(elb: Any, listener: str) -> None:
-    with refused("ListenerNotFound"):
-        elb.describe_listeners(ListenerArns=[listener, listener[:-1] + "z"])
-    with refused("ListenerNotFound"):
-        elb.modify_listener(ListenerArn=listener[:-1] + "z", Port=81)
-    with refused("ListenerNotFound"):
-        elb.describe_listener_attributes(ListenerArn=listener[:-1] + "z")
+    refuses("ListenerNotFound", elb.describe_listeners, ListenerArns=[listener, listener[:-1] + "z"])
+    refuses("ListenerNotFound", elb.modify_listener, ListenerArn=listener[:-1] + "z", Port=81)
+    refuses("ListenerNotFound", elb.describe_listener_attributes, ListenerArn=listener[:-1] + "z")
     with refused("LoadBalancerNotFound"):
         elb.create_listener(LoadBalancerArn="arn:x", Protocol="HTTP", Port=1, DefaultActions=[FIXED])
 
@@ -165,10 +154,8 @@ def test_every_listener_named_must_exist(elb: Any, listener: str) -> None:
 def test_a_deleted_listener_takes_its_rules_along(network: Network, elb: Any, listener: str) -> None:
     rule = network.rule(listener, 1)
     elb.delete_listener(ListenerArn=listener)
-    with refused("RuleNotFound"):
-        elb.describe_rules(RuleArns=[rule])
-    with refused("ListenerNotFound"):
-        elb.delete_listener(ListenerArn=listener)
+    refuses("RuleNotFound", elb.describe_rules, RuleArns=[rule])
+    refuses("ListenerNotFound", elb.delete_listener, ListenerArn=listener)
 
 
 def priorities(elb: Any, listener: str) -> dict[str, str]:
@@ -183,10 +170,8 @@ def test_rules_are_in_order(network: Network, elb: Any, listener: str) -> None:
 
 def test_priorities_are_unique(network: Network, elb: Any, listener: str) -> None:
     network.rule(listener, 1)
-    with refused("PriorityInUse"):
-        network.rule(listener, 1)
-    with refused("ListenerNotFound"):
-        network.rule(listener[:-1] + "z", 1)
+    refuses("PriorityInUse", network.rule, listener, 1)
+    refuses("ListenerNotFound", network.rule, listener[:-1] + "z", 1)
 
 
 def test_priorities_may_be_swapped(network: Network, elb: Any, listener: str) -> None:
@@ -200,16 +185,12 @@ def test_priorities_may_be_swapped(network: Network, elb: Any, listener: str) ->
     move(one=2, two=1)
     held = priorities(elb, listener)
     assert (held[one], held[two], held[three]) == ("2", "1", "3")
-    with refused("PriorityInUse"):
-        move(one=3)
-    with refused("PriorityInUse"):
-        move(one=9, two=9)
+    refuses("PriorityInUse", move, one=3)
+    refuses("PriorityInUse", move, one=9, two=9)
     assert priorities(elb, listener) == held
     default = next(arn for arn, priority in held.items() if priority == "default")
-    with refused("OperationNotPermitted"):
-        elb.set_rule_priorities(RulePriorities=[{"RuleArn": default, "Priority": 7}])
-    with refused("RuleNotFound"):
-        elb.set_rule_priorities(RulePriorities=[{"RuleArn": one[:-1] + "z", "Priority": 7}])
+    refuses("OperationNotPermitted", elb.set_rule_priorities, RulePriorities=[{"RuleArn": default, "Priority": 7}])
+    refuses("RuleNotFound", elb.set_rule_priorities, RulePriorities=[{"RuleArn": one[:-1] + "z", "Priority": 7}])
 
 
 def test_conditions_are_shown_in_both_forms(network: Network, elb: Any, listener: str) -> None:
@@ -224,8 +205,7 @@ def test_conditions_are_shown_in_both_forms(network: Network, elb: Any, listener
     assert shown["Actions"] == [FIXED | {"Order": 1}]
     elb.modify_rule(RuleArn=arn, Conditions=shown["Conditions"])
     many = {"Field": "path-pattern", "PathPatternConfig": {"Values": [f"/{n}" for n in range(6)]}}
-    with refused("ValidationError"):
-        elb.modify_rule(RuleArn=arn, Conditions=[many])
+    refuses("ValidationError", elb.modify_rule, RuleArn=arn, Conditions=[many])
 
 
 def test_regular_expressions_and_transforms_are_kept(network: Network, elb: Any, listener: str) -> None:
@@ -237,8 +217,7 @@ def test_regular_expressions_and_transforms_are_kept(network: Network, elb: Any,
     (shown,) = elb.describe_rules(RuleArns=[arn])["Rules"]
     assert shown["Transforms"] == [rewrite]
     assert shown["Conditions"] == [pattern | {"RegexValues": ["^/[0-9]+$"]}]
-    with refused("ValidationError"):
-        elb.modify_rule(RuleArn=arn, Transforms=[rewrite], ResetTransforms=True)
+    refuses("ValidationError", elb.modify_rule, RuleArn=arn, Transforms=[rewrite], ResetTransforms=True)
     elb.modify_rule(RuleArn=arn, ResetTransforms=True)
     (shown,) = elb.describe_rules(RuleArns=[arn])["Rules"]
     assert not shown.get("Transforms")
@@ -246,21 +225,16 @@ def test_regular_expressions_and_transforms_are_kept(network: Network, elb: Any,
 
 def test_the_default_rule_stays(elb: Any, listener: str) -> None:
     (default,) = priorities(elb, listener)
-    with refused("OperationNotPermitted"):
-        elb.delete_rule(RuleArn=default)
-    with refused("OperationNotPermitted"):
-        elb.modify_rule(RuleArn=default, Actions=[FIXED])
+    refuses("OperationNotPermitted", elb.delete_rule, RuleArn=default)
+    refuses("OperationNotPermitted", elb.modify_rule, RuleArn=default, Actions=[FIXED])
 
 
 def test_a_rule_that_is_gone(network: Network, elb: Any, listener: str) -> None:
     rule = network.rule(listener, 1)
     elb.delete_rule(RuleArn=rule)
-    with refused("RuleNotFound"):
-        elb.delete_rule(RuleArn=rule)
-    with refused("RuleNotFound"):
-        elb.describe_rules(RuleArns=[rule])
-    with refused("ListenerNotFound"):
-        elb.describe_rules(ListenerArn=listener[:-1] + "z")
+    refuses("RuleNotFound", elb.delete_rule, RuleArn=rule)
+    refuses("RuleNotFound", elb.describe_rules, RuleArns=[rule])
+    refuses("ListenerNotFound", elb.describe_rules, ListenerArn=listener[:-1] + "z")
 
 
 @pytest.mark.usefixtures("aws")
@@ -271,11 +245,9 @@ def test_a_certificate_is_in_use_as_long_as_a_listener_has_it_and_a_while(
     wanted = {"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443, "DefaultActions": [forward(group)]}
     made = elb.create_listener(**wanted, Certificates=[{"CertificateArn": certificate}])
     assert acm.describe_certificate(CertificateArn=certificate)["Certificate"]["InUseBy"] == [balancer]
-    with refused("ResourceInUseException"):
-        acm.delete_certificate(CertificateArn=certificate)
+    refuses("ResourceInUseException", acm.delete_certificate, CertificateArn=certificate)
     elb.delete_listener(ListenerArn=made["Listeners"][0]["ListenerArn"])
-    with refused("ResourceInUseException"):
-        acm.delete_certificate(CertificateArn=certificate)
+    refuses("ResourceInUseException", acm.delete_certificate, CertificateArn=certificate)
     clock.advance(20)
     acm.delete_certificate(CertificateArn=certificate)
 
@@ -283,5 +255,4 @@ def test_a_certificate_is_in_use_as_long_as_a_listener_has_it_and_a_while(
 def test_a_listener_takes_no_certificate_that_is_pending(elb: Any, balancer: str, group: str) -> None:
     arn = client("acm").request_certificate(DomainName="api.example.com", ValidationMethod="DNS")["CertificateArn"]
     wanted = {"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443, "DefaultActions": [forward(group)]}
-    with refused("UnsupportedCertificate"):
-        elb.create_listener(**wanted, Certificates=[{"CertificateArn": arn}])
+    refuses("UnsupportedCertificate", elb.create_listener, **wanted, Certificates=[{"CertificateArn": arn}])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import client, refused
+from tests.sandbox.strict_world import client, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws
@@ -46,18 +46,14 @@ def policy(principal: Any, resource: str = FOLDER, action: str = "s3:PutObject")
 
 def test_logs_need_a_bucket_with_a_policy_that_lets_load_balancers_write(aws: StrictAws) -> None:
     arn = balancer()
-    with refused("InvalidConfigurationRequest", "Access Denied for bucket: our-logs"):
-        switch_on(arn)
+    refuses("InvalidConfigurationRequest: Access Denied for bucket: our-logs", switch_on, arn)
     client("s3").create_bucket(Bucket="our-logs")
-    with refused("InvalidConfigurationRequest", "Access Denied for bucket"):
-        switch_on(arn)
+    refuses("InvalidConfigurationRequest: Access Denied for bucket", switch_on, arn)
     for wrong in ({"Service": "delivery.logs.amazonaws.com"}, {"AWS": "123456789012"}):
         policy(wrong)
-        with refused("InvalidConfigurationRequest", "Access Denied for bucket"):
-            switch_on(arn)
+        refuses("InvalidConfigurationRequest: Access Denied for bucket", switch_on, arn)
     policy(DELIVERY, "arn:aws:s3:::our-logs/AWSLogs/123456789012/*")
-    with refused("InvalidConfigurationRequest", "Access Denied for bucket"):
-        switch_on(arn)
+    refuses("InvalidConfigurationRequest: Access Denied for bucket", switch_on, arn)
     policy(DELIVERY)
     switch_on(arn)
     assert [item["Key"] for item in client("s3").list_objects_v2(Bucket="our-logs")["Contents"]] == [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import refused
+from tests.sandbox.strict_world import refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -44,44 +44,36 @@ def test_it_is_available_after_minutes_and_deleted_after_another(network: Networ
     assert (eni["InterfaceType"], eni["Description"]) == ("nat_gateway", f"Interface for NAT Gateway {gateway}")
     network.ec2.delete_nat_gateway(NatGatewayId=gateway)
     assert show(network, gateway)["State"] == "deleting"
-    with refused("DependencyViolation"):
-        network.ec2.delete_subnet(SubnetId=network.subnets[0])
+    refuses("DependencyViolation", network.ec2.delete_subnet, SubnetId=network.subnets[0])
     clock.advance(60)
     assert show(network, gateway)["State"] == "deleted"
     assert network.interfaces() == []
     network.ec2.delete_subnet(SubnetId=network.subnets[0])
     clock.advance(3600)
-    with refused("NatGatewayNotFound"):
-        show(network, gateway)
-    with refused("NatGatewayNotFound"):
-        network.ec2.delete_nat_gateway(NatGatewayId=gateway)
+    refuses("NatGatewayNotFound", show, network, gateway)
+    refuses("NatGatewayNotFound", network.ec2.delete_nat_gateway, NatGatewayId=gateway)
 
 
 def test_an_address_is_held_until_its_gateway_is_gone(network: Network, clock: VirtualClock) -> None:
     address = allocate(network.ec2)
     gateway = make(network, AllocationId=address)
     clock.advance(120)
-    with refused("InvalidIPAddress.InUse"):
-        network.ec2.release_address(AllocationId=address)
+    refuses("InvalidIPAddress.InUse", network.ec2.release_address, AllocationId=address)
     (row,) = network.ec2.describe_addresses(AllocationIds=[address])["Addresses"]
     assert row["NetworkInterfaceId"] == network.interfaces()[0]["NetworkInterfaceId"]
     assert (row["PublicIpv4Pool"], row["NetworkBorderGroup"]) == ("amazon", "us-east-1")
-    with refused("AuthFailure"):
-        network.ec2.disassociate_address(AssociationId=row["AssociationId"])
+    refuses("AuthFailure", network.ec2.disassociate_address, AssociationId=row["AssociationId"])
     network.ec2.delete_nat_gateway(NatGatewayId=gateway)
-    with refused("AuthFailure", "permission to access"):
-        network.ec2.release_address(AllocationId=address)
+    refuses("AuthFailure: permission to access", network.ec2.release_address, AllocationId=address)
     clock.advance(60)
     network.ec2.release_address(AllocationId=address)
-    with refused("InvalidAllocationID.NotFound"):
-        network.ec2.release_address(AllocationId=address)
+    refuses("InvalidAllocationID.NotFound", network.ec2.release_address, AllocationId=address)
 
 
 def test_an_address_at_an_instance_stays(network: Network) -> None:
     address = allocate(network.ec2)
     network.ec2.associate_address(InstanceId=network.running(), AllocationId=address)
-    with refused("InvalidIPAddress.InUse"):
-        network.ec2.release_address(AllocationId=address)
+    refuses("InvalidIPAddress.InUse", network.ec2.release_address, AllocationId=address)
 
 
 def failure(network: Network, clock: VirtualClock, gateway: str) -> tuple[str, str]:
@@ -102,8 +94,7 @@ def test_without_an_internet_gateway_it_fails(network: Network, clock: VirtualCl
     clock.advance(120)
     network.ec2.delete_subnet(SubnetId=network.subnets[1])
     clock.advance(3600)
-    with refused("NatGatewayNotFound"):
-        show(network, gateway)
+    refuses("NatGatewayNotFound", show, network, gateway)
 
 
 def test_with_an_address_in_use_it_fails(network: Network, clock: VirtualClock) -> None:
@@ -148,8 +139,7 @@ def test_a_token_makes_one(network: Network) -> None:
 def test_settings_that_contradict_each_other_are_refused(
     network: Network, overrides: dict[str, Any], code: str
 ) -> None:
-    with refused(code):
-        make(network, **overrides)
+    refuses(code, make, network, **overrides)
 
 
 def test_they_are_found_by_their_tags(network: Network) -> None:
@@ -194,30 +184,25 @@ def test_a_regional_one_has_a_route_table_of_its_own_and_zones(network: Network,
     network.ec2.release_address(AllocationId=one)
     network.ec2.delete_nat_gateway(NatGatewayId=gateway)
     clock.advance(60)
-    with refused("InvalidRouteTableID.NotFound"):
-        network.ec2.describe_route_tables(RouteTableIds=[row["RouteTableId"]])
+    refuses("InvalidRouteTableID.NotFound", network.ec2.describe_route_tables, RouteTableIds=[row["RouteTableId"]])
 
 
 def test_zones_that_aws_chooses_cannot_be_given_addresses(network: Network, clock: VirtualClock) -> None:
     gateway = make(network, AvailabilityMode="regional", VpcId=network.vpc, SubnetId=None, AllocationId=None)
     joining = {"NatGatewayId": gateway, "AllocationIds": [allocate(network.ec2)], "AvailabilityZone": "us-east-1a"}
-    with refused("IncorrectState"):
-        network.ec2.associate_nat_gateway_address(**joining)
+    refuses("IncorrectState", network.ec2.associate_nat_gateway_address, **joining)
     clock.advance(120)
     assert show(network, gateway)["AutoProvisionZones"] == "enabled"
-    with refused("InvalidParameterCombination"):
-        network.ec2.associate_nat_gateway_address(**joining)
+    refuses("InvalidParameterCombination", network.ec2.associate_nat_gateway_address, **joining)
 
 
 def test_a_private_one_takes_further_addresses(network: Network, clock: VirtualClock) -> None:
     gateway = make(network, ConnectivityType="private", AllocationId=None)
     public = make(network)
     assign = network.ec2.assign_private_nat_gateway_address
-    with refused("IncorrectState"):
-        assign(NatGatewayId=gateway, PrivateIpAddresses=["10.0.0.70"])
+    refuses("IncorrectState", assign, NatGatewayId=gateway, PrivateIpAddresses=["10.0.0.70"])
     clock.advance(120)
-    with refused("InvalidParameterValue", "not private"):
-        assign(NatGatewayId=public, PrivateIpAddresses=["10.0.0.70"])
+    refuses("InvalidParameterValue: not private", assign, NatGatewayId=public, PrivateIpAddresses=["10.0.0.70"])
     assign(NatGatewayId=gateway, PrivateIpAddresses=["10.0.0.70"])
     statuses = [item["Status"] for item in show(network, gateway)["NatGatewayAddresses"]]
     assert statuses == ["succeeded", "assigning"]
@@ -225,8 +210,7 @@ def test_a_private_one_takes_further_addresses(network: Network, clock: VirtualC
     primary, other = (item["PrivateIp"] for item in show(network, gateway)["NatGatewayAddresses"])
     assert other == "10.0.0.70"
     unassign = network.ec2.unassign_private_nat_gateway_address
-    with refused("InvalidParameterValue"):
-        unassign(NatGatewayId=gateway, PrivateIpAddresses=[primary])
+    refuses("InvalidParameterValue", unassign, NatGatewayId=gateway, PrivateIpAddresses=[primary])
     unassign(NatGatewayId=gateway, PrivateIpAddresses=[other])
     assert show(network, gateway)["NatGatewayAddresses"][1]["Status"] == "unassigning"
     clock.advance(350)
@@ -251,36 +235,30 @@ def table_of(network: Network) -> str:
 def test_a_route_leads_to_one_that_is_available(network: Network, clock: VirtualClock) -> None:
     gateway, table = make(network), table_of(network)
     route = {"RouteTableId": table, "DestinationCidrBlock": FULL, "NatGatewayId": gateway}
-    with refused("InvalidNatGatewayID.NotFound"):
-        network.ec2.create_route(**route)
+    refuses("InvalidNatGatewayID.NotFound", network.ec2.create_route, **route)
     clock.advance(120)
     network.ec2.create_route(**route)
     network.ec2.delete_nat_gateway(NatGatewayId=gateway)
     clock.advance(60)
     (found,) = network.ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"]
     assert [item["State"] for item in found["Routes"]] == ["active", "blackhole"]
-    with refused("InvalidNatGatewayID.NotFound"):
-        network.ec2.replace_route(**route)
+    refuses("InvalidNatGatewayID.NotFound", network.ec2.replace_route, **route)
 
 
 def test_a_route_has_one_target_that_exists(network: Network) -> None:
     route = {"RouteTableId": table_of(network), "DestinationCidrBlock": FULL}
-    with refused("MissingParameter"):
-        network.ec2.create_route(**route)
+    refuses("MissingParameter", network.ec2.create_route, **route)
     with refused("InvalidParameterCombination"):
         network.ec2.create_route(**route, GatewayId=network.gateway, NetworkInterfaceId="eni-0a1b2c3d4e5f60718")
     with refused("InvalidTransitGatewayID.NotFound"):
         network.ec2.create_route(**route, TransitGatewayId="tgw-0a1b2c3d4e5f60718")
-    with refused("InvalidParameterValue", "no route defined"):
-        network.ec2.replace_route(**route, GatewayId=network.gateway)
+    refuses("InvalidParameterValue: no route defined", network.ec2.replace_route, **route, GatewayId=network.gateway)
     six = {**route, "DestinationIpv6CidrBlock": "::/0"}
     del six["DestinationCidrBlock"]
     network.ec2.create_route(**six, GatewayId=network.gateway)
-    with refused("RouteAlreadyExists"):
-        network.ec2.create_route(**six, GatewayId=network.gateway)
+    refuses("RouteAlreadyExists", network.ec2.create_route, **six, GatewayId=network.gateway)
     network.ec2.create_route(**route, GatewayId=network.gateway)
-    with refused("InvalidInternetGatewayID.NotFound"):
-        network.ec2.replace_route(**route, GatewayId="igw-0a1b2c3d4e5f60718")
+    refuses("InvalidInternetGatewayID.NotFound", network.ec2.replace_route, **route, GatewayId="igw-0a1b2c3d4e5f60718")
     (found,) = network.ec2.describe_route_tables(RouteTableIds=[route["RouteTableId"]])["RouteTables"]
     assert {item["GatewayId"] for item in found["Routes"]} == {"local", network.gateway}
 
@@ -289,8 +267,7 @@ def test_a_gateway_under_a_nat_gateway_stays(network: Network, clock: VirtualClo
     gateway = make(network)
     clock.advance(120)
     detach = {"InternetGatewayId": network.gateway, "VpcId": network.vpc}
-    with refused("DependencyViolation"):
-        network.ec2.detach_internet_gateway(**detach)
+    refuses("DependencyViolation", network.ec2.detach_internet_gateway, **detach)
     network.ec2.delete_nat_gateway(NatGatewayId=gateway)
     clock.advance(60)
     network.ec2.detach_internet_gateway(**detach)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, client, refused
+from tests.sandbox.strict_world import Network, client, refused, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +58,7 @@ def test_tags_at_creation(network: Network, ec2: Any, kind: str) -> None:
     ],
 )
 def test_bad_subnets_are_refused(network: Network, cidr: str, zone: str, code: str) -> None:
-    with refused(code):
-        network.subnet(cidr, zone)
+    refuses(code, network.subnet, cidr, zone)
 
 
 def test_a_cidr_is_made_canonical(ec2: Any) -> None:
@@ -81,23 +80,19 @@ def test_a_custom_subnet_is_no_default_even_as_first_of_its_zone(network: Networ
 
 def test_a_subnet_with_an_instance_stays(network: Network, ec2: Any, clock: VirtualClock) -> None:
     instance = network.running()
-    with refused("DependencyViolation"):
-        ec2.delete_subnet(SubnetId=network.subnets[0])
+    refuses("DependencyViolation", ec2.delete_subnet, SubnetId=network.subnets[0])
     ec2.terminate_instances(InstanceIds=[instance])
-    with refused("DependencyViolation"):
-        ec2.delete_subnet(SubnetId=network.subnets[0])
+    refuses("DependencyViolation", ec2.delete_subnet, SubnetId=network.subnets[0])
     clock.advance(15)
     ec2.delete_subnet(SubnetId=network.subnets[0])
 
 
 def test_a_subnet_with_a_lingering_interface_stays(network: Network, ec2: Any, clock: VirtualClock) -> None:
     arn = network.balancer()
-    with refused("DependencyViolation"):
-        ec2.delete_subnet(SubnetId=network.subnets[0])
+    refuses("DependencyViolation", ec2.delete_subnet, SubnetId=network.subnets[0])
     network.elb.delete_load_balancer(LoadBalancerArn=arn)
     clock.advance(59)
-    with refused("DependencyViolation"):
-        ec2.delete_subnet(SubnetId=network.subnets[0])
+    refuses("DependencyViolation", ec2.delete_subnet, SubnetId=network.subnets[0])
     clock.advance(1)
     ec2.delete_subnet(SubnetId=network.subnets[0])
 
@@ -105,8 +100,7 @@ def test_a_subnet_with_a_lingering_interface_stays(network: Network, ec2: Any, c
 def test_a_deleted_subnet_leaves_its_route_table(network: Network, ec2: Any) -> None:
     table = ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
     ec2.associate_route_table(RouteTableId=table, SubnetId=network.subnets[0])
-    with refused("DependencyViolation"):
-        ec2.delete_route_table(RouteTableId=table)
+    refuses("DependencyViolation", ec2.delete_route_table, RouteTableId=table)
     ec2.delete_subnet(SubnetId=network.subnets[0])
     ec2.delete_route_table(RouteTableId=table)
 
@@ -121,20 +115,17 @@ def test_a_vpc_in_use_stays_until_all_is_gone(network: Network, ec2: Any) -> Non
         lambda: ec2.delete_security_group(GroupId=network.group),
     ]
     for step in steps:
-        with refused("DependencyViolation"):
-            ec2.delete_vpc(VpcId=network.vpc)
+        refuses("DependencyViolation", ec2.delete_vpc, VpcId=network.vpc)
         step()
     ec2.delete_vpc(VpcId=network.vpc)
-    with refused("InvalidVpcID.NotFound"):
-        ec2.delete_vpc(VpcId=network.vpc)
+    refuses("InvalidVpcID.NotFound", ec2.delete_vpc, VpcId=network.vpc)
     acls = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [network.vpc]}])["NetworkAcls"]
     assert acls == []
 
 
 def test_the_main_route_table_stays(network: Network, ec2: Any) -> None:
     (table,) = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [network.vpc]}])["RouteTables"]
-    with refused("DependencyViolation"):
-        ec2.delete_route_table(RouteTableId=table["RouteTableId"])
+    refuses("DependencyViolation", ec2.delete_route_table, RouteTableId=table["RouteTableId"])
     with refused("InvalidParameterValue"):
         ec2.disassociate_route_table(AssociationId=table["Associations"][0]["RouteTableAssociationId"])
     with refused("InvalidParameterValue", "local route"):
@@ -145,13 +136,11 @@ def test_a_gateway_under_a_public_instance_stays(network: Network, ec2: Any, clo
     ec2.modify_subnet_attribute(SubnetId=network.subnets[0], MapPublicIpOnLaunch={"Value": True})
     instance = network.running()
     detach = {"InternetGatewayId": network.gateway, "VpcId": network.vpc}
-    with refused("DependencyViolation", "mapped public address"):
-        ec2.detach_internet_gateway(**detach)
+    refuses("DependencyViolation: mapped public address", ec2.detach_internet_gateway, **detach)
     ec2.stop_instances(InstanceIds=[instance])
     clock.advance(15)
     ec2.detach_internet_gateway(**detach)
-    with refused("Gateway.NotAttached"):
-        ec2.detach_internet_gateway(**detach)
+    refuses("Gateway.NotAttached", ec2.detach_internet_gateway, **detach)
 
 
 @pytest.mark.parametrize(("scheme", "stays"), [("internet-facing", True), ("internal", False)])
@@ -159,11 +148,9 @@ def test_a_gateway_under_a_balancer_stays(network: Network, clock: VirtualClock,
     arn = network.balancer(Scheme=scheme)
     detach = {"InternetGatewayId": network.gateway, "VpcId": network.vpc}
     if stays:
-        with refused("DependencyViolation"):
-            network.ec2.detach_internet_gateway(**detach)
+        refuses("DependencyViolation", network.ec2.detach_internet_gateway, **detach)
         network.elb.delete_load_balancer(LoadBalancerArn=arn)
-        with refused("DependencyViolation"):
-            network.ec2.detach_internet_gateway(**detach)
+        refuses("DependencyViolation", network.ec2.detach_internet_gateway, **detach)
         clock.advance(60)
     network.ec2.detach_internet_gateway(**detach)
 
@@ -171,20 +158,17 @@ def test_a_gateway_under_a_balancer_stays(network: Network, clock: VirtualClock,
 def test_gateways_and_vpcs_pair_off(network: Network, ec2: Any) -> None:
     other = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     spare = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    with refused("Resource.AlreadyAssociated"):
-        ec2.attach_internet_gateway(InternetGatewayId=network.gateway, VpcId=other)
+    refuses("Resource.AlreadyAssociated", ec2.attach_internet_gateway, InternetGatewayId=network.gateway, VpcId=other)
     with refused("InvalidParameterValue", "already has an internet gateway"):
         ec2.attach_internet_gateway(InternetGatewayId=spare, VpcId=network.vpc)
-    with refused("DependencyViolation"):
-        ec2.delete_internet_gateway(InternetGatewayId=network.gateway)
+    refuses("DependencyViolation", ec2.delete_internet_gateway, InternetGatewayId=network.gateway)
     ec2.delete_internet_gateway(InternetGatewayId=spare)
 
 
 def test_a_subnet_has_one_route_table(network: Network, ec2: Any) -> None:
     one, two = (ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"] for _ in range(2))
     held = ec2.associate_route_table(RouteTableId=one, SubnetId=network.subnets[0])["AssociationId"]
-    with refused("Resource.AlreadyAssociated"):
-        ec2.associate_route_table(RouteTableId=two, SubnetId=network.subnets[0])
+    refuses("Resource.AlreadyAssociated", ec2.associate_route_table, RouteTableId=two, SubnetId=network.subnets[0])
     new = ec2.replace_route_table_association(AssociationId=held, RouteTableId=two)["NewAssociationId"]
     assert new != held
     (table,) = ec2.describe_route_tables(Filters=[{"Name": "association.subnet-id", "Values": [network.subnets[0]]}])[
@@ -198,20 +182,16 @@ def test_a_subnet_has_one_route_table(network: Network, ec2: Any) -> None:
 def test_routes_are_of_the_vpc(network: Network, ec2: Any, elb: Any, clock: VirtualClock) -> None:
     other = Network.make(ec2, elb, clock, "10.1.0.0/16")
     table = ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
-    with refused("InvalidParameterValue"):
-        ec2.associate_route_table(RouteTableId=table, SubnetId=other.subnets[0])
+    refuses("InvalidParameterValue", ec2.associate_route_table, RouteTableId=table, SubnetId=other.subnets[0])
     default = {"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0"}
-    with refused("InvalidParameterValue"):
-        ec2.create_route(**default, GatewayId=other.gateway)
+    refuses("InvalidParameterValue", ec2.create_route, **default, GatewayId=other.gateway)
     with refused("RouteAlreadyExists"):
         ec2.create_route(RouteTableId=table, DestinationCidrBlock="10.0.0.0/16", GatewayId=network.gateway)
     ec2.create_route(**default, GatewayId=network.gateway)
-    with refused("RouteAlreadyExists"):
-        ec2.create_route(**default, GatewayId=network.gateway)
+    refuses("RouteAlreadyExists", ec2.create_route, **default, GatewayId=network.gateway)
     ec2.replace_route(**default, GatewayId=network.gateway)
     ec2.delete_route(**default)
-    with refused("InvalidRoute.NotFound"):
-        ec2.delete_route(**default)
+    refuses("InvalidRoute.NotFound", ec2.delete_route, **default)
 
 
 def test_a_route_to_a_detached_gateway_is_a_black_hole(network: Network, ec2: Any) -> None:
@@ -254,10 +234,8 @@ def test_a_group_needs_a_vpc_that_exists(ec2: Any) -> None:
 
 def test_only_what_is_there_can_be_tagged(network: Network, ec2: Any) -> None:
     tags = [{"Key": "a", "Value": "b"}]
-    with refused("InvalidInstanceID.NotFound"):
-        ec2.create_tags(Resources=["i-00000000000000000"], Tags=tags)
-    with refused("InvalidParameterValue"):
-        ec2.create_tags(Resources=[network.vpc], Tags=[{"Key": "aws:a", "Value": "b"}])
+    refuses("InvalidInstanceID.NotFound", ec2.create_tags, Resources=["i-00000000000000000"], Tags=tags)
+    refuses("InvalidParameterValue", ec2.create_tags, Resources=[network.vpc], Tags=[{"Key": "aws:a", "Value": "b"}])
     ec2.create_tags(Resources=[network.vpc], Tags=tags)
     assert ec2.describe_vpcs(VpcIds=[network.vpc])["Vpcs"][0]["Tags"] == tags
 
@@ -321,9 +299,7 @@ def test_interfaces_that_a_service_hides_are_shown_on_request(network: Network, 
 
 def test_a_route_leads_somewhere(network: Network, ec2: Any) -> None:
     table = ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
-    with refused("MissingParameter"):
-        ec2.create_route(RouteTableId=table, GatewayId=network.gateway)
-    with refused("MissingParameter"):
-        ec2.delete_route(RouteTableId=table, DestinationCidrBlock="")
+    refuses("MissingParameter", ec2.create_route, RouteTableId=table, GatewayId=network.gateway)
+    refuses("MissingParameter", ec2.delete_route, RouteTableId=table, DestinationCidrBlock="")
     with refused("InvalidParameterCombination"):
         ec2.delete_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", DestinationIpv6CidrBlock="::/0")

@@ -28,7 +28,7 @@ from alb_reconcile.sandbox.strict.quotas import (
     VPCS,
 )
 from alb_reconcile.sandbox.strict.world import World
-from tests.sandbox.strict_world import IMAGE, REGION, client, refused
+from tests.sandbox.strict_world import IMAGE, REGION, client, refused, refuses
 
 if TYPE_CHECKING:
     from tests.sandbox.strict_world import Network
@@ -44,15 +44,13 @@ def quotas(network: Network) -> dict[str, float]:
 def test_vpcs(network: Network, quotas: dict[str, float]) -> None:
     quotas[VPCS] = len(network.ec2.describe_vpcs()["Vpcs"]) + 1
     network.ec2.create_vpc(CidrBlock="10.7.0.0/16")
-    with refused("VpcLimitExceeded"):
-        network.ec2.create_vpc(CidrBlock="10.8.0.0/16")
+    refuses("VpcLimitExceeded", network.ec2.create_vpc, CidrBlock="10.8.0.0/16")
 
 
 def test_vcpus_of_what_runs(network: Network, quotas: dict[str, float]) -> None:
     quotas[STANDARD_VCPUS] = 2
     network.running(InstanceType="t3.micro")
-    with refused("VcpuLimitExceeded"):
-        network.launch(InstanceType="t3.micro")
+    refuses("VcpuLimitExceeded", network.launch, InstanceType="t3.micro")
     network.launch(InstanceType="g4dn.xlarge")  # another quota
     quotas[STANDARD_VCPUS] = 4
     network.launch(InstanceType="t3.micro")
@@ -64,8 +62,7 @@ def test_other_families_and_dedicated_hosts_count_for_quotas_of_their_own(
     quotas |= {STANDARD_VCPUS: 2, INFERENTIA_VCPUS: 4}
     network.running(InstanceType="t3.micro")
     network.running(InstanceType="inf1.xlarge")
-    with refused("VcpuLimitExceeded"):
-        network.launch(InstanceType="inf1.xlarge")
+    refuses("VcpuLimitExceeded", network.launch, InstanceType="inf1.xlarge")
     network.launch(InstanceType="trn1.2xlarge")
     network.launch(InstanceType="m5.large", Placement={"Tenancy": "host"})
 
@@ -73,36 +70,29 @@ def test_other_families_and_dedicated_hosts_count_for_quotas_of_their_own(
 def test_a_launch_makes_as_many_as_the_quota_allows(network: Network, quotas: dict[str, float]) -> None:
     quotas[STANDARD_VCPUS] = 7
     launch = {"ImageId": IMAGE, "InstanceType": "t3.micro", "SubnetId": network.subnets[0]}  # 2 vCPUs each
-    with refused("VcpuLimitExceeded"):
-        network.ec2.run_instances(**launch, MinCount=4, MaxCount=4)
+    refuses("VcpuLimitExceeded", network.ec2.run_instances, **launch, MinCount=4, MaxCount=4)
     assert len(network.ec2.run_instances(**launch, MinCount=2, MaxCount=4)["Instances"]) == 3
-    with refused("VcpuLimitExceeded"):
-        network.launch()
+    refuses("VcpuLimitExceeded", network.launch)
 
 
 def test_load_balancers_and_target_groups(network: Network, quotas: dict[str, float]) -> None:
     quotas |= {BALANCERS: 0, TARGET_GROUPS: 0}
-    with refused("TooManyLoadBalancers"):
-        network.balancer()
-    with refused("TooManyTargetGroups"):
-        network.target_group()
+    refuses("TooManyLoadBalancers", network.balancer)
+    refuses("TooManyTargetGroups", network.target_group)
 
 
 def test_internet_gateways(network: Network, quotas: dict[str, float]) -> None:
     quotas[GATEWAYS] = 3  # with the default VPC's
     network.ec2.create_internet_gateway()
-    with refused("InternetGatewayLimitExceeded"):
-        network.ec2.create_internet_gateway()
+    refuses("InternetGatewayLimitExceeded", network.ec2.create_internet_gateway)
 
 
 def test_subnets_and_route_tables_of_a_vpc(network: Network, quotas: dict[str, float]) -> None:
     quotas |= {SUBNETS: 3, ROUTE_TABLES: 2}
     network.subnet("10.0.2.0/24", "us-east-1a")
-    with refused("SubnetLimitExceeded"):
-        network.subnet("10.0.3.0/24", "us-east-1a")
+    refuses("SubnetLimitExceeded", network.subnet, "10.0.3.0/24", "us-east-1a")
     network.ec2.create_route_table(VpcId=network.vpc)
-    with refused("RouteTableLimitExceeded"):
-        network.ec2.create_route_table(VpcId=network.vpc)
+    refuses("RouteTableLimitExceeded", network.ec2.create_route_table, VpcId=network.vpc)
     other = network.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     network.ec2.create_subnet(VpcId=other, CidrBlock="10.9.0.0/24")
     network.ec2.create_route_table(VpcId=other)
@@ -113,20 +103,17 @@ def test_routes_of_a_table(network: Network, quotas: dict[str, float]) -> None:
     table = network.ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
     route = {"RouteTableId": table, "GatewayId": network.gateway}
     network.ec2.create_route(DestinationCidrBlock="0.0.0.0/0", **route)
-    with refused("RouteLimitExceeded"):
-        network.ec2.create_route(DestinationCidrBlock="10.7.0.0/16", **route)
+    refuses("RouteLimitExceeded", network.ec2.create_route, DestinationCidrBlock="10.7.0.0/16", **route)
 
 
 def test_security_groups(network: Network, quotas: dict[str, float]) -> None:
     quotas |= {GROUPS: len(network.ec2.describe_security_groups()["SecurityGroups"]) + 1, GROUPS_AN_INTERFACE: 1}
     more = network.security_group("more")
-    with refused("SecurityGroupLimitExceeded"):
-        network.security_group("one too many")
+    refuses("SecurityGroupLimitExceeded", network.security_group, "one too many")
     instance = network.running()
     with refused("SecurityGroupsPerInstanceLimitExceeded"):
         network.ec2.modify_instance_attribute(InstanceId=instance, Groups=[network.group, more])
-    with refused("SecurityGroupsPerInstanceLimitExceeded"):
-        network.launch(SecurityGroupIds=[network.group, more])
+    refuses("SecurityGroupsPerInstanceLimitExceeded", network.launch, SecurityGroupIds=[network.group, more])
 
 
 def test_rules_of_a_group_are_counted_by_direction_and_protocol(network: Network, quotas: dict[str, float]) -> None:
@@ -149,12 +136,10 @@ def test_listeners_and_rules_of_a_load_balancer(network: Network, quotas: dict[s
     quotas |= {LISTENERS: 2, RULES: 2}
     balancer, group = network.balancer(), network.target_group()
     first, second = (network.listener(balancer, group, port) for port in (80, 81))
-    with refused("TooManyListeners"):
-        network.listener(balancer, group, 82)
+    refuses("TooManyListeners", network.listener, balancer, group, 82)
     network.rule(first, 1)
     network.rule(second, 1)
-    with refused("TooManyRules"):
-        network.rule(first, 2)
+    refuses("TooManyRules", network.rule, first, 2)
 
 
 def test_target_groups_of_a_load_balancer(network: Network, quotas: dict[str, float]) -> None:
@@ -164,8 +149,7 @@ def test_target_groups_of_a_load_balancer(network: Network, quotas: dict[str, fl
     network.rule(listener, 1, two)
     network.rule(listener, 2, one)
     code = "TooManyUniqueTargetGroupsPerLoadBalancer"
-    with refused(code):
-        network.rule(listener, 3, three)
+    refuses(code, network.rule, listener, 3, three)
     with refused(code):
         network.elb.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": three}])
     network.listener(network.balancer("other"), three)
@@ -176,12 +160,10 @@ def test_targets_of_a_group_and_of_a_load_balancer(network: Network, quotas: dic
     one, two = network.target_group("one"), network.target_group("two")
     network.rule(network.listener(network.balancer(), one), 1, two)
     targets = [{"Id": network.running()} for _ in range(3)]
-    with refused("TooManyTargets"):
-        network.elb.register_targets(TargetGroupArn=one, Targets=targets)
+    refuses("TooManyTargets", network.elb.register_targets, TargetGroupArn=one, Targets=targets)
     network.elb.register_targets(TargetGroupArn=one, Targets=targets[:2])
     network.elb.register_targets(TargetGroupArn=one, Targets=targets[:2])  # they are there
-    with refused("TooManyTargets"):
-        network.elb.register_targets(TargetGroupArn=two, Targets=targets[:2])
+    refuses("TooManyTargets", network.elb.register_targets, TargetGroupArn=two, Targets=targets[:2])
     network.elb.register_targets(TargetGroupArn=two, Targets=targets[:1])
 
 
@@ -202,8 +184,7 @@ def test_a_new_account_has_awss_defaults() -> None:
         ec2 = client("ec2")
         for _ in range(5):
             ec2.allocate_address(Domain="vpc")
-        with refused("AddressLimitExceeded"):
-            ec2.allocate_address(Domain="vpc")
+        refuses("AddressLimitExceeded", ec2.allocate_address, Domain="vpc")
         told = client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=ADDRESSES)
         assert told["Quota"]["Value"] == 5
     with StrictAws(clock=VirtualClock().now):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, client, refused
+from tests.sandbox.strict_world import Network, client, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -37,15 +37,13 @@ def states(ec2: Any, vpc: str) -> dict[str, str]:
 )
 def test_a_range_that_aws_adds_to_no_such_vpc_is_refused(ec2: Any, primary: str, cidr: str) -> None:
     vpc = ec2.create_vpc(CidrBlock=primary)["Vpc"]["VpcId"]
-    with refused("InvalidVpc.Range"):
-        ec2.associate_vpc_cidr_block(VpcId=vpc, CidrBlock=cidr)
+    refuses("InvalidVpc.Range", ec2.associate_vpc_cidr_block, VpcId=vpc, CidrBlock=cidr)
 
 
 def test_a_range_is_of_use_when_it_is_associated(network: Network, ec2: Any, clock: VirtualClock) -> None:
     ec2.associate_vpc_cidr_block(VpcId=network.vpc, CidrBlock="100.64.0.0/16")
     assert states(ec2, network.vpc)["100.64.0.0/16"] == "associating"
-    with refused("InvalidSubnet.Range"):
-        network.subnet("100.64.0.0/24", "us-east-1a")
+    refuses("InvalidSubnet.Range", network.subnet, "100.64.0.0/24", "us-east-1a")
     clock.advance(5)
     assert states(ec2, network.vpc)["100.64.0.0/16"] == "associated"
     network.subnet("100.64.0.0/24", "us-east-1a")
@@ -79,10 +77,8 @@ def test_a_vpc_gets_an_ipv6_range_of_amazons(ec2: Any, clock: VirtualClock) -> N
     (ipv6,) = shown["Ipv6CidrBlockAssociationSet"]
     assert (ipv6["Ipv6CidrBlock"], ipv6["Ipv6CidrBlockState"]["State"]) == (inside, "associated")
     assert shown["AvailabilityZone"].startswith("us-east-1")
-    with refused("InvalidSubnet.Conflict"):
-        ec2.create_subnet(VpcId=vpc, CidrBlock="10.8.2.0/24", Ipv6CidrBlock=inside)
-    with refused("InvalidSubnet.Range"):
-        ec2.create_subnet(VpcId=vpc, CidrBlock="10.8.2.0/24", Ipv6CidrBlock="2001:db8::/64")
+    refuses("InvalidSubnet.Conflict", ec2.create_subnet, VpcId=vpc, CidrBlock="10.8.2.0/24", Ipv6CidrBlock=inside)
+    refuses("InvalidSubnet.Range", ec2.create_subnet, VpcId=vpc, CidrBlock="10.8.2.0/24", Ipv6CidrBlock="2001:db8::/64")
     with refused("InvalidParameterValue", "already has"):
         ec2.associate_subnet_cidr_block(SubnetId=subnet, Ipv6CidrBlock=inside.replace("07::", "08::"))
 
@@ -93,8 +89,7 @@ def test_a_range_that_is_handed_out_stays(ec2: Any, clock: VirtualClock) -> None
     made = ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.8.1.0/24", Ipv6CidrBlock="2001:db8:a::/64")["Subnet"]
     association = made["Ipv6CidrBlockAssociationSet"][0]["AssociationId"]
     ec2.modify_subnet_attribute(SubnetId=made["SubnetId"], AssignIpv6AddressOnCreation={"Value": True})
-    with refused("InvalidParameterValue"):
-        ec2.disassociate_subnet_cidr_block(AssociationId=association)
+    refuses("InvalidParameterValue", ec2.disassociate_subnet_cidr_block, AssociationId=association)
     ec2.modify_subnet_attribute(SubnetId=made["SubnetId"], AssignIpv6AddressOnCreation={"Value": False})
     ec2.disassociate_subnet_cidr_block(AssociationId=association)
     with refused("InvalidParameterValue"):
@@ -121,8 +116,7 @@ def test_every_attribute_of_a_subnet_is_kept(network: Network, ec2: Any) -> None
 
 
 def test_a_load_balancer_with_ipv6_needs_ranges_of_it(network: Network, ec2: Any) -> None:
-    with refused("InvalidSubnet", "IPv6 CIDR block"):
-        network.balancer(IpAddressType="dualstack")
+    refuses("InvalidSubnet: IPv6 CIDR block", network.balancer, IpAddressType="dualstack")
     arn = network.balancer()
     with refused("InvalidSubnet", "IPv6 CIDR block"):
         network.elb.set_ip_address_type(LoadBalancerArn=arn, IpAddressType="dualstack-without-public-ipv4")
@@ -140,8 +134,7 @@ def test_a_vpc_has_one_egress_only_gateway(network: Network, ec2: Any) -> None:
     assert first == again
     with refused("IdempotentParameterMismatch"):
         ec2.create_egress_only_internet_gateway(**{**token, "TagSpecifications": []})
-    with refused("InvalidParameterValue", "already has"):
-        ec2.create_egress_only_internet_gateway(VpcId=network.vpc)
+    refuses("InvalidParameterValue: already has", ec2.create_egress_only_internet_gateway, VpcId=network.vpc)
 
     def found(name: str, value: str) -> int:
         where = [{"Name": name, "Values": [value]}]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, client, refused
+from tests.sandbox.strict_world import Network, client, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws
@@ -51,8 +51,7 @@ class TestDisks:
     def test_impossible_ones_are_refused(
         self, network: Network, settings: dict[str, Any], code: str, message: str
     ) -> None:
-        with refused(code, message):
-            network.launch(BlockDeviceMappings=disk(**settings))
+        refuses(f"{code}: {message}", network.launch, BlockDeviceMappings=disk(**settings))
 
     def test_possible_ones_are_made(self, network: Network, ec2: Any) -> None:
         network.launch(BlockDeviceMappings=disk(VolumeType="io2", Iops=256_000, VolumeSize=15))
@@ -89,20 +88,17 @@ def test_tags_of_load_balancing_have_fewer_characters(network: Network, elb: Any
     group = network.target_group(Tags=[{"Key": "na\u00efve key", "Value": "\u00bd \u6771\u4eac +-=._:/@"}])
     for bad in ("snow\u2603man", "a,b", "e\u0301", "\U0001f600", "tab\t"):
         for tag in ({"Key": bad, "Value": "x"}, {"Key": "x", "Value": bad}):
-            with refused("ValidationError", "contains a character that is not valid"):
-                network.target_group("two", Tags=[tag])
+            refuses("ValidationError: contains a character that is not valid", network.target_group, "two", Tags=[tag])
             with refused("ValidationError", "contains a character that is not valid"):
                 elb.add_tags(ResourceArns=[group], Tags=[tag])
-    with refused("ValidationError", "reserved"):
-        elb.add_tags(ResourceArns=[group], Tags=[{"Key": "Aws:x", "Value": "x"}])
+    refuses("ValidationError: reserved", elb.add_tags, ResourceArns=[group], Tags=[{"Key": "Aws:x", "Value": "x"}])
 
 
 def test_a_trailing_blank_of_a_groups_name_is_trimmed(network: Network, ec2: Any) -> None:
     network.security_group("shop  ")
     found = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [network.vpc]}])["SecurityGroups"]
     assert {group["GroupName"] for group in found} == {"default", "web", "shop"}
-    with refused("InvalidGroup.Duplicate"):
-        network.security_group("shop ")
+    refuses("InvalidGroup.Duplicate", network.security_group, "shop ")
 
 
 class TestAttributes:
@@ -146,8 +142,7 @@ class TestAttributes:
         self.refused(elb, network.target_group(), "ValidationError", {key: value})
 
     def refused(self, elb: Any, group: str, code: str, wanted: dict[str, str]) -> None:
-        with refused(code):
-            self.change(elb, group, wanted)
+        refuses(code, self.change, elb, group, wanted)
 
     def change(self, elb: Any, group: str, wanted: dict[str, str]) -> None:
         pairs = [{"Key": key, "Value": value} for key, value in wanted.items()]
@@ -187,10 +182,8 @@ def test_matchers(network: Network, elb: Any) -> None:
         for text in good:
             elb.modify_target_group(TargetGroupArn=group, Matcher={kind: text})
         for text in bad:
-            with refused("ValidationError"):
-                elb.modify_target_group(TargetGroupArn=group, Matcher={kind: text})
-            with refused("ValidationError"):
-                network.target_group("other", ProtocolVersion=version, Matcher={kind: text})
+            refuses("ValidationError", elb.modify_target_group, TargetGroupArn=group, Matcher={kind: text})
+            refuses("ValidationError", network.target_group, "other", ProtocolVersion=version, Matcher={kind: text})
         with refused("ValidationError"):
             elb.modify_target_group(
                 TargetGroupArn=group, Matcher={"GrpcCode" if kind == "HttpCode" else "HttpCode": "1"}
@@ -215,12 +208,10 @@ class TestActions:
         secure = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": certificate}]}
         with refused("InvalidLoadBalancerAction", f"'HTTP' is not supported .* '{version}'"):
             network.listener(balancer, group, 81)
-        with refused("InvalidLoadBalancerAction"):
-            network.rule(plain, 1, group)
+        refuses("InvalidLoadBalancerAction", network.rule, plain, 1, group)
         listener = network.listener(balancer, group, 443, **secure)
         network.rule(listener, 1, group)
-        with refused("InvalidLoadBalancerAction"):
-            elb.modify_listener(ListenerArn=listener, Protocol="HTTP")
+        refuses("InvalidLoadBalancerAction", elb.modify_listener, ListenerArn=listener, Protocol="HTTP")
 
     @pytest.mark.parametrize(
         "redirect",
@@ -237,11 +228,9 @@ class TestActions:
         action = {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", **redirect}}
         secure = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": certificate}]}
         balancer = network.balancer()
-        with refused("InvalidLoadBalancerAction"):
-            network.listener(balancer, "", 443, **secure, DefaultActions=[action])
+        refuses("InvalidLoadBalancerAction", network.listener, balancer, "", 443, **secure, DefaultActions=[action])
         listener = network.listener(balancer, network.target_group(), 443, **secure)
-        with refused("InvalidLoadBalancerAction"):
-            elb.modify_listener(ListenerArn=listener, DefaultActions=[action])
+        refuses("InvalidLoadBalancerAction", elb.modify_listener, ListenerArn=listener, DefaultActions=[action])
         path = [{"Field": "path-pattern", "Values": ["/x"]}]
         with refused("InvalidLoadBalancerAction"):
             elb.create_rule(ListenerArn=listener, Priority=1, Conditions=path, Actions=[action])
@@ -266,8 +255,7 @@ def test_conditions_that_aws_refuses(network: Network, elb: Any, field: str, val
     action = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
     with refused("ValidationError"):
         elb.create_rule(ListenerArn=listener, Priority=1, Conditions=conditions, Actions=[action])
-    with refused("ValidationError"):
-        elb.modify_rule(RuleArn=rule, Conditions=conditions)
+    refuses("ValidationError", elb.modify_rule, RuleArn=rule, Conditions=conditions)
 
 
 def test_conditions_that_aws_takes(network: Network, elb: Any) -> None:

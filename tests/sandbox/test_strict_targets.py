@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-from tests.sandbox.strict_world import ROUND, Network, client, refused
+from tests.sandbox.strict_world import ROUND, Network, client, refused, refuses
 
 CHECKS = {"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 3, "UnhealthyThresholdCount": 2}
 NOT_IN_USE = ("unused", "Target.NotInUse")
@@ -244,8 +244,7 @@ def test_only_running_instances_of_the_vpc_are_registered(
 ) -> None:
     other = Network.make(ec2, elb, clock, "10.1.0.0/16")
     for instance in (other.running(), service.network.launch(), "i-00000000000000000"):
-        with refused("InvalidTarget"):
-            elb.register_targets(TargetGroupArn=service.group, Targets=[{"Id": instance}])
+        refuses("InvalidTarget", elb.register_targets, TargetGroupArn=service.group, Targets=[{"Id": instance}])
     assert service.network.health(service.group) == {}
 
 
@@ -265,11 +264,9 @@ def test_zero_makes_health_immediate() -> None:
 
 def test_a_group_serves_one_balancer(service: Service, network: Network, elb: Any) -> None:
     second = network.balancer("second")
-    with refused("TargetGroupAssociationLimit"):
-        network.listener(second, service.group)
+    refuses("TargetGroupAssociationLimit", network.listener, second, service.group)
     listener = network.listener(second, network.target_group("other"))
-    with refused("TargetGroupAssociationLimit"):
-        network.rule(listener, 1, service.group)
+    refuses("TargetGroupAssociationLimit", network.rule, listener, 1, service.group)
     with refused("TargetGroupAssociationLimit"):
         elb.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": service.group}])
     elb.delete_listener(ListenerArn=service.listener)
@@ -283,8 +280,7 @@ def test_a_group_serves_one_balancer(service: Service, network: Network, elb: An
 
 def test_a_group_of_another_vpc_gets_no_traffic(service: Service, ec2: Any, elb: Any, clock: VirtualClock) -> None:
     other = Network.make(ec2, elb, clock, "10.1.0.0/16")
-    with refused("InvalidConfigurationRequest"):
-        service.network.listener(service.balancer, other.target_group("other"), 81)
+    refuses("InvalidConfigurationRequest", service.network.listener, service.balancer, other.target_group("other"), 81)
 
 
 CHANGES: dict[str, Any] = {
@@ -301,14 +297,12 @@ CHANGES: dict[str, Any] = {
 def test_the_same_group_again_is_the_same(network: Network, name: str) -> None:
     arn = network.target_group(**CHECKS)
     assert network.target_group(**CHECKS, HealthCheckPath="/", HealthCheckTimeoutSeconds=5) == arn
-    with refused("DuplicateTargetGroupName"):
-        network.target_group(**CHECKS | {name: CHANGES[name]})
+    refuses("DuplicateTargetGroupName", network.target_group, **CHECKS | {name: CHANGES[name]})
 
 
 def test_bad_group_names_are_refused(network: Network) -> None:
     for name in ("x" * 33, "-x", "x-", "x_y"):
-        with refused("ValidationError"):
-            network.target_group(name)
+        refuses("ValidationError", network.target_group, name)
 
 
 def test_group_attributes(network: Network, elb: Any) -> None:
@@ -329,19 +323,15 @@ def test_group_attributes(network: Network, elb: Any) -> None:
         ("deregistration_delay.seconds", "1"),
         ("stickiness.enabled", "on"),
     ):
-        with refused("ValidationError"):
-            change(key, value)
+        refuses("ValidationError", change, key, value)
 
 
 def test_a_time_out_is_below_its_interval(network: Network, elb: Any) -> None:
     arn = network.target_group(**CHECKS)
-    with refused("ValidationError"):
-        elb.modify_target_group(TargetGroupArn=arn, HealthCheckTimeoutSeconds=10)
+    refuses("ValidationError", elb.modify_target_group, TargetGroupArn=arn, HealthCheckTimeoutSeconds=10)
     elb.modify_target_group(TargetGroupArn=arn, HealthCheckTimeoutSeconds=9)
-    with refused("TargetGroupNotFound"):
-        elb.modify_target_group(TargetGroupArn=arn + "0", HealthCheckTimeoutSeconds=9)
+    refuses("TargetGroupNotFound", elb.modify_target_group, TargetGroupArn=arn + "0", HealthCheckTimeoutSeconds=9)
 
 
 def test_twenty_groups_a_call(network: Network, elb: Any) -> None:
-    with refused("ValidationError"):
-        elb.describe_target_groups(TargetGroupArns=[network.target_group()] * 21)
+    refuses("ValidationError", elb.describe_target_groups, TargetGroupArns=[network.target_group()] * 21)

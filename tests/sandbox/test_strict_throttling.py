@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.at_length import SOAK
-from tests.sandbox.strict_world import IMAGE, Network, client, refused
+from tests.sandbox.strict_world import IMAGE, Network, client, refused, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,8 +119,7 @@ def test_instances_count(ec2: Any, elb: Any, clock: VirtualClock) -> None:
     with refused(EC2, status=503):
         launch(strict_left + 1)
     clock.advance(1)
-    with refused("InsufficientFreeAddressesInSubnet"):
-        launch(strict_left + 1)
+    refuses("InsufficientFreeAddressesInSubnet", launch, strict_left + 1)
     with refused(EC2, status=503):
         launch(2)
     ec2.terminate_instances(InstanceIds=ids)

@@ -9,7 +9,7 @@ import pytest
 from tests.harness import by_hand
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.kinds.test_trust_store import upload
-from tests.sandbox.strict_world import refused
+from tests.sandbox.strict_world import refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -41,16 +41,14 @@ def test_it_takes_a_moment_and_a_bundle(elb: Any, clock: VirtualClock, store: st
     assert elb.describe_trust_stores()["TrustStores"][0]["Status"] == "CREATING"
     clock.advance(10)
     assert elb.describe_trust_stores(Names=["clients"])["TrustStores"][0]["Status"] == "ACTIVE"
-    with refused("DuplicateTrustStoreName"):
-        elb.create_trust_store(Name="clients", **BUNDLE)
+    refuses("DuplicateTrustStoreName", elb.create_trust_store, Name="clients", **BUNDLE)
     with refused("CaCertificatesBundleNotFound"):
         elb.create_trust_store(Name="other", **{**BUNDLE, "CaCertificatesBundleS3Key": "none"})
     with refused("InvalidCaCertificatesBundle"):
         elb.modify_trust_store(TrustStoreArn=store, **{**BUNDLE, "CaCertificatesBundleS3Key": "broken.pem"})
     elb.modify_trust_store(TrustStoreArn=store, **{**BUNDLE, "CaCertificatesBundleS3Key": "other.pem"})
     assert elb.describe_trust_stores()["TrustStores"][0]["NumberOfCaCertificates"] == 2
-    with refused("TrustStoreNotFound"):
-        elb.describe_trust_stores(Names=["other"])
+    refuses("TrustStoreNotFound", elb.describe_trust_stores, Names=["other"])
 
 
 def test_revocations(elb: Any, store: str) -> None:
@@ -70,16 +68,14 @@ def test_revocations(elb: Any, store: str) -> None:
 
 def test_a_listener_verifies_by_one_that_is_ready(elb: Any, clock: VirtualClock, store: str, secure: str) -> None:
     verify = {"Mode": "verify", "TrustStoreArn": store}
-    with refused("TrustStoreNotReady"):
-        elb.modify_listener(ListenerArn=secure, MutualAuthentication=verify)
+    refuses("TrustStoreNotReady", elb.modify_listener, ListenerArn=secure, MutualAuthentication=verify)
     clock.advance(10)
     with refused("TrustStoreNotFound"):
         elb.modify_listener(ListenerArn=secure, MutualAuthentication={**verify, "TrustStoreArn": f"{store}0"})
     with refused("InvalidConfigurationRequest"):
         elb.modify_listener(ListenerArn=secure, MutualAuthentication={"Mode": "verify"})
     elb.modify_listener(ListenerArn=secure, MutualAuthentication=verify)
-    with refused("TrustStoreInUse"):
-        elb.delete_trust_store(TrustStoreArn=store)
+    refuses("TrustStoreInUse", elb.delete_trust_store, TrustStoreArn=store)
     # what isn't given stays
     elb.modify_listener(ListenerArn=secure, Port=8443)
     assert elb.describe_listeners(ListenerArns=[secure])["Listeners"][0]["MutualAuthentication"]["Mode"] == "verify"
@@ -97,12 +93,10 @@ def test_certificates_by_name(elb: Any, secure: str) -> None:
         (CERTIFICATES[0], True),
         (CERTIFICATES[1], False),
     ]
-    with refused("ValidationError"):
-        elb.add_listener_certificates(ListenerArn=secure, Certificates=[one, two])
+    refuses("ValidationError", elb.add_listener_certificates, ListenerArn=secure, Certificates=[one, two])
     with refused("CertificateNotFound"):
         elb.add_listener_certificates(ListenerArn=secure, Certificates=[{"CertificateArn": f"{CERTIFICATES[0]}0"}])
-    with refused("OperationNotPermitted"):
-        elb.remove_listener_certificates(ListenerArn=secure, Certificates=[one])
+    refuses("OperationNotPermitted", elb.remove_listener_certificates, ListenerArn=secure, Certificates=[one])
 
 
 def test_listener_attributes(elb: Any, secure: str) -> None:
@@ -134,8 +128,7 @@ def test_an_action_that_authenticates(elb: Any, network: Network, secure: str) -
     (shown, _) = elb.describe_listeners(ListenerArns=[secure])["Listeners"][0]["DefaultActions"]
     assert shown["AuthenticateOidcConfig"]["Scope"] == "openid"
     assert "ClientSecret" not in shown["AuthenticateOidcConfig"]
-    with refused("InvalidLoadBalancerAction", "last action"):
-        elb.modify_listener(ListenerArn=secure, DefaultActions=[told])
+    refuses("InvalidLoadBalancerAction: last action", elb.modify_listener, ListenerArn=secure, DefaultActions=[told])
     with refused("InvalidLoadBalancerAction", "HTTPS"):
         elb.create_listener(
             LoadBalancerArn=elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"], Protocol="HTTP", Port=80,
@@ -156,8 +149,7 @@ def test_an_action_that_authenticates(elb: Any, network: Network, secure: str) -
 )
 def test_conditions_that_aws_refuses(elb: Any, network: Network, secure: str, condition: dict[str, Any]) -> None:
     rule = network.rule(secure, 7)
-    with refused("ValidationError"):
-        elb.modify_rule(RuleArn=rule, Conditions=[condition])
+    refuses("ValidationError", elb.modify_rule, RuleArn=rule, Conditions=[condition])
 
 
 def test_a_star_or_plus_that_stands_for_itself_is_no_possessive_quantifier(
@@ -172,11 +164,9 @@ def test_a_star_or_plus_that_stands_for_itself_is_no_possessive_quantifier(
 def test_transforms_that_aws_refuses(elb: Any, network: Network, secure: str) -> None:
     rule = network.rule(secure, 7)
     rewrite = {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "a", "Replace": "b"}]}}
-    with refused("ValidationError"):
-        elb.modify_rule(RuleArn=rule, Transforms=[rewrite, rewrite])
+    refuses("ValidationError", elb.modify_rule, RuleArn=rule, Transforms=[rewrite, rewrite])
     broken = {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "a++", "Replace": "b"}]}}
-    with refused("ValidationError"):
-        elb.modify_rule(RuleArn=rule, Transforms=[broken])
+    refuses("ValidationError", elb.modify_rule, RuleArn=rule, Transforms=[broken])
 
 
 def test_its_tags(elb: Any, store: str) -> None:
@@ -185,5 +175,4 @@ def test_its_tags(elb: Any, store: str) -> None:
     elb.remove_tags(ResourceArns=[store], TagKeys=["a"])
     assert not elb.describe_tags(ResourceArns=[store])["TagDescriptions"][0]["Tags"]
     by_hand("elbv2").delete_trust_store(TrustStoreArn=store)
-    with refused("TrustStoreNotFound"):
-        elb.describe_tags(ResourceArns=[store])
+    refuses("TrustStoreNotFound", elb.describe_tags, ResourceArns=[store])
