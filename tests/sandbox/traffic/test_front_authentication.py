@@ -58,13 +58,6 @@ def behind(first: Mapping[str, Any], last: Mapping[str, Any], *conditions: Any, 
     return Rule(f"rule/{priority}", priority, conditions, (first, {**last, "Order": 2}))
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    made = Lab(tmp_path_factory.mktemp("front"), "a")
-    yield made
-    made.close()
-
-
 def serve(lab: Lab, *rules: Rule) -> str:
     """An HTTPS listener with these rules; where a browser finds it."""
     lab.show([listener(443, *rules, protocol="HTTPS")], [group("web", "i-a")])

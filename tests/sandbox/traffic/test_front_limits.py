@@ -19,14 +19,6 @@ GRPC = -1
 BAD = page("400 Bad Request")
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    made = Lab(tmp_path_factory.mktemp("front"), "a")
-    made.forwards(forward("web"), group("web", "i-a"))
-    yield made
-    made.close()
-
-
 def addresses(count: int) -> str:
     return ", ".join(["192.0.2.1"] * count)
 

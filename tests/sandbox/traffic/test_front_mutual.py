@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 PREFIX = "X-Amzn-Mtls-Clientcert"
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    made = Lab(tmp_path_factory.mktemp("front"), "a")
-    yield made
-    made.close()
-
-
 def show(lab: Lab, **more: Any) -> None:
     secure = listener(443, rule(forward("web")), protocol="HTTPS", certificates=["shop"], **more)
     lab.show([secure], [group("web", "i-a")], certificates={"shop": ("shop.example.com",)})

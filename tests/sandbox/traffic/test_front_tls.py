@@ -25,13 +25,6 @@ NAMES = {
 }
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    made = Lab(tmp_path_factory.mktemp("front"), "a")
-    yield made
-    made.close()
-
-
 def serve(lab: Lab, *certificates: str, **attributes: str) -> None:
     named = {key.replace("__", "."): value for key, value in attributes.items()}
     secure = listener(443, rule(forward("web")), protocol="HTTPS", certificates=certificates)

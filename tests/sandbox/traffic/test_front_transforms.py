@@ -13,13 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    made = Lab(tmp_path_factory.mktemp("front"), "a", "b")
-    yield made
-    made.close()
-
-
 def rewrite(kind: str, regex: str, replace: str) -> dict[str, Any]:
     config = {"url-rewrite": "UrlRewriteConfig", "host-header-rewrite": "HostHeaderRewriteConfig"}[kind]
     return {"Type": kind, config: {"Rewrites": [{"Regex": regex, "Replace": replace}]}}
