@@ -10,7 +10,7 @@ import pytest
 from tests.sandbox.traffic.front_lab import Lab, fixed, forward, group, headers_of, listener, rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 
 def rewrite(kind: str, regex: str, replace: str) -> dict[str, Any]:
