@@ -16,8 +16,7 @@ from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.text import camel
 from alb_reconcile.sandbox.strict import VirtualClock
 from alb_reconcile.sandbox.strict.throttling import Throttling
-from tests.aws.test_answers import answering
-from tests.aws.test_errors import BROKEN, LIMITED
+from tests.aws.test_answers import BROKEN, LIMITED, answering
 from tests.harness import REGION
 from tests.properties.faults import CODES, Beside, error_of, take
 from tests.virtual import run_virtually
@@ -60,9 +59,7 @@ class Account:
         async def main() -> None:
             aws = Aws(self, max_workers=0, throttle=Throttle(pace))
             made.append(aws)
-            await asyncio.gather(
-                *(aws.call(service, name) for service, name, count in calls for _ in range(count)),
-            )
+            await asyncio.gather(*(aws.call(service, name) for service, name, count in calls for _ in range(count)))
 
         run_virtually(self.clock, main())
         return made[0]
@@ -100,22 +97,6 @@ def test_another_tool_that_takes_half_is_made_room_for() -> None:
     assert account.other is not None
     assert account.other.refused < 0.1 * account.other.asked
     assert aws.throttled["describe_rules"].count == len(account.refused)
-
-
-def test_it_halves_and_climbs() -> None:
-    """Until the other has gone, and then up to all of it."""
-    account = Account(others=5)
-    account.run(1.0, ("elbv2", "describe_rules", 200))
-    first = account.refused[0][0]
-    after = [now for now, _ in account.made if first + 1 < now <= first + 11]
-    assert 35 <= len(after) <= 65, "half of ten a second, and what it climbs"
-
-    account = Account()
-    account.empty()
-    account.run(1.0, ("elbv2", "describe_rules", 1_500))
-    late = [now for now, _ in account.made if account.seconds - 20 < now]
-    assert len(late) == pytest.approx(200, abs=3)
-    assert account.refused
 
 
 @pytest.mark.parametrize(("debt", "is_told"), [(400.0, True), (5.0, False)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.pools import held, make_pool
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -38,30 +38,22 @@ def test_a_vpc_gets_the_lowest_free_range(ec2: Any) -> None:
         ("InvalidParameterValue", {}, {"Ipv4NetmaskLength": 16}),
         ("InvalidParameterValue", {}, {"CidrBlock": "10.21.0.0/24"}),
         ("InvalidParameterCombination", {}, {"CidrBlock": "10.20.0.0/24", "Ipv4NetmaskLength": 24}),
-        ("InvalidParameterValue", {}, {"CidrBlock": "10.1.0.0/16", "Ipv6IpamPoolId": "own", "Ipv6NetmaskLength": 56}),
+        ("InvalidParameterValue", {}, {"CidrBlock": "10.1.0.0/16", "Ipv6NetmaskLength": 56}),
     ],
 )
 def test_what_a_pool_refuses(ec2: Any, code: str, settings: dict[str, Any], params: dict[str, Any]) -> None:
     pool = make_pool("10.20.0.0/18", **settings)
-    mine = {"Ipv4IpamPoolId": pool} if "Ipv6IpamPoolId" not in params else {"Ipv6IpamPoolId": pool}
-    with refused(code):
-        ec2.create_vpc(
-            **{**params, **mine, **({"Ipv4IpamPoolId": params["Ipv4IpamPoolId"]} if "Ipv4IpamPoolId" in params else {})}
-        )
+    key = "Ipv6IpamPoolId" if "Ipv6NetmaskLength" in params else "Ipv4IpamPoolId"
+    refuses(code, ec2.create_vpc, **{key: pool} | params)
     assert held(pool) == {}
-
-
-def test_a_length_without_a_pool_is_refused(ec2: Any) -> None:
-    with refused("InvalidParameterCombination"):
-        ec2.create_vpc(Ipv4NetmaskLength=24)
+    refuses("InvalidParameterCombination", ec2.create_vpc, Ipv4NetmaskLength=24)
 
 
 def test_a_range_comes_back_some_minutes_after_its_vpc(ec2: Any, clock: VirtualClock) -> None:
     pool = make_pool("10.20.0.0/24")
     vpc = vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)["VpcId"]
     ec2.delete_vpc(VpcId=vpc)
-    with refused("InvalidParameterValue", "too big for the pool"):
-        vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)
+    refuses("InvalidParameterValue: too big for the pool", vpc_of, ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)
     clock.advance(300)
     vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)
 
@@ -69,10 +61,10 @@ def test_a_range_comes_back_some_minutes_after_its_vpc(ec2: Any, clock: VirtualC
 def test_further_ranges_and_those_of_ipv6(network: Network, ec2: Any, clock: VirtualClock) -> None:
     four, six = make_pool("10.64.0.0/10"), make_pool("2001:db8::/40")
     overlapping = make_pool("10.0.0.0/10")
-    with refused("InvalidVpc.Range"):
-        ec2.associate_vpc_cidr_block(VpcId=network.vpc, Ipv4IpamPoolId=overlapping, Ipv4NetmaskLength=20)
+    more = {"VpcId": network.vpc, "Ipv4NetmaskLength": 20}
+    refuses("InvalidVpc.Range", ec2.associate_vpc_cidr_block, Ipv4IpamPoolId=overlapping, **more)
     assert held(overlapping) == {}
-    ec2.associate_vpc_cidr_block(VpcId=network.vpc, Ipv4IpamPoolId=four, Ipv4NetmaskLength=20)
+    ec2.associate_vpc_cidr_block(Ipv4IpamPoolId=four, **more)
     ec2.associate_vpc_cidr_block(VpcId=network.vpc, Ipv6IpamPoolId=six, Ipv6NetmaskLength=52)
     clock.advance(5)
     (found,) = ec2.describe_vpcs(VpcIds=[network.vpc])["Vpcs"]
@@ -88,9 +80,9 @@ def test_further_ranges_and_those_of_ipv6(network: Network, ec2: Any, clock: Vir
 
 def test_a_subnet_takes_from_a_pool_of_its_vpc_only(network: Network, ec2: Any) -> None:
     strange, own = make_pool("10.0.128.0/18"), make_pool("10.0.192.0/18", vpc=network.vpc)
-    with refused("InvalidParameterValue", "resource planning pool"):
-        ec2.create_subnet(VpcId=network.vpc, Ipv4IpamPoolId=strange, Ipv4NetmaskLength=24)
-    made = ec2.create_subnet(VpcId=network.vpc, Ipv4IpamPoolId=own, Ipv4NetmaskLength=24)["Subnet"]
+    wanted, told = {"VpcId": network.vpc, "Ipv4NetmaskLength": 24}, "InvalidParameterValue: resource planning pool"
+    refuses(told, ec2.create_subnet, Ipv4IpamPoolId=strange, **wanted)
+    made = ec2.create_subnet(Ipv4IpamPoolId=own, **wanted)["Subnet"]
     assert (made["CidrBlock"], held(own)) == ("10.0.192.0/24", {"10.0.192.0/24": made["SubnetId"]})
 
 
@@ -102,5 +94,4 @@ def test_addresses_are_sequential(ec2: Any) -> None:
         ("203.0.113.1", pool),
     ]
     assert ec2.allocate_address(IpamPoolId=pool, Address="203.0.113.3")["PublicIp"] == "203.0.113.3"
-    with refused("InvalidParameterValue"):
-        ec2.allocate_address(IpamPoolId=pool, Address="203.0.113.3")
+    refuses("InvalidParameterValue", ec2.allocate_address, IpamPoolId=pool, Address="203.0.113.3")
