@@ -349,14 +349,10 @@ def references(found: Any) -> Iterator[str]:
         yield from references(item)
 
 
-def test_the_bundle_is_a_schema() -> None:
-    Draft202012Validator.check_schema(bundle())
-    for file in schema.load_schemas().values():
-        Draft202012Validator.check_schema(file)
-
-
 def test_the_bundle_is_complete_in_itself() -> None:
     whole = bundle()
+    for file in (whole, *schema.load_schemas().values()):
+        Draft202012Validator.check_schema(file)
     found = set(references(whole))
     assert len(found) > 20
     for reference in found:
@@ -404,6 +400,8 @@ def test_bundle_and_single_schemas_agree() -> None:
     """They refuse the same documents, for the same reasons at the same places."""
     differing = [name for name, document in documents() if len(reasons(document)) > 1]
     assert differing == []
+    verdicts = [validators()[0].is_valid(document) for _, document in documents()]
+    assert min(verdicts.count(True), verdicts.count(False)) > 50
 
 
 def reasons(document: Any) -> set[str]:
@@ -417,9 +415,3 @@ def reasons(document: Any) -> set[str]:
         )
         for validator in validators()
     }
-
-
-def test_documents_of_both_sorts_were_compared() -> None:
-    verdicts = [validators()[0].is_valid(document) for _, document in documents()]
-    assert verdicts.count(True) > 50
-    assert verdicts.count(False) > 50
