@@ -100,37 +100,6 @@ def test_the_regions_are_those_that_aws_documents() -> None:
     assert [name for name in known if not re.fullmatch(region["pattern"], name)] == []
 
 
-LEFT_OUT = {
-    "TargetGroupArn": "it says which group a call is about",
-    "QuicServerId": "TargetDescription: for groups of the protocols QUIC and TCP_QUIC, which are Network Load Balancers'",
-}
-"""What a spec can't say of target groups, and why."""
-
-
-def test_what_aws_can_be_told_of_target_groups_a_spec_can_say() -> None:
-    file = max((DATA / "elbv2").glob("*/service-2.json.gz"))
-    shapes = json.loads(gzip.decompress(file.read_bytes()))["shapes"]
-    members = {
-        member
-        for shape in ("CreateTargetGroupInput", "ModifyTargetGroupInput", "TargetDescription")
-        for member in shapes[shape]["members"]
-    }
-    said = set(re.findall(r"\w+", " ".join(_said(resolved("target_group")))))
-    assert len(members) > 20
-    assert members - said - LEFT_OUT.keys() == set()
-    assert LEFT_OUT.keys() <= members
-
-
-def _said(schema: Any) -> list[str]:
-    """What a schema's properties stand for in AWS's words."""
-    if isinstance(schema, list):
-        return [text for item in schema for text in _said(item)]
-    if not isinstance(schema, dict):
-        return []
-    own = [schema["x-aws"]] if isinstance(schema.get("x-aws"), str) else []
-    return own + [text for item in schema.values() for text in _said(item)]
-
-
 def test_the_types_of_targets_are_those_that_aws_documents() -> None:
     """All but load balancers, which only Network Load Balancers take (CreateTargetGroup, TargetType)."""
     file = max((DATA / "elbv2").glob("*/service-2.json.gz"))
