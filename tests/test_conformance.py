@@ -285,16 +285,22 @@ def is_ours(item: Property) -> bool:
 
 
 @cache
+def model(service: str) -> dict[str, Any]:
+    """A service's model in botocore."""
+    file = max((Path(botocore.__file__).parent / "data" / service).glob("*/service-2.json*"))
+    data = file.read_bytes()
+    found: dict[str, Any] = json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
+    return found
+
+
+@cache
 def aws_words() -> frozenset[str]:
     """Every operation, shape and member of those APIs."""
     words: set[str] = set()
     for service in (*SERVICES, "wafv2"):
-        folder = Path(botocore.__file__).parent / "data" / service
-        file = max(folder.glob("*/service-2.json*"))
-        data = file.read_bytes()
-        model = json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
-        words |= model["operations"].keys() | model["shapes"].keys()
-        for shape in model["shapes"].values():
+        found = model(service)
+        words |= found["operations"].keys() | found["shapes"].keys()
+        for shape in found["shapes"].values():
             for name, member in shape.get("members", {}).items():
                 words |= {name, member.get("locationName", name), member.get("queryName", name)}
     return frozenset(words)

@@ -63,6 +63,7 @@ def test_what_a_failed_stack_leaves_undone_is_told_last(
     account: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     left = "Not applied, since a stack before failed: b.yaml, c.yaml"
+    assert stacks(account) == set()  # which makes the default VPC
     monkeypatch.setattr("moto.ec2.models.vpcs.VPCBackend.create_vpc", no_more)
     assert main(["apply", "--yes", "."]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == left

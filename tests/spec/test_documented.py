@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from functools import cache
@@ -22,6 +21,7 @@ from alb_reconcile.sandbox.strict.elb_attributes import (
     group_defaults,
 )
 from alb_reconcile.spec.schema import resolved
+from tests.test_conformance import model
 
 DATA = Path(botocore.__file__).parent / "data"
 OF_OTHERS = re.compile(r"(by only|only by|only if) .*(Network Load Balancers|Gateway Load Balancers)")
@@ -31,8 +31,7 @@ SHAPES = {"load_balancer": "LoadBalancerAttribute", "target_group": "TargetGroup
 @cache
 def documented(kind: str) -> dict[str, str]:
     """The attributes of an Application Load Balancer, or of its groups, and what is said of each."""
-    file = max((DATA / "elbv2").glob("*/service-2.json.gz"))
-    shape = json.loads(gzip.decompress(file.read_bytes()))["shapes"][SHAPES[kind]]
+    shape = model("elbv2")["shapes"][SHAPES[kind]]
     found: dict[str, str] = {}
     for part in shape["members"]["Key"]["documentation"].split("<p>The following attribute")[1:]:
         introduction, *items = re.split(r"<li> <p> <code>(?=[a-z_0-9]+\.)", part)
@@ -102,8 +101,5 @@ def test_the_regions_are_those_that_aws_documents() -> None:
 
 def test_the_types_of_targets_are_those_that_aws_documents() -> None:
     """All but load balancers, which only Network Load Balancers take (CreateTargetGroup, TargetType)."""
-    file = max((DATA / "elbv2").glob("*/service-2.json.gz"))
-    shapes = json.loads(gzip.decompress(file.read_bytes()))["shapes"]
-    assert {*resolved("target_group")["properties"]["target_type"]["enum"], "alb"} == set(
-        shapes["TargetTypeEnum"]["enum"]
-    )
+    targets = {*resolved("target_group")["properties"]["target_type"]["enum"], "alb"}
+    assert targets == set(model("elbv2")["shapes"]["TargetTypeEnum"]["enum"])
