@@ -20,7 +20,6 @@ from alb_reconcile.journal.files import RecordError, save_file
 from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.verification.client import Trust, make_context
-from tests.at_length import at_length
 from tests.harness import world
 from tests.journal.records import made
 from tests.processes import GUARD
@@ -80,15 +79,10 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int) -> str:
 
 
 @each
-def test_a_spec(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_spec_and_a_policy(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path / "ill.yaml")
     for command in ("validate", "plan", "history", "destroy"):
         assert told(capsys, command, "ill.yaml", code=3).startswith("ill.yaml:1:1: ")
-
-
-@each
-def test_a_policy(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make(tmp_path / "ill.yaml")
     assert told(capsys, "plan", "shop.yaml", "--policy", "ill.yaml", code=3).startswith("ill.yaml:1:1: ")
 
 
@@ -143,15 +137,6 @@ def test_only_its_user_reads_a_saved_plan(before: str, tmp_path: Path, capsys: p
     assert left == {"plan", "shop.yaml", *(["linked"] if before == "a link" else [])}
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o644])
-def test_a_spec_that_is_laid_out_stays_open_to_its_readers(mode: int, tmp_path: Path) -> None:
-    (tmp_path / "shop.yaml").write_text(SPEC.replace("  main", "      main"), encoding="utf-8")
-    (tmp_path / "shop.yaml").chmod(mode)
-    assert main(["fmt", "shop.yaml"]) == 0
-    assert "\n  main" in (tmp_path / "shop.yaml").read_text(encoding="utf-8")
-    assert (tmp_path / "shop.yaml").stat().st_mode & 0o777 == mode
-
-
 def test_a_plan_that_cant_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -196,14 +181,12 @@ def test_out_of_descriptors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "access" not in said
 
 
-@pytest.mark.parametrize(
-    "make", [make_pipe, make_device, make_garbage, *at_length(make_huge)], ids=lambda make: make.__name__
-)
+@pytest.mark.parametrize("make", [make_pipe, make_device, make_garbage], ids=lambda make: make.__name__)
 def test_a_history(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = history_file(tmp_path / "state", made())
     file.parent.mkdir(parents=True)
     make(file)
-    readable = make in (make_huge, make_garbage)
+    readable = make is make_garbage
     assert "can't be read" in told(capsys, "history", "--stack", "shop", code=0 if readable else 1)
     if readable:
         write_history(made(run="new"), tmp_path / "state")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.schema import output_bundle, output_schemas
 from tests.harness import world
 from tests.outputs import check
+from tests.test_cli_options import find_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,19 +51,10 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
-def commands(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """All commands, those below `lock` and `sandbox` by that word."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for word, command in action.choices.items():
-                yield name or word, command
-                yield from commands(command, name or word)
-
-
 def test_each_command_that_writes_json_has_a_schema() -> None:
     writing = {
-        name
-        for name, command in commands(make_parser())
+        name.partition(" ")[0]
+        for name, command in find_commands(make_parser())
         for action in command._actions
         if "--format" in action.option_strings and "json" in (action.choices or ())
     }

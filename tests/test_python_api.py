@@ -144,10 +144,8 @@ class TestDocumented:
 
     def test_importing_it_reads_nothing_else(self) -> None:
         code = "import sys; had = set(sys.modules); import alb_reconcile; print(*sorted(set(sys.modules) - had))"
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PAGE.parent.parent
-        )
-        assert done.stdout.split() == ["alb_reconcile"]
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=PAGE.parent.parent)
+        assert done.stdout.split() == [b"alb_reconcile"]
 
     def test_a_wrong_name_is_an_attribute_error(self) -> None:
         with pytest.raises(AttributeError, match="has no attribute 'aply'"):
@@ -164,15 +162,11 @@ class TestSpecs:
         assert mistake.render("made.yaml").startswith(
             f"made.yaml:{mistake.line}:{mistake.column}: vpcs.main.cidr_block: "
         )
-        assert not [item for item in api.validate("made.yaml", text=yaml.safe_dump(demo())) if not item.warning]
+        for text in ("stack: \ud800\n", "", "[", "a: 1\n" * 500_000):
+            assert api.validate("made.yaml", text=text)[0].message
         with pytest.raises(api.SpecError) as caught:
             loaded(wrong)
         assert caught.value.problems == problems
-
-    def test_a_text_that_is_none(self) -> None:
-        for text in ("stack: \ud800\n", "", "[", "a: 1\n" * 500_000):
-            (problem, *_) = api.validate("made.yaml", text=text)
-            assert problem.message
 
     def test_variables_and_files_beside_it(self, tmp_path: Path) -> None:
         (tmp_path / "run.sh").write_text("#!/bin/sh\n")
@@ -220,13 +214,7 @@ class TestSpecs:
     )
     def test_sessions_that_cant_be_meant(self, session: api.Session, text: str) -> None:
         with pytest.raises(api.UsageError, match=text):
-            api.plan(
-                api.load(
-                    "s.yaml",
-                    text=f"stack: shop\nregion: {REGION}\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n",
-                    session=session,
-                )
-            )
+            api.plan(api.load("s.yaml", text=yaml.safe_dump(demo()), session=session))
 
 
 class TestRuns:
@@ -339,7 +327,6 @@ class TestRuns:
     def test_only_a_run_that_has_changed_nothing_is_refused(
         self, virtual: World, capsys: pytest.CaptureFixture[str], *, changes: bool, code: int
     ) -> None:
-        """Found: exit 4, which says that nothing was changed, of a run that had deleted a record."""
         api.apply(loaded())
         first = {group["TargetGroupArn"] for group in virtual.client("elbv2").describe_target_groups()["TargetGroups"]}
         virtual.strict.health = lambda group, *_: None if group in first else "unhealthy"

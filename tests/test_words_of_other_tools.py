@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,10 @@ import pytest
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.forgiving import Parser
 from alb_reconcile.cli.options.parser import make_parser
+from tests.test_cli_options import find_commands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 TYPED = (
     """
@@ -31,19 +31,11 @@ TYPED = (
 READING = {
     "validate", "explain", "plan", "status", "graph", "report", "verify", "history", "diff", "stacks", "schema", "help", "lock show",
 }  # fmt: skip
+OURS = {"--format", "--yes", "--set", "--out", "--max-workers", "-v", "--websocket", "--trace", "--tag"}
 PARSER = make_parser()
 
 
-def _commands(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    for action in below:
-        for name, command in action.choices.items():
-            yield from _commands(command, (*words, name))
-    if not below:
-        yield words
-
-
-ALL = list(_commands(PARSER))
+ALL = [tuple(name.split()) for name, _ in find_commands(PARSER)]
 
 
 @pytest.fixture(autouse=True)
@@ -71,17 +63,7 @@ def test_no_option_is_answered_with_the_opposite_or_another_aws(typed: str, caps
         assert meant != "--sandbox", (words, answer)
         assert meant.replace("--no-", "--") != option.replace("--no-", "--") or meant == option, (words, answer)
         if meant and meant.split()[0] != option:
-            assert meant.split()[0] in {
-                "--format",
-                "--yes",
-                "--set",
-                "--out",
-                "--max-workers",
-                "-v",
-                "--websocket",
-                "--trace",
-                "--tag",
-            }
+            assert meant.split()[0] in OURS
         assert "destroy" not in meant or "destroy" in typed, (words, answer)
 
 

@@ -71,14 +71,9 @@ def at_terminal(scene: Scene, *arguments: str, answer: str, prompt: str) -> Ende
     """Run a command at a terminal, and type an answer where it asks."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        scene.arguments(*arguments),
-        cwd=scene.folder,
-        env=scene.environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
+        scene.tool.arguments(*arguments), cwd=scene.folder, env=scene.environment,
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    ) as process:  # fmt: skip
         os.close(theirs)
         seen, typed, deadline = b"", not prompt, time.monotonic() + 60
         while True:

@@ -29,9 +29,9 @@ def test_locks(scene: Scene) -> None:
     scene.run("lock", "show", "small.yaml")
     scene.run("lock", "break", "--yes", "small.yaml")
     with gate_before(scene) as gate:
-        gate.held = "CreateVpc"
-        with scene.started("apply", "--yes", "small.yaml"):
-            assert gate.holding.wait(60)
+        held = gate.hold("CreateVpc")
+        with scene.tool.started("apply", "--yes", "small.yaml"):
+            held.wait()
             scene.note("an apply of another terminal is under way")
             scene.run("lock", "show", "small.yaml")
             scene.run("lock", "show", "--format", "json", "small.yaml")
@@ -55,10 +55,10 @@ def test_leases(scene: Scene) -> None:
     scene.run("lock", "show", "leased.yaml")
     scene.run("lock", "show", "--format", "json", "leased.yaml")
     with gate_before(scene) as gate:
-        gate.held = "CreateVpc"
+        held = gate.hold("CreateVpc")
         scene.environment["ALB_RECONCILE_LOCK_DIR"] = str(scene.folder / "there")
-        with scene.started("apply", "--yes", "leased.yaml"):
-            assert gate.holding.wait(60)
+        with scene.tool.started("apply", "--yes", "leased.yaml"):
+            held.wait()
             scene.note("an apply of another host is under way")
             scene.environment["ALB_RECONCILE_LOCK_DIR"] = str(scene.folder / "here")
             scene.run("lock", "show", "leased.yaml")

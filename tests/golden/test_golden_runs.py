@@ -169,21 +169,6 @@ def test_failures(scene: Scene) -> None:
     scene.check()
 
 
-def test_several(scene: Scene) -> None:
-    """Many specs in one command."""
-    scene.write("one.yaml", SMALL.replace("small", "one"))
-    scene.write("two.yaml", SMALL.replace("small", "two").replace("10.1", "10.2"))
-    scene.run("plan", "one.yaml", "two.yaml")
-    scene.run("plan", "--format", "json", "one.yaml", "two.yaml")
-    scene.run("apply", "--yes", "one.yaml", "two.yaml")
-    scene.run("stacks")
-    scene.run("status", "one.yaml", "two.yaml")
-    scene.run("status", "--format", "json", "one.yaml", "two.yaml")
-    scene.run("plan", "one.yaml", "one.yaml")
-    scene.run("destroy", "--yes", "one.yaml", "two.yaml")
-    scene.check()
-
-
 def test_a_terminal(scene: Scene) -> None:
     """The question, its answers, and colours. The line that says what runs now comes and goes by the clock: `-v` has none."""
     scene.write("small.yaml", SMALL)

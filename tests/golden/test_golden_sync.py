@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING, Final
 
 from tests.golden.by_hand import mine, rename
@@ -73,20 +72,6 @@ def test_sync_gone(scene: Scene) -> None:
         scene.run("apply", "--yes", "one.yaml")
         scene.run(command, "--yes", "one.yaml")
         scene.run("sync", "-q", "one.yaml")
-    scene.check()
-
-
-def test_sync_for_ever(scene: Scene) -> None:
-    """A round's report as one line of JSON, and the end by SIGTERM."""
-    scene.write("one.yaml", STACK.format(name="one", number=1))
-    scene.run("apply", "--yes", "one.yaml")
-    with scene.started("sync", "--every", "1h", "-q", "--format", "json", "one.yaml") as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
-        rest = process.communicate(timeout=60)[0]
-    scene.show_json_lines("alb-reconcile sync --every 1h -q --format json one.yaml --sandbox", line, (", ", ": "))
-    scene.show("what comes after SIGTERM", f"{rest}[exit {process.returncode}]")
     scene.check()
 
 
