@@ -76,7 +76,7 @@ class Change(NamedTuple):
 
 
 class Refuses(Protocol):
-    """What a call may be refused by, such as buckets without tokens."""
+    """What a call may be refused by, such as a policy."""
 
     def refusal(self, authorization: str, operation: str, body: bytes) -> tuple[int, bytes] | None:
         """The status and content of the answer that says so."""
@@ -106,9 +106,7 @@ class Proxy(ThreadingHTTPServer):
         self.log: list[Change] = []
         self.asked: set[tuple[str, str]] = set()
         """The IAM actions of a fleet's own calls, with their resources."""
-        self.buckets: Refuses | None = None
-        self.throttled: list[str] = []
-        """The operations of the calls that its buckets had no tokens for."""
+        self.refuses: Refuses | None = None
 
     def hold(self, operation: str, calls: int = 1) -> Gate:
         """A gate for so many of the operation's next calls. It is opened at the end of the test at the latest."""
@@ -178,13 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
             yield f"s3:{operation}", f"arn:aws:s3:::{self.path.partition('?')[0].lstrip('/')}"
 
     def _refusal(self, operation: str, body: bytes) -> _Answer | None:
-        if self.server.buckets is None:
-            return None
-        found = self.server.buckets.refusal(self.headers.get("Authorization", ""), operation, body)
-        if found is None:
-            return None
-        self.server.throttled.append(operation)
-        return _Answer(found[0], {"Content-Type": "text/xml"}, found[1])
+        refuses = self.server.refuses
+        found = refuses and refuses.refusal(self.headers.get("Authorization", ""), operation, body)
+        return _Answer(found[0], {"Content-Type": "text/xml"}, found[1]) if found else None
 
     def _change(self, operation: str, body: bytes) -> _Answer | None:
         """Nothing if the caller is, or was, killed."""
