@@ -125,8 +125,6 @@ class TestGitHub:
         told = "`load_balancer.public: another DNS name than before, new.example.com`"
         assert not update(issues_of(github), left(REPLACE, RENAMED), left())
         assert github.comments[1] == [f"1 step requires manual action: `replace instance.web-1`\n\n- {told}"]
-        assert not update(issues_of(github), left(REPLACE, RENAMED))
-        assert len(github.comments[1]) == 2
         assert not update(issues_of(github), corrected(steps=(RENAMED,)))
         assert github.comments[1][-1].endswith(f"\n\n- {told}")
 
@@ -157,9 +155,7 @@ class TestGitHub:
             (f"{NOTHING_THERE}, as it was destroyed on this host", ""),
         ],
     )
-    def test_nobody_has_changed_the_spec_of_what_a_destroy_has_deleted(
-        self, github: FakeGitHub, reason: str, told: str
-    ) -> None:
+    def test_who_has_changed_it(self, github: FakeGitHub, reason: str, told: str) -> None:
         step = StepRecord("create:load_balancer.public", "create", "spec", "withheld", reason=reason)
         assert not update(issues_of(github), left(step))
         body = github.issues[0]["body"]
@@ -184,17 +180,14 @@ class TestGitHub:
         assert not update(issues_of(github), record)
         assert not github.asked
 
-    def test_a_stack_that_is_destroyed_and_one_of_another_account(self, github: FakeGitHub) -> None:
-        assert not update(issues_of(github), left(), left(account="999999999999"))
-        assert [issue["state"] for issue in github.issues] == ["open", "open"]
-        assert not update(issues_of(github), made(command="destroy"))
-        assert [issue["state"] for issue in github.issues] == ["closed", "open"]
-
-    def test_a_run_without_an_account_counts_for_the_one_that_there_is(self, github: FakeGitHub) -> None:
+    def test_stacks_of_other_accounts(self, github: FakeGitHub) -> None:
+        """A run that didn't get to know its account counts for the one that there is."""
         assert not update(issues_of(github), failed(account=""), left(), failed(account=""))
         assert len(github.issues) == 1
         assert not update(issues_of(github), left(account="999999999999"), failed(account=""))
         assert len(github.issues) == 3  # whose it is can't be said
+        assert not update(issues_of(github), made(command="destroy"))
+        assert [issue["state"] for issue in github.issues[:2]] == ["closed", "open"]
 
     def test_found_on_a_later_page_and_among_issues_of_others(self, github: FakeGitHub) -> None:
         assert not update(issues_of(github), left())
@@ -215,25 +208,20 @@ class TestGitHub:
         assert github.issues[0]["state"] == "closed"
 
     def test_many_stacks_are_listed_once_and_written_at_a_pace(self, github: FakeGitHub) -> None:
-        issues = issues_of(github)
-        assert not update(issues, *(left(stack=f"s-{number}") for number in range(40)))
+        assert not update(issues_of(github), *(left(stack=f"s-{number}") for number in range(40)))
         assert len(github.issues) == 30
         assert sum("state=open" in line for line in github.asked) == 1
 
-    def test_what_a_stranger_has_written_is_text(self, github: FakeGitHub) -> None:
+    def test_what_a_stranger_has_written_is_text_and_the_largest_fits(self, github: FakeGitHub) -> None:
         evil = replace(REPLACE, reason="--> <b>@acme/all</b> `x` #1", changes=("tags.x: ~~~~ → <script>",))
         assert not update(issues_of(github), left(evil))
         body = github.issues[0]["body"]
         assert "`` --> <b>@acme/all</b> `x` #1 ``" in body
         assert "~~~~~text\ntags.x: ~~~~ → <script>\n~~~~~" in body
-
-    def test_the_largest_fits(self, github: FakeGitHub) -> None:
-        large = [
-            replace(REPLACE, key=f"replace:instance.{number}", reason="x" * 500, changes=("y" * 400,) * 50)
-            for number in range(200)
-        ]
-        assert not update(issues_of(github), left(*large, error="z" * 500))
-        assert len(github.issues) == 1
+        wide = replace(REPLACE, reason="x" * 500, changes=("y" * 400,) * 50)
+        large = [replace(wide, key=f"replace:instance.{number}") for number in range(200)]
+        assert not update(issues_of(github), left(*large, stack="large", error="z" * 500))
+        assert len(github.issues) == 2
 
 
 class TestRefusals:
@@ -283,7 +271,7 @@ class TestRefusals:
 
     def test_nobody_answers(self, github: FakeGitHub) -> None:
         [line] = update(issues_of(github, GITHUB_API_URL="http://127.0.0.1:1"), left())
-        assert "connection refused" in line.lower() or "connect" in line.lower()
+        assert "connect" in line.lower()
 
     @pytest.mark.parametrize(
         ("place", "environ", "told"),
@@ -393,8 +381,8 @@ class TestFolder:
     def test_the_life_of_a_file(self, tmp_path: Path) -> None:
         folder = tmp_path / "issues"
 
-        def issues() -> Issues:
-            found = read_settings({}, state_dir="/nowhere", issue=str(folder)).issues
+        def issues(place: Path = folder) -> Issues:
+            found = read_settings({}, state_dir="/nowhere", issue=str(place)).issues
             assert found is not None
             return found
 
@@ -417,14 +405,8 @@ class TestFolder:
         ]  # fmt: skip
         assert not update(issues(), left(evil))
         assert "State: open" in file.read_text(encoding="utf-8")
-
-    def test_files_of_others_and_a_folder_that_is_none(self, tmp_path: Path) -> None:
-        (tmp_path / "notes.md").write_text("mine", encoding="utf-8")
-        issues = read_settings({}, state_dir="/nowhere", issue=str(tmp_path)).issues
-        assert issues is not None
-        assert not update(issues, left(), made())
-        assert (tmp_path / "notes.md").read_text(encoding="utf-8") == "mine"
-        wrong = read_settings({}, state_dir="/nowhere", issue=str(tmp_path / "notes.md")).issues
-        assert wrong is not None
-        [line] = update(wrong, left())
+        (notes := folder / "notes.md").write_text("mine", encoding="utf-8")
+        assert not update(issues(), left(), made())
+        assert notes.read_text(encoding="utf-8") == "mine"
+        [line] = update(issues(notes), left())
         assert "can't be written" in line

@@ -34,27 +34,22 @@ class TestRecorder:
 
     def test_a_run(self) -> None:
         spec = demo()
-        recorder = Recorder(
-            "apply", "demo", "us-east-1", mask=Mask(), spec_file="demo.yaml", desired=load(spec).desired
-        )
+        desired = load(spec).desired
+        recorder = Recorder("apply", "demo", "us-east-1", mask=Mask(), spec_file="demo.yaml", desired=desired)
         with world() as aws:
             result = aws.apply(spec)
         for event in result.events:
             recorder(event)
         recorder.plan, recorder.outcomes = result.plan, result.outcomes
-        recorder.causes = {step.key: "spec" for step in result.plan.steps}
         record = recorder.close(account="123456789012", calls=result.calls, requests=["create_vpc 1"])
-        assert (record.result, record.exit_code) == ("corrected", 0)
-        assert record.counts == result.plan.count()
+        assert (record.result, record.exit_code, record.counts) == ("corrected", 0, result.plan.count())
         assert [step.key for step in record.steps] == [step.key for step in result.plan.steps]
         assert {step.how for step in record.steps} == {"done"}
-        by_key = {step.key: step for step in record.steps}
-        vpc = next(step for key, step in by_key.items() if "vpc.main" in key)
+        vpc = next(step for step in record.steps if "vpc.main" in step.key)
         assert vpc.id.startswith("vpc-")
         assert any(step.seconds > 1 for step in record.steps)
-        assert record.calls["create_vpc"] == 1
-        assert record.requests == ("create_vpc 1",)
-        assert record.spec_digest == spec_digest_of(load(spec).desired)
+        assert (record.calls["create_vpc"], record.requests) == (1, ("create_vpc 1",))
+        assert record.spec_digest == spec_digest_of(desired)
         assert record.user
         assert Record.from_json(record.to_json()) == record
 
@@ -188,9 +183,8 @@ class TestSaving:
         (tmp_path / "x.prom").mkdir()
         with receiving(status=500) as receiver:
             warnings = self.save(failed(), self.environ(tmp_path, receiver.url))
-        assert [line.partition(":")[0] for line in warnings][:2] == [
-            "this run isn't in the history", "this run isn't in the metrics",
-        ]  # fmt: skip
+        told = [line.partition(":")[0] for line in warnings]
+        assert told[:2] == ["this run isn't in the history", "this run isn't in the metrics"]
         assert len(warnings) == 3
         assert all("\n" not in line and SECRET not in line for line in warnings)
         (tmp_path / "state").unlink()
@@ -219,12 +213,10 @@ class TestHistory:
             "run_instances": Throttled(1, "2026-11-24T03:05:30Z"),
             "describe_rules": Throttled(3, "2026-11-24T03:05:40Z"),
         }
-        by_ann = {"command": "apply", "user": "ann", "steps": (FAILED, UPDATE), "seconds": 3725}
         self.write(
             tmp_path,
-            made(),
             corrected(started="2026-11-24T03:05:00Z", seconds=75, throttled=throttled),
-            failed(started="2026-11-24T03:10:00Z", **by_ann),
+            failed(started="2026-11-24T03:10:00Z", command="apply", steps=(FAILED, UPDATE), seconds=3725),
             left(started="2026-11-24T03:15:00Z"),
             made(started="2026-11-24T03:20:00Z", result="failed", error="no usable AWS credentials", account=""),
         )
@@ -237,13 +229,12 @@ class TestHistory:
             "shop · eu-west-1 · account 123456789012",
             "  2026-11-24 03:15:00Z  sync     left         1 left, 12s, cron@ops-1",
             "      · replace instance.web-1 not corrected (drift): replacements are for a person",
-            "  2026-11-24 03:10:00Z  apply    failed       1 updated, 1 failed, 1h 2m, ann@ops-1",
+            "  2026-11-24 03:10:00Z  apply    failed       1 updated, 1 failed, 1h 2m, cron@ops-1",
             "      ✗ update target_group.web (drift): it was denied",
             "      ✓ update target_group.web (drift); health_check.path: /x → /",
             "  2026-11-24 03:05:00Z  sync     corrected    1 updated, 1m 15s, cron@ops-1",
             "      AWS throttled describe_rules 3 ×, last at 2026-11-24T03:05:40Z; run_instances 1 ×, last at 2026-11-24T03:05:30Z",
             "      ✓ update target_group.web (drift); health_check.path: /x → /",
-            "  2026-11-24 03:00:00Z  sync     in sync      12s, cron@ops-1",
         ]
 
     def test_the_sandboxes_runs_are_apart(

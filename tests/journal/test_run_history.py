@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.render.history import history_text
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.journal.files import RecordError, safe_name, state_folder
+from alb_reconcile.journal.files import RecordError, only_writer, safe_name, state_folder
 from alb_reconcile.journal.history import History, Retention, history_file, read_history, write_history
 from alb_reconcile.journal.record import DESTROY_BEGUN, Record, StepRecord
 from tests.journal.records import FAILED, RENAMED, REPLACE, corrected, made
@@ -376,7 +376,7 @@ def test_what_stands_in_the_way(tmp_path: Path, place: str) -> None:
 
 
 def test_another_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alb_reconcile.journal.files._LOCK_TIMEOUT", 0.2)
+    monkeypatch.setitem(vars(only_writer)["__wrapped__"].__kwdefaults__, "timeout", 0.2)
     write(tmp_path, ["a"])
     file = history_file(tmp_path, made())
     with FileLock(file.with_name(file.name + ".lock")), pytest.raises(RecordError, match="another process"):
