@@ -17,8 +17,6 @@ from alb_reconcile.journal.issues.content import find_marker
 from alb_reconcile.journal.issues.keeping import Issues
 from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, StepRecord
 from alb_reconcile.journal.settings import read_settings
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, UsageError
 from alb_reconcile.model.plan import Step
 from tests.journal.github import TOKEN, FakeGitHub, fake_github
@@ -345,27 +343,6 @@ class TestWhoItWas:
         for minute in (0, 30, 59):
             assert not update(issues_of(github), left(HELD, ended=f"2026-11-24T10:{minute:02}:00Z"), trail=trail)
         assert (trail.asked, "Since: 2026-11-24T08:00:00Z" in github.issues[0]["body"]) == (3, True)
-
-    def test_of_a_target_while_events_may_be_late(self, github: FakeGitHub) -> None:
-        """What names others, or nothing, counts for nothing; a name may be another one a quarter of an hour later, and is final then."""
-        wanted = Registration(target_group=GROUP, target="i-1", port=80)
-        step = Step("create", Address("registration", "web/web-1:80"), state=wanted)
-        missing = replace(HELD, key=step.key, action="create", id="", changes=())
-
-        def taken(who: str, *targets: object) -> dict[str, Any]:
-            return event(f"arn:aws:iam::1:user/{who}", "DeregisterTargets", requestParameters={"targets": [*targets]})
-
-        own: dict[str, Any] = {"id": "i-1", "port": 80}
-        others = [
-            taken("eve", {**own, "port": 81}, {**own, "id": "i-11"}, "i-1", None, {}),
-            event("x", requestParameters=[own]),
-        ]
-        trail = Trail(*others, taken("ann", own))
-        for minute, asked, who in ((0, 1, "ann"), (10, 2, "bob"), (16, 3, "bob"), (20, 3, "bob")):
-            record = left(missing, ended=f"2026-11-24T03:{minute:02}:00Z")
-            assert not update(issues_of(github), record, trail=trail, steps=[step])
-            assert (trail.asked, f"user/{who}`: `Deregister" in github.issues[0]["body"]) == (asked, True)
-            trail.events = [*others, taken("bob", {**own, "id": "i-2"}, own), taken("ann", own)]
 
     def test_who_may_not_ask(self, github: FakeGitHub) -> None:
         trail = Trail(error="AccessDeniedException")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -284,19 +281,3 @@ class TestHistory:
         out = capsys.readouterr().out
         assert "\\x1b[2J\\u202e\\r\\n\\u2028x" in out
         assert all(line.isprintable() for line in out.split("\n"))
-
-
-def test_aws_is_not_asked(tmp_path: Path) -> None:
-    """Nor are the libraries loaded that only the others need."""
-    code = (
-        "import sys; from alb_reconcile.cli.main import main; code = main(sys.argv[1:]);"
-        "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr); sys.exit(code)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "history", "--stack", "shop"],
-        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
-        env={**os.environ, "ALB_RECONCILE_STATE_DIR": str(tmp_path)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for name in ("boto3", "httpx", "prometheus_client", "filelock"):
-        assert f"'{name}'" not in done.stderr

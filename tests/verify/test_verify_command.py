@@ -100,22 +100,16 @@ class TestDemo:
         assert "5 of 5 requests: status 404 instead of 200-399" in strict.text
 
     def test_other_attributions(self, bench: Bench) -> None:
-        ids = list(bench.instances().values())
-        with servers.front(servers.in_turn(*ids)) as front:
-            header = bench.run(*to(front.port), *QUICK, "--attribute", "header:X-Instance-Id")
-            wrong = bench.run(*to(front.port), *QUICK, "--attribute", "json:hostname")
-            none = bench.run(*to(front.port), *QUICK, "--attribute", "none")
-        assert (header.code, wrong.code, none.code) == (0, 1, 0)
-        text = wrong.flat
-        assert '40 answers have no JSON field "hostname"' in text
-        assert "they have instance_id, version" in text
-        assert "shares aren't judged" in none.flat
-
-    def test_for_a_duration(self, bench: Bench) -> None:
+        """And for a duration."""
         with servers.front(servers.in_turn(*bench.instances().values())) as front:
-            shown = bench.run(*to(front.port), "--duration", "1s", "--rate", "50", "--format", "json")
-        assert shown.code == 0
-        assert 5 <= shown.check("listener.public/http")["requests"] <= 50
+            options = ("--attribute", "header:X-Instance-Id", "--duration", "1s", "--rate", "50", "--format", "json")
+            header = bench.run(*to(front.port), *options)
+            wrong = bench.run(*to(front.port), *QUICK, "--attribute", "json:hostname")
+        assert (header.code, wrong.code) == (0, 1)
+        check = header.check("listener.public/http")
+        assert (5 <= check["requests"] <= 50, check["unattributed"]) == (True, 0)
+        assert '40 answers have no JSON field "hostname"' in wrong.flat
+        assert "they have instance_id, version" in wrong.flat
 
     def test_at_the_end_of_apply(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """With defaults, which lead to a name that doesn't resolve here: what fails is the verification alone."""
