@@ -169,11 +169,17 @@ def test_the_request(
         (TEN, [], WISHES, False, "--source-address"),
         (TEN, [], ELSEWHERE, False, "takes requests from 10.0.0.0/8, and these come from 192.0.2.1"),
         ((), [TEN], OURS, False, ""),
-        (path("/a"), [TEN], WISHES, False, ""),
+        (path("/a"), [TEN], WISHES, False, "an earlier rule may take its requests"),
         # an expression may describe a part, and then it takes everything
-        (path("/api/*"), [path(expressions=("/api",))], WISHES, False, ""),
+        (path("/api/*"), [path(expressions=("/api",))], WISHES, False, "an earlier rule may take"),
         (path(expressions=("^api/$",)), [], WISHES, False, ""),
-        ((Condition("http-header", expressions=("(",), name="x"),), [], WISHES, False, ""),
+        (
+            (Condition("http-header", expressions=("(",), name="x"),),
+            [],
+            WISHES,
+            False,
+            "for which verify finds no text",
+        ),
     ],
 )
 def test_none(
