@@ -68,10 +68,13 @@ class Page:
         names = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         return [json.dumps(item["params"]) for item in self._events if item.get("method") in names]
 
-    def prefer(self, scheme: str, width: int, height: int) -> None:
-        """Be a screen of that size, in `light` or `dark`."""
+    def _resize(self, width: int, height: int) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", **size)
+
+    def prefer(self, scheme: str, width: int, height: int) -> None:
+        """Be a screen of that size, in `light` or `dark`."""
+        self._resize(width, height)
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def evaluate(self, script: str) -> Any:
@@ -100,8 +103,7 @@ class Page:
 
     def look(self, width: int, height: int) -> bytes:
         """A screenshot (PNG)."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self._call("Emulation.setDeviceMetricsOverride", **size)
+        self._resize(width, height)
         return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
 

@@ -9,15 +9,25 @@ import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alb_reconcile.aws.connection import Connection
+from alb_reconcile.aws.throttle import Throttled
+from alb_reconcile.cli.render.progress import render_calls
 from alb_reconcile.journal.log import about, configure_logs, tell
 from alb_reconcile.journal.mask import Mask
+from alb_reconcile.journal.settings import read_settings
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.secrets import HIDDEN
+from alb_reconcile.sync.rounds import Rounds
+from alb_reconcile.sync.stack import Ways
+from alb_reconcile.sync.targets import Targets
+from tests.journal.test_tracing import Busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
@@ -57,15 +67,8 @@ def test_json(lines: Lines) -> None:
     tell("step_done", step="vpc.main", seconds=1.5, changes=["a", 1, None], ok=True)
     assert len(lines) == 1
     assert lines.last.pop("time").endswith("Z")
-    wanted = {
-        "level": "info",
-        "event": "step_done",
-        "step": "vpc.main",
-        "seconds": 1.5,
-        "changes": ["a", 1, None],
-        "ok": True,
-    }
-    assert {**lines.last, "time": 0} == {**wanted, "time": 0}
+    fields = {"step": "vpc.main", "seconds": 1.5, "changes": ["a", 1, None], "ok": True}
+    assert lines.last | {"time": 0} == {"time": 0, "level": "info", "event": "step_done", **fields}
 
 
 def test_fields_never_pass_for_the_lines_own(lines: Lines) -> None:
@@ -137,12 +140,9 @@ ANY_TEXT = st.text(max_size=40)
 LONG_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=60)
 
 
+@settings(max_examples=30)
 @given(
-    LONG_TEXT.filter(lambda text: len(set(text) - set(HIDDEN)) > 3),
-    ANY_TEXT,
-    ANY_TEXT,
-    st.booleans(),
-    st.booleans(),
+    LONG_TEXT.filter(lambda text: len(set(text) - set(HIDDEN)) > 3), ANY_TEXT, ANY_TEXT, st.booleans(), st.booleans()
 )
 def test_no_known_secret_gets_into_a_line(secret: str, before: str, after: str, terminal: bool, quoted: bool) -> None:
     """Wherever it stands: in the event, a field, a field of a field, an argument, an exception; raw or encoded."""
@@ -235,20 +235,8 @@ def test_what_does_not(text: str) -> None:
 
 
 def test_fields_by_name() -> None:
-    data = {
-        "UserData": "#!/bin/sh",
-        "token": {"a": 1},
-        "ApiKey": 7,
-        "name": "x",
-        "deep": [{"db_password": "y", "n": 1}],
-    }
-    hidden = {
-        "UserData": HIDDEN,
-        "token": HIDDEN,
-        "ApiKey": HIDDEN,
-        "name": "x",
-        "deep": [{"db_password": HIDDEN, "n": 1}],
-    }
+    data = {"UserData": "#!/bin/sh", "token": {"a": 1}, "ApiKey": 7, "deep": [{"db_password": "y", "n": 1}]}
+    hidden = {"UserData": HIDDEN, "token": HIDDEN, "ApiKey": HIDDEN, "deep": [{"db_password": HIDDEN, "n": 1}]}
     assert Mask().field("data", data) == hidden
 
 
@@ -267,15 +255,41 @@ def test_the_environments_secrets_are_known() -> None:
 
 def test_long_texts_take_no_long_time() -> None:
     """Texts made to be hard on patterns; a quadratic one would take minutes for these."""
-    for piece in (
-        "token",
-        "https://",
-        "a:",
-        "secret=",
-        "-----BEGIN PRIVATE KEY-----",
-        "eyJ.",
-        "user data \\",
-        "AKIA",
-    ):
-        text = piece * (200_000 // len(piece))
+    pieces = ("token", "https://", "a:", "secret=", "-----BEGIN PRIVATE KEY-----", "eyJ.", "user data \\", "AKIA")
+    for piece in pieces:
+        text = piece * (100_000 // len(piece))
         assert len(Mask([SECRET]).line(text)) <= 500
+
+
+def test_the_lines_of_verbose_output() -> None:
+    throttled = {
+        "run_instances": Throttled(1, "2026-11-24T03:05:30Z"),
+        "create_rule": Throttled(2, "2026-11-24T03:05:40Z"),
+    }
+    assert render_calls({"create_rule": 3}, throttled).splitlines() == [
+        "3 API calls: 3 create_rule",
+        "AWS throttled create_rule 2 ×, last at 2026-11-24T03:05:40Z; run_instances 1 ×, last at 2026-11-24T03:05:30Z",
+    ]
+    assert render_calls({"create_rule": 3}, {}).splitlines() == ["3 API calls: 3 create_rule"]
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_sync_logs_them_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verbose: bool) -> None:
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path))
+    lines: list[str] = []
+    configure_logs(lines.append, terminal=False, mask=Mask(), verbose=verbose)
+    settings = read_settings({}, state_dir=str(tmp_path))
+
+    async def main() -> None:
+        rounds = Rounds(
+            lambda _: Connection(Busy(), 2, speed=100.0),  # type: ignore[arg-type]
+            settings, Ways(), parallel=1, lock_timeout=0,
+        )  # fmt: skip
+        report = await rounds.run(Targets((DesiredStack("shop", "us-east-1", {}),)))
+        rounds.close()
+        assert report.records
+
+    asyncio.run(main())
+    told = [found for line in lines if (found := json.loads(line))["event"] == "throttled"]
+    assert bool(told) == verbose
+    assert all(item["times"] == 1 and item["last"] for item in told)

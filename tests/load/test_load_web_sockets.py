@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
 from websockets.sync.client import connect
 
 from tests.load.specs import listener, two_groups, user_data
-from tests.load.stage import AT_LENGTH
 from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.harness import Spec
     from tests.load.stage import Stage
+
+pytestmark = pytest.mark.slow
 
 SOCKETS = 4
 
@@ -65,7 +67,6 @@ def go_on(times: list[list[float]]) -> None:
     until(lambda: all(len(each) >= count for each, count in zip(times, wanted, strict=True)))
 
 
-@AT_LENGTH
 def test_messages_pass_through_a_roll_of_others(stage: Stage) -> None:
     """On connections that were opened before it and that stay open after it."""
     before, after = with_sockets("blue"), with_sockets("azure")

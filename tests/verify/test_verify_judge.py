@@ -30,16 +30,13 @@ ENDPOINT = Endpoint("127.0.0.1", 8080, 80)
 SHOT = Shot("k", ENDPOINT, Request("shop.example.com", "/a/b", query=(("q", "1"),)))
 ONE, TWO = Target("i-1", 80, "healthy", "", "web-1"), Target("i-2", 80, "healthy", "", "web-2")
 WEB = Group("web", "web", (ONE, TWO))
+LOOSE = replace(WEB, uneven="least_outstanding_requests doesn't share equally")
 
 
 def verdict(
-    targets: Sequence[str | None],
-    before: Group = WEB,
-    after: Group = WEB,
-    *more: Group,
-    weight: int = 1,
+    targets: Sequence[str | None], before: Group = WEB, after: Group = WEB, *more: Group, weight: int = 1,
     how: Attribution = DEMO,
-) -> Finding:
+) -> Finding:  # fmt: skip
     groups = {item.arn: item for item in (before, *more)}
     action = Action(forward=tuple(Forward(arn, 1 if arn == before.arn else weight) for arn in groups))
     tally = Tally(Check(Address("rule", "r"), "", "http", 80, action), ANSWERED, {})
@@ -56,16 +53,19 @@ class TestShares:
         assert found.state == "failed"
         assert "web-2 answered 10.0% of the requests instead of 50.0%: more than chance" in found.problems
 
-    def test_not_while_health_changes(self) -> None:
-        ill = replace(WEB, targets=(ONE, replace(TWO, health="unhealthy")))
-        found = verdict(["i-1"] * 90 + ["i-2"] * 10, WEB, ill)
+    @pytest.mark.parametrize(
+        ("before", "after", "note"),
+        [
+            (WEB, replace(WEB, targets=(ONE, replace(TWO, health="unhealthy"))), "health changed meanwhile"),
+            (LOOSE, LOOSE, "least_outstanding_requests doesn't share equally"),
+        ],
+    )
+    def test_not_while_health_changes_nor_where_a_group_need_not_share_equally(
+        self, before: Group, after: Group, note: str
+    ) -> None:
+        found = verdict(["i-1"] * 90 + ["i-2"] * 10, before, after)
         assert (found.state, [row.within for row in found.shares]) == ("ok", [None, None])
-        assert any("health changed meanwhile" in note for note in found.notes)
-
-    def test_not_where_a_group_need_not_share_equally(self) -> None:
-        loose = replace(WEB, uneven="least_outstanding_requests doesn't share equally")
-        found = verdict(["i-1"] * 90 + ["i-2"] * 10, loose, loose)
-        assert (found.state, [row.within for row in found.shares]) == ("ok", [None, None])
+        assert any(note in text for text in found.notes)
 
     def test_a_target_that_came_meanwhile_is_no_stranger(self) -> None:
         grown = replace(WEB, targets=(*WEB.targets, Target("i-3", 80, "healthy")))
@@ -138,8 +138,9 @@ class TestAttribution:
         asked = verdict([None] * 60, how=Attribution.parse("json:instance_id"))
         assert (asked.state, asked.unattributed, asked.right) == ("failed", 60, 0)
         assert not any("not attributed" in note for note in asked.notes)
-
-    def test_one_among_others_is_an_error_where_it_was_asked_for(self) -> None:
+        text = verify_text(Report("demo", "us-east-1", "1", (asked,)), Style(colored=False))
+        words = "0 of 1 listeners and rules are as they should be, 0 of 60 requests were answered as expected"
+        assert text.splitlines()[-1] == f"Not verified: {words}."
         answers = ["i-1", "i-2"] * 30 + [None]
         assert verdict(answers).state == "ok"
         assert verdict(answers, how=Attribution.parse("json:instance_id")).state == "failed"
@@ -173,16 +174,6 @@ class TestAttribution:
         assert [row.within for row in right.shares] == [None, None, None]
         wrong = verdict(["i-1", "i-2"] * 45 + [None] * 10, WEB, WEB, new)
         assert (wrong.state, [row.within for row in wrong.shares]) == ("failed", [False, False, False])
-
-
-class TestLastLine:
-    """It doesn't contradict itself."""
-
-    def test_a_report_that_failed_for_something_else_than_its_answers(self) -> None:
-        asked = verdict([None] * 60, how=Attribution.parse("header:X-Id"))
-        text = verify_text(Report("demo", "us-east-1", "1", (asked,)), Style(colored=False))
-        words = "0 of 1 listeners and rules are as they should be, 0 of 60 requests were answered as expected"
-        assert text.splitlines()[-1] == f"Not verified: {words}."
 
 
 class TestExpectation:

@@ -44,11 +44,7 @@ class TestTransforms:
             ([STRIP], told(path="/api/v1"), 'the target saw the path "/api/v1" instead of "/v1?***"'),
             ([HOST], told(headers={"host": "internal.example.com"}), ""),
             ([HOST], told(host="internal.example.com:8080"), ""),
-            (
-                [HOST],
-                told(headers={"host": "shop.example.com"}),
-                'the target saw the host "shop.example.com" instead of "internal.example.com"',
-            ),
+            ([HOST], told(host="shop.example.com"), 'the target saw the host "shop.example.com" instead of "internal.example.com"'),
             ([STRIP, HOST], told(path="/v1"), None),
             ([STRIP], Reply(200, "1.1", body=b"<html>"), None),
             ([Transform("url_rewrite", "^/(x)", "/$1/y")], told(path="/api/v1"), ""),  # it doesn't match
@@ -56,27 +52,24 @@ class TestTransforms:
             ([Transform("url_rewrite", "1", "2")], told(path="/api/v2?q=1"), ""),  # the first match, or each
             ([Transform("url_rewrite", "1", "2")], told(path="/api/v2?q=2"), ""),
         ],
-    )
+    )  # fmt: skip
     def test_what_the_target_saw(self, transforms: list[Transform], reply: Reply, expected: str | None) -> None:
         assert untransformed(transforms, SHOT, reply) == expected
 
 
-class TestHeaders:
-    def test_they_are_those_that_have_a_value(self) -> None:
-        attributes = {
-            "routing.http.response.strict_transport_security.header_value": "max-age=1",
-            "routing.http.response.x_frame_options.header_value": "",
-            "routing.http.response.server.enabled": "true",
-        }
-        assert inserted_headers(attributes) == {"strict-transport-security": "max-age=1"}
-
-    def test_what_is_missing_is_named(self) -> None:
-        wanted = {"x-frame-options": "DENY"}
-        assert missing_header(wanted, Reply(200, headers={"x-frame-options": "DENY"})) == ""
-        assert missing_header(wanted, Reply(200)) == "the header x-frame-options is missing"
-        assert 'is "ALLOW" instead of "DENY"' in missing_header(
-            wanted, Reply(200, headers={"x-frame-options": "ALLOW"})
-        )
+def test_inserted_headers() -> None:
+    """They are those that have a value, and what is missing is named."""
+    names = {
+        "strict_transport_security.header_value": "max-age=1",
+        "x_frame_options.header_value": "",
+        "server.enabled": "true",
+    }
+    attributes = {f"routing.http.response.{name}": value for name, value in names.items()}
+    assert inserted_headers(attributes) == {"strict-transport-security": "max-age=1"}
+    wanted = {"x-frame-options": "DENY"}
+    assert missing_header(wanted, Reply(200, headers=wanted)) == ""
+    assert missing_header(wanted, Reply(200)) == "the header x-frame-options is missing"
+    assert 'is "ALLOW" instead of "DENY"' in missing_header(wanted, Reply(200, headers={"x-frame-options": "ALLOW"}))
 
 
 def test_listeners_that_verify_clients_need_a_certificate() -> None:
