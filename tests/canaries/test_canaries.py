@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import html
 import io
 import json
 import subprocess
@@ -305,21 +304,13 @@ def test_git_that_fetches_specs_gets_none_of_the_programs_own_secrets(office: Of
 
 
 FORMS: tuple[Callable[[str], str], ...] = (
-    str,
     json.dumps,
-    lambda text: json.dumps(text, ensure_ascii=False),
-    lambda text: yaml.safe_dump(text, default_style='"'),
-    lambda text: yaml.safe_dump(text, default_style='"', allow_unicode=True),
     lambda text: yaml.safe_dump(text, default_style='"', width=5),
-    lambda text: yaml.safe_dump(text, default_style='"', width=5, allow_unicode=True),
-    lambda text: yaml.safe_dump(text, width=5, allow_unicode=True),
     escaped,
-    lambda text: html.escape(text, quote=False),
     quote,
-    lambda text: base64.b64encode(f"x{text}".encode()).decode(),
     lambda text: base64.encodebytes(f"x{text}".encode()).decode(),
 )
-"""As somebody may write a text: JSON, YAML (with `width`, over several lines), the pages' HTML, URLs, base64."""
+"""As somebody may write a text: JSON, YAML over several lines, the pages' HTML, URLs, base64."""
 
 
 def test_a_leak_would_be_found(office: Office) -> None:

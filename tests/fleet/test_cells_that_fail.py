@@ -89,19 +89,6 @@ def test_a_place_without_specs(small: Team, place: str, told: str) -> None:
     assert told in next(item.error for item in stacks if item.error)
 
 
-def test_files_need_no_temporary_folder(small: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is fetched does, and says so where there is none."""
-    monkeypatch.setattr("tempfile.tempdir", str(small.folder / "none"))
-    assert _only(small)[0].status == "succeeded"
-    small.rewrite("stacks: [stacks]", "stacks: [stacks, {git: 'https://example.com/specs.git'}]")
-    found, stacks = _only(small)
-    assert (found.status, len(stacks)) == ("failed", 3)
-    (error,) = {item.error for item in stacks if item.error}
-    assert error == (
-        "https://example.com/specs.git can't be kept on this machine: no such file or directory; free up space, or set TMPDIR"
-    )
-
-
 class TestACellThatIsHeld:
     """By a run on this host; of other hosts' tests/e2e/test_fleet_leases.py knows."""
 
@@ -131,14 +118,12 @@ class TestACellThatIsHeld:
         assert small.records.read(small.cell(FIRST)) == before
         assert small.run(command, [small.cell(FIRST)]).code is ExitCode.OK
 
-    def test_others_are_looked_at(self, small: Team) -> None:
+    def test_others_are_looked_at_and_an_apply_that_leaves_it_out_says_so(self, small: Team) -> None:
+        """By its exit code: it isn't done there."""
         with self._held("fleet-shops-111111111111"):
             assert [cell.status for cell in small.run("sync").cells] == ["held", "succeeded", "succeeded"]
             outcome = small.apply()
         assert outcome.reason == "stopped in wave canary: 1 of 1 cells failed, and failure_tolerance is 0"
-
-    def test_an_apply_that_may_leave_it_out_says_so(self, small: Team) -> None:
-        """By its exit code: it isn't done there."""
         with self._held("fleet-shops-333333333333"):
             outcome = small.apply()
         assert [cell.status for cell in outcome.cells] == ["succeeded", "succeeded", "held"]
