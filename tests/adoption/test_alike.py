@@ -76,8 +76,7 @@ def test_what_is_used_and_is_another_stacks_is_drift(world: WatchedWorld) -> Non
     (old,) = elb.describe_target_groups()["TargetGroups"]
     mine = [{"Key": "alb-reconcile:stack", "Value": "theirs"}]
     made = elb.create_target_group(Name="theirs", Protocol="HTTP", Port=80, VpcId=old["VpcId"], Tags=mine)
-    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
-    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    listener = _listener(world)
     to = [{"Type": "forward", "TargetGroupArn": made["TargetGroups"][0]["TargetGroupArn"]}]
     elb.modify_listener(ListenerArn=listener["ListenerArn"], DefaultActions=to)
     elb.delete_target_group(TargetGroupArn=old["TargetGroupArn"])
@@ -129,8 +128,7 @@ def test_a_listener_that_lost_its_tags_isnt_deleted(world: WatchedWorld, keep: K
     spec["load_balancers"]["public"]["listeners"]["http"]["others"] = "keep"
     world.converge(spec)
     elb = world.client("elbv2")
-    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
-    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    listener = _listener(world)
     arn = listener["ListenerArn"]
     elb.create_rule(Priority=50, **_elsewhere(listener))
     _forget(world, arn)
@@ -151,13 +149,12 @@ def test_rules_of_a_listener_that_is_kept_stay(world: WatchedWorld) -> None:
     spec["load_balancers"]["public"]["others"] = "keep"
     world.converge(spec)
     elb = world.client("elbv2")
-    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
-    (own,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    own = _listener(world)
     for port, owner in (
         (8080, {"Key": "team", "Value": "theirs"}),
         (9090, {"Key": "alb-reconcile:stack", "Value": "theirs"}),
     ):
-        where = {"LoadBalancerArn": balancer["LoadBalancerArn"], "Port": port, "Protocol": "HTTP"}
+        where = {"LoadBalancerArn": own["LoadBalancerArn"], "Port": port, "Protocol": "HTTP"}
         made = elb.create_listener(DefaultActions=own["DefaultActions"], Tags=[owner], **where)
         elb.create_rule(Priority=50, **_elsewhere(made["Listeners"][0]))
     assert world.plan(spec).is_empty
@@ -165,6 +162,15 @@ def test_rules_of_a_listener_that_is_kept_stay(world: WatchedWorld) -> None:
     (step,) = world.plan(spec, allow={"close": 1}).steps
     assert str(step.address) == "listener.public/:8080"
     assert [str(item) for item in step.also_deletes] == ["rule.8080/#50"]
+
+
+def _listener(world: World) -> dict[str, Any]:
+    """The only one there is."""
+    elb = world.client("elbv2")
+    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    (found,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    listener: dict[str, Any] = found
+    return listener
 
 
 def _elsewhere(listener: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,13 +99,6 @@ def test_a_single_instance_moves_to_another_group(world: WatchedWorld, keep: Kee
     world.converge(spec)
 
 
-def test_what_the_spec_says_otherwise_is_told(world: WatchedWorld, keep: Keeper) -> None:
-    world.converge(demo())
-    found = keep.move(demo(), "security_group.web", "security_group.api")
-    assert any("doesn't declare security_group.api" in note for note in found.notes)
-    assert any("still declares security_group.web" in note for note in found.notes)
-
-
 def test_a_move_that_cant_be_is_refused_and_nothing_moves(world: WatchedWorld, keep: Keeper) -> None:
     refused = (
         ("subnet.public-a", "subnet.public-b", "already exists"),

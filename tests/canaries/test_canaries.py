@@ -93,6 +93,18 @@ def spec() -> dict[str, Any]:
     return found
 
 
+FILES = {
+    "stack.yaml": yaml.safe_dump(spec(), sort_keys=False, allow_unicode=True),
+    "start.sh": f"#!/bin/sh\nexport PASSWORD='{SECRETS['user data file']}'\n",
+    "oidc": SECRETS["oidc file"],
+    "own.pem": CERTIFICATE,
+    "own.key": KEY,
+    "small.yaml": SMALL,
+    "fleet.yaml": FLEET,
+    "from-git.yaml": FROM_GIT,
+}
+
+
 class Office:
     """A folder from which the commands are run, and all that they leave behind."""
 
@@ -179,14 +191,8 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         found = Office(tmp_path, account, hook, github, capsys)
         path = f"services/{SECRETS['webhook URL']}?token={SECRETS['webhook URL']}"
         found.write("hook", f"http://127.0.0.1:{hook.port}/{path}")
-        found.write("oidc", SECRETS["oidc file"])
-        found.write("own.pem", CERTIFICATE)
-        found.write("own.key", KEY)
-        found.write("stack.yaml", yaml.safe_dump(spec(), sort_keys=False, allow_unicode=True))
-        found.write("start.sh", f"#!/bin/sh\nexport PASSWORD='{SECRETS['user data file']}'\n")
-        found.write("small.yaml", SMALL)
-        found.write("fleet.yaml", FLEET)
-        found.write("from-git.yaml", FROM_GIT)
+        for name, text in FILES.items():
+            found.write(name, text)
         by_hand("ssm").put_parameter(Name="/oidc", Value=SECRETS["ssm"], Type="SecureString")
         by_hand("secretsmanager").create_secret(
             Name="oidc", SecretString=json.dumps({"secret": SECRETS["secrets manager"]})

@@ -3,27 +3,21 @@ have started has one in its environment."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 import alb_reconcile
-from tests.canaries.canaries import canary, leaks, leaks_in_files
-from tests.canaries.process_lists import descendants, process_list, recorded_children, texts_of
-from tests.canaries.test_canaries import CERTIFICATE, ENVIRONMENT, KEY, SECRETS, SOUGHT, spec
+from tests.canaries.canaries import leaks, leaks_in_files
+from tests.canaries.process_lists import descendants, process_list, texts_of
+from tests.canaries.test_canaries import ENVIRONMENT, FILES, SECRETS, SOUGHT
 from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import Tool, client
-from tests.processes import read_until, rest_of, until
+from tests.processes import rest_of, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from tests.canaries.process_lists import Child
 
@@ -36,17 +30,8 @@ ALL = {
     "PYTHONPATH": str(Path(alb_reconcile.__file__).parent.parent),
 }
 """The environment of each command."""
-FILES = {
-    "stack.yaml": yaml.safe_dump(spec(), sort_keys=False, allow_unicode=True),
-    "start.sh": f"#!/bin/sh\nexport PASSWORD='{SECRETS['user data file']}'\n",
-    "oidc": SECRETS["oidc file"],
-    "own.pem": CERTIFICATE,
-    "own.key": KEY,
-}
 PARTS = ("process_reaper.py", "envoy", "web-api.py")
 """Of the arguments of what a sandbox has started."""
-PROBE = canary("probe")
-"""Another one than those that are sought: other tests may search the same machine meanwhile."""
 
 
 def write_files(folder: Path) -> list[Path]:
@@ -56,15 +41,15 @@ def write_files(folder: Path) -> list[Path]:
     return [folder / name for name in FILES]
 
 
-def in_arguments(children: Iterable[Child], secrets: Mapping[str, str | bytes] = SOUGHT) -> dict[str, set[str]]:
+def in_arguments(children: Iterable[Child]) -> dict[str, set[str]]:
     """The secrets that are among the arguments, by process."""
-    found = {place: leaks(secrets, text) for place, text in texts_of(children).items()}
+    found = {place: leaks(SOUGHT, text) for place, text in texts_of(children).items()}
     return {place: names for place, names in found.items() if names}
 
 
-def in_environments(children: Iterable[Child], secrets: Mapping[str, str | bytes] = SOUGHT) -> dict[str, set[str]]:
+def in_environments(children: Iterable[Child]) -> dict[str, set[str]]:
     """The same of their environments."""
-    found = {child.command: leaks(secrets, child.environment) for child in children}
+    found = {child.command: leaks(SOUGHT, child.environment) for child in children}
     return {command: names for command, names in found.items() if names}
 
 
@@ -102,19 +87,3 @@ def test_no_process_of_an_apply_and_its_sandbox_has_a_secret(tmp_path: Path) -> 
     finally:
         with tool.started("sandbox", "stop") as stopping:
             rest_of(stopping)
-
-
-def test_a_leak_in_a_process_list_would_be_found() -> None:
-    """Among the arguments and in the environment, in what was started and in what runs."""
-    text, probes = json.dumps(PROBE), {"probe": PROBE}
-    command = [sys.executable, "-c", "print(flush=True); input()", f"--x={text}"]
-    with (
-        recorded_children() as children,
-        subprocess.Popen(command, stdin=PIPE, stdout=PIPE, encoding="utf-8", env={"X": f"y{text}"}) as process,
-    ):
-        read_until(process, "\n")
-        seen = [process_list()[process.pid], of(os.getpid())[process.pid]]
-        process.communicate("\n")
-    for child in (*children, *seen):
-        assert in_arguments([child], probes) == {"process 1": {"probe"}}
-        assert in_environments([child], probes) == {child.command: {"probe"}}

@@ -166,6 +166,6 @@ def test_user_data_stays_as_the_spec_says_it_and_that_is_said(
     shown = capsys.readouterr()
     assert "There is nothing to adopt.\nThe next apply would do this:\n" in shown.out
     assert "instance.web-1, instance.web-2 differ in what may be a secret, which --write never writes" in shown.err
-    assert "alb-reconcile export --stack demo -o FILE writes it" in shown.err
+    assert "alb-reconcile export --stack demo -o FILE does, to FILE" in shown.err
     wanted["target_groups"]["web"]["health_check"]["interval_seconds"] -= 1
     assert yaml.safe_load((tmp_path / "spec.yaml").read_text(encoding="utf-8")) == wanted

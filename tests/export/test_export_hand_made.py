@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from alb_reconcile.aws.client import Aws
 from alb_reconcile.export.export import Wishes
-from alb_reconcile.export.foreign_names import names_in_stack, names_in_state
+from alb_reconcile.export.foreign_names import names_in_state
 from alb_reconcile.export.scope import Scope
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.resource import each_of
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
 from tests.export.exporting import adopted, exported, loaded, plain, steps
-from tests.export.hand_made import by_ansible, by_cloudformation, by_terraform
+from tests.export.hand_made import by_ansible, by_terraform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,28 +101,6 @@ def test_terraforms_state_gives_names_and_nothing_else(world: WatchedWorld, tmp_
     assert "entrance" in spec["security_groups"]
     assert "hunter2" not in found.text
     assert steps(adopted(world, found, tmp_path)) == []
-
-
-def test_cloudformations_stack_keeps_its_logical_names(world: WatchedWorld, tmp_path: Path) -> None:
-    vpc = by_cloudformation(world)
-
-    async def read(aws: Aws) -> dict[str, str]:
-        return await names_in_stack(aws, "web-shop")
-
-    names = world._run(read)
-    found = exported(world, Scope(vpcs=(vpc,)), tmp_path, Wishes(names=names))
-    assert found.problems == ()
-    spec = plain(found)
-    assert list(spec["subnets"]) == ["public-subnet-a", "public-subnet-b"]
-    assert list(spec["instances"]) == ["server"]
-    assert list(spec["target_groups"]) == ["server-targets"]
-    assert list(spec["load_balancers"]["load-balancer"]["listeners"]) == ["http-listener"]
-    assert steps(adopted(world, found, tmp_path)) == []
-    world.watch()
-    spec["instances"]["server"]["instance_type"] = "t3.small"
-    spec["target_groups"]["server-targets"]["health_check"] = {"interval_seconds": 15}
-    world.converge(spec, allow={"replace": 1})
-    assert {low.healthy for low in world.lows.values()} == {1}
 
 
 def test_subnets_on_the_main_route_table_stay_outside(world: WatchedWorld, tmp_path: Path) -> None:

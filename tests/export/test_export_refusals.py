@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tests.harness import World
 
 
+HERE = "us-east-1, account 123456789012"
+
+
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.chdir(tmp_path)
@@ -39,12 +42,9 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     [
         (
             Scope(load_balancers=("shop",)),
-            "there is no Application Load Balancer shop in us-east-1, account 123456789012; corr",
+            f"there is no Application Load Balancer shop in {HERE}; correct the name, or --r",
         ),
-        (
-            Scope(vpcs=("vpc-1",)),
-            "there is no VPC vpc-1 in us-east-1, account 123456789012; correct the id, or --region",
-        ),
+        (Scope(vpcs=("vpc-1",)), f"there is no VPC vpc-1 in {HERE}; correct the id, or --region"),
         (Scope(tags={"team": "\x1b[2J"}), r"nothing that a spec could describe was found by tag team=\x1b[2J"),
     ],
 )
@@ -67,12 +67,9 @@ def test_another_stacks_is_refused_and_what_is_its_in_ones_own_is_left_out(accou
 def test_what_is_half_another_stacks_is_described_around_it(account: World, tmp_path: Path) -> None:
     made = by_ansible(account)
     foreign = made["instances"][0]
-    theirs = {
-        "alb-reconcile:stack": "theirs",
-        "alb-reconcile:address": "instance.web-1",
-        "alb-reconcile:adopted": foreign,
-    }
-    account.client("ec2").create_tags(Resources=[foreign], Tags=elb_tags(**theirs))
+    theirs = {"stack": "theirs", "address": "instance.web-1", "adopted": foreign}
+    listed = elb_tags(**{f"alb-reconcile:{name}": value for name, value in theirs.items()})
+    account.client("ec2").create_tags(Resources=[foreign], Tags=listed)
     found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
     assert found.notes == (f"{foreign} belongs to the stack theirs: it is left out, and named by its id",)
     spec = plain(found)
@@ -170,19 +167,6 @@ def test_a_tag_of_which_nothing_is_left_says_why(account: World, tmp_path: Path)
     assert second.endswith("; export it, too (with --tag, give it the tag) to bring them in")
 
 
-def test_what_no_spec_can_say_is_told_and_left(account: World, tmp_path: Path) -> None:
-    """A rule whose condition no spec has a word for, and a route to an instance."""
-    made = by_ansible(account)
-    ec2 = account.client("ec2")
-    interface = ec2.describe_instances(InstanceIds=made["instances"][:1])
-    target = interface["Reservations"][0]["Instances"][0]["NetworkInterfaces"][0]["NetworkInterfaceId"]
-    ec2.create_route(RouteTableId=made["table"], DestinationCidrBlock="10.99.0.0/16", NetworkInterfaceId=target)
-    found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
-    routes = plain(found)["route_tables"]["route-table"]["routes"]
-    assert {"destination_cidr_block": "10.99.0.0/16", "network_interface": target} in routes
-    assert steps(adopted(account, found, tmp_path)) == []
-
-
 def test_rules_of_a_security_group_are_all_there_or_none(account: World, tmp_path: Path) -> None:
     """Ping, as the console makes it, has a type and any code. A protocol that no entry has leaves its whole list to others."""
     made = network(account)
@@ -238,14 +222,8 @@ def test_hostile_names_and_tags_are_data(account: World, tmp_path: Path) -> None
         (b"[" * 100_000, "it isn't JSON"),
         (b'{"version": 3, "modules": []}', "has version 3, and only states of version 4 are read"),
         (b'{"version": 4, "resources": {}}', "and only states of version 4"),
-        (
-            b'{"version": 4,\n "resources": [',
-            "it isn't JSON at line 2, column 16; write it with: terraform state pull > ",
-        ),
-        (
-            b'{"meta": {}, "encrypted_data": "x", "encryption_version": "v0"}',
-            "is encrypted; write it with: tofu state pull",
-        ),
+        (b'{"version": 4,\n "resources": [', "it isn't JSON at line 2, column 16; write it with: terraform state"),
+        (b'{"encrypted_data": "x", "encryption_version": "v0"}', "is encrypted; write it with: tofu state pull"),
         (b'{"version": 3, "backend": {"type": "s3"}}', "says only where the state is; write it with: terraform state"),
         (b'{"format_version": "1.0", "values": {}}', "is what terraform show -json has printed, and not the state"),
     ],
