@@ -103,6 +103,7 @@ def leaks_of(office: Office) -> dict[str, set[str]]:
     return {place: names for place, names in office.leaks(SECRETS).items() if place != "tags"}
 
 
+@pytest.mark.slow
 def test_both_sides_of_a_change_are_hidden(shop: Office) -> None:
     """As a plan, as drift with its issue, message and history, and as it is set right."""
     change_by_hand()

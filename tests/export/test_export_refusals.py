@@ -323,6 +323,7 @@ def test_the_command_writes_a_spec_and_its_files_once(
     assert "# its user data isn't written here, since it may hold secrets" in said.out
 
 
+@pytest.mark.slow
 def test_a_second_spec_in_a_folder_has_user_data_of_its_own(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
