@@ -86,12 +86,11 @@ class Bench:
 
     def subnets(self, vpc: str, zones: Mapping[str, str]) -> list[str]:
         """Subnets in a VPC: ranges, each with its zone."""
-        made = (
-            self.ec2.create_subnet(
-                VpcId=vpc, CidrBlock=block, AvailabilityZone=zone, TagSpecifications=self.tagged("subnet")
-            )
+        make, tags = self.ec2.create_subnet, self.tagged("subnet")
+        made = [
+            make(VpcId=vpc, CidrBlock=block, AvailabilityZone=zone, TagSpecifications=tags)
             for block, zone in zones.items()
-        )
+        ]
         return [str(item["Subnet"]["SubnetId"]) for item in made]
 
     @contextmanager
@@ -186,9 +185,7 @@ class Bench:
         try:
             yield arn
         finally:
-            answer(
-                lambda: self.elb.delete_target_group(TargetGroupArn=arn)
-            )  # in use for a while, else; then it goes at the end
+            answer(lambda: self.elb.delete_target_group(TargetGroupArn=arn))  # else in use; then it goes at the end
 
     def states(self, group: str) -> dict[str, str]:
         """Health by target."""

@@ -23,7 +23,7 @@ LOST = {tags.ADOPTED, tags.PREVENT_DESTROY}
 # not shrunk: shrinking takes many minutes, and a failing spec tells enough
 @pytest.mark.usefixtures("only_fresh")
 @settings(
-    max_examples=100 if os.environ.get("SOAK") else 4, database=None, deadline=None, print_blob=True,
+    max_examples=100 if os.environ.get("SOAK") else 2, database=None, deadline=None, print_blob=True,
     phases=PHASES, derandomize=not os.environ.get("SOAK"),
 )  # fmt: skip
 @given(specs())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import html
 import io
 import json
 import subprocess
@@ -94,6 +93,18 @@ def spec() -> dict[str, Any]:
     return found
 
 
+FILES = {
+    "stack.yaml": yaml.safe_dump(spec(), sort_keys=False, allow_unicode=True),
+    "start.sh": f"#!/bin/sh\nexport PASSWORD='{SECRETS['user data file']}'\n",
+    "oidc": SECRETS["oidc file"],
+    "own.pem": CERTIFICATE,
+    "own.key": KEY,
+    "small.yaml": SMALL,
+    "fleet.yaml": FLEET,
+    "from-git.yaml": FROM_GIT,
+}
+
+
 class Office:
     """A folder from which the commands are run, and all that they leave behind."""
 
@@ -180,14 +191,8 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         found = Office(tmp_path, account, hook, github, capsys)
         path = f"services/{SECRETS['webhook URL']}?token={SECRETS['webhook URL']}"
         found.write("hook", f"http://127.0.0.1:{hook.port}/{path}")
-        found.write("oidc", SECRETS["oidc file"])
-        found.write("own.pem", CERTIFICATE)
-        found.write("own.key", KEY)
-        found.write("stack.yaml", yaml.safe_dump(spec(), sort_keys=False, allow_unicode=True))
-        found.write("start.sh", f"#!/bin/sh\nexport PASSWORD='{SECRETS['user data file']}'\n")
-        found.write("small.yaml", SMALL)
-        found.write("fleet.yaml", FLEET)
-        found.write("from-git.yaml", FROM_GIT)
+        for name, text in FILES.items():
+            found.write(name, text)
         by_hand("ssm").put_parameter(Name="/oidc", Value=SECRETS["ssm"], Type="SecureString")
         by_hand("secretsmanager").create_secret(
             Name="oidc", SecretString=json.dumps({"secret": SECRETS["secrets manager"]})
@@ -305,21 +310,13 @@ def test_git_that_fetches_specs_gets_none_of_the_programs_own_secrets(office: Of
 
 
 FORMS: tuple[Callable[[str], str], ...] = (
-    str,
     json.dumps,
-    lambda text: json.dumps(text, ensure_ascii=False),
-    lambda text: yaml.safe_dump(text, default_style='"'),
-    lambda text: yaml.safe_dump(text, default_style='"', allow_unicode=True),
     lambda text: yaml.safe_dump(text, default_style='"', width=5),
-    lambda text: yaml.safe_dump(text, default_style='"', width=5, allow_unicode=True),
-    lambda text: yaml.safe_dump(text, width=5, allow_unicode=True),
     escaped,
-    lambda text: html.escape(text, quote=False),
     quote,
-    lambda text: base64.b64encode(f"x{text}".encode()).decode(),
     lambda text: base64.encodebytes(f"x{text}".encode()).decode(),
 )
-"""As somebody may write a text: JSON, YAML (with `width`, over several lines), the pages' HTML, URLs, base64."""
+"""As somebody may write a text: JSON, YAML over several lines, the pages' HTML, URLs, base64."""
 
 
 def test_a_leak_would_be_found(office: Office) -> None:

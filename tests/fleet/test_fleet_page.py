@@ -108,8 +108,3 @@ def test_an_empty_fleet_and_strangers_texts() -> None:
     assert "0 of 0 stacks are in sync." in fleet_page(FleetView(Outcome("shops", "status", []), now=NOW))
     text = fleet_page(view(word="<img src=x onerror=owned=1>"))
     assert "<img" not in text
-
-
-def test_a_large_fleet_is_folded_and_a_small_one_is_not() -> None:
-    assert fleet_page(view(4)).count("<details open>") > 2
-    assert "<details open>" not in fleet_page(view(100)).partition("<h2>Stacks")[2]

@@ -64,6 +64,7 @@ class Taking:
         return self.taken.pop()
 
 
+@pytest.mark.slow
 def test_a_message_is_kept_left_and_given_up(queue: Queue, tmp_path: Path) -> None:
     fleet = fleet_in(tmp_path)
     app = celery_app.make_app(queue, fleet, Session())
@@ -128,6 +129,7 @@ def _restored(worker: Taking) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_beat_begins_with_all_cells_and_goes_on(queue: Queue, tmp_path: Path) -> None:
     """A cell without a schedule isn't put on the queue. SIGTERM ends it."""
     (tmp_path / "fleet.yaml").write_text(_SCHEDULED)

@@ -153,12 +153,6 @@ def test_specs_that_change_between_two_waves_are_refused(team: Team) -> None:
     assert team.accounts.changes == []
 
 
-def test_as_many_as_may_at_once(team: Team, script: Script) -> None:
-    team.rewrite("{name: rest, failure_tolerance: 1}", "{name: rest, max_concurrent: 3, failure_tolerance: 100%}")
-    team.apply()
-    assert script.most == 3
-
-
 def test_regions_one_after_the_other(team: Team, script: Script) -> None:
     team.rewrite("fleet: shops", "fleet: shops\noperation_preferences: {region_concurrency: sequential}")
     team.apply()
