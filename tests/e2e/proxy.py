@@ -11,7 +11,7 @@ from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from tests.e2e.tool import Tool
@@ -75,6 +75,13 @@ class Change(NamedTuple):
     content: bytes
 
 
+class Refuses(Protocol):
+    """What a call may be refused by, such as buckets without tokens."""
+
+    def refusal(self, authorization: str, operation: str, body: bytes) -> tuple[int, bytes] | None:
+        """The status and content of the answer that says so."""
+
+
 class Proxy(ThreadingHTTPServer):
     """Changing calls are counted from 1. `kill_at` names the one before or after which the victim is killed."""
 
@@ -99,6 +106,9 @@ class Proxy(ThreadingHTTPServer):
         self.log: list[Change] = []
         self.asked: set[tuple[str, str]] = set()
         """The IAM actions of a fleet's own calls, with their resources."""
+        self.buckets: Refuses | None = None
+        self.throttled: list[str] = []
+        """The operations of the calls that its buckets had no tokens for."""
 
     def hold(self, operation: str, calls: int = 1) -> Gate:
         """A gate for so many of the operation's next calls. It is opened at the end of the test at the latest."""
@@ -136,8 +146,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         operation = self._operation(body)
         self.server.asked |= set(self._asked(operation, body))
-        answer: _Answer | None
-        if self.command == "POST" and operation and not operation.startswith(READS):
+        refusal = self._refusal(operation, body)
+        if refusal is not None:
+            answer: _Answer | None = refusal
+        elif self.command == "POST" and operation and not operation.startswith(READS):
             answer = self._change(operation, body)
         else:
             answer = self._forward(operation, body)
@@ -164,6 +176,15 @@ class _Handler(BaseHTTPRequestHandler):
             yield "sts:AssumeRole", parse_qs(body.decode("latin-1"))["RoleArn"][0]
         elif operation in _S3.values():
             yield f"s3:{operation}", f"arn:aws:s3:::{self.path.partition('?')[0].lstrip('/')}"
+
+    def _refusal(self, operation: str, body: bytes) -> _Answer | None:
+        if self.server.buckets is None:
+            return None
+        found = self.server.buckets.refusal(self.headers.get("Authorization", ""), operation, body)
+        if found is None:
+            return None
+        self.server.throttled.append(operation)
+        return _Answer(found[0], {"Content-Type": "text/xml"}, found[1])
 
     def _change(self, operation: str, body: bytes) -> _Answer | None:
         """Nothing if the caller is, or was, killed."""

@@ -30,7 +30,7 @@ from tests.kinds.authorization import LOOKED_FOR, Guard, actions_of, types_of
 from tests.kinds.example import Example, changeable, example_of
 from tests.properties.examples import changed
 from tests.properties.faults import error_of, spoilt
-from tests.properties.test_lives import ALLOW
+from tests.properties.scenes import ALLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

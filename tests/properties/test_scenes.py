@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from functools import partial
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -26,13 +27,13 @@ LEFT_OUT = {
 }
 
 
-def cases() -> list[object]:
+def cases() -> list[Any]:
     """Scenes with faults. Which ones depends on their own names alone, so that another scene changes none."""
     found = []
     for scene in NAMES:
         drawn = sorted(FAULTS, key=lambda fault: crc32(f"{scene}, {fault}".encode()))
         drawn = [fault for fault in drawn if (scene, fault) not in LEFT_OUT]
-        marks = [(), *[pytest.mark.slow] * (len(FAULTS) if SOAK else SLOW)]
+        marks: list[Any] = [(), *[pytest.mark.slow] * (len(FAULTS) if SOAK else SLOW)]
         found += [pytest.param(scene, fault, marks=mark) for fault, mark in zip(drawn, marks, strict=False)]
     return found
 
