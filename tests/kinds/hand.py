@@ -87,13 +87,13 @@ class Hand:
         assert all(name.startswith(READS) for name, _ in self.world.log)
         return str(caught.value).splitlines()
 
-    def answers(self, operation: str, change: Callable[[Any], object]) -> None:
+    def answers(self, changed: str, change: Callable[[Any], object]) -> None:
         """From now on AWS's answers to an operation are changed before the tool reads them."""
         real = self.world._call
 
-        def call(service: str, name: str, params: Mapping[str, Any]) -> Any:
-            answer = real(service, name, params)
-            if name == operation:
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            answer = real(service, operation, params)
+            if operation == changed:
                 change(answer)
             return answer
 
@@ -207,7 +207,8 @@ class Faults:
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         if "DryRun" in params:
             return self._dry(service, operation, params)
-        self._first.pop(operation, lambda _: None)(params)
+        if happens := self._first.pop(operation, None):
+            happens(params)
         self.refusals |= self.later.pop(operation, {})
         waiting, denied = self.refusals.get(operation), self._denial.calls[operation]
         fault = waiting[0] if waiting else None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.kinds.hand import Faults, edited
 from tests.kinds.test_nat_gateway import ZONAL
 from tests.sync.words import left, writes
@@ -33,6 +31,7 @@ TABLE_GOES = without({**ALONE, "vpc_endpoints": {}}, "route_tables/private")
 GIVEN = {"delete-elastic-ip": 1}
 LEAVES = edited(ALONE, "route_tables/private/subnets", [])
 NO_ROUTE = edited(ALONE, "route_tables/private/routes", [])
+UNMANAGED = without({**ALONE, "nat_gateways": {}}, "route_tables/private/routes")
 
 
 def interface_of(hand: Hand, instance: str) -> str:
@@ -52,43 +51,31 @@ def test_a_zone_goes_in_which_another_stack_is(hand: Hand) -> None:
     told = f"subnet.private ({subnet}) is in use by a resource outside this stack: {stranger}; {to_release('subnet.private')}remove it first"
     assert hand.refuses_run(ZONE_GOES, allow=GIVEN) == [told]
     hand.refuses(ZONE_GOES, r"^subnet\.private .*is in use by", allow={"cut-off": 9})  # AWS refuses, whoever allows it
-    loose = {**ZONE_GOES, "sync": {"correct": ["update", "delete"]}}
-    ending = hand.world.sync(loose, apply_changes=True)
+    ending = hand.world.sync({**ZONE_GOES, "sync": {"correct": ["update", "delete"]}}, apply_changes=True)
     assert writes(hand) == []
     waiting = ("subnet.private", "route_table.private", "nat_gateway.main", "elastic_ip.one", "vpc_endpoint.s3")
     assert sorted(left(ending)) == sorted(waiting)
     assert sum(stranger in text for text in ending.selection.withheld.values()) >= 2
 
 
-@pytest.mark.parametrize(
-    ("spec", "place", "loss", "advice"),
-    [
-        (TABLE_GOES, "route_table.private", "its route table {table}", "keep it there"),
-        (LEAVES, "route_tables.private.subnets", "its route table {table}", "keep it there"),
-        (NO_ROUTE, "route_tables.private.routes", f"its route for {DEFAULT}", "keep the route"),
-    ],
-)
-def test_a_subnet_loses_its_way_out(hand: Hand, spec: Spec, place: str, loss: str, advice: str) -> None:
+def test_a_subnet_loses_its_way_out(hand: Hand) -> None:
     hand.make(ALONE)
-    subnet, table = hand["subnet.private"], hand["route_table.private"]
-    first, second = (interface_of(hand, hand.stranger_in(subnet)) for _ in range(2))
-    (line,) = hand.refuses_run(spec)
-    at, _, text = line.partition(f": subnet.private ({subnet}) ")
-    assert re.fullmatch(rf"(spec\.yaml:\d+:\d+: )?{place}", at)
-    assert text.startswith(f"loses {loss.format(table=table)}, and resources outside this stack are in it: ")
-    assert {first, second} <= {item.strip(";,") for item in re.findall(r"eni-\w+ \(i-\w+\)", text)}
-    assert text.endswith(f"; move them first, or {advice}; or allow it once with --allow cut-off=1")
-    hand.make(spec, allow={"cut-off": 1})
-
-
-def test_a_gateway_goes_and_no_table_of_the_spec_says_how(hand: Hand) -> None:
-    """Where routes aren't managed the table keeps its route, which would lead nowhere."""
-    hand.make(ALONE)
-    stranger = interface_of(hand, hand.stranger_in(hand["subnet.private"]))
-    spec = without({**ALONE, "nat_gateways": {}}, "route_tables/private/routes")
-    (line,) = hand.refuses_run(spec)
-    assert line.startswith(f"nat_gateway.main: subnet.private ({hand['subnet.private']}) loses its route for {DEFAULT}")
-    assert stranger in line
+    subnet, table = hand["subnet.private"], f"its route table {hand['route_table.private']}"
+    strangers = {interface_of(hand, hand.stranger_in(subnet)) for _ in range(2)}
+    for spec, place, loss, advice in (
+        (TABLE_GOES, "route_table.private", table, "keep it there"),
+        (LEAVES, r"spec\.yaml:\d+:\d+: route_tables.private.subnets", table, "keep it there"),
+        (NO_ROUTE, r"spec\.yaml:\d+:\d+: route_tables.private.routes", f"its route for {DEFAULT}", "keep the route"),
+        # where routes aren't managed the table keeps its route, which would lead nowhere
+        (UNMANAGED, "nat_gateway.main", f"its route for {DEFAULT}", "keep the route"),
+    ):
+        (line,) = hand.refuses_run(spec)
+        at, _, text = line.partition(f": subnet.private ({subnet}) ")
+        assert re.fullmatch(place, at)
+        assert text.startswith(f"loses {loss}, and resources outside this stack are in it: ")
+        assert strangers <= {*re.findall(r"eni-\w+ \(i-\w+\)", text)}
+        assert text.endswith(f"; move them first, or {advice}; or allow it once with --allow cut-off=1")
+    hand.make(NO_ROUTE, allow={"cut-off": 1})
 
 
 def test_others_route_through_a_gateway_that_goes(hand: Hand) -> None:
@@ -133,20 +120,18 @@ def test_a_vpc_is_replaced_in_which_others_have_something(hand: Hand) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        edited(edited(ALONE, "nat_gateways/main/subnet", "public-b"), "nat_gateways/main/elastic_ip", "two"),
-        edited(LEAVES, "route_tables/other", {**ALONE["route_tables"]["private"]}),
-        without(edited(TABLE_GOES, "route_tables/other", {**ALONE["route_tables"]["private"]})),
-        without(ALONE, "route_tables/private/routes"),
-        without(ALONE, "route_tables/private/subnets"),
-    ],
-)  # fmt: skip
-def test_whoever_keeps_a_way_out_is_no_obstacle(hand: Hand, spec: Spec) -> None:
+def test_whoever_keeps_a_way_out_is_no_obstacle(hand: Hand) -> None:
     hand.make(ALONE)
     hand.stranger_in(hand["subnet.private"])
-    hand.make(spec)
+    other = ALONE["route_tables"]["private"]
+    for spec in (
+        edited(edited(ALONE, "nat_gateways/main/subnet", "public-b"), "nat_gateways/main/elastic_ip", "two"),
+        edited(LEAVES, "route_tables/other", other),
+        edited(TABLE_GOES, "route_tables/other", other),
+        without(ALONE, "route_tables/private/routes"),
+        without(ALONE, "route_tables/private/subnets"),
+    ):
+        hand.world.plan(spec)
 
 
 def test_what_needs_no_route_or_leads_nowhere_already_is_no_loss(hand: Hand) -> None:

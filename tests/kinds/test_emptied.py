@@ -70,15 +70,15 @@ def test_requests_turn_to_no_group_without_targets(hand: Hand) -> None:
 
 
 def test_nobody_is_asked_where_nobody_is_served(hand: Hand) -> None:
-    """A group whose targets are all ill, and one at weight 0."""
+    """A group at weight 0, and one whose targets are all ill."""
+    filled = edited(weighted(demo(), 0, 1), "target_groups/api/targets", ["web"])
+    hand.make(filled)
+    hand.make(changed(filled, TARGETS))
     hand.make(demo())
     for number in (1, 2):
         hand.world.strict.set_target_unhealthy(hand["target_group.web"], hand[f"instance.web-{number}"])
     hand.wait(300)
-    hand.world.plan(changed(demo(), TARGETS))
-    filled = edited(weighted(demo(), 0, 1), "target_groups/api/targets", ["web"])
-    hand.make(filled)
-    hand.make(changed(filled, TARGETS))
+    hand.make(changed(demo(), TARGETS))
 
 
 def test_a_group_that_has_none_from_the_beginning_is_as_it_should_be(hand: Hand) -> None:

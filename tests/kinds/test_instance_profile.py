@@ -129,7 +129,8 @@ def opened(trust: Mapping[str, Any] | None = None, **policies: Any) -> str:
 
 
 def test_a_further_inline_policy_is_taken_away(hand: Hand) -> None:
-    for keys in ({"session_manager": True}, {"managed_policies": []}, {"policy": POLICY}):
+    said: tuple[Spec, ...] = ({"session_manager": True}, {"managed_policies": []}, {"policy": POLICY})
+    for keys in said:
         hand.make(edited(EXAMPLE.spec, "instance_profiles/web", keys))
         name = opened(admin=ADMIN)
         hand.repairs(update(WEB, "other_policies"), by="delete_role_policy")
