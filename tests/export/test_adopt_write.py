@@ -115,6 +115,7 @@ def test_what_differs_is_taken_over_with_the_comments_kept(
     assert (tmp_path / "spec.yaml").stat().st_ino == number, "it isn't written again"
 
 
+@pytest.mark.slow
 def test_what_has_drifted_since_is_taken_over_too(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_change_by_hand_that_is_taken_over_is_to_be_applied_once(
     assert "The next apply has nothing to do." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_user_data_stays_as_the_spec_says_it_and_that_is_said(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
