@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.at_length import SOAK
 from tests.harness import world
 from tests.kinds.hand import Hand
 from tests.properties.test_rule_order import BOTH, ONE, routed, rule
@@ -43,14 +42,12 @@ SPECS = {
     "a new group": routed("web", a=ONE, c=OTHER, n=rule(5, "new", "/3/7/*")),
     "a wider rule": routed("web", a=BOTH, c=OTHER),
 }
-CASES = [(name, change) for name in SPECS for change in (action, conditions, default)]
 
 
-@pytest.mark.parametrize(("name", "change"), CASES if SOAK else CASES[::4])
+@pytest.mark.parametrize(("name", "change"), [*zip(SPECS, (action, conditions, default), strict=True)])
 def test_what_somebody_has_changed_is_put_right_though_a_new_rule_would_come_before(
     name: str, change: Callable[[Hand], None]
 ) -> None:
-    """Found: it waited for the new rule, which isn't applied."""
     with world() as here:
         hand = Hand(here)
         before = routed("web", a=ONE, c=OTHER)
@@ -73,7 +70,6 @@ def test_what_somebody_has_changed_is_put_right_though_a_new_rule_would_come_bef
 def test_a_rule_that_somebody_has_deleted_is_made_though_its_group_could_stand_beside_nothing_that_stays(
     before: Spec, spec: Spec
 ) -> None:
-    """Found: where its group was to stand beside what the spec changes, too, neither was done."""
     with world() as here:
         hand = Hand(here)
         hand.make(before)

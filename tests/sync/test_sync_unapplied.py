@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import pytest
 
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_text
@@ -123,15 +120,6 @@ def test_a_change_that_aws_doesnt_show_is_told_and_mailed_to_nobody(hand: Hand, 
     assert _told((*ending.notes, "registration.web/web-1:80 is unhealthy"), quiet=True)
     assert hand.world.sync(spec, apply_changes=True).notes == (), "it is written down now"
     assert hand.world.sync(spec).notes == ()
-
-
-@pytest.mark.parametrize("apply_changes", [False, True])
-def test_a_changed_spec_that_is_applied_needs_no_other_run(hand: Hand, spec: Spec, *, apply_changes: bool) -> None:
-    spec = copy.deepcopy(spec)
-    spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 25
-    ending = hand.world.sync(spec, apply_changes=apply_changes)
-    assert ending.notes == ()
-    assert left(ending) == ({} if apply_changes else {"target_group.web": "spec"})
 
 
 def test_what_release_leaves_as_the_spec_has_it_counts_as_applied() -> None:
