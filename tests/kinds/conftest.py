@@ -12,6 +12,8 @@ from tests.kinds.hand import Faults, Hand
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.harness import World
+
 
 @pytest.fixture
 def hand(request: pytest.FixtureRequest) -> Iterator[Hand]:
@@ -34,3 +36,9 @@ def stranger(hand: Hand) -> str:
     gateway = hand.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     hand.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     return hand.stranger_in(subnet)
+
+
+@pytest.fixture
+def here(hand: Hand) -> World:
+    """The same account, for who doesn't change anything by hand."""
+    return hand.world
