@@ -95,7 +95,7 @@ class Network:
         params = {"SubnetId": self.subnets[0], "SecurityGroupIds": [self.group]}
         return self.launch_several(1, **params | overrides)[0]
 
-    def launch_several(self, most: int, least: int = 0, **overrides: Any) -> list[str]:
+    def launch_several(self, most: int, /, least: int = 0, **overrides: Any) -> list[str]:
         params = {"ImageId": IMAGE, "InstanceType": "t3.micro", "MinCount": least or most, "MaxCount": most}
         return [item["InstanceId"] for item in self.ec2.run_instances(**params | overrides)["Instances"]]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 
 FIXED = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
-REDIRECT = {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Protocol": "HTTPS"}}
+REDIRECT: dict[str, Any] = {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Protocol": "HTTPS"}}
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_actions_are_shown_whole(elb: Any, listener: str, group: str) -> None:
     assert "SslPolicy" not in show(elb, listener)
     elb.modify_listener(ListenerArn=listener, DefaultActions=[REDIRECT])
     rest = {"Port": "#{port}", "Host": "#{host}", "Path": "/#{path}", "Query": "#{query}"}
-    assert show(elb, listener)["DefaultActions"][0]["RedirectConfig"] == REDIRECT["RedirectConfig"] | rest
+    assert show(elb, listener)["DefaultActions"][0]["RedirectConfig"] == {**REDIRECT["RedirectConfig"], **rest}
 
 
 def test_sticky_groups_share_a_sticky_forward_alone(network: Network, elb: Any, listener: str, group: str) -> None:

@@ -131,7 +131,7 @@ def by(client: httpx.Client, count: int) -> set[str]:
 class TestStickiness:
     """Cookies that lead to the same target or target group again."""
 
-    def show(self, lab: Lab, *instances: str, states: dict[str, str] | None = None, **more: str) -> None:
+    def show(self, lab: Lab, *instances: str, states: dict[str, str] | None = None, **more: Any) -> None:
         attributes = STICKY | {key.replace("__", "."): value for key, value in more.items()}
         lab.forwards(forward("web"), group("web", *instances, attributes=attributes, states=states or {}))
 
@@ -162,7 +162,7 @@ class TestStickiness:
             assert by(client, 6) == second
 
     def test_the_applications_cookie_starts_a_session(self, lab: Lab) -> None:
-        seconds = {"stickiness.app_cookie.duration_seconds": "100"}
+        seconds: dict[str, Any] = {"stickiness.app_cookie.duration_seconds": "100"}
         self.show(lab, "i-a", "i-b", "i-c", **APP | seconds)
         with httpx.Client(base_url=lab.url()) as client:
             assert "set-cookie" not in client.get("/").headers
