@@ -282,6 +282,7 @@ LIFE = (
 RECORD = "--webhook-url-file hook --metrics-file x.prom --trace"
 
 
+@pytest.mark.slow
 def test_no_command_shows_keeps_or_sends_a_secret(office: Office) -> None:
     """AWS refuses the first login, and repeats the secret that it was sent."""
     echo = f"Value '{SECRETS['OIDC_SECRET']}' at 'clientSecret' failed to satisfy constraint"

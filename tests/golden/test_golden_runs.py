@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from tests.golden.by_hand import at_terminal, protect, tags_of
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def alone(scene: Scene) -> None:
     )
 
 
+@pytest.mark.slow
 def test_life(scene: Scene) -> None:
     """Created, in order, looked at, and destroyed."""
     alone(scene)
@@ -77,6 +80,7 @@ def test_life(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_changes(scene: Scene) -> None:
     """Updated in place, rolled, and grown; each planned in both formats first."""
     scene.run("apply", "--yes", "demo.yaml")
@@ -106,6 +110,7 @@ def test_changes(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_refusals(scene: Scene) -> None:
     """What limits, protection and policy are for."""
     alone(scene)
@@ -169,6 +174,7 @@ def test_failures(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_a_terminal(scene: Scene) -> None:
     """The question, its answers, and colours. The line that says what runs now comes and goes by the clock: `-v` has none."""
     scene.write("small.yaml", SMALL)

@@ -182,6 +182,7 @@ def start(aws: StrictAws, tmp_path: Path) -> Iterator[Start]:
         stage.driver.close()
 
 
+@pytest.mark.slow
 def test_a_life_behind_a_load_balancer(start: Start, service: Service, clock: VirtualClock) -> None:
     stage, ec2, ids = start(), service.network.ec2, {"InstanceIds": [service.instance]}
     until(lambda: service.health() == HEALTHY)

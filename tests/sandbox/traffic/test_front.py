@@ -99,6 +99,7 @@ class TestBalancing:
         assert (answer.status_code, answer.text) == (503, page("503 Service Temporarily Unavailable"))
         assert (answer.headers["server"], answer.headers["content-type"]) == ("awselb/2.0", "text/html")
 
+    @pytest.mark.slow
     def test_slow_start_spares_a_target_that_is_new_beside_others(self, lab: Lab) -> None:
         attributes = {"slow_start.duration_seconds": "300"}  # 30 s at this speed
 
