@@ -104,6 +104,7 @@ def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) ->
     departures = [] if maker else [key for item in graph.registered[old] if (key := graph.removers.get(item.id))]
     for key in (*arrivals, *departures):
         graph.rather_after(step.key, key)
+    graph.rather_after(goes, step.key)  # an address that AWS refuses to move stays with it
     moment = "its successor is healthy" if arrivals else "its successor runs" if maker else ""
     when = f" when {moment}" if moment else f" when {old} has left its target groups" if departures else ""
     graph.say(step.key, effects=f"moves the address from {old}{when}; {old} then has another public address, or none")

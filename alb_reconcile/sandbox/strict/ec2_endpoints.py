@@ -288,6 +288,11 @@ def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
     check_tables(call, made, tables)
     check_subnets(call, made, subnets, made.subnet_ids)
     check_groups(call, made, groups)
+    # a call that is repeated after a lost reply adds nothing twice
+    tables, groups = (
+        [item for item in added if item not in there]
+        for added, there in ((tables, made.route_table_ids), (groups, made.security_group_ids))
+    )
     made.dns_options = {**made.dns_options, **call.given("DnsOptions", {})}
     if (call.given("PrivateDnsEnabled"), call.given("DnsOptions")) != (None, None):
         is_enabled, made.private_dns_enabled = call.given("PrivateDnsEnabled", made.private_dns_enabled), False
