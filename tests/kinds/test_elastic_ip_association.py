@@ -134,6 +134,18 @@ def test_in_a_roll_it_moves_when_the_successor_is_healthy_and_before_the_old_one
     assert holders(hand) == {"a": hand[ONE], "b": hand[TWO]}
 
 
+def test_in_a_roll_an_instance_stays_whose_address_aws_refuses_to_move(hand: Hand, faults: Faults) -> None:
+    """Found: it was terminated all the same, so that no instance had the address."""
+    hand.make(behind())
+    old = hand[ONE]
+    faults.refuse("associate_address", "InvalidParameterValue", times=9)
+    assert hand.world.apply(behind(image_id=LINUX_2)).failures
+    assert holders(hand)["a"] == old
+    faults.refusals.clear()
+    hand.make(behind(image_id=LINUX_2))
+    assert holders(hand) == {"a": hand[ONE], "b": hand[TWO]}
+
+
 def test_without_surge_it_waits_for_the_old_one_to_go(hand: Hand) -> None:
     hand.make(behind())
     spec = behind(image_id=LINUX_2, rollout={"max_surge": 0, "max_unavailable": 1})

@@ -74,6 +74,8 @@ def test_a_table_has_one_route_to_a_service(network: Network, ec2: Any) -> None:
         for item in ec2.describe_route_tables(RouteTableIds=[table, other])["RouteTables"]
     }
     assert gateways == {table: ["local"], other: ["local", endpoint]}
+    ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[other])
+    assert show(network, endpoint)["RouteTableIds"] == [other], "a call that is repeated adds nothing twice"
     make(network, S3, RouteTableIds=[table])
 
 
