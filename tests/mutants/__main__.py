@@ -136,7 +136,7 @@ def run(place: Path, batches: list[list[str]]) -> tuple[bool, str]:
 
 def _pytest(place: Path, modules: list[str], seconds: int) -> tuple[int, str, int]:
     """Its exit code, what it has printed, and the seconds of processor time that it took; negative, if it was ended."""
-    options = ("-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider")
+    options = ("-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-m", "not slow")
     with (place / "printed").open("w+", encoding="utf-8") as printed:
         process = subprocess.Popen(
             [sys.executable, "-B", "-m", "pytest", *options, *modules], cwd=place, env={**os.environ, "PYTHONPATH": str(place)},
