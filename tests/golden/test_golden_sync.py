@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from tests.golden.by_hand import mine, rename
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ def test_sync_gone(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_sync_leaves(scene: Scene) -> None:
     """What is left to a person, by default, by the spec, and by a tag."""
     scene.run("apply", "--yes", "demo.yaml")
