@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore
+import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
@@ -371,6 +372,7 @@ def documents() -> list[tuple[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_bundle_and_single_schemas_agree() -> None:
     """They refuse the same documents, for the same reasons at the same places; and none is changed by what is made of it."""
     before = json.dumps(dict(schema.load_schemas()))
