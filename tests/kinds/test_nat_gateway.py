@@ -60,9 +60,6 @@ EXAMPLE = Example(
         "nat_gateway.zonal": {"secondary_elastic_ips": ["e"]},
         "nat_gateway.inner": {"secondary_private_ip_addresses": ["10.0.1.71", "10.0.1.70"]},
     },
-    uncalled={
-        "ec2:UnassignPrivateNatGatewayAddress": "fewer addresses of a private one",
-    },
 )
 ZONAL: Spec = {
     "stack": "demo",
