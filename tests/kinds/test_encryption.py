@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import RefusedError, SpecError
-from tests.adoption.adopting import by_address, keeper
+from alb_reconcile.model.errors import SpecError
 from tests.harness import load
 from tests.kinds.hand import Faults, Hand, calls, edited, order, update
-from tests.kinds.test_network_interrupted import census, killed_at_each_call
-from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -67,8 +64,7 @@ def test_an_empty_one_removes_it(hand: Hand) -> None:
 
 
 def test_what_somebody_deleted_is_made_again(hand: Hand) -> None:
-    spec = edited(PLAIN, CONTROL, {"mode": "monitor"})
-    hand.make(spec)
+    hand.make(edited(PLAIN, CONTROL, {"mode": "monitor"}))
     found = shown(hand)
     assert found is not None
     hand.ec2.delete_vpc_encryption_control(VpcEncryptionControlId=found["VpcEncryptionControlId"])
@@ -80,20 +76,17 @@ def test_what_keeps_it_from_enforcing_is_told_before(hand: Hand) -> None:
     hand.make(PLAIN)
     gateway = hand.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     hand.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=hand[MAIN])
-    before = hand.world.strict.inventory()
     told = rf"^spec\.yaml:\d+:\d+: vpcs\.main\.vpc_encryption_control\.mode: {hand[MAIN]} can't enforce encryption with {gateway}"
-    with pytest.raises(RefusedError, match=told):
-        hand.world.apply(edited(ENFORCED, f"{CONTROL}/internet_gateway_exclusion", None))
-    assert hand.world.strict.inventory() == before
+    hand.refuses_run(edited(ENFORCED, f"{CONTROL}/internet_gateway_exclusion", None), told)
     hand.make(ENFORCED)
 
 
 @pytest.mark.parametrize("lag", [0.0, 20.0])
-@pytest.mark.parametrize("lost", ["create_vpc_encryption_control", "modify_vpc_encryption_control"])
-def test_a_lost_reply_is_no_failure_in_the_end(hand: Hand, faults: Faults, lost: str, lag: float) -> None:
+def test_lost_replies_are_no_failure_in_the_end(hand: Hand, faults: Faults, lag: float) -> None:
     hand.make(PLAIN)
     hand.world.strict.lag = lag
-    faults.lose_reply(lost)
+    for lost in ("create_vpc_encryption_control", "modify_vpc_encryption_control"):
+        faults.lose_reply(lost)
     hand.world.apply(ENFORCED)
     hand.make(ENFORCED)
     assert faults.made["create_vpc_encryption_control"] == 1
@@ -101,38 +94,17 @@ def test_a_lost_reply_is_no_failure_in_the_end(hand: Hand, faults: Faults, lost:
 
 def test_a_failed_one_is_told(hand: Hand) -> None:
     hand.make(PLAIN)
-    real = hand.world._call
+    failed = {"State": "monitor-failed", "StateMessage": "no capacity"}
 
-    def call(service: str, operation: str, params: Any) -> Any:
-        answer = real(service, operation, params)
-        for row in answer.get("VpcEncryptionControls", ()):
-            row |= {"State": "monitor-failed", "StateMessage": "no capacity"}
-        return answer
+    def fail(answer: Any) -> None:
+        for row in answer["VpcEncryptionControls"]:
+            row |= failed
 
-    hand.world._call = call  # type: ignore[method-assign]
+    hand.answers("describe_vpc_encryption_controls", fail)
     result = hand.world.apply(ENFORCED)
     assert any("AWS couldn't set up encryption: no capacity" in text for text in result.failures)
-    hand.world._call = real  # type: ignore[method-assign]
+    failed.clear()
     hand.make(ENFORCED)
-
-
-def test_a_killed_run_is_finished() -> None:
-    with watched() as world:
-        killed_at_each_call(world, WITH_GATEWAY, 0.0, 1, least=4)
-    with watched() as world:
-        world.converge(PLAIN)
-        killed_at_each_call(world, ENFORCED, 0.0, 1, least=4)
-        empty = census(world)
-        world.destroy(ENFORCED)
-        assert len(census(world)) < len(empty)
-
-
-def test_it_is_adopted_with_its_vpc() -> None:
-    with keeper() as (world, commands):
-        world.converge(WITH_GATEWAY)
-        commands.release(WITH_GATEWAY)
-        assert by_address(commands.adopt(WITH_GATEWAY)).keys() == {MAIN, "internet_gateway.main"}
-        assert world.plan(WITH_GATEWAY).is_empty
 
 
 @pytest.mark.parametrize(
