@@ -71,7 +71,7 @@ async def launch_once(
             launched.error = ReconcileError(f"{left[0][0].address}: {what}")
             break
         try:
-            least = len(left) if all_or_none else (2)
+            least = len(left) if all_or_none else 1
             found = await _launch(run, left, attempt, subnet, {**params, "MinCount": least})
         except ReconcileError as error:
             if all_or_none and len(left) > 1 and isinstance(error, AwsError) and error.code in _NO_ROOM:
