@@ -247,6 +247,9 @@ def test_a_rotation_is_seen_by_the_version_and_written_once(
     if "json_key" in secret:
         hand.make(behind(oidc(**{**secret, "json_key": "old"})))  # another key of the same version
         assert held(hand) == ["former", "former"]
+    if "ssm" in secret:
+        by_hand("ssm").delete_parameter(Name="/web/oidc")
+        hand.refuses_run(spec, "there is no SSM parameter /web/oidc in this region and account")
 
 
 @pytest.mark.parametrize(
