@@ -12,6 +12,8 @@ from tests.kinds.hand import Faults, Hand
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.harness import World
+
 
 @pytest.fixture
 def hand(request: pytest.FixtureRequest) -> Iterator[Hand]:
@@ -24,3 +26,9 @@ def hand(request: pytest.FixtureRequest) -> Iterator[Hand]:
 def faults(hand: Hand) -> Faults:
     """A way to make AWS fail in that account."""
     return Faults(hand.world)
+
+
+@pytest.fixture
+def here(hand: Hand) -> World:
+    """The same account, for who doesn't change anything by hand."""
+    return hand.world
