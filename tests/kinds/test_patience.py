@@ -8,9 +8,17 @@ import pytest
 
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict import Timing
-from tests.at_length import SOAK
 from tests.harness import demo, world
 from tests.kinds.hand import edited
+from tests.kinds.test_load_balancer import ACLS, make_web_acls
+from tests.kinds.test_log_bucket import logging
+from tests.kinds.test_nat_gateway import ZONAL
+from tests.kinds.test_ranges import DUAL, SECONDARY
+from tests.kinds.test_rule import rule
+from tests.kinds.test_security_group import ALONE as GROUP
+from tests.kinds.test_subnet import ALONE as SUBNET
+from tests.kinds.test_vpc import ALONE as VPC
+from tests.kinds.test_vpc_endpoint import ssm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,20 +36,69 @@ def rolled() -> Spec:
 @pytest.mark.parametrize(
     ("operation", "after", "code"),
     [
-        (operation, after, code)
-        for operation, after in {
-            "describe_instances": "run_instances",
-            "describe_target_health": "register_targets",
-            "describe_load_balancers": "create_listener",
-        }.items()
-        for code in ("Throttling", "RequestLimitExceeded", "InternalFailure", "ServiceUnavailable")
-    ][:: 1 if SOAK else 5],
+        ("describe_instances", "run_instances", "Throttling"),
+        ("describe_target_health", "register_targets", "RequestLimitExceeded"),
+        ("describe_load_balancers", "create_listener", "InternalFailure"),
+    ],
 )
 def test_a_poll_survives(hand: Hand, faults: Faults, operation: str, after: str, code: str) -> None:
     faults.refuse(operation, code, times=5, after=after)
     hand.make(demo())
     faults.refuse(operation, code, times=5, after=after)
     hand.make(rolled())
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "made"),
+    [
+        ("create_load_balancer", "InvalidSubnet: VPC has no internet gateway", 3),
+        ("create_listener", "LoadBalancerNotFound", 3),
+        ("create_listener", "TargetGroupNotFound", 3),
+        ("create_listener", "CertificateNotFound", 3),
+        ("create_rule", "ListenerNotFound", 4),
+        ("create_rule", "TargetGroupNotFound", 4),
+        ("register_targets", "InvalidTarget: not in a running state", 3),
+        ("associate_route_table", "InvalidRouteTableID.NotFound", 4),
+        ("associate_route_table", "InvalidSubnetID.NotFound", 4),
+        ("authorize_security_group_ingress", "InvalidGroup.NotFound", 4),
+        ("associate_web_acl", "WAFUnavailableEntityException", 3),
+        ("modify_load_balancer_attributes", "InvalidConfigurationRequest: Access Denied for bucket: x. Please", 3),
+        ("delete_vpc", "DependencyViolation", 3),
+        ("delete_subnet", "DependencyViolation", 4),
+        ("delete_security_group", "DependencyViolation", 4),
+        ("delete_security_group", "InvalidGroup.InUse", 4),
+        ("delete_route_table", "DependencyViolation", 3),
+        ("delete_target_group", "ResourceInUse", 3),
+    ],
+)
+def test_what_aws_does_not_take_yet_is_asked_for_again(
+    hand: Hand, faults: Faults, operation: str, code: str, made: int
+) -> None:
+    make_web_acls()
+    code, _, message = code.partition(": ")
+    faults.refuse(operation, code, message, times=2)
+    spec = edited(logging(), "load_balancers/public/web_acl", ACLS[0])
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"a": rule(10, "/a/*"), "b": rule(20, "/b/*")}
+    hand.make(spec)
+    hand.world.destroy(spec)
+    assert faults.made[operation] == made
+
+
+UNKNOWN: dict[str, Spec] = {
+    "vpc": edited(VPC, "vpcs/main/enable_dns_hostnames", True),
+    "vpc with further ranges": SECONDARY,
+    "vpc with ipv6": DUAL,
+    "subnet": SUBNET,
+    "security_group": edited(GROUP, "security_groups/web/ingress", [{"protocol": "all", "security_group": "web"}]),
+    "nat_gateway": ZONAL,
+    "vpc_endpoint": ssm(private_dns_enabled=True),
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_new_ids_may_be_unknown_for_a_while(hand: Hand, kind: str) -> None:
+    hand.world.strict.reference_lag = 20.0
+    hand.make(UNKNOWN[kind])
 
 
 @pytest.mark.parametrize("operation", ["run_instances", "register_targets", "create_vpc", "create_listener"])
@@ -51,7 +108,7 @@ def test_a_change_that_is_throttled_is_made_later_and_once(hand: Hand, faults: F
     assert len(hand.ec2.describe_vpcs(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:stack"]}])["Vpcs"]) == 1
 
 
-def test_a_load_balancer_that_is_not_shown_yet(hand: Hand) -> None:
+def test_a_load_balancer_that_is_not_shown_yet(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
     real, refused = hand.world._call, list[str]()
 
     def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
@@ -60,13 +117,12 @@ def test_a_load_balancer_that_is_not_shown_yet(hand: Hand) -> None:
             raise AwsError(service, operation, "LoadBalancerNotFound", "not found", "req-1")
         return real(service, operation, params)
 
-    hand.world._call = call  # type: ignore[method-assign]
+    monkeypatch.setattr(hand.world, "_call", call)
     hand.make(demo())
     assert len(refused) == 3
 
 
 def test_what_was_made_a_moment_ago_may_be_unknown(hand: Hand) -> None:
-    """Found: tags of instances that one call had launched, and a launch with a new key pair, weren't waited for."""
     hand.make(demo())
     spec = demo()
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILmQbJ5nW2fJ0d2S1bZ1m8y0sWgkq6b1vFv0kq0v1o8K somebody@example"
@@ -76,15 +132,6 @@ def test_what_was_made_a_moment_ago_may_be_unknown(hand: Hand) -> None:
     hand.world.strict.reference_lag = 20.0
     hand.make(spec)
     assert {"run_instances", "create_tags"} <= hand.world.denial.calls.keys()
-
-
-def test_an_earlier_runs_vpc_may_be_unknown(hand: Hand) -> None:
-    """A run that follows a killed one at once names what it hasn't made itself."""
-    spec = demo()
-    hand.make({key: spec[key] for key in ("stack", "region", "vpcs")})
-    hand.world.strict.reference_lag = hand.world.clock.now() + 20.0
-    hand.make(spec)
-    assert hand.world.denial.calls["create_tags"]
 
 
 def test_bare_metal_takes_its_time(hand: Hand) -> None:
