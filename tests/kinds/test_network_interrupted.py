@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.at_length import at_length, only_at_length
+from tests.kinds.example import network
 from tests.kinds.hand import edited
-from tests.properties.faults import error_of
 from tests.properties.watched import WatchedWorld, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from tests.harness import Spec
@@ -20,21 +18,7 @@ if TYPE_CHECKING:
 LATER = 400
 """Seconds after which no read is behind, and nothing is leaving any more."""
 NETWORK: Spec = {
-    "stack": "demo",
-    "region": "us-east-1",
-    "vpcs": {
-        "main": {
-            "cidr_block": "10.0.0.0/16",
-            "secondary_cidr_blocks": ["10.4.0.0/16"],
-            "amazon_provided_ipv6_cidr_block": True,
-            "enable_dns_hostnames": True,
-        }
-    },
-    "subnets": {
-        "a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a", "ipv6_cidr_block": 1},
-        "b": {"cidr_block": "10.4.1.0/24", "availability_zone": "b", "assign_ipv6_address_on_creation": True}
-        | {"ipv6_cidr_block": 2},
-    },
+    **network("a"),
     "egress_only_internet_gateways": {"main": {}},
     "route_tables": {"private": {"subnets": ["a", "b"]}},
     "vpc_endpoints": {
@@ -42,12 +26,11 @@ NETWORK: Spec = {
         "ssm": {"service_name": "ssm", "subnets": ["a", "b"], "private_dns_enabled": True},
     },
 }
-MOVED = {"cidr_block": "10.5.1.0/24", "availability_zone": "b", "ipv6_cidr_block": 3}
-OTHER = edited(
-    edited(edited(NETWORK, "vpcs/main/secondary_cidr_blocks", ["10.5.0.0/16"]), "subnets/b", MOVED),
-    "vpc_endpoints/s3/service_name",
-    "dynamodb",
-)
+NETWORK["vpcs"]["main"] |= {"secondary_cidr_blocks": ["10.4.0.0/16"], "enable_dns_hostnames": True}
+NETWORK["vpcs"]["main"] |= {"amazon_provided_ipv6_cidr_block": True}
+NETWORK["subnets"]["a"] |= {"ipv6_cidr_block": 1}
+NETWORK["subnets"]["b"] = {"cidr_block": "10.4.1.0/24", "availability_zone": "b", "ipv6_cidr_block": 2}
+NETWORK["subnets"]["b"] |= {"assign_ipv6_address_on_creation": True}
 
 
 def census(world: WatchedWorld) -> list[str]:
@@ -77,51 +60,18 @@ def killed_at_each_call(world: WatchedWorld, spec: Spec, lag: float, step: int, 
         assert census(world) == good, moment.words
 
 
-@pytest.mark.parametrize(("lag", "step"), [(20.0, 5), *at_length((0.0, 2))])
-def test_a_killed_creation_is_finished_without_doubles(lag: float, step: int) -> None:
+@pytest.mark.parametrize(
+    ("before", "spec", "lag"),
+    [
+        pytest.param(None, NETWORK, 20.0, id="made"),
+        pytest.param(
+            NETWORK, edited(NETWORK, "subnets/b/cidr_block", "10.4.9.0/24"), 0.0, id="changed", marks=pytest.mark.slow
+        ),
+        pytest.param(NETWORK, None, 0.0, id="destroyed"),
+    ],
+)
+def test_a_killed_run_is_finished_without_doubles(before: Spec | None, spec: Spec | None, lag: float) -> None:
     with watched() as world:
-        killed_at_each_call(world, NETWORK, lag, step)
-
-
-@only_at_length("tests/kinds/test_network_interrupted.py::test_a_killed_creation_is_finished_without_doubles")
-def test_a_killed_change_of_ranges_is_finished() -> None:
-    with watched() as world:
-        world.converge(NETWORK)
-        killed_at_each_call(world, OTHER, 0.0, 3)
-
-
-def test_a_killed_destroy_is_finished() -> None:
-    with watched() as world:
-        world.converge(NETWORK)
-        killed_at_each_call(world, NETWORK, 0.0, 3, destroy=True)
-
-
-@only_at_length("tests/kinds/test_ipam.py::test_a_lost_reply_takes_nothing_twice")
-def test_every_reply_may_get_lost() -> None:
-    """Each mutating call in turn takes effect without an answer; the next run finishes what this one didn't."""
-    with watched() as world:
-        world.converge(NETWORK)
-        world.clock.advance(LATER)
-        good = census(world)
-        names = {name for name, _ in world.log if name.startswith(("create", "associate", "modify"))}
-        world.destroy(NETWORK)
-        empty = census(world)
-        real = world._call
-        for lost in sorted(names):
-            left = [lost]
-
-            def call(service: str, operation: str, params: Mapping[str, Any], left: list[str] = left) -> Any:
-                answer = real(service, operation, params)
-                if operation in left and "DryRun" not in params:
-                    left.remove(operation)
-                    raise error_of(service, operation, "ReadTimeoutError", ambiguous=True)
-                return answer
-
-            world._call = call  # type: ignore[method-assign]
-            world.apply(NETWORK)
-            world._call = real  # type: ignore[method-assign]
-            world.converge(NETWORK)
-            world.clock.advance(LATER)
-            assert census(world) == good, lost
-            world.destroy(NETWORK)
-            assert census(world) == empty, lost
+        if before:
+            world.converge(before)
+        killed_at_each_call(world, spec or NETWORK, lag, 5, destroy=not spec)

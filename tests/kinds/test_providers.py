@@ -50,19 +50,15 @@ def warned(hand: Hand, spec: Spec) -> list[str]:
     return [text for text in hand.world.plan(spec).warnings if "asked from here" in text]
 
 
-def test_one_that_answers_isnt_mentioned(hand: Hand, provider: Front) -> None:
+def test_one_that_answers_isnt_mentioned_and_cognito_is_aws(hand: Hand, provider: Front) -> None:
     assert not warned(hand, behind(jwt(f"https://localhost:{provider.port}/keys")))
+    assert not warned(hand, behind({"authenticate_cognito": COGNITO}))
 
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [
-        ("/gone", "answers 405"),
-        ("/moved", "answers 302"),
-        ("/text", "isn't a JSON Web Key Set"),
-        ("/list", "isn't a JSON"),
-    ],
-)
+    [("/gone", "answers 405"), ("/moved", "answers 302"), ("/text", "isn't a JSON Web Key Set"), ("/list", "isn't a JSON")],
+)  # fmt: skip
 def test_keys_have_to_be_keys(hand: Hand, provider: Front, path: str, words: str) -> None:
     found = warned(hand, behind(jwt(f"https://localhost:{provider.port}{path}")))
     assert len(found) == 2, "the listener's and the rule's"
@@ -96,7 +92,3 @@ def test_a_certificate_that_nobody_trusts_is_told(hand: Hand, provider: Front) -
     found = warned(hand, behind(jwt(f"https://localhost:{provider.port}/keys")))
     assert all("certificate verify failed" in text for text in found)
     assert found
-
-
-def test_cognito_is_aws(hand: Hand, provider: Front) -> None:
-    assert not warned(hand, behind({"authenticate_cognito": COGNITO}))

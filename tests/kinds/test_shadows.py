@@ -13,7 +13,6 @@ from alb_reconcile.kinds._conditions import Condition, conditions_to_aws
 from alb_reconcile.kinds._patterns import is_included, parse
 from alb_reconcile.kinds._shadows import find_shadows
 from alb_reconcile.sandbox.traffic.conditions import match_headers
-from tests.at_length import SOAK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +73,7 @@ REQUESTS = [
 ]
 
 
-@settings(max_examples=400 if SOAK else 150)
+@settings(max_examples=150)
 @given(listeners())
 def test_a_rule_that_is_called_shadowed_never_wins(listener: tuple[Rule, list[Rule]]) -> None:
     """Whatever request comes."""
