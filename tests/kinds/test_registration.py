@@ -105,7 +105,7 @@ def test_a_target_may_join_a_foreign_instance_by_its_id(hand: Hand) -> None:
     assert short(hand.world.plan(demo())) == [delete(f"registration.web/{stranger}:80")]
     lines = [delete(f"registration.web/{name}:80") for name in ("web-1", "web-2", stranger)]
     empty = edited(demo(), "target_groups/web/targets", [])
-    hand.repairs(*lines, spec=empty, by=("deregister_targets", "add_tags"), allow={"empty-target-group": 1})
+    hand.repairs(*lines, spec=empty, by="deregister_targets", allow={"empty-target-group": 1})
     assert targets(hand) == set()
 
 
