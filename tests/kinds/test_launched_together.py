@@ -137,7 +137,10 @@ def test_scaled_in_and_out(here: World) -> None:
     assert members(here).keys() == numbers(upto=8)
 
 
-@pytest.mark.parametrize("rollout", [{"max_surge": 4}, {"max_surge": 0, "max_unavailable": 4}], ids=["surge", "gaps"])
+GAPS = pytest.param({"max_surge": 0, "max_unavailable": 4}, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("rollout", [{"max_surge": 4}, GAPS], ids=["surge", "gaps"])
 def test_a_roll_launches_as_many_at_once_as_it_may(here: World, rollout: Spec) -> None:
     here.converge(web(8, rollout=rollout))
     old = set(members(here).values())

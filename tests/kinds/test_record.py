@@ -424,6 +424,7 @@ def test_its_pace_is_route_53s() -> None:
         assert not throttled
 
 
+@pytest.mark.slow
 def test_wherever_a_replacement_is_cut_short_the_next_run_ends_it_and_the_name_never_leads_nowhere() -> None:
     spec = edited(web(), "load_balancers/public/scheme", "internal")
     allow = {"replace-load-balancer": 2, "replace": 9, "delete": 9}
