@@ -352,11 +352,12 @@ CASES = {
         want=HALF, done=drift("vpc.main"), left=new(GROUP, LISTENER),
     ),
     "what a roll has left isn't somebody's doing": Case(
-        roll_half_way, want=NEW_IMAGE, words={"correct": ["delete"]},
+        roll_half_way, want=NEW_IMAGE, words={"correct": ["delete"]}, left=new(JOINS, *INSTANCES),
         why="a duplicate at its address, which serves; the spec has changed",
     ),
     "nor is what a roll has left that was given up": Case(
-        roll_half_way, words={"correct": ["delete"]}, why="a duplicate at its address, which serves; the spec has changed",
+        roll_half_way, words={"correct": ["delete"]}, left=new(JOINS, ONE),
+        why="a duplicate at its address, which serves; the spec has changed",
     ),
     "nothing is made for a replacement that waits": Case(
         before={"instances/job": {**WEB, "count": 1}}, apply_changes=True,
