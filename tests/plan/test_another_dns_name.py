@@ -6,7 +6,6 @@ from asyncio import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from alb_reconcile.sync.drift import new_names
 from tests.harness import demo
 from tests.kinds.conftest import hand as hand
 from tests.properties.faults import Gone, Killed, spoilt
@@ -41,12 +40,3 @@ def test_one_that_a_destroy_took_which_was_stopped_gets_another_name(hand: Hand)
     assert not hand.elb.describe_load_balancers()["LoadBalancers"], killed.words
     (text,) = told(hand, demo())
     assert "load_balancer.public was there before" in text
-
-
-def test_one_that_a_history_knows_of_gets_another_name(hand: Hand) -> None:
-    hand.make(demo())
-    hand.world.destroy(demo())
-    result = hand.world.apply(demo())
-    assert new_names(result.plan, result.outcomes, None) == {}
-    (text,) = new_names(result.plan, result.outcomes, None, was_there=True).values()
-    assert ADVICE in text

@@ -70,7 +70,7 @@ def takes(conditions: tuple[Condition, ...], host: str, path: str) -> bool:
     ("one", "other", "covers", "meets"),
     [
         ("/v*", "/v?", True, True), ("/v?", "/v*", False, True), ("/v/*", "/V/*", False, False), ("*.jpg", "/a/*", False, True),
-        ("/a/*", "/b*", False, False), ("/a", "/a", True, True), ("/a", "/b", False, False),
+        ("/a/*", "/b*", False, False), ("/a", "/a", True, True), ("/a", "/b", False, False), ("/a?/b", "/a/b", False, False),
     ],
 )  # fmt: skip
 def test_patterns_hold_others_or_meet_them(one: str, other: str, *, covers: bool, meets: bool) -> None:

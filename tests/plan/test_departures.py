@@ -9,9 +9,7 @@ import pytest
 
 from tests.harness import Spec, World, demo, world
 from tests.kinds.hand import order
-from tests.kinds.test_record import prepare
 from tests.plan.targets import before_each, fall_ill, healthy, listener, parked, rule, turned, watched, web
-from tests.properties.watched import watched as watched_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,37 +200,6 @@ def test_requests_turn_to_targets_that_a_restart_heals(here: World) -> None:
     here.converge(spec)
     fall_ill_until_started(here, spec, "green-1", "green")
     here.converge(restarted(turned(spec, "green"), "green"))
-
-
-def test_a_name_follows_when_its_load_balancer_serves() -> None:
-    """Instances that go from one load balancer's group to the other's, and are replaced, leave before the name moves rather than let
-    the name move before there is an answer."""
-    before = demo()
-    before["instances"]["other"] = copy.deepcopy(before["instances"]["web"])
-    groups, balancers = before["target_groups"], before["load_balancers"]
-    groups["web"]["targets"] = ["web", "other"]
-    groups["green"] = {**copy.deepcopy(groups["web"]), "targets": ["other"]}
-    balancers["front"] = copy.deepcopy(balancers["public"])
-    nobody = {"fixed_response": {"status_code": 503}}
-    front = balancers["front"]["listeners"]["http"]
-    front |= {"default_action": nobody, "rules": {"try": rule(1, "/try", "green")}}
-    before["records"] = {"api": {"zone": "example.com", "name": "api.example.com", "type": "A", "alias": "public"}}
-    after = copy.deepcopy(before)
-    after["target_groups"]["web"]["targets"] = ["other"]
-    after["target_groups"]["green"]["targets"] = ["other", "web"]
-    after["load_balancers"]["front"]["listeners"]["http"]["default_action"] = {"forward": "green"}
-    listener(after)["default_action"] = nobody
-    after["records"]["api"]["alias"] = "front"
-    after["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api 2\n"
-    with watched_world() as here:
-        prepare()
-        here.converge(before)
-        here.converge(after)
-        calls = [
-            name for name, params in here.log
-            if name == "change_resource_record_sets" or ("/demo-front-" in str(params.get("ListenerArn", "")) and name == "modify_listener")
-        ]  # fmt: skip
-    assert calls.index("modify_listener") < calls.index("change_resource_record_sets")
 
 
 def test_an_instance_leaves_none_of_its_groups_before_a_turn_that_fails(here: World) -> None:

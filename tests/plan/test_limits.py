@@ -58,94 +58,82 @@ def refusal(**case: Any) -> str:
 @pytest.mark.parametrize(
     ("case", "kept", "exceeded", "told", "allow"),
     [
-        pytest.param(
+        (
             {"have": FOUR, "want": {"instances/web/count": 2}},
             Policy(max_deletions=2),
             Policy(max_deletions=1),
             "max_deletions is 1, and the plan has 2; allow it once with --allow delete=2",
             {"delete": 2},
-            id="deletions",
         ),
-        pytest.param(
+        (  # what AWS deletes along with something else is counted
             {"have": RULE, "want": NO_ENTRANCE},
             Policy(max_deletions=3),
             Policy(max_deletions=2),
             "max_deletions is 2, and the plan has 3; allow it once with --allow delete=3",
             {"delete": 3},
-            id="what AWS deletes along with something else is counted",
         ),
-        pytest.param(
+        (
             {"want": TYPE},
             Policy(max_replacements=2),
             Policy(max_replacements=1),
             "max_replacements is 1, and the plan has 2; allow it once with --allow replace=2",
             {"replace": 2},
-            id="replacements",
         ),
-        pytest.param(
+        (
             {"want": TYPE},
             Policy(max_touched=17),
             Policy(max_touched=16),
             "max_touched is 16%, and the plan changes, replaces or deletes 2 of the stack's 12 resources; allow it once with --allow touch=2",
             {"touch": 2},
-            id="share, of replacements",
         ),
-        pytest.param(
+        (
             {"want": {"security_groups/web/ingress": [FROM_INSIDE], "tags/service": "other"}},
             Policy(max_touched=100),
             Policy(max_touched=99),
             "max_touched is 99%, and the plan changes, replaces or deletes 12 of the stack's 12 resources; allow it once with --allow touch=12",
             {"touch": 12},
-            id="share, of updates",
         ),
-        pytest.param(
+        (  # share, where a member without tags counts as its entry
             {"want": {"security_groups/web/ingress": [FROM_INSIDE]}},
             Policy(max_touched=9),
             Policy(max_touched=8),
             "the plan changes, replaces or deletes 1 of the stack's 12 resources",
             {"touch": 1},
-            id="share, where a member without tags counts as its entry",
         ),
-        pytest.param(
+        (  # kinds that are never deleted, replaced
             {"want": TYPE},
             Policy(never_delete=frozenset({"vpc", "target_group"})),
             Policy(never_delete=frozenset({"instance"})),
             "instance.web-1 (i-web-1) would be replaced, and never_delete names instance; allow it once with --allow never-delete=2",
             {"never-delete": 2},
-            id="kinds that are never deleted, replaced",
         ),
-        pytest.param(
+        (  # kinds that are never deleted, taken along
             {"have": RULE, "want": NO_ENTRANCE},
             Policy(never_delete=frozenset({"target_group"})),
             Policy(never_delete=frozenset({"rule"})),
             "would be deleted with load_balancer.public, and never_delete names rule; allow it once with --allow never-delete=1",
             {"never-delete": 1},
-            id="kinds that are never deleted, taken along",
         ),
-        pytest.param(
+        (  # a destroy means everything, but not those kinds
             {"destroy": True},
             Policy(max_deletions=0, max_touched=0),
             Policy(never_delete=frozenset({"vpc"})),
             "vpc.main (vpc-main) would be deleted, and never_delete names vpc; allow it once with --allow never-delete=1",
             {"never-delete": 1},
-            id="a destroy means everything, but not those kinds",
         ),
-        pytest.param(
+        (
             {"want": TYPE},
             Policy(calendars=((Window(start=12 * 60, end=13 * 60),),)),
             NIGHTS,
-            "it is outside the policy's windows (Tue 2026-03-31 12:00 UTC); changes are refused until Tue 2026-03-31 22:00 UTC; "
-            "allow it once with --allow any-time",
+            "it is outside the policy's windows (Tue 2026-03-31 12:00 UTC); changes are refused until Tue 2026-03-31 22:00 UTC; allow it once with --allow any-time",
             {"any-time": 1},
-            id="windows",
         ),
-        pytest.param(
+        (
             {"destroy": True},
             Policy(calendars=((Window(start=12 * 60, end=13 * 60),),)),
             NIGHTS,
             "changes are refused until Tue 2026-03-31 22:00 UTC; allow it once with --allow any-time",
             {"any-time": 1},
-            id="windows, for a destroy",
         ),
     ],
 )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.steps import Register
 from tests.plan.targets import GROUP, before_each, deregister, fall_ill, healthy, ids, web
 
@@ -45,27 +44,6 @@ def test_all_are_replaced_at_once(here: World) -> None:
     assert result.writes["run_instances"] == 2, "one call a subnet"
     assert served[0] < 60
     assert here.clock.now() - began < 170
-
-
-def test_where_a_quota_has_no_room_for_all_those_that_fit_serve_and_the_next_run_goes_on(here: World) -> None:
-    known = all_ill(here, web(3, "one"))
-    real = here._call
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        if operation == "run_instances":
-            states = ["pending", "running"]
-            found = here.client("ec2").describe_instances(Filters=[{"Name": "instance-state-name", "Values": states}])
-            room = 4 - sum(len(item["Instances"]) for item in found["Reservations"])
-            if room < params["MinCount"]:
-                raise AwsError(service, operation, "VcpuLimitExceeded", "There is no room.", "")
-            params = {**params, "MaxCount": min(params["MaxCount"], room)}
-        return real(service, operation, params)
-
-    here._call = call  # type: ignore[method-assign]
-    failures = here.apply(web(3, "two")).failures
-    assert any("VcpuLimitExceeded" in text for text in failures), failures
-    assert healthy(here, known[str(GROUP)]) == 1
-    here.converge(web(3, "two"))
 
 
 def test_entries_of_one_target_group_dont_take_turns_then(here: World) -> None:

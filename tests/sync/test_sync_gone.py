@@ -15,6 +15,7 @@ from alb_reconcile.journal.history import history_file, write_history
 from alb_reconcile.journal.notify import State, judge
 from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.model.errors import ExitCode, ReconcileError
+from alb_reconcile.sync.drift import new_names
 from alb_reconcile.sync.selection import NEVER_APPLIED
 from tests.adoption.adopting import Keeper
 from tests.harness import demo
@@ -93,6 +94,17 @@ def test_who_hears_that_it_is_over_hears_the_new_dns_name(
     go_round(hand, spec, tmp_path, texts=texts)
     assert len(texts) == 2
     assert issue.read_text(encoding="utf-8").count(told) == 1
+
+
+def test_a_load_balancer_that_a_history_knows_of_gets_another_name(hand: Hand, spec: Spec) -> None:
+    """After a destroy from another host, at the end of an `apply`."""
+    gone(hand, spec)
+    result = hand.world.apply(spec)
+    assert new_names(result.plan, result.outcomes, None) == {}
+    (text,) = new_names(result.plan, result.outcomes, None, was_there=True).values()
+    assert POINT_THERE in text
+    failed = [replace(item, how="failed") for item in result.outcomes]
+    assert new_names(result.plan, failed, None, was_there=True) == {}
 
 
 @pytest.mark.parametrize(

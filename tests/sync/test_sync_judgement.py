@@ -9,7 +9,7 @@ import pytest
 
 from alb_reconcile.journal.notify import State, judge
 from alb_reconcile.model.errors import ExitCode
-from alb_reconcile.sync.stack import MADE_AS_NOW, MISSING
+from alb_reconcile.sync.stack import MADE_AS_NOW
 from tests.kinds.hand import calls, edited
 from tests.sync import acts
 from tests.sync.rounds import go_round
@@ -181,18 +181,6 @@ def test_what_is_made_by_an_unapplied_spec_says_so(hand: Hand, spec: Spec, tmp_p
     loss.do(hand)
     _, record = go_round(hand, edited(spec, loss.path, loss.value), tmp_path)
     assert any(MADE_AS_NOW in line for line in record.remarks), record.remarks
-
-
-def test_where_another_serves_it_is_told_and_waits_for_apply(hand: Hand, spec: Spec, tmp_path: Path) -> None:
-    """Cron starts no version that nobody has applied."""
-    terminate("web-1")(hand)
-    wanted = edited(spec, "instances/web/instance_type", "t3.small")
-    _, record = go_round(hand, wanted, tmp_path)
-    assert record.result == "left"
-    (lost,) = [step for step in record.withheld if step.address == "instance.web-1"]
-    assert (lost.action, lost.cause, lost.reason) == ("create", "drift", MISSING)
-    assert judge(State("in_sync"), record)[1] == "drift_detected"
-    assert not record.having(how="done")
 
 
 def test_what_is_new_in_the_spec_isnt_missing(hand: Hand, spec: Spec, tmp_path: Path) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-
-import pytest
 
 from alb_reconcile.engine.stack import apply_stack, plan_stack
 from alb_reconcile.journal.record import DESTROY_BEGUN
@@ -17,8 +14,7 @@ from alb_reconcile.sync.stack import REFUSED, Ways, correct, survey
 from tests.harness import REGION, load
 from tests.kinds.hand import LINUX_2, Faults, Hand, edited
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
-from tests.sync import acts
-from tests.sync.acts import make_ill, stopped_half_way, terminate
+from tests.sync.acts import make_ill, stopped_half_way
 from tests.sync.words import done, left, with_image, writes
 
 if TYPE_CHECKING:
@@ -26,8 +22,6 @@ if TYPE_CHECKING:
     from alb_reconcile.engine.apply import Event
     from alb_reconcile.sync.stack import Ending
     from tests.harness import Spec
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def test_unapplied_gate_doesnt_send_requests_to_the_ill(hand: Hand, spec: Spec) -> None:
@@ -53,17 +47,6 @@ def test_correcting_something_else_doesnt_fail_over_a_target_that_was_ill_before
     assert (ending.is_failed, hand.world.clock.now() - began < 60) == (False, True)
 
 
-def test_a_scaled_down_instance_isnt_drift_when_an_unapplied_spec_wants_it_again(hand: Hand, spec: Spec) -> None:
-    spec["instances"]["web"]["count"] = 3
-    hand.make(spec)
-    spec["instances"]["web"]["count"] = 2
-    hand.make(spec)
-    spec["instances"]["web"]["count"] = 3
-    spec["target_groups"]["web"]["min_healthy"] = 1
-    hand.world.sync(spec)
-    assert "run_instances" not in writes(hand)
-
-
 def test_an_ignored_difference_isnt_written_down_as_applied(hand: Hand, spec: Spec) -> None:
     extra = {"protocol": "HTTP", "port": 8080, "default_action": {"fixed_response": {"status_code": 200}}}
     new = edited(with_image(spec, LINUX_2), "load_balancers/public/listeners/extra", extra)
@@ -71,16 +54,6 @@ def test_an_ignored_difference_isnt_written_down_as_applied(hand: Hand, spec: Sp
     hand.world.sync({**new, "sync": ignored}, apply_changes=True)
     ending = hand.world.sync(new)
     assert (set(left(ending).values()), done(ending)) == ({"spec"}, {})
-
-
-def test_a_digest_isnt_written_while_a_target_waits(hand: Hand, spec: Spec) -> None:
-    spec["instances"]["job"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 1}
-    spec["target_groups"]["web"]["targets"] = ["web", "job"]
-    hand.make(spec)
-    spec["target_groups"]["web"]["targets"] = ["web"]
-    spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 15
-    hand.world.sync(spec, apply_changes=True)
-    assert left(hand.world.sync(spec)) == {"registration.web/job-1:80": "spec"}
 
 
 def test_what_was_done_is_told_though_the_read_after_it_fails(hand: Hand, spec: Spec) -> None:
@@ -102,26 +75,6 @@ def test_an_instance_that_is_just_going_is_registered_again_in_the_same_round(ha
     ending = hand.world.sync(spec)
     assert not ending.is_failed
     assert hand.world.clock.now() - began < 300
-
-
-def test_a_half_finished_apply_isnt_written_down_as_applied(hand: Hand, spec: Spec) -> None:
-    spec["security_groups"]["spare"] = {"description": "spare"}
-    spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 15
-    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"fixed_response": {"status_code": 503}}
-    stopped_half_way(hand, spec, "modify_target_group", "modify_listener")
-    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
-    hand.world.sync(spec)
-    assert set(left(hand.world.sync(spec)).values()) == {"spec"}
-
-
-@pytest.mark.parametrize("is_given_up", [False, True])
-def test_what_a_roll_has_left_isnt_somebodys_doing(hand: Hand, spec: Spec, *, is_given_up: bool) -> None:
-    """The old instance of an address whose new one serves; or the new one, once the spec before it is back."""
-    new = with_image(spec, LINUX_2)
-    stopped_half_way(hand, new, "deregister_targets", "terminate_instances")
-    ending = hand.world.sync((spec if is_given_up else new) | {"sync": {"correct": ["delete"]}})
-    assert set(left(ending).values()) == {"spec"}
-    assert "a duplicate at its address, which serves; the spec has changed" in ending.selection.withheld.values()
 
 
 def test_what_waits_of_a_changed_spec_stays_the_specs(hand: Hand, spec: Spec) -> None:
@@ -209,36 +162,6 @@ def test_only_who_is_chosen_is_launched(hand: Hand, spec: Spec) -> None:
     assert hand.world._run(main) == ("done", "done")
     there = hand.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
     assert sum(len(item["Instances"]) for item in there["Reservations"]) == 4
-
-
-def healthy(hand: Hand) -> int:
-    """How many targets of the group that there was are healthy."""
-    found = hand.elb.describe_target_health(TargetGroupArn=hand["target_group.web"])["TargetHealthDescriptions"]
-    return [item["TargetHealth"]["State"] for item in found].count("healthy")
-
-
-@pytest.mark.parametrize("why", ["by hand", "by hand, the only one", "path", "interval"])
-def test_a_new_instance_joins_the_group_that_serves_whatever_waits_there(hand: Hand, spec: Spec, why: str) -> None:
-    """A replacement of its group, or a change of it that nobody has applied."""
-    if why.startswith("by hand"):
-        if why != "by hand":
-            spec["instances"]["web"]["count"] = 1
-            hand.make(spec, allow={"delete": 1})
-        acts.change_check(hand)
-    elif why == "path":
-        spec["target_groups"]["web"]["health_check"]["path"] = "/not-applied"
-    else:
-        spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 25
-    count = spec["instances"]["web"]["count"]
-    terminate(hand, f"web-{count}")
-    ending = hand.world.sync(spec)
-    assert not ending.is_failed
-    assert done(ending) == {f"instance.web-{count}": "drift", f"registration.web/web-{count}:80": "drift"}
-    assert healthy(hand) == count
-    assert left(ending)["target_group.web"] == ("drift" if why.startswith("by hand") else "spec")
-    hand.world.sync(spec)
-    assert writes(hand) == [], "the next round finds nothing more that it may do"
-    hand.make(spec)
 
 
 def test_drift_is_corrected_beside_a_changed_spec_that_apply_refuses(hand: Hand, spec: Spec) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model import tags
+from alb_reconcile.sync.stack import MISSING
 from tests.harness import demo
 from tests.kinds.hand import LINUX_1, LINUX_2
 from tests.plan.stacks import edited
@@ -55,6 +56,9 @@ COLOURS = {
 NEW_IMAGE = {"instances/web/image_id": LINUX_2}
 
 
+HALF = {**INTERVAL, "security_groups/spare": {"description": "spare"}, f"{HTTP}/default_action": FIXED}
+
+
 @dataclass(frozen=True)
 class Case:
     """`before` is applied, and `want` isn't, edits by path; `words` are the spec's `sync`. `done` and `left` have causes by address, and
@@ -69,6 +73,11 @@ class Case:
     left: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
     ignored: int = 0
+
+
+def of_now(hand: Hand, changes: Mapping[str, Any]) -> Spec:
+    """The spec that is applied, with changes."""
+    return edited(copy.deepcopy(hand.spec), changes)
 
 
 def drift(*addresses: str) -> dict[str, str]:
@@ -167,6 +176,10 @@ def open_port(hand: Hand) -> None:
     acts.let_in(hand, "web")
 
 
+def roll_half_way(hand: Hand) -> None:
+    acts.stopped_half_way(hand, of_now(hand, NEW_IMAGE), "deregister_targets", "terminate_instances")
+
+
 def stop_one(hand: Hand) -> None:
     acts.stop(hand, "web-1")
 
@@ -186,14 +199,28 @@ CASES = {
     ),
     "an instance more": Case(want={"instances/web/count": 3}, left=new("instance.web-3", "registration.web/web-3:80")),
     "an instance less": Case(want={"instances/web/count": 1}, left=new("instance.web-2", "registration.web/web-2:80")),
+    "an instance that was scaled down, and that an unapplied spec wants again": Case(
+        lambda hand: hand.make(of_now(hand, {"instances/web/count": 2})), before={"instances/web/count": 3},
+        want={"target_groups/web/min_healthy": 1}, left=new("instance.web-3", "registration.web/web-3:80"),
+    ),
     "drift beside a changed entry": Case(renamed("vpc.main"), want=INTERVAL, done=drift("vpc.main"), left=new(GROUP)),
     "what is missing and is wanted as before": Case(
         acts.delete_listener, want={**INTERVAL, f"{HTTP}/rules/soon/priority": 20},
         done=drift(LISTENER), left={GROUP: "spec", SOON: "drift"},
     ),
     "an instance of a changed group doesn't come back as another version than its neighbour": Case(
-        terminate_one, want=NEW_IMAGE, left={**drift(ONE, JOINS), "instance.web-2": "spec"},
+        terminate_one, want=NEW_IMAGE, left={**drift(ONE, JOINS), "instance.web-2": "spec"}, why=MISSING,
     ),
+    "a new instance joins the group that serves, which waits since somebody has changed it": Case(
+        all_of(acts.change_check, terminate_one), done=drift(ONE, JOINS), left=drift(GROUP),
+    ),
+    "so does the only one": Case(
+        all_of(acts.change_check, terminate_one), before={"instances/web/count": 1}, done=drift(ONE, JOINS), left=drift(GROUP),
+    ),
+    "it joins a group that waits to be replaced": Case(
+        terminate_one, want={"target_groups/web/health_check/path": "/new"}, done=drift(ONE, JOINS), left=new(GROUP),
+    ),
+    "it joins a group that waits to be changed": Case(terminate_one, want=INTERVAL, done=drift(ONE, JOINS), left=new(GROUP)),
     "tags of the whole stack are the spec's": Case(
         want={"tags": {"service": "renamed"}}, left=new(*NETWORK, GROUP, *INSTANCES, LISTENER, SOON),
     ),
@@ -314,6 +341,24 @@ CASES = {
     "a digest isn't written while a part of its entry waits": Case(
         want={**INTERVAL, "target_groups/web/health_check/path": "/new"}, apply_changes=True, done=new(GROUP), left=new(GROUP),
     ),
+    "a digest isn't written while a target waits": Case(
+        before={"instances/job": {**WEB, "count": 1}, "target_groups/web/targets": ["web", "job"]}, apply_changes=True,
+        want={**INTERVAL, "target_groups/web/targets": ["web"]}, done=new(GROUP), left=new("registration.web/job-1:80"),
+    ),
+    "what an apply has left that failed isn't somebody's doing": Case(
+        all_of(
+            lambda hand: acts.stopped_half_way(hand, of_now(hand, HALF), "modify_target_group", "modify_listener"), renamed("vpc.main"),
+        ),
+        want=HALF, done=drift("vpc.main"), left=new(GROUP, LISTENER),
+    ),
+    "what a roll has left isn't somebody's doing": Case(
+        roll_half_way, want=NEW_IMAGE, words={"correct": ["delete"]}, left=new(JOINS, *INSTANCES),
+        why="a duplicate at its address, which serves; the spec has changed",
+    ),
+    "nor is what a roll has left that was given up": Case(
+        roll_half_way, words={"correct": ["delete"]}, left=new(JOINS, ONE),
+        why="a duplicate at its address, which serves; the spec has changed",
+    ),
     "nothing is made for a replacement that waits": Case(
         before={"instances/job": {**WEB, "count": 1}}, apply_changes=True,
         want={"subnets/public-c": THIRD, "instances/job/subnets": ["public-c"]},
@@ -350,6 +395,7 @@ def test_what_is_done_and_what_is_left(hand: Hand, spec: Spec, name: str) -> Non
     wanted = edited(copy.deepcopy(spec), case.want) | ({"sync": dict(case.words)} if case.words else {})
     ending = hand.world.sync(wanted, apply_changes=case.apply_changes, now=NOW)
     assert told(ending) == (case.done, case.left)
+    assert {item.how for item in ending.outcomes} <= {"done"}
     assert case.done or writes(hand) == []
     assert not case.why or any(case.why in reason for reason in ending.selection.withheld.values())
     assert len(ending.selection.ignored) == case.ignored

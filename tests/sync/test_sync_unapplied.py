@@ -69,19 +69,6 @@ def test_what_an_adoption_has_found_isnt_deleted() -> None:
         assert list(done(world.sync(moved)).values()) == ["drift"], "what somebody adds later is, whatever else is new"
 
 
-def test_what_is_there_without_tags_is_to_be_adopted() -> None:
-    with keeper() as (world, keep):
-        world.converge(demo())
-        keep.release(demo())
-        (why,) = set(world.sync(demo()).selection.withheld.values())
-        assert why.startswith("nothing of the stack is there by its tags: vpc.main (vpc-")
-        assert "load_balancer.public (demo-public-" in why
-        assert why.endswith(
-            " exist already, and no stack owns them: alb-reconcile adopt spec.yaml takes over what exists, by tags alone"
-        )
-        assert "run apply" not in why
-
-
 FEW: Spec = {"stack": "few", "region": "us-east-1"}
 """A stack of kinds of which none carries the digest of the whole."""
 
