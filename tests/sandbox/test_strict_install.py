@@ -7,15 +7,13 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import moto.settings
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
-from moto.server import ThreadedMotoServer
 
-from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.world import World
 from tests.sandbox.strict_world import IMAGE, REGION, Network, client, refused, refuses
 
@@ -70,24 +68,6 @@ def test_it_can_be_installed_within_a_mock_of_somebody_else(clock: VirtualClock)
         assert old in strict.inventory()
         strict.uninstall()
         assert ec2.describe_vpcs(VpcIds=[old])["Vpcs"], "the world outlives the rules"
-
-
-def test_a_server_process_can_carry_the_rules(clock: VirtualClock) -> None:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    strict = StrictAws(clock=clock.now, timing=Timing(), mock=False)
-    strict.install()
-    try:
-        host, port = server.get_host_and_port()
-        ec2 = boto3.client("ec2", region_name="us-east-1", endpoint_url=f"http://{host}:{port}")
-        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-        ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")
-        refuses("DependencyViolation", ec2.delete_vpc, VpcId=vpc)
-        assert vpc in strict.inventory()
-    finally:
-        strict.uninstall()
-        server.stop()
-        moto.mock_aws().reset()
 
 
 def test_several_threads_may_ask_at_once(network: Network, ec2: Any) -> None:

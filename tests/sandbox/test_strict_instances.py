@@ -197,8 +197,8 @@ def iam(aws: StrictAws) -> BaseClient:
     return iam
 
 
-def profiles(ec2: Any) -> list[dict[str, Any]]:
-    return list(ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"])
+def profiles(ec2: Any, **which: Any) -> list[dict[str, Any]]:
+    return list(ec2.describe_iam_instance_profile_associations(**which)["IamInstanceProfileAssociations"])
 
 
 def test_a_profile_is_replaced_and_taken_away_and_freed(
@@ -207,7 +207,7 @@ def test_a_profile_is_replaced_and_taken_away_and_freed(
     instance, two = network.running(IamInstanceProfile={"Name": "one"}), {"IamInstanceProfile": {"Name": "two"}}
     ids = {p["InstanceProfileName"]: p for p in iam.list_instance_profiles()["InstanceProfiles"]}
     assert network.show(instance)["IamInstanceProfile"]["Id"] == ids["one"]["InstanceProfileId"]
-    (held,) = profiles(ec2)
+    (held,) = profiles(ec2, Filters=[{"Name": "instance-id", "Values": [instance]}])
     refuses("IncorrectState", ec2.associate_iam_instance_profile, InstanceId=instance, **two)
     ec2.replace_iam_instance_profile_association(AssociationId=held["AssociationId"], **two)
     assert network.show(instance)["IamInstanceProfile"]["Arn"] == ids["two"]["Arn"]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from moto.ec2.models.vpcs import VPC
 
 from tests.sandbox.strict_world import Network, client, refuses
 
@@ -51,37 +49,12 @@ def test_what_is_new_is_not_seen_yet(lagging: Network, aws: StrictAws, ec2: Any,
     assert ec2.describe_vpcs(VpcIds=[later])["Vpcs"]
 
 
-def test_new_tags_are_not_seen_yet(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
-    ec2.create_tags(Resources=[lagging.vpc], Tags=owned("me"))
-    assert tagged(ec2, "me") == []
-    clock.advance(20)
-    ec2.create_tags(Resources=[lagging.vpc], Tags=owned("you"))
-    clock.advance(10)
-    assert tagged(ec2, "me") == [lagging.vpc]
-    clock.advance(20)
-    assert tagged(ec2, "you") == [lagging.vpc]
-
-
 def test_what_is_deleted_is_still_seen(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
     ec2.delete_security_group(GroupId=lagging.group)
     assert ec2.describe_security_groups(GroupIds=[lagging.group])["SecurityGroups"]
     refuses("InvalidGroup.NotFound", ec2.delete_security_group, GroupId=lagging.group)
     clock.advance(30)
     refuses("InvalidGroup.NotFound", ec2.describe_security_groups, GroupIds=[lagging.group])
-
-
-@pytest.mark.slow
-def test_what_nobody_can_see_any_more_takes_no_room(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
-    """moto keeps whatever it has made; what is looked back to is made each time."""
-    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    clock.advance(40)
-    ec2.delete_vpc(VpcId=vpc)
-    clock.advance(20)
-    assert ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
-    clock.advance(20)
-    ec2.create_tags(Resources=[lagging.vpc], Tags=owned("me"))
-    gc.collect()
-    assert not [item for item in gc.get_objects() if isinstance(item, VPC) and item.id == vpc]
 
 
 def test_states_are_seen_late(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
@@ -231,15 +204,6 @@ def test_pages_may_be_short_at_any_time(many: Network, aws: StrictAws, ec2: Any,
     rules = elb.get_paginator("describe_rules").paginate(ListenerArn=listener).build_full_result()["Rules"]
     assert [rule["Priority"] for rule in rules] == ["1", "2", "3", "4", "5", "default"]
     refuses("ValidationError", elb.describe_rules, ListenerArn=listener, Marker="nonsense")
-
-
-def test_balancer_pages(network: Network, elb: Any) -> None:
-    for number in range(3):
-        network.balancer(f"lb{number}")
-    first = elb.describe_load_balancers(PageSize=2)
-    second = elb.describe_load_balancers(Marker=first["NextMarker"])
-    names = [[lb["LoadBalancerName"] for lb in page["LoadBalancers"]] for page in (first, second)]
-    assert names == [["lb0", "lb1"], ["lb2"]]
 
 
 def test_unknown_filters_fail_and_those_that_the_emulator_lacks(network: Network, ec2: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-from tests.sandbox.strict_world import ROUND, Network, client, refuses
+from tests.sandbox.strict_world import Network, refuses
 
 CHECKS = {"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 3, "UnhealthyThresholdCount": 2}
 NOT_IN_USE = ("unused", "Target.NotInUse")
@@ -215,20 +215,6 @@ def test_only_running_instances_of_the_vpc_are_registered(
     assert service.network.health(service.group) == {}
     foreign = other.target_group("other")
     refuses("InvalidConfigurationRequest", service.network.listener, service.balancer, foreign, 81)
-
-
-def test_zero_makes_health_immediate() -> None:
-    clock = VirtualClock()
-    with StrictAws(clock=clock.now, timing=replace(ROUND, initial=0, failing=0, recovering=0, draining=0)) as aws:
-        service = serve(Network.make(client("ec2"), client("elbv2"), clock))
-        service.register()
-        assert service.health() == HEALTHY
-        aws.set_target_unhealthy(service.group, service.instance)
-        assert service.health() == MISMATCH
-        aws.set_target_healthy(service.group, service.instance)
-        assert service.health() == HEALTHY
-        service.deregister()
-        assert service.network.health(service.group) == {}
 
 
 def test_a_group_serves_one_balancer(service: Service, network: Network, elb: Any) -> None:

@@ -138,17 +138,6 @@ def test_a_code_counts_once(person: Person) -> None:
     assert person.ask(f"/oauth2/idpresponse?{query}", CALLBACK_KEY).status == 561
 
 
-def test_another_sandboxs_cookie_is_no_session(person: Person) -> None:
-    person.log_in()
-    kept = dict(person.cookies)
-    other = Service()
-    other.know({"web": GUARD})
-    stranger = Person(other.gatekeeper)
-    stranger.cookies = kept
-    assert stranger.ask().status == 302
-    other.close()
-
-
 def test_a_login_attempt_is_no_session_and_a_session_no_login_attempt(person: Person) -> None:
     state = parse_qs(urlsplit(location(person.ask())).query)["state"][0]
     assert person.gatekeeper.decide("web", Asked(HOST, "/", {"C-0": state})).status == 302

@@ -253,15 +253,6 @@ def test_a_web_api_that_never_comes_up_is_unhealthy(start: Start, service: Servi
     assert stage.driver.report().processes[0].note.startswith("exit code 1: no such database; see /")
 
 
-@pytest.mark.parametrize(("check", "port"), [("81", 80), ("traffic-port", 81)])
-def test_a_port_at_which_nobody_listens_is_unhealthy(start: Start, service: Service, check: str, port: int) -> None:
-    """Whether the health check names it, or the target is registered there."""
-    service.network.elb.modify_target_group(TargetGroupArn=service.group, HealthCheckPort=check)
-    service.register(port)
-    start()
-    until(lambda: service.health(port) == ("unhealthy", "Target.FailedHealthChecks"))
-
-
 def test_what_holds_traffic_up_is_told_until_it_is_mended(start: Start, service: Service) -> None:
     stage, ended = start(), "Envoy has ended; start the sandbox again"
     assert stage.driver.report().doors[0].port == 80
