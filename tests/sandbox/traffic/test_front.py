@@ -269,6 +269,7 @@ class TestFailures:
         assert (answer.status_code, answer.text) == (502, page("502 Bad Gateway"))
         assert (answer.headers["server"], answer.headers["content-type"]) == ("awselb/2.0", "text/html")
 
+    @pytest.mark.slow
     def test_the_idle_timeout_ends_requests_and_connections(self, lab: Lab) -> None:
         lab.forwards(forward("web"), WEB, idle_timeout__timeout_seconds="1")
         answer = lab.get("/hang")
@@ -280,6 +281,7 @@ class TestFailures:
             while connection.recv(65536):
                 pass  # until it is closed; without that the socket's own time-out raises
 
+    @pytest.mark.slow
     def test_a_connection_is_told_to_end_after_its_keep_alive_duration(self, lab: Lab) -> None:
         lab.forwards(forward("web"), WEB, client_keep_alive__seconds="1")
         with httpx.Client(base_url=lab.url(), timeout=TIMEOUT) as client:
