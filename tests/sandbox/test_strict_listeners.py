@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 
 FIXED = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
-REDIRECT = {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Protocol": "HTTPS"}}
+REDIRECT: dict[str, Any] = {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Protocol": "HTTPS"}}
 
 
 @pytest.fixture

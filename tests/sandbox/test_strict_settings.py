@@ -141,10 +141,10 @@ def test_matchers(network: Network, elb: Any) -> None:
             refuses("ValidationError", modify, **group, Matcher={kind: text})
             refuses("ValidationError", network.target_group, "other", ProtocolVersion=version, Matcher={kind: text})
         refuses("ValidationError", modify, **group, Matcher={"GrpcCode" if kind == "HttpCode" else "HttpCode": "1"})
-    group = network.target_group(ProtocolVersion="GRPC")
-    (shown,) = elb.describe_target_groups(TargetGroupArns=[group])["TargetGroups"]
+    grpc = network.target_group(ProtocolVersion="GRPC")
+    (shown,) = elb.describe_target_groups(TargetGroupArns=[grpc])["TargetGroups"]
     assert (shown["Matcher"], shown["HealthCheckPath"]) == ({"GrpcCode": "12"}, "/AWS.ALB/healthcheck")
-    assert network.target_group(ProtocolVersion="GRPC") == group
+    assert network.target_group(ProtocolVersion="GRPC") == grpc
 
 
 @pytest.mark.parametrize("version", ["HTTP2", "GRPC"])

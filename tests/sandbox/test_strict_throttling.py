@@ -80,7 +80,7 @@ def test_actions_of_ec2_accounts_regions_and_services_are_apart(ec2: Any, elb: A
 def test_instances_count(ec2: Any, elb: Any, clock: VirtualClock) -> None:
     """Of tokens for a thousand, in however many requests."""
     network = Network.make(ec2, elb, clock, "10.0.0.0/16")
-    subnet = {"SubnetId": network.subnets[0]}
+    subnet: dict[str, Any] = {"SubnetId": network.subnets[0]}
     ids = [*network.launch_several(60, **subnet), *network.launch_several(10, **subnet)]
     left = 1_000 - len(ids)
     with refused(EC2, status=503):

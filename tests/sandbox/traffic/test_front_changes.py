@@ -134,7 +134,6 @@ def test_connections_stay_but_where_attributes_change_which_an_answer_says(lab: 
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux to see its inotify instances")
-@pytest.mark.slow
 def test_a_large_spec_needs_no_more_inotify_instances_than_a_small_one(lab: Lab) -> None:
     """Linux gives 128 to a user, whose other programs want some, too."""
 

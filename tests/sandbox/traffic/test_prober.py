@@ -72,7 +72,7 @@ def test_what_is_asked_and_what_it_comes_to(prober: Prober) -> None:
             "elsewhere": ("200", FAILED),
             "not a path": ("200", ""),
         }
-        probes = {}
+        probes: dict[Any, Probe] = {}
         for name, (matcher, _) in wanted.items():
             timeout = 0.5 if name in ("hang", "shut out") else 20.0
             to = {"nobody": nobody.getsockname()[1], "elsewhere": None}.get(name, api.port)
@@ -96,7 +96,7 @@ def test_grpc_targets_are_asked_for_a_status(prober: Prober) -> None:
             "/x/reset": ("0-99", FAILED),
             "/over-http1": ("0-99", FAILED),
         }
-        probes = {}
+        probes: dict[Any, Probe] = {}
         for path, (codes, _) in wanted.items():
             to = api.port if path == "/over-http1" else target.port
             probes |= watch(to, path, "GRPC", path=path, matcher=codes)
