@@ -77,7 +77,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     ("call", "body", "quick"),
     [
         (("ec2", "describe_vpcs", {}), VPCS, 0),
-        (("ec2", "describe_vpcs", {}), VPCS, len(HEAD) + 10),
+        pytest.param(("ec2", "describe_vpcs", {}), VPCS, len(HEAD) + 10, marks=pytest.mark.slow),
         (("s3", "get_object", {"Bucket": "logs", "Key": "one"}), b"x" * 500, len(HEAD) + 5),
     ],
     ids=["from the status line on", "its body", "an object"],

@@ -23,16 +23,6 @@ def hand(request: pytest.FixtureRequest) -> Iterator[Hand]:
 
 
 @pytest.fixture
-def stranger(hand: Hand) -> str:
-    """An instance of somebody else, in a network of its own."""
-    vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    subnet = hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
-    gateway = hand.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    hand.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    return hand.stranger_in(subnet)
-
-
-@pytest.fixture
 def faults(hand: Hand) -> Faults:
     """A way to make AWS fail in that account."""
     return Faults(hand.world)

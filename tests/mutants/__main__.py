@@ -25,6 +25,8 @@ from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from tests.mutants.sites import Mutant, find_mutants
 
 if TYPE_CHECKING:
@@ -125,7 +127,9 @@ def run(place: Path, batches: list[list[str]]) -> tuple[bool, str]:
     left = SECONDS
     for modules in batches:
         code, told, used = _pytest(place, modules, left)
-        if code > 0:
+        if code == pytest.ExitCode.USAGE_ERROR:
+            raise SystemExit(told)
+        if code > 0 and code != pytest.ExitCode.NO_TESTS_COLLECTED:
             failed = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.MULTILINE)
             return True, failed[1] if failed else told.strip().rpartition("\n")[2]
         left -= used

@@ -90,18 +90,6 @@ def test_balancers_lag_too(lagging: Network, elb: Any, clock: VirtualClock) -> N
     assert shown() == (listener, 81, "9")
 
 
-def test_health_is_seen_late(lagging: Network, elb: Any, clock: VirtualClock) -> None:
-    instance, arn, group = lagging.running(), lagging.balancer(), lagging.target_group()
-    lagging.listener(arn, group)
-    clock.advance(60)
-    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
-    assert lagging.health(group) == {}
-    checking = ("initial", "Elb.InitialHealthChecking")
-    for seconds, health in ((30, checking), (29, checking), (1, ("healthy", ""))):
-        clock.advance(seconds)
-        assert lagging.health_of(group, instance) == health
-
-
 def test_each_read_may_be_behind_by_another_time(
     lagging: Network, aws: StrictAws, ec2: Any, clock: VirtualClock
 ) -> None:

@@ -69,30 +69,21 @@ def test_a_cidr_is_made_canonical_and_a_custom_subnet_is_no_default(ec2: Any) ->
 
 def test_a_subnet_in_use_stays(network: Network, ec2: Any, clock: VirtualClock) -> None:
     first, second = ({"SubnetId": subnet} for subnet in network.subnets)
-    instance, balancer = network.running(), network.balancer()
-    ends: list[tuple[Callable[[], object], int]] = [
-        (lambda: ec2.terminate_instances(InstanceIds=[instance]), 15),
-        (lambda: network.elb.delete_load_balancer(LoadBalancerArn=balancer), 59),
-    ]
-    for end, least in ends:
-        refuses("DependencyViolation", ec2.delete_subnet, **first)
-        end()
-        clock.advance(least)
-        refuses("DependencyViolation", ec2.delete_subnet, **first)
-    clock.advance(1)
-    ec2.delete_subnet(**first)
+    third = {"SubnetId": network.subnet("10.0.3.0/24", "us-east-1c")}
+    instance, balancer = network.running(**third), network.balancer()
+    ec2.terminate_instances(InstanceIds=[instance])
+    network.elb.delete_load_balancer(LoadBalancerArn=balancer)
+    for held, seconds in ((third, 15), (first, 45)):
+        refuses("DependencyViolation", ec2.delete_subnet, **held)
+        clock.advance(seconds - 1)
+        refuses("DependencyViolation", ec2.delete_subnet, **held)
+        clock.advance(1)
+        ec2.delete_subnet(**held)
     table = network.table()
     ec2.associate_route_table(RouteTableId=table, **second)
     refuses("DependencyViolation", ec2.delete_route_table, RouteTableId=table)
     ec2.delete_subnet(**second)
     ec2.delete_route_table(RouteTableId=table)
-
-
-def test_a_subnet_of_an_instance_is_free_once_it_is_terminated(network: Network, ec2: Any, clock: VirtualClock) -> None:
-    ec2.terminate_instances(InstanceIds=[network.running()])
-    refuses("DependencyViolation", ec2.delete_subnet, SubnetId=network.subnets[0])
-    clock.advance(15)
-    ec2.delete_subnet(SubnetId=network.subnets[0])
 
 
 def test_a_vpc_in_use_stays_until_all_is_gone(network: Network, ec2: Any) -> None:

@@ -121,6 +121,7 @@ class TestBalancing:
 
 
 STICKY = {"stickiness.enabled": "true", "stickiness.type": "lb_cookie"}
+SECONDS = "stickiness.lb_cookie.duration_seconds"
 APP = {"stickiness.type": "app_cookie", "stickiness.app_cookie.cookie_name": "SESSION"}
 
 
@@ -132,19 +133,19 @@ def by(client: httpx.Client, count: int) -> set[str]:
 class TestStickiness:
     """Cookies that lead to the same target or target group again."""
 
-    def show(self, lab: Lab, *instances: str, states: dict[str, str] | None = None, **more: Any) -> None:
-        attributes = STICKY | {key.replace("__", "."): value for key, value in more.items()}
-        lab.forwards(forward("web"), group("web", *instances, attributes=attributes, states=states or {}))
+    def show(self, lab: Lab, *instances: str, attributes: dict[str, str] | None = None, **states: str) -> None:
+        left = {f"i-{name}": state for name, state in states.items()}
+        lab.forwards(forward("web"), group("web", *instances, attributes=STICKY | (attributes or {}), states=left))
 
     def test_the_load_balancers_cookie_keeps_the_target_for_its_duration(self, lab: Lab) -> None:
-        self.show(lab, "i-a", "i-b", "i-c", stickiness__lb_cookie__duration_seconds="1")
+        self.show(lab, "i-a", "i-b", "i-c", attributes={SECONDS: "1"})
         with httpx.Client(base_url=lab.url()) as client:
             first = client.get("/")
             (expiry, *_) = (cookie.expires for cookie in client.cookies.jar)
         assert expiry is not None
         sent = parsedate_to_datetime(first.headers["date"]).timestamp()
         assert abs(expiry - sent) <= 30  # and not the default of a day
-        self.show(lab, "i-a", "i-b", "i-c", stickiness__lb_cookie__duration_seconds="300")
+        self.show(lab, "i-a", "i-b", "i-c", attributes={SECONDS: "300"})
         with httpx.Client(base_url=lab.url()) as client:
             first = client.get("/")
             assert by(client, 8) == {first.json()["target"]}
@@ -157,14 +158,14 @@ class TestStickiness:
         self.show(lab, "i-a")
         with httpx.Client(base_url=lab.url()) as client:
             assert by(client, 1) == {"a"}
-            self.show(lab, "i-a", "i-b", "i-c", states={"i-a": "draining"})
+            self.show(lab, "i-a", "i-b", "i-c", a="draining")
             second = by(client, 1)
             assert second < {"b", "c"}
             assert by(client, 6) == second
 
     def test_the_applications_cookie_starts_a_session(self, lab: Lab) -> None:
-        seconds: dict[str, Any] = {"stickiness.app_cookie.duration_seconds": "100"}
-        self.show(lab, "i-a", "i-b", "i-c", **APP | seconds)
+        seconds = {"stickiness.app_cookie.duration_seconds": "100"}
+        self.show(lab, "i-a", "i-b", "i-c", attributes=APP | seconds)
         with httpx.Client(base_url=lab.url()) as client:
             assert "set-cookie" not in client.get("/").headers
             assert len(by(client, 3)) == 3
@@ -270,6 +271,7 @@ class TestFailures:
         assert (answer.status_code, answer.text) == (502, page("502 Bad Gateway"))
         assert (answer.headers["server"], answer.headers["content-type"]) == ("awselb/2.0", "text/html")
 
+    @pytest.mark.slow
     def test_the_idle_timeout_ends_requests_and_connections(self, lab: Lab) -> None:
         lab.forwards(forward("web"), WEB, idle_timeout__timeout_seconds="1")
         answer = lab.get("/hang")
@@ -281,6 +283,7 @@ class TestFailures:
             while connection.recv(65536):
                 pass  # until it is closed; without that the socket's own time-out raises
 
+    @pytest.mark.slow
     def test_a_connection_is_told_to_end_after_its_keep_alive_duration(self, lab: Lab) -> None:
         lab.forwards(forward("web"), WEB, client_keep_alive__seconds="1")
         with httpx.Client(base_url=lab.url(), timeout=TIMEOUT) as client:

@@ -361,10 +361,13 @@ class TestProcess:
                 0o755,
                 r"\(assert failure: inotify.*max_user_instances via sysctl\)",
             ),
-            (f"#!{sys.executable} -IS\nimport signal\nsignal.pause()", 0o755, "doesn't get ready within 1 s"),
+            pytest.param(
+                f"#!{sys.executable} -IS\nimport signal\nsignal.pause()", 0o755, "doesn't get ready within 1 s",
+                marks=pytest.mark.slow,
+            ),
         ],
         ids=["missing", "no program", "too old", "crash", "never ready"],
-    )
+    )  # fmt: skip
     def test_a_binary_that_does_not_run_is_one_clear_message_and_ended(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, mode: int, message: str
     ) -> None:
@@ -378,6 +381,7 @@ class TestProcess:
             Front(tmp_path, speed=1)
         assert str(binary) not in "".join(command_lines())
 
+    @pytest.mark.slow
     def test_it_does_not_outlive_a_parent_that_was_killed(self, tmp_path: Path) -> None:
         program = (
             "import sys, time; from pathlib import Path; from alb_reconcile.sandbox.traffic.front import Front; "

@@ -150,6 +150,7 @@ def test_a_crashed_one_is_started_again_after_three_seconds(make: Make) -> None:
     assert (after.state, after.local_port, after.restarts) == ("runs", before.local_port, 1)
 
 
+@pytest.mark.slow
 def test_a_crash_loop_is_told_with_its_last_words_and_slows_down(make: Make) -> None:
     fails = "import sys; print('starting', flush=True); sys.exit('no database at \\x1b[1m10.0.0.9')"
     machine = make(f"{PYTHON} {shlex.quote(fails)}")
@@ -246,6 +247,7 @@ def end(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_no_process_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
     child = tmp_path / "child"
     process, instance, reaper = alone(tmp_path / "state", f"sh -c 'sleep 600 & echo $! > {child}; wait'")
@@ -256,6 +258,7 @@ def test_no_process_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="what is left is found through /proc")
+@pytest.mark.slow
 def test_where_all_was_killed_at_once_the_next_start_cleans_up(tmp_path: Path) -> None:
     process, instance, reaper = alone(tmp_path / "state", SLEEPS)
     os.kill(reaper, signal.SIGKILL)
