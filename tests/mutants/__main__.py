@@ -1,7 +1,7 @@
 """`make mutants`: breaks the product on purpose in small places, one at a time, and counts how often the tests notice.
 
-The places are drawn from a seed. For each, the modules of tests that hold its code are run in a copy of the tree, until a test fails, for at most 90 s of
-processor time. What no test has found by then survives.
+The places are drawn from a seed. All quick tests of `FOLDERS` are run once, to see which lines each executes. Then, for each place, those that execute it are run
+in a copy of the tree, until one fails, for at most 90 s of processor time. What no test has found by then survives.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,12 +26,14 @@ from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Final
 
+import coverage
 import pytest
 
+from tests.mutants import notes
 from tests.mutants.sites import Mutant, find_mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build" / "mutants"
@@ -41,28 +44,17 @@ SECONDS: Final = 90
 GUARD: Final = 600
 """Seconds after which a run is ended that waits for something."""
 JOBS: Final = 2
-
-AREAS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    "order": {
-        "alb_reconcile/engine/plan/": ("tests/plan", "tests/sync", "tests/properties/test_gate.py", "tests/properties/test_rule_order.py"),
-        "alb_reconcile/engine/gate.py": ("tests/properties/test_gate.py", "tests/plan", "tests/kinds"),
-        "alb_reconcile/engine/safety.py": ("tests/plan", "tests/properties/test_gate.py", "tests/properties/test_gaps.py"),
-        "alb_reconcile/engine/answers.py": ("tests/plan", "tests/doors", "tests/properties/test_gaps.py"),
-        "alb_reconcile/engine/zones.py": ("tests/plan", "tests/doors", "tests/properties/test_gate.py"),
-        "alb_reconcile/engine/world.py": ("tests/plan", "tests/doors", "tests/properties/test_gate.py"),
-        "alb_reconcile/engine/doors.py": ("tests/doors", "tests/plan", "tests/verify"),
-        "alb_reconcile/kinds/_health.py": ("tests/properties/test_gate.py", "tests/plan", "tests/kinds"),
-        "alb_reconcile/kinds/_nodes.py": ("tests/kinds", "tests/plan"),
-        "alb_reconcile/kinds/known_targets.py": ("tests/plan", "tests/kinds"),
-    },
-    "kinds": {
-        "alb_reconcile/kinds/": ("tests/kinds", "tests/spec", "tests/plan"),
-        "alb_reconcile/engine/discover.py": ("tests/kinds", "tests/adoption", "tests/plan"),
-        "alb_reconcile/sync/": ("tests/sync",),
-        "alb_reconcile/locking/": ("tests/locking",),
-    },
+FOLDERS: Final = ("adoption", "doors", "kinds", "locking", "plan", "properties", "sync", "verify")
+QUICK: Final = ("-m", "not slow")
+"""What `make test` runs."""
+AREAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "order": (
+        *(f"alb_reconcile/engine/{name}" for name in ("plan/", "gate.py", "safety.py", "answers.py", "zones.py", "world.py", "doors.py")),
+        *(f"alb_reconcile/kinds/{name}" for name in ("_health.py", "_nodes.py", "known_targets.py")),
+    ),
+    "kinds": ("alb_reconcile/kinds/", "alb_reconcile/engine/discover.py", "alb_reconcile/sync/", "alb_reconcile/locking/"),
 }  # fmt: skip
-"""What is mutated, and the tests that hold it, the nearest first; a file belongs to the first that its path begins with."""
+"""What is mutated: planner, gate, simulation and waits; kinds, discovery, `sync` and locking. A file belongs to the first that its path begins with."""
 
 
 @dataclass(frozen=True)
@@ -79,37 +71,44 @@ class Result:
 def draw(area: str, seed: int) -> list[Mutant]:
     """The mutants of an area, in the order of their files; the same for the same tree and seed."""
     files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "alb_reconcile").rglob("*.py"))
-    own = [file for file in files if _area_of(file) == area]
+    own = [file for file in files if next((name for name in AREAS if file.startswith(AREAS[name])), "") == area]
     found = [mutant for file in own for mutant in find_mutants(file, (ROOT / file).read_text(encoding="utf-8"))]
     picked = random.Random(f"{area} {seed}").sample(range(len(found)), COUNT)
     return [found[number] for number in sorted(picked)]
 
 
-def _area_of(file: str) -> str | None:
-    """Where a file is named itself, that counts before its folder."""
-    fits = [(len(prefix), area) for area, parts in AREAS.items() for prefix in parts if file.startswith(prefix)]
-    return max(fits)[1] if fits else None
+class Tests:
+    """Which tests execute a line, out of one run of all that are quick."""
 
+    def __init__(self, place: Path) -> None:
+        self._place, self._data = place, coverage.CoverageData(str(place / ".coverage"))
+        if not (place / notes.FILE).exists():
+            folders = [f"tests/{name}" for name in FOLDERS]
+            options = (
+                "--cov=alb_reconcile",
+                "--cov-context=test",
+                "--cov-report=",
+                "--numprocesses=2",
+                "--dist=worksteal",
+            )
+            command = [*_PYTEST, *options, *QUICK, *folders]
+            subprocess.run(command, cwd=place, env=_environment(place), check=False)  # a test that fails is left out
+        self._data.read()
+        self._seconds: dict[str, float] = json.loads((place / notes.FILE).read_text(encoding="utf-8"))
+        self._of: dict[str, list[str]] = defaultdict(list)
+        for test in self._seconds:
+            self._of[test.partition("::")[0]].append(test)
 
-def tests_of(file: str) -> list[list[str]]:
-    """The modules of tests that hold a file, in batches, the nearest first: those that are named like it, those that name it, and the rest of its folders."""
-    owners = [
-        (len(prefix), folders)
-        for parts in AREAS.values()
-        for prefix, folders in parts.items()
-        if file.startswith(prefix)
-    ]
-    stem = Path(file).stem.strip("_")
-    called = re.compile(rf"\b_?{stem}\b")
-    batches: tuple[list[str], ...] = ([], [], [])
-    for path in dict.fromkeys(path for folder in max(owners)[1] for path in _modules(ROOT / folder)):
-        near = 0 if stem in path.stem else 1 if called.search(path.read_text(encoding="utf-8")) else 2
-        batches[near].append(path.relative_to(ROOT).as_posix())
-    return [batch for batch in batches if batch]
-
-
-def _modules(path: Path) -> Iterable[Path]:
-    return sorted(path.rglob("test_*.py")) if path.is_dir() else [path]
+    def of(self, mutant: Mutant) -> list[str]:
+        """The nearest first: those of modules that are named like the file, and of these the shortest."""
+        lines = self._data.contexts_by_lineno(str(self._place / mutant.file))
+        found = set[str]()
+        for context in {name for line in range(mutant.line, mutant.last + 1) for name in lines.get(line, ())}:
+            test, _, part = context.rpartition("|")
+            found.update(self._of[test.partition("::")[0]] if part == "setup" else [test])  # others have what it made
+        stem = Path(mutant.file).stem.strip("_")
+        known = [test for test in found if test in self._seconds]
+        return sorted(known, key=lambda test: (stem not in test.partition("::")[0], self._seconds[test]))
 
 
 def copy_tree(place: Path) -> None:
@@ -122,39 +121,51 @@ def copy_tree(place: Path) -> None:
             shutil.copy2(ROOT / name, place / name)
 
 
-def run(place: Path, batches: list[list[str]]) -> tuple[bool, str]:
-    """Run modules in a copy until a test fails. Returns whether one did, and which."""
-    left = SECONDS
-    for modules in batches:
-        code, told, used = _pytest(place, modules, left)
-        if code == pytest.ExitCode.USAGE_ERROR:
-            raise SystemExit(told)
-        if code > 0 and code != pytest.ExitCode.NO_TESTS_COLLECTED:
-            failed = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.MULTILINE)
-            return True, failed[1] if failed else told.strip().rpartition("\n")[2]
-        left -= used
-        if code < 0 or left <= 0:
-            return False, f"none in {SECONDS} s"
-    return False, "none"
+_PYTEST: Final = (
+    sys.executable,
+    "-B",
+    "-m",
+    "pytest",
+    "-q",
+    "--no-header",
+    "--tb=no",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    notes.__name__,
+)
 
 
-def _pytest(place: Path, modules: list[str], seconds: int) -> tuple[int, str, int]:
-    """Its exit code, what it has printed, and the seconds of processor time that it took; negative, if it was ended."""
-    options = ("-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-m", "not slow")
+def _environment(place: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(place), "PYTHONHASHSEED": "0", **more}
+
+
+def run(place: Path, tests: list[str]) -> tuple[bool, str]:
+    """Run tests in a copy until one fails. Returns whether one did, and which."""
+    if not tests:
+        return False, "no test executes it"
+    (place / "tests.txt").write_text("\n".join(tests), encoding="utf-8")
     with (place / "printed").open("w+", encoding="utf-8") as printed:
         process = subprocess.Popen(
-            [sys.executable, "-B", "-m", "pytest", *options, *modules], cwd=place, env={**os.environ, "PYTHONPATH": str(place)},
-            stdout=printed, stderr=subprocess.STDOUT, start_new_session=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)),
+            [*_PYTEST, "-x", "@tests.txt"], cwd=place, env=_environment(place, **{notes.LIMITED: "1"}), stdout=printed, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)),
         )  # fmt: skip
         guard = threading.Timer(GUARD, process.kill)
         guard.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        code = process.wait()
         guard.cancel()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         printed.seek(0)
-        return os.waitstatus_to_exitcode(status), printed.read(), int(usage.ru_utime + usage.ru_stime)
+        told = printed.read()
+    if code == pytest.ExitCode.USAGE_ERROR:
+        raise SystemExit(told)
+    if code == notes.ENDLESS:
+        return True, f"a test that doesn't end in {notes.LIMIT} s"
+    if code > 0:
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.MULTILINE)
+        return True, failed[1] if failed else told.strip().rpartition("\n")[2]
+    return False, f"none of {len(tests)}" if code == 0 else f"none in {SECONDS} s, of {len(tests)}"
 
 
 def main() -> int:
@@ -164,6 +175,7 @@ def main() -> int:
     parser.add_argument("--area", choices=[*AREAS], help="only this one")
     parser.add_argument("--only", type=int, nargs="*", help="only those of these numbers in the list")
     parser.add_argument("--jobs", type=int, default=JOBS)
+    parser.add_argument("--again", action="store_true", help="with what is known already of which test executes what")
     parser.add_argument("--list", action="store_true", help="only show what is drawn")
     wanted = parser.parse_args()
     drawn = [(area, mutant) for area in AREAS if wanted.area in (None, area) for mutant in draw(area, wanted.seed)]
@@ -171,6 +183,10 @@ def main() -> int:
     if wanted.list:
         print(*(f"{number:3} {area} {mutant}" for number, (area, mutant) in enumerate(drawn)), sep="\n")
         return 0
+    if not wanted.again:
+        copy_tree(BUILD / "whole")
+    found = Tests(BUILD / "whole")
+    tests = {mutant: found.of(mutant) for _, mutant in drawn}
     places: Queue[Path] = Queue()
     for number in range(wanted.jobs):
         copy_tree(BUILD / str(number))
@@ -182,7 +198,7 @@ def main() -> int:
         began = time.monotonic()
         try:
             (place / mutant.file).write_text(mutant.applied(source), encoding="utf-8")
-            killed, by = run(place, tests_of(mutant.file))
+            killed, by = run(place, tests[mutant])
         finally:
             (place / mutant.file).write_text(source, encoding="utf-8")
             places.put(place)

@@ -26,6 +26,7 @@ class Mutant:
 
     file: str
     line: int
+    last: int
     begin: int
     end: int
     before: str
@@ -55,7 +56,7 @@ def find_mutants(file: str, source: str) -> Iterator[Mutant]:
             for node, after in (pair for part in function.body for pair in _changes(part)):
                 begin = place(node.lineno, node.col_offset)
                 end = place(node.end_lineno or node.lineno, node.end_col_offset or 0)
-                yield Mutant(file, node.lineno, begin, end, source[begin:end], after)
+                yield Mutant(file, node.lineno, node.end_lineno or node.lineno, begin, end, source[begin:end], after)
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
