@@ -80,7 +80,7 @@ bench: $(READY)
 # what is random, at length: other seeds, and many more of them; SEED=n repeats a run (see CONTRIBUTING.md)
 SEED ?= $(shell date +%s)
 soak: $(READY)
-	SOAK=$(SEED) PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=4 --dist=worksteal tests/properties tests/fuzz tests/export/test_export_any_spec.py tests/adoption/test_adopt_any_spec.py tests/spec/test_loader_properties.py
+	SOAK=$(SEED) PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=4 --dist=worksteal tests/properties tests/fuzz tests/spec/test_loader_properties.py
 
 # the lock file of the development environment, after a change of pyproject.toml; UPGRADE=1 takes the newest versions that
 # are three days old, in which a stolen release is usually found; it is made by the uv that the lock file has
