@@ -44,7 +44,7 @@ SECONDS: Final = 90
 GUARD: Final = 600
 """Seconds after which a run is ended that waits for something."""
 JOBS: Final = 2
-FOLDERS: Final = ("adoption", "doors", "kinds", "locking", "plan", "properties", "sync", "verify")
+FOLDERS: Final = ("doors", "kinds", "locking", "plan", "properties", "sync")
 QUICK: Final = ("-m", "not slow")
 """What `make test` runs."""
 AREAS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -84,8 +84,12 @@ class Tests:
         self._place, self._data = place, coverage.CoverageData(str(place / ".coverage"))
         if not (place / notes.FILE).exists():
             folders = [f"tests/{name}" for name in FOLDERS]
+            rooms = sorted({Path(prefix).parts[1] for prefixes in AREAS.values() for prefix in prefixes})
+            sources = "\n    ".join(f"alb_reconcile/{room}" for room in rooms)
+            (place / "coverage.rc").write_text(f"[run]\nparallel = true\nsource =\n    {sources}\n", encoding="utf-8")
             options = (
-                "--cov=alb_reconcile",
+                "--cov",
+                "--cov-config=coverage.rc",
                 "--cov-context=test",
                 "--cov-report=",
                 "--numprocesses=2",
