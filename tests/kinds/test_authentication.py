@@ -312,20 +312,6 @@ def test_one_that_cant_be_read_is_told_before_anything_is_made(
     assert not hand.elb.describe_load_balancers()["LoadBalancers"]
 
 
-def test_only_one_call_says_the_secret(hand: Hand) -> None:
-    """A plan doesn't ask for it. What is shown: tests/canaries."""
-    ready(hand)
-    spec = behind(oidc(ssm="/web/oidc"))
-    hand.world.plan(spec)
-    assert not calls(hand.world, "get_parameter")
-    hand.make(spec)
-    assert {name for name, params in hand.world.log if SECRET in str(params)} == {"create_listener", "create_rule"}
-    put("the next one")
-    told = hand.world.plan(spec).to_json()
-    assert "ssm /web/oidc version 1" in told
-    assert "ssm /web/oidc version 2" in told
-
-
 def test_a_run_that_ends_between_the_secret_and_its_tag_writes_it_again(hand: Hand, faults: Faults) -> None:
     ready(hand)
     spec = behind(oidc(ssm="/web/oidc"))

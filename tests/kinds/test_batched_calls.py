@@ -80,16 +80,6 @@ def test_one_that_elb_does_not_know_yet_keeps_none_of_the_others(here: World) ->
     assert sizes == [7, 1]
 
 
-def test_registrations_that_are_denied_are_asked_for_once(here: World) -> None:
-    faults = Faults(here)
-    faults.refuse("register_targets", "AccessDenied", "User is not authorized to perform it", times=9)
-    result = here.apply(web(6))
-    failed = [text for text in result.failures if ": failed: " in text]
-    assert len(failed) == 6
-    assert all("AccessDenied" in text for text in failed)
-    assert faults.made["register_targets"] == 1
-
-
 @pytest.mark.parametrize(
     "operation", ["terminate_instances", "run_instances", "register_targets", "deregister_targets"]
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.harness import demo
 from tests.kinds.example import Example
-from tests.kinds.hand import edited, order, replaced
+from tests.kinds.hand import edited, replaced
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -31,15 +31,6 @@ def test_a_gateway_moves_to_another_vpc_by_replacement(hand: Hand) -> None:
         spec=edited(spec, section, "other"),
         by=("create_egress_only_internet_gateway", "delete_egress_only_internet_gateway"),
     )
-
-
-def test_the_gateway_of_a_vpc_gives_way_to_another_one(hand: Hand) -> None:
-    """Where nobody is told to `move` it instead: tests/plan/test_renames.py."""
-    hand.make(ALONE)
-    renamed = edited({**ALONE, "egress_only_internet_gateways": {}}, "egress_only_internet_gateways/fresh", {})
-    hand.make(renamed, check=False)
-    names = ("create_egress_only_internet_gateway", "delete_egress_only_internet_gateway")
-    assert order(hand.world, *names) == list(reversed(names))
 
 
 def test_a_route_leads_to_it_by_its_name(hand: Hand) -> None:

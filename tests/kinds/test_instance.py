@@ -14,7 +14,7 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.discover import discover
 from tests.harness import REGION, by_hand, demo, load
 from tests.kinds.example import Example
-from tests.kinds.hand import LINUX_1, Line, calls, edited, order, prepare, replaced, rich, short, update
+from tests.kinds.hand import LINUX_1, Line, calls, edited, order, prepare, replaced, short, update
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Hand
@@ -118,16 +118,6 @@ EXAMPLE = Example(
         "ssm:GetParameters": "resolve:ssm: in demo.yaml",
     },
 )
-
-
-def test_a_profile_that_was_taken_away_by_hand_returns(hand: Hand) -> None:
-    prepare()
-    hand.make(rich())
-    (found, *_) = hand.ec2.describe_iam_instance_profile_associations(
-        Filters=[{"Name": "instance-id", "Values": [hand[ONE]]}]
-    )["IamInstanceProfileAssociations"]
-    hand.ec2.disassociate_iam_instance_profile(AssociationId=found["AssociationId"])
-    hand.repairs(update(ONE, "iam_instance_profile"), by="associate_iam_instance_profile")
 
 
 @pytest.mark.parametrize("seconds", [0, 60], ids=["stopping", "stopped"])

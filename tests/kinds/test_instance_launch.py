@@ -87,25 +87,6 @@ def test_an_instance_without_its_metadata_service_is_told_nothing_else_about_it(
     assert {**params, "InstanceId": ""} == {"InstanceId": "", "HttpEndpoint": "enabled", "HttpTokens": "required"}
 
 
-def test_a_roll_launches_together_what_it_may_have_too_many(hand: Hand, faults: Faults) -> None:
-    """And makes all other calls together, too: each subnet's, or the group's, for each `max_surge` of them."""
-    spec = edited(edited(demo(), "instances/web/count", 8), "instances/web/rollout", {"max_surge": 4})
-    hand.make(spec)
-    seen: list[int] = []
-    faults.before("terminate_instances", lambda _: seen.append(running(hand)))
-    result = hand.make(edited(spec, "instances/web/instance_type", "t3.small"), allow={"replace": 8})
-    assert result.writes == {
-        "run_instances": 4, "register_targets": 2, "deregister_targets": 2, "terminate_instances": 2,
-    }  # fmt: skip
-    assert seen == [12]
-
-
-def running(hand: Hand) -> int:
-    """How many instances run."""
-    found = hand.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
-    return sum(len(item["Instances"]) for item in found["Reservations"])
-
-
 # -- images by owner, name and architecture
 
 ONE = "instance.web-1"

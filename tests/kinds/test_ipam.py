@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.kinds._free_ranges import Room
-from alb_reconcile.kinds._ipam import choose_known
 from alb_reconcile.model.errors import SpecError
 from tests.harness import load
-from tests.kinds.hand import Faults, Hand, edited, replaced, short, update
-from tests.pools import held, make_pool
+from tests.kinds.hand import Faults, Hand, edited, update
+from tests.pools import make_pool
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -87,54 +86,6 @@ def test_what_pools_give_is_kept(hand: Hand, faults: Faults) -> None:
     assert hand.world.plan(spec).is_empty, "where they may not be seen they are told by their lengths"
 
 
-def test_another_length_makes_another_network_and_another_pool_another_address(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), public=make_pool("203.0.113.0/28"))
-    hand.make(spec)
-    lines = replaced(MAIN, "ipv4_netmask_length")
-    assert set(lines) <= set(short(hand.world.plan(edited(spec, "vpcs/main/ipv4_netmask_length", 20))))
-    other = edited(spec, "elastic_ips/nat/ipam_pool_id", make_pool("198.51.100.0/28"))
-    lines = replaced(ADDRESS, "ipam_pool_id")
-    assert sorted(lines) == short(hand.world.plan(other, allow={"delete-elastic-ip": 1}))
-    hand.repairs(
-        *replaced(A, "ipv4_netmask_length"),
-        spec=edited(spec, "subnets/a/ipv4_netmask_length", 26),
-        by=("create_subnet", "delete_subnet"),
-    )
-
-
-def test_further_ranges_of_pools_come_and_go(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), further=make_pool("10.30.0.0/24"))
-    entries = spec["vpcs"]["main"]["secondary_cidr_blocks"]
-    hand.make(edited(spec, "vpcs/main/secondary_cidr_blocks", entries[:1]))
-    hand.make(spec)
-    assert ranges(hand) == ["10.20.0.0/22", "10.30.0.0/26", "100.64.0.0/24"]
-    two = edited(spec, "vpcs/main/secondary_cidr_blocks", [entries[1], *entries])
-    hand.make(two)
-    assert ranges(hand) == ["10.20.0.0/22", "10.30.0.0/26", "10.30.0.64/26", "100.64.0.0/24"]
-    hand.make(edited(spec, "vpcs/main/secondary_cidr_blocks", []))
-    assert ranges(hand) == ["10.20.0.0/22"]
-
-
-def test_a_subnet_takes_from_the_pools_of_its_vpc(hand: Hand) -> None:
-    plain = edited(network(make_pool("10.20.0.0/16"), make_pool("2001:db8::/40")), "subnets", {})
-    hand.make(plain)
-    four = make_pool("10.20.1.0/24", vpc=hand[MAIN], AllocationDefaultNetmaskLength=26)
-    six = make_pool("2001:db8::/56", vpc=hand[MAIN])
-    own = {"ipv4_ipam_pool_id": four, "ipv6_ipam_pool_id": six, "ipv6_netmask_length": 64, "availability_zone": "a"}
-    spec = edited(plain, "subnets/a", own)
-    hand.make(spec)
-    assert held(four) == {"10.20.1.0/26": hand[A]}
-    assert held(six) == {"2001:db8::/64": hand[A]}
-    hand.make(edited(edited(spec, "subnets/a/ipv6_ipam_pool_id", None), "subnets/a/ipv6_netmask_length", None))
-    native = {key: value for key, value in own.items() if key != "ipv4_ipam_pool_id"} | {"ipv6_native": True}
-    hand.make(edited(spec, "subnets/b", native))
-    assert len(held(six)) == 2
-    pool = make_pool("10.20.2.0/24", vpc=hand[MAIN])
-    named = {"cidr_block": "10.20.2.64/26", "ipv4_ipam_pool_id": pool, "availability_zone": "a"}
-    hand.make(edited(spec, "subnets/c", named))
-    assert held(pool) == {"10.20.2.64/26": hand["subnet.c"]}, "of a pool without a default length"
-
-
 def test_they_leave_them_however_the_vpc_is_named(hand: Hand, faults: Faults) -> None:
     """Found: a range was chosen that another entry was given, which said its VPC where this one left it out."""
     spec: Spec = {
@@ -195,34 +146,9 @@ def test_what_a_pool_would_refuse_is_told_before(hand: Hand, settings: dict[str,
         hand.make({**spec, "tags": {"team": "web"}})
 
 
-def test_pools_that_arent_there_and_lengths_that_nobody_says_are_told_together(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), further=POOL, public=make_pool("2001:db8::/40"))
-    spec["vpcs"]["main"].pop("ipv4_netmask_length")
-    lines = hand.refuses_run(spec)
-    assert [line.split(": ", 1)[1].split(": ")[0] for line in lines] == [
-        "vpcs.main.ipv4_ipam_pool_id", "vpcs.main.secondary_cidr_blocks", "elastic_ips.nat.ipam_pool_id",
-    ]  # fmt: skip
-    assert "has no default netmask length; give ipv4_netmask_length" in lines[0]
-    assert f"there is no IPAM pool {POOL} here" in lines[1]
-    assert "has ranges of ipv6; name a pool of ipv4" in lines[2]
-    pool = make_pool("10.40.0.0/16")
-    spec = network(pool, further=pool)
-    del spec["vpcs"]["main"]["secondary_cidr_blocks"][1]["ipv4_netmask_length"]
-    told = rf"vpcs\.main\.secondary_cidr_blocks: {pool} has no default netmask length; give ipv4_netmask_length$"
-    hand.refuses_run(spec, told)
-
-
 def test_room_is_taken_from_the_smallest_gap() -> None:
     room = Room([ipaddress.IPv4Network("10.0.0.0/24")], [ipaddress.IPv4Network("10.0.0.0/27")])
     assert [room.take(length) for length in (27, 25, 26, 27)] == ["10.0.0.32/27", "10.0.0.128/25", "10.0.0.64/26", ""]
-
-
-def test_ranges_that_a_pool_has_given_are_taken_first() -> None:
-    wanted, found = [f"{POOL}/26", "10.4.0.0/26"], ["10.1.0.0/26", "10.2.0.0/26", "10.4.0.0/26"]
-    known = {("vpc-1", "10.2.0.0/26"): POOL, ("vpc-1", "10.1.0.0/26"): "ipam-pool-1"}
-    assert choose_known(wanted, found, "vpc-1", known) == ("10.2.0.0/26", "10.4.0.0/26")
-    assert choose_known(wanted, found, "vpc-1", None) == ("10.1.0.0/26", "10.4.0.0/26")
-    assert choose_known(wanted, found[2:], "vpc-1", known) == ("10.4.0.0/26", f"{POOL}/26")
 
 
 @pytest.mark.parametrize(

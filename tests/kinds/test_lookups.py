@@ -94,25 +94,6 @@ def test_a_network_is_found_by_its_tags_told_and_left_alone(hand: Hand) -> None:
     assert hand.world.strict.inventory() == before
 
 
-def test_looking_up_takes_one_call_for_each_sort_and_none_without(hand: Hand) -> None:
-    network = Network(hand)
-    hand.make(service())
-    reads = []
-    for spec in (service(network.vpc, network.subnets, [network.group]), service()):
-        hand.world.plan(spec)
-        # tags are read for another spec than the one that was applied
-        reads.append(sum(name != "describe_tags" for name, _ in hand.world.log))
-    assert reads[1] - reads[0] == 3
-    other, more = Network(hand, "other", "public"), service(groups=[network.group])
-    more["security_groups"]["aside"] = {"vpc": {"tag": {"Name": "other"}}}
-    hand.make(more)
-    (found,) = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.aside"]])["SecurityGroups"]
-    assert found["VpcId"] == other.vpc
-    hand.world.plan(more)
-    asked = [str(params) for params in calls(hand.world, "describe_vpcs")]
-    assert sum("tag:Name" in params for params in asked) == 1, "those by the same keys share a call"
-
-
 def test_an_ssm_parameter_may_hold_an_id_or_a_list_of_them(hand: Hand) -> None:
     network = Network(hand)
     parameter("/net/vpc", network.vpc)

@@ -179,15 +179,6 @@ def test_an_address_at_an_instance_is_told_beforehand(hand: Hand, *, is_own: boo
     hand.refuses_run(ZONAL if is_own else edited(ZONAL, "nat_gateways/main/elastic_ip", address), told)
 
 
-def test_a_private_one_needs_no_address(hand: Hand) -> None:
-    settings = {"subnet": "private", "connectivity_type": "private", "private_ip_address": "10.0.3.77"}
-    hand.make(edited(ZONAL, "nat_gateways/inner", {**settings, "secondary_private_ip_address_count": 2}))
-    (row,) = hand.ec2.describe_nat_gateways(NatGatewayIds=[hand["nat_gateway.inner"]])["NatGateways"]
-    assert row["NatGatewayAddresses"][0]["PrivateIp"] == "10.0.3.77"
-    assert [item["IsPrimary"] for item in row["NatGatewayAddresses"]] == [True, False, False]
-    assert "AllocationId" not in row["NatGatewayAddresses"][0]
-
-
 def test_a_regional_one_whose_zones_aws_chooses(hand: Hand) -> None:
     spec = edited(REGIONAL, "nat_gateways/main", {"availability_mode": "regional"})
     spec["subnets"] = {"private": {"cidr_block": "10.0.3.0/24", "availability_zone": "a"}}
@@ -199,18 +190,6 @@ def test_a_regional_one_whose_zones_aws_chooses(hand: Hand) -> None:
     assert set(replaced(NAT, "availability_zone_addresses")) <= set(short(hand.world.plan(chosen)))
     hand.world.destroy(spec)
     assert hand.world.strict.inventory() == before
-
-
-def test_addresses_of_a_regional_one_come_before_others_go(hand: Hand) -> None:
-    hand.make(REGIONAL)
-    zones = [{"availability_zone": zone, "elastic_ips": [name]} for zone, name in (("us-east-1a", "b"), ("c", "a"))]
-    hand.make(edited(REGIONAL, "nat_gateways/main/availability_zone_addresses", zones))
-    joining, leaving = "associate_nat_gateway_address", "disassociate_nat_gateway_address"
-    # the one that changes its zone has to leave first
-    assert order(hand.world, joining, leaving) == [joining, leaving, joining]
-    (row,) = hand.ec2.describe_nat_gateways()["NatGateways"]
-    found = {(item["AvailabilityZone"], item["AllocationId"]) for item in row["NatGatewayAddresses"]}
-    assert found == {("us-east-1a", hand["elastic_ip.b"]), ("us-east-1c", hand["elastic_ip.a"])}
 
 
 def with_instance(gateways: Spec, *elastic_ip: str) -> Spec:

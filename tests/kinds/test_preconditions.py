@@ -14,11 +14,6 @@ from alb_reconcile.sandbox.strict.quotas import BALANCERS, STANDARD_VCPUS, TARGE
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import REGION, Spec, by_hand, demo
 from tests.kinds.hand import Faults, Hand, edited, prepare
-from tests.kinds.test_load_balancer import ACLS, make_web_acls
-from tests.kinds.test_log_bucket import DELIVERY, logging, somebodys
-from tests.kinds.test_targets_by_function import make_function, with_function
-from tests.kinds.test_trust_store import EXAMPLE as TRUST_STORE
-from tests.kinds.test_trust_store import upload
 
 UNKNOWN_IMAGE = "ami-0123456789abcdef0"
 ARM_TYPE = "t4g.micro"
@@ -97,24 +92,6 @@ def test_what_the_credentials_may_not_read_is_left_to_aws(hand: Hand, faults: Fa
     assert hand.world.plan(profile("AmazonS3ReadAccess", "AmazonS3ReadOnlyAccess")).steps
     faults.refuse("describe_vpc_endpoint_services", "UnauthorizedOperation")
     assert hand.world.plan(endpoint(service_name="ssm-messages")).steps
-
-
-def with_everything() -> Spec:
-    spec = logging("our-logs")
-    spec["trust_stores"] = TRUST_STORE.spec["trust_stores"]
-    spec["load_balancers"]["public"]["web_acl"] = ACLS[0]
-    spec["target_groups"]["orders"] = with_function()["target_groups"]["orders"]
-    return spec
-
-
-@pytest.mark.parametrize("operation", ["get_object", "get_function_configuration", "get_web_acl", "get_bucket_policy"])
-def test_each_of_them_alone_is_left_to_aws(hand: Hand, faults: Faults, operation: str) -> None:
-    upload()
-    make_web_acls()
-    make_function("orders")
-    somebodys({"Version": "2012-10-17", "Statement": [DELIVERY]})
-    faults.refuse(operation, "AccessDeniedException" if operation != "get_object" else "AccessDenied", times=9)
-    hand.make(with_everything())
 
 
 @pytest.mark.parametrize(
@@ -212,13 +189,6 @@ def test_certificates_that_arent_there(hand: Hand) -> None:
     spec["load_balancers"]["public"]["listeners"]["https"]["certificates"] = [arn]
     place = PLACE.replace("certificate_arn", "certificates")
     assert f"{place}there is no certificate {arn} in this region and account" in refusal(hand, spec)
-
-
-def test_a_host_that_a_further_certificate_covers(hand: Hand) -> None:
-    spec = secure(issued("shop.example.com"), "shop.example.com", "other.example.com")
-    assert any("clients of other.example.com refuse it" in text for text in hand.world.plan(spec).warnings)
-    spec["load_balancers"]["public"]["listeners"]["https"]["certificates"] = [issued("other.example.com")]
-    assert not any("refuse it" in text for text in hand.world.plan(spec).warnings)
 
 
 def test_a_certificate_that_isnt_issued(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:

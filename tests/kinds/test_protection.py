@@ -77,21 +77,6 @@ def test_instances_that_are_replaced(hand: Hand) -> None:
     ] * 2  # fmt: skip
 
 
-def test_what_is_not_protected_is_not_lifted_and_what_stays_is_not_asked_about(hand: Hand) -> None:
-    hand.make(edited(demo(), "instances/web/count", 3))
-    protect(hand, PUBLIC, WEB_1)
-    hand.make(demo())
-    assert "modify_instance_attribute" not in order(hand.world, "modify_instance_attribute")
-    reads = "describe_instance_attribute", "describe_load_balancer_attributes"
-    hand.world.plan(edited(demo(), "instances/web/count", 1))
-    asked = [(params["InstanceId"], params["Attribute"]) for params in calls(hand.world, reads[0])]
-    assert sorted(asked) == [(hand[WEB_2], "disableApiStop"), (hand[WEB_2], "disableApiTermination")]
-    for spec in (demo(), edited(demo(), "target_groups/web/health_check/path", "/other")):
-        hand.world.plan(spec)
-        assert not calls(hand.world, reads[0])
-        assert len(calls(hand.world, reads[1])) == 1  # the demo declares attributes
-
-
 def test_a_spec_that_switches_it_off(hand: Hand) -> None:
     hand.make(edited(demo(), ON, True))
     off = edited(demo(), ON, False)

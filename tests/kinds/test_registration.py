@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Hand
 
-ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
+ONE = "registration.web/web-1:80"
 GROUP = "target_group.web"
 EXAMPLE = Example(
     spec={

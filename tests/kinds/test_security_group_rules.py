@@ -13,7 +13,7 @@ from tests.kinds.hand import calls, delete, edited, order, update
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
-WEB, FRONT = "security_group_rules.web", "security_group_rules.load-balancer"
+WEB = "security_group_rules.web"
 INGRESS = "security_groups/web/ingress"
 ANYWHERE = {"protocol": "all", "cidr_block": "0.0.0.0/0"}
 EXAMPLE = Example(

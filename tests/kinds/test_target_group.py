@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kinds.shown import short_id, show_change
 from alb_reconcile.sandbox.strict.elb_attributes import group_defaults
 from tests.harness import demo
 from tests.kinds.example import Example, network
@@ -15,7 +14,7 @@ from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 
 if TYPE_CHECKING:
     from tests.harness import Spec
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
 WEB = "target_group.web"
 ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
@@ -181,20 +180,3 @@ def test_every_attribute_is_taken_and_read_back(hand: Hand, algorithm: str) -> N
     assert shown == {
         key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in attributes.items()
     }
-
-
-def test_a_roll_that_was_cut_short_shows_which_group_is_which(hand: Hand, faults: Faults) -> None:
-    """Both have the entry's name: that of the two which the step keeps."""
-    hand.make(spec := demo())
-    new = edited(spec, "target_groups/web/port", 8082)
-    faults.refuse("register_targets", "UnauthorizedOperation", times=2)
-    assert hand.world.apply(new).failures
-    hand.world.log.clear()
-    for wanted in (new, spec):
-        plan = hand.world.plan(wanted)
-        (change,) = next(step for step in plan.steps if step.address.kind == "listener").changes
-        kept, other = change.after.forward[0].target_group, {item.target_group for item in change.before.forward}
-        (gone,) = other - {kept}
-        ((_, text),) = show_change(change, plan.names)
-        before = text.removesuffix(" → forward to target_group.web").removeprefix("forward to ")
-        assert sorted(item.partition(" at ")[0] for item in before.split(", ")) == [WEB, short_id(gone)]

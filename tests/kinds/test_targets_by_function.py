@@ -74,14 +74,6 @@ def test_a_function_that_isnt_there_is_told_before_anything_is_made(hand: Hand, 
     hand.refuses_run(with_function(function), told)
 
 
-def test_a_function_is_asked_about_only_where_it_is_to_be_registered(hand: Hand, faults: Faults) -> None:
-    make_function("orders")
-    hand.make(with_function())
-    assert faults.made["get_function_configuration"] == 1
-    hand.world.plan(with_function(attributes={"lambda.multi_value_headers.enabled": True}))
-    assert faults.made["get_function_configuration"] == 1
-
-
 def test_a_function_is_permitted_then_registered_and_at_the_end_neither(hand: Hand) -> None:
     make_function("orders")
     hand.make(with_function())
@@ -98,14 +90,6 @@ def test_a_function_is_permitted_then_registered_and_at_the_end_neither(hand: Ha
     result = hand.world.destroy(with_function())
     assert not [step.pause for step in result.plan.steps if step.pause[0]]
     assert statements() == []
-
-
-def test_an_alias_is_registered_as_such(hand: Hand) -> None:
-    make_function("orders")
-    spec = with_function(f"{ARN}orders:live")
-    hand.make(spec)
-    assert "registration.orders/orders:live" in hand.ids
-    hand.world.destroy(spec)
 
 
 def test_a_permission_that_was_taken_away_is_given_again(hand: Hand) -> None:
