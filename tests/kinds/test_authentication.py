@@ -252,24 +252,6 @@ def test_a_rotation_is_seen_by_the_version_and_written_once(
         hand.refuses_run(spec, "there is no SSM parameter /web/oidc in this region and account")
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        ({"SecretString": json.dumps({"other": SECRET})}, "has no text under the key client_secret"),
-        ({"SecretString": json.dumps({"client_secret": [SECRET]})}, "has no text under the key client_secret"),
-        ({"SecretString": SECRET}, "isn't a JSON object"),
-        ({"SecretBinary": SECRET.encode()}, "holds bytes, not text"),
-    ],
-    ids=["no such key", "no text", "no JSON", "bytes"],
-)
-def test_a_json_secret_that_isnt_one_says_so_and_not_itself(hand: Hand, value: dict[str, Any], words: str) -> None:
-    upload_certificates()
-    by_hand("secretsmanager").create_secret(Name="web/oidc", **value)
-    result = hand.world.apply(behind(oidc(secretsmanager="web/oidc", json_key="client_secret")))
-    assert words in str(result.failures)
-    assert SECRET not in str(result.failures)
-
-
 def test_a_secret_of_the_environment_or_a_file_changes_with_its_version(
     hand: Hand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -134,19 +134,6 @@ def test_a_name_goes_when_the_one_in_its_place_serves(hand: Hand) -> None:
     assert "api.example.com A" not in names.rows()
 
 
-def test_a_name_that_nothing_follows_goes_at_once(hand: Hand) -> None:
-    """With its load balancer, and where that has no other name."""
-    names = Names(hand.world)
-    spec = https(names=[NAME])
-    spec["load_balancers"]["other"] = {**demo()["load_balancers"]["public"], "listeners": {}}
-    hand.make(spec)
-    for without in ({**spec, "load_balancers": {"other": spec["load_balancers"]["other"]}}, demo()):
-        steps = hand.world.plan(without, allow={"delete-load-balancer": 2, "delete": 9, "close": 2}).steps
-        (gone,) = [step for step in steps if str(step.address) == RECORD]
-        assert not gone.needs
-    assert names.rows()
-
-
 def test_another_type_of_the_same_name_needs_the_place_first(hand: Hand) -> None:
     """A CNAME stands beside nothing, so the record that leads to the load balancer goes before, whatever else waits."""
     names = Names(hand.world)

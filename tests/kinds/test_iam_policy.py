@@ -223,41 +223,6 @@ def test_a_lease_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "s3:" not in capsys.readouterr().out
 
 
-def test_too_much_for_one_policy_is_several(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["iam-policy", str(SPECS / "private.yaml"), "--for", "apply"]) == 0
-    told = capsys.readouterr()
-    documents = json.loads(told.out)
-    assert len(documents) == 2
-    assert (
-        "note: a list of 2 policies, since AWS takes 6,144 characters in one: make each a policy (jq -c '.[]' prints"
-        in told.err
-    )
-
-
-def test_what_is_looked_up_may_be_read() -> None:
-    spec = read(EXISTING)
-    spec["target_groups"]["api"]["vpc"] = {"ssm": "/net/vpc"}
-    https = {
-        "protocol": "HTTPS",
-        "port": 443,
-        "certificate_arn": {"domain": "api.example.com"},
-        "default_action": {"forward": "api"},
-    }
-    spec["load_balancers"]["internal"]["listeners"] = {"https": https}
-    documents = policies(spec, "plan")
-    context = {"aws:RequestedRegion": REGION}
-    parameter = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/net/vpc"
-    assert is_allowed(documents, Request("ssm:GetParameters", parameter, context))
-    assert is_allowed(documents, Request("acm:ListCertificates", "*", context))
-    assert is_allowed(
-        documents, Request("acm:DescribeCertificate", f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1", context)
-    )
-    by_tags = {"aws:ResourceTag/Network": "shared", "aws:ResourceTag/Tier": "private"}
-    subnet = f"arn:aws:ec2:{REGION}:{ACCOUNT}:subnet/subnet-1"
-    assert is_allowed(policies(spec, "apply"), Request("ec2:RunInstances", subnet, context | by_tags))
-    assert not is_allowed(policies(spec, "apply"), Request("ec2:DeleteSubnet", subnet, context | by_tags))
-
-
 def printed(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[list[dict[str, Any]], str]:
     """The policies that the command prints for a spec, and what it says beside."""
     assert main(["iam-policy", *options]) == 0

@@ -74,19 +74,6 @@ def test_new_instances_ask_for_sessions_and_encrypt_their_disks_unless_told_othe
         assert params["BlockDeviceMappings"][0]["Ebs"]["DeleteOnTermination"] is True
 
 
-def test_an_instance_without_its_metadata_service_is_told_nothing_else_about_it(hand: Hand) -> None:
-    spec = edited(demo(), "instances/web/metadata_options", {"http_endpoint": "disabled", "http_tokens": "required"})
-    hand.make(spec)
-    assert {str(params["MetadataOptions"]) for params in calls(hand.world, "run_instances")} == {
-        "{'HttpEndpoint': 'disabled'}"
-    }
-    hand.make(edited(demo(), "instances/web/metadata_options", {"http_tokens": "required"}))
-    assert hand.world.plan(hand.spec).is_empty, "somebody has switched it off, and the spec doesn't say that it is on"
-    hand.make(edited(hand.spec, "instances/web/metadata_options/http_endpoint", "enabled"))
-    (params, _) = calls(hand.world, "modify_instance_metadata_options")
-    assert {**params, "InstanceId": ""} == {"InstanceId": "", "HttpEndpoint": "enabled", "HttpTokens": "required"}
-
-
 # -- images by owner, name and architecture
 
 ONE = "instance.web-1"

@@ -140,13 +140,3 @@ def test_an_instance_that_forwards_is_told_so_after_its_launch(hand: Hand, fault
     assert {row["SourceDestCheck"] for row in rows(hand)} == {False}
     hand.ec2.modify_instance_attribute(InstanceId=hand[ONE], SourceDestCheck={"Value": True})
     hand.repairs(update(ONE, "source_dest_check"), by="modify_instance_attribute")
-
-
-def test_credits_that_aws_refuses_in_its_answer_fail_the_step(hand: Hand) -> None:
-    hand.make(web(credit_specification={"cpu_credits": "standard"}))
-    error = {"Code": "IncorrectInstanceCreditSpecificationState", "Message": "not now"}
-    refused = {"UnsuccessfulInstanceCreditSpecifications": [{"InstanceId": "", "Error": error}]}
-    hand.answers("modify_instance_credit_specification", lambda answer: answer.update(refused))
-    failures = hand.world.apply(web(credit_specification={"cpu_credits": "unlimited"})).failures
-    assert all("IncorrectInstanceCreditSpecificationState: not now" in text for text in failures)
-    assert failures

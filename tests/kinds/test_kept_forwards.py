@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from alb_reconcile.api.status import Status, look
 from tests.adoption.adopting import Keeper
 from tests.harness import REGION, demo, load
@@ -154,20 +152,6 @@ def test_a_rule_that_lost_its_targets_is_told_and_led_out_by_hand(hand: Hand, fa
     hand.make(PATH)
     assert served(hand) == [2]
     assert looked_at(hand, PATH).not_ready == ()
-
-
-@pytest.mark.parametrize("targets", [[], ["web"]])
-def test_a_group_without_targets_is_worth_a_word_and_no_more_where_the_spec_wants_none(
-    hand: Hand, targets: list[str]
-) -> None:
-    spec = edited(edited(demo(), "target_groups/web/targets", targets), "instances/web/count", 0)
-    hand.make(spec)
-    found = looked_at(hand, spec)
-    assert found.not_ready == ()
-    assert found.warnings == (f"{WEB} gets requests and has no targets, so they are answered with 503",)
-    ending = hand.world.sync(spec)
-    assert not ending.is_failed
-    assert not ending.notes
 
 
 def test_a_kept_rule_in_the_place_of_one_that_would_be_made_is_adopted_if_it_asks_for_the_same(hand: Hand) -> None:

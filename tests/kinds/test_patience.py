@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.model.errors import AwsError
 from tests.harness import demo
 from tests.kinds.hand import edited
 from tests.kinds.test_load_balancer import ACLS, make_web_acls
@@ -14,8 +13,6 @@ from tests.kinds.test_log_bucket import logging
 from tests.kinds.test_rule import rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
@@ -94,23 +91,3 @@ def test_what_was_made_a_moment_ago_may_be_unknown(hand: Hand) -> None:
     hand.world.strict.reference_lag = 20.0
     hand.make(spec)
     assert {"run_instances", "create_tags"} <= hand.world.denial.calls.keys()
-
-
-def test_a_wait_without_any_answer_says_what_it_was_for(hand: Hand) -> None:
-    spec = edited(rolled(), "instances/web/rollout", {"health_timeout": "2m"})
-    hand.make(edited(spec, "instances/web/user_data", "#!/bin/sh\nexec web-api\n"))
-    real, registered = hand.world._call, list[float]()
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        now = hand.world.clock.now()
-        if operation == "register_targets":
-            registered.append(now)
-        elif operation == "describe_target_health" and registered and now < registered[0] + 200:
-            raise AwsError(service, operation, "Throttling", "Rate exceeded", "req-1")
-        return real(service, operation, params)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hand.world, "_call", call)
-        waits = [text for text in hand.world.apply(spec).failures if "waited" in text]
-    assert waits
-    assert all("waited 150 s for: a first answer about i-" in text for text in waits), waits

@@ -62,20 +62,6 @@ def each_denied(hand: Hand, spec: Spec, *, destroy: bool = False) -> dict[str, s
     return told
 
 
-def test_as_many_dry_runs_as_documented(hand: Hand) -> None:
-    """docs/performance.md says how many."""
-    asked = Asked(hand)
-    hand.make(demo())
-    assert asked.about == {"create_vpc": 1, "create_internet_gateway": 1}, "all else belongs to them"
-    asked.about.clear()
-    hand.world.apply(demo(), destroy=True)
-    assert asked.about.total() == 8
-    asked.about.clear()
-    hand.world.endpoint = "http://127.0.0.1:5000"
-    hand.make(demo())
-    assert not asked.about, "only AWS itself is asked"
-
-
 def test_what_may_not_be_created(hand: Hand) -> None:
     deny("CreateVpc")
     _, _, told = refusal(hand, demo()).partition(": ")

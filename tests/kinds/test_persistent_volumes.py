@@ -173,12 +173,6 @@ def test_a_smaller_one_is_refused(hand: Hand) -> None:
     spec = kept(volume_size=8)
     told = "10 can't become 8 on a volume that is kept; leave it, or give the volume another name and device"
     hand.refuses(spec, told)
-    old = volumes(hand)[ONE]["VolumeId"]
-    disks = spec["instances"]["web"]["data_volumes"]
-    disks["small"] = {**disks.pop("logs"), "device_name": "/dev/sdg"}
-    result = hand.make(spec)
-    assert result.writes == {"create_volume": 1, "attach_volume": 1, "create_tags": 1}
-    assert old in {row["VolumeId"] for row in hand.ec2.describe_volumes()["Volumes"]}
 
 
 @pytest.mark.parametrize("keys", [{"encrypted": False}, {"kms_key_id": "alias/other"}])

@@ -188,20 +188,6 @@ def test_sync_lifts_nothing_and_says_so(hand: Hand) -> None:
     assert hand.world.strict.inventory() == before
 
 
-def test_sync_keeps_to_the_policy(hand: Hand) -> None:
-    spec = {**demo(), "policy": {"max_touched": "10%"}, "sync": {"correct": ["update"]}}
-    hand.make(spec, allow={"touch": 20})
-    for group in ("security_group.web", "security_group.load-balancer"):
-        hand.changed_tags("ec2", hand[group], {"service": "other"})
-    (told,) = set(hand.world.sync(spec).selection.withheld.values())
-    assert told.startswith(
-        "max_touched is 10%, and the plan changes, replaces or deletes 2 of the stack's 12 resources"
-    )
-    hand.make(spec, allow={"touch": 2})
-    hand.changed_tags("ec2", hand["security_group.web"], {"service": "other"})
-    assert not hand.world.sync(spec).selection.withheld
-
-
 @pytest.mark.parametrize(
     ("operation", "gone"),
     [("terminate_instances", "instances/web/count"), ("delete_load_balancer", "load_balancers")],

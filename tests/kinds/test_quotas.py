@@ -211,17 +211,6 @@ def test_what_is_replaced_along_is_counted(hand: Hand, quotas: dict[str, float])
     hand.refuses_run(spec, told, allow={"replace-load-balancer": 1})
 
 
-def test_too_many_target_groups_behind_a_load_balancer(hand: Hand, quotas: dict[str, float]) -> None:
-    quotas[codes.RULES] = 200
-    spec = crowded((1000, 1001), 100)
-    found = spec["load_balancers"]["public"]["listeners"]
-    rules = [rule for name in ("port-1000", "port-1001") for rule in found[name]["rules"].values()]
-    for number, rule in enumerate(rules):
-        rule["action"] = {"forward": f"group-{number}"}
-        spec["target_groups"][f"group-{number}"] = {"protocol": "HTTP", "port": 80}
-    assert refusal(hand, spec) == [f"target_groups.web: {full('target groups', 100, 'load_balancer.public', 0, 101)}"]
-
-
 def test_too_many_targets(hand: Hand, quotas: dict[str, float]) -> None:
     spec = edited(demo(), "instances/web/count", 501)
     spec["subnets"]["public-a"]["cidr_block"], spec["subnets"]["public-b"]["cidr_block"] = (

@@ -144,15 +144,8 @@ BORDER = "vpcs/main/ipv6_cidr_block_network_border_group"
 WAVELENGTH = "us-east-1-wl1-bos-wlz-1"
 
 
-def given_up() -> Spec:
-    """The VPC without IPv6, and subnets that keep what the spec doesn't say any more."""
-    subnets = {"a": {"cidr_block": "10.0.1.0/24", "availability_zone_id": "use1-az1"}}
-    return edited({**DUAL, "subnets": subnets}, "vpcs/main/amazon_provided_ipv6_cidr_block", False)
-
-
 EXCHANGED: dict[str, Callable[[], Spec]] = {
     "another border group": lambda: edited(DUAL, BORDER, WAVELENGTH),
-    "none": given_up,
     "another number, too": lambda: edited(edited(DUAL, BORDER, WAVELENGTH), "subnets/a/ipv6_cidr_block", 7),
 }
 
@@ -178,7 +171,7 @@ def test_a_range_that_subnets_have_a_part_of_stays_until_they_have_none(hand: Ha
     hand.world.strict.lag = lag
     hand.make(after)
     rows = shown(hand, A).get("Ipv6CidrBlockAssociationSet", [])
-    assert [index_of(row["Ipv6CidrBlock"]) for row in rows] == {"none": [], "another number, too": [7]}.get(how, [1])
+    assert [index_of(row["Ipv6CidrBlock"]) for row in rows] == {"another number, too": [7]}.get(how, [1])
 
 
 def test_a_range_that_only_what_goes_has_a_part_of_is_exchanged(hand: Hand) -> None:

@@ -55,13 +55,6 @@ def test_a_target_that_is_still_draining_is_registered_again(hand: Hand) -> None
     assert {state for _, _, state in targets(hand)} == {"healthy"}
 
 
-def test_our_instance_on_another_port_is_taken_off_that_port_only(hand: Hand) -> None:
-    hand.make(demo())
-    put_in(hand, hand["instance.web-1"], 8081)
-    hand.repairs(delete("registration.web/web-1:8081"), by="deregister_targets")
-    assert {port for _, port, _ in targets(hand)} == {80}
-
-
 def test_a_stranger_leaves_only_when_enough_of_ours_are_healthy(hand: Hand) -> None:
     hand.make(demo())
     stranger = hand.stranger_in(hand["subnet.public-a"])

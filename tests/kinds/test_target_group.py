@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.sandbox.strict.elb_attributes import group_defaults
 from tests.harness import demo
 from tests.kinds.example import Example, network
 from tests.kinds.hand import calls, create, edited, order, replaced, short, update
@@ -161,22 +160,3 @@ def test_a_group_of_that_name_which_is_not_ours_is_refused(hand: Hand) -> None:
     vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     hand.elb.create_target_group(Name="theirs", Protocol="HTTP", Port=80, VpcId=vpc)
     hand.refuses(edited(demo(), "target_groups/web/name", "theirs"), 'the name "theirs" belongs to arn')
-
-
-@pytest.mark.parametrize("algorithm", ["round_robin", "weighted_random"])
-def test_every_attribute_is_taken_and_read_back(hand: Hand, algorithm: str) -> None:
-    """All that AWS documents; of those that exclude each other, one after the other."""
-    attributes: dict[str, Any] = {**group_defaults("HTTP2"), "load_balancing.algorithm.type": algorithm}
-    attributes |= {"deregistration_delay.timeout_seconds": 0, "stickiness.app_cookie.cookie_name": "session"}
-    attributes |= {"stickiness.enabled": True, "stickiness.lb_cookie.duration_seconds": "1"}
-    if algorithm == "weighted_random":
-        attributes |= {"load_balancing.algorithm.anomaly_mitigation": "on", "stickiness.type": "app_cookie"}
-        attributes |= {"load_balancing.cross_zone.enabled": False}
-    else:
-        attributes |= {"slow_start.duration_seconds": 30}
-    hand.make(secured(protocol_version="HTTP2", attributes=attributes))
-    answer = hand.elb.describe_target_group_attributes(TargetGroupArn=hand[WEB])["Attributes"]
-    shown = {item["Key"]: item["Value"] for item in answer}
-    assert shown == {
-        key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in attributes.items()
-    }

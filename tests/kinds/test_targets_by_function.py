@@ -12,7 +12,7 @@ import pytest
 from alb_reconcile.kinds._functions import _permits, statement_id
 from alb_reconcile.model.errors import SpecError
 from tests.harness import by_hand, demo, load
-from tests.kinds.hand import create, delete, edited, short
+from tests.kinds.hand import create, short
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:
@@ -144,17 +144,6 @@ def test_another_function_takes_over_in_a_group_of_its_own_without_a_gap() -> No
         assert len(statements("better")) == 1
 
 
-def test_in_a_group_that_nobody_asks_a_function_just_follows_another(hand: Hand) -> None:
-    make_function("orders")
-    make_function("better")
-    spec = demo()
-    spec["target_groups"]["orders"] = {"target_type": "lambda", "targets": [f"{ARN}orders"]}
-    hand.make(spec)
-    spec = edited(spec, "target_groups/orders/targets", [f"{ARN}better"])
-    by = ("deregister_targets", "remove_permission", "add_permission", "register_targets", "add_tags")
-    hand.repairs(create("registration.orders/better"), delete(ORDERS), spec=spec, by=by)
-
-
 @pytest.mark.parametrize(
     ("group", "match"),
     [
@@ -171,13 +160,6 @@ def test_in_a_group_that_nobody_asks_a_function_just_follows_another(hand: Hand)
 def test_what_aws_would_refuse_is_told_with_its_place(group: dict[str, Any], match: str) -> None:
     with pytest.raises(SpecError, match=match):
         load(with_function(**group))
-
-
-def test_checks_that_are_not_enabled_are_a_warning() -> None:
-    (warning,) = [
-        item for item in load(with_function(health_check={"path": "/x"})).warnings if "isn't made" in item.message
-    ]
-    assert warning.path == "target_groups.orders.health_check"
 
 
 GROUP_ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/demo-orders/0123456789abcdef"

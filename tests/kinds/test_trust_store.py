@@ -15,7 +15,7 @@ from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.sandbox.authorities import authority
 
 if TYPE_CHECKING:
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
 CLIENTS, HTTPS = "trust_store.clients", "listener.public/https"
 PEM = authority("one").pem
@@ -128,16 +128,6 @@ def test_lists_are_added_before_others_are_removed(hand: Hand) -> None:
     hand.make(EXAMPLE.with_change(CLIENTS, "revocations", []))
     (found,) = hand.elb.describe_trust_stores()["TrustStores"]
     assert found["TotalRevokedEntries"] == 0
-
-
-@pytest.mark.parametrize("operation", ["add_trust_store_revocations", "add_tags", "remove_trust_store_revocations"])
-def test_a_run_that_ends_on_the_way_is_finished_by_the_next(hand: Hand, faults: Faults, operation: str) -> None:
-    upload()
-    hand.make(EXAMPLE.spec)
-    spec = EXAMPLE.with_change(CLIENTS, "revocations", revoked("c"))
-    faults.refuse(operation, "AccessDenied")
-    assert hand.world.apply(spec).failures
-    hand.make(spec)
 
 
 @pytest.mark.parametrize(

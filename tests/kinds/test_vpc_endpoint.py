@@ -11,9 +11,8 @@ from alb_reconcile.kinds.shown import show
 from alb_reconcile.model.policy_document import PolicyDocument
 from tests.harness import demo
 from tests.kinds.example import STACK, Example
-from tests.kinds.hand import calls, create, edited, order, replaced, short, update
+from tests.kinds.hand import calls, create, edited, order, replaced, short
 from tests.kinds.many import place
-from tests.kinds.test_nat_gateway import private_stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +51,6 @@ INTERFACES: Spec = edited(
 )
 INBOUND, DATABASE = "vpc_endpoint.inbound", "vpc_endpoint.database"
 RESOURCE = "arn:aws:vpc-lattice:us-east-1:123456789012:resourceconfiguration/rcfg-0a1b2c3d4e5f60718"
-NETWORK = RESOURCE.replace("resourceconfiguration/rcfg", "servicenetwork/sn")
 LATTICE = {
     "resource_configuration_arn": RESOURCE,
     "subnets": ["private-a"],
@@ -120,20 +118,6 @@ def test_a_policy_is_what_it_says_not_how_it_is_written(hand: Hand, same: Any) -
     text = same if isinstance(same, str) else json.dumps(same)
     hand.ec2.modify_vpc_endpoint(VpcEndpointId=hand[S3], PolicyDocument=text)
     assert hand.world.plan(SPEC).is_empty
-
-
-@pytest.mark.parametrize("change", [{}, {"vpcs/main/instance_tenancy": "dedicated"}])
-def test_an_endpoint_for_inbound_resolvers_comes_after_the_gateway_it_needs(hand: Hand, change: Spec) -> None:
-    """AWS's default is private DNS for inbound resolvers only."""
-    inbound = {"service_name": "s3", "subnets": ["private-b"], "security_groups": ["web"], "private_dns_enabled": True}
-    gateway = {"service_name": "s3", "route_tables": ["private-a"]}
-    spec = edited(private_stack(), "route_tables/private-a/subnets", ["private-a"])
-    spec["vpc_endpoints"] = {**spec.get("vpc_endpoints", {}), "s3": gateway, "inbound": inbound}
-    hand.make(spec)
-    for path, value in change.items():
-        hand.make(edited(spec, path, value), allow={"replace": 40, "delete": 10, "replace-load-balancer": 1})
-    made = [params.get("VpcEndpointType", "Gateway") for params in calls(hand.world, "create_vpc_endpoint")]
-    assert made == ["Gateway", "Interface"]
 
 
 RESOLVERS = "private_dns_only_for_inbound_resolver_endpoint"
@@ -261,27 +245,3 @@ def test_a_service_of_another_region(hand: Hand) -> None:
     hand.make(spec)
     assert shown(hand, SSM)["ServiceName"] == "com.amazonaws.eu-west-1.ssm"
     assert short(hand.world.plan(ssm())) == sorted(replaced(SSM, "service_name"))
-
-
-def lattice(**more: Any) -> Spec:
-    return edited(edited(SPEC, "vpc_endpoints/s3", None), "vpc_endpoints/database", {**LATTICE, **more})
-
-
-def test_an_endpoint_for_a_resource_of_another_vpc_has_domains_in_no_order(hand: Hand) -> None:
-    domains = ["b.example.com", "a.example.com"]
-    options = {"private_dns_preference": "SPECIFIED_DOMAINS_ONLY", "private_dns_specified_domains": domains}
-    hand.make(lattice(dns_options=options))
-    found = shown(hand, DATABASE)
-    assert (found["VpcEndpointType"], found["ResourceConfigurationArn"]) == ("Resource", RESOURCE)
-    swapped = {**options, "private_dns_specified_domains": domains[::-1]}
-    assert hand.world.plan(lattice(dns_options=swapped)).is_empty
-    hand.repairs(
-        update(DATABASE, "dns_options.private_dns_preference"),
-        spec=lattice(dns_options={"private_dns_preference": "ALL_DOMAINS"}),
-        by=("modify_vpc_endpoint", "create_tags"),
-    )
-    plain = {key: value for key, value in LATTICE.items() if key != "dns_options"}
-    assert hand.world.plan(edited(lattice(), "vpc_endpoints/database", plain)).is_empty
-    network = {"service_network_arn": NETWORK, **{key: value for key, value in plain.items() if "arn" not in key}}
-    hand.make(edited(lattice(), "vpc_endpoints/database", network))
-    assert shown(hand, DATABASE)["ServiceNetworkArn"] == NETWORK
