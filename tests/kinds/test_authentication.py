@@ -275,7 +275,6 @@ def test_a_secret_of_the_environment_or_a_file_changes_with_its_version(
         ({"env": "NOT_THERE"}, "the environment variable NOT_THERE is not set; set it"),
         ({"file": "not-there"}, "the file not-there is not there"),
         ({"ssm": "/not/there"}, "there is no SSM parameter /not/there in this region and account"),
-        ({"secretsmanager": "not-there"}, "there is no secret in Secrets Manager not-there in this region and account"),
         ({"secretsmanager": "gone"}, "gone is scheduled for deletion; restore it"),
         ({"secretsmanager": "hidden"}, "may not look at.*hidden.*secretsmanager:DescribeSecret"),
     ],

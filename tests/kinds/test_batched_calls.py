@@ -6,19 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import World, world
+from tests.harness import World
 from tests.kinds.hand import Faults, calls
 from tests.kinds.many import members, numbers, targets, web
 from tests.plan.targets import healthy, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-
-@pytest.fixture
-def here() -> Iterator[World]:
-    with world() as found:
-        yield found
+    from collections.abc import Mapping
 
 
 def group_of(here: World) -> str:

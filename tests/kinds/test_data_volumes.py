@@ -126,7 +126,3 @@ def test_an_unencrypted_disk_that_was_encrypted_all_the_same_is_no_difference(ha
     assert plan.warnings == (
         f"{ONE}: its disk is encrypted all the same, as the account may want by default; take encrypted: false out of the spec",
     )
-    hand.world.destroy(spec)
-    hand.make(spec)
-    (step, *_) = hand.world.plan(web(root_volume={"encrypted": True}, count=1)).steps
-    assert (step.action, str(step.address)) == ("replace", ONE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.harness import demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, delete, edited
+from tests.kinds.hand import delete, edited
 from tests.kinds.test_cut_off import interface_of
 from tests.pools import known_pools
 
@@ -39,12 +39,6 @@ EXAMPLE = Example(
 def ours(hand: Hand) -> list[str]:
     filters = [{"Name": "tag:alb-reconcile:stack", "Values": ["demo"]}]
     return [item["AllocationId"] for item in hand.ec2.describe_addresses(Filters=filters)["Addresses"]]
-
-
-def test_a_certain_address_is_asked_for(hand: Hand) -> None:
-    hand.make(edited(ALONE, "elastic_ips/main/address", "203.0.113.7"))
-    (asked,) = calls(hand.world, "allocate_address")
-    assert (asked["Address"], asked["Domain"]) == ("203.0.113.7", "vpc")
 
 
 def test_one_that_is_still_in_use_is_released_when_aws_lets_it_go(hand: Hand, faults: Faults) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import by_hand, demo
+from tests.harness import demo
 from tests.kinds.hand import LINUX_1, calls, edited, short
 
 if TYPE_CHECKING:
@@ -51,18 +51,6 @@ def test_a_token_of_a_terminated_instance_gives_way_to_the_next(hand: Hand, faul
     tokens = [params["ClientToken"] for params in calls(hand.world, "run_instances")]
     assert faults.made["run_instances"] == 3
     assert len({token[:24] for token in tokens}) == 1
-
-
-def test_a_profile_that_does_not_exist_fails_after_two_minutes(hand: Hand, faults: Faults) -> None:
-    """Where these credentials may not look for it."""
-    faults.refuse("get_instance_profile", "AccessDenied")
-    spec = edited(demo(), "instances/web/iam_instance_profile", "web")
-    started = hand.world.clock.now()
-    result = hand.world.apply(spec)
-    assert any("Invalid IAM Instance Profile" in text for text in result.failures)
-    assert 120 <= hand.world.clock.now() - started < 600
-    by_hand("iam").create_instance_profile(InstanceProfileName="web")
-    hand.make(spec)
 
 
 def test_new_instances_ask_for_sessions_and_encrypt_their_disks_unless_told_otherwise(hand: Hand) -> None:

@@ -16,7 +16,7 @@ from tests.pools import make_pool
 if TYPE_CHECKING:
     from tests.harness import Spec
 
-MAIN, A, B, ADDRESS = "vpc.main", "subnet.a", "subnet.b", "elastic_ip.nat"
+A, B, ADDRESS = "subnet.a", "subnet.b", "elastic_ip.nat"
 POOL = "ipam-pool-0a1b2c3d4e5f60718"
 
 

@@ -112,16 +112,6 @@ def test_what_goes_along_keeps_nothing(hand: Hand) -> None:
     hand.world.destroy(KEEP)
 
 
-def test_a_rule_that_forwards_elsewhere_keeps_nothing(hand: Hand) -> None:
-    other = edited(KEEP, "target_groups/other", KEEP["target_groups"]["web"])
-    hand.make(other)
-    rule = stray_rule(hand)
-    forward = [{"Type": "forward", "TargetGroupArn": hand["target_group.other"]}]
-    hand.elb.modify_rule(RuleArn=rule, Actions=forward)
-    hand.make(edited(PATH, "target_groups/other", other["target_groups"]["other"]))
-    assert served(hand) == [2, 2]
-
-
 def looked_at(hand: Hand, spec: Spec) -> Status:
     stack = load(spec)
     found, standing = hand.world._run(lambda aws: look(aws, stack.target()))

@@ -141,14 +141,6 @@ def test_terminated_by_hand_after_a_tag_was_added_and_noticed_late(here: World) 
     assert len(rows(here)) == 2
 
 
-def test_another_type_after_there_was_no_capacity(here: World) -> None:
-    here.converge(web(0))
-    place().ledger.no_capacity.add("t3.micro")
-    assert any("InsufficientInstanceCapacity" in text for text in here.apply(web(2)).failures)
-    here.converge(web(2, instance_type="t3.small"))
-    assert len(rows(here)) == 2
-
-
 def test_one_that_lives_with_other_parameters_is_not_doubled() -> None:
     """Reads lag by a minute: the run that follows one that was killed doesn't see what that one launched."""
     with world(lag=60) as late:

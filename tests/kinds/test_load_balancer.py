@@ -90,20 +90,6 @@ def test_only_the_attribute_that_was_changed_by_hand_is_written(hand: Hand) -> N
     assert params["Attributes"] == [{**pair, "Value": "90"}]
 
 
-def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
-    hand.make(demo())
-    pair = {"Key": "idle_timeout.timeout_seconds", "Value": "30"}
-    hand.elb.modify_load_balancer_attributes(LoadBalancerArn=hand[PUBLIC], Attributes=[pair])
-    assert hand.world.plan(demo()).is_empty
-
-
-def test_more_of_them_than_one_call_shows(hand: Hand) -> None:
-    spec = EXAMPLE.spec
-    make_web_acls()
-    balancer = spec["load_balancers"]["public"]
-    hand.make({**spec, "load_balancers": {f"lb-{number}": balancer for number in range(21)}})
-
-
 def test_a_strangers_load_balancer_of_that_name_is_refused(hand: Hand) -> None:
     hand.make(edited(demo(), "load_balancers", None))
     hand.elb.create_load_balancer(Name="theirs", Subnets=[hand["subnet.public-a"], hand["subnet.public-b"]])

@@ -100,13 +100,6 @@ def test_a_name_that_somebody_has_is_refused_before_anything_is_made(hand: Hand)
     hand.refuses(logging(name="our-logs"), told)
 
 
-def test_one_that_lost_its_tags_is_somebody_elses(hand: Hand) -> None:
-    hand.make(EXAMPLE.spec)
-    by_hand("s3").delete_bucket_tagging(Bucket=bucket_of(hand))
-    (failure,) = hand.world.apply(EXAMPLE.spec).failures
-    assert f'this account has a bucket named "{bucket_of(hand)}" outside this stack; choose another' in failure
-
-
 def test_elsewhere_it_is_made_in_that_region_with_what_older_regions_know(hand: Hand) -> None:
     desired = load(EXAMPLE.spec).desired[Address.parse(LOGS)]
 

@@ -72,22 +72,3 @@ def test_what_aws_does_not_take_yet_is_asked_for_again(
     hand.make(spec)
     hand.world.destroy(spec)
     assert faults.made[operation] == made
-
-
-@pytest.mark.parametrize("operation", ["run_instances", "register_targets", "create_vpc", "create_listener"])
-def test_a_change_that_is_throttled_is_made_later_and_once(hand: Hand, faults: Faults, operation: str) -> None:
-    faults.refuse(operation, "Throttling", "Rate exceeded", times=6)
-    hand.make(demo())
-    assert len(hand.ec2.describe_vpcs(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:stack"]}])["Vpcs"]) == 1
-
-
-def test_what_was_made_a_moment_ago_may_be_unknown(hand: Hand) -> None:
-    hand.make(demo())
-    spec = demo()
-    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILmQbJ5nW2fJ0d2S1bZ1m8y0sWgkq6b1vFv0kq0v1o8K somebody@example"
-    spec["key_pairs"] = {"ops": {"public_key": key}}
-    spec["instance_profiles"] = {"web": {"managed_policies": ["AmazonSSMManagedInstanceCore"]}}
-    spec["instances"]["web"] |= {"count": 4, "name": "shop-web", "key_name": "ops", "iam_instance_profile": "web"}
-    hand.world.strict.reference_lag = 20.0
-    hand.make(spec)
-    assert {"run_instances", "create_tags"} <= hand.world.denial.calls.keys()

@@ -175,12 +175,6 @@ def test_a_smaller_one_is_refused(hand: Hand) -> None:
     hand.refuses(spec, told)
 
 
-@pytest.mark.parametrize("keys", [{"encrypted": False}, {"kms_key_id": "alias/other"}])
-def test_what_it_is_made_with_is_not_compared(hand: Hand, keys: dict[str, Any]) -> None:
-    hand.make(kept())
-    assert hand.world.plan(kept(**keys)).is_empty
-
-
 @pytest.mark.parametrize("operation", ["create_volume", "attach_volume"])
 def test_a_roll_that_was_cut_short_is_finished_by_the_next(hand: Hand, faults: Faults, operation: str) -> None:
     if operation == "attach_volume":

@@ -106,16 +106,6 @@ def test_a_quota_that_the_plan_would_exceed(hand: Hand, code: str, quota: float,
     assert told in refusal(hand, demo())
 
 
-def test_what_stands_beside_what_it_replaces_counts_for_a_quota(hand: Hand) -> None:
-    hand.make(demo())
-    quotas = Place(DEFAULT_ACCOUNT_ID, REGION).ledger.quotas
-    rolled = edited(demo(), "instances/web/user_data", "#!/bin/sh\n")
-    quotas[STANDARD_VCPUS] = 5
-    assert "has 4, so 2 more don't fit" in refusal(hand, rolled)
-    quotas[STANDARD_VCPUS] = 6
-    hand.make(rolled)
-
-
 def secure(certificate: str, *hosts: str) -> Spec:
     """The demo with an HTTPS listener, and a rule for these hosts."""
     spec = demo()
@@ -148,7 +138,6 @@ def test_a_managed_policy_that_isnt_there(hand: Hand) -> None:
     hand.make(there)
     hand.world.plan(there)
     assert "get_policy" not in [name for name, _ in hand.world.log]
-    assert 'AWS has no managed policy "AmazonS3ReadAccess"' in refusal(hand, profile(own, "AmazonS3ReadAccess"))
 
 
 def endpoint(**keys: Any) -> Spec:

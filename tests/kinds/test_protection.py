@@ -116,17 +116,6 @@ def test_instances_that_have_to_be_stopped_and_may_not_be(hand: Hand, declared: 
     assert has_protection(hand, WEB_2), "it is on again"
 
 
-def test_one_that_is_stopped_as_it_loses_another_protection_stays_without(hand: Hand) -> None:
-    spec = edited(edited(demo(), "instances/web/disable_api_termination", True), "instances/web/count", 1)
-    hand.make(spec)
-    off = edited(edited(spec, "instances/web/disable_api_termination", False), "instances/web/state", "stopped")
-    allow = {"lift-protection": 1, "empty-target-group": 1}
-    (step,) = [item for item in hand.world.plan(off, allow=allow).steps if str(item.address) == WEB_1]
-    assert not any("stop protection" in effect for effect in step.effects)
-    hand.make(off, allow=allow)
-    assert not has_protection(hand, WEB_1)
-
-
 @pytest.mark.parametrize("is_new", [True, False])
 def test_it_is_on_again_after_a_run_that_was_cut_short(hand: Hand, faults: Faults, is_new: bool) -> None:
     spec = edited(edited(IN_PLACE, "instances/web/disable_api_stop", True), "instances/web/count", 1)

@@ -87,12 +87,6 @@ def test_too_many_members(hand: Hand, quotas: dict[str, float], path: str, value
     hand.world.plan(edited(demo(), path, value[1:]), allow={"close": 1})
 
 
-def test_rules_are_counted_as_aws_does(hand: Hand, quotas: dict[str, float]) -> None:
-    """IPv4's and IPv6's apart."""
-    six = [{"protocol": "tcp", "port": 80, "ipv6_cidr_block": f"2001:db8:{number}::/48"} for number in range(60)]
-    assert hand.world.plan(edited(demo(), "security_groups/web/ingress", [*many_rules(60), *six])).steps
-
-
 def test_too_many_groups_on_an_interface(hand: Hand, quotas: dict[str, float]) -> None:
     told = f"this account may have 5 security groups on a network interface, so 6 don't fit{RAISE}"
     assert refusal(hand, many_groups(demo())) == [f"instances.web.security_groups: {told}"]
@@ -232,7 +226,6 @@ def test_targets_that_take_anothers_place(hand: Hand, quotas: dict[str, float]) 
 
 
 def test_quotas_that_cant_be_read_are_told_once(hand: Hand, faults: Faults, quotas: dict[str, float]) -> None:
-    """And only where there would be more than AWS's default."""
     spec = {**demo(), "elastic_ips": {f"more-{number}": {} for number in range(8)}}
     for operation in ("get_service_quota", "describe_account_limits"):
         faults.refuse(operation, "AccessDeniedException", "not authorized", times=9)
@@ -241,13 +234,6 @@ def test_quotas_that_cant_be_read_are_told_once(hand: Hand, faults: Faults, quot
         True
     ]
     assert "AccessDeniedException" in told[0]
-    faults.refusals.clear()
-    network = {key: demo()[key] for key in ("stack", "region", "vpcs", "subnets")}
-    hand.make(network)
-    faults.refuse("get_service_quota", "AccessDeniedException", times=9)
-    few = {**network, "elastic_ips": {"one": {}}}
-    assert hand.world.plan(few).warnings == ()
-    hand.make(few)
 
 
 def test_every_type_counts_for_the_same_quota_in_the_sandbox() -> None:

@@ -202,15 +202,6 @@ def test_a_rule_whose_requests_others_take_is_told(hand: Hand, owner: str) -> No
     )
 
 
-def test_a_doomed_rule_is_parked_until_the_one_that_takes_its_place_is_there(hand: Hand) -> None:
-    hand.make(ruled())
-    hand.make(ruled(c=rule(10, "/c"), b=rule(20, "/b/*")))
-    names = ("set_rule_priorities", "create_rule", "delete_rule")
-    assert order(hand.world, *names) == list(names)
-    (params,) = calls(hand.world, "set_rule_priorities")
-    assert [item["Priority"] for item in params["RulePriorities"]] == [11], "right behind its own place"
-
-
 def test_a_stray_rule_on_a_priority_that_the_spec_wants_is_parked_and_removed(hand: Hand) -> None:
     hand.make(ruled(a=rule(10, "/a/*")))
     stray(hand, 20)

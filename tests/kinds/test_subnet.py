@@ -11,7 +11,7 @@ from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper
 from tests.harness import Spec, demo
 from tests.kinds.example import Example, network
-from tests.kinds.hand import edited, order, replaced
+from tests.kinds.hand import edited
 from tests.kinds.test_nat_gateway import ZONAL
 from tests.pools import known_pools
 
@@ -68,24 +68,6 @@ EXAMPLE = Example(
     bounded=frozenset({"ipv4_netmask_length", "ipv6_netmask_length"}),
     prepare=lambda: known_pools(POOLS, RANGES, vpc_name="-main"),
 )
-
-
-@pytest.mark.parametrize(
-    ("changed", "value", "first"),
-    [
-        ("cidr_block", "10.0.9.0/24", "create_subnet"),
-        ("cidr_block", "10.0.0.0/22", "delete_subnet"),
-        ("availability_zone", "b", "delete_subnet"),
-    ],
-)
-def test_a_replacement_comes_first_unless_the_ranges_overlap(hand: Hand, changed: str, value: str, first: str) -> None:
-    hand.make(ALONE)
-    hand.repairs(
-        *replaced(A, changed),
-        spec=edited(ALONE, f"subnets/public-a/{changed}", value),
-        by=("create_subnet", "modify_subnet_attribute", "delete_subnet"),
-    )
-    assert order(hand.world, "create_subnet", "delete_subnet")[0] == first
 
 
 @pytest.mark.parametrize(("others", "lag"), [("remove", 0.0), ("keep", 0.0), ("keep", 5.0)])

@@ -81,14 +81,6 @@ def test_an_address_outside_of_the_vpc_counts_to_all_zones(hand: Hand) -> None:
     hand.repairs(delete("registration.web/192.168.7.7:8080"), spec=spec, by="deregister_targets")
 
 
-def test_a_target_that_is_an_address_may_be_one_of_the_stack_s_instances(hand: Hand) -> None:
-    hand.make(by_ip())
-    addresses = [address(hand, f"instance.web-{number}") for number in (1, 2)]
-    assert shown(hand) == {f"{own}:80": ("healthy", "") for own in addresses}
-    hand.make(by_ip(*addresses))
-    hand.world.destroy(by_ip())
-
-
 def test_one_instance_serves_on_several_ports(hand: Hand) -> None:
     spec = by_ip("web", {"instances": "web", "port": 8080})
     hand.make(spec)

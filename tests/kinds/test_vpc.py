@@ -87,13 +87,6 @@ def ours(hand: Hand) -> list[str]:
     return [item["VpcId"] for item in found]
 
 
-def test_a_lost_request_is_made_again(hand: Hand, faults: Faults) -> None:
-    faults.refuse("create_vpc", "InternalError")
-    faults.refusals["create_vpc"][0][0].ambiguous = True
-    hand.make(ALONE)
-    assert ours(hand) == [hand[MAIN]]
-
-
 @pytest.mark.parametrize("loses_reply", [False, True])
 def test_one_that_is_being_deleted_is_no_more(hand: Hand, faults: Faults, *, loses_reply: bool) -> None:
     """EC2 shows it for a while, with the state `deleting`."""

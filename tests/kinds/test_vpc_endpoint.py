@@ -11,7 +11,7 @@ from alb_reconcile.kinds.shown import show
 from alb_reconcile.model.policy_document import PolicyDocument
 from tests.harness import demo
 from tests.kinds.example import STACK, Example
-from tests.kinds.hand import calls, create, edited, order, replaced, short
+from tests.kinds.hand import calls, create, edited, order
 from tests.kinds.many import place
 
 if TYPE_CHECKING:
@@ -238,10 +238,3 @@ def test_instances_start_when_their_endpoints_are_there(hand: Hand) -> None:
     spec["vpc_endpoints"] = {"ssm": {"service_name": "ssm", "subnets": ["public-a"]}}
     hand.make(spec)
     assert order(hand.world, "create_vpc_endpoint", "run_instances")[0] == "create_vpc_endpoint"
-
-
-def test_a_service_of_another_region(hand: Hand) -> None:
-    spec = ssm(service_region="eu-west-1")
-    hand.make(spec)
-    assert shown(hand, SSM)["ServiceName"] == "com.amazonaws.eu-west-1.ssm"
-    assert short(hand.world.plan(ssm())) == sorted(replaced(SSM, "service_name"))
