@@ -90,6 +90,13 @@ def test_only_the_attribute_that_was_changed_by_hand_is_written(hand: Hand) -> N
     assert params["Attributes"] == [{**pair, "Value": "90"}]
 
 
+def test_more_of_them_than_one_call_shows(hand: Hand) -> None:
+    spec = EXAMPLE.spec
+    make_web_acls()
+    balancer = spec["load_balancers"]["public"]
+    hand.make({**spec, "load_balancers": {f"lb-{number}": balancer for number in range(21)}})
+
+
 def test_a_strangers_load_balancer_of_that_name_is_refused(hand: Hand) -> None:
     hand.make(edited(demo(), "load_balancers", None))
     hand.elb.create_load_balancer(Name="theirs", Subnets=[hand["subnet.public-a"], hand["subnet.public-b"]])
