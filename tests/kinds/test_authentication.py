@@ -252,24 +252,6 @@ def test_a_rotation_is_seen_by_the_version_and_written_once(
         hand.refuses_run(spec, "there is no SSM parameter /web/oidc in this region and account")
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        ({"SecretString": json.dumps({"other": SECRET})}, "has no text under the key client_secret"),
-        ({"SecretString": json.dumps({"client_secret": [SECRET]})}, "has no text under the key client_secret"),
-        ({"SecretString": SECRET}, "isn't a JSON object"),
-        ({"SecretBinary": SECRET.encode()}, "holds bytes, not text"),
-    ],
-    ids=["no such key", "no text", "no JSON", "bytes"],
-)
-def test_a_json_secret_that_isnt_one_says_so_and_not_itself(hand: Hand, value: dict[str, Any], words: str) -> None:
-    upload_certificates()
-    by_hand("secretsmanager").create_secret(Name="web/oidc", **value)
-    result = hand.world.apply(behind(oidc(secretsmanager="web/oidc", json_key="client_secret")))
-    assert words in str(result.failures)
-    assert SECRET not in str(result.failures)
-
-
 def test_a_secret_of_the_environment_or_a_file_changes_with_its_version(
     hand: Hand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -293,7 +275,6 @@ def test_a_secret_of_the_environment_or_a_file_changes_with_its_version(
         ({"env": "NOT_THERE"}, "the environment variable NOT_THERE is not set; set it"),
         ({"file": "not-there"}, "the file not-there is not there"),
         ({"ssm": "/not/there"}, "there is no SSM parameter /not/there in this region and account"),
-        ({"secretsmanager": "not-there"}, "there is no secret in Secrets Manager not-there in this region and account"),
         ({"secretsmanager": "gone"}, "gone is scheduled for deletion; restore it"),
         ({"secretsmanager": "hidden"}, "may not look at.*hidden.*secretsmanager:DescribeSecret"),
     ],
@@ -310,20 +291,6 @@ def test_one_that_cant_be_read_is_told_before_anything_is_made(
     with pytest.raises(RefusedError, match=rf"spec.yaml:\d+:\d+: .*{words}"):
         hand.world.apply(behind(oidc(**secret)))
     assert not hand.elb.describe_load_balancers()["LoadBalancers"]
-
-
-def test_only_one_call_says_the_secret(hand: Hand) -> None:
-    """A plan doesn't ask for it. What is shown: tests/canaries."""
-    ready(hand)
-    spec = behind(oidc(ssm="/web/oidc"))
-    hand.world.plan(spec)
-    assert not calls(hand.world, "get_parameter")
-    hand.make(spec)
-    assert {name for name, params in hand.world.log if SECRET in str(params)} == {"create_listener", "create_rule"}
-    put("the next one")
-    told = hand.world.plan(spec).to_json()
-    assert "ssm /web/oidc version 1" in told
-    assert "ssm /web/oidc version 2" in told
 
 
 def test_a_run_that_ends_between_the_secret_and_its_tag_writes_it_again(hand: Hand, faults: Faults) -> None:

@@ -6,25 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds.context import Run, create_once
-from alb_reconcile.model import tags
-from alb_reconcile.model.errors import AwsError
-from alb_reconcile.sandbox.strict import VirtualClock
-from tests.harness import World, demo, world
+from tests.harness import World
 from tests.kinds.hand import Faults, calls
 from tests.kinds.many import members, numbers, targets, web
 from tests.plan.targets import healthy, watch
-from tests.virtual import run_virtually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-
-@pytest.fixture
-def here() -> Iterator[World]:
-    with world() as found:
-        yield found
+    from collections.abc import Mapping
 
 
 def group_of(here: World) -> str:
@@ -80,16 +68,6 @@ def test_one_that_elb_does_not_know_yet_keeps_none_of_the_others(here: World) ->
     assert sizes == [7, 1]
 
 
-def test_registrations_that_are_denied_are_asked_for_once(here: World) -> None:
-    faults = Faults(here)
-    faults.refuse("register_targets", "AccessDenied", "User is not authorized to perform it", times=9)
-    result = here.apply(web(6))
-    failed = [text for text in result.failures if ": failed: " in text]
-    assert len(failed) == 6
-    assert all("AccessDenied" in text for text in failed)
-    assert faults.made["register_targets"] == 1
-
-
 @pytest.mark.parametrize(
     "operation", ["terminate_instances", "run_instances", "register_targets", "deregister_targets"]
 )
@@ -127,40 +105,3 @@ def test_never_more_leave_at_once_than_may(here: World) -> None:
 
 
 # -- creates whose reply was lost, and tags of what is created
-
-LATENCY = 0.3
-
-
-def test_what_a_lost_create_has_made_is_looked_for_for_half_a_minute() -> None:
-    """Reads may lag so long, and each call takes its time: before that nothing is created a second time."""
-    clock = VirtualClock()
-    created: list[float] = []
-
-    def transport(service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> dict[str, Any]:
-        assert once
-        created.append(clock.now())
-        clock.advance(LATENCY)
-        raise AwsError(service, operation, "ReadTimeoutError", "lost", "", ambiguous=True)
-
-    async def find() -> str | None:
-        clock.advance(LATENCY)
-        return "vpc-1" if clock.now() - created[0] > 28 else None
-
-    async def main() -> Any:
-        return await create_once(Run(Aws(transport, max_workers=0), "shop"), "ec2", "create_vpc", find)
-
-    assert run_virtually(clock, main()) == "vpc-1"
-    assert len(created) == 1
-
-
-def test_what_is_created_says_which_spec_is_applied_but_for_launches_which_are_repeated_word_for_word() -> None:
-    with world() as here:
-        here.converge(demo())
-        given = {
-            operation: {tag["Key"] for item in params["TagSpecifications"] for tag in item["Tags"]}
-            for operation, params in here.log
-            if "TagSpecifications" in params
-        }
-    assert {tags.APPLIED, tags.ENTRIES} <= given["create_vpc"]
-    assert given["create_subnet"] == given["create_vpc"]
-    assert given["run_instances"].isdisjoint({tags.APPLIED, tags.ENTRIES, tags.ZONES})

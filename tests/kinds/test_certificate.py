@@ -269,15 +269,14 @@ def test_a_record_goes_with_the_last_certificate_whichever_region_it_is_in(hand:
     assert cnames(home) == []
 
 
-@pytest.mark.parametrize("code", ["AccessDeniedException", "UnrecognizedClientException"])
-def test_where_another_region_cannot_be_read_the_record_stays(hand: Hand, home: str, code: str) -> None:
+def test_where_another_region_cannot_be_read_the_record_stays(hand: Hand, home: str) -> None:
     hand.make(ALONE)
-    hand.world.closed["eu-west-1"] = code
+    hand.world.closed["eu-west-1"] = "AccessDeniedException"
     result = hand.world.destroy(ALONE)
     assert len(cnames(home)) == 1
     (said,) = result.warnings
     assert f"stays in zone {home}" in said
-    assert f"eu-west-1 (acm:ListCertificates: {code})" in said
+    assert "eu-west-1 (acm:ListCertificates: AccessDeniedException)" in said
 
 
 def test_without_a_zone_the_run_says_which_record_it_waits_for(hand: Hand, home: str) -> None:
@@ -326,21 +325,6 @@ def test_other_names_are_for_another_certificate_to_which_the_listener_moves(han
     assert hand.world.plan(secure("api", api=swapped)).is_empty, "which is the first makes no difference"
 
 
-@pytest.mark.usefixtures("home")
-def test_several_certificates_of_a_listener_and_one_that_the_spec_drops(hand: Hand) -> None:
-    entries = {"api": api(), "www": {"domain_name": "www.example.com", "zone": "example.com"}, "other": imported()}
-    hand.make(secure("api", "www", "other", **entries))
-    assert served(hand)[0] == hand[API]
-    assert set(served(hand)) == {hand[API], hand[OTHER], hand["certificate.www"]}
-    hand.make(secure("other", other=imported()))
-    assert served(hand) == [hand[OTHER]]
-    rows = acm().list_certificates(Includes={"keyTypes": ["RSA_2048"]})["CertificateSummaryList"]
-    assert [row["CertificateArn"] for row in rows] == []
-    hand.make(demo(), allow={"close": 1})  # the listener says that there is one
-    rows = acm().list_certificates(Includes={"keyTypes": ["EC_prime256v1"]})["CertificateSummaryList"]
-    assert [row["CertificateArn"] for row in rows] == []
-
-
 def test_another_file_is_imported_in_place_and_another_sort_of_key_is_not(hand: Hand) -> None:
     hand.make(secure("other", other=imported()))
     arn = hand[OTHER]
@@ -364,12 +348,6 @@ def test_an_issued_certificate_is_looked_up_by_its_name(hand: Hand, home: str) -
     assert served(hand) == [theirs]
     hand.world.destroy(hand.spec)
     assert status(theirs) == "ISSUED"
-    acm().request_certificate(DomainName="*.example.com", ValidationMethod="DNS")
-    hand.wait(10)
-    for row in acm().list_certificates()["CertificateSummaryList"]:
-        status(row["CertificateArn"])
-    hand.wait(120)
-    hand.refuses(by_name, "2 issued certificates are found by domain api.example.com")
     hand.make(ALONE)
     hand.refuses(secure({"domain": "api.example.com"}, api=api()), "is this stack's own; name its entry")
 
@@ -409,14 +387,3 @@ def ends_sooner(hand: Hand, days: int) -> None:
     """As if so many days had passed."""
     found: Any = acm_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]._certificates[hand[API]]
     found.ends -= timedelta(days=days)
-
-
-def test_its_renewal_is_told_and_needs_its_record(hand: Hand, home: str) -> None:
-    hand.make(secure("api", api=api()))
-    change(hand, home, "DELETE", cnames(home)[0])
-    ends_sooner(hand, 150)
-    reasons = []
-    for _ in range(2):
-        reasons += [item.reason for item in hand.world.plan(hand.spec).live if str(item.address) == API]
-        hand.make(hand.spec)
-    assert [reason.rpartition(", ")[2] for reason in reasons] == ["renewal PENDING_VALIDATION", "renewed"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tests.kinds.hand import Faults, edited
+from tests.kinds.hand import edited
 from tests.kinds.test_nat_gateway import ZONAL
 from tests.sync.words import left, writes
 
@@ -147,13 +147,3 @@ def test_what_needs_no_route_or_leads_nowhere_already_is_no_loss(hand: Hand) -> 
     hand.ec2.delete_nat_gateway(NatGatewayId=hand["nat_gateway.main"])
     hand.wait(120)
     hand.make({**NO_ROUTE, "nat_gateways": {}})
-
-
-def test_who_may_not_look_is_told(hand: Hand, faults: Faults) -> None:
-    hand.make(ALONE)
-    hand.stranger_in(hand["subnet.private"])
-    faults.refuse("describe_network_interfaces", "UnauthorizedOperation")
-    result = hand.world.apply(NO_ROUTE)
-    assert result.failures == []
-    (warning,) = [text for text in result.plan.warnings if "may not look" in text]
-    assert "DescribeNetworkInterfaces" in warning

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import RefusedError, SpecError
-from tests.harness import REGION, load
-from tests.kinds.hand import LINUX_1, calls, edited, short, update
+from alb_reconcile.model.errors import RefusedError
+from tests.harness import REGION
+from tests.kinds.hand import LINUX_1, edited, short, update
 from tests.kinds.test_instance_options import web
 
 if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
-ONE, TWO = "instance.web-1", "instance.web-2"
+ONE = "instance.web-1"
 LOGS: dict[str, Any] = {"device_name": "/dev/sdf", "volume_size": 10, "volume_type": "gp3"}
 
 
@@ -64,11 +64,6 @@ def test_one_is_changed_in_place_in_one_call(
     assert [volume(hand)[key] for key in ("VolumeId", "Size", "VolumeType", "Iops")] == [old, *shown]
 
 
-def test_the_root_disk_grows_as_well(hand: Hand) -> None:
-    hand.make(web(root_volume={"volume_size": 20}))
-    assert hand.make(web(root_volume={"volume_size": 30})).writes == {"modify_volume": 2, "create_tags": 1}
-
-
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
@@ -86,17 +81,6 @@ def test_what_aws_cannot_change_replaces_the_instance(hand: Hand, name: str, key
     assert {f"data_volumes.{name}.{key}" for key in keys} <= {change.path for change in step.changes}
     hand.make(spec)
     assert volume(hand, keys.get("device_name", "/dev/sdf"))["Size"] == keys.get("volume_size", 10)
-
-
-def test_one_that_stays_behind_is_left_alone(hand: Hand) -> None:
-    spec = with_logs(delete_on_termination=False)
-    hand.make(spec)
-    kept = volume(hand)["VolumeId"]
-    hand.make(edited(spec, "instances/web/image_id", LINUX_1))
-    assert volume(hand)["VolumeId"] != kept
-    hand.world.destroy(spec)
-    there = {item["VolumeId"]: item["State"] for item in hand.ec2.describe_volumes()["Volumes"]}
-    assert there[kept] == "available"
 
 
 def test_the_plan_says_what_becomes_of_them(hand: Hand) -> None:
@@ -118,36 +102,6 @@ def test_a_device_that_the_image_uses_is_refused_before_anything_is_made(hand: H
         hand.world.plan(spec)
 
 
-def test_nor_that_of_an_instance_that_there_is(hand: Hand) -> None:
-    """Its root disk isn't the data volume, and mustn't be grown to the volume's size."""
-    hand.make(with_logs())
-    found = hand.ec2.describe_instances(InstanceIds=[hand[ONE]])["Reservations"][0]["Instances"][0]
-    root = found["RootDeviceName"]
-    with pytest.raises(RefusedError, match=rf"image .* uses {root} itself; choose another device"):
-        hand.world.plan(with_logs(device_name=root, volume_size=50))
-
-
-def test_the_next_change_is_refused_for_six_hours_and_says_so(hand: Hand) -> None:
-    hand.make(with_logs())
-    hand.make(with_logs(volume_size=20))
-    hand.wait(3600)
-    (text,) = hand.world.apply(with_logs(volume_size=30)).failures
-    assert "VolumeModificationRateExceeded" in text
-    assert "at the latest six" in text
-    hand.wait(5 * 3600)
-    hand.make(with_logs(volume_size=30))
-
-
-def test_a_change_whose_reply_was_lost_is_waited_for(hand: Hand, faults: Faults) -> None:
-    hand.make(with_logs())
-    hand.world.strict.lag = 20.0
-    faults.lose_reply("modify_volume")
-    hand.world.apply(with_logs(volume_size=20))
-    hand.make(with_logs(volume_size=20))
-    assert volume(hand)["Size"] == 20
-    assert len(calls(hand.world, "modify_volume")) <= 1
-
-
 def test_how_fast_one_is_filled_is_never_compared(hand: Hand) -> None:
     """Found by walks through changes of any property: AWS doesn't show it, and the instance was replaced by each run."""
     snapshot = hand.ec2.create_snapshot(
@@ -155,13 +109,6 @@ def test_how_fast_one_is_filled_is_never_compared(hand: Hand) -> None:
     )
     hand.make(with_logs(snapshot_id=snapshot["SnapshotId"], volume_initialization_rate=200))
     assert hand.world.plan(with_logs(snapshot_id=snapshot["SnapshotId"], volume_initialization_rate=300)).is_empty
-
-
-def test_an_empty_one_is_not_filled() -> None:
-    with pytest.raises(
-        SpecError, match=r"volume_initialization_rate: .*only with snapshot_id: an empty volume isn't filled"
-    ):
-        load(with_logs(volume_initialization_rate=200))
 
 
 def test_an_unencrypted_disk_that_was_encrypted_all_the_same_is_no_difference(hand: Hand, faults: Faults) -> None:
@@ -179,7 +126,3 @@ def test_an_unencrypted_disk_that_was_encrypted_all_the_same_is_no_difference(ha
     assert plan.warnings == (
         f"{ONE}: its disk is encrypted all the same, as the account may want by default; take encrypted: false out of the spec",
     )
-    hand.world.destroy(spec)
-    hand.make(spec)
-    (step, *_) = hand.world.plan(web(root_volume={"encrypted": True}, count=1)).steps
-    assert (step.action, str(step.address)) == ("replace", ONE)

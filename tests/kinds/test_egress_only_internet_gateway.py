@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tests.harness import demo
 from tests.kinds.example import Example
-from tests.kinds.hand import edited, order, replaced
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -20,26 +19,6 @@ ALONE: Spec = {
     "egress_only_internet_gateways": {"main": {}},
 }
 EXAMPLE = Example(spec=ALONE, address=MAIN)
-
-
-def test_a_gateway_moves_to_another_vpc_by_replacement(hand: Hand) -> None:
-    section = "egress_only_internet_gateways/main/vpc"
-    spec = edited(edited(ALONE, "vpcs/other", {"cidr_block": "10.9.0.0/16"}), section, "main")
-    hand.make(spec)
-    hand.repairs(
-        *replaced(MAIN, "vpc"),
-        spec=edited(spec, section, "other"),
-        by=("create_egress_only_internet_gateway", "delete_egress_only_internet_gateway"),
-    )
-
-
-def test_the_gateway_of_a_vpc_gives_way_to_another_one(hand: Hand) -> None:
-    """Where nobody is told to `move` it instead: tests/plan/test_renames.py."""
-    hand.make(ALONE)
-    renamed = edited({**ALONE, "egress_only_internet_gateways": {}}, "egress_only_internet_gateways/fresh", {})
-    hand.make(renamed, check=False)
-    names = ("create_egress_only_internet_gateway", "delete_egress_only_internet_gateway")
-    assert order(hand.world, *names) == list(reversed(names))
 
 
 def test_a_route_leads_to_it_by_its_name(hand: Hand) -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from tests.harness import demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, delete, edited
+from tests.kinds.hand import delete, edited
 from tests.kinds.test_cut_off import interface_of
-from tests.kinds.test_nat_gateway import ZONAL
 from tests.pools import known_pools
 
 if TYPE_CHECKING:
@@ -42,12 +41,6 @@ def ours(hand: Hand) -> list[str]:
     return [item["AllocationId"] for item in hand.ec2.describe_addresses(Filters=filters)["Addresses"]]
 
 
-def test_a_certain_address_is_asked_for(hand: Hand) -> None:
-    hand.make(edited(ALONE, "elastic_ips/main/address", "203.0.113.7"))
-    (asked,) = calls(hand.world, "allocate_address")
-    assert (asked["Address"], asked["Domain"]) == ("203.0.113.7", "vpc")
-
-
 def test_one_that_is_still_in_use_is_released_when_aws_lets_it_go(hand: Hand, faults: Faults) -> None:
     two = edited(ALONE, "elastic_ips/other", {})
     hand.make(two)
@@ -68,20 +61,6 @@ def test_an_address_that_somebody_uses_elsewhere_stays(hand: Hand, stranger: str
     (failure,) = hand.world.apply(demo(), check=False).failures  # somebody has come between
     assert f": failed: {hand[ADDRESS]} is in use by resources outside this stack: eni-" in failure
     assert hand.world.apply(spec, destroy=True, check=True).blockers == (told.replace("spec.yaml", "SPEC"),)
-
-
-def test_an_address_stays_with_a_nat_gateway_that_was_let_go(hand: Hand) -> None:
-    """A network was split off, and its address forgotten: the advice is to let go of it, too."""
-    hand.make(ZONAL)
-    gateway = hand["nat_gateway.main"]
-    keys = [{"Key": f"alb-reconcile:{key}"} for key in ("stack", "address", "spec", "applied")]
-    hand.ec2.delete_tags(Resources=[gateway], Tags=keys)
-    spec = edited(edited(ZONAL, "nat_gateways", {}), "elastic_ips", {"two": {}})
-    route = {"destination_cidr_block": "0.0.0.0/0", "nat_gateway": gateway}
-    told = hand.refuses(
-        edited(spec, "route_tables/private/routes", [route]), r"^elastic_ip\.one .* is in use by"
-    ).splitlines()
-    assert told[0].endswith(f"(Interface for NAT Gateway {gateway}); {ADVICE.replace(ADDRESS, 'elastic_ip.one')}")
 
 
 def test_an_address_that_a_run_left_behind_is_found_without_being_declared(hand: Hand, faults: Faults) -> None:

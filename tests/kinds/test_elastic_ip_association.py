@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
-FIRST, SECOND = "elastic_ip_association.web-1", "elastic_ip_association.web-2"
+FIRST = "elastic_ip_association.web-1"
 ONE, TWO = "instance.web-1", "instance.web-2"
 
 

@@ -74,14 +74,3 @@ def test_a_load_balancer_needs_eight_in_each_subnet_that_is_new_to_it(hand: Hand
     wider = edited(spec, "load_balancers/public/subnets", ["public-a", "public-b", "small"])
     where = "load_balancers.public.subnets"
     begins(told(hand, wider), short("subnet.small", 7, "8 (8 for load_balancer.public)", at=where))
-
-
-def test_somebody_elses_subnet(hand: Hand) -> None:
-    vpc = hand.ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
-    made = hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.7.0.0/28", AvailabilityZone="us-east-1a")
-    subnet = made["Subnet"]["SubnetId"]
-    spec = {key: demo()[key] for key in ("stack", "region", "instances")}
-    spec["security_groups"] = {"web": {"vpc": vpc, "description": "web"}}
-    spec["instances"]["web"] |= {"subnets": [subnet], "count": 12}
-    begins(told(hand, spec), short(subnet, 11, "12 (12 for instance.web)"))
-    hand.make(edited(spec, "instances/web/count", 11))

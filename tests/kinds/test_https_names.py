@@ -75,13 +75,6 @@ def test_sync_says_whose_a_record_is_that_has_lost_its_owner(hand: Hand) -> None
     Keeper(hand.world).adopt(hand.spec)
     hand.make(hand.spec)
     assert owner(names)
-    Keeper(hand.world).release(hand.spec)
-    assert sorted(key.partition(" ")[2] for key in names.rows()) == ["A", "CNAME"], "nothing says whose it is"
-    other = {**hand.spec, "stack": "other", "tags": {}}
-    Keeper(hand.world).adopt(other)
-    assert hand.world.plan(other).is_empty
-    hand.world.destroy(other)
-    assert [key.partition(" ")[2] for key in names.rows()] == ["CNAME"]
 
 
 def test_what_somebody_made_by_hand_is_adopted_and_destroy_finds_it(hand: Hand) -> None:
@@ -132,19 +125,6 @@ def test_a_name_goes_when_the_one_in_its_place_serves(hand: Hand) -> None:
     hand.make(new, allow={"close": 1})
     assert "new.example.com A" in names.rows()
     assert "api.example.com A" not in names.rows()
-
-
-def test_a_name_that_nothing_follows_goes_at_once(hand: Hand) -> None:
-    """With its load balancer, and where that has no other name."""
-    names = Names(hand.world)
-    spec = https(names=[NAME])
-    spec["load_balancers"]["other"] = {**demo()["load_balancers"]["public"], "listeners": {}}
-    hand.make(spec)
-    for without in ({**spec, "load_balancers": {"other": spec["load_balancers"]["other"]}}, demo()):
-        steps = hand.world.plan(without, allow={"delete-load-balancer": 2, "delete": 9, "close": 2}).steps
-        (gone,) = [step for step in steps if str(step.address) == RECORD]
-        assert not gone.needs
-    assert names.rows()
 
 
 def test_another_type_of_the_same_name_needs_the_place_first(hand: Hand) -> None:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Hand
 
-ARN = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
-
 
 def https(**more: Any) -> Spec:
     """The demo with the short form, two names, and both families of addresses."""
@@ -61,12 +59,3 @@ def test_it_is_told_once(hand: Hand, zones: list[str], more: Spec, path: str, te
     (line,) = hand.refuses(https(**more)).splitlines()
     assert f": certificates.public.{path}: " in line
     assert text in line
-
-
-def test_a_zone_that_isnt_there_is_told_once_for_records_alone(hand: Hand) -> None:
-    """And the certificate at its own place."""
-    spec = https(certificate=ARN)
-    certificate, missing = hand.refuses(spec).splitlines()
-    assert ".certificate_arn: there is no certificate arn:" in certificate + missing
-    assert "records.public-api-example-com.zone: there is no public hosted zone example.com" in certificate + missing
-    assert len({line.partition(": ")[0] for line in (certificate, missing)}) == 2

@@ -11,29 +11,22 @@ import pytest
 import yaml
 
 from alb_reconcile.api.iam_policy import MOST, length, policy_documents
-from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.main import main
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import LeaseError
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.model.text import physical_name
 from alb_reconcile.sandbox.others import make_others
 from tests.harness import REGION, SPECS, Spec, demo, load, world
 from tests.kinds.authorization import LOOKED_FOR, Guard, Request, is_allowed, types_of
-from tests.kinds.hand import edited
 from tests.kinds.test_nat_gateway import REGIONAL, ZONAL
-from tests.kinds.test_vpc_endpoint import ssm
 from tests.specs.test_translated import FILES as TRANSLATED
-from tests.virtual import run_virtually
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from alb_reconcile.api.iam_policy import Command
-    from alb_reconcile.aws.transport import Response
     from tests.harness import World
 
 ACCOUNT = "123456789012"
@@ -226,52 +219,6 @@ def test_a_lease_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert [item for part in documents for item in part["Statement"] if "s3:ListBucket" in item["Action"]] == [
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::locks"}
     ]
-    assert main(["iam-policy", str(spec), "--for", "plan"]) == 0
-    assert "s3:" not in capsys.readouterr().out
-
-
-def test_too_much_for_one_policy_is_several(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["iam-policy", str(SPECS / "private.yaml"), "--for", "apply"]) == 0
-    told = capsys.readouterr()
-    documents = json.loads(told.out)
-    assert len(documents) == 2
-    assert (
-        "note: a list of 2 policies, since AWS takes 6,144 characters in one: make each a policy (jq -c '.[]' prints"
-        in told.err
-    )
-
-
-@pytest.mark.parametrize("command", ["status", "verify"])
-def test_what_only_reads_is_allowed_what_plan_is(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    printed = []
-    for name in ("plan", command):
-        assert main(["iam-policy", str(SPECS / "demo.yaml"), "--for", name]) == 0
-        printed.append(json.loads(capsys.readouterr().out))
-    assert printed[0] == printed[1]
-
-
-def test_what_is_looked_up_may_be_read() -> None:
-    spec = read(EXISTING)
-    spec["target_groups"]["api"]["vpc"] = {"ssm": "/net/vpc"}
-    https = {
-        "protocol": "HTTPS",
-        "port": 443,
-        "certificate_arn": {"domain": "api.example.com"},
-        "default_action": {"forward": "api"},
-    }
-    spec["load_balancers"]["internal"]["listeners"] = {"https": https}
-    documents = policies(spec, "plan")
-    context = {"aws:RequestedRegion": REGION}
-    parameter = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/net/vpc"
-    assert is_allowed(documents, Request("ssm:GetParameters", parameter, context))
-    assert is_allowed(documents, Request("acm:ListCertificates", "*", context))
-    assert is_allowed(
-        documents, Request("acm:DescribeCertificate", f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1", context)
-    )
-    by_tags = {"aws:ResourceTag/Network": "shared", "aws:ResourceTag/Tier": "private"}
-    subnet = f"arn:aws:ec2:{REGION}:{ACCOUNT}:subnet/subnet-1"
-    assert is_allowed(policies(spec, "apply"), Request("ec2:RunInstances", subnet, context | by_tags))
-    assert not is_allowed(policies(spec, "apply"), Request("ec2:DeleteSubnet", subnet, context | by_tags))
 
 
 def printed(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[list[dict[str, Any]], str]:
@@ -373,37 +320,3 @@ def test_an_accounts_first_one_needs_a_role(spec: Spec) -> None:
     assert FIRST not in actions_in(policies(ZONAL, "apply"))
     # terraform-aws-modules/terraform-aws-iam#627: elasticloadbalancing.amazonaws.com.cn is no principal that has one
     assert "amazonaws.com.cn" not in str(policies({**spec, "region": "cn-north-1"}, "apply"))
-
-
-def test_an_endpoint_for_a_service_of_another_region() -> None:
-    abroad = ssm(service_region="eu-west-1")
-    with world() as there:
-        assert "vpce:AllowMultiRegion" in applied(there, abroad).used
-        changed = edited(abroad, "vpc_endpoints/ssm/security_groups", ["endpoints", "more"])
-        assert "vpce:AllowMultiRegion" in applied(there, changed).used
-        guard = Guard(there)
-        guard.documents = policies(abroad, "destroy")
-        there.destroy(abroad)
-        assert "vpce:AllowMultiRegion" in guard.used
-        assert not [request for request in guard.denied if request.action.startswith("vpce:")]
-    assert "vpce:AllowMultiRegion" not in actions_in(policies(ssm(), "apply"))
-
-
-def test_a_lease_that_was_never_written_is_read_as_missing() -> None:
-    """What `lock show` reads; who may not list the bucket is told AccessDenied."""
-    spec = {**demo(), "account_ids": [ACCOUNT], "lease": "s3://locks/prod"}
-    with world() as there:
-        there.client("s3").create_bucket(Bucket="locks")
-        guard = Guard(there)
-
-        def send(service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
-            answer: Response = guard._call(service, operation, params)
-            return answer
-
-        aws = Aws(send, max_workers=0, region=REGION)
-        store = LeaseStore(aws, LeaseLocation.of("s3://locks/prod", ACCOUNT, REGION, "demo"))
-        guard.documents = policies(spec, "apply")
-        assert run_virtually(there.clock, store.read()) is None
-        guard.documents = policies(spec, "apply", without="s3:ListBucket")
-        with pytest.raises(LeaseError, match="s3:ListBucket, if there is no such object yet"):
-            run_virtually(there.clock, store.read())

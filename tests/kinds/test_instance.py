@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.cli.commands.status import count_by_stack
-from alb_reconcile.cli.render.plan import render_plan
-from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.discover import discover
-from tests.harness import REGION, by_hand, demo, load
+from tests.harness import by_hand, demo
 from tests.kinds.example import Example
-from tests.kinds.hand import LINUX_1, Line, calls, edited, order, prepare, replaced, rich, short, update
+from tests.kinds.hand import LINUX_1, Line, calls, edited, order, prepare, replaced, short, update
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Hand
@@ -120,16 +116,6 @@ EXAMPLE = Example(
 )
 
 
-def test_a_profile_that_was_taken_away_by_hand_returns(hand: Hand) -> None:
-    prepare()
-    hand.make(rich())
-    (found, *_) = hand.ec2.describe_iam_instance_profile_associations(
-        Filters=[{"Name": "instance-id", "Values": [hand[ONE]]}]
-    )["IamInstanceProfileAssociations"]
-    hand.ec2.disassociate_iam_instance_profile(AssociationId=found["AssociationId"])
-    hand.repairs(update(ONE, "iam_instance_profile"), by="associate_iam_instance_profile")
-
-
 @pytest.mark.parametrize("seconds", [0, 60], ids=["stopping", "stopped"])
 def test_one_that_somebody_stopped_is_started_where_the_spec_says_so(hand: Hand, seconds: int) -> None:
     hand.make(demo())
@@ -199,13 +185,6 @@ def test_copies_with_our_tags_are_not_ours_and_told_in_one_warning(hand: Hand) -
     assert warning.startswith("instances with the tags of demo that weren't launched for it are left alone: i-")
     assert warning.endswith(" and 2 more; remove their alb-reconcile: tags, or terminate them")
     assert sum(copy in warning for copy in copies) == 10
-    found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))
-    view = StatusView("demo", REGION, found, {})
-    for text in (render_plan(plan, PLAIN), status_text(view, PLAIN)):
-        assert f"Warning: {warning}" in text
-    assert json.loads(status_json(view))["warnings"] == [warning]
-    assert warning.partition(";")[0] in hand.world.sync(demo()).notes[0]
-    assert warning in hand.world.plan(demo(), destroy=True).warnings
     counts, warnings = hand.world._run(count_by_stack)
     assert (counts["demo"], warnings) == (before, plan.warnings)
     hand.ec2.terminate_instances(InstanceIds=[hand[ONE]])

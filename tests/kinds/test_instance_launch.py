@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import by_hand, demo
+from tests.harness import demo
 from tests.kinds.hand import LINUX_1, calls, edited, short
 
 if TYPE_CHECKING:
@@ -53,18 +53,6 @@ def test_a_token_of_a_terminated_instance_gives_way_to_the_next(hand: Hand, faul
     assert len({token[:24] for token in tokens}) == 1
 
 
-def test_a_profile_that_does_not_exist_fails_after_two_minutes(hand: Hand, faults: Faults) -> None:
-    """Where these credentials may not look for it."""
-    faults.refuse("get_instance_profile", "AccessDenied")
-    spec = edited(demo(), "instances/web/iam_instance_profile", "web")
-    started = hand.world.clock.now()
-    result = hand.world.apply(spec)
-    assert any("Invalid IAM Instance Profile" in text for text in result.failures)
-    assert 120 <= hand.world.clock.now() - started < 600
-    by_hand("iam").create_instance_profile(InstanceProfileName="web")
-    hand.make(spec)
-
-
 def test_new_instances_ask_for_sessions_and_encrypt_their_disks_unless_told_otherwise(hand: Hand) -> None:
     hand.make(demo())
     for params in calls(hand.world, "run_instances"):
@@ -72,38 +60,6 @@ def test_new_instances_ask_for_sessions_and_encrypt_their_disks_unless_told_othe
         assert params["MetadataOptions"] == options
         assert params["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
         assert params["BlockDeviceMappings"][0]["Ebs"]["DeleteOnTermination"] is True
-
-
-def test_an_instance_without_its_metadata_service_is_told_nothing_else_about_it(hand: Hand) -> None:
-    spec = edited(demo(), "instances/web/metadata_options", {"http_endpoint": "disabled", "http_tokens": "required"})
-    hand.make(spec)
-    assert {str(params["MetadataOptions"]) for params in calls(hand.world, "run_instances")} == {
-        "{'HttpEndpoint': 'disabled'}"
-    }
-    hand.make(edited(demo(), "instances/web/metadata_options", {"http_tokens": "required"}))
-    assert hand.world.plan(hand.spec).is_empty, "somebody has switched it off, and the spec doesn't say that it is on"
-    hand.make(edited(hand.spec, "instances/web/metadata_options/http_endpoint", "enabled"))
-    (params, _) = calls(hand.world, "modify_instance_metadata_options")
-    assert {**params, "InstanceId": ""} == {"InstanceId": "", "HttpEndpoint": "enabled", "HttpTokens": "required"}
-
-
-def test_a_roll_launches_together_what_it_may_have_too_many(hand: Hand, faults: Faults) -> None:
-    """And makes all other calls together, too: each subnet's, or the group's, for each `max_surge` of them."""
-    spec = edited(edited(demo(), "instances/web/count", 8), "instances/web/rollout", {"max_surge": 4})
-    hand.make(spec)
-    seen: list[int] = []
-    faults.before("terminate_instances", lambda _: seen.append(running(hand)))
-    result = hand.make(edited(spec, "instances/web/instance_type", "t3.small"), allow={"replace": 8})
-    assert result.writes == {
-        "run_instances": 4, "register_targets": 2, "deregister_targets": 2, "terminate_instances": 2,
-    }  # fmt: skip
-    assert seen == [12]
-
-
-def running(hand: Hand) -> int:
-    """How many instances run."""
-    found = hand.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
-    return sum(len(item["Instances"]) for item in found["Reservations"])
 
 
 # -- images by owner, name and architecture

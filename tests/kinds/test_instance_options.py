@@ -51,7 +51,7 @@ def rows(hand: Hand) -> list[Any]:
 
 
 def test_a_launch_says_all_of_it_and_the_next_plan_is_empty(hand: Hand) -> None:
-    hand.make(web(**LAUNCHED, hibernation_options={"configured": False}))
+    hand.make(web(**LAUNCHED))
     (params,) = {str(item["CpuOptions"]): item for item in calls(hand.world, "run_instances")}.values()
     assert params["Placement"] == {"Tenancy": "dedicated"}
     assert params["EbsOptimized"] is True
@@ -62,10 +62,8 @@ def test_a_launch_says_all_of_it_and_the_next_plan_is_empty(hand: Hand) -> None:
 
 def test_what_needs_a_stopped_instance_replaces_it_unless_it_may_be_stopped(hand: Hand) -> None:
     hand.make(web(count=1))
-    snp = {"core_count": 1, "threads_per_core": 2, "amd_sev_snp": "enabled"}
-    for keys in ({"hibernation_options": {"configured": True}}, {"cpu_options": snp}, LAUNCHED):
-        plan = hand.world.plan(web(**keys, count=1), allow={"replace": 9})
-        assert [step.action for step in plan.steps if str(step.address) == ONE] == ["replace", "delete"]
+    plan = hand.world.plan(web(**LAUNCHED, count=1), allow={"replace": 9})
+    assert [step.action for step in plan.steps if str(step.address) == ONE] == ["replace", "delete"]
     hand.make(web(**LAUNCHED, count=1))
     before = hand[ONE]
     inplace = web(**STOPPED, count=1, type_change="in-place", rollout={"max_unavailable": 1})
@@ -87,15 +85,6 @@ def test_a_public_address_is_asked_for_and_refused_by_instance(hand: Hand) -> No
     hand.make(web(associate_public_ip_address=True))
     assert all("PublicIpAddress" in row for row in rows(hand))
     assert not order(hand.world, "run_instances")
-
-
-def test_a_stopped_instance_has_no_public_address_and_needs_none(hand: Hand) -> None:
-    spec = web(associate_public_ip_address=True)
-    hand.make(spec)
-    hand.ec2.stop_instances(InstanceIds=[hand[ONE]])
-    hand.wait(60)
-    assert hand.world.plan(edited(spec, "instances/web/state", "any")).is_empty
-    hand.repairs(update(ONE, "state"), by="start_instances")
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -140,13 +129,3 @@ def test_an_instance_that_forwards_is_told_so_after_its_launch(hand: Hand, fault
     assert {row["SourceDestCheck"] for row in rows(hand)} == {False}
     hand.ec2.modify_instance_attribute(InstanceId=hand[ONE], SourceDestCheck={"Value": True})
     hand.repairs(update(ONE, "source_dest_check"), by="modify_instance_attribute")
-
-
-def test_credits_that_aws_refuses_in_its_answer_fail_the_step(hand: Hand) -> None:
-    hand.make(web(credit_specification={"cpu_credits": "standard"}))
-    error = {"Code": "IncorrectInstanceCreditSpecificationState", "Message": "not now"}
-    refused = {"UnsuccessfulInstanceCreditSpecifications": [{"InstanceId": "", "Error": error}]}
-    hand.answers("modify_instance_credit_specification", lambda answer: answer.update(refused))
-    failures = hand.world.apply(web(credit_specification={"cpu_credits": "unlimited"})).failures
-    assert all("IncorrectInstanceCreditSpecificationState: not now" in text for text in failures)
-    assert failures

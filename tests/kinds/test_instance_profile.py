@@ -110,14 +110,6 @@ def test_one_that_only_its_instances_show_is_found_and_goes_after_them(hand: Han
     assert went[-1] == "delete_instance_profile"
 
 
-def test_a_stack_without_them_is_destroyed_by_who_may_not_look_for_them(hand: Hand, faults: Faults) -> None:
-    hand.make(demo())
-    faults.refuse("list_instance_profiles", "AccessDenied", times=2)
-    plan = hand.world.plan(demo(), destroy=True)
-    assert any("these credentials may not look for instance profiles" in text for text in plan.warnings)
-    hand.world.destroy(demo())
-
-
 def opened(trust: Mapping[str, Any] | None = None, **policies: Any) -> str:
     """Somebody opens the role of the stack's one profile: gives it inline policies, or another trust policy. Returns its name."""
     (name,) = roles()

@@ -37,14 +37,6 @@ def test_a_gateway_whose_vpc_was_deleted_by_hand_is_attached_to_the_new_one(hand
     hand.repairs(create("vpc.main"), update(MAIN, "vpc"), by=("create_vpc", "attach_internet_gateway"))
 
 
-def test_the_gateway_of_a_vpc_gives_way_to_another_one(hand: Hand) -> None:
-    """Where nobody is told to `move` it instead: tests/plan/test_renames.py."""
-    hand.make(ALONE)
-    renamed = edited(edited(ALONE, "internet_gateways/main", None), "internet_gateways/fresh", {})
-    hand.make(renamed, check=False)
-    assert order(hand.world, "attach_internet_gateway", "detach_internet_gateway")[0] == "detach_internet_gateway"
-
-
 def without_a_gateway() -> Spec:
     """The demo's network inside only: its load balancer is internal, its instances keep what they have."""
     spec = edited(edited(demo(), "load_balancers/public/scheme", "internal"), "route_tables/public/routes", [])

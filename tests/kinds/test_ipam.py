@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.kinds._free_ranges import Room
-from alb_reconcile.kinds._ipam import choose_known
 from alb_reconcile.model.errors import SpecError
 from tests.harness import load
-from tests.kinds.hand import Faults, Hand, edited, replaced, short, update
-from tests.pools import held, make_pool
+from tests.kinds.hand import Faults, Hand, edited
+from tests.pools import make_pool
 
 if TYPE_CHECKING:
     from tests.harness import Spec
 
-MAIN, A, B, ADDRESS = "vpc.main", "subnet.a", "subnet.b", "elastic_ip.nat"
+A, B, ADDRESS = "subnet.a", "subnet.b", "elastic_ip.nat"
 POOL = "ipam-pool-0a1b2c3d4e5f60718"
 
 
-def network(four: str, six: str = "", further: str = "", public: str = "") -> Spec:
+def network(four: str, public: str = "") -> Spec:
     """A VPC of /22 with two subnets, none of which the spec gives a range, and an address."""
     spec: Spec = {
         "stack": "demo",
@@ -32,107 +31,27 @@ def network(four: str, six: str = "", further: str = "", public: str = "") -> Sp
             "b": {"ipv4_netmask_length": 25, "availability_zone": "b"},
         },
     }
-    if six:
-        spec["vpcs"]["main"] |= {"ipv6_ipam_pool_id": six, "ipv6_netmask_length": 56}
-        spec["subnets"]["a"]["ipv6_cidr_block"] = 7
-    if further:
-        spec["vpcs"]["main"]["secondary_cidr_blocks"] = [
-            "100.64.0.0/24", {"ipv4_ipam_pool_id": further, "ipv4_netmask_length": 26},
-        ]  # fmt: skip
-    if public:
-        spec["elastic_ips"] = {"nat": {"ipam_pool_id": public}}
-    return spec
+    return edited(spec, "elastic_ips", {"nat": {"ipam_pool_id": public}}) if public else spec
 
 
-def full() -> Spec:
-    """All of it, each from a pool of its own."""
-    return network(
-        make_pool("10.20.0.0/16"), make_pool("2001:db8::/40"), make_pool("10.30.0.0/24"), make_pool("203.0.113.0/28")
-    )
-
-
-def ranges(hand: Hand) -> list[str]:
-    (found,) = hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"]
-    return sorted(item["CidrBlock"] for item in found["CidrBlockAssociationSet"])
-
-
-def subnet_of(hand: Hand, address: str) -> dict[str, Any]:
+def block_of(hand: Hand, address: str) -> str:
     (found,) = hand.ec2.describe_subnets(SubnetIds=[hand[address]])["Subnets"]
-    return dict(found)
+    return str(found["CidrBlock"])
 
 
-def test_what_pools_give_is_kept(hand: Hand, faults: Faults) -> None:
-    spec = full()
+def test_what_pools_give_is_kept(hand: Hand) -> None:
+    pool = make_pool("203.0.113.0/28")
+    spec = network(make_pool("10.20.0.0/16"), pool)
     hand.make(spec)
-    assert ranges(hand) == ["10.20.0.0/22", "10.30.0.0/26", "100.64.0.0/24"]
     around = ipaddress.IPv4Network("10.20.0.0/22")
-    for address, length in ((A, 24), (B, 25)):
-        own = ipaddress.IPv4Network(subnet_of(hand, address)["CidrBlock"])
+    for subnet, length in ((A, 24), (B, 25)):
+        own = ipaddress.IPv4Network(block_of(hand, subnet))
         assert (own.prefixlen, own.subnet_of(around)) == (length, True)
-    (ipv6,) = subnet_of(hand, A)["Ipv6CidrBlockAssociationSet"]
-    assert ipv6["Ipv6CidrBlock"] == "2001:db8:0:7::/64"
     (address,) = hand.ec2.describe_addresses(AllocationIds=[hand[ADDRESS]])["Addresses"]
-    pool = spec["elastic_ips"]["nat"]["ipam_pool_id"]
     assert (address["PublicIp"], address["PublicIpv4Pool"]) == ("203.0.113.0", pool)
-    own = subnet_of(hand, A)["CidrBlock"]
-    literal = {"cidr_block": own, "availability_zone": "a", "ipv6_cidr_block": 7}
-    other = make_pool("10.21.0.0/16")
-    for path, value in (("vpcs/main/ipv4_ipam_pool_id", other), ("subnets/a", literal)):
+    literal = {"cidr_block": block_of(hand, A), "availability_zone": "a"}
+    for path, value in (("vpcs/main/ipv4_ipam_pool_id", make_pool("10.21.0.0/16")), ("subnets/a", literal)):
         assert hand.world.plan(edited(spec, path, value)).is_empty
-    hand.ec2.associate_vpc_cidr_block(VpcId=hand[MAIN], CidrBlock="10.10.0.0/26")
-    hand.wait(10)
-    hand.repairs(update(MAIN, "secondary_cidr_blocks"), by="disassociate_vpc_cidr_block")
-    assert "10.30.0.0/26" in ranges(hand), "a range of that length that somebody adds isn't taken for the pool's"
-    faults.refuse("get_ipam_pool_allocations", "UnauthorizedOperation", times=9)
-    assert hand.world.plan(spec).is_empty, "where they may not be seen they are told by their lengths"
-
-
-def test_another_length_makes_another_network_and_another_pool_another_address(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), public=make_pool("203.0.113.0/28"))
-    hand.make(spec)
-    lines = replaced(MAIN, "ipv4_netmask_length")
-    assert set(lines) <= set(short(hand.world.plan(edited(spec, "vpcs/main/ipv4_netmask_length", 20))))
-    other = edited(spec, "elastic_ips/nat/ipam_pool_id", make_pool("198.51.100.0/28"))
-    lines = replaced(ADDRESS, "ipam_pool_id")
-    assert sorted(lines) == short(hand.world.plan(other, allow={"delete-elastic-ip": 1}))
-    hand.repairs(
-        *replaced(A, "ipv4_netmask_length"),
-        spec=edited(spec, "subnets/a/ipv4_netmask_length", 26),
-        by=("create_subnet", "delete_subnet"),
-    )
-
-
-def test_further_ranges_of_pools_come_and_go(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), further=make_pool("10.30.0.0/24"))
-    entries = spec["vpcs"]["main"]["secondary_cidr_blocks"]
-    hand.make(edited(spec, "vpcs/main/secondary_cidr_blocks", entries[:1]))
-    hand.make(spec)
-    assert ranges(hand) == ["10.20.0.0/22", "10.30.0.0/26", "100.64.0.0/24"]
-    two = edited(spec, "vpcs/main/secondary_cidr_blocks", [entries[1], *entries])
-    hand.make(two)
-    assert ranges(hand) == ["10.20.0.0/22", "10.30.0.0/26", "10.30.0.64/26", "100.64.0.0/24"]
-    hand.make(edited(spec, "vpcs/main/secondary_cidr_blocks", []))
-    assert ranges(hand) == ["10.20.0.0/22"]
-
-
-def test_a_subnet_takes_from_the_pools_of_its_vpc(hand: Hand) -> None:
-    plain = edited(network(make_pool("10.20.0.0/16"), make_pool("2001:db8::/40")), "subnets", {})
-    hand.make(plain)
-    four = make_pool("10.20.1.0/24", vpc=hand[MAIN], AllocationDefaultNetmaskLength=26)
-    six = make_pool("2001:db8::/56", vpc=hand[MAIN])
-    own = {"ipv4_ipam_pool_id": four, "ipv6_ipam_pool_id": six, "ipv6_netmask_length": 64, "availability_zone": "a"}
-    spec = edited(plain, "subnets/a", own)
-    hand.make(spec)
-    assert held(four) == {"10.20.1.0/26": hand[A]}
-    assert held(six) == {"2001:db8::/64": hand[A]}
-    hand.make(edited(edited(spec, "subnets/a/ipv6_ipam_pool_id", None), "subnets/a/ipv6_netmask_length", None))
-    native = {key: value for key, value in own.items() if key != "ipv4_ipam_pool_id"} | {"ipv6_native": True}
-    hand.make(edited(spec, "subnets/b", native))
-    assert len(held(six)) == 2
-    pool = make_pool("10.20.2.0/24", vpc=hand[MAIN])
-    named = {"cidr_block": "10.20.2.64/26", "ipv4_ipam_pool_id": pool, "availability_zone": "a"}
-    hand.make(edited(spec, "subnets/c", named))
-    assert held(pool) == {"10.20.2.64/26": hand["subnet.c"]}, "of a pool without a default length"
 
 
 def test_they_leave_them_however_the_vpc_is_named(hand: Hand, faults: Faults) -> None:
@@ -148,7 +67,7 @@ def test_they_leave_them_however_the_vpc_is_named(hand: Hand, faults: Faults) ->
     }
     faults.refuse("create_subnet", "InvalidVpcID.NotFound")  # so that it comes second
     hand.make(spec)
-    assert subnet_of(hand, "subnet.chosen")["CidrBlock"] == "10.0.0.128/25"
+    assert block_of(hand, "subnet.chosen") == "10.0.0.128/25"
 
 
 def test_a_vpc_without_room_is_told_with_the_place(hand: Hand) -> None:
@@ -177,7 +96,7 @@ def test_a_range_that_somebody_takes_meanwhile_is_left_to_them(hand: Hand, fault
 
     faults.before("create_subnet", taken)
     hand.make(spec)
-    assert theirs[0] not in (subnet_of(hand, A)["CidrBlock"], subnet_of(hand, B)["CidrBlock"])
+    assert theirs[0] not in (block_of(hand, A), block_of(hand, B))
 
 
 @pytest.mark.parametrize(
@@ -195,53 +114,22 @@ def test_what_a_pool_would_refuse_is_told_before(hand: Hand, settings: dict[str,
         hand.make({**spec, "tags": {"team": "web"}})
 
 
-def test_pools_that_arent_there_and_lengths_that_nobody_says_are_told_together(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), further=POOL, public=make_pool("2001:db8::/40"))
-    spec["vpcs"]["main"].pop("ipv4_netmask_length")
-    lines = hand.refuses_run(spec)
-    assert [line.split(": ", 1)[1].split(": ")[0] for line in lines] == [
-        "vpcs.main.ipv4_ipam_pool_id", "vpcs.main.secondary_cidr_blocks", "elastic_ips.nat.ipam_pool_id",
-    ]  # fmt: skip
-    assert "has no default netmask length; give ipv4_netmask_length" in lines[0]
-    assert f"there is no IPAM pool {POOL} here" in lines[1]
-    assert "has ranges of ipv6; name a pool of ipv4" in lines[2]
-    pool = make_pool("10.40.0.0/16")
-    spec = network(pool, further=pool)
-    del spec["vpcs"]["main"]["secondary_cidr_blocks"][1]["ipv4_netmask_length"]
-    told = rf"vpcs\.main\.secondary_cidr_blocks: {pool} has no default netmask length; give ipv4_netmask_length$"
-    hand.refuses_run(spec, told)
-
-
 def test_room_is_taken_from_the_smallest_gap() -> None:
     room = Room([ipaddress.IPv4Network("10.0.0.0/24")], [ipaddress.IPv4Network("10.0.0.0/27")])
     assert [room.take(length) for length in (27, 25, 26, 27)] == ["10.0.0.32/27", "10.0.0.128/25", "10.0.0.64/26", ""]
 
 
-def test_ranges_that_a_pool_has_given_are_taken_first() -> None:
-    wanted, found = [f"{POOL}/26", "10.4.0.0/26"], ["10.1.0.0/26", "10.2.0.0/26", "10.4.0.0/26"]
-    known = {("vpc-1", "10.2.0.0/26"): POOL, ("vpc-1", "10.1.0.0/26"): "ipam-pool-1"}
-    assert choose_known(wanted, found, "vpc-1", known) == ("10.2.0.0/26", "10.4.0.0/26")
-    assert choose_known(wanted, found, "vpc-1", None) == ("10.1.0.0/26", "10.4.0.0/26")
-    assert choose_known(wanted, found[2:], "vpc-1", known) == ("10.4.0.0/26", f"{POOL}/26")
-
-
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
-        ("vpcs/main/cidr_block", "10.0.0.0/16", "vpcs.main.ipv4_netmask_length: is given together with cidr_block; keep one"),
-        ("vpcs/main/ipv6_netmask_length", 56, "vpcs.main.ipv6_netmask_length: is for a range that an IPAM pool chooses"),
-        ("vpcs/main/ipv4_netmask_length", 15, "vpcs.main.ipv4_netmask_length: is 15; give it a whole number from 16 to 28"),
         ("subnets/a/ipv4_netmask_length", 21, "subnets.a.ipv4_netmask_length: /21 is larger than vpc.main (/22)"),
         ("subnets/a/ipv4_netmask_length", 22, "subnets.b.ipv4_netmask_length: vpc.main has no room left for a /25"),
         ("subnets/a/cidr_block", "10.0.0.0/24", "subnets.a.ipv4_netmask_length: is given together with cidr_block; keep one"),
-        ("subnets/a/ipv6_cidr_block", 1, "subnets.a.ipv6_cidr_block: vpc.main has no IPv6 range"),
-        ("vpcs/main/ipv6_netmask_length", 52, "subnets.a.ipv6_cidr_block: a number counts the ranges of a /56"),
         ("elastic_ips/nat/public_ipv4_pool", "amazon", "elastic_ips.nat.ipam_pool_id: is given together with public_ipv4_pool"),
     ],
 )  # fmt: skip
 def test_what_doesnt_go_together_is_refused(path: str, value: Any, told: str) -> None:
-    six = POOL if "/ipv6_netmask_length" in path and value == 52 else ""
-    spec = edited(network(POOL, six, public=POOL), path, value)
+    spec = edited(network(POOL, POOL), path, value)
     with pytest.raises(SpecError) as caught:
         load(spec)
     (line,) = str(caught.value).splitlines()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from alb_reconcile.api.status import Status, look
 from tests.adoption.adopting import Keeper
 from tests.harness import REGION, demo, load
@@ -114,16 +112,6 @@ def test_what_goes_along_keeps_nothing(hand: Hand) -> None:
     hand.world.destroy(KEEP)
 
 
-def test_a_rule_that_forwards_elsewhere_keeps_nothing(hand: Hand) -> None:
-    other = edited(KEEP, "target_groups/other", KEEP["target_groups"]["web"])
-    hand.make(other)
-    rule = stray_rule(hand)
-    forward = [{"Type": "forward", "TargetGroupArn": hand["target_group.other"]}]
-    hand.elb.modify_rule(RuleArn=rule, Actions=forward)
-    hand.make(edited(PATH, "target_groups/other", other["target_groups"]["other"]))
-    assert served(hand) == [2, 2]
-
-
 def looked_at(hand: Hand, spec: Spec) -> Status:
     stack = load(spec)
     found, standing = hand.world._run(lambda aws: look(aws, stack.target()))
@@ -154,20 +142,6 @@ def test_a_rule_that_lost_its_targets_is_told_and_led_out_by_hand(hand: Hand, fa
     hand.make(PATH)
     assert served(hand) == [2]
     assert looked_at(hand, PATH).not_ready == ()
-
-
-@pytest.mark.parametrize("targets", [[], ["web"]])
-def test_a_group_without_targets_is_worth_a_word_and_no_more_where_the_spec_wants_none(
-    hand: Hand, targets: list[str]
-) -> None:
-    spec = edited(edited(demo(), "target_groups/web/targets", targets), "instances/web/count", 0)
-    hand.make(spec)
-    found = looked_at(hand, spec)
-    assert found.not_ready == ()
-    assert found.warnings == (f"{WEB} gets requests and has no targets, so they are answered with 503",)
-    ending = hand.world.sync(spec)
-    assert not ending.is_failed
-    assert not ending.notes
 
 
 def test_a_kept_rule_in_the_place_of_one_that_would_be_made_is_adopted_if_it_asks_for_the_same(hand: Hand) -> None:

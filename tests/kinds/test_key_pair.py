@@ -10,7 +10,7 @@ from tests.kinds.hand import calls, delete, edited, short
 
 if TYPE_CHECKING:
     from tests.harness import Spec
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
 ONE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILmQbJ5nW2fJ0d2S1bZ1m8y0sWgkq6b1vFv0kq0v1o8K somebody@example"
 TWO = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDl1Qm5vWx2y6o1pQy0m8zq7q2H1n3kq5b6c7d8e9f0B somebody@example"
@@ -68,10 +68,3 @@ def test_one_that_only_its_instances_show_is_found_and_goes(hand: Hand) -> None:
     assert delete("key_pair.ops") in short(hand.world.plan(demo()))
     hand.make(demo())
     assert not names(hand)
-
-
-def test_a_stack_without_them_is_destroyed_by_who_may_not_look_for_them(hand: Hand, faults: Faults) -> None:
-    hand.make(demo())
-    faults.refuse("describe_key_pairs", "UnauthorizedOperation", times=2)
-    assert not hand.world.plan(demo(), destroy=True).warnings  # tags say that there are none
-    hand.world.destroy(demo())

@@ -7,7 +7,7 @@ import pytest
 from alb_reconcile.model import tags
 from alb_reconcile.sandbox.strict.quotas import STANDARD_VCPUS
 from tests.harness import Spec, World, world
-from tests.kinds.hand import Faults, calls, create, short
+from tests.kinds.hand import Faults, create, short
 from tests.kinds.many import HOUR, members, numbers, place, rows, targets, web
 from tests.plan.targets import watch
 
@@ -51,32 +51,6 @@ def test_a_copy_of_one_of_them_is_left_alone(here: World) -> None:
     here.client("ec2").terminate_instances(InstanceIds=ids)
     here.clock.advance(60)
     here.destroy(web(6))
-
-
-def room(spec: Spec) -> Spec:
-    """The demo in subnets that have room for 11, of which the load balancer takes some."""
-    for name, number in (("public-a", 1), ("public-b", 2)):
-        spec["subnets"][name]["cidr_block"] = f"10.0.{number}.0/28"
-    return spec
-
-
-def test_a_subnet_with_room_for_fewer_gets_those(here: World) -> None:
-    result = here.apply(room(web(30)), check=False)
-    failed = [text for text in result.failures if "instance.web" in text and ": failed: " in text]
-    assert failed
-    assert all("InsufficientFreeAddressesInSubnet" in text for text in failed), failed
-    made = members(here)
-    here.clock.advance(200)
-    assert len(made) == 30 - len(failed)
-    assert targets(here) == {"healthy": len(made)}
-    assert len(calls(here, "run_instances")) == 6, "in each subnet all, as many as there is room for, the others"
-    again = here.apply(room(web(30)), check=False)
-    assert again.failures
-    assert members(here) == made
-    assert again.writes.get("run_instances", 0) == 2, (
-        "for as many as there is room for at once, as the run before did last"
-    )
-    here.converge(room(web(len(made) // 2)), allow={"delete": 30})
 
 
 @pytest.mark.parametrize("later", [1200, pytest.param(0, marks=pytest.mark.slow)])
@@ -164,14 +138,6 @@ def test_terminated_by_hand_after_a_tag_was_added_and_noticed_late(here: World) 
     here.client("ec2").terminate_instances(InstanceIds=[rows(here)[0]["InstanceId"]])
     here.clock.advance(HOUR)
     here.converge(spec)
-    assert len(rows(here)) == 2
-
-
-def test_another_type_after_there_was_no_capacity(here: World) -> None:
-    here.converge(web(0))
-    place().ledger.no_capacity.add("t3.micro")
-    assert any("InsufficientInstanceCapacity" in text for text in here.apply(web(2)).failures)
-    here.converge(web(2, instance_type="t3.small"))
     assert len(rows(here)) == 2
 
 

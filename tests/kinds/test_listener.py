@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.api.status import Status
-from alb_reconcile.cli.render.status import StatusView, status_text, url_lines
+from alb_reconcile.cli.render.status import StatusView, status_text
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.engine.standing import find_standing
-from alb_reconcile.sandbox.client import Traffic
-from alb_reconcile.sandbox.strict.elb_attributes import listener_defaults
-from alb_reconcile.spec.schema import resolved
 from tests.harness import REGION, Spec, by_hand, demo, load
 from tests.kinds.example import Example, network
-from tests.kinds.hand import calls, create, delete, edited, order, short, update
+from tests.kinds.hand import calls, delete, edited, order, short, update
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Hand
@@ -129,19 +125,6 @@ def test_an_action_that_no_spec_can_say_is_shown_and_stays(hand: Hand) -> None:
     assert [item["Type"] for item in params["DefaultActions"]] == ["forward"]
 
 
-@pytest.mark.parametrize(
-    "action",
-    [
-        {"redirect": {"protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}},
-        {"forward": {"target_groups": [{"target_group": "web", "weight": 3}]}},
-    ],
-)
-def test_every_sort_of_action_is_made_stable_and_repaired(hand: Hand, action: Spec) -> None:
-    hand.make(edited(demo(), "load_balancers/public/listeners/http/default_action", action))
-    hand.elb.modify_listener(ListenerArn=hand[HTTP], DefaultActions=[ANSWER])
-    hand.repairs(update(HTTP, "default_action"), by="modify_listener")
-
-
 def test_weights_and_stickiness_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
     spec = demo()
     spec["target_groups"]["green"] = {"protocol": "HTTP", "port": 8080, "targets": ["web"]}
@@ -180,14 +163,6 @@ def test_a_listener_of_others_goes_unless_it_may_stay_or_is_another_stacks(hand:
     assert any("belongs to the stack other" in note for note in plan.kept)
 
 
-def test_a_port_is_handed_from_one_listener_to_another(hand: Hand) -> None:
-    """Where nobody is told to `move` it instead: tests/plan/test_renames.py."""
-    hand.make(demo())
-    (entry,) = demo()["load_balancers"]["public"]["listeners"].values()
-    hand.make(edited(demo(), "load_balancers/public/listeners", {"web": entry}), check=False)
-    assert order(hand.world, "delete_listener", "create_listener") == ["delete_listener", "create_listener"]
-
-
 def test_one_that_becomes_https_gets_the_policy_that_a_new_one_gets(hand: Hand) -> None:
     """AWS's own default is ELBSecurityPolicy-2016-08, with TLS 1.0. A policy that is there already stays."""
     upload_certificates()
@@ -202,16 +177,6 @@ def test_one_that_becomes_https_gets_the_policy_that_a_new_one_gets(hand: Hand) 
     assert found["SslPolicy"] == POLICY
     hand.elb.modify_listener(ListenerArn=hand[HTTP], SslPolicy="ELBSecurityPolicy-2016-08")
     assert hand.world.plan(spec).is_empty
-
-
-def test_a_listener_whose_load_balancer_was_deleted_by_hand_comes_back_with_it(hand: Hand) -> None:
-    hand.make(demo())
-    hand.elb.delete_load_balancer(LoadBalancerArn=hand["load_balancer.public"])
-    hand.wait(120)
-    hand.repairs(
-        create("load_balancer.public"), create(HTTP),
-        by=("create_load_balancer", "modify_load_balancer_attributes", "create_listener"),
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -231,12 +196,6 @@ def test_one_that_was_deleted_waits_only_for_an_instance_without_which_nobody_se
 
 def test_status_says_first_that_nobody_is_served_and_which_targets_wait(hand: Hand) -> None:
     hand.make(demo())
-    found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))
-    (line,) = url_lines(found, {}, Traffic())
-    assert line.endswith(".amazonaws.com/  (a local URL comes when the load balancer is active; status shows it)")
-    held_up, line = url_lines(found, {}, Traffic(problem="Envoy has ended by itself"))
-    assert held_up == "Traffic is held up: Envoy has ended by itself"
-    assert line.endswith(".amazonaws.com/")
     hand.elb.delete_listener(ListenerArn=hand[HTTP])
     hand.wait(60)
     found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))
@@ -244,7 +203,6 @@ def test_status_says_first_that_nobody_is_served_and_which_targets_wait(hand: Ha
     view = StatusView("demo", REGION, found, {}, standing)
     assert view.not_ready[0] == "load_balancer.public has no listener, so it serves nobody"
     assert re.search(r"registration\.web/web-1:80 +unused +i-[0-9a-f]+:80", status_text(view, Style(colored=False)))
-    assert Status("demo", REGION, found, standing).not_ready == tuple(view.not_ready)
 
 
 def sni(*names: str) -> Spec:
@@ -271,20 +229,3 @@ def test_certificates_of_others_are_removed_unless_they_are_kept(hand: Hand) -> 
     hand.elb.add_listener_certificates(ListenerArn=hand[HTTPS], Certificates=[{"CertificateArn": CERTIFICATES[3]}])
     assert hand.world.plan(edited(sni("two"), "load_balancers/public/listeners/https/others", "keep")).is_empty
     assert hand.world.plan(secure()).is_empty
-
-
-def test_what_isnt_declared_isnt_read(hand: Hand) -> None:
-    upload_certificates()
-    hand.make(secure())
-    hand.world.plan(secure())
-    more = ("listener_", "trust_store", "get_parameter", "web_acl", "capacity_reservation")
-    assert not [name for name, _ in hand.world.log if any(part in name for part in more) and name != "get_parameters"]
-
-
-def test_every_attribute_is_taken_and_read_back(hand: Hand) -> None:
-    upload_certificates()
-    attributes = {key: value or "x" for key, value in listener_defaults().items()}
-    assert attributes.keys() == set(resolved("listener")["properties"]["attributes"]["propertyNames"]["enum"])
-    hand.make(edited(secure(), "load_balancers/public/listeners/https/attributes", attributes))
-    found = hand.elb.describe_listener_attributes(ListenerArn=hand[HTTPS])["Attributes"]
-    assert {item["Key"]: item["Value"] for item in found} == attributes

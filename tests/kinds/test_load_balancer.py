@@ -90,13 +90,6 @@ def test_only_the_attribute_that_was_changed_by_hand_is_written(hand: Hand) -> N
     assert params["Attributes"] == [{**pair, "Value": "90"}]
 
 
-def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
-    hand.make(demo())
-    pair = {"Key": "idle_timeout.timeout_seconds", "Value": "30"}
-    hand.elb.modify_load_balancer_attributes(LoadBalancerArn=hand[PUBLIC], Attributes=[pair])
-    assert hand.world.plan(demo()).is_empty
-
-
 def test_more_of_them_than_one_call_shows(hand: Hand) -> None:
     spec = EXAMPLE.spec
     make_web_acls()
@@ -157,24 +150,3 @@ def test_a_web_acl_that_somebody_took_away_is_associated_again(hand: Hand) -> No
     by_hand("wafv2").disassociate_web_acl(ResourceArn=hand[PUBLIC])
     assert [item.how for item in hand.world.sync(hand.spec).outcomes] == ["done"]
     assert hand.world.plan(hand.spec).is_empty
-
-
-def test_one_on_an_outpost_stands_in_one_subnet_and_keeps_its_pool(hand: Hand) -> None:
-    pools = [f"ipv4pool-coip-{number}" for number in (1, 2)]
-    balancer = {"scheme": "internal", "subnets": ["a"], "customer_owned_ipv4_pool": pools[0]}
-    hand.make({**EXAMPLE.spec, "load_balancers": {"public": balancer}})
-    other = {**EXAMPLE.spec, "load_balancers": {"public": {**balancer, "customer_owned_ipv4_pool": pools[1]}}}
-    hand.refuses(other, "--allow replace-load-balancer=1")
-    hand.make(other, allow={"replace-load-balancer": 1})
-    (found,) = hand.elb.describe_load_balancers()["LoadBalancers"]
-    assert found["CustomerOwnedIpv4Pool"] == pools[1]
-
-
-def test_a_pool_for_one_that_was_made_internal_is_refused_before_anything_is_changed(hand: Hand) -> None:
-    spec = edited(demo(), "load_balancers/public/scheme", "internal")
-    hand.make(spec)
-    del spec["load_balancers"]["public"]["scheme"]
-    hand.make(spec)
-    pooled = edited(spec, "load_balancers/public/ipam_pools", {"ipv4_ipam_pool_id": "ipam-pool-0a1b"})
-    hand.refuses(pooled, r"load_balancers\.public\.ipam_pools: are for public addresses, which this")
-    hand.make(edited(spec, "load_balancers/public/ipam_pools", {}))

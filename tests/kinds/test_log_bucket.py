@@ -13,17 +13,15 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.log_bucket import KIND, LogBucket
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError
-from tests.adoption.adopting import Keeper
 from tests.harness import by_hand, demo, load
 from tests.kinds.example import STACK, Example
-from tests.kinds.hand import calls, edited, order
+from tests.kinds.hand import edited, order
 
 if TYPE_CHECKING:
     from tests.harness import Spec
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
 LOGS, PUBLIC = "log_bucket.logs", "load_balancer.public"
-ATTRIBUTES = "load_balancers/public/attributes"
 EXAMPLE = Example(
     spec={**STACK, "log_buckets": {"logs": {"expiration_days": 90}}},
     address=LOGS,
@@ -102,30 +100,6 @@ def test_a_name_that_somebody_has_is_refused_before_anything_is_made(hand: Hand)
     hand.refuses(logging(name="our-logs"), told)
 
 
-def test_one_that_lost_its_tags_is_somebody_elses(hand: Hand) -> None:
-    hand.make(EXAMPLE.spec)
-    by_hand("s3").delete_bucket_tagging(Bucket=bucket_of(hand))
-    (failure,) = hand.world.apply(EXAMPLE.spec).failures
-    assert f'this account has a bucket named "{bucket_of(hand)}" outside this stack; choose another' in failure
-
-
-def test_a_name_that_another_account_has_is_refused(hand: Hand, faults: Faults) -> None:
-    faults.refuse("create_bucket", "BucketAlreadyExists")
-    (failure,) = hand.world.apply(EXAMPLE.spec).failures
-    assert "another account has a bucket named" in failure
-
-
-def test_one_that_somebody_deleted_is_made_again_and_written_to(hand: Hand) -> None:
-    hand.make(logging())
-    name, s3 = bucket_of(hand), by_hand("s3")
-    for item in s3.list_objects_v2(Bucket=name)["Contents"]:
-        s3.delete_object(Bucket=name, Key=item["Key"])
-    s3.delete_bucket(Bucket=name)
-    hand.make(logging())
-    assert bucket_of(hand) == name
-    assert s3.list_objects_v2(Bucket=name)["KeyCount"] == 1, "AWS has tried it again"
-
-
 def test_elsewhere_it_is_made_in_that_region_with_what_older_regions_know(hand: Hand) -> None:
     desired = load(EXAMPLE.spec).desired[Address.parse(LOGS)]
 
@@ -152,14 +126,6 @@ def test_whom_a_policy_names_depends_on_the_region(region: str, principal: dict[
     assert (found["Principal"], found["Resource"]) == (principal, arn)
     assert may_write(json.dumps({"Statement": found}), "b", "1", region, "")
     assert not may_write(json.dumps({"Statement": found}), "b", "1", region, "elsewhere")
-
-
-def test_another_entry_name_keeps_the_bucket(hand: Hand) -> None:
-    """`move` changes tags only, so a bucket is found whose name was derived from another address."""
-    hand.make(EXAMPLE.spec)
-    spec = {**EXAMPLE.spec, "log_buckets": {"moved": {"expiration_days": 90}}}
-    Keeper(hand.world).move(spec, LOGS, "log_bucket.moved")
-    assert [step.action for step in hand.world.plan(spec).steps] == ["update"]
 
 
 @pytest.mark.parametrize(
@@ -197,16 +163,6 @@ def test_a_policy_that_doesnt_is_told_with_the_statement_that_is_missing(
 
 def test_a_bucket_that_isnt_there_is_told(hand: Hand) -> None:
     hand.refuses(logging("our-logs"), r"spec.yaml:\d+:\d+: .*there is no bucket our-logs; create it, or declare")
-
-
-def test_a_policy_is_read_only_where_logs_are_switched_on(hand: Hand) -> None:
-    somebodys({"Version": "2012-10-17", "Statement": [DELIVERY]})
-    hand.make(logging("our-logs"))
-    hand.world.plan(hand.spec)
-    assert not calls(hand.world, "get_bucket_policy")
-    hand.world.plan(edited(hand.spec, f"{ATTRIBUTES}/idle_timeout.timeout_seconds", 90))
-    assert not calls(hand.world, "get_bucket_policy")
-    hand.refuses(edited(hand.spec, f"{ATTRIBUTES}/access_logs.s3.prefix", "elsewhere"), "no statement")
 
 
 @pytest.mark.parametrize(

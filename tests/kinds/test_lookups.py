@@ -94,25 +94,6 @@ def test_a_network_is_found_by_its_tags_told_and_left_alone(hand: Hand) -> None:
     assert hand.world.strict.inventory() == before
 
 
-def test_looking_up_takes_one_call_for_each_sort_and_none_without(hand: Hand) -> None:
-    network = Network(hand)
-    hand.make(service())
-    reads = []
-    for spec in (service(network.vpc, network.subnets, [network.group]), service()):
-        hand.world.plan(spec)
-        # tags are read for another spec than the one that was applied
-        reads.append(sum(name != "describe_tags" for name, _ in hand.world.log))
-    assert reads[1] - reads[0] == 3
-    other, more = Network(hand, "other", "public"), service(groups=[network.group])
-    more["security_groups"]["aside"] = {"vpc": {"tag": {"Name": "other"}}}
-    hand.make(more)
-    (found,) = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.aside"]])["SecurityGroups"]
-    assert found["VpcId"] == other.vpc
-    hand.world.plan(more)
-    asked = [str(params) for params in calls(hand.world, "describe_vpcs")]
-    assert sum("tag:Name" in params for params in asked) == 1, "those by the same keys share a call"
-
-
 def test_an_ssm_parameter_may_hold_an_id_or_a_list_of_them(hand: Hand) -> None:
     network = Network(hand)
     parameter("/net/vpc", network.vpc)
@@ -164,12 +145,6 @@ def test_subnets_of_two_vpcs_are_refused(hand: Hand) -> None:
     hand.refuses(service(), "those found by tag Tier=private are in different VPCs")
 
 
-def test_a_load_balancer_needs_two_of_what_is_found(hand: Hand) -> None:
-    network = Network(hand)
-    network.tag(network.subnets[1], Tier="public")
-    hand.refuses(service(), r"load_balancers\.in\.subnets: only one subnet is found \(subnet-\w+\)")
-
-
 def test_the_stack_s_own_is_not_looked_up(hand: Hand) -> None:
     hand.make(demo())
     spec = edited(demo(), "security_groups/more", {"vpc": {"tag": {"Name": "demo-main"}}})
@@ -206,35 +181,3 @@ def test_a_look_up_that_makes_no_sense_is_told_with_its_place(vpc: Any, match: s
     with pytest.raises(SpecError, match=match) as caught:
         load(service(vpc))
     assert "security_groups.front.vpc" in str(caught.value)
-
-
-def test_only_networks_have_defaults_and_only_ec2_is_asked_for_tags() -> None:
-    with pytest.raises(SpecError, match="there is no default security group to look up"):
-        load(service(groups=[{"default": True}]))
-    spec = service()
-    forward = {"target_groups": [{"target_group": {"tag": {"Name": "a"}}}]}
-    spec["load_balancers"]["in"]["listeners"]["http"]["default_action"] = {"forward": forward}
-    with pytest.raises(SpecError, match="can't be looked up by its tags here"):
-        load(spec)
-
-
-def test_routes_and_rules_look_up_as_well(hand: Hand) -> None:
-    network = Network(hand)
-    gateway = hand.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    hand.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=network.vpc)
-    network.tag(gateway, Name="way-out")
-    route = {"destination_cidr_block": "0.0.0.0/0", "internet_gateway": {"tag": {"Name": "way-out"}}}
-    rule = {"protocol": "tcp", "port": 80, "security_group": {"tag": {"Name": "inner"}}}
-    spec = {
-        **STACK,
-        "route_tables": {"out": {"vpc": VPC, "subnets": SUBNETS, "routes": [route]}},
-        "security_groups": {"front": {"vpc": VPC, "ingress": [rule]}},
-    }
-    hand.make(spec)
-    table = hand.ec2.describe_route_tables(RouteTableIds=[hand["route_table.out"]])["RouteTables"][0]
-    assert {item.get("GatewayId") for item in table["Routes"]} == {"local", gateway}
-    assert {item.get("SubnetId") for item in table["Associations"]} == set(network.subnets)
-    group = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.front"]])["SecurityGroups"][0]
-    assert group["IpPermissions"][0]["UserIdGroupPairs"][0]["GroupId"] == network.group
-    plan = hand.world.plan({**spec, "security_groups": {"front": {"vpc": VPC, "ingress": []}}})
-    assert "from" in render_plan(plan, Style(colored=False))

@@ -10,42 +10,25 @@ import pytest
 from tests.adoption.adopting import Keeper
 from tests.harness import Spec, demo
 from tests.kinds.hand import edited
-from tests.kinds.test_log_bucket import logging
-from tests.kinds.test_nat_gateway import ZONAL
 from tests.kinds.test_persistent_volumes import kept
 from tests.kinds.test_rule import ruled, stray
 from tests.kinds.test_security_group import ALONE as GROUP
 from tests.kinds.test_subnet import ALONE as SUBNET
-from tests.kinds.test_trust_store import EXAMPLE as TRUST_STORE
-from tests.kinds.test_trust_store import upload
-from tests.kinds.test_vpc import ALONE as VPC
 from tests.kinds.test_vpc_endpoint import SPEC as ENDPOINT
-from tests.kinds.test_vpc_endpoint import ssm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.kinds.hand import Faults, Hand
 
-LOST: dict[str, tuple[str, Spec]] = {
-    "vpc": ("create_vpc", VPC),
-    "nat_gateway": ("create_nat_gateway", ZONAL),
-    "vpc_endpoint": ("create_vpc_endpoint", ssm(private_dns_enabled=True)),
-    "route_table": ("create_route_table", demo()),
-    "load_balancer": ("create_load_balancer", demo()),
-    "rule": ("create_rule", ruled()),
-    "trust_store": ("create_trust_store", TRUST_STORE.spec),
-    "log_bucket": ("create_bucket", logging()),
-    "volume": ("create_volume", kept()),
-    "volume's attachment": ("attach_volume", kept()),
-}
+LOST = ("create_volume", "attach_volume")
+"""Of each kind's own calls: test_every_kind.py."""
 
 
 @pytest.mark.parametrize("lag", [0.0, 20.0])
-@pytest.mark.parametrize("case", LOST)
-def test_the_next_run_makes_no_second_one(hand: Hand, faults: Faults, case: str, lag: float) -> None:
-    operation, spec = LOST[case]
-    upload()
+@pytest.mark.parametrize("operation", LOST)
+def test_the_next_run_makes_no_second_one(hand: Hand, faults: Faults, operation: str, lag: float) -> None:
+    spec = kept()
     hand.world.strict.lag = lag
     faults.lose_reply(operation)
     hand.world.apply(spec)

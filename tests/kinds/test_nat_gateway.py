@@ -179,38 +179,14 @@ def test_an_address_at_an_instance_is_told_beforehand(hand: Hand, *, is_own: boo
     hand.refuses_run(ZONAL if is_own else edited(ZONAL, "nat_gateways/main/elastic_ip", address), told)
 
 
-def test_a_private_one_needs_no_address(hand: Hand) -> None:
-    settings = {"subnet": "private", "connectivity_type": "private", "private_ip_address": "10.0.3.77"}
-    hand.make(edited(ZONAL, "nat_gateways/inner", {**settings, "secondary_private_ip_address_count": 2}))
-    (row,) = hand.ec2.describe_nat_gateways(NatGatewayIds=[hand["nat_gateway.inner"]])["NatGateways"]
-    assert row["NatGatewayAddresses"][0]["PrivateIp"] == "10.0.3.77"
-    assert [item["IsPrimary"] for item in row["NatGatewayAddresses"]] == [True, False, False]
-    assert "AllocationId" not in row["NatGatewayAddresses"][0]
-
-
 def test_a_regional_one_whose_zones_aws_chooses(hand: Hand) -> None:
     spec = edited(REGIONAL, "nat_gateways/main", {"availability_mode": "regional"})
     spec["subnets"] = {"private": {"cidr_block": "10.0.3.0/24", "availability_zone": "a"}}
     spec["route_tables"] = {"private": {"subnets": ["private"], "routes": [{**DEFAULT, "nat_gateway": "main"}]}}
     before = hand.world.strict.inventory()
     hand.make(spec)
-    fixed = REGIONAL["nat_gateways"]["main"]["availability_zone_addresses"]
-    chosen = edited(spec, "nat_gateways/main/availability_zone_addresses", fixed)
-    assert set(replaced(NAT, "availability_zone_addresses")) <= set(short(hand.world.plan(chosen)))
     hand.world.destroy(spec)
     assert hand.world.strict.inventory() == before
-
-
-def test_addresses_of_a_regional_one_come_before_others_go(hand: Hand) -> None:
-    hand.make(REGIONAL)
-    zones = [{"availability_zone": zone, "elastic_ips": [name]} for zone, name in (("us-east-1a", "b"), ("c", "a"))]
-    hand.make(edited(REGIONAL, "nat_gateways/main/availability_zone_addresses", zones))
-    joining, leaving = "associate_nat_gateway_address", "disassociate_nat_gateway_address"
-    # the one that changes its zone has to leave first
-    assert order(hand.world, joining, leaving) == [joining, leaving, joining]
-    (row,) = hand.ec2.describe_nat_gateways()["NatGateways"]
-    found = {(item["AvailabilityZone"], item["AllocationId"]) for item in row["NatGatewayAddresses"]}
-    assert found == {("us-east-1a", hand["elastic_ip.b"]), ("us-east-1c", hand["elastic_ip.a"])}
 
 
 def with_instance(gateways: Spec, *elastic_ip: str) -> Spec:
@@ -231,15 +207,9 @@ GATEWAYS = (
 KEPT: list[tuple[Spec, Spec, str, Spec]] = [
     (with_instance(SECOND), with_instance(MAIN, "two"), f"instances.web.elastic_ip: elastic_ip.two {GATEWAYS}", {}),
     *(
-        (with_instance(SECOND), with_instance({**MAIN, "other": {**OTHER, **given}}), f"nat_gateways.other.{field}: elastic_ip.two {GATEWAYS}", {})
-        for field, given in (("elastic_ip", {"elastic_ip": "two"}), ("secondary_elastic_ips", MORE))
-    ),
-    *(
         (with_instance(MAIN, "two"), with_instance({**MAIN, name: entry}), f"nat_gateways.{name}.{field}: elastic_ip.two {INSTANCES}", then)
         for name, field, entry, then in (
             ("main", "elastic_ip", {**MAIN["main"], "elastic_ip": "two"}, {"instances/web/elastic_ip": "four"}),
-            ("main", "secondary_elastic_ips", SECOND["main"], {"instances/web/elastic_ip": "four"}),
-            ("other", "elastic_ip", {**OTHER, "elastic_ip": "two"}, {"instances": {}}),
             ("other", "secondary_elastic_ips", {**OTHER, **MORE}, {"instances": {}}),
         )
     ),

@@ -49,15 +49,6 @@ def test_a_table_keeps_what_it_has_where_its_gateway_never_comes(hand: Hand, fau
     assert [item["RouteTableId"] for item in own(hand, "route_tables")] == [table["RouteTableId"]]
 
 
-def test_an_error_of_its_own_is_told_also_where_something_never_comes(hand: Hand, faults: Faults) -> None:
-    faults.refuse("attach_internet_gateway", "InvalidInternetGatewayID.NotFound", times=1000)
-    faults.refuse("associate_route_table", "UnauthorizedOperation")
-    result = hand.world.apply(demo())
-    (table,) = [item for item in result.outcomes if str(item.step.address) == "route_table.public"]
-    assert table.how == "failed"
-    assert "UnauthorizedOperation" in str(table.error)
-
-
 def test_an_old_load_balancer_stays_where_the_new_one_lacks_its_attributes(hand: Hand, faults: Faults) -> None:
     """The new one's listener may be made at once, but nothing goes for the sake of what isn't as the spec wants it."""
     hand.make(demo())

@@ -10,10 +10,9 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.aws.dry_run import WITHOUT
-from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import REGION, Spec, demo
-from tests.kinds.hand import Faults, Hand, edited, prepare, rich
+from tests.kinds.hand import Hand, prepare, rich
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,20 +60,6 @@ def each_denied(hand: Hand, spec: Spec, *, destroy: bool = False) -> dict[str, s
         told[names[operation]] = refusal(hand, spec, destroy=destroy)
     deny()
     return told
-
-
-def test_as_many_dry_runs_as_documented(hand: Hand) -> None:
-    """docs/performance.md says how many."""
-    asked = Asked(hand)
-    hand.make(demo())
-    assert asked.about == {"create_vpc": 1, "create_internet_gateway": 1}, "all else belongs to them"
-    asked.about.clear()
-    hand.world.apply(demo(), destroy=True)
-    assert asked.about.total() == 8
-    asked.about.clear()
-    hand.world.endpoint = "http://127.0.0.1:5000"
-    hand.make(demo())
-    assert not asked.about, "only AWS itself is asked"
 
 
 def test_what_may_not_be_created(hand: Hand) -> None:
@@ -159,33 +144,8 @@ def test_lifting_a_protection_is_tried(hand: Hand) -> None:
     hand.refuses_run(demo(), told, destroy=True, allow={"lift-protection": 1})
 
 
-def test_a_dry_run_waits_for_nothing(hand: Hand) -> None:
-    """The launch itself waits two minutes for a profile that may be new."""
-    hand.make(demo())
-    spec = edited(demo(), "instances/web/count", 3)
-    spec["instances"]["web"] |= {"iam_instance_profile": "lost", "user_data": "#!/bin/sh\n"}
-    Faults(hand.world).refuse("get_instance_profile", "AccessDenied")
-    began = hand.world.clock.now()
-    assert any("Invalid IAM Instance Profile" in text for text in hand.world.apply(spec).failures)
-    assert hand.world.clock.now() - began < 200
-
-
 def test_what_takes_no_dry_run_is_known() -> None:
     ec2 = boto3.client("ec2", region_name=REGION).meta
     for operation in WITHOUT:
         shape = ec2.service_model.operation_model(ec2.method_to_api_mapping[operation]).input_shape
         assert "DryRun" not in shape.members
-
-
-def test_a_throttled_dry_run_is_repeated(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
-    hand.make(demo())
-    deny("RunInstances")
-    real, refusals = hand.world._call, [AwsError("ec2", "run_instances", "RequestLimitExceeded", "later", "")]
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        if "DryRun" in params and refusals:
-            raise refusals.pop()
-        return real(service, operation, params)
-
-    monkeypatch.setattr(hand.world, "_call", call)
-    assert "RunInstances" in refusal(hand, edited(demo(), "instances/web/count", 3))

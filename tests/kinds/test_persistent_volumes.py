@@ -133,14 +133,6 @@ def test_that_of_another_instance_at_its_device_stays_that_one_s(hand: Hand) -> 
     assert volumes(hand)[TWO]["VolumeId"] == taken
 
 
-def test_the_root_device_is_refused_beforehand(hand: Hand) -> None:
-    hand.make(edited(kept(), "instances/web/data_volumes", None))
-    (found,) = hand.ec2.describe_instances(InstanceIds=[hand[ONE]])["Reservations"]
-    root = found["Instances"][0]["RootDeviceName"]
-    told = f"data_volumes.logs.device_name: {hand[ONE]} has its root disk at {root}; choose"
-    hand.refuses(kept(device_name=root), told)
-
-
 def test_what_is_left_behind_is_told_kept_and_taken_up_again(hand: Hand) -> None:
     hand.make(kept(count=2))
     left = volumes(hand)[TWO]["VolumeId"]
@@ -181,28 +173,6 @@ def test_a_smaller_one_is_refused(hand: Hand) -> None:
     spec = kept(volume_size=8)
     told = "10 can't become 8 on a volume that is kept; leave it, or give the volume another name and device"
     hand.refuses(spec, told)
-    old = volumes(hand)[ONE]["VolumeId"]
-    disks = spec["instances"]["web"]["data_volumes"]
-    disks["small"] = {**disks.pop("logs"), "device_name": "/dev/sdg"}
-    result = hand.make(spec)
-    assert result.writes == {"create_volume": 1, "attach_volume": 1, "create_tags": 1}
-    assert old in {row["VolumeId"] for row in hand.ec2.describe_volumes()["Volumes"]}
-
-
-@pytest.mark.parametrize("keys", [{"encrypted": False}, {"kms_key_id": "alias/other"}])
-def test_what_it_is_made_with_is_not_compared(hand: Hand, keys: dict[str, Any]) -> None:
-    hand.make(kept())
-    assert hand.world.plan(kept(**keys)).is_empty
-
-
-def test_one_that_another_instance_has_is_waited_for_and_told(hand: Hand) -> None:
-    hand.make(kept())
-    found = volumes(hand)[ONE]
-    hand.ec2.detach_volume(VolumeId=found["VolumeId"])
-    stranger = hand.stranger_in(hand["subnet.public-a"])
-    hand.ec2.attach_volume(VolumeId=found["VolumeId"], InstanceId=stranger, Device="/dev/sdf")
-    (failure,) = hand.world.apply(kept()).failures
-    assert f"{found['VolumeId']} to leave {stranger}, which has it" in failure
 
 
 @pytest.mark.parametrize("operation", ["create_volume", "attach_volume"])

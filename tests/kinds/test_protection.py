@@ -77,21 +77,6 @@ def test_instances_that_are_replaced(hand: Hand) -> None:
     ] * 2  # fmt: skip
 
 
-def test_what_is_not_protected_is_not_lifted_and_what_stays_is_not_asked_about(hand: Hand) -> None:
-    hand.make(edited(demo(), "instances/web/count", 3))
-    protect(hand, PUBLIC, WEB_1)
-    hand.make(demo())
-    assert "modify_instance_attribute" not in order(hand.world, "modify_instance_attribute")
-    reads = "describe_instance_attribute", "describe_load_balancer_attributes"
-    hand.world.plan(edited(demo(), "instances/web/count", 1))
-    asked = [(params["InstanceId"], params["Attribute"]) for params in calls(hand.world, reads[0])]
-    assert sorted(asked) == [(hand[WEB_2], "disableApiStop"), (hand[WEB_2], "disableApiTermination")]
-    for spec in (demo(), edited(demo(), "target_groups/web/health_check/path", "/other")):
-        hand.world.plan(spec)
-        assert not calls(hand.world, reads[0])
-        assert len(calls(hand.world, reads[1])) == 1  # the demo declares attributes
-
-
 def test_a_spec_that_switches_it_off(hand: Hand) -> None:
     hand.make(edited(demo(), ON, True))
     off = edited(demo(), ON, False)
@@ -129,17 +114,6 @@ def test_instances_that_have_to_be_stopped_and_may_not_be(hand: Hand, declared: 
     hand.make(other, allow={"lift-protection": 2})
     assert has_protection(hand, WEB_1)
     assert has_protection(hand, WEB_2), "it is on again"
-
-
-def test_one_that_is_stopped_as_it_loses_another_protection_stays_without(hand: Hand) -> None:
-    spec = edited(edited(demo(), "instances/web/disable_api_termination", True), "instances/web/count", 1)
-    hand.make(spec)
-    off = edited(edited(spec, "instances/web/disable_api_termination", False), "instances/web/state", "stopped")
-    allow = {"lift-protection": 1, "empty-target-group": 1}
-    (step,) = [item for item in hand.world.plan(off, allow=allow).steps if str(item.address) == WEB_1]
-    assert not any("stop protection" in effect for effect in step.effects)
-    hand.make(off, allow=allow)
-    assert not has_protection(hand, WEB_1)
 
 
 @pytest.mark.parametrize("is_new", [True, False])
@@ -201,20 +175,6 @@ def test_sync_lifts_nothing_and_says_so(hand: Hand) -> None:
     ending = hand.world.sync(spec)
     assert list(ending.selection.withheld.values()) == [f"{PUBLIC} ({hand[PUBLIC]}) would lose its deletion protection"]
     assert hand.world.strict.inventory() == before
-
-
-def test_sync_keeps_to_the_policy(hand: Hand) -> None:
-    spec = {**demo(), "policy": {"max_touched": "10%"}, "sync": {"correct": ["update"]}}
-    hand.make(spec, allow={"touch": 20})
-    for group in ("security_group.web", "security_group.load-balancer"):
-        hand.changed_tags("ec2", hand[group], {"service": "other"})
-    (told,) = set(hand.world.sync(spec).selection.withheld.values())
-    assert told.startswith(
-        "max_touched is 10%, and the plan changes, replaces or deletes 2 of the stack's 12 resources"
-    )
-    hand.make(spec, allow={"touch": 2})
-    hand.changed_tags("ec2", hand["security_group.web"], {"service": "other"})
-    assert not hand.world.sync(spec).selection.withheld
 
 
 @pytest.mark.parametrize(

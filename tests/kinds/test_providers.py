@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.aws.outside import ask
-from tests.harness import Spec
 from tests.kinds.hand import edited
 from tests.kinds.test_authentication import COGNITO, JWT, LISTENERS, OIDC, behind, put
 from tests.kinds.test_listener import upload_certificates
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.harness import Spec
     from tests.kinds.hand import Hand
 
 KEYS = b'{"keys": []}'
@@ -85,10 +85,3 @@ def test_of_oidc_those_are_asked_that_the_load_balancer_asks(hand: Hand, provide
     found = warned(hand, spec)
     assert len(found) == 2, "any answer will do"
     assert all(".authenticate_oidc: user_info_endpoint " in text for text in found)
-
-
-def test_a_certificate_that_nobody_trusts_is_told(hand: Hand, provider: Front) -> None:
-    hand.world.outside = ask
-    found = warned(hand, behind(jwt(f"https://localhost:{provider.port}/keys")))
-    assert all("certificate verify failed" in text for text in found)
-    assert found

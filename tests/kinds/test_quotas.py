@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,12 +65,6 @@ def many_groups(spec: Spec) -> Spec:
     return spec
 
 
-def test_gateways_in_a_zone_that_is_new_are_counted(hand: Hand, quotas: dict[str, float]) -> None:
-    quotas |= {codes.ADDRESSES: 50, codes.NATS: 2}
-    told = full("NAT gateways", 2, "us-east-1a", 0, 6)
-    assert refusal(hand, networked(6)) == [f"nat_gateways.n0.subnet: {told}"]
-
-
 def many_routes(count: int) -> list[dict[str, Any]]:
     return [{"destination_cidr_block": block, "internet_gateway": "main"} for block in ranges(count)]
 
@@ -92,12 +85,6 @@ def test_too_many_members(hand: Hand, quotas: dict[str, float], path: str, value
     hand.make(demo())
     assert refusal(hand, spec) == [line]
     hand.world.plan(edited(demo(), path, value[1:]), allow={"close": 1})
-
-
-def test_rules_are_counted_as_aws_does(hand: Hand, quotas: dict[str, float]) -> None:
-    """IPv4's and IPv6's apart."""
-    six = [{"protocol": "tcp", "port": 80, "ipv6_cidr_block": f"2001:db8:{number}::/48"} for number in range(60)]
-    assert hand.world.plan(edited(demo(), "security_groups/web/ingress", [*many_rules(60), *six])).steps
 
 
 def test_too_many_groups_on_an_interface(hand: Hand, quotas: dict[str, float]) -> None:
@@ -218,17 +205,6 @@ def test_what_is_replaced_along_is_counted(hand: Hand, quotas: dict[str, float])
     hand.refuses_run(spec, told, allow={"replace-load-balancer": 1})
 
 
-def test_too_many_target_groups_behind_a_load_balancer(hand: Hand, quotas: dict[str, float]) -> None:
-    quotas[codes.RULES] = 200
-    spec = crowded((1000, 1001), 100)
-    found = spec["load_balancers"]["public"]["listeners"]
-    rules = [rule for name in ("port-1000", "port-1001") for rule in found[name]["rules"].values()]
-    for number, rule in enumerate(rules):
-        rule["action"] = {"forward": f"group-{number}"}
-        spec["target_groups"][f"group-{number}"] = {"protocol": "HTTP", "port": 80}
-    assert refusal(hand, spec) == [f"target_groups.web: {full('target groups', 100, 'load_balancer.public', 0, 101)}"]
-
-
 def test_too_many_targets(hand: Hand, quotas: dict[str, float]) -> None:
     spec = edited(demo(), "instances/web/count", 501)
     spec["subnets"]["public-a"]["cidr_block"], spec["subnets"]["public-b"]["cidr_block"] = (
@@ -249,27 +225,7 @@ def test_targets_that_take_anothers_place(hand: Hand, quotas: dict[str, float]) 
     hand.make(edited(demo(), "instances/web/user_data", "#!/bin/sh\n"))
 
 
-def test_what_nobody_comes_near_isnt_read(hand: Hand, quotas: dict[str, float]) -> None:
-    hand.make(demo())
-    hand.world.plan(demo())
-    unchanged = [name for name, _ in hand.world.log]
-    hand.world.plan(edited(demo(), "target_groups/web/health_check/interval_seconds", 20))
-    # while another spec was applied last, something that the spec no longer names may be left
-    assert Counter(name for name, _ in hand.world.log) == Counter([*unchanged, "describe_tags"])
-    more = edited(demo(), "subnets/more", {"cidr_block": "10.0.3.0/24", "availability_zone": "us-east-1a"})
-    listener = {"protocol": "HTTP", "port": 8080, "default_action": {"forward": "web"}}
-    hand.world.plan(edited(more, "load_balancers/public/listeners/more", listener))
-    assert not {name for name, _ in hand.world.log} & QUOTA_READS
-
-
-def test_what_the_credentials_may_not_read_is_left_to_aws(hand: Hand, quotas: dict[str, float], faults: Faults) -> None:
-    quotas[codes.GROUPS_AN_INTERFACE] = 6
-    faults.refuse("get_service_quota", "AccessDeniedException", times=9)
-    hand.make(many_groups(demo()))
-
-
 def test_quotas_that_cant_be_read_are_told_once(hand: Hand, faults: Faults, quotas: dict[str, float]) -> None:
-    """And only where there would be more than AWS's default."""
     spec = {**demo(), "elastic_ips": {f"more-{number}": {} for number in range(8)}}
     for operation in ("get_service_quota", "describe_account_limits"):
         faults.refuse(operation, "AccessDeniedException", "not authorized", times=9)
@@ -278,35 +234,6 @@ def test_quotas_that_cant_be_read_are_told_once(hand: Hand, faults: Faults, quot
         True
     ]
     assert "AccessDeniedException" in told[0]
-    faults.refusals.clear()
-    network = {key: demo()[key] for key in ("stack", "region", "vpcs", "subnets")}
-    hand.make(network)
-    faults.refuse("get_service_quota", "AccessDeniedException", times=9)
-    few = {**network, "elastic_ips": {"one": {}}}
-    assert hand.world.plan(few).warnings == ()
-    hand.make(few)
-
-
-ON_DEMAND = {
-    "L-6E869C2A": "dl1.24xlarge dl2q.24xlarge",
-    "L-74FC7D96": "f1.2xlarge f2.6xlarge",
-    "L-DB2E81BA": "g4dn.xlarge g6.xlarge gr6.4xlarge vt1.3xlarge",
-    "L-F7808C92": "hpc6a.48xlarge hpc7g.4xlarge",
-    "L-43DA4232": "u-6tb1.56xlarge u7i-12tb.224xlarge",
-    "L-1945791B": "inf1.xlarge inf2.24xlarge",
-    "L-417A185B": "p3.2xlarge p5.48xlarge p4de.24xlarge",
-    "L-1216C47A": "a1.large c7gn.large d3en.xlarge h1.2xlarge i4i.large im4gn.large is4gen.large m5.large r8g.large t3.micro z1d.large",
-    "L-2C3B7624": "trn1.2xlarge trn1n.32xlarge trn2.48xlarge",
-    "L-7295265B": "x1e.xlarge x2gd.medium x8g.large",
-    "": "mac1.metal mac2-m2pro.metal mac-m4.metal",  # on dedicated hosts only
-}
-"""The codes to which the rows of "On-Demand Instance quotas" (Amazon EC2 User Guide) link, and types of each."""
-
-
-@pytest.mark.parametrize("code", ON_DEMAND)
-def test_vcpus_count_for_the_quota_of_their_family(code: str) -> None:
-    for kind in ON_DEMAND[code].split():
-        assert VCPU_QUOTAS.get(vcpu_quota(kind), ("",))[0] == emulated(kind) == code, kind
 
 
 def test_every_type_counts_for_the_same_quota_in_the_sandbox() -> None:

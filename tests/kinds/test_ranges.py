@@ -10,13 +10,12 @@ from alb_reconcile.kinds._ranges import index_of, range_at
 from tests.harness import demo
 from tests.kinds.example import STACK
 from tests.kinds.hand import calls, edited, short, update
-from tests.pools import make_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.harness import Spec
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
 MAIN, A, SIX = "vpc.main", "subnet.a", "subnet.six"
 SECONDARY: Spec = {
@@ -70,30 +69,6 @@ def test_a_range_goes_when_its_subnets_have_moved_to_the_new_one(hand: Hand) -> 
     hand.make(SECONDARY)
     moved = edited(SECONDARY, "vpcs/main/secondary_cidr_blocks", ["10.4.0.0/16", "100.65.0.0/16"])
     hand.make(edited(moved, "subnets/a/cidr_block", "100.65.1.0/24"))
-
-
-def test_a_strangers_subnet_in_a_range_that_goes_is_named_at_once(hand: Hand) -> None:
-    hand.make(SECONDARY)
-    theirs = hand.ec2.create_subnet(VpcId=hand[MAIN], CidrBlock="10.4.1.0/24")["Subnet"]["SubnetId"]
-    began = hand.world.clock.now()
-    result = hand.world.apply(edited(SECONDARY, "vpcs/main/secondary_cidr_blocks", ["100.64.0.0/16"]))
-    assert [f"10.4.0.0/16 has subnets outside this stack: {theirs}" in text for text in result.failures] == [True]
-    assert hand.world.clock.now() - began < 60
-
-
-def test_a_lost_reply_makes_no_second_range(hand: Hand, faults: Faults) -> None:
-    faults.lose_reply("associate_vpc_cidr_block")
-    hand.make(SECONDARY)
-    hand.make(edited({**DUAL, "subnets": {}}, "vpcs/main/amazon_provided_ipv6_cidr_block", None))
-    faults.made.clear()
-    faults.lose_reply("associate_vpc_cidr_block")
-    hand.make({**DUAL, "subnets": {}})
-    assert faults.made["associate_vpc_cidr_block"] == 1
-    faults.lose_reply("associate_subnet_cidr_block")
-    without = edited(DUAL, "subnets/six", None)
-    hand.make(edited(without, "subnets/a/ipv6_cidr_block", None))
-    hand.make(without)
-    assert faults.made["associate_subnet_cidr_block"] == 1
 
 
 def test_tenancy_can_be_given_up_in_place_only(hand: Hand) -> None:
@@ -156,47 +131,12 @@ def test_a_load_balancer_over_subnets_without_ipv6_is_refused_with_its_place(han
     hand.refuses(spec, r"give subnet\.public-a, subnet\.public-b an ipv6_cidr_block")
 
 
-def test_what_others_have_is_known_by_what_aws_says(hand: Hand) -> None:
-    hand.make(dualstack())
-    theirs = [hand["subnet.public-a"], hand["subnet.public-b"]]
-    inner = {"scheme": "internal", "ip_address_type": "dualstack", "subnets": theirs}
-    spec = {**STACK, "stack": "other", "load_balancers": {"inner": inner}}
-    assert [step.action for step in hand.world.plan(spec).steps] == ["create"]
-    vpc = hand.ec2.create_vpc(CidrBlock="10.6.0.0/16")["Vpc"]["VpcId"]
-    entry = {"vpc": vpc, "cidr_block": "10.6.1.0/24", "ipv6_cidr_block": 1, "availability_zone": "a"}
-    result = hand.world.apply({**STACK, "stack": "third", "subnets": {"a": entry}})
-    assert any(f"{vpc} has no IPv6 range" in text for text in result.failures)
-
-
-def test_a_range_that_is_still_leaving_is_waited_for(hand: Hand) -> None:
-    spec = edited(DUAL, "subnets", None)
-    hand.make(spec)
-    (row,) = hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"]
-    (found,) = row["Ipv6CidrBlockAssociationSet"]
-    hand.ec2.disassociate_vpc_cidr_block(AssociationId=found["AssociationId"])
-    hand.repairs(update(MAIN, "amazon_provided_ipv6_cidr_block"), by="associate_vpc_cidr_block", spec=spec)
-
-
 BORDER = "vpcs/main/ipv6_cidr_block_network_border_group"
 WAVELENGTH = "us-east-1-wl1-bos-wlz-1"
 
 
-def pooled() -> Spec:
-    """The VPC with a range of a pool's instead of Amazon's."""
-    pool = {"ipv6_ipam_pool_id": make_pool("2001:db8::/40"), "ipv6_netmask_length": 56}
-    return edited(DUAL, "vpcs/main", {"cidr_block": "10.0.0.0/16", **pool})
-
-
-def given_up() -> Spec:
-    """The VPC without IPv6, and subnets that keep what the spec doesn't say any more."""
-    subnets = {"a": {"cidr_block": "10.0.1.0/24", "availability_zone_id": "use1-az1"}}
-    return edited({**DUAL, "subnets": subnets}, "vpcs/main/amazon_provided_ipv6_cidr_block", False)
-
-
 EXCHANGED: dict[str, Callable[[], Spec]] = {
     "another border group": lambda: edited(DUAL, BORDER, WAVELENGTH),
-    "a pool": pooled,
-    "none": given_up,
     "another number, too": lambda: edited(edited(DUAL, BORDER, WAVELENGTH), "subnets/a/ipv6_cidr_block", 7),
 }
 
@@ -222,7 +162,7 @@ def test_a_range_that_subnets_have_a_part_of_stays_until_they_have_none(hand: Ha
     hand.world.strict.lag = lag
     hand.make(after)
     rows = shown(hand, A).get("Ipv6CidrBlockAssociationSet", [])
-    assert [index_of(row["Ipv6CidrBlock"]) for row in rows] == {"none": [], "another number, too": [7]}.get(how, [1])
+    assert [index_of(row["Ipv6CidrBlock"]) for row in rows] == {"another number, too": [7]}.get(how, [1])
 
 
 def test_a_range_that_only_what_goes_has_a_part_of_is_exchanged(hand: Hand) -> None:
@@ -242,16 +182,3 @@ def test_a_range_isnt_exchanged_where_a_successor_is_to_have_a_part_before_its_p
     take_ipv6_out(hand, A)
     hand.make(spec)
     assert index_of(ipv6_of(hand, A)) == 7
-
-
-def test_a_range_stays_where_a_subnet_was_given_a_part_that_the_spec_doesnt_say(hand: Hand) -> None:
-    """Its range was chosen in what was a range of its VPC's."""
-    spec = edited(SECONDARY, "subnets/a", {"ipv4_netmask_length": 17, "availability_zone": "a"})
-    spec["vpcs"]["main"]["secondary_cidr_blocks"] = ["10.4.0.0/16"]
-    full = {"b": {"cidr_block": "10.0.0.0/16", "availability_zone": "b"}}
-    spec = edited(spec, "subnets", {**full, **spec["subnets"]})
-    hand.make(spec)
-    other = edited(spec, "vpcs/main/secondary_cidr_blocks", ["10.5.0.0/16"])
-    told = r"10\.4\.0\.0/16 can't leave .* while these .*: subnet\.a .*; keep it, or give .* a cidr_block"
-    hand.refuses(other, told)
-    hand.make(edited(other, "subnets/a", {"cidr_block": "10.5.0.0/17", "availability_zone": "a"}))

@@ -112,12 +112,3 @@ def test_one_that_may_not_be_read_is_told_before_anything_changes(
     with pytest.raises(AwsError, match=f"allow the IAM action test:{camel(operation)} to this identity"):
         hand.world.apply(without, destroy=destroys, allow={"delete": 9})
     assert hand.world.strict.inventory() == before
-
-
-def test_who_has_none_neednt_be_allowed_to_look(hand: Hand, faults: Faults) -> None:
-    without, _ = specs("elastic_ip", "a group")
-    hand.make(without)
-    for _, _, operation in RARE.values():
-        faults.refuse(operation, "UnauthorizedOperation", times=9)
-    hand.world.destroy(without)
-    assert all(faults.made[operation] for _, _, operation in RARE.values())

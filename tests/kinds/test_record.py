@@ -10,13 +10,12 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.route53.models import route53_backends
 
-from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper
 from tests.harness import World, by_hand, demo
 from tests.kinds.example import STACK, Example
-from tests.kinds.hand import calls, create, edited, order, short, update
-from tests.properties.watched import watched
+from tests.kinds.hand import create, edited, order, short, update
+from tests.kinds.test_https_refusals import https
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,17 +121,6 @@ def api(*values: str, **entry: Any) -> Spec:
     return only(api=record("api", resource_records=list(values or ("192.0.2.1",)), **entry))
 
 
-def many(count: int) -> Spec:
-    return only(**{f"n{number}": record(f"n{number}", resource_records=["192.0.2.1"]) for number in range(count)})
-
-
-def crowd(names: Names, count: int) -> None:
-    """Other records in the zone."""
-    zone = route53_backends[DEFAULT_ACCOUNT_ID]["aws"].zones[names.id]
-    for number in range(count):
-        zone.add_rrset({**plain(f"other-{number}.example.com."), "ResourceRecords": ["192.0.2.1"]})
-
-
 CNAME = only(api={"zone": ZONE, "name": "api.example.com", "type": "CNAME", "resource_records": ["a.example.net"]})
 A, TXT = "api.example.com A", "a.api.alb-reconcile.example.com TXT"
 
@@ -162,15 +150,6 @@ def test_a_name_that_somebody_led_elsewhere_is_led_back(hand: Hand, names: Names
     assert names.rows()[A] == row
 
 
-@pytest.mark.parametrize(
-    ("spec", "reads"), [(demo(), []), (web(), ["list_hosted_zones_by_name", "list_resource_record_sets"])]
-)
-def test_what_an_unchanged_plan_reads(hand: Hand, names: Names, spec: Spec, reads: list[str]) -> None:
-    hand.make(spec)
-    hand.world.plan(spec)
-    assert sorted(name for name, _ in hand.world.log if "hosted_zone" in name or "record" in name) == reads
-
-
 def test_what_a_spec_drops_with_its_zone_is_found_and_the_tag_goes(hand: Hand, names: Names) -> None:
     hand.make(demo())
     hand.make(web())
@@ -195,37 +174,8 @@ def test_destroy_finds_all_whatever_is_left_of_the_stack(hand: Hand, names: Name
     assert names.rows() == {}
 
 
-def test_credentials_without_a_right_to_look_destroy_the_rest(hand: Hand, names: Names, faults: Faults) -> None:
-    hand.make(demo())
-    faults.refuse("list_hosted_zones", "AccessDenied", times=9)
-    assert not hand.world.apply(demo(), destroy=True).failures
-
-
-def https(**listeners: Spec) -> Spec:
-    """The demo with the short form, or with these listeners."""
-    spec = demo()
-    balancer = spec["load_balancers"]["public"]
-    action = balancer.pop("listeners")["http"]["default_action"]
-    if listeners:
-        balancer["listeners"] = {name: {"default_action": action, **entry} for name, entry in listeners.items()}
-    else:
-        balancer["https"] = {"names": ["api.example.com"], "zone": ZONE, "default_action": action}
-    return spec
-
-
-def test_a_listener_of_another_name_becomes_the_one_that_redirects_when_https_answers(hand: Hand, names: Names) -> None:
-    hand.make(https(web={"protocol": "HTTP", "port": 80}))
-    hand.refuses(https(), r"run alb-reconcile move spec.yaml listener\.public/web listener\.public/http")
-    Keeper(hand.world).move(https(), "listener.public/web", "listener.public/http")
-    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(https()).steps}
-    changed = steps["update:listener.public/http"]
-    assert {"create:listener.public/https", "create:record.public-api-example-com"} <= set(changed.needs)
-    assert changed.pause[0] == 30
-    hand.make(https())
-
-
 def test_https_goes_when_nobody_is_redirected_there(hand: Hand, names: Names) -> None:
-    hand.make(https())
+    hand.make(https(names=["api.example.com"]))
     hand.refuses(demo(), "close=2", allow={"close": 1})  # the listener, and the name beside it
     steps = {step.key.partition("@")[0]: step for step in hand.world.plan(demo(), allow={"close": 2}).steps}
     gone = steps["delete:listener.public/https"]
@@ -331,22 +281,6 @@ def test_the_txt_record_goes_with_one_that_somebody_deleted(hand: Hand, names: N
     assert names.rows() == {}
 
 
-def test_a_txt_record_that_somebody_deleted_makes_it_nobodys(hand: Hand, names: Names) -> None:
-    hand.make(api())
-    names.change("DELETE", names.rows()[TXT])
-    hand.refuses(api(), "outside this stack; adopt it")
-
-
-def test_a_zone_that_is_not_there_is_told(hand: Hand, names: Names) -> None:
-    spec = edited(api(), "records/api/zone", {"name": "example.com", "private": True})
-    told = r"spec.yaml:\d+:\d+: records.api.zone: hosted zone example.com isn't private; .* zone: example.com"
-    hand.refuses(spec, told)
-    spec = edited(edited(api(), "records/api/zone", "example.org"), "records/api/name", "a.example.org")
-    hand.refuses(spec, r"there is no public hosted zone example.org in this account")
-    spec = edited(api(), "records/api/zone", "Z0123456789")
-    hand.refuses(spec, r"there is no hosted zone Z0123456789 in this account; correct the id")
-
-
 def test_of_two_zones_the_one_with_the_id_is_meant(hand: Hand, names: Names) -> None:
     other = names.another()
     hand.refuses(api(), rf"there are 2 public hosted zones example.com \(.*{other}.*\); name the one")
@@ -368,16 +302,6 @@ def test_a_private_zone_is_meant_where_it_is_said(hand: Hand, names: Names) -> N
     assert A in names.rows(private)
 
 
-def test_of_a_large_zone_only_what_matters_is_read(hand: Hand, names: Names) -> None:
-    crowd(names, 1000)
-    hand.make(api())
-    hand.world.plan(api())
-    asked = [params["StartRecordName"] for params in calls(hand.world, "list_resource_record_sets")]
-    assert asked == ["alb-reconcile.example.com", "api.example.com"]
-    hand.world.destroy(api())
-    assert len(names.rows()) == 298  # a page of the others
-
-
 def test_a_health_check_that_is_not_there_is_told(hand: Hand, names: Names) -> None:
     told = r"records.api.health_check_id: there is no health check 0a1b in this account"
     hand.refuses(api(health_check_id="0a1b"), told)
@@ -390,54 +314,3 @@ def test_a_health_check_that_is_not_there_is_told(hand: Hand, names: Names) -> N
 def test_a_change_that_comes_too_early_is_repeated(hand: Hand, names: Names, faults: Faults, code: str) -> None:
     faults.refuse("change_resource_record_sets", code, times=3)
     hand.make(api())
-
-
-def test_a_change_whose_answer_was_lost_is_taken_for_done(hand: Hand, names: Names, faults: Faults) -> None:
-    for spec in (api(), api("192.0.2.2")):
-        faults.lose_reply("change_resource_record_sets")
-        hand.make(spec)
-    faults.lose_reply("change_resource_record_sets")
-    hand.world.destroy(api())
-    assert names.rows() == {}
-
-
-def test_its_pace_is_route_53s() -> None:
-    """Five calls a second, of all that an account asks: nothing is throttled."""
-    clock = VirtualClock()
-    with StrictAws(clock=clock.now, throttling=True) as strict:
-        there = World(strict, clock)
-        crowd(Names(there), 1900)  # so many that each is read by its name
-        clock.advance(60)
-        real, throttled, asked = there._call, [], []
-
-        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-            asked.extend([operation] * (service == "route53"))
-            try:
-                return real(service, operation, params)
-            except AwsError as error:
-                throttled.extend([operation] * error.is_throttled)
-                raise
-
-        there._call = call  # type: ignore[method-assign]
-        there.converge(many(5))
-        assert len(asked) > 20
-        assert not throttled
-
-
-@pytest.mark.slow
-def test_wherever_a_replacement_is_cut_short_the_next_run_ends_it_and_the_name_never_leads_nowhere() -> None:
-    spec = edited(web(), "load_balancers/public/scheme", "internal")
-    allow = {"replace-load-balancer": 2, "replace": 9, "delete": 9}
-    with watched() as world:
-        names = Names(world)
-        world.converge(web())
-        with world.moments() as moments:
-            world.converge(spec, allow=allow)
-        wanted = names.rows().keys()
-        for moment in moments[::3]:
-            world.go_back(moment)
-            balancers = {item["DNSName"] for item in by_hand("elbv2").describe_load_balancers()["LoadBalancers"]}
-            target = names.rows()[A]["AliasTarget"]["DNSName"]
-            assert target.removeprefix("dualstack.").removesuffix(".") in balancers, moment.words
-            world.converge(spec, allow=allow)
-            assert names.rows().keys() == wanted

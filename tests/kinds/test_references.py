@@ -57,21 +57,6 @@ def test_its_own_network_named_by_ids_stays_until_it_is_released(hand: Hand) -> 
     assert hand.world.plan(rest).is_empty
 
 
-def test_a_declared_rule_that_names_what_left_the_spec_isnt_called_unmanaged(hand: Hand) -> None:
-    spec = demo()
-    spec["security_groups"]["bastion"] = {"description": "ours for now", "vpc": "main"}
-    ssh = {"protocol": "tcp", "port": 22, "security_group": "bastion"}
-    spec["security_groups"]["web"]["ingress"].append(ssh)
-    hand.make(spec)
-    del spec["security_groups"]["bastion"]
-    ssh["security_group"] = hand["security_group.bastion"]
-    text = refusal_of(hand, spec)
-    assert "by hand" not in text
-    assert text.endswith("alb-reconcile release spec.yaml security_group.bastion")
-    del spec["security_groups"]["web"]["ingress"]
-    assert "the spec doesn't manage that rule" in refusal_of(hand, spec)
-
-
 def test_a_group_by_its_id_an_address_and_what_aws_knows_by_name(hand: Hand) -> None:
     spec = demo()
     logs = {"access_logs.s3.enabled": True, "access_logs.s3.bucket": "logs"}

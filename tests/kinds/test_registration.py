@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Hand
 
-ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
+ONE = "registration.web/web-1:80"
 GROUP = "target_group.web"
 EXAMPLE = Example(
     spec={
@@ -53,13 +53,6 @@ def test_a_target_that_is_still_draining_is_registered_again(hand: Hand) -> None
     take_out(hand, 5)
     hand.repairs(create(ONE), by="register_targets")
     assert {state for _, _, state in targets(hand)} == {"healthy"}
-
-
-def test_our_instance_on_another_port_is_taken_off_that_port_only(hand: Hand) -> None:
-    hand.make(demo())
-    put_in(hand, hand["instance.web-1"], 8081)
-    hand.repairs(delete("registration.web/web-1:8081"), by="deregister_targets")
-    assert {port for _, port, _ in targets(hand)} == {80}
 
 
 def test_a_stranger_leaves_only_when_enough_of_ours_are_healthy(hand: Hand) -> None:

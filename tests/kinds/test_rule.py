@@ -171,15 +171,6 @@ def test_what_no_spec_can_say_is_shown_and_goes_by_a_persons_word_only(hand: Han
     assert order(hand.world, *WRITES) == ["modify_rule"]
 
 
-def test_of_what_aws_shows_no_more_than_the_type_nothing_beside_it_is_changed(hand: Hand) -> None:
-    """botocore doesn't know its settings, so they can't be said again."""
-    hand.make(ruled())
-    let_aws_say(hand, NEWER["action"])
-    spec = ruled(a=rule(10, "/a/*", action={"fixed_response": {"status_code": 500}}), b=rule(20, "/b/*"))
-    hand.refuses(spec, f"{A} would lose what no spec can say: moon-check; .* remove-unsupported=1")
-    assert not hand.world.sync(spec, apply_changes=True).outcomes
-
-
 def test_a_rule_of_others_goes_unless_it_may_stay_or_is_another_stacks(hand: Hand) -> None:
     hand.make(ruled())
     stray(hand, 5)
@@ -192,12 +183,6 @@ def test_a_rule_of_others_goes_unless_it_may_stay_or_is_another_stacks(hand: Han
     plan = hand.world.plan(demo())
     assert plan.is_empty
     assert any("belongs to the stack other" in note for note in plan.kept)
-
-
-def test_rules_come_back_with_a_listener_that_was_deleted_by_hand(hand: Hand) -> None:
-    hand.make(ruled())
-    hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
-    hand.repairs(create("listener.public/http"), create(A), create(B), by=("create_listener", "create_rule"))
 
 
 @pytest.mark.parametrize("owner", ["", "other"])
@@ -215,23 +200,6 @@ def test_a_rule_whose_requests_others_take_is_told(hand: Hand, owner: str) -> No
         "load_balancers.public.listeners.http.rules.a.priority: no request reaches it: the rule of others with priority 5 before it "
         "takes all of its requests"
     )
-
-
-def test_two_rules_swap_their_places_in_one_call(hand: Hand) -> None:
-    hand.make(ruled())
-    swapped = ruled(a=rule(20, "/a/*"), b=rule(10, "/b/*"))
-    assert not {"create_rule", "delete_rule", "modify_rule"} & hand.make(swapped).writes.keys()
-    (params,) = calls(hand.world, "set_rule_priorities")
-    assert {item["RuleArn"]: item["Priority"] for item in params["RulePriorities"]} == {hand[A]: 20, hand[B]: 10}
-
-
-def test_a_doomed_rule_is_parked_until_the_one_that_takes_its_place_is_there(hand: Hand) -> None:
-    hand.make(ruled())
-    hand.make(ruled(c=rule(10, "/c"), b=rule(20, "/b/*")))
-    names = ("set_rule_priorities", "create_rule", "delete_rule")
-    assert order(hand.world, *names) == list(names)
-    (params,) = calls(hand.world, "set_rule_priorities")
-    assert [item["Priority"] for item in params["RulePriorities"]] == [11], "right behind its own place"
 
 
 def test_a_stray_rule_on_a_priority_that_the_spec_wants_is_parked_and_removed(hand: Hand) -> None:

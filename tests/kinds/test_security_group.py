@@ -70,16 +70,6 @@ def test_a_group_with_a_kept_name_goes_before_its_replacement_comes(hand: Hand) 
     assert order(hand.world, "delete_security_group", "create_security_group")[0] == "delete_security_group"
 
 
-def test_a_strangers_interface_is_named_instead_of_waited_for(hand: Hand) -> None:
-    hand.make(edited(demo(), "security_groups/spare", {"description": "spare"}))
-    where = {"SubnetId": hand["subnet.public-a"], "Groups": [hand["security_group.spare"]]}
-    theirs = hand.ec2.create_network_interface(**where)["NetworkInterface"]["NetworkInterfaceId"]
-    started = hand.world.clock.now()
-    result = hand.world.apply(demo(), check=False)  # it came after the plan was made
-    assert [theirs in text for text in result.failures] == [True]
-    assert hand.world.clock.now() - started < 60
-
-
 def test_one_of_another_vpc_is_told_before_anything_is_changed(hand: Hand) -> None:
     """AWS says so half-way. Found by walks through changes of any property: by names in the file the loader knows it."""
     hand.make(demo())

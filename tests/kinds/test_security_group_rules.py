@@ -13,7 +13,7 @@ from tests.kinds.hand import calls, delete, edited, order, update
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
-WEB, FRONT = "security_group_rules.web", "security_group_rules.load-balancer"
+WEB = "security_group_rules.web"
 INGRESS = "security_groups/web/ingress"
 ANYWHERE = {"protocol": "all", "cidr_block": "0.0.0.0/0"}
 EXAMPLE = Example(
@@ -118,15 +118,6 @@ def test_all_sorts_of_rules_are_made_and_stay_as_they_are(hand: Hand) -> None:
         {"protocol": "all", "security_group": "web"},
     ]
     hand.make(edited(edited(demo(), INGRESS, rules), "security_groups/web/egress", rules))
-
-
-def test_a_description_of_the_rule_that_every_group_is_born_with_is_sent_at_once(hand: Hand) -> None:
-    spec = edited(demo(), "security_groups/web/egress", [{**ANYWHERE, "description": "out"}])
-    hand.make(spec)
-    (rule,) = of_web(hand)["IpPermissionsEgress"]
-    assert rule["IpRanges"] == [{"CidrIp": "0.0.0.0/0", "Description": "out"}]
-    hand.make(edited(spec, "security_groups/web/egress", []))
-    assert of_web(hand)["IpPermissionsEgress"] == []
 
 
 def test_in_a_vpc_with_ipv6_nothing_more_goes_out_than_declared(hand: Hand) -> None:

@@ -11,7 +11,7 @@ from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper
 from tests.harness import Spec, demo
 from tests.kinds.example import Example, network
-from tests.kinds.hand import edited, order, replaced
+from tests.kinds.hand import edited
 from tests.kinds.test_nat_gateway import ZONAL
 from tests.pools import known_pools
 
@@ -70,24 +70,6 @@ EXAMPLE = Example(
 )
 
 
-@pytest.mark.parametrize(
-    ("changed", "value", "first"),
-    [
-        ("cidr_block", "10.0.9.0/24", "create_subnet"),
-        ("cidr_block", "10.0.0.0/22", "delete_subnet"),
-        ("availability_zone", "b", "delete_subnet"),
-    ],
-)
-def test_a_replacement_comes_first_unless_the_ranges_overlap(hand: Hand, changed: str, value: str, first: str) -> None:
-    hand.make(ALONE)
-    hand.repairs(
-        *replaced(A, changed),
-        spec=edited(ALONE, f"subnets/public-a/{changed}", value),
-        by=("create_subnet", "modify_subnet_attribute", "delete_subnet"),
-    )
-    assert order(hand.world, "create_subnet", "delete_subnet")[0] == first
-
-
 @pytest.mark.parametrize(("others", "lag"), [("remove", 0.0), ("keep", 0.0), ("keep", 5.0)])
 def test_a_subnet_in_use_moves_to_a_free_range_with_everything_in_it(hand: Hand, others: str, lag: float) -> None:
     before = edited(demo(), "route_tables/public/others", others)
@@ -112,13 +94,6 @@ def test_a_subnet_in_use_that_keeps_its_addresses_is_refused_and_moves_by_way_of
     hand.make(spec)
 
 
-def test_two_unused_subnets_swap_their_ranges(hand: Hand) -> None:
-    spec = edited(ALONE, "subnets/public-b", {"cidr_block": "10.0.2.0/24", "availability_zone": "a"})
-    hand.make(spec)
-    swapped = edited(spec, "subnets/public-a/cidr_block", "10.0.2.0/24")
-    hand.make(edited(swapped, "subnets/public-b/cidr_block", "10.0.1.0/24"), allow={"replace": 2})
-
-
 def test_a_subnet_that_lost_its_tags_is_to_be_adopted_first(hand: Hand) -> None:
     hand.make(ZONAL)
     hand.ec2.delete_tags(Resources=[hand[A]], Tags=[{"Key": tags.STACK}, {"Key": tags.ADDRESS}])
@@ -139,20 +114,6 @@ def test_what_lost_its_tags_since_it_was_planned_is_to_be_adopted_too(hand: Hand
     (failure,) = [item for item in hand.world.sync(ALONE).outcomes if item.how == "failed"]
     told = f"{group} has 10.0.1.0/24 in {vpc}, and no stack owns it: alb-reconcile adopt spec.yaml takes it over"
     assert str(failure.error) == told
-
-
-def test_a_subnet_that_is_there_may_be_in_a_zone_that_has_closed(hand: Hand) -> None:
-    hand.make(ALONE)
-
-    def close(answer: Any) -> None:
-        for zone in answer["AvailabilityZones"]:
-            zone["State"] = "unavailable" if zone["ZoneName"].endswith("a") else "available"
-
-    hand.answers("describe_availability_zones", close)
-    more = {"cidr_block": "10.0.3.0/24", "availability_zone": "b"}
-    assert hand.world.plan(edited(ALONE, "subnets/public-c", more)).count()["create"] == 1
-    closed = edited(ALONE, "subnets/public-c", {**more, "availability_zone": "a"})
-    hand.refuses(closed, r"no zone us-east-1a here; choose one of us-east-1b")
 
 
 def test_a_strangers_interface_is_named_instead_of_waited_for(hand: Hand) -> None:

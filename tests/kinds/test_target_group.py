@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kinds.shown import short_id, show_change
-from alb_reconcile.sandbox.strict.elb_attributes import group_defaults
 from tests.harness import demo
 from tests.kinds.example import Example, network
 from tests.kinds.hand import calls, create, edited, order, replaced, short, update
@@ -15,7 +13,7 @@ from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 
 if TYPE_CHECKING:
     from tests.harness import Spec
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
 WEB = "target_group.web"
 ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
@@ -162,39 +160,3 @@ def test_a_group_of_that_name_which_is_not_ours_is_refused(hand: Hand) -> None:
     vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     hand.elb.create_target_group(Name="theirs", Protocol="HTTP", Port=80, VpcId=vpc)
     hand.refuses(edited(demo(), "target_groups/web/name", "theirs"), 'the name "theirs" belongs to arn')
-
-
-@pytest.mark.parametrize("algorithm", ["round_robin", "weighted_random"])
-def test_every_attribute_is_taken_and_read_back(hand: Hand, algorithm: str) -> None:
-    """All that AWS documents; of those that exclude each other, one after the other."""
-    attributes: dict[str, Any] = {**group_defaults("HTTP2"), "load_balancing.algorithm.type": algorithm}
-    attributes |= {"deregistration_delay.timeout_seconds": 0, "stickiness.app_cookie.cookie_name": "session"}
-    attributes |= {"stickiness.enabled": True, "stickiness.lb_cookie.duration_seconds": "1"}
-    if algorithm == "weighted_random":
-        attributes |= {"load_balancing.algorithm.anomaly_mitigation": "on", "stickiness.type": "app_cookie"}
-        attributes |= {"load_balancing.cross_zone.enabled": False}
-    else:
-        attributes |= {"slow_start.duration_seconds": 30}
-    hand.make(secured(protocol_version="HTTP2", attributes=attributes))
-    answer = hand.elb.describe_target_group_attributes(TargetGroupArn=hand[WEB])["Attributes"]
-    shown = {item["Key"]: item["Value"] for item in answer}
-    assert shown == {
-        key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in attributes.items()
-    }
-
-
-def test_a_roll_that_was_cut_short_shows_which_group_is_which(hand: Hand, faults: Faults) -> None:
-    """Both have the entry's name: that of the two which the step keeps."""
-    hand.make(spec := demo())
-    new = edited(spec, "target_groups/web/port", 8082)
-    faults.refuse("register_targets", "UnauthorizedOperation", times=2)
-    assert hand.world.apply(new).failures
-    hand.world.log.clear()
-    for wanted in (new, spec):
-        plan = hand.world.plan(wanted)
-        (change,) = next(step for step in plan.steps if step.address.kind == "listener").changes
-        kept, other = change.after.forward[0].target_group, {item.target_group for item in change.before.forward}
-        (gone,) = other - {kept}
-        ((_, text),) = show_change(change, plan.names)
-        before = text.removesuffix(" → forward to target_group.web").removeprefix("forward to ")
-        assert sorted(item.partition(" at ")[0] for item in before.split(", ")) == [WEB, short_id(gone)]

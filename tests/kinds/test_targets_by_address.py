@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.cli.render.plan import render_plan
-from alb_reconcile.cli.render.style import Style
 from alb_reconcile.kinds._targets import addresses_of, by_address, label
 from alb_reconcile.model.errors import SpecError
 from tests.harness import demo, load
-from tests.kinds.hand import create, delete, edited, order
+from tests.kinds.hand import create, delete, edited
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Hand
 
-ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
+ONE = "registration.web/web-1:80"
 GROUP = "target_group.web"
 
 
@@ -84,14 +81,6 @@ def test_an_address_outside_of_the_vpc_counts_to_all_zones(hand: Hand) -> None:
     hand.repairs(delete("registration.web/192.168.7.7:8080"), spec=spec, by="deregister_targets")
 
 
-def test_a_target_that_is_an_address_may_be_one_of_the_stack_s_instances(hand: Hand) -> None:
-    hand.make(by_ip())
-    addresses = [address(hand, f"instance.web-{number}") for number in (1, 2)]
-    assert shown(hand) == {f"{own}:80": ("healthy", "") for own in addresses}
-    hand.make(by_ip(*addresses))
-    hand.world.destroy(by_ip())
-
-
 def test_one_instance_serves_on_several_ports(hand: Hand) -> None:
     spec = by_ip("web", {"instances": "web", "port": 8080})
     hand.make(spec)
@@ -112,15 +101,6 @@ def test_a_roll_loses_no_more_targets_than_it_may(rollout: dict[str, int], low: 
         world.watch()
         world.converge(edited(spec, "instances/web/instance_type", "t3.small"))
         assert {name: item.healthy for name, item in world.lows.items()} == {GROUP: low}
-
-
-def test_an_instance_that_is_restarted_leaves_by_its_address_and_returns(hand: Hand) -> None:
-    spec = by_ip()
-    spec["instances"]["web"] |= {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
-    hand.make(spec)
-    hand.make(edited(spec, "instances/web/instance_type", "t3.small"))
-    calls = order(hand.world, "deregister_targets", "stop_instances", "register_targets")
-    assert calls == ["deregister_targets", "stop_instances", "register_targets"] * 2
 
 
 @pytest.mark.parametrize(
@@ -175,10 +155,3 @@ def test_an_ipv6_address_is_in_brackets_in_our_words() -> None:
     assert label("fd00::1", 80) == "[fd00::1]:80"
     with pytest.raises(SpecError, match=r"for which load_balancer\.public has to be dualstack"):
         load(by_ip("fd00::1", ip_address_type="ipv6"))
-
-
-def test_the_plan_names_the_instance_and_not_its_address(hand: Hand) -> None:
-    text = render_plan(hand.world.plan(by_ip()), Style(colored=False))
-    assert re.search(
-        r"registration\.web/web-1:80\n +target_group +target_group\.web\n +target +instance\.web-1\n", text
-    )

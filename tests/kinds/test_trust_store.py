@@ -10,12 +10,12 @@ from moto.s3.models import s3_backends
 
 from tests.harness import Spec, by_hand, demo
 from tests.kinds.example import STACK, Example
-from tests.kinds.hand import edited, order, update
+from tests.kinds.hand import edited, order
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.sandbox.authorities import authority
 
 if TYPE_CHECKING:
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
 CLIENTS, HTTPS = "trust_store.clients", "listener.public/https"
 PEM = authority("one").pem
@@ -128,37 +128,6 @@ def test_lists_are_added_before_others_are_removed(hand: Hand) -> None:
     hand.make(EXAMPLE.with_change(CLIENTS, "revocations", []))
     (found,) = hand.elb.describe_trust_stores()["TrustStores"]
     assert found["TotalRevokedEntries"] == 0
-
-
-def test_a_list_that_somebody_added_is_removed(hand: Hand) -> None:
-    upload()
-    hand.make(EXAMPLE.spec)
-    content = {"S3Bucket": "our-ca", "S3Key": "d.crl"}
-    hand.elb.add_trust_store_revocations(TrustStoreArn=hand[CLIENTS], RevocationContents=[content])
-    hand.repairs(update(CLIENTS, "revocations"), by=("remove_trust_store_revocations", "add_tags"))
-
-
-def test_a_list_that_is_named_twice_counts_once(hand: Hand) -> None:
-    upload()
-    twice = [*revoked("a"), {**revoked("a")[0], "revocation_type": "CRL"}]
-    hand.make(EXAMPLE.with_change(CLIENTS, "revocations", twice))
-
-
-@pytest.mark.parametrize("operation", ["add_trust_store_revocations", "add_tags", "remove_trust_store_revocations"])
-def test_a_run_that_ends_on_the_way_is_finished_by_the_next(hand: Hand, faults: Faults, operation: str) -> None:
-    upload()
-    hand.make(EXAMPLE.spec)
-    spec = EXAMPLE.with_change(CLIENTS, "revocations", revoked("c"))
-    faults.refuse(operation, "AccessDenied")
-    assert hand.world.apply(spec).failures
-    hand.make(spec)
-
-
-def test_a_bundle_that_aws_doesnt_take_is_told(hand: Hand) -> None:
-    upload()
-    spec = {**EXAMPLE.spec, "trust_stores": {"clients": store(ca_certificates_bundle_s3_key="broken.pem")}}
-    (failure,) = hand.world.apply(spec).failures
-    assert "InvalidCaCertificatesBundle" in failure
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.harness import demo
-from tests.kinds.hand import LINUX_1, Faults, calls, edited, update
+from tests.kinds.hand import LINUX_1, calls, edited, update
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -46,19 +46,6 @@ def test_a_disk_smaller_than_its_images_snapshot_is_refused_before_anything_is_m
     # and where instances run
     hand.refuses(with_disk(volume_size=14), TOO_SMALL)
     hand.refuses(with_disk(edited(demo(), "instances/web/image_id", LINUX_1), volume_size=14), TOO_SMALL)
-
-
-def test_an_image_behind_a_parameter_is_looked_at(hand: Hand) -> None:
-    parameter = "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2"
-    spec = edited(demo(), "instances/web/image_id", f"resolve:ssm:{parameter}")
-    hand.make(with_disk(spec, volume_size=20))
-    hand.refuses(with_disk(spec, volume_size=14), TOO_SMALL)
-
-
-@pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidAMIID.NotFound"])
-def test_what_cannot_be_looked_at_is_left_to_aws(hand: Hand, code: str) -> None:
-    Faults(hand.world).refuse("describe_images", code)
-    assert len(hand.world.plan(with_disk(volume_size=14)).steps) == len(hand.world.plan(demo()).steps)
 
 
 DISKS: dict[str, Any] = {
@@ -117,12 +104,3 @@ def test_others_tags_and_names_stay(hand: Hand) -> None:
     assert not hand.world.plan(spec_of()).steps
     hand.make(edited(spec_of(), "tags/team", "stall"))
     assert volumes_of(hand)[volume].items() >= {"backup": "daily", "Name": "disk of the shop"}.items()
-
-
-def test_volumes_are_read_once_and_only_where_a_tag_is_declared(hand: Hand) -> None:
-    bare = edited(demo(), "tags", None)
-    hand.make(bare)
-    assert not calls(hand.world, "describe_volumes")
-    hand.make(spec_of(root_volume={"volume_size": 20}))
-    hand.world.plan(hand.spec)
-    assert len(calls(hand.world, "describe_volumes")) == 1

@@ -87,27 +87,6 @@ def ours(hand: Hand) -> list[str]:
     return [item["VpcId"] for item in found]
 
 
-def test_a_lost_request_is_made_again(hand: Hand, faults: Faults) -> None:
-    faults.refuse("create_vpc", "InternalError")
-    faults.refusals["create_vpc"][0][0].ambiguous = True
-    hand.make(ALONE)
-    assert ours(hand) == [hand[MAIN]]
-
-
-def test_a_quota_stops_everything_in_the_vpc_and_names_the_cause(hand: Hand, faults: Faults) -> None:
-    faults.refuse("create_vpc", "VpcLimitExceeded")
-    spec = demo()
-    spec["vpcs"]["second"] = {"cidr_block": "10.8.0.0/16"}
-    for section in ("subnets", "internet_gateways", "route_tables", "security_groups", "target_groups"):
-        for entry in spec[section].values():
-            entry["vpc"] = "main"
-    result = hand.world.apply(spec)
-    assert [str(item.step.address) for item in result.outcomes if item.how == "done"] == ["vpc.second"]
-    (failed,) = [item.step for item in result.outcomes if item.how == "failed"]
-    assert str(failed.address) == MAIN
-    assert all(item.cause is failed for item in result.outcomes if item.how == "skipped")
-
-
 @pytest.mark.parametrize("loses_reply", [False, True])
 def test_one_that_is_being_deleted_is_no_more(hand: Hand, faults: Faults, *, loses_reply: bool) -> None:
     """EC2 shows it for a while, with the state `deleting`."""
@@ -121,17 +100,6 @@ def test_one_that_is_being_deleted_is_no_more(hand: Hand, faults: Faults, *, los
     hand.make(ALONE)
     assert hand[MAIN] != shown["VpcId"]
     assert ours(hand) == [hand[MAIN]]
-
-
-def test_two_vpcs_at_one_address_become_the_one_that_is_used(hand: Hand) -> None:
-    hand.make(demo())
-    tags = hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"][0]["Tags"]
-    specification = [{"ResourceType": "vpc", "Tags": tags}]
-    double = hand.ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=specification)["Vpc"]["VpcId"]
-    hand.ec2.modify_vpc_attribute(VpcId=double, EnableDnsHostnames={"Value": True})
-    plan = hand.world.plan(demo())
-    assert [(step.action, step.id) for step in plan.steps] == [("delete", double)]
-    hand.make(demo())
 
 
 def test_what_its_attributes_take_holds_up_nothing_that_only_names_it(hand: Hand, faults: Faults) -> None:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.kinds.shown import show
-from alb_reconcile.model.errors import SpecError
 from alb_reconcile.model.policy_document import PolicyDocument
-from tests.harness import demo, load
+from tests.harness import demo
 from tests.kinds.example import STACK, Example
-from tests.kinds.hand import calls, create, edited, order, replaced, short, update
+from tests.kinds.hand import calls, create, edited, order
 from tests.kinds.many import place
-from tests.kinds.test_nat_gateway import private_stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +51,6 @@ INTERFACES: Spec = edited(
 )
 INBOUND, DATABASE = "vpc_endpoint.inbound", "vpc_endpoint.database"
 RESOURCE = "arn:aws:vpc-lattice:us-east-1:123456789012:resourceconfiguration/rcfg-0a1b2c3d4e5f60718"
-NETWORK = RESOURCE.replace("resourceconfiguration/rcfg", "servicenetwork/sn")
 LATTICE = {
     "resource_configuration_arn": RESOURCE,
     "subnets": ["private-a"],
@@ -97,14 +94,6 @@ def ssm(**more: Any) -> Spec:
     return edited(edited(SPEC, "vpc_endpoints/s3", None), "vpc_endpoints/ssm", entry)
 
 
-def test_a_short_name_and_the_type_that_fits_it(hand: Hand) -> None:
-    hand.make(edited(SPEC, "vpc_endpoints/ssm", ssm()["vpc_endpoints"]["ssm"]))
-    found = [tuple(shown(hand, address)[key] for key in ("ServiceName", "VpcEndpointType")) for address in (S3, SSM)]
-    assert found == [("com.amazonaws.us-east-1.s3", "Gateway"), ("com.amazonaws.us-east-1.ssm", "Interface")]
-    assert shown(hand, SSM)["State"] == "available"
-    assert len(shown(hand, SSM)["NetworkInterfaceIds"]) == 2
-
-
 def test_the_route_of_a_gateway_endpoint_is_no_drift_of_its_table(hand: Hand) -> None:
     spec = edited(SPEC, "route_tables/private/routes", [])
     hand.make(spec)
@@ -129,20 +118,6 @@ def test_a_policy_is_what_it_says_not_how_it_is_written(hand: Hand, same: Any) -
     text = same if isinstance(same, str) else json.dumps(same)
     hand.ec2.modify_vpc_endpoint(VpcEndpointId=hand[S3], PolicyDocument=text)
     assert hand.world.plan(SPEC).is_empty
-
-
-@pytest.mark.parametrize("change", [{}, {"vpcs/main/instance_tenancy": "dedicated"}])
-def test_an_endpoint_for_inbound_resolvers_comes_after_the_gateway_it_needs(hand: Hand, change: Spec) -> None:
-    """AWS's default is private DNS for inbound resolvers only."""
-    inbound = {"service_name": "s3", "subnets": ["private-b"], "security_groups": ["web"], "private_dns_enabled": True}
-    gateway = {"service_name": "s3", "route_tables": ["private-a"]}
-    spec = edited(private_stack(), "route_tables/private-a/subnets", ["private-a"])
-    spec["vpc_endpoints"] = {**spec.get("vpc_endpoints", {}), "s3": gateway, "inbound": inbound}
-    hand.make(spec)
-    for path, value in change.items():
-        hand.make(edited(spec, path, value), allow={"replace": 40, "delete": 10, "replace-load-balancer": 1})
-    made = [params.get("VpcEndpointType", "Gateway") for params in calls(hand.world, "create_vpc_endpoint")]
-    assert made == ["Gateway", "Interface"]
 
 
 RESOLVERS = "private_dns_only_for_inbound_resolver_endpoint"
@@ -184,14 +159,6 @@ def test_a_gateway_endpoint_that_one_for_inbound_resolvers_keeps_is_refused(hand
     hand.refuses(renamed, r"run alb-reconcile move spec\.yaml vpc_endpoint\.s3 vpc_endpoint\.other")
     hand.make(edited(other, f"vpc_endpoints/inbound/dns_options/{RESOLVERS}", False))
     hand.make(edited(spec, f"vpc_endpoints/inbound/dns_options/{RESOLVERS}", False), allow={"replace": 1})
-
-
-def test_a_gateway_endpoint_of_another_service_is_kept_by_nobody(hand: Hand) -> None:
-    """Private DNS for inbound resolvers only is an option of S3 (terraform-provider-aws, pull request 32355)."""
-    inner = {"service_name": "dynamodb", "subnets": ["private-a"], "private_dns_enabled": True}
-    both = {"table": {"service_name": "dynamodb", "route_tables": ["private"]}, "inner": inner}
-    hand.make(edited(SPEC, "vpc_endpoints", both))
-    hand.make(edited(SPEC, "vpc_endpoints", {"inner": inner}))
 
 
 def test_an_accounts_number_and_its_root_are_the_same_principal() -> None:
@@ -266,80 +233,8 @@ def test_what_aws_refuses_to_delete_in_its_answer_is_told(hand: Hand) -> None:
     assert ["OperationNotPermitted: not now" in text for text in result.failures] == [True]
 
 
-def test_an_endpoint_that_failed_is_told(hand: Hand) -> None:
-    hand.make(ssm())
-    place().ledger.endpoints[hand[SSM]].add(hand.world.clock.now(), "failed")
-    hand.wait(1)
-    plan = hand.world.plan(ssm())
-    assert plan.is_empty
-    assert any(f"is failed; delete {hand[SSM]} by hand" in text for text in plan.warnings)
-
-
 def test_instances_start_when_their_endpoints_are_there(hand: Hand) -> None:
     spec = demo()
     spec["vpc_endpoints"] = {"ssm": {"service_name": "ssm", "subnets": ["public-a"]}}
     hand.make(spec)
     assert order(hand.world, "create_vpc_endpoint", "run_instances")[0] == "create_vpc_endpoint"
-
-
-def test_a_service_of_another_region(hand: Hand) -> None:
-    spec = ssm(service_region="eu-west-1")
-    hand.make(spec)
-    assert shown(hand, SSM)["ServiceName"] == "com.amazonaws.eu-west-1.ssm"
-    assert short(hand.world.plan(ssm())) == sorted(replaced(SSM, "service_name"))
-
-
-def test_the_endpoint_of_a_gateway_load_balancer_is_in_one_subnet(hand: Hand) -> None:
-    bare = edited(edited(SPEC, "vpc_endpoints", None), "internet_gateways/main", {})  # which the emulator asks of any
-    hand.make(bare)
-    subnet = hand["subnet.private-a"]
-    balancer = {"Name": "wall", "Type": "gateway", "Subnets": [subnet, hand["subnet.private-b"]]}
-    (wall,) = hand.elb.create_load_balancer(**balancer)["LoadBalancers"]
-    offer = hand.ec2.create_vpc_endpoint_service_configuration
-    service = offer(GatewayLoadBalancerArns=[wall["LoadBalancerArn"]])["ServiceConfiguration"]["ServiceName"]
-    entry = {"service_name": service, "vpc_endpoint_type": "GatewayLoadBalancer", "subnets": ["private-a"]}
-    hand.make(edited(bare, "vpc_endpoints/wall", entry))
-    assert shown(hand, "vpc_endpoint.wall")["SubnetIds"] == [subnet]
-
-
-def lattice(**more: Any) -> Spec:
-    return edited(edited(SPEC, "vpc_endpoints/s3", None), "vpc_endpoints/database", {**LATTICE, **more})
-
-
-def test_an_endpoint_for_a_resource_of_another_vpc_has_domains_in_no_order(hand: Hand) -> None:
-    domains = ["b.example.com", "a.example.com"]
-    options = {"private_dns_preference": "SPECIFIED_DOMAINS_ONLY", "private_dns_specified_domains": domains}
-    hand.make(lattice(dns_options=options))
-    found = shown(hand, DATABASE)
-    assert (found["VpcEndpointType"], found["ResourceConfigurationArn"]) == ("Resource", RESOURCE)
-    swapped = {**options, "private_dns_specified_domains": domains[::-1]}
-    assert hand.world.plan(lattice(dns_options=swapped)).is_empty
-    hand.repairs(
-        update(DATABASE, "dns_options.private_dns_preference"),
-        spec=lattice(dns_options={"private_dns_preference": "ALL_DOMAINS"}),
-        by=("modify_vpc_endpoint", "create_tags"),
-    )
-    plain = {key: value for key, value in LATTICE.items() if key != "dns_options"}
-    assert hand.world.plan(edited(lattice(), "vpc_endpoints/database", plain)).is_empty
-    network = {"service_network_arn": NETWORK, **{key: value for key, value in plain.items() if "arn" not in key}}
-    hand.make(edited(lattice(), "vpc_endpoints/database", network))
-    assert shown(hand, DATABASE)["ServiceNetworkArn"] == NETWORK
-
-
-@pytest.mark.parametrize(
-    ("more", "told"),
-    [
-        ({"service_name": "ssm"}, "resource_configuration_arn: is given together with service_name; keep one"),
-        ({"private_dns_enabled": False}, "private_dns_preference: is for endpoints by resource_configuration_arn"),
-        ({"dns_options": {"private_dns_preference": "SPECIFIED_DOMAINS_ONLY"}}, "private_dns_preference: needs the domains"),
-        ({"dns_options": {"private_dns_specified_domains": ["a.com"]}}, "is for a private_dns_preference of specified domains"),
-        ({"policy_document": READ}, "policy_document: is for endpoints of the type Gateway, Interface or GatewayLoadBalancer, and this one is Resource"),
-        ({"vpc_endpoint_type": "Interface"}, "vpc_endpoint_type: is Resource for what VPC Lattice has; leave it out"),
-        ({"resource_configuration_arn": "rcfg-1"}, "give it the ARN of a resource configuration"),
-    ],
-)  # fmt: skip
-def test_what_an_endpoint_to_vpc_lattice_doesnt_have(more: dict[str, Any], told: str) -> None:
-    with pytest.raises(SpecError) as caught:
-        load(lattice(**more))
-    (line,) = str(caught.value).splitlines()
-    assert told in line
