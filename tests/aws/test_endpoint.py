@@ -63,27 +63,6 @@ def test_no_command_takes_an_address_that_makes_no_sense(
     assert not (tmp_path / "state").exists()
 
 
-def test_a_sandbox_has_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://[::1")
-    assert main(["history", "shop.yaml", "--sandbox"]) == 0
-    assert "No runs of" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1"])
-def test_one_service_s_address(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """AWS has a variable for each service, and a place in its configuration."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", url)
-    assert main(["plan", "shop.yaml"]) == 1
-    assert "the AWS settings can't be used: " in (told := capsys.readouterr().err)
-    assert told.count("\n") == 1
-    monkeypatch.delenv("AWS_ENDPOINT_URL_EC2")
-    (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n", encoding="utf-8")
-    assert main(["plan", "shop.yaml"]) == 1
-    assert capsys.readouterr().err == told
-
-
 def test_its_password_is_shown_nowhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
