@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import BotoCoreError, LoginRefreshRequired, SSOTokenLoadError
 
-from alb_reconcile.aws.hints import explain_code
+from alb_reconcile.aws.hints import explain_code, transport_error
+from alb_reconcile.model.errors import UnreachableError
 
 NAMED = "User: arn:aws:sts::1:assumed-role/ci/x is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/web because …"
 
@@ -37,3 +39,10 @@ NAMED = "User: arn:aws:sts::1:assumed-role/ci/x is not authorized to perform: ia
 )  # fmt: skip
 def test_what_to_do_about_a_code(call: tuple[str, str], code: str, message: str, told: str) -> None:
     assert told in explain_code(*call, code, message)
+
+
+@pytest.mark.parametrize("kind", [SSOTokenLoadError, LoginRefreshRequired])
+def test_a_login_that_is_over_is_about_credentials(kind: type[BotoCoreError]) -> None:
+    error = transport_error("ec2", "describe_vpcs", kind(error_msg="it is over"))
+    assert isinstance(error, UnreachableError)
+    assert str(error).startswith("no usable AWS credentials: ")

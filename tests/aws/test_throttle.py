@@ -25,14 +25,12 @@ class Client:
         self.throttle, self.now = throttle, now
 
     def call(self, service: str, operation: str, **params: Any) -> Places:
-        """Wait for the turn of a call."""
         places = self.throttle.reserve(service, operation, lambda: params, self.now)
         while delay := self.throttle.delay(places, self.now):
             self.now += delay
         return places
 
     def seconds(self, service: str, operation: str, count: int, **params: Any) -> float:
-        """What so many calls take."""
         began = self.now
         for _ in range(count):
             self.call(service, operation, **params)
@@ -86,17 +84,6 @@ def test_each_action_of_ec2_has_its_own_and_those_of_elb_share_the_accounts() ->
     assert client.seconds("elbv2", "describe_rules", 30) == 0
     assert client.seconds("elbv2", "modify_rule", 1) == pytest.approx(0.1)
     assert client.seconds("sts", "get_caller_identity", 1000) == 0
-
-
-def test_instances_count_by_their_number() -> None:
-    """Calls of 50 empty the bucket of instances long before that of requests."""
-    client = Client(Throttle())
-    assert client.seconds("ec2", "terminate_instances", 19, InstanceIds=["i"] * 50) == 0
-    assert client.seconds("ec2", "terminate_instances", 1, InstanceIds=["i"] * 50) == pytest.approx(20 / 20)
-    assert client.seconds("ec2", "stop_instances", 1, InstanceIds=["i"] * 50) == 0, "each action has its own"
-    client.now += 1_000
-    assert client.seconds("ec2", "run_instances", 2, MaxCount=499) == 0
-    assert client.seconds("ec2", "run_instances", 1, MaxCount=50) == pytest.approx(50 / 2)
 
 
 def test_a_refusal_halves_the_share_of_its_buckets_and_it_climbs_back_to_what_was_asked_for() -> None:

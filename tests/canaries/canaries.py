@@ -1,4 +1,4 @@
-"""Secrets that are made up, where they have got to (as they are, and as JSON, YAML, HTML, a URL or base64 write them), and all processes' arguments."""
+"""Secrets that are made up, where they have got to (as they are, and as JSON, YAML, HTML, a URL or base64 write them), and what is started."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import html
 import json
 import os
 import sys
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -136,12 +135,3 @@ def recorded_children() -> list[Child]:
     _listen()
     _heard.clear()
     return _heard
-
-
-def process_list() -> list[bytes]:
-    """The arguments of all processes of this machine, which its other users may read."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # it has just ended
-            found.append(file.read_bytes())
-    return found

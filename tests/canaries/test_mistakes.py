@@ -29,15 +29,10 @@ stack: small
 region: us-east-1
 load_balancers:
   public:
-    subnets: [subnet-0a1b2c3d, subnet-0a1b2c3e]
     listeners:
       https:
-        protocol: HTTPS
-        port: 443
-        certificate_arn: arn:aws:acm:us-east-1:123456789012:certificate/0a
         default_action:
           authenticate_oidc: {issuer: "https://i", client_id: web, client_secret: %s}
-          fixed_response: {status_code: 200}
 """
 FLEET = """\
 fleet: shops

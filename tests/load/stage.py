@@ -36,9 +36,9 @@ LONGEST = 600.0
 class Stage:
     """A sandbox of its own as its user has it, and what is applied to it."""
 
-    def __init__(self, folder: Path, *, speed: float, serve: str = "") -> None:
+    def __init__(self, folder: Path, *, speed: float) -> None:
         self.tool = Tool(folder, "--sandbox", ALB_RECONCILE_SANDBOX_TRAFFIC="on")
-        self.tool.run("sandbox", "start", "--speed", f"{speed:g}", *(("--serve", serve) if serve else ()))
+        self.tool.run("sandbox", "start", "--speed", f"{speed:g}")
         self.account = Account(self.tool.state()["port"])
         self._speed = speed
         self._current: dict[str, Spec] = {}

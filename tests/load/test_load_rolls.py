@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.load.specs import web
-from tests.load.stage import Stage
 
 if TYPE_CHECKING:
-    pass
+    from tests.load.stage import Stage
 
 # Each proof begins with what the one before it has left, which saves time where they run in this order.
 

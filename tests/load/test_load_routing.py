@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+IMAGE = "ami-04681a1dbd79675a5"
 BLUE, GREEN = told("blue"), told("green")
 
 
@@ -38,6 +39,17 @@ def test_a_target_group_is_replaced(stage: Stage) -> None:
     proof.holds(least=2)
     assert len(groups_of(proof)) == 3, "from one to the other, at once"
     assert len(proof.load.from_instances()) == 2
+
+
+def test_a_target_group_and_the_image_are_replaced(stage: Stage) -> None:
+    """The new version is the only one that listens at the new port."""
+    after = web(version="8080-sixth", port=8080)
+    after["instances"]["web"]["image_id"] = IMAGE
+    with stage.under_load(web(version="fifth")) as proof:
+        stage.apply(after)
+    proof.holds(least=2)
+    proof.moves("fifth", "8080-sixth")
+    assert len(groups_of(proof)) == 2
 
 
 def split(blue: int, green: int) -> Spec:
