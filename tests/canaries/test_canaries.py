@@ -54,6 +54,7 @@ SECRETS = {
     "secrets manager": canary("secrets manager"),
     "webhook URL": plain_canary("hook"),
     "OTLP header": plain_canary("otlp"),
+    "certificate's key": canary("key"),
     "external id": plain_canary("external"),
     "queue": plain_canary("queue"),
     "git": plain_canary("git"),
@@ -201,6 +202,9 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             Name="oidc", SecretString=json.dumps({"secret": SECRETS["secrets manager"]})
         )
         by_hand("s3").create_bucket(Bucket="leases")
+        by_hand("iam").upload_server_certificate(
+            ServerCertificateName="one", CertificateBody="x", PrivateKey=SECRETS["certificate's key"]
+        )
         make_roles([{"arn": f"arn:aws:iam::{'1' * 12}:role/reconciler", "external_id": SECRETS["external id"]}])
         _in_virtual_time(account, monkeypatch)
         _make_repository(tmp_path)
