@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alb_reconcile.aws.buckets import Bucket, buckets_of
-from alb_reconcile.aws.throttle import CLIMB, Places, Throttle
+from alb_reconcile.aws.throttle import CLIMB, LEAST, Places, Throttle
 from alb_reconcile.model.text import camel
 
 if TYPE_CHECKING:
@@ -95,6 +95,21 @@ def test_a_refusal_halves_the_share_of_its_buckets_and_it_climbs_back_to_what_wa
     client.seconds("ec2", "describe_vpcs", int(20 * 0.75 * 0.5 / CLIMB))
     assert client.now == pytest.approx(0.5 / CLIMB, rel=0.02), "three quarters on the way"
     assert client.seconds("ec2", "describe_vpcs", 200) == pytest.approx(10, abs=0.1)
+
+
+def test_what_is_larger_than_the_share_of_a_bucket_waits_for_a_full_one_and_is_paid_back() -> None:
+    """AWS, whose bucket holds more, takes it."""
+    client = Client(Throttle(0.5))
+    client.call("ec2", "run_instances", MaxCount=100)
+    assert client.seconds("ec2", "run_instances", 1, MaxCount=800) == pytest.approx(100)
+    assert client.seconds("ec2", "run_instances", 1, MaxCount=1) == pytest.approx(300 + 1)
+
+
+def test_no_share_ends_at_nothing() -> None:
+    client = Client(Throttle(0.1))
+    for _ in range(20):
+        client.throttle.slow_down(client.call("elbv2", "describe_rules"), client.now, client.now)
+    assert client.seconds("elbv2", "describe_rules", 1) <= 1 / (10 * LEAST) + 0.1
 
 
 CALLS = st.lists(
