@@ -124,10 +124,3 @@ def test_broken_within(body: bytes, call: tuple[str, ...]) -> None:
     service, operation, *names = call
     error, _, _ = fault(200, body, service, operation, **dict.fromkeys(names, "logs"))
     assert error.code == "InvalidResponse"
-
-
-def test_a_servers_page_is_tried_again() -> None:
-    """As AWS's own 502: botocore repeats it, and the error says what came last."""
-    error, _, asked = fault(502, PAGE, "ec2", "describe_vpcs")
-    assert asked == 4
-    assert "answered status 502 with" in str(error)

@@ -8,7 +8,7 @@ import pytest
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.transport import BotoTransport
-from alb_reconcile.model.errors import AwsError, UnreachableError
+from alb_reconcile.model.errors import AwsError
 from tests.aws.test_answers import PAGE, answering
 
 if TYPE_CHECKING:
@@ -67,13 +67,3 @@ def test_leases_keep_their_own_numbers() -> None:
     assert timeouts.timeouts_of("s3", attempts=9) == timeouts.timeouts_of("s3")
     assert timeouts.timeouts_of("ec2", attempts=9).attempts == 9
     assert timeouts.timeouts_of("sts", attempts=9).attempts == 9
-
-
-@pytest.mark.parametrize("said", ["0", "-1", "many", "1.5", None])
-def test_what_is_no_number_of_attempts(monkeypatch: pytest.MonkeyPatch, said: str | None) -> None:
-    """In the environment, or in the profile."""
-    if said:
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", said)
-    told = r"AWS_MAX_ATTEMPTS, or max_attempts of the AWS profile, must be a whole"
-    with pytest.raises(UnreachableError, match=told):
-        BotoTransport(region="us-east-1", profile=None if said else "confused").prepare()

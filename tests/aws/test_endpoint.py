@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,47 +60,6 @@ def test_no_command_takes_an_address_that_makes_no_sense(
         assert told.err.rstrip("\n").isprintable()
         assert "secret" not in told.err
     assert not (tmp_path / "state").exists()
-
-
-def test_a_sandbox_has_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://[::1")
-    assert main(["history", "shop.yaml", "--sandbox"]) == 0
-    assert "No runs of" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1"])
-def test_one_service_s_address(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """AWS has a variable for each service, and a place in its configuration."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", url)
-    assert main(["plan", "shop.yaml"]) == 1
-    assert "the AWS settings can't be used: " in (told := capsys.readouterr().err)
-    assert told.count("\n") == 1
-    monkeypatch.delenv("AWS_ENDPOINT_URL_EC2")
-    (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n", encoding="utf-8")
-    assert main(["plan", "shop.yaml"]) == 1
-    assert capsys.readouterr().err == told
-
-
-def test_its_password_is_shown_nowhere(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nobody listens, and in settings that botocore refuses."""
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        url = f"http://key:se@cret@127.0.0.1:{reserved.getsockname()[1]}"
-        assert main(["stacks", "--region", "us-east-1", "--endpoint-url", url]) == 1
-        told = capsys.readouterr().err
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-        assert main(["apply", "shop.yaml", "--yes", "--endpoint-url", url]) == 1
-    for address in ("http://key:se@cret@127.0.0.1:99999", "http://key:se@cret@"):
-        monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", address)
-        assert main(["plan", "shop.yaml"]) == 1
-    told += "".join(capsys.readouterr())
-    told += "".join(item.read_text() for item in tmp_path.rglob("*") if item.is_file())
-    assert f"http://***@{url.rpartition('@')[2]}" in told
-    assert "cret" not in told
 
 
 @pytest.mark.parametrize("url", ["http://aws.invalid", "https://aws.invalid"])

@@ -116,39 +116,6 @@ def test_who_waits_for_long_is_told_what_for(debt: float, is_told: bool) -> None
     assert [text.partition(",")[0] for text in told] == ["AWS throttles describe_rules"] * is_told
 
 
-def test_who_has_waited_long_for_its_turn_is_patient_with_aws_nonetheless() -> None:
-    """The five minutes for which a throttled call is repeated begin with its first refusal."""
-    account = Account()
-
-    async def main() -> None:
-        asyncio.get_running_loop().call_later(320, account.empty, 20)
-        aws = Aws(account, max_workers=0, throttle=Throttle(0.1))
-        await asyncio.gather(*(aws.call("elbv2", "describe_rules") for _ in range(330)))
-
-    run_virtually(account.clock, main())
-    assert account.refused
-    assert len(account.made) == 330
-
-
-def test_a_region_has_one_pace_for_all_runs_over_it_and_each_run_its_own_refusals() -> None:
-    account = Account()
-
-    async def main() -> tuple[Aws, Aws]:
-        throttle = Throttle(0.5)
-        first, second = Aws(account, max_workers=0, throttle=throttle), Aws(account, max_workers=0, throttle=throttle)
-        await asyncio.gather(*(first.call("elbv2", "describe_rules") for _ in range(20)))
-        await asyncio.gather(*(second.fork().call("elbv2", "describe_rules") for _ in range(10)))
-        account.empty(20)
-        fork = second.fork()
-        await asyncio.gather(*(fork.call("elbv2", "describe_rules") for _ in range(10)))
-        return fork, second
-
-    fork, second = run_virtually(account.clock, main())
-    assert account.made[29][0] == pytest.approx(2)
-    assert list(fork.throttled) == ["describe_rules"]
-    assert not second.throttled
-
-
 @pytest.mark.parametrize(("body", "throttled"), [(LIMITED, 4), (BROKEN, 0)])
 def test_attempts_that_botocore_repeats_count_as_well(
     monkeypatch: pytest.MonkeyPatch, body: bytes, throttled: int

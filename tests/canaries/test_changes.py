@@ -27,13 +27,13 @@ WANTED = {
 FOUND = {f"{name} before": plain_canary(f"old{len(name)}{name[0]}") for name in WANTED}
 """What somebody has written in their place."""
 VALUES = WANTED | FOUND
-SECRETS: dict[str, str | bytes] = dict(VALUES)
 READERS = {
     "plan shop.yaml -vv": 0,
     "plan --format json shop.yaml": 0,
     "plan --format markdown shop.yaml": 0,
     "plan --format html shop.yaml": 0,
     "graph --format html shop.yaml": 0,
+    "graph --format svg shop.yaml": 0,
     "graph shop.yaml": 0,
     "status -vv shop.yaml": 0,
     "status --format json shop.yaml": 0,
@@ -51,6 +51,7 @@ def spec(values: Mapping[str, str], marked: str = "${MARKED}") -> dict[str, Any]
     found = demo()
     found["vpcs"]["main"]["tags"] = {"db_password": values["named tag"], "dsn": f"postgres://shop:{marked}@db"}
     found["secret_variables"] = ["MARKED"]
+    found["target_groups"]["web"]["health_check"]["path"] = f"/{marked}"
     listener = found["load_balancers"]["public"]["listeners"]["http"]
     (group,) = found["target_groups"]
     to_shop = {"forward": group}
@@ -94,13 +95,16 @@ def change_by_hand() -> None:
     query = {"Values": [{"Key": "page", "Value": FOUND["query before"]}]}
     elb.modify_rule(RuleArn=rules["1"]["RuleArn"], Conditions=[{"Field": "http-header", "HttpHeaderConfig": header}])
     elb.modify_rule(RuleArn=rules["2"]["RuleArn"], Conditions=[{"Field": "query-string", "QueryStringConfig": query}])
+    (group,) = elb.describe_target_groups()["TargetGroups"]
+    path = f"/{FOUND['marked before']}"
+    elb.modify_target_group(TargetGroupArn=group["TargetGroupArn"], HealthCheckPath=path)
     away = rules["3"]["Actions"][0]["RedirectConfig"] | {"Query": f"key={FOUND['redirect before']}"}
     elb.modify_rule(RuleArn=rules["3"]["RuleArn"], Actions=[{"Type": "redirect", "RedirectConfig": away}])
 
 
 def leaks_of(office: Office) -> dict[str, set[str]]:
     """AWS's own tags have what the spec says: that is what it is for."""
-    return {place: names for place, names in office.leaks(SECRETS).items() if place != "tags"}
+    return {place: names for place, names in office.leaks(VALUES).items() if place != "tags"}
 
 
 @pytest.mark.slow
@@ -117,7 +121,7 @@ def test_both_sides_of_a_change_are_hidden(shop: Office) -> None:
     assert "query *** (changed)" in told
     write(shop, "held.yaml", spec(VALUES) | {"sync": {"report": ["update"]}})
     shop.run("sync --issue github:acme/ops -v held.yaml RECORD", 2)
-    shop.run("sync shop.yaml RECORD", 0)
+    shop.run("sync shop.yaml RECORD", 2)
     shop.run("history shop.yaml", 0)
     shop.run("history --format json shop.yaml", 0)
     assert leaks_of(shop) == {}
@@ -186,34 +190,6 @@ def test_a_mistake_about_a_marked_value_does_not_show_it(shop: Office) -> None:
     shop.run("validate --format json shop.yaml", 3)
     assert shop.said["validate shop.yaml"].count("***") == 2
     assert leaks_of(shop) == {}
-
-
-def test_a_secret_variable_that_nothing_uses_is_a_mistake(office: Office) -> None:
-    found = spec(VALUES, marked="${MARKED:-none}") | {"secret_variables": ["MARKET"]}
-    write(office, "shop.yaml", found)
-    office.run("validate shop.yaml", 3)
-    assert "nothing in this file has ${MARKET}" in office.said["validate shop.yaml"]
-    assert "did you mean MARKED?" in office.said["validate shop.yaml"]
-
-
-def test_pictures_show_no_former_value(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a marked variable in each place where a picture shows something."""
-    found = demo() | {"secret_variables": ["MARKED"]}
-    found["target_groups"]["web"]["health_check"]["path"] = "/${MARKED}"
-    found["security_groups"]["web"]["description"] = "for ${MARKED}"
-    found["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
-        "host": {
-            "priority": 1, "conditions": [{"host_header": "${MARKED}.example.com"}], "action": {"forward": "web"},
-        }
-    }  # fmt: skip
-    write(office, "shop.yaml", found)
-    monkeypatch.setenv("MARKED", FOUND["marked before"])
-    office.run("apply --yes shop.yaml", 0)
-    monkeypatch.setenv("MARKED", WANTED["marked"])
-    for command in ("plan --format html", "graph", "graph --format html", "graph --format svg", "report"):
-        office.run(f"{command} {'.' if command == 'report' else 'shop.yaml'}", 1 if command == "report" else 0)
-    lower = {f"{name}, in lower case": value.lower() for name, value in VALUES.items()}
-    assert office.leaks(SECRETS | lower) == {}
 
 
 def test_a_policy_says_what_it_is_for(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,12 +83,6 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def press(self, key: str) -> None:
-        """Press a key that types nothing, such as Tab."""
-        for kind in ("rawKeyDown", "keyUp"):
-            code = {"Tab": 9, "Enter": 13}[key]
-            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
-
     def wait_for(self, condition: str) -> None:
         deadline = time.monotonic() + GUARD
         while not self._holds(condition):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import select
+import socket
 import subprocess
-import termios
-import time
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,36 +27,6 @@ def small(tool: Tool, name: str, more: str = "") -> str:
     """A spec of two resources that are made at once."""
     (tool.folder / f"{name}.yaml").write_text(SMALL.format(name=name, more=more))
     return f"{name}.yaml"
-
-
-def at_terminal(tool: Tool, *arguments: str, answer: str, prompt: str) -> tuple[int, str]:
-    """Run a command at a terminal and type an answer. Returns its exit code and what the terminal showed."""
-    ours, theirs = pty.openpty()
-    own = {
-        "stdin": theirs,
-        "stdout": theirs,
-        "stderr": theirs,
-        "start_new_session": True,
-        "preexec_fn": lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # for Ctrl-C to be a signal
-    }
-    with tool.started(*arguments, **own) as process:
-        os.close(theirs)
-        seen = b""
-        typed, deadline = False, time.monotonic() + GUARD
-        while True:
-            while not select.select([ours], [], [], 1)[0]:
-                assert time.monotonic() < deadline, f"it hangs:\n{seen.decode()}"
-                if typed and answer == "\x03":  # the prompt is shown just before its read begins
-                    os.write(ours, b"\x03")
-            try:
-                seen += os.read(ours, 4096)
-            except OSError:  # Linux's way to say that the other side has gone
-                break
-            if not typed and prompt.encode() in seen:
-                os.write(ours, answer.encode())
-                typed = True
-        os.close(ours)
-        return process.wait(GUARD), seen.decode()
 
 
 def test_exit_codes(sandbox: Tool, account: Account) -> None:
@@ -96,20 +62,6 @@ def test_exit_codes(sandbox: Tool, account: Account) -> None:
 
 
 @pytest.mark.slow
-def test_a_terminal_is_asked(sandbox: Tool, account: Account) -> None:
-    before, spec = account.census(), small(sandbox, "small")
-    for answer, end, said in (
-        ("\x04", 4, "not confirmed; nothing was changed"),
-        ("\x03", 130, "interrupted; nothing was changed"),
-    ):
-        code, seen = at_terminal(sandbox, "apply", spec, answer=answer, prompt="Type yes:")
-        assert (code, said in seen) == (end, True)
-    assert account.census() == before
-    code, seen = at_terminal(sandbox, "apply", spec, answer="yes\n", prompt="Type yes:")
-    assert (code, "Converged." in seen) == (0, True)
-
-
-@pytest.mark.slow
 def test_a_plan_that_cannot_be_shown(sandbox: Tool) -> None:
     """A full disk is a failure; a reader that leaves is none."""
     with (
@@ -125,3 +77,22 @@ def test_a_plan_that_cannot_be_shown(sandbox: Tool) -> None:
         told = process.stderr.read()
         process.wait(GUARD)
     assert (process.returncode, told) == (0, "")
+
+
+@pytest.mark.slow
+def test_an_aws_that_accepts_and_never_answers(tmp_path: Path) -> None:
+    """One clear line, and an end. The patience is shortened."""
+    tool = Tool(tmp_path, AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing")
+    program = (
+        "import alb_reconcile.aws.connection as connection; connection.SILENCE = 1.5; "
+        "from alb_reconcile.cli.main import run; run()"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        url = f"http://127.0.0.1:{hole.getsockname()[1]}"
+        ended = subprocess.run(
+            [sys.executable, "-c", program, "plan", DEMO, "--endpoint-url", url], cwd=tool.folder, env=tool.environment,
+            capture_output=True, encoding="utf-8", timeout=GUARD, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert "AWS didn't answer within" in ended.stderr
+    assert ended.stderr.count("\n") == 1

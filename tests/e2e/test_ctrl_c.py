@@ -59,21 +59,3 @@ def test_twice_ends_at_once(proxied: tuple[Proxy, Tool]) -> None:
         told = rest_of(process)
     assert process.returncode == 130
     assert "stopped at once; calls in progress may still take effect" in told
-
-
-def test_the_last_wait_can_be_dropped_too(proxied: tuple[Proxy, Tool], sandbox: Tool) -> None:
-    """For a load balancer that stays as it is."""
-    proxy, tool = proxied
-    proxy.pretended["DescribeLoadBalancers"] = (b"<Code>active</Code>", b"<Code>provisioning</Code>")
-    spec = (tool.folder / DEMO).read_text(encoding="utf-8")
-    (tool.folder / "changed.yaml").write_text(
-        spec.replace("interval_seconds: 10", "interval_seconds: 11"), encoding="utf-8"
-    )
-    with tool.started("apply", "--yes", "--timeout", "24h", "changed.yaml") as process:
-        read_until(process, "load balancer to be active")
-        process.send_signal(signal.SIGTERM)
-        told = rest_of(process)
-    assert process.returncode == 130
-    assert "Converged." not in told
-    assert "All steps are done, and nothing is rolled back; status says what isn't ready yet." in told
-    assert sandbox.run("plan", "--detailed-exitcode", str(tool.folder / "changed.yaml")).returncode == 0

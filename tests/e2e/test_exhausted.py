@@ -1,11 +1,10 @@
-"""A machine or a caller that leaves a run without memory, threads, room on its disk or open streams: one clear line, and a code that means a failure."""
+"""A machine or a caller that leaves a run without memory, room on its disk or open streams: one clear line, and a code that means a failure."""
 
 from __future__ import annotations
 
 import errno
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -17,31 +16,10 @@ from tests.processes import GUARD
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.tool import Ended, Tool
+    from tests.e2e.tool import Tool
 
 HELP = "end other programs, or let this one have more memory and threads"
 ADVICE = "(ulimit -v, ulimit -u); what was done stays. Then run the command again\n"
-STARVED = """\
-import sys, threading
-begin, left = threading.Thread.start, int(sys.argv.pop(1))
-def start(thread):
-    global left
-    if not left:
-        raise RuntimeError("can't start new thread")
-    left -= 1
-    begin(thread)
-threading.Thread.start = start
-from alb_reconcile.cli.main import run
-run()
-"""
-
-
-def shell(tool: Tool, script: str, *words: str) -> Ended:
-    """A script that gets the words as "$@"."""
-    return subprocess.run(
-        ["bash", "-c", script, "bash", *words], cwd=tool.folder, env=tool.environment, capture_output=True,
-        encoding="utf-8", timeout=GUARD, check=False,
-    )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -57,26 +35,12 @@ def shell(tool: Tool, script: str, *words: str) -> Ended:
 )
 def test_streams_that_the_caller_has_closed(sandbox: Tool, closed: str, code: int, said: str) -> None:
     """What is read from one is at its end; what is written to one is lost, which is no success."""
-    done = shell(sandbox, f'"$@" {closed}', COMMAND, "plan", "--sandbox", DEMO)
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {closed}', "bash", COMMAND, "plan", "--sandbox", DEMO], cwd=sandbox.folder,
+        env=sandbox.environment, capture_output=True, encoding="utf-8", timeout=GUARD, check=False,
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (code, said)
     assert ("16 to create" in done.stdout) == (">&-" not in closed.split())
-
-
-@pytest.mark.slow
-def test_what_is_opened_later_isnt_written_to_as_a_stream(sandbox: Tool) -> None:
-    """A file would get the number of a closed stream, and the lines that are meant for that."""
-    done = shell(sandbox, '"$@" >&- 2>&-', COMMAND, "plan", "--sandbox", "--out", "saved", DEMO)
-    assert done.returncode == 1
-    assert (sandbox.folder / "saved").read_bytes().startswith(b"{")
-    assert sandbox.run("apply", "--sandbox", "--yes", "--plan", "saved", DEMO).returncode == 0
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v is Linux's")
-def test_no_room_for_threads(sandbox: Tool) -> None:
-    """Each takes 256 MB of address space here: there is room for two, and for all else."""
-    done = shell(sandbox, 'ulimit -s 262144 && ulimit -v 819200 && "$@"', COMMAND, "plan", "--sandbox", DEMO)
-    assert (done.returncode, done.stderr) == (1, f"can't start new thread: {HELP} {ADVICE}")
 
 
 @pytest.mark.parametrize(
@@ -108,32 +72,6 @@ def test_too_little_memory(
     told = capsys.readouterr().err
     assert said in told
     assert (told.count("\n"), f"{HELP} {ADVICE}" in told) == (1, "ulimit -n" not in said)
-
-
-def starved(tool: Tool, threads: int, *words: str) -> Ended:
-    """A command that may start so many threads, and fails for it."""
-    done = shell(tool, '"$@"', sys.executable, "-c", STARVED, str(threads), *words)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert "bug" not in done.stdout + done.stderr
-    assert f"can't start new thread: {HELP}" in done.stderr
-    return done
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("threads", [0, 1, 5])
-def test_too_few_threads_for_a_plan(sandbox: Tool, threads: int) -> None:
-    told = starved(sandbox, threads, "plan", "--sandbox", DEMO).stderr
-    assert (told.count("\n"), told.endswith(ADVICE)) == (1, True), told
-
-
-@pytest.mark.slow
-def test_threads_end_in_a_run(sandbox: Tool) -> None:
-    """Its steps say so, and the next run does what is left."""
-    done = starved(sandbox, 60, "apply", "--sandbox", "--yes", DEMO)
-    assert "✓ vpc.main created" in done.stdout
-    sandbox.run("apply", "--yes", DEMO)
-    assert sandbox.plan()["steps"] == []
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from alb_reconcile.fleet.iam_policy import fleet_policies
 from alb_reconcile.fleet.queues import Queue
 from alb_reconcile.locking.durations import LEASE, MARGIN
 from tests.e2e.proxy import in_front_of
-from tests.e2e.tool import client
 from tests.kinds.authorization import Request, is_allowed
 from tests.processes import GUARD, until
 from tests.redis_server import running_redis
@@ -147,20 +146,3 @@ def test_a_message_whose_time_is_over_is_told(sandbox: Tool, tmp_path: Path, mon
         assert not worker.told("cell_begun")
         worker.stop()
         worker.process.join(GUARD)
-
-
-def test_a_queue_that_can_not_be_used_is_one_line(sandbox: Tool) -> None:
-    """None is named, it isn't there, nobody answers, or it would lose what always fails."""
-    fleet = make_fleet(sandbox, *_SMALL, "")
-    url = client("sqs", fleet.port).create_queue(QueueName="without-dead-letters")["QueueUrl"]
-    for queue, code, said in (
-        ([], 64, "no queue is named; give --queue URL, or set ALB_RECONCILE_FLEET_QUEUE"),
-        (["--queue", url], 64, "has no dead-letter queue"),
-        (["--queue", f"{url}-gone"], 1, "NonExistentQueue"),
-        (["--queue", "redis://127.0.0.1:1/0"], 1, "can't be reached"),
-    ):
-        ended = fleet.tool.run("fleet", "worker", *queue, expect=code)
-        assert said in ended.stderr.splitlines()[-1]
-    refused = fleet.tool.run("fleet", "enqueue", "--queue", f"{url}-gone", expect=1).stderr
-    assert "NonExistentQueue" in refused.splitlines()[-1]
-    assert "can't be reached" not in refused

@@ -51,17 +51,6 @@ def test_a_creation_that_is_killed(proxied: tuple[Proxy, Tool], account: Account
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_creation_that_is_killed_again_and_again(proxied: tuple[Proxy, Tool], account: Account, when: str) -> None:
-    (proxy, tool), before, kills = proxied, account.census(), 0
-    while killed(proxy, tool, 5, when):
-        kills += 1
-        assert kills < 25, "it gets nowhere"
-    assert kills >= 3
-    is_whole(tool, account, before)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "when"), [(1, "after"), (9, "before"), (9, "after"), (14, "before")])
 def test_a_destroy_that_is_killed(proxied: tuple[Proxy, Tool], account: Account, number: int, when: str) -> None:
     """Nothing is left, and nothing but the stack is gone."""

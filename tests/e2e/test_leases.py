@@ -90,22 +90,6 @@ def test_a_killed_holder_keeps_others_waiting_until_its_lease_ends(
     assert account.census() == empty
 
 
-def test_ctrl_c_gives_the_lease_back(proxied: tuple[Proxy, Tool], sandbox: Tool, tmp_path: Path) -> None:
-    make_bucket(sandbox)
-    proxy, between = proxied
-    host = Host(tmp_path, "first", between)
-    gate = proxy.hold("CreateVpc")
-    with host.forked("apply", "--yes", LEASED) as process:
-        gate.wait()
-        process.send_signal(signal.SIGINT)
-        read_until(process, "again to stop at once")
-        gate.open()
-        rest_of(process)
-    assert process.returncode == 130
-    (shown,) = json.loads(host.run("lock", "show", "--format", "json", LEASED).stdout)["locks"]
-    assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("free", process.pid)
-
-
 @pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGHUP", "SIGHUP"]], ids="-".join)
 def test_who_leaves_at_the_question_leaves_nothing_held(
     sandbox: Tool, account: Account, tmp_path: Path, signals: list[str]

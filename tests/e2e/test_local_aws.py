@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.tool import DEMO, Tool
-from tests.forked import run_started
-from tests.processes import GUARD, until
+from tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,15 +86,6 @@ def test_starts_at_the_same_time_make_one(fresh: Tool) -> None:
     assert "No sandbox was running" in fresh.run("sandbox", "stop").stdout
 
 
-def test_a_taken_port_is_named(fresh: Tool) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        told = fresh.run("sandbox", "start", "--port", str(port), expect=1).stderr
-    assert f"port {port}: address already in use" in one_line(told)
-    fresh.run("sandbox", "start", "--port", str(port))
-    assert fresh.state()["port"] == port
-
-
 class _Stranger(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
@@ -104,46 +94,6 @@ class _Stranger(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-def test_a_throttling_that_is_none_is_told(fresh: Tool) -> None:
-    name = "ALB_RECONCILE_SANDBOX_THROTTLING"
-    fresh.environment[name] = "much"
-    assert f"{name} is 'much'; set it to 1" in one_line(fresh.run("sandbox", "start", expect=1).stderr)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", '{"pid": "1"}', '{"pid": -1, "port": 1, "speed": 1, "started": "", "token": ""}']
-)
-def test_a_spoilt_state_file_counts_as_none(tmp_path: Path, text: str) -> None:
-    tool = Tool(tmp_path)
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "sandbox.json").write_text(text)
-    assert "No sandbox is running" in tool.run("sandbox", "status", expect=1).stdout
-    assert "No sandbox is running" in tool.run("sandbox", "reset").stdout
-    assert "No sandbox was running" in tool.run("sandbox", "stop").stdout
-
-
-def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
-    program = "import sys; sys.modules['moto'] = None; from alb_reconcile.cli.main import run; run()"
-    for arguments in (("sandbox", "start"), ("plan", "--sandbox", DEMO)):
-        ended = run_started(
-            sys.executable, ["-c", program, *arguments], folder=tmp_path, environment=Tool(tmp_path).environment,
-            timeout=GUARD,
-        )  # fmt: skip
-        assert ended.returncode == 1
-        assert "pip install '.[sandbox]' in alb-reconcile's checkout" in one_line(ended.stderr)
-
-
-def test_the_tool_itself_never_imports_the_emulator(sandbox: Tool) -> None:
-    program = (
-        "import sys; from alb_reconcile.cli.main import main; code = main(); "
-        "sys.exit(code or any(name in sys.modules for name in ('moto', 'werkzeug', 'alb_reconcile.sandbox.strict')))"
-    )
-    words = ["-c", program, "plan", "--sandbox", DEMO]
-    environment = sandbox.environment
-    ended = run_started(sys.executable, words, folder=sandbox.folder, environment=environment, timeout=GUARD)
-    assert ended.returncode == 0, ended.stderr
 
 
 def test_it_listens_on_this_machine_only(running_sandbox: Tool) -> None:

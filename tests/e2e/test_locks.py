@@ -13,7 +13,6 @@ from tests.processes import read_until, rest_of
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.e2e.proxy import Gate, Proxy
     from tests.e2e.tool import Account, Tool
@@ -94,12 +93,3 @@ def test_waiting_can_be_interrupted(
     gate.open()
     rest_of(first)
     assert first.returncode == 0
-
-
-def test_a_folder_that_cant_be_used_is_told(sandbox: Tool, tmp_path: Path) -> None:
-    """And nothing is changed."""
-    (tmp_path / "file").write_text("")
-    ended = sandbox.run("apply", "--yes", DEMO, expect=1, ALB_RECONCILE_LOCK_DIR=str(tmp_path / "file" / "locks"))
-    assert "can't be kept in" in ended.stderr
-    assert "set ALB_RECONCILE_LOCK_DIR" in ended.stderr
-    assert len(sandbox.plan()["steps"]) == 16

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.tool import COMMAND, client
+from tests.e2e.tool import COMMAND
 from tests.processes import GUARD, default_signals
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytest.importorskip("celery", reason="the extra fleet isn't installed")
 
-from tests.e2e.fleets import BUCKET, OnQueue, make_fleet, make_queue
+from tests.e2e.fleets import OnQueue, make_fleet, make_queue
 
 ROOT: Final = Path(__file__).parent.parent.parent
 _IMAGE: Final = (ROOT / "Containerfile").read_text(encoding="utf-8")
@@ -111,20 +111,3 @@ def test_a_worker_corrects_a_cell(fleet: OnQueue, sealed: tuple[list[str], dict[
     assert process.returncode == 0
     (cell,) = fleet.cells()
     assert fleet.groups(cell) == 1
-
-
-@pytest.mark.parametrize("place", ["a file", "S3"])
-def test_it_is_validated_and_corrected_by_hand(
-    fleet: OnQueue, sealed: tuple[list[str], dict[str, str]], place: str
-) -> None:
-    """Also where specs are fetched, for which a temporary folder is needed."""
-    command, variables = sealed
-    file = fleet.tool.folder / "fleet.yaml"
-    if place == "S3":
-        body = (fleet.tool.folder / "web.yaml").read_bytes()
-        client("s3", fleet.port).put_object(Bucket=BUCKET, Key="specs/web.yaml", Body=body)
-        file.write_text(file.read_text().replace('"web.yaml"', f'"s3://{BUCKET}/specs"'))
-    for name, told in (("validate", "1 stack valid"), ("sync", "1 corrected"), ("sync", "1 in sync")):
-        words = [*command, "fleet", name, str(file), "--account", "111111111111"]
-        ended = subprocess.run(words, env=variables, capture_output=True, encoding="utf-8", check=False)
-        assert (ended.returncode, told in ended.stdout, ended.stderr) == (0, True, ""), ended

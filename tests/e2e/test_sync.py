@@ -65,21 +65,6 @@ def test_a_stack_that_another_run_holds_is_left_to_it(
     assert "in sync" in tool.run("sync", str(stacks / "one.yaml")).stdout
 
 
-def test_an_apply_waits_for_a_sync(proxied: tuple[Proxy, Tool], stacks: Path, account: Account) -> None:
-    """The other way round; with patience it runs afterwards."""
-    (proxy, tool), file = proxied, str(stacks / "one.yaml")
-    disturb(account, "one")
-    gate = proxy.hold("CreateTags")
-    with tool.forked("sync", file) as first:
-        gate.wait()
-        with tool.forked("apply", "--yes", "--lock-timeout", "1h", file) as second:
-            read_until(second, "waiting for alb-reconcile sync")
-            gate.open()
-            assert "No changes" in rest_of(second)
-        rest_of(first)
-    assert (first.returncode, second.returncode) == (0, 0)
-
-
 def test_sigterm_ends_it_between_steps(proxied: tuple[Proxy, Tool], sandbox: Tool) -> None:
     """What is under way ends, nothing new begins; the next run does the rest."""
     proxy, tool = proxied

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import signal
-import sys
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -139,38 +137,6 @@ def test_apply_ends_with_a_url_at_which_the_instances_take_turns(demo: Place) ->
         assert re.search(rf"^  {name}  instance\.web-[12] of demo  {runs}$", shown, re.MULTILINE), shown
 
 
-def test_a_stopped_instance_drops_out_and_comes_back(demo: Place) -> None:
-    url, (one, other) = demo.url(), sorted(demo.processes())
-    pid = demo.processes()[one]["pid"]
-    demo.account.ec2.stop_instances(InstanceIds=[one])
-    until(lambda: set(demo.answers(url)) == {other})  # it is told late
-    gone({pid})
-    until(lambda: demo.processes()[one]["state"] == "stopped")
-    until(lambda: state_of(demo, one) == "stopped")
-    demo.account.ec2.start_instances(InstanceIds=[one])
-    until(lambda: set(demo.answers(url, 4)) == {one, other})
-    assert not demo.tool.plan()["steps"]
-
-
-def test_a_load_balancer_whose_groups_let_nobody_in_answers_nobody_until_apply_mends_it(demo: Place) -> None:
-    url, ec2 = demo.url(), demo.account.ec2
-    found = ec2.describe_security_groups(Filters=[{"Name": "tag:Name", "Values": ["demo-load-balancer"]}])
-    (group,) = found["SecurityGroups"]
-    ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(url, trust_env=False)  # over a connection of its own: those that are open stay
-    assert re.search(rf"{url}  HTTP 80 of demo-public-\S+, shut: no", demo.tool.run("sandbox", "status").stdout)
-    failed = demo.tool.run("verify", "--requests", "10", DEMO, expect=1).stdout
-    assert "does its security group allow you?" in " ".join(failed.split())
-    demo.tool.run("apply", "--yes", DEMO)
-    assert len(demo.answers(url)) == 2
-
-
-def state_of(place: Place, instance: str) -> str:
-    found = place.account.ec2.describe_instances(InstanceIds=[instance])
-    return str(found["Reservations"][0]["Instances"][0]["State"]["Name"])
-
-
 def launch(place: Place) -> str:
     made = place.account.ec2.run_instances(ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=1)
     return str(made["Instances"][0]["InstanceId"])
@@ -196,38 +162,6 @@ def test_no_process_outlives_the_sandbox(fresh: Place, how: str) -> None:
         assert fresh.processes() == {}
 
 
-OWN = """
-import http.server, json, os
-class Own(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps({"own": os.environ["INSTANCE_ID"]}).encode())
-print("own starts", flush=True)
-http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Own).serve_forever()
-"""
-
-
-def test_the_users_own_web_api_is_served(fresh: Place) -> None:
-    (fresh.tool.folder / "own.py").write_text(OWN)
-    started = fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", shlex.join([sys.executable, "own.py"]), "--serve-ports", "8080,9000")  # fmt: skip
-    assert f"user data: each runs {shlex.join([sys.executable, 'own.py'])} instead." in started.stdout
-    instance = launch(fresh)
-    assert fresh.processes()[instance]["ports"] == [8080, 9000]
-    error = fresh.tool.run("sandbox", "start", "--serve-ports", "80", expect=1).stderr
-    assert "instances at ports 8080,9000; stop it first" in error
-    port = fresh.processes()[instance]["local_port"]
-
-    def answer() -> object:
-        try:
-            return fresh.http.get(f"http://127.0.0.1:{port}/").json()
-        except httpx.TransportError:
-            return None
-
-    until(answer)
-    assert answer() == {"own": instance}
-
-
 def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None:
     (fresh.tool.folder / "bad.sh").write_text("echo starting\necho no such database >&2\nexit 3\n")
     fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", "sh bad.sh")
@@ -237,23 +171,6 @@ def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None
     assert re.search(
         rf"  {instance} .*restarts \d+, the last after: exit code 3: no such database; see \S+{instance}.log", told
     )
-
-
-@pytest.mark.parametrize(
-    ("serve", "told"),
-    [
-        ("nowhere --x", "there is no command nowhere here; if it is a script, name the program that runs it"),
-        ("./plain", "./plain is not executable; chmod +x it"),
-        ("'open", "no closing quotation"),
-    ],
-)
-def test_a_command_that_cant_run_is_refused_at_once(tmp_path: Path, serve: str, told: str) -> None:
-    tool = Tool(tmp_path, **ON)
-    (tmp_path / "plain").write_text("")
-    error = tool.run("sandbox", "start", "--serve", serve, expect=1).stderr
-    assert told in error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "state" / "sandbox.json").exists()
 
 
 def test_without_envoy_it_says_what_to_do(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from alb_reconcile.sandbox.client import LAG
 from tests.e2e.tool import Account, Tool
-from tests.load.sender import Answer, Load
+from tests.load.sender import Load
 from tests.load.specs import told
 from tests.load.watch import Watch
 
@@ -36,9 +36,9 @@ LONGEST = 600.0
 class Stage:
     """A sandbox of its own as its user has it, and what is applied to it."""
 
-    def __init__(self, folder: Path, *, speed: float, serve: str = "") -> None:
+    def __init__(self, folder: Path, *, speed: float) -> None:
         self.tool = Tool(folder, "--sandbox", ALB_RECONCILE_SANDBOX_TRAFFIC="on")
-        self.tool.run("sandbox", "start", "--speed", f"{speed:g}", *(("--serve", serve) if serve else ()))
+        self.tool.run("sandbox", "start", "--speed", f"{speed:g}")
         self.account = Account(self.tool.state()["port"])
         self._speed = speed
         self._current: dict[str, Spec] = {}
@@ -126,13 +126,3 @@ class Proof:
         assert set(self.load.from_versions(ended_before=self.began)) == {told(old)}
         assert set(self.load.from_versions(begun_after=self.changed)) == {told(new)}
         assert set(self.load.from_versions()) == {told(old), told(new)}
-
-    def outlived(self) -> list[Answer]:
-        """Requests that were answered by a target that drained before they had ended."""
-        left: dict[str, float] = {}
-        for sight in self.watch.sights:
-            for states in sight.states.values():
-                for instance, state in states.items():
-                    if state == "draining":
-                        left.setdefault(instance, sight.ended)
-        return [a for a in self.load.answers if a.is_good and a.begun < left.get(a.instance, 0) < a.ended]

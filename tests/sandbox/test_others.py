@@ -132,16 +132,6 @@ def test_buckets_for_logs_let_elastic_load_balancing_write(make: Make) -> None:
     assert "logdelivery.elasticloadbalancing.amazonaws.com" in policy
 
 
-def test_pools_have_ranges_of_their_own(make: Make) -> None:
-    pool = "ipam-pool-0a1b2c3d4e5f6071"
-    vpc = {"ipv4_ipam_pool_id": f"{pool}0", "secondary_cidr_blocks": [f"{pool}1/24", "100.64.0.0/16"]}
-    made = make({**vpc, "ipv6_ipam_pool_id": f"{pool}2"}, {"ipam_pool_id": f"{pool}3"})
-    assert [line.partition(" (")[0] for line in made] == [f"IPAM pool {pool}{number}" for number in range(4)]
-    assert len({line.partition(" (")[2] for line in made}) == 4
-    found = client("ec2").create_vpc(Ipv4IpamPoolId=f"{pool}0", Ipv6IpamPoolId=f"{pool}2")["Vpc"]
-    assert found["CidrBlock"].endswith("/20")
-
-
 def test_client_secrets_are_made_where_they_are_said_to_be(make: Make) -> None:
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:web/oidc-a1B2c3"
 
@@ -159,14 +149,6 @@ def test_client_secrets_are_made_where_they_are_said_to_be(make: Make) -> None:
     texts = [client("secretsmanager").get_secret_value(SecretId=name)["SecretString"] for name in (arn, "plain", "web")]
     assert all(texts)
     assert json.loads(texts[2]) == {"client_secret": "sandbox"}
-
-
-def test_a_web_acl_is_made_where_it_is_said_to_be(make: Make) -> None:
-    arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/shop/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
-    assert make({"web_acl": arn}) == [f"web ACL {arn} (nothing asks it)"]
-    assert client("wafv2").get_web_acl(ARN=arn)["WebACL"]["Name"] == "shop"
-    environ = {"HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=x/20270101/{REGION}/wafv2/aws4_request, …"}
-    assert service_of(environ) == "wafv2"
 
 
 DECLARED = """\

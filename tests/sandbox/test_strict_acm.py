@@ -94,54 +94,6 @@ def test_the_same_name_has_the_same_record_and_a_wrong_one_is_none(there: World)
         assert describe(one)["Status"] == status
 
 
-def test_a_zone_that_nobody_is_sent_to_validates_nothing(there: World) -> None:
-    outer, inner = zone(), zone("api.example.com")
-    arn = request("api.example.com")
-    validate(there, inner, arn)
-    there.clock.advance(300)
-    assert describe(arn)["Status"] == "PENDING_VALIDATION"
-    write(outer, "api.example.com", "NS", "ns-1.example.net.")
-    assert describe(arn)["Status"] == "PENDING_VALIDATION"
-    there.clock.advance(100)
-    assert describe(arn)["Status"] == "ISSUED"
-
-
-@pytest.mark.parametrize(("issuer", "status"), [("other.example", "FAILED"), ("amazon.com", "ISSUED")])
-def test_a_caa_record_says_who_may_issue(there: World, issuer: str, status: str) -> None:
-    home = zone()
-    write(home, "example.com", "CAA", f'0 issue "{issuer}"')
-    arn = request("api.example.com")
-    validate(there, home, arn)
-    describe(arn)
-    there.clock.advance(100)
-    assert describe(arn)["Status"] == status
-    assert describe(arn).get("FailureReason") == ("CAA_ERROR" if status == "FAILED" else None)
-
-
-def test_one_token_makes_one_certificate_within_an_hour(there: World) -> None:
-    one = request("api.example.com", IdempotencyToken="a")
-    assert request("api.example.com", IdempotencyToken="a") == one
-    there.clock.advance(3601)
-    assert request("api.example.com", IdempotencyToken="a") != one
-
-
-@pytest.mark.usefixtures("there")
-def test_what_a_request_may_not_ask_for() -> None:
-    refuses("LimitExceededException", request, *(f"a{number}.example.com" for number in range(11)))
-    refuses("ValidationException", request, "api.example.com", KeyAlgorithm="RSA_4096")
-    long = f"{'a' * 40}.{'b' * 30}.example.com"
-    refuses("ValidationException", request, long)
-    assert request("api.example.com", SubjectAlternativeNames=[long])
-
-
-def test_a_list_has_keys_of_rsa_unless_others_are_asked_for(there: World, acm: Any) -> None:
-    arn = request("api.example.com", KeyAlgorithm="EC_prime256v1")
-    there.clock.advance(WAIT)
-    assert acm.list_certificates()["CertificateSummaryList"] == []
-    (found,) = acm.list_certificates(Includes={"keyTypes": ["EC_prime256v1"]})["CertificateSummaryList"]
-    assert (found["CertificateArn"], found["SubjectAlternativeNameSummaries"]) == (arn, ["api.example.com"])
-
-
 def test_an_imported_one_keeps_its_tags_and_its_key_type(there: World, acm: Any) -> None:
     one, key = server_certificate("api.example.com")
     tags = [{"Key": "a", "Value": "b"}]

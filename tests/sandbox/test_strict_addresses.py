@@ -45,20 +45,6 @@ def test_an_address_s_zone_is_found_inside_of_the_vpc_and_said_outside(network: 
     )
 
 
-def test_only_private_addresses_of_the_group_s_family_are_taken(network: Network, group: str) -> None:
-    refuses(
-        "InvalidTarget: not within the private ranges",
-        register,
-        network,
-        group,
-        "8.8.8.8",
-        Port=80,
-        AvailabilityZone="all",
-    )
-    refuses("ValidationError: not of the type", register, network, group, "fd00::1", Port=80)
-    refuses("ValidationError: not a valid", register, network, group, "i-0a1b2c3d4e5f60718", Port=80)
-
-
 def test_an_address_is_healthy_while_an_instance_that_runs_has_it(
     network: Network, group: str, clock: VirtualClock
 ) -> None:
@@ -73,19 +59,6 @@ def test_an_address_is_healthy_while_an_instance_that_runs_has_it(
     network.ec2.terminate_instances(InstanceIds=[instance])
     clock.advance(120)
     assert network.health_of(group, row["PrivateIpAddress"]) == ("unhealthy", "Target.Timeout")
-
-
-def test_settings_that_functions_alone_have_or_lack(network: Network, group: str, function: str) -> None:
-    elb = network.elb
-    told = "ValidationError: Health check enabled must be true"
-    refuses(told, elb.modify_target_group, TargetGroupArn=group, HealthCheckEnabled=False)
-    told = "ValidationError: cannot be specified for target groups with target type 'lambda'"
-    for name, value in (("HealthCheckProtocol", "HTTP"), ("HealthCheckPort", "80"), ("TargetControlPort", 81)):
-        refuses(told, elb.create_target_group, Name="other", TargetType="lambda", **{name: value})
-    found = elb.describe_target_group_attributes(TargetGroupArn=function)["Attributes"]
-    assert found == [{"Key": "lambda.multi_value_headers.enabled", "Value": "false"}]
-    delay = {"TargetGroupArn": function, "Attributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "5"}]}
-    refuses("ValidationError: is not recognized", elb.modify_target_group_attributes, **delay)
 
 
 def test_a_function_without_permission_is_refused(network: Network, function: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.sandbox.strict_world import Network, refuses
 
 if TYPE_CHECKING:
@@ -50,20 +48,6 @@ def test_it_has_an_interface_a_subnet(network: Network, ec2: Any, elb: Any, cloc
     assert len(network.interfaces()) == 2
     clock.advance(1)
     assert network.interfaces() == []
-
-
-@pytest.mark.parametrize(
-    ("name", "match"),
-    [
-        ("x" * 33, "longer than"),
-        ("-x", "hyphen"),
-        ("x-", "hyphen"),
-        ("x_y", "alphanumeric"),
-        ("internal-x", "internal-"),
-    ],
-)
-def test_bad_names_are_refused(network: Network, name: str, match: str) -> None:
-    refuses(f"ValidationError: {match}", network.balancer, name)
 
 
 def test_two_zones_of_one_vpc_are_needed(network: Network, ec2: Any, elb: Any, clock: VirtualClock) -> None:

@@ -39,22 +39,6 @@ def test_an_instance_can_have_an_address_when_it_runs_or_is_stopped(network: Net
     ec2.release_address(AllocationId=address)
 
 
-def test_what_it_names_exists_and_a_gateway_leads_there(network: Network, clock: VirtualClock) -> None:
-    address, instance, ec2 = network.address(), network.running(), network.ec2
-    refuses("InvalidAllocationID.NotFound", associate, network, "eipalloc-0a1b2c3d4e5f60718", instance)
-    refuses("InvalidInstanceID.NotFound", associate, network, address, "i-0a1b2c3d4e5f60718")
-    gone = {"AssociationId": "eipassoc-0a1b2c3d4e5f60718"}
-    refuses("InvalidAssociationID.NotFound", ec2.disassociate_address, **gone)
-    of_nat = network.address()
-    gateway = ec2.create_nat_gateway(SubnetId=network.subnets[0], AllocationId=of_nat)["NatGateway"]["NatGatewayId"]
-    clock.advance(120)
-    refuses("AuthFailure", associate, network, of_nat, instance)
-    ec2.delete_nat_gateway(NatGatewayId=gateway)
-    clock.advance(60)
-    ec2.detach_internet_gateway(**network.attachment)
-    refuses("Gateway.NotAttached", associate, network, address, instance)
-
-
 def test_it_moves_by_itself_unless_that_is_not_allowed(network: Network) -> None:
     first, second, one, two = network.address(), network.address(), network.running(), network.running()
     associate(network, first, one)
@@ -65,20 +49,6 @@ def test_it_moves_by_itself_unless_that_is_not_allowed(network: Network) -> None
     assert "PublicIpAddress" not in network.show(one)
     associate(network, second, two, AllowReassociation=False)
     assert (holder(network, first), holder(network, second)) == ("", two)
-
-
-def test_an_instance_that_had_one_of_amazons_gets_another_when_it_is_taken_away(
-    network: Network, clock: VirtualClock
-) -> None:
-    interface = {"DeviceIndex": 0, "AssociatePublicIpAddress": True, "SubnetId": network.subnets[0]}
-    (instance,) = network.launch_several(1, NetworkInterfaces=[interface])
-    clock.advance(10)
-    address = network.address()
-    association = associate(network, address, instance)
-    (row,) = network.ec2.describe_addresses(AllocationIds=[address])["Addresses"]
-    assert network.show(instance)["PublicIpAddress"] == row["PublicIp"]
-    network.ec2.disassociate_address(AssociationId=association)
-    assert network.show(instance)["PublicIpAddress"] != row["PublicIp"]
 
 
 def make(network: Network, zone: str = "a", **more: Any) -> str:

@@ -34,22 +34,3 @@ def test_what_isnt_excluded_prevents_enforcement(network: Network, ec2: Any, clo
     clock.advance(30)
     found = control(ec2, network.vpc)
     assert (found["Mode"], found["ResourceExclusions"]["InternetGateway"]["State"]) == ("enforce", "enabled")
-
-
-def test_enforcement_keeps_gateways_out_and_goes_with_its_vpc(ec2: Any, clock: VirtualClock) -> None:
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", VpcEncryptionControl={"Mode": "enforce"})["Vpc"]["VpcId"]
-    attached = {
-        "InternetGatewayId": ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"],
-        "VpcId": vpc,
-    }
-    refuses("UnsupportedOperation", ec2.attach_internet_gateway, **attached)
-    refuses("UnsupportedOperation", ec2.create_egress_only_internet_gateway, VpcId=vpc)
-    clock.advance(30)
-    ec2.delete_vpc_encryption_control(VpcEncryptionControlId=control(ec2, vpc)["VpcEncryptionControlId"])
-    assert control(ec2, vpc)["State"] == "deleting"
-    clock.advance(30)
-    assert ec2.describe_vpc_encryption_controls(VpcIds=[vpc])["VpcEncryptionControls"] == []
-    ec2.attach_internet_gateway(**attached)
-    other = ec2.create_vpc(CidrBlock="10.1.0.0/16", VpcEncryptionControl={"Mode": "monitor"})["Vpc"]["VpcId"]
-    ec2.delete_vpc(VpcId=other)
-    assert ec2.describe_vpc_encryption_controls()["VpcEncryptionControls"] == []

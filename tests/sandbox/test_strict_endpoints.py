@@ -116,15 +116,6 @@ def test_a_zone_has_one_subnet_even_when_the_other_leaves(network: Network, ec2:
     assert {item["SubnetId"] for item in network.interfaces()} == {beside, network.subnets[1]}
 
 
-def test_a_service_has_one_private_name_in_a_vpc(network: Network) -> None:
-    params = private_names(network)
-    make(network, **params)
-    refuses("InvalidParameter: conflicting DNS domain for ssm", make, network, **params)
-    make(network)
-    refuses(NEEDS_GATEWAY, make, network, S3, **params)
-    make(network, S3, **params, DnsOptions={INBOUND_ONLY: False})
-
-
 def test_a_gateway_endpoint_stays_as_long_as_one_for_inbound_resolvers_does(
     network: Network, ec2: Any, clock: VirtualClock
 ) -> None:
@@ -136,13 +127,3 @@ def test_a_gateway_endpoint_stays_as_long_as_one_for_inbound_resolvers_does(
     assert delete(network, gateway) == ""
     clock.advance(60)
     refuses(NEEDS_GATEWAY, ec2.modify_vpc_endpoint, VpcEndpointId=inbound, DnsOptions={INBOUND_ONLY: True})
-
-
-def test_a_token_makes_one_endpoint_that_is_found_by_id_vpc_and_service(network: Network, ec2: Any) -> None:
-    endpoint = make(network, ClientToken="once")
-    assert make(network, ClientToken="once") == endpoint
-    refuses("IdempotentParameterMismatch", make, network, ClientToken="once", SubnetIds=[network.subnets[0]])
-    for name, value in (("vpc-endpoint-id", endpoint), ("vpc-id", network.vpc), ("service-name", SSM)):
-        found = ec2.describe_vpc_endpoints(Filters=[{"Name": name, "Values": [value]}])["VpcEndpoints"]
-        assert [item["VpcEndpointId"] for item in found] == [endpoint]
-        assert ec2.describe_vpc_endpoints(Filters=[{"Name": name, "Values": ["other"]}])["VpcEndpoints"] == []

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.sandbox.strict_world import Network, refuses
 
 if TYPE_CHECKING:
@@ -78,43 +76,6 @@ def test_ranges_are_made_canonical_and_missing_rules_cannot_be_revoked(network: 
     assert shown(network)
     revoke(**group, IpPermissions=[mine])
     assert shown(network) == []
-
-
-def test_a_new_group_lets_all_out(network: Network, ec2: Any) -> None:
-    (rule,) = shown(network, "IpPermissionsEgress")
-    assert (rule["IpProtocol"], rule["IpRanges"]) == ("-1", [{"CidrIp": "0.0.0.0/0"}])
-    every = {"GroupId": network.group, "IpPermissions": [{"IpProtocol": "-1", "IpRanges": rule["IpRanges"]}]}
-    refuses("InvalidPermission.Duplicate", ec2.authorize_security_group_egress, **every)
-
-
-@pytest.mark.parametrize("way", ["ingress", "egress"])
-def test_descriptions_change_in_place(network: Network, ec2: Any, way: str) -> None:
-    add = getattr(ec2, f"authorize_security_group_{way}")
-    update = getattr(ec2, f"update_security_group_rule_descriptions_{way}")
-    group = {"GroupId": network.group}
-
-    def described(first: str, second: str) -> list[dict[str, Any]]:
-        return [permission(80, Description=first), from_group(81, network.group, Description=second)]
-
-    def descriptions() -> list[str | None]:
-        key = "IpPermissions" if way == "ingress" else "IpPermissionsEgress"
-        rules = sorted(shown(network, key), key=lambda rule: rule.get("FromPort", 0))
-        parts = [part for rule in rules for part in rule["IpRanges"] + rule["UserIdGroupPairs"]]
-        return [part.get("Description") for part in parts][-2:]
-
-    add(**group, IpPermissions=described("a", "b"))
-    assert descriptions() == ["a", "b"]
-    update(**group, IpPermissions=described("c", "d"))
-    assert descriptions() == ["c", "d"]
-    update(**group, IpPermissions=[permission(80)])
-    assert descriptions() == [None, "d"]
-    refuses("InvalidPermission.NotFound", update, **group, IpPermissions=[permission(99)])
-    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [network.group]}])
-    (rule,) = [rule for rule in rules["SecurityGroupRules"] if rule["FromPort"] == 81]
-    assert rule["Description"] == "d"
-    item = {"SecurityGroupRuleId": rule["SecurityGroupRuleId"], "Description": "e"}
-    update(**group, SecurityGroupRuleDescriptions=[item])
-    assert descriptions() == [None, "e"]
 
 
 def test_a_rule_that_names_another_accounts_group_is_told_with_that_account(network: Network, ec2: Any) -> None:

@@ -122,16 +122,3 @@ def test_a_volume_grows_only_and_once_in_six_hours(network: Network, ec2: Any, c
     refuses("VolumeModificationRateExceeded", grow, 2)
     clock.advance(6 * 3600)
     grow(2)
-
-
-def test_credits_are_those_of_the_launch_and_of_the_last_change(network: Network, ec2: Any) -> None:
-    instance = network.running(CreditSpecification={"CpuCredits": "standard"})
-
-    def credit() -> str:
-        found = ec2.describe_instance_credit_specifications(InstanceIds=[instance])["InstanceCreditSpecifications"]
-        return str(found[0]["CpuCredits"])
-
-    assert credit() == "standard"
-    specification = {"InstanceId": instance, "CpuCredits": "unlimited"}
-    ec2.modify_instance_credit_specification(InstanceCreditSpecifications=[specification])
-    assert credit() == "unlimited"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.world import World
 from tests.sandbox.strict_world import Network, client, refused, refuses
 
@@ -78,21 +78,6 @@ def test_termination_protection_is_a_matter_of_zones(network: Network, ec2: Any)
     ec2.terminate_instances(InstanceIds=[c])
 
 
-def test_zero_makes_a_change_immediate() -> None:
-    clock = VirtualClock()
-    timing = Timing(pending=0, shutting_down=0, provisioning=0, interfaces_linger=0)
-    with StrictAws(clock=clock.now, timing=timing):
-        network = Network.make(client("ec2"), client("elbv2"), clock)
-        instance = network.launch()
-        assert network.state(instance) == "running"
-        network.ec2.terminate_instances(InstanceIds=[instance])
-        assert network.state(instance) == "terminated"
-        arn = network.balancer()
-        assert network.elb.describe_load_balancers()["LoadBalancers"][0]["State"]["Code"] == "active"
-        network.elb.delete_load_balancer(LoadBalancerArn=arn)
-        assert network.interfaces() == []
-
-
 def test_the_type_changes_on_a_stopped_instance_only(network: Network, ec2: Any) -> None:
     change, small = ec2.modify_instance_attribute, {"InstanceType": {"Value": "t3.small"}}
     refuses("IncorrectInstanceState: 'stopped' state", change, InstanceId=network.running(), **small)
@@ -141,35 +126,6 @@ def test_a_launch_makes_as_many_as_there_is_room_for(network: Network, ec2: Any)
 def test_what_a_launch_names_must_exist(network: Network, overrides: dict[str, Any], code: str) -> None:
     refuses(code, network.launch, **overrides)
     assert network.interfaces() == []
-
-
-def test_metadata_options_need_the_endpoint_that_is_on_unless_it_is_off(network: Network, ec2: Any) -> None:
-    off, change, code = (
-        {"HttpEndpoint": "disabled"},
-        ec2.modify_instance_metadata_options,
-        "InvalidParameterCombination",
-    )
-    refuses(code, network.launch, MetadataOptions={**off, "HttpPutResponseHopLimit": 2})
-    instance = network.launch(MetadataOptions={"HttpTokens": "required", "HttpPutResponseHopLimit": 1})
-    change(InstanceId=instance, HttpPutResponseHopLimit=2)
-    options = network.show(instance)["MetadataOptions"]
-    assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 2)
-    change(InstanceId=instance, HttpTokens="optional")
-    assert network.show(instance)["MetadataOptions"]["HttpTokens"] == "optional"
-    refuses(code, change, InstanceId=instance, **off, HttpPutResponseHopLimit=2)
-    change(InstanceId=instance, **off)
-    refuses(code, change, InstanceId=instance, HttpTokens="required")
-    change(InstanceId=instance, HttpTokens="required", HttpEndpoint="enabled")
-
-
-def test_disks_have_defaults(network: Network, ec2: Any) -> None:
-    instance = network.launch(BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 3}}])
-    devices = network.show(instance)["BlockDeviceMappings"]
-    assert [device["Ebs"]["DeleteOnTermination"] for device in devices] == [True, False]
-    made = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, VolumeType="gp3")["VolumeId"]
-    for volume, size in ((devices[0]["Ebs"]["VolumeId"], 15), (made, 1)):
-        (row,) = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
-        assert (row["Size"], row["VolumeType"], row["Iops"], row["Throughput"]) == (size, "gp3", 3000, 125)
 
 
 def test_groups_are_replaced_on_the_interface_too(network: Network, ec2: Any, elb: Any, clock: VirtualClock) -> None:
@@ -222,18 +178,6 @@ def test_a_profile_is_replaced_and_taken_away_and_freed(
     clock.advance(15)
     assert profiles(ec2) == []
     refuses("IncorrectInstanceState", ec2.associate_iam_instance_profile, InstanceId=instance, IamInstanceProfile=one)
-
-
-def test_more_profiles_than_a_page_of_the_emulator(network: Network, ec2: Any, iam: Any) -> None:
-    network.launch_several(101, SubnetId=network.subnets[0], IamInstanceProfile={"Name": "one"})
-    assert len(profiles(ec2)) == 101
-
-
-def test_launch_times_follow_the_clock(network: Network, clock: VirtualClock) -> None:
-    first = network.launch()
-    clock.advance(100)
-    apart = network.show(network.launch())["LaunchTime"] - network.show(first)["LaunchTime"]
-    assert apart.total_seconds() == pytest.approx(100, abs=1)
 
 
 def test_a_launch_refused_for_want_of_capacity_has_used_its_token(network: Network) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from tests.sandbox.strict_world import Network, client, refuses
 
@@ -165,17 +163,6 @@ def test_pages_are_as_long_as_asked_for_and_a_deletion_between_hides_nothing(man
     for subnet in first["Subnets"]:
         ec2.delete_subnet(SubnetId=subnet["SubnetId"])
     assert ec2.describe_subnets(**in_vpc(many), NextToken=first["NextToken"])["Subnets"] == second["Subnets"]
-
-
-@pytest.mark.parametrize(("operation", "most"), [("describe_vpcs", 1000), ("describe_route_tables", 100)])
-def test_page_lengths_have_limits(network: Network, ec2: Any, operation: str, most: int) -> None:
-    unchecked = Config(parameter_validation=False)
-    describe = getattr(boto3.client("ec2", region_name="us-east-1", config=unchecked), operation)
-    refuses("InvalidParameterValue: greater than 5", describe, MaxResults=4)
-    refuses(f"InvalidParameterValue: less than {most}", describe, MaxResults=most + 1)
-    describe(MaxResults=5)
-    by_id = {"InstanceIds": [network.running()]}
-    refuses("InvalidParameterCombination", ec2.describe_instances, **by_id, MaxResults=5)
 
 
 def test_pages_may_be_short_at_any_time(many: Network, aws: StrictAws, ec2: Any, elb: Any) -> None:

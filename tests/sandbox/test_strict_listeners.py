@@ -138,16 +138,6 @@ def test_what_is_named_must_exist(network: Network, elb: Any, balancer: str, gro
     change(ListenerArn=listener, DefaultActions=[forward(*groups[:5])])
 
 
-def test_what_is_deleted_is_gone(network: Network, elb: Any, listener: str) -> None:
-    rule, kept = network.rule(listener, 1), network.rule(listener, 2)
-    elb.delete_rule(RuleArn=rule)
-    refuses("RuleNotFound", elb.delete_rule, RuleArn=rule)
-    refuses("RuleNotFound", elb.describe_rules, RuleArns=[rule])
-    elb.delete_listener(ListenerArn=listener)
-    refuses("RuleNotFound", elb.describe_rules, RuleArns=[kept])
-    refuses("ListenerNotFound", elb.delete_listener, ListenerArn=listener)
-
-
 def priorities(elb: Any, listener: str) -> dict[str, str]:
     return {rule["RuleArn"]: rule["Priority"] for rule in elb.describe_rules(ListenerArn=listener)["Rules"]}
 

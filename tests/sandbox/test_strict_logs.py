@@ -54,13 +54,6 @@ def test_logs_need_a_bucket_with_a_policy_that_lets_load_balancers_write(
     network.elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[pair])
 
 
-@pytest.mark.parametrize("who", ["*", {"AWS": "arn:aws:iam::127311923021:root"}, {"AWS": ["127311923021"]}], ids=str)
-def test_older_policies_name_the_regions_account(switch_on: Callable[[], None], who: Any) -> None:
-    client("s3").create_bucket(Bucket="our-logs")
-    policy(who)
-    switch_on()
-
-
 @pytest.mark.usefixtures("aws")
 def test_a_new_bucket_is_private_and_has_its_tags() -> None:
     s3 = client("s3")

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 FULL = "0.0.0.0/0"
 PRIVATE = {"ConnectivityType": "private", "AllocationId": None}
-REGIONAL = {"AvailabilityMode": "regional", "SubnetId": None, "AllocationId": None}
 
 
 def make(network: Network, **overrides: Any) -> str:
@@ -30,11 +29,6 @@ def show(network: Network, gateway: str) -> dict[str, Any]:
 
 def find(network: Network, **where: Any) -> list[str]:
     return [item["NatGatewayId"] for item in network.ec2.describe_nat_gateways(**where)["NatGateways"]]
-
-
-def held(network: Network, gateway: str, key: str = "Status") -> list[Any]:
-    """A field of each of its addresses."""
-    return [item[key] for item in show(network, gateway)["NatGatewayAddresses"]]
 
 
 def test_it_is_available_after_minutes_and_deleted_after_another(network: Network, clock: VirtualClock) -> None:
@@ -123,12 +117,7 @@ def test_a_token_makes_one(network: Network) -> None:
         ({"AllocationId": "eipalloc-0a1b2c3d4e5f60718"}, "InvalidAllocationID.NotFound"),
         ({"ConnectivityType": "private"}, "InvalidParameterCombination"),
         ({"SecondaryPrivateIpAddressCount": 1}, "InvalidParameterCombination"),
-        (
-            {**PRIVATE, "SecondaryPrivateIpAddressCount": 1, "SecondaryPrivateIpAddresses": ["10.0.0.70"]},
-            "InvalidParameterCombination",
-        ),
         ({"AvailabilityMode": "regional"}, "InvalidParameterCombination"),
-        (REGIONAL, "MissingParameter"),
         ({"VpcId": "vpc-0a1b2c3d4e5f60718"}, "InvalidParameterCombination"),
     ],
 )
@@ -136,86 +125,6 @@ def test_settings_that_contradict_each_other_are_refused(
     network: Network, overrides: dict[str, Any], code: str
 ) -> None:
     refuses(code, make, network, **overrides)
-
-
-def test_they_are_found_by_their_tags(network: Network) -> None:
-    tags = [{"ResourceType": "natgateway", "Tags": [{"Key": "owner", "Value": "me"}]}]
-    mine = make(network, TagSpecifications=tags)
-    make(network)
-    for name, values in (("tag:owner", ["me", "you"]), ("tag-key", ["owner"])):
-        assert find(network, Filters=[{"Name": name, "Values": values}]) == [mine]
-    strange = [{**tags[0], "ResourceType": "nat-gateway"}]
-    refuses("InvalidParameterValue", make, network, TagSpecifications=strange)
-    nonsense = [{"Name": "zone", "Values": ["a"]}]
-    refuses("InvalidParameterValue: filter 'zone' is invalid", find, network, Filters=nonsense)
-    (tag,) = network.ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [mine]}])["Tags"]
-    assert tag["ResourceType"] == "natgateway"
-
-
-def test_a_regional_one_has_a_route_table_of_its_own_and_zones(network: Network, clock: VirtualClock) -> None:
-    one, two, ec2 = network.address(), network.address(), network.ec2
-    zones = [{"AvailabilityZone": "us-east-1a", "AllocationIds": [one]}]
-    gateway = make(network, **REGIONAL, VpcId=network.vpc, AvailabilityZoneAddresses=zones)
-    clock.advance(120)
-    row = show(network, gateway)
-    assert (row["AutoProvisionZones"], row["State"]) == ("disabled", "available")
-    (table,) = ec2.describe_route_tables(RouteTableIds=[row["RouteTableId"]])["RouteTables"]
-    assert {item.get("GatewayId") for item in table["Routes"]} == {"local", network.gateway}
-    join, joining = ec2.associate_nat_gateway_address, {"NatGatewayId": gateway, "AllocationIds": [two]}
-    join(**joining, AvailabilityZone="us-east-1b")
-    refuses("Resource.AlreadyAssociated", join, **joining, AvailabilityZone="us-east-1c")
-    assert held(network, gateway) == ["succeeded", "associating"]
-    clock.advance(20)
-    first, second = show(network, gateway)["NatGatewayAddresses"]
-    assert (second["Status"], second["AvailabilityZone"]) == ("succeeded", "us-east-1b")
-    ec2.disassociate_nat_gateway_address(NatGatewayId=gateway, AssociationIds=[first["AssociationId"]])
-    clock.advance(349)
-    assert held(network, gateway)[0] == "disassociating"
-    clock.advance(1)
-    assert held(network, gateway, "AllocationId") == [two]
-    ec2.release_address(AllocationId=one)
-    ec2.delete_nat_gateway(NatGatewayId=gateway)
-    clock.advance(60)
-    refuses("InvalidRouteTableID.NotFound", ec2.describe_route_tables, RouteTableIds=[row["RouteTableId"]])
-
-
-def test_zones_that_aws_chooses_cannot_be_given_addresses(network: Network, clock: VirtualClock) -> None:
-    gateway, join = make(network, **REGIONAL, VpcId=network.vpc), network.ec2.associate_nat_gateway_address
-    joining = {"NatGatewayId": gateway, "AllocationIds": [network.address()], "AvailabilityZone": "us-east-1a"}
-    refuses("IncorrectState", join, **joining)
-    clock.advance(120)
-    assert show(network, gateway)["AutoProvisionZones"] == "enabled"
-    refuses("InvalidParameterCombination", join, **joining)
-
-
-def test_a_private_one_takes_further_addresses(network: Network, clock: VirtualClock) -> None:
-    gateway, public = make(network, **PRIVATE), make(network)
-    assign, more = network.ec2.assign_private_nat_gateway_address, {"PrivateIpAddresses": ["10.0.0.70"]}
-    refuses("IncorrectState", assign, NatGatewayId=gateway, **more)
-    clock.advance(120)
-    refuses("InvalidParameterValue: not private", assign, NatGatewayId=public, **more)
-    assign(NatGatewayId=gateway, **more)
-    assert held(network, gateway) == ["succeeded", "assigning"]
-    clock.advance(20)
-    primary, other = held(network, gateway, "PrivateIp")
-    assert other == "10.0.0.70"
-    unassign = network.ec2.unassign_private_nat_gateway_address
-    refuses("InvalidParameterValue", unassign, NatGatewayId=gateway, PrivateIpAddresses=[primary])
-    unassign(NatGatewayId=gateway, **more)
-    assert held(network, gateway)[1] == "unassigning"
-    clock.advance(350)
-    assert held(network, gateway, "PrivateIp") == [primary]
-
-
-def test_a_public_one_takes_a_second_address(network: Network, clock: VirtualClock) -> None:
-    gateway = make(network)
-    clock.advance(120)
-    network.ec2.associate_nat_gateway_address(NatGatewayId=gateway, AllocationIds=[network.address()])
-    clock.advance(20)
-    rows = show(network, gateway)["NatGatewayAddresses"]
-    assert [(item["IsPrimary"], item["Status"]) for item in rows] == [(True, "succeeded"), (False, "succeeded")]
-    assert len({item["NetworkInterfaceId"] for item in rows}) == 1
-    assert len({item["PrivateIp"] for item in rows}) == 2
 
 
 def test_a_route_leads_to_one_that_is_available(network: Network, clock: VirtualClock) -> None:

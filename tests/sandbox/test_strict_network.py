@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, client, refused, refuses
+from tests.sandbox.strict_world import Network, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,16 +55,6 @@ def test_tags_at_creation(network: Network, ec2: Any, kind: str) -> None:
 )
 def test_bad_subnets_are_refused(network: Network, cidr: str, zone: str, code: str) -> None:
     refuses(code, network.subnet, cidr, zone)
-
-
-def test_a_cidr_is_made_canonical_and_a_custom_subnet_is_no_default(ec2: Any) -> None:
-    vpc = ec2.create_vpc(CidrBlock="10.4.5.6/16")["Vpc"]
-    assert vpc["CidrBlock"] == "10.4.0.0/16"
-    for subnet in ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]:
-        ec2.delete_subnet(SubnetId=subnet["SubnetId"])
-    subnet = ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.4.1.9/24")["Subnet"]
-    assert (subnet["CidrBlock"], subnet["AvailabilityZone"]) == ("10.4.1.0/24", "us-east-1a")
-    assert (subnet["DefaultForAz"], subnet["MapPublicIpOnLaunch"]) == (False, False)
 
 
 def test_a_subnet_in_use_stays(network: Network, ec2: Any, clock: VirtualClock) -> None:
@@ -129,15 +119,6 @@ def test_a_gateway_in_use_stays(network: Network, ec2: Any, clock: VirtualClock)
     refuses("Gateway.NotAttached", detach, **network.attachment)
 
 
-def test_gateways_and_vpcs_pair_off(network: Network, ec2: Any) -> None:
-    attach, code = ec2.attach_internet_gateway, "InvalidParameterValue: already has an internet gateway"
-    other = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
-    spare = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    refuses("Resource.AlreadyAssociated", attach, InternetGatewayId=network.gateway, VpcId=other)
-    refuses(code, attach, InternetGatewayId=spare, VpcId=network.vpc)
-    ec2.delete_internet_gateway(InternetGatewayId=spare)
-
-
 def test_a_subnet_has_one_route_table(network: Network, ec2: Any) -> None:
     one, two, subnet = network.table(), network.table(), network.subnets[0]
     held = ec2.associate_route_table(RouteTableId=one, SubnetId=subnet)["AssociationId"]
@@ -184,41 +165,6 @@ def test_a_route_to_a_detached_gateway_is_a_black_hole(network: Network, ec2: An
     assert states() == ["active", "blackhole"]
 
 
-def test_one_attribute_a_call(network: Network, ec2: Any) -> None:
-    vpc, code, absent = {"VpcId": network.vpc}, "InvalidParameterCombination", "subnet-00000000000000000"
-    subnet = {"SubnetId": network.subnets[0], "MapPublicIpOnLaunch": YES}
-    refuses(code, ec2.modify_vpc_attribute, **vpc, EnableDnsSupport=YES, EnableDnsHostnames=YES)
-    refuses(code, ec2.modify_subnet_attribute, **subnet, AssignIpv6AddressOnCreation=NO)
-    refuses("InvalidSubnetID.NotFound", ec2.modify_subnet_attribute, **{**subnet, "SubnetId": absent})
-    for value in (YES, NO):
-        ec2.modify_vpc_attribute(**vpc, EnableDnsHostnames=value)
-        answer = ec2.describe_vpc_attribute(**vpc, Attribute="enableDnsHostnames")
-        assert answer["EnableDnsHostnames"] == value
-
-
-def test_only_what_is_there_can_be_tagged_or_have_groups(network: Network, ec2: Any) -> None:
-    tags = [{"Key": "a", "Value": "b"}]
-    refuses("InvalidInstanceID.NotFound", ec2.create_tags, Resources=["i-00000000000000000"], Tags=tags)
-    refuses("InvalidParameterValue", ec2.create_tags, Resources=[network.vpc], Tags=[{"Key": "aws:a", "Value": "b"}])
-    ec2.create_tags(Resources=[network.vpc], Tags=tags)
-    assert ec2.describe_vpcs(VpcIds=[network.vpc])["Vpcs"][0]["Tags"] == tags
-    network.vpc = "vpc-00000000000000000"
-    refuses("InvalidVpcID.NotFound", network.security_group, "g")
-
-
-def test_a_token_makes_one_route_table(network: Network, ec2: Any) -> None:
-    def make(token: str, **more: Any) -> str:
-        made = ec2.create_route_table(VpcId=network.vpc, ClientToken=token, **more)
-        return str(made["RouteTable"]["RouteTableId"])
-
-    one = make("t")
-    assert one == make("t") != make("u")
-    tags = [{"ResourceType": "route-table", "Tags": [{"Key": "a", "Value": "b"}]}]
-    refuses("IdempotentParameterMismatch", make, "t", TagSpecifications=tags)
-    ec2.delete_route_table(RouteTableId=one)
-    assert make("t") != one
-
-
 @pytest.mark.parametrize("wanted", ["web[0].b*", "web[?].blue", "WEB", "web\\*"])
 def test_filters_know_two_wildcards_and_no_brackets(network: Network, ec2: Any, wanted: str) -> None:
     tags = [{"Key": "is", "Value": "web[0].blue"}]
@@ -230,15 +176,6 @@ def test_filters_know_two_wildcards_and_no_brackets(network: Network, ec2: Any, 
     assert len(ec2.describe_internet_gateways(Filters=filters)["InternetGateways"]) == hits
     assert len(ec2.describe_tags(Filters=filters)["Tags"]) == 3 * hits
     assert len(ec2.describe_vpcs(Filters=[{"Name": "tag-key", "Values": ["is", "nothing"]}])["Vpcs"]) == 1
-
-
-def test_regions_are_apart(aws: StrictAws, network: Network) -> None:
-    west = client("ec2", "us-west-2")
-    assert network.vpc not in {vpc["VpcId"] for vpc in west.describe_vpcs()["Vpcs"]}
-    vpc = west.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    with refused("InvalidParameterValue"):
-        west.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24", AvailabilityZone="us-east-1a")
-    assert vpc in aws.inventory(region="us-west-2")
 
 
 def test_interfaces_that_a_service_hides_are_shown_on_request(network: Network, ec2: Any, aws: StrictAws) -> None:

@@ -43,41 +43,6 @@ def test_a_launch_makes_as_many_as_the_quota_allows(network: Network, held: Quot
     refuses("VcpuLimitExceeded", network.launch)
 
 
-def test_what_a_region_has(network: Network, held: Quotas) -> None:
-    ec2 = network.ec2
-    held |= {quotas.VPCS: len(ec2.describe_vpcs()["Vpcs"]) + 1, quotas.GATEWAYS: 3}  # with the default VPC's
-    ec2.create_vpc(CidrBlock="10.7.0.0/16")
-    refuses("VpcLimitExceeded", ec2.create_vpc, CidrBlock="10.8.0.0/16")
-    ec2.create_internet_gateway()
-    refuses("InternetGatewayLimitExceeded", ec2.create_internet_gateway)
-    held |= {quotas.BALANCERS: 0, quotas.TARGET_GROUPS: 0}
-    refuses("TooManyLoadBalancers", network.balancer)
-    refuses("TooManyTargetGroups", network.target_group)
-
-
-def test_what_a_vpc_has(network: Network, held: Quotas) -> None:
-    held |= {quotas.SUBNETS: 3, quotas.ROUTE_TABLES: 2, quotas.ROUTES: 1}
-    network.subnet("10.0.2.0/24", "us-east-1a")
-    refuses("SubnetLimitExceeded", network.subnet, "10.0.3.0/24", "us-east-1a")
-    route = {"RouteTableId": network.table(), "GatewayId": network.gateway}
-    refuses("RouteTableLimitExceeded", network.table)
-    network.ec2.create_route(DestinationCidrBlock="0.0.0.0/0", **route)
-    refuses("RouteLimitExceeded", network.ec2.create_route, DestinationCidrBlock="10.7.0.0/16", **route)
-    network.vpc = network.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    network.subnet("10.9.0.0/24", "us-east-1a")
-    network.table()
-
-
-def test_security_groups(network: Network, held: Quotas) -> None:
-    held[quotas.GROUPS] = len(network.ec2.describe_security_groups()["SecurityGroups"]) + 1
-    held[quotas.GROUPS_AN_INTERFACE] = 1
-    groups, code = [network.group, network.security_group("more")], "SecurityGroupsPerInstanceLimitExceeded"
-    refuses("SecurityGroupLimitExceeded", network.security_group, "one too many")
-    change = network.ec2.modify_instance_attribute
-    refuses(code, change, InstanceId=network.running(), Groups=groups)
-    refuses(code, network.launch, SecurityGroupIds=groups)
-
-
 def test_rules_of_a_group_are_counted_by_direction_and_protocol(network: Network, held: Quotas) -> None:
     held[quotas.GROUP_RULES], code = 2, "RulesPerSecurityGroupLimitExceeded"
     group, tcp = {"GroupId": network.group}, {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}
@@ -89,34 +54,6 @@ def test_rules_of_a_group_are_counted_by_direction_and_protocol(network: Network
     refuses(code, into, **group, IpPermissions=[{**tcp, "UserIdGroupPairs": [group]}])
     refuses(code, out, **group, IpPermissions=[{**tcp, "IpRanges": four}])  # a new group has a rule that lets all out
     out(**group, IpPermissions=[{**tcp, "IpRanges": four[:1]}])
-
-
-def test_what_a_load_balancer_has(network: Network, held: Quotas) -> None:
-    held |= {quotas.LISTENERS: 2, quotas.RULES: 2, quotas.GROUPS_A_BALANCER: 2}
-    code = "TooManyUniqueTargetGroupsPerLoadBalancer"
-    balancer, (one, two, three) = network.balancer(), (network.target_group(name) for name in ("one", "two", "three"))
-    first, second = (network.listener(balancer, one, port) for port in (80, 81))
-    refuses("TooManyListeners", network.listener, balancer, one, 82)
-    network.rule(first, 1, two)
-    network.rule(second, 1, one)
-    refuses("TooManyRules", network.rule, first, 2)
-    held[quotas.RULES] = 3
-    refuses(code, network.rule, first, 3, three)
-    change = {"ListenerArn": first, "DefaultActions": [{"Type": "forward", "TargetGroupArn": three}]}
-    refuses(code, network.elb.modify_listener, **change)
-    network.listener(network.balancer("other"), three)
-
-
-def test_targets_of_a_group_and_of_a_load_balancer(network: Network, held: Quotas) -> None:
-    held |= {quotas.TARGETS_A_GROUP: 2, quotas.TARGETS_A_BALANCER: 3}
-    one, two = network.target_group("one"), network.target_group("two")
-    network.rule(network.listener(network.balancer(), one), 1, two)
-    targets, register = [{"Id": network.running()} for _ in range(3)], network.elb.register_targets
-    refuses("TooManyTargets", register, TargetGroupArn=one, Targets=targets)
-    register(TargetGroupArn=one, Targets=targets[:2])
-    register(TargetGroupArn=one, Targets=targets[:2])  # they are there
-    refuses("TooManyTargets", register, TargetGroupArn=two, Targets=targets[:2])
-    register(TargetGroupArn=two, Targets=targets[:1])
 
 
 def test_they_can_be_read(network: Network, held: Quotas) -> None:

@@ -102,22 +102,3 @@ def test_a_load_balancer_with_ipv6_needs_ranges_of_it(network: Network) -> None:
     refuses(told, network.balancer, IpAddressType="dualstack")
     refuses(told, network.elb.set_ip_address_type, LoadBalancerArn=network.balancer(), **six)
     refuses("InvalidConfigurationRequest", network.balancer, "inner", Scheme="internal", **six)
-
-
-def test_a_vpc_has_one_egress_only_gateway(network: Network, ec2: Any) -> None:
-    def make(**params: Any) -> Any:
-        return ec2.create_egress_only_internet_gateway(**params)["EgressOnlyInternetGateway"]
-
-    tags = [{"ResourceType": "egress-only-internet-gateway", "Tags": [{"Key": "owner", "Value": "me"}]}]
-    once = {"VpcId": network.vpc, "ClientToken": "once"}
-    first, again = (make(**once, TagSpecifications=tags)["EgressOnlyInternetGatewayId"] for _ in range(2))
-    assert first == again
-    refuses("IdempotentParameterMismatch", make, **once)
-    refuses("InvalidParameterValue: already has", make, VpcId=network.vpc)
-
-    def found(name: str, value: str) -> int:
-        where = [{"Name": name, "Values": [value]}]
-        return len(ec2.describe_egress_only_internet_gateways(Filters=where)["EgressOnlyInternetGateways"])
-
-    assert [found("tag:owner", "me"), found("tag:owner", "you"), found("tag-key", "owner")] == [1, 0, 1]
-    make(VpcId=ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"])

@@ -150,18 +150,3 @@ def test_one_change_of_a_zone_comes_after_the_other(zone: Zone) -> None:
     finally:
         events.unregister("needs-retry.route53", unique_id="advance")
     assert len(asked) == 2, "the first attempt was refused: PriorRequestNotComplete"
-
-
-def test_lists_go_by_labels_from_the_right(zone: Zone) -> None:
-    names = ["b.example.com", "a.b.example.com", "b-x.example.com", "*.example.com"]
-    zone.change(*(("CREATE", a(name)) for name in names))
-    assert zone.listed(StartRecordName="a.example.com") == [
-        "b-x.example.com. A",
-        "b.example.com. A",
-        "a.b.example.com. A",
-    ]
-    assert r"\052.example.com. A" in zone.listed()
-    assert zone.listed(StartRecordName="*.example.com", StartRecordType="A", MaxItems="1") == [r"\052.example.com. A"]
-    zone.change(*(("CREATE", a("w.example.com", SetIdentifier=name, Weight=1)) for name in ("x", "y")))
-    start = {"StartRecordName": "w.example.com", "StartRecordType": "A", "StartRecordIdentifier": "y"}
-    assert zone.listed(**start) == ["w.example.com. A y"]

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 from moto.moto_api._internal import mock_random
-from moto.s3.models import s3_backends
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.catalogue import shared_images
-from tests.sandbox.strict_world import IMAGE, client, refused, refuses
+from tests.sandbox.strict_world import client, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,27 +42,6 @@ def test_s3_writes_on_conditions(s3: Any) -> None:
     assert put(s3, b"2", IfNoneMatch="*") == "PreconditionFailed"
     assert put(s3, b"2", IfMatch=first) not in (first, "PreconditionFailed")
     assert put(s3, b"3", IfMatch=first) == "PreconditionFailed"
-
-
-def test_a_bucket_belongs_to_the_account_that_made_it(s3: Any) -> None:
-    s3_backends["111111111111"]["aws"].create_bucket("their-leases", "us-east-1")
-    for bucket, owner in (("our-leases", "123456789012"), ("their-leases", "111111111111")):
-        for account in ("123456789012", "111111111111"):
-            refused = put(s3, b"1", bucket=bucket, ExpectedBucketOwner=account) == "AccessDenied"
-            assert refused == (account != owner)
-
-
-def test_rules_of_a_lifecycle_have_names_of_their_own_and_tags_keep_their_spaces(s3: Any) -> None:
-    def write(*names: str) -> None:
-        rule = {"Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
-        rules = {"Rules": [{**rule, "ID": name} for name in names]}
-        s3.put_bucket_lifecycle_configuration(Bucket="our-leases", LifecycleConfiguration=rules)
-
-    refuses("InvalidArgument: Rule ID must be unique", write, "a", "a")
-    write("a", "b")
-    told = [{"Key": "note", "Value": "demo "}, {"Key": "other", "Value": " a & b"}]
-    s3.put_bucket_tagging(Bucket="our-leases", Tagging={"TagSet": told})
-    assert s3.get_bucket_tagging(Bucket="our-leases")["TagSet"] == told
 
 
 @pytest.fixture
@@ -106,25 +84,6 @@ def test_changes_of_a_resource_newest_first_and_late(trail: Any, clock: VirtualC
     trail.lookup_events()
 
 
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ([IMAGE, OTHER, IMAGE], {IMAGE, OTHER}),
-        ([ABSENT, IMAGE], {IMAGE}),
-        ([IMAGE[:-1] + "?"], {IMAGE}),
-        ([ABSENT], set()),
-    ],
-)
-def test_images_are_looked_up_and_not_all_compared(ec2: Any, asked: list[str], found: set[str]) -> None:
-    by_id = {"Name": "image-id", "Values": asked}
-    images = ec2.describe_images(Filters=[by_id])["Images"]
-    assert sorted(image["ImageId"] for image in images) == sorted(found)
-    for state, hits in (("available", len(found)), ("failed", 0)):
-        assert len(ec2.describe_images(Filters=[by_id, {"Name": "state", "Values": [state]}])["Images"]) == hits
-    assert not ec2.describe_images(Filters=[by_id], Owners=["self"])["Images"]
-    refuses("InvalidAMIID.NotFound", ec2.describe_images, ImageIds=[ABSENT])
-
-
 def test_images_draw_from_no_ids_but_their_own() -> None:
     """Found: all ids differed in what a process tried first, which has the images made."""
     drawn = mock_random.getstate()
@@ -133,31 +92,3 @@ def test_images_draw_from_no_ids_but_their_own() -> None:
     load(backend)
     assert backend.amis
     assert mock_random.getstate() == drawn
-
-
-@pytest.mark.usefixtures("aws")
-def test_roles_of_profiles_and_policies_of_awss_own() -> None:
-    iam, role = client("iam"), {"InstanceProfileName": "web", "RoleName": "web"}
-    iam.create_role(RoleName="web", AssumeRolePolicyDocument="{}")
-    iam.create_instance_profile(InstanceProfileName="web")
-    iam.add_role_to_instance_profile(**role)
-    iam.remove_role_from_instance_profile(**role)
-    with refused("NoSuchEntity", "cannot be found", 404):
-        iam.remove_role_from_instance_profile(**role)
-    arn = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
-    assert iam.get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
-    with refused("NoSuchEntity", "not found", 404):
-        iam.get_policy(PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadAccess")
-
-
-@pytest.mark.usefixtures("aws")
-def test_a_page_of_parameters_may_be_empty_and_the_next_has_the_version_and_no_value() -> None:
-    ssm = client("ssm")
-    for number in range(2):
-        ssm.put_parameter(Name="/web/oidc", Value="a", Type="SecureString", Overwrite=bool(number))
-    named = {"ParameterFilters": [{"Key": "Name", "Values": ["/web/oidc"]}]}
-    first = ssm.describe_parameters(**named)
-    assert first["Parameters"] == []
-    (found,) = ssm.describe_parameters(**named, NextToken=first["NextToken"])["Parameters"]
-    assert found["Version"] == 2
-    assert "Value" not in found

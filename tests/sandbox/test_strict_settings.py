@@ -50,13 +50,6 @@ def test_impossible_disks_are_refused(network: Network, settings: dict[str, Any]
     refuses(told, network.launch, BlockDeviceMappings=disk(**settings))
 
 
-def test_possible_disks_are_made(network: Network, ec2: Any) -> None:
-    network.launch(BlockDeviceMappings=disk(VolumeType="io2", Iops=256_000, VolumeSize=15))
-    (volume,) = ec2.describe_volumes()["Volumes"]
-    assert (volume["VolumeType"], volume["Iops"], volume["Size"]) == ("io2", 256_000, 15)
-    network.launch(BlockDeviceMappings=disk("/dev/sdf", VolumeType="st1", VolumeSize=125))
-
-
 def test_keys_of_tags_of_an_instance_that_can_read_its_own(network: Network, ec2: Any) -> None:
     told, change = "InvalidParameterValue: is not a valid tag key", ec2.modify_instance_metadata_options
     for key in ("cost center", "team/shop", "_index", ".", "caf\u00e9"):
@@ -104,15 +97,6 @@ def test_attributes_of_groups(network: Network, elb: Any) -> None:
         refuses("ValidationError", change, elb, group, {key: value})
 
 
-def test_attributes_that_go_with_a_protocol_version(network: Network, elb: Any) -> None:
-    two, grpc = network.target_group("two", ProtocolVersion="HTTP2"), network.target_group(ProtocolVersion="GRPC")
-    for group in (two, grpc):
-        change(elb, group, {"routing.http2.rst_stream_error_forwarding.enabled": "true"})
-    inspection = {"waf.http2.traffic_inspection_behavior": "inspect_after_sufficient_data"}
-    change(elb, two, inspection)
-    refuses("ValidationError", change, elb, grpc, inspection)
-
-
 def test_attributes_that_exclude_each_other(network: Network, elb: Any) -> None:
     group, code = network.target_group(), "InvalidConfigurationRequest"
     algorithm, slow = "load_balancing.algorithm.type", "slow_start.duration_seconds"
@@ -124,27 +108,6 @@ def test_attributes_that_exclude_each_other(network: Network, elb: Any) -> None:
     refuses(code, change, elb, group, {algorithm: "least_outstanding_requests"})
     change(elb, group, {slow: "0", algorithm: "weighted_random", anomaly: "on"})
     change(elb, group, {**sticky, cookie: "session"})
-
-
-def test_matchers(network: Network, elb: Any) -> None:
-    for version, kind, good, bad in (
-        ("HTTP1", "HttpCode", ("200", "200-499", "200,301-302"), ("199", "500", "100-199", "200-500", "200,", "x")),
-        ("GRPC", "GrpcCode", ("0", "0-99", "1,12"), ("100", "0-100", "-1")),
-    ):
-        group, modify = (
-            {"TargetGroupArn": network.target_group(version, ProtocolVersion=version)},
-            elb.modify_target_group,
-        )
-        for text in good:
-            modify(**group, Matcher={kind: text})
-        for text in bad:
-            refuses("ValidationError", modify, **group, Matcher={kind: text})
-            refuses("ValidationError", network.target_group, "other", ProtocolVersion=version, Matcher={kind: text})
-        refuses("ValidationError", modify, **group, Matcher={"GrpcCode" if kind == "HttpCode" else "HttpCode": "1"})
-    made = network.target_group(ProtocolVersion="GRPC")
-    (shown,) = elb.describe_target_groups(TargetGroupArns=[made])["TargetGroups"]
-    assert (shown["Matcher"], shown["HealthCheckPath"]) == ({"GrpcCode": "12"}, "/AWS.ALB/healthcheck")
-    assert network.target_group(ProtocolVersion="GRPC") == made
 
 
 @pytest.mark.parametrize("version", ["HTTP2", "GRPC"])

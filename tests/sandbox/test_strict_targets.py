@@ -129,25 +129,6 @@ def test_thresholds(service: Service, aws: StrictAws, clock: VirtualClock) -> No
         assert service.health() == health
 
 
-def test_health_can_come_from_a_hook(service: Service, aws: StrictAws, clock: VirtualClock) -> None:
-    asked: list[tuple[str, str, int]] = []
-
-    def sick(group: str, instance: str, port: int) -> str:
-        asked.append((group, instance, port))
-        return "unhealthy"
-
-    service.healthy()
-    aws.health = sick  # type: ignore[assignment]  # a plain str will do in a test
-    assert service.health() == HEALTHY
-    clock.advance(20)
-    assert service.health() == ("unhealthy", "Target.FailedHealthChecks")
-    assert set(asked) == {(service.group, service.instance, 80)}
-    aws.health = None
-    assert service.health() == ("unhealthy", "Target.FailedHealthChecks")
-    clock.advance(30)
-    assert service.health() == HEALTHY
-
-
 @pytest.mark.parametrize("delay", [300, 20])
 def test_a_deregistered_target_drains_for_its_groups_delay(service: Service, clock: VirtualClock, delay: int) -> None:
     if delay != 300:  # the default
@@ -184,14 +165,6 @@ def test_what_gets_no_traffic_goes_at_once(service: Service, how: str) -> None:
         service.network.ec2.stop_instances(InstanceIds=[service.instance])
     service.deregister()
     assert service.network.health(service.group) == {}
-
-
-def test_one_instance_on_two_ports(service: Service) -> None:
-    service.register(80, 8080)
-    assert set(service.network.health(service.group)) == {(service.instance, 80), (service.instance, 8080)}
-    service.deregister()
-    health = service.network.health(service.group)
-    assert (health[service.instance, 80], health[service.instance, 8080]) == (DRAINING, CHECKING)
 
 
 def test_a_terminated_instance_leaves_its_groups(service: Service, clock: VirtualClock) -> None:
@@ -244,22 +217,3 @@ def test_the_same_group_again_is_the_same(network: Network, elb: Any) -> None:
     for bad in ("x" * 33, "-x", "x-", "x_y"):
         refuses("ValidationError", network.target_group, bad)
     refuses("ValidationError", elb.describe_target_groups, TargetGroupArns=[arn] * 21)
-
-
-def test_settings_of_groups(network: Network, elb: Any) -> None:
-    arn = network.target_group(**CHECKS)
-    described = elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
-    held, delay = {item["Key"]: item["Value"] for item in described}, "deregistration_delay.timeout_seconds"
-    assert (held[delay], held["stickiness.lb_cookie.duration_seconds"]) == ("300", "86400")
-
-    def change(key: str, value: str) -> Any:
-        changes = [{"Key": key, "Value": value}]
-        return elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=changes)["Attributes"]
-
-    assert {item["Key"]: item["Value"] for item in change(delay, "3600")} == held | {delay: "3600"}
-    for key, value in ((delay, "3601"), ("deregistration_delay.seconds", "1"), ("stickiness.enabled", "on")):
-        refuses("ValidationError", change, key, value)
-    late = {"TargetGroupArn": arn, "HealthCheckTimeoutSeconds": 10}  # as long as the interval
-    refuses("ValidationError", elb.modify_target_group, **late)
-    elb.modify_target_group(**late | {"HealthCheckTimeoutSeconds": 9})
-    refuses("TargetGroupNotFound", elb.modify_target_group, **late | {"TargetGroupArn": arn + "0"})

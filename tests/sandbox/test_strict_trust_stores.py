@@ -124,24 +124,3 @@ def test_an_action_that_authenticates(elb: Any, network: Network, secure: str) -
     refuses(f"{code}: last action", change, told)
     balancer = elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
     refuses(f"{code}: HTTPS", network.listener, balancer, "", DefaultActions=[told, answer])
-
-
-@pytest.mark.parametrize(
-    "claim",
-    [
-        {"Name": "exp", "Format": "single-string", "Values": ["1"]},
-        {"Name": "scope", "Format": "space-separated-values", "Values": ["read write"]},
-    ],
-    ids=["validated by default", "spaces"],
-)
-def test_further_claims_that_cant_be_validated_are_refused(elb: Any, secure: str, claim: dict[str, Any]) -> None:
-    fixed = {"Type": "fixed-response", "Order": 2, "FixedResponseConfig": {"StatusCode": "404"}}
-
-    def change(*claims: dict[str, Any]) -> None:
-        config = {"JwksEndpoint": "https://id/keys", "Issuer": "id", "AdditionalClaims": [*claims]}
-        jwt = {"Type": "jwt-validation", "Order": 1, "JwtValidationConfig": config}
-        elb.modify_listener(ListenerArn=secure, DefaultActions=[jwt, fixed])
-
-    good = {"Name": "scope", "Format": "space-separated-values", "Values": ["read", "write"]}
-    change(good)
-    refuses("InvalidLoadBalancerAction", change, good, claim)

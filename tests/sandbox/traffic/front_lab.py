@@ -83,8 +83,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         if cookie := self.headers.get("X-Set-Cookie"):
             self.send_header("Set-Cookie", cookie)
-        if answer := self.headers.get("X-Answer"):
-            self.send_header(*answer.split(": ", 1))
         self.end_headers()
         self.wfile.write(content)
 

@@ -6,7 +6,6 @@ import asyncio
 import math
 import re
 import ssl
-import time
 from collections import Counter
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -29,7 +28,6 @@ from tests.sandbox.traffic.front_lab import (
     raw,
     rule,
     snapshot,
-    wait_until,
 )
 from tests.sandbox.traffic.grpc_target import grpc_target
 
@@ -99,26 +97,6 @@ class TestBalancing:
         assert (answer.status_code, answer.text) == (503, page("503 Service Temporarily Unavailable"))
         assert (answer.headers["server"], answer.headers["content-type"]) == ("awselb/2.0", "text/html")
 
-    @pytest.mark.slow
-    def test_slow_start_spares_a_target_that_is_new_beside_others(self, lab: Lab) -> None:
-        attributes = {"slow_start.duration_seconds": "300"}  # 30 s at this speed
-
-        def shares(*instances: str, **rest: Any) -> Counter[str]:
-            lab.forwards(forward("slow"), group("slow", *instances, **{"attributes": attributes} | rest))
-            return Counter(lab.targets(110))
-
-        assert shares("i-a") == {"a": 110}
-        assert shares("i-a", "i-b") == {"a": 100, "b": 10}
-        lab.later += 15.1
-        assert 30 < shares("i-a", "i-b")["b"] < 50  # half of its share, and more on a slow machine
-        found = shares("i-a", "i-b", "i-c")  # what comes beside them doesn't set them back
-        assert found["a"] > 1.5 * found["b"] > 3 * found["c"] > 0
-        lab.later += 30
-        lab.front.show(lab.snapshot, lab.addresses)  # as the driver does, though nothing has changed
-        assert max(Counter(lab.targets(110)).values()) <= 37
-        assert shares("i-b", "i-c", attributes={}) == {"b": 55, "c": 55}
-        assert shares("i-b", "i-c") == {"b": 55, "c": 55}  # who was there isn't new
-
 
 STICKY = {"stickiness.enabled": "true", "stickiness.type": "lb_cookie"}
 SECONDS = "stickiness.lb_cookie.duration_seconds"
@@ -153,15 +131,6 @@ class TestStickiness:
         assert re.fullmatch(r"AWSALB=\w+; Expires=\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT; Path=/", own)
         assert re.fullmatch(r"AWSALBCORS=\w+; Expires=.*; Path=/; SameSite=None", cors)
         assert set(lab.targets(6, headers={"Cookie": "AWSALB=nonsense"})) == {"a", "b", "c"}
-
-    def test_a_target_that_left_is_replaced(self, lab: Lab) -> None:
-        self.show(lab, "i-a")
-        with httpx.Client(base_url=lab.url()) as client:
-            assert by(client, 1) == {"a"}
-            self.show(lab, "i-a", "i-b", "i-c", a="draining")
-            second = by(client, 1)
-            assert second < {"b", "c"}
-            assert by(client, 6) == second
 
     def test_the_applications_cookie_starts_a_session(self, lab: Lab) -> None:
         seconds = {"stickiness.app_cookie.duration_seconds": "100"}
@@ -210,16 +179,6 @@ class TestHeaders:
         assert seen["X-CamelCase"] == "y"
         assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", seen["X-Amzn-Trace-Id"])
         assert not [name for name in seen if name.lower().startswith("x-envoy") or name.lower() == "x-request-id"]
-
-    def test_a_trace_goes_on(self, lab: Lab) -> None:
-        lab.forwards(forward("web"), WEB)
-        root = "Root=1-67891233-abcdef012345678912345678"
-        seen = headers_of(lab.get(headers={"X-Amzn-Trace-Id": root}))["X-Amzn-Trace-Id"]
-        assert re.fullmatch(rf"Self=1-[0-9a-f]{{8}}-[0-9a-f]{{24}};{root}", seen)
-        seen = headers_of(lab.get(headers={"X-Amzn-Trace-Id": "CalledFrom=app"}))["X-Amzn-Trace-Id"]
-        assert re.fullmatch(r"CalledFrom=app;Root=1-[0-9a-f]{8}-[0-9a-f]{24}", seen)
-        one, other = (headers_of(lab.get())["X-Amzn-Trace-Id"] for _ in range(2))
-        assert one != other
 
     @pytest.mark.parametrize(
         ("attribute", "value", "expected"),
@@ -283,38 +242,9 @@ class TestFailures:
             while connection.recv(65536):
                 pass  # until it is closed; without that the socket's own time-out raises
 
-    @pytest.mark.slow
-    def test_a_connection_is_told_to_end_after_its_keep_alive_duration(self, lab: Lab) -> None:
-        lab.forwards(forward("web"), WEB, client_keep_alive__seconds="1")
-        with httpx.Client(base_url=lab.url(), timeout=TIMEOUT) as client:
-            began, answers = time.monotonic(), list[httpx.Response]()
-
-            def is_told() -> bool:
-                answers.append(client.get("/"))
-                return "connection" in answers[-1].headers
-
-            wait_until(is_told)
-        assert time.monotonic() - began >= 1
-        assert {answer.status_code for answer in answers} == {200}
-        assert answers[-1].headers["connection"] == "close"
-
 
 class TestProtocols:
     """Old clients, bodies, and other protocols towards targets."""
-
-    @pytest.mark.parametrize(
-        ("sent", "told"), [(b"nonsense", b"HTTP/1.1 400 Bad Request"), (b"GET / HTTP/1.0", b"HTTP/1.0 200 OK")]
-    )
-    def test_old_clients_and_those_of_other_protocols(self, lab: Lab, sent: bytes, told: bytes) -> None:
-        lab.forwards(forward("web"), WEB)
-        with raw(lab.url()) as connection:
-            connection.sendall(sent + b"\r\n\r\n")
-            assert connection.recv(65536).startswith(told)
-
-    def test_requests_with_a_body_reach_the_target(self, lab: Lab) -> None:
-        lab.forwards(forward("web"), WEB)
-        answer = httpx.post(lab.url(), content=b"x" * 300_000)
-        assert len(answer.json()["body"]) == 300_000
 
     def test_targets_behind_https_need_no_trusted_certificate(self, lab: Lab) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

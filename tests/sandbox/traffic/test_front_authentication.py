@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from alb_reconcile.sandbox.traffic.snapshot import Rule
-from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, fixed, forward, group, headers_of, listener, rule, when
+from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, fixed, forward, group, headers_of, listener, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -176,22 +176,6 @@ class TestLogin:
         log_in(browser, f"{url}/login")
         assert told(browser.get(url)).keys() > SPOOFED.keys()
 
-    def test_redirects_and_fixed_responses_are_behind_it_too_but_not_other_rules(
-        self, lab: Lab, browser: httpx.Client
-    ) -> None:
-        redirect = {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Path": "/new"}}
-        url = serve(
-            lab,
-            behind(oidc(), redirect, when("path-pattern", "/old"), priority=1),
-            rule(fixed("open"), when("path-pattern", "/open"), priority=2),
-            behind(oidc(), fixed("inside")),
-        )
-        assert {browser.get(f"{url}{path}").status_code for path in ("/", "/old")} == {302}
-        assert browser.get(f"{url}/open").text == "open"
-        log_in(browser, url)
-        assert browser.get(url).text == "inside"
-        assert browser.get(f"{url}/old").status_code == 301
-
     @pytest.mark.parametrize(
         ("settings", "form", "status"),
         [
@@ -205,15 +189,6 @@ class TestLogin:
     ) -> None:
         url = serve(lab, behind(oidc(**settings), forward("web")))
         assert log_in(browser, url, **form).status_code == status
-
-    def test_what_is_asked_changes_with_the_rule(self, lab: Lab, browser: httpx.Client) -> None:
-        url = serve(lab, behind(oidc(), fixed("inside")))
-        assert browser.get(url).status_code == 302
-        silent, denied = {"AuthenticationRequestExtraParams": {"prompt": "none"}}, {"OnUnauthenticatedRequest": "deny"}
-        for settings, status in ((silent, 561), (denied, 401)):
-            answer = browser.get(serve(lab, behind(oidc(**settings), fixed("x"))), follow_redirects=True)
-            assert (answer.status_code, f"<h1>{status} Unauthorized</h1>" in answer.text) == (status, True)
-        assert browser.get(serve(lab, rule(fixed("open")))).text == "open"
 
     def test_nobody_comes_back_by_anothers_login(self, lab: Lab, browser: httpx.Client) -> None:
         url = serve(lab, behind(oidc(), forward("web")))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, forward, group, listener, raw, rule
+from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, forward, group, listener, rule
 from tests.sandbox.traffic.test_front import page
 
 if TYPE_CHECKING:
@@ -49,23 +49,6 @@ def test_sizes(lab: Lab, path: str, params: dict[str, Any], status: int, text: s
     assert answer.status_code == status
     if text is not None:
         assert (answer.headers["server"], answer.text) == ("awselb/2.0", text)
-
-
-def test_no_trace_and_no_unknown_transfer_encoding(lab: Lab) -> None:
-    lab.forwards(forward("web"), group("web", "i-a"))
-    answer = httpx.request("TRACE", lab.url(), timeout=TIMEOUT)
-    assert (answer.status_code, answer.headers["server"]) == (405, "awselb/2.0")
-    assert answer.headers["content-type"] == "text/html"
-    with raw(lab.url()) as connection:
-        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n")
-        assert connection.recv(65536).startswith(b"HTTP/1.1 501 ")
-
-
-def test_redirects_and_fixed_responses_have_the_same_limits(lab: Lab) -> None:
-    away = {"Type": "redirect", "Order": 1, "RedirectConfig": {"StatusCode": "HTTP_301", "Path": "/x"}}
-    lab.show([listener(81, rule(away))])
-    assert lab.get(port=81).status_code == 301
-    assert lab.get(port=81, **addresses(31)).status_code == 463
 
 
 @pytest.mark.parametrize(

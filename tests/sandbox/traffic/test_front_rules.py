@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from http.client import HTTPConnection
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, fixed, forward, group, listener, rule, when
+from tests.sandbox.traffic.front_lab import Lab, fixed, forward, group, listener, rule, when
 
 
 def test_the_first_rule_that_a_request_meets_answers(lab: Lab) -> None:
@@ -22,13 +20,6 @@ def test_the_first_rule_that_a_request_meets_answers(lab: Lab) -> None:
     assert lab.get("/api/v2/x").text == "ten"
     assert lab.get("/web").json()["target"] == "a"
     assert (lab.get("/").status_code, lab.get("/").text) == (404, "rest")
-
-
-def test_the_last_action_counts(lab: Lab) -> None:
-    asks = {"Type": "jwt-validation", "Order": 1, "JwtValidationConfig": {"Issuer": "x"}}
-    both = rule(fixed("in"))
-    lab.show([listener(80, type(both)("r", None, (), ({**fixed("in"), "Order": 2}, asks)))])
-    assert lab.get().status_code == 401  # what the other asks for comes first
 
 
 def meets(lab: Lab, conditions: Any, path: str = "/", method: str = "GET", **headers: str) -> bool:
@@ -131,15 +122,6 @@ def test_conditions(lab: Lab, conditions: Any, request_: dict[str, str], expecte
     assert meets(lab, conditions, **request_) is expected
 
 
-def test_methods_that_no_standard_knows(lab: Lab) -> None:
-    special = rule(fixed("special"), when("http-request-method", "FOO-BAR_"), priority=1)
-    lab.show([listener(80, special, rule(fixed("other")))])
-    with closing(HTTPConnection("127.0.0.1", httpx.URL(lab.url()).port, timeout=TIMEOUT)) as client:
-        for asked, expected in (("FOO-BAR_", b"special"), ("foo-bar_", b"other")):
-            client.request(asked, "/")
-            assert client.getresponse().read() == expected
-
-
 def redirect(status: str = "HTTP_301", **config: str) -> dict[str, Any]:
     return {"Type": "redirect", "Order": 1, "RedirectConfig": {"StatusCode": status, **config}}
 
@@ -173,16 +155,6 @@ def test_where_redirects_lead(lab: Lab, config: dict[str, str], path: str, host:
     lab.show([listener(80, rule(redirect(**config))), listener(443, rule(fixed("x")))])
     found = lab.get(path, headers={"Host": host}).headers["location"]
     assert found == expected.replace("LOCAL", str(httpx.URL(lab.url(443)).port))
-
-
-def test_the_answer_of_a_redirect_is_the_load_balancers(lab: Lab) -> None:
-    lab.show([listener(80, rule(redirect("HTTP_302", Host="x.example.com")))])
-    answer = lab.get()
-    assert (answer.status_code, answer.headers["server"]) == (302, "awselb/2.0")
-    assert answer.headers["content-type"] == "text/html"
-    assert "<h1>302 Found</h1>" in answer.text
-    lab.show([listener(80, rule(redirect("HTTP_301", Host="x.example.com")))])
-    assert lab.get().headers["content-length"] == "134"  # as an ALB's page
 
 
 @pytest.mark.parametrize(

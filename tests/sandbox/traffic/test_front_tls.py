@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from alb_reconcile.sandbox.traffic.certificates import Authority
 from alb_reconcile.sandbox.traffic.snapshot import Imported
 from tests.sandbox.authorities import server_certificate, servers_pem
-from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, fixed, forward, group, headers_of, listener, rule
+from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, forward, group, headers_of, listener, rule
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 NAMES = {
     "shop": ("shop.example.com", "*.shop.example.com"),
@@ -79,14 +78,6 @@ def test_the_name_asked_for_chooses_the_certificate_or_any_other_the_default_one
     assert names_for("localhost") == {"localhost"}
 
 
-def test_the_same_names_keep_their_certificate(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    first = authority.certify(["A.example.com"])
-    assert authority.certify(["a.example.com"]) is first
-    assert first.key.stat().st_mode & 0o077 == 0
-    assert authority.certify(["b.example.com"]) != first
-
-
 def test_an_imported_one_is_served_as_it_is_and_localhost_stays_trusted(lab: Lab, names_for: Names) -> None:
     chain, key = server_certificate("imported.example.com")
     secure = listener(443, rule(forward("web")), protocol="HTTPS", certificates=["theirs"])
@@ -113,35 +104,3 @@ def test_clients_may_speak_http_2_on_https_where_the_load_balancer_does(lab: Lab
         assert seen["host"].startswith("127.0.0.1:")
     with httpx.Client(http2=True, http1=False, base_url=lab.url(80)) as client, pytest.raises(httpx.TransportError):
         client.get("/")
-
-
-def test_the_target_is_told_of_tls_if_wanted(lab: Lab, trust: ssl.SSLContext) -> None:
-    wanted = {"routing.http.x_amzn_tls_version_and_cipher_suite.enabled": "true"}
-    renamed = {"routing.http.request.x_amzn_tls_version.header_name": "X-Tls"}
-    for attributes, names, name in (
-        (wanted, {}, "X-Amzn-Tls-Version"), (wanted, renamed, "X-Tls"), ({}, {}, None),
-    ):  # fmt: skip
-        secure = listener(443, rule(forward("web")), protocol="HTTPS", certificates=["shop"], attributes=names)
-        lab.show([secure], [group("web", "i-a")], certificates=NAMES, attributes=attributes)
-        seen = headers_of(httpx.get(lab.url(443), verify=trust))
-        assert {key: seen[key] for key in ("X-Amzn-Tls-Version", "X-Tls") if key in seen} == (
-            {name: "TLSv1.3"} if name else {}
-        )
-        assert seen.get("X-Amzn-Tls-Cipher-Suite", "none").startswith("TLS_" if name else "none")
-
-
-def test_cookies_of_https_listeners_are_secure_for_other_sites(lab: Lab, trust: ssl.SSLContext) -> None:
-    sticky = group("web", "i-a", attributes={"stickiness.enabled": "true", "stickiness.type": "lb_cookie"})
-    secure = listener(443, rule(forward("web")), protocol="HTTPS", certificates=["shop"])
-    lab.show([secure], [sticky], certificates=NAMES)
-    cookies = httpx.get(lab.url(443), verify=trust).headers.get_list("set-cookie")
-    assert cookies[1].endswith("; SameSite=None; Secure")
-
-
-def test_a_listener_that_turns_to_https_keeps_its_port(lab: Lab, trust: ssl.SSLContext) -> None:
-    lab.show([listener(443, rule(fixed("plain")))])
-    before = lab.url(443)
-    assert lab.get(port=443).text == "plain"
-    lab.show([listener(443, rule(fixed("safe")), protocol="HTTPS", certificates=["shop"])], certificates=NAMES)
-    assert lab.url(443) == before.replace("http", "https")
-    assert httpx.get(lab.url(443), verify=trust).text == "safe"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.sandbox.traffic.front_lab import Lab, fixed, forward, group, headers_of, listener, rule, when
+from tests.sandbox.traffic.front_lab import Lab, fixed, forward, group, headers_of, listener, rule
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.traffic.snapshot import Rule
@@ -51,16 +51,6 @@ def test_one_that_fails_is_answered_500(lab: Lab, regex: str, new: str) -> None:
     answer = send(lab, [rewrite("url-rewrite", regex, new)], "/abc")
     assert (answer.status_code, answer.headers["server"]) == (500, "awselb/2.0")
     assert "500 Internal Server Error" in answer.text
-
-
-def test_where_it_goes_stays(lab: Lab) -> None:
-    old = changed(
-        rule(forward("web"), when("path-pattern", "/old/*"), priority=1), rewrite("url-rewrite", "^/old", "/new")
-    )
-    other = rule(forward("other"), when("path-pattern", "/new/*"), priority=2)
-    lab.show([listener(80, other, old, rule(fixed("none")))], [group("web", "i-a"), group("other", "i-b")])
-    told = lab.get("/old/x").json()
-    assert (told["target"], told["path"]) == ("a", "/new/x")
 
 
 def test_the_host_is_rewritten_alone_or_with_the_url(lab: Lab) -> None:
@@ -115,12 +105,6 @@ def test_headers_are_inserted_into_all_and_the_server_can_be_left_out(lab: Lab, 
     assert "server" in found
     show(lab, action, **{"routing.http.response.server.enabled": "false"})
     assert "server" not in lab.get().headers
-
-
-def test_they_replace_the_targets_own(lab: Lab) -> None:
-    show(lab, forward("web"), **{INSERTED.format("content_security_policy"): "a 100%"})
-    answer = lab.get(headers={"X-Answer": "Content-Security-Policy: its own"})
-    assert answer.headers.get_list("content-security-policy") == ["a 100%"]
 
 
 def test_switching_logs_costs_no_request(lab: Lab) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from alb_reconcile.sandbox.strict.health import Check
-from alb_reconcile.sandbox.traffic.log_lines import choose_certificate, health_entry, quoted
+from alb_reconcile.sandbox.traffic.log_lines import quoted
 from alb_reconcile.sandbox.traffic.logbook import Logbook
 from alb_reconcile.sandbox.traffic.snapshot import Instance, Mutual
 from tests.sandbox.authorities import authority
@@ -176,33 +176,6 @@ def test_health_checks(site: Site) -> None:
     ]
     (key,) = (key for bucket, key in site.objects if bucket == "health_check")
     assert "/health_check_log_123456789012_elasticloadbalancing_us-east-1_app.shop." in key
-
-
-@pytest.mark.parametrize(
-    ("reason", "code", "version", "expected"),
-    [
-        ("Target.ResponseCodeMismatch|x", 502, "HTTP1", "http FAIL 502 TargetError"),
-        ("Target.ResponseCodeMismatch|x", 404, "HTTP1", "http FAIL 404 ResponseCodeMismatch"),
-        ("Target.FailedHealthChecks|x", -1, "HTTP2", "h2 FAIL - ConnectionReset"),
-        ("Target.ResponseCodeMismatch|x", 13, "GRPC", "grpc FAIL 13 GRPCUnexpectedStatus"),
-    ],
-)
-def test_reasons_of_health_checks(reason: str, code: int, version: str, expected: str) -> None:
-    line = health_entry(Check("g", "i-a", 80, 0, reason, 0, code), group("web", version=version), "t", NOON, BALANCER)
-    kind, _, _, _, _, status, told, why, *_ = line.split(" ")
-    assert f"{kind} {status} {told} {why}" == expected
-
-
-def test_certificates_are_chosen_as_clients_get_them() -> None:
-    arns = ("arn:default", "arn:any", "arn:shop")
-    for name, expected in (
-        ("SHOP.example.com", "arn:shop"),
-        ("x.example.com", "arn:any"),
-        ("a.b.example.com", "arn:default"),
-        (None, "arn:default"),
-    ):
-        assert choose_certificate(name, arns, lambda arn: CERTIFICATES.get(arn, ())) == expected
-    assert choose_certificate("x", (), lambda _: ()) == ""
 
 
 def test_what_would_end_a_field_is_escaped() -> None:

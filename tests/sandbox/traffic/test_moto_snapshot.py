@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-import trustme
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.iam.models import iam_backends
 
 from alb_reconcile.model.address import UserData
 from alb_reconcile.sandbox.listening import find_refused
@@ -21,7 +19,7 @@ from tests.kinds.hand import edited
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.kinds.test_trust_store import FILES, LISTS, upload
 from tests.sandbox.authorities import server_certificate
-from tests.sandbox.strict_world import REGION, Network, client
+from tests.sandbox.strict_world import REGION, Network
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
@@ -230,25 +228,3 @@ def test_an_imported_certificate_is_taken_with_its_key(look: Look, network: Netw
     found = look()
     assert (found.imported[arn].chain.strip(), found.imported[arn].key) == (certificate.strip(), key)
     assert key not in repr(found)
-
-
-def test_server_certificates_of_iam_have_theirs(look: Look, network: Network) -> None:
-    issued = trustme.CA().issue_cert("shop.example.com", "*.shop.example.com", "10.0.0.1")
-    arn = client("iam").upload_server_certificate(
-        ServerCertificateName="shop",
-        CertificateBody=issued.cert_chain_pems[0].bytes().decode(),
-        PrivateKey=issued.private_key_pem.bytes().decode(),
-    )["ServerCertificateMetadata"]["Arn"]
-    secure(network, arn)
-    assert look().certificates == {arn: ("shop.example.com", "*.shop.example.com")}
-    (kept,) = iam_backends[DEFAULT_ACCOUNT_ID]["aws"].certificates.values()
-    kept.cert_body = "no PEM"
-    assert look().certificates == {}
-
-
-def test_all_regions_are_in_it(look: Look, network: Network) -> None:
-    far = client("ec2", "eu-west-1")
-    image = far.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    launched = far.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)
-    ids = {network.launch(), launched["Instances"][0]["InstanceId"]}
-    assert {instance.id for instance in look().instances} == ids

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from alb_reconcile.cli.render.status import traffic_text
-from alb_reconcile.sandbox.client import Traffic
 from alb_reconcile.sandbox.strict.elb_attributes import balancer_defaults, group_defaults
 from alb_reconcile.sandbox.traffic.gaps import find_gaps
 from tests.sandbox.traffic.front_lab import fixed, forward, group, listener, rule, snapshot, when
@@ -44,17 +42,3 @@ def test_what_is_used_is_named(
     found = snapshot([shown], [web], balancer_defaults() | attributes)
     found = replace(found, load_balancers=tuple(replace(item, has_acl=acl) for item in found.load_balancers))
     assert list(find_gaps(found)) == ([("balancer/1", expected)] if expected else [])
-
-
-def test_sandbox_status_lists_gaps_and_whose_an_instance_is() -> None:
-    arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/shop/1"
-    known = {"state": "runs", "local_port": 1024, "pid": 7, "restarts": 0, "note": "", "ports": [80]}
-    rows = [{"instance_id": "i-1", "owner": "instance.web-1 of shop", **known}, {"instance_id": "i-2", **known}]
-    told: dict[str, Any] = {"doors": [], "processes": rows, "problem": "", "gaps": []}
-    shown = traffic_text(Traffic.read(told))
-    assert shown.splitlines()[-2:] == [
-        "  i-1  instance.web-1 of shop  runs     port 1024 for 80  process 7",
-        "  i-2  runs     port 1024 for 80  process 7",
-    ]
-    assert "Not imitated" not in shown
-    assert "Not imitated:\n  shop: something" in traffic_text(Traffic.read({**told, "gaps": [[arn, "something"]]}))

@@ -19,7 +19,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from alb_reconcile.sandbox.traffic.processes import Processes, Program, web_api_file
+from alb_reconcile.sandbox.traffic.processes import Processes, Program
 from alb_reconcile.sandbox.traffic.snapshot import Instance
 from tests.processes import GUARD, until
 
@@ -150,56 +150,6 @@ def test_a_crashed_one_is_started_again_after_three_seconds(make: Make) -> None:
     assert (after.state, after.local_port, after.restarts) == ("runs", before.local_port, 1)
 
 
-@pytest.mark.slow
-def test_a_crash_loop_is_told_with_its_last_words_and_slows_down(make: Make) -> None:
-    fails = "import sys; print('starting', flush=True); sys.exit('no database at \\x1b[1m10.0.0.9')"
-    machine = make(f"{PYTHON} {shlex.quote(fails)}")
-    pauses = []
-    for count in range(1, 9):
-        told = machine.until(lambda told, count=count: told["i-1"].restarts == count, ONE)["i-1"]  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
-        began = machine.now
-        while machine.step(ONE)["i-1"].state == "waits":
-            machine.now += 1
-        pauses.append(machine.now - began)
-    note, _, log = told.note.partition("; see ")
-    assert note == "exit code 1: no database at [1m10.0.0.9"
-    assert Path(log).name == "i-1.log"
-    assert max(pauses[:5]) <= 4
-    assert pauses[7] > pauses[6] > pauses[5] > 4
-
-
-def test_a_program_that_has_gone_is_told(make: Make, tmp_path: Path) -> None:
-    told = make(str(tmp_path / "nowhere")).step(ONE)["i-1"]
-    assert (told.state, told.pid) == ("waits", None)
-    assert told.note == f"can't be started: No such file or directory: {tmp_path / 'nowhere'}"
-
-
-def test_it_runs_where_the_user_is_with_little_around_it(
-    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of somebody")
-    monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    shows = "import json, os, time; print(json.dumps([os.getcwd(), dict(os.environ)]), flush=True); time.sleep(600)"
-    machine = make(f"{PYTHON} {shlex.quote(shows)}")
-    log = tmp_path / "instances" / "i-1.log"
-    machine.until(lambda _: log.read_text().endswith("\n"), ONE)
-    folder, environment = json.loads(log.read_text())
-    assert folder == str(tmp_path)
-    assert environment["BIND"] == "127.0.0.1"
-    assert environment["PATH"] == os.environ["PATH"]
-    assert not {"AWS_SECRET_ACCESS_KEY", "PYTHONPATH"} & set(environment)
-
-
-def test_clearing_takes_processes_and_logs_along(make: Make) -> None:
-    machine = make(SLEEPS)
-    pids = [item.pid for item in machine.step(ONE, TWO).values()]
-    machine.step(replace(ONE, state="shutting-down"))
-    machine.processes.clear()
-    assert not any(pid is None or is_there(pid) for pid in pids)
-    assert machine.step() == {}
-    assert list((machine.folder / "instances").iterdir()) == []
-
-
 def test_a_terminated_instance_finishes_what_it_is_answering(make: Make) -> None:
     """Of a body that no buffers can hold it has read some, when all but its last byte is sent: it is at it."""
     machine = make()
@@ -233,55 +183,18 @@ signal.pause()
 """
 
 
-def alone(folder: Path, serve: str) -> tuple[subprocess.Popen[str], int, int]:
-    """A sandbox of nothing but processes, with the ids of its instance and its reaper."""
-    arguments = [sys.executable, "-c", ALONE, str(folder), serve]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    instance, reaper = process.stdout.readline().split()
-    return process, int(instance), int(reaper)
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
-@pytest.mark.slow
-def test_no_process_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
-    child = tmp_path / "child"
-    process, instance, reaper = alone(tmp_path / "state", f"sh -c 'sleep 600 & echo $! > {child}; wait'")
-    until(lambda: child.exists() and child.read_text().strip())
-    end(process)
-    for pid in (instance, int(child.read_text()), reaper):
-        gone(pid)
-
-
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="what is left is found through /proc")
 @pytest.mark.slow
 def test_where_all_was_killed_at_once_the_next_start_cleans_up(tmp_path: Path) -> None:
-    process, instance, reaper = alone(tmp_path / "state", SLEEPS)
-    os.kill(reaper, signal.SIGKILL)
-    end(process)
+    arguments = [sys.executable, "-c", ALONE, str(tmp_path / "state"), SLEEPS]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        instance, reaper = map(int, process.stdout.readline().split())
+        os.kill(reaper, signal.SIGKILL)
+        process.kill()
     gone(reaper)
     assert is_there(instance)
     Processes(Program.choose("", tmp_path), tmp_path / "other").close()
     assert is_there(instance)
     Processes(Program.choose("", tmp_path), tmp_path / "state").close()
     gone(instance)
-
-
-def test_a_reaper_that_was_killed_is_made_anew(make: Make) -> None:
-    machine = make(SLEEPS)
-    first, reaper = machine.step(ONE)["i-1"].pid, machine.processes._reaper._process.pid
-    os.kill(reaper, signal.SIGKILL)
-    gone(reaper)
-    second = machine.step(ONE, TWO)["i-2"].pid
-    machine.processes._reaper.close()
-    for pid in (first, second):
-        assert pid is not None
-        gone(pid)
-
-
-def test_the_demo_is_the_one_beside_the_specs() -> None:
-    assert web_api_file() == Path(__file__).parents[3] / "specs" / "user-data" / "web-api.py"
