@@ -36,10 +36,6 @@ SHORT = "https"
 """The short form of entries, whose keys are theirs."""
 HANDLING = {item.name for item in dataclasses.fields(Lifecycle)} | {"others", SHORT}
 """Keys that say how a resource is handled, and nothing that AWS knows."""
-SHARED = "weights"
-"""A key of ours in what listeners and rules share."""
-LOOKUPS = {"tag", "default", "ssm", "domain", "file"}
-"""Keys of ours in whatever refers to something."""
 
 
 class Property(NamedTuple):
@@ -245,46 +241,6 @@ def test_each_pattern_has_words_and_is_of_the_whole_text() -> None:
     assert wrong == []
 
 
-def test_words_of_others_lead_to_keys_that_there_are() -> None:
-    """Words of Terraform, and what isn't managed: none is a key here, and each that has one names it."""
-    everywhere = {name for item in ALL for name in item.path}
-    wrong, count = [], 0
-    for file, content in schema.load_schemas().items():
-        for part in [content, *objects(content)]:
-            for word, advice in part.get("x-instead", {}).items():
-                count += 1
-                named = set(re.findall(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", advice)) & everywhere
-                # a new kind's section takes its word along
-                is_known = part is not content and word in part.get("properties", {})
-                if is_known or (advice.startswith("write ") and not named):
-                    wrong.append(f"{file}: {word}: {advice}")
-    assert wrong == []
-    assert count > 50
-
-
-def objects(part: object) -> Iterator[dict[str, Any]]:
-    """All objects below."""
-    for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-        if isinstance(below, dict):
-            yield below
-        yield from objects(below)
-
-
-def test_each_property_has_awss_term() -> None:
-    """But those that are ours."""
-    assert [str(item) for item in ALL if ("x-aws" in item.schema) == is_ours(item)] == []
-
-
-def is_ours(item: Property) -> bool:
-    """Whether AWS has no term for it."""
-    if item.kind == "stack":
-        return item.path != ("tags",)
-    if item.path[0] == SHORT:
-        return "x-aws" not in item.schema
-    own = own_keys(item.kind)
-    return item.path[0] in own or SHARED in item.path or (item.path[-1] in LOOKUPS and "x-aws" not in item.schema)
-
-
 @cache
 def model(service: str) -> dict[str, Any]:
     """A service's model in botocore."""
@@ -292,37 +248,6 @@ def model(service: str) -> dict[str, Any]:
     data = file.read_bytes()
     found: dict[str, Any] = json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
     return found
-
-
-@cache
-def aws_words() -> frozenset[str]:
-    """Every operation, shape and member of those APIs."""
-    words: set[str] = set()
-    for service in (*SERVICES, "wafv2"):
-        found = model(service)
-        words |= found["operations"].keys() | found["shapes"].keys()
-        for shape in found["shapes"].values():
-            for name, member in shape.get("members", {}).items():
-                words |= {name, member.get("locationName", name), member.get("queryName", name)}
-    return frozenset(words)
-
-
-def test_awss_terms_are_awss() -> None:
-    """They can be looked up: each word is in botocore's models."""
-    unknown = {
-        f"{item}: {word}"
-        for item in ALL
-        for word in re.split(r"[ ,.]+", item.schema.get("x-aws", ""))
-        if word not in ("", "Tag", "Name") and not is_word(word)
-    }
-    assert unknown == set()
-
-
-def is_word(word: str) -> bool:
-    """Whether AWS has a word, or one that begins so (`Describe…`)."""
-    if word.endswith("…"):
-        return any(known.startswith(word[:-1]) for known in aws_words())
-    return word in aws_words()
 
 
 def test_defaults_fit() -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
 import tracemalloc
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,16 +108,6 @@ def test_a_saved_plan(make: Callable[[Path], None], tmp_path: Path, capsys: pyte
         assert not aws.client("ec2").describe_vpcs(Filters=[{"Name": "cidr", "Values": ["10.0.0.0/16"]}])["Vpcs"]
 
 
-@pytest.mark.parametrize("make", [make_pipe, make_device], ids=lambda make: make.__name__)
-def test_where_a_plan_is_saved(
-    make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make(tmp_path / "plan")
-    with world():
-        assert main(["plan", "shop.yaml", "--out", "plan"]) == 1
-    assert "plan can't be written: " in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("before", ["nothing", "open to all", "a link"])
 def test_only_its_user_reads_a_saved_plan(before: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From its first byte on, and whole or not at all: a reader has the old one open until the new one is there."""
@@ -153,32 +142,6 @@ def test_a_plan_for_another_program() -> None:
     command = f"{sys.executable} -c 'from alb_reconcile.journal.files import save_file as s; import sys; s(sys.argv[1], b\"plan\")' >(cat)"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=GUARD, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "plan", "")
-
-
-def test_out_of_descriptors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No permission helps there. What the system says is advised upon, for what is read as for what is written."""
-    write_history(made(), tmp_path / "state")
-    save_file("plan", b"")
-    assert main(["history", "--stack", "shop"]) == 0  # what it imports is here now
-    kept, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = max(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208  # numbers, not paths
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
-    try:
-        fillers = []
-        with suppress(OSError):
-            while True:
-                fillers.append(os.open(os.devnull, os.O_RDONLY))
-        code = main(["history", "--stack", "shop"])
-        with pytest.raises(RecordError, match=r"too many open files; .*: ulimit -n"):
-            save_file("plan", b"")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (kept, hard))
-        for number in fillers:
-            os.close(number)
-    said = capsys.readouterr().err
-    assert code == 1
-    assert said.endswith("can't be read: too many open files; let this program have more open files: ulimit -n 4096\n")
-    assert "access" not in said
 
 
 @pytest.mark.parametrize("make", [make_pipe, make_device, make_garbage], ids=lambda make: make.__name__)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.harness import World, by_hand, demo
 from tests.kept import fresh_world
 from tests.kinds.hand import Faults
-from tests.kinds.test_instance_profile import with_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,16 +83,3 @@ def test_it_is_made_where_anything_is_otherwise(
     with fresh_world(request) as world:
         differently(world)
         assert not ids(first) & ids(world.converge(demo()))
-
-
-def test_what_may_change_the_program_makes_its_own(request: pytest.FixtureRequest, monkeypatch: Any) -> None:
-    with fresh_world(request) as world:
-        assert type(world) is World
-
-
-def test_a_stack_with_something_of_another_service_is_made_each_time(request: pytest.FixtureRequest) -> None:
-    found = []
-    for _ in range(2):
-        with fresh_world(request) as world:
-            found.append(ids(world.converge(with_profile())))
-    assert [item for item in found[0] & found[1] if ":iam:" not in item] == []  # whose ARN is that of its name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,11 +76,6 @@ def test_what_a_refused_stack_leaves_undone_is_told_last(
     assert main(["apply", "--yes", "."]) == 0
     assert main(["destroy", "--yes", "a.yaml", "c.yaml", "--policy", "limits.txt"]) == 4
     assert capsys.readouterr().err.splitlines()[-1] == "Not destroyed, since a stack before failed: c.yaml"
-    words = ("--policy", "limits.txt", "--format", "json")
-    assert main(["destroy", "--yes", "c.yaml", "b.yaml", *words]) == 4
-    printed = capsys.readouterr()
-    assert printed.err.splitlines()[-1] == "Not destroyed, since a stack before failed: b.yaml"
-    assert isinstance(json.loads(printed.out), dict)
     assert main(["destroy", "--yes", "b.yaml", "--policy", "limits.txt"]) == 4
     assert "Not destroyed" not in capsys.readouterr().err
 
@@ -145,20 +139,6 @@ def test_a_plan_that_is_read_from_standard_output_is_carried_out(
     assert read == account.plan(spec).to_json() + "\n"
     assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml", *where]) == 0
     assert account.plan(spec).is_empty
-
-
-def test_a_saved_plan_is_carried_out_with_other_options(
-    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A plan names commands with the options of who made it; who carries it out may reach AWS in another way."""
-    account.client("ec2").create_vpc(
-        CidrBlock="10.0.0.0/16",
-        TagSpecifications=[{"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": "shop-a-main"}]}],
-    )
-    assert main(["plan", "--out", "a.plan", "a.yaml", "--region", "us-east-1"]) == 0
-    assert "alb-reconcile adopt --region us-east-1 a.yaml takes over" in capsys.readouterr().out
-    assert "alb-reconcile adopt --region us-east-1 a.yaml" in (tmp_path / "a.plan").read_text(encoding="utf-8")
-    assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml"]) == 0
 
 
 @pytest.mark.usefixtures("account")

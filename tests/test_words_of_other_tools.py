@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,9 +10,6 @@ from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.forgiving import Parser
 from alb_reconcile.cli.options.parser import make_parser
 from tests.test_cli_options import find_commands
-
-if TYPE_CHECKING:
-    pass
 
 TYPED = (
     """
