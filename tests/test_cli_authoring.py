@@ -122,16 +122,6 @@ class TestValidate:
             files = told.replace("in s.yaml", "in s.yaml, s.yaml") if command[0] == "diff" else told
             assert capsys.readouterr().err == f"--set {name}: there is no ${{{name}}} {files}\n"
 
-    def test_a_variable_is_used_by_one_of_several(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        for name, tag in (("a", "${A:-1}"), ("b", "${B:-1}"), ("c", "c"), ("d", "d")):
-            write(tmp_path, f"{name}.yaml", f"stack: shop-{name}\ntags: {{tag: '{tag}'}}\n{NETWORK}")
-        assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "B=1"]) == 0
-        capsys.readouterr()
-        assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "C=1"]) == 64
-        assert capsys.readouterr().err.endswith("/c.yaml and 1 more; leave it out\n")
-        write(tmp_path, "a.yaml", "stack: [")
-        assert main(["validate", str(tmp_path), "--set", "C=1"]) == 3, "what is broken may have used it"
-
     def test_findings_of_security(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Exit code 2 for what isn't accepted."""
         spec = VALID + "subnets:\n  a: {cidr_block: 10.0.1.0/24, availability_zone: a, map_public_ip_on_launch: true}\n"
@@ -269,14 +259,12 @@ class TestInit:
         assert main(["validate", str(file), *variables]) == 0
         capsys.readouterr()
 
-    def test_templates_are_listed_and_others_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_templates_are_listed_and_write_over_nothing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(["init", "--template", "list"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines] == sorted(file.stem for file in SPECS)
-        assert all(len(line.split()) > 2 for line in lines)
-        assert not [line for line in lines if line.endswith((".", " in"))], "whole sentences, without their end"
-        assert main(["init", "--template", "nonsense", str(tmp_path / "s.yaml")]) == 64
-        assert "known: ansible, " in capsys.readouterr().err
         (tmp_path / "user-data").mkdir()
         (tmp_path / "user-data/web-api.py").write_text("mine")
         assert main(["init", "--template", "demo", str(tmp_path / "s.yaml")]) == 0

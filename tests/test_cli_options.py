@@ -187,33 +187,6 @@ def test_advice_has_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert f"`alb-reconcile export {shlex.join(where)} --stack NAME`" in told, "which are known before AWS is reached"
 
 
-LISTS = {
-    name: command
-    for name, command in find_commands(PARSER)
-    if any(not item.option_strings and item.nargs in ("*", "+") for item in command._actions)
-}
-
-
-@pytest.mark.parametrize("name", LISTS)
-def test_a_list_goes_on_behind_any_option(name: str) -> None:
-    """`adopt stack.yaml --yes vpc.main=vpc-1`, as who adds a word to the last line types it."""
-    needed = ["--for", "plan"] if name == "iam-policy" else []
-    listed = ["a=1", "b=2", "c=3"]
-    for action in LISTS[name]._actions:
-        is_plain = isinstance(action, argparse._StoreAction | argparse._StoreTrueAction | argparse._CountAction)
-        if not is_plain or (action.type and not action.choices):
-            continue  # a value of any type is one word
-        value = [] if action.nargs == 0 else [next(iter(action.choices or ["/x"]))]
-        for option in action.option_strings:
-            words = [*name.split(), *needed]
-            expected = PARSER.parse_args([*words, *listed, option, *value])
-            for at in (1, 2):
-                assert PARSER.parse_args([*words, *listed[:at], option, *value, *listed[at:]]) == expected
-                if value and option[:2] == "--":
-                    joined = f"{option}={value[0]}"
-                    assert PARSER.parse_args([*words, *listed[:at], joined, *listed[at:]]) == expected
-
-
 def test_what_is_behind_two_hyphens_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert PARSER.parse_args(["plan", "--destroy", "--", "-x.yaml", "--out"]).specs == ["-x.yaml", "--out"]
     assert PARSER.parse_args(["fmt", "a.yaml", "--check", "-"]).files == ["a.yaml", "-"]

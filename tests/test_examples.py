@@ -180,54 +180,12 @@ class TestKubernetes:
         item["kind"]: item for item in yaml.safe_load((ROOT / "examples" / "kubernetes-cronjob.yaml").read_text())["items"]
     }  # fmt: skip
 
-    def test_its_pod_is_restricted_and_rounds_follow_each_other(self) -> None:
-        """Kubernetes, "Pod Security Standards": restricted; and less than that."""
-        job = self.objects["CronJob"]["spec"]
-        assert (job["concurrencyPolicy"], job["jobTemplate"]["spec"]["backoffLimit"]) == ("Forbid", 0)
-        pod = pod_of(self.objects["CronJob"])
-        (container,) = pod["containers"]
-        assert pod["securityContext"]["runAsNonRoot"]
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
-        }  # fmt: skip
-        assert not pod["automountServiceAccountToken"]
-        assert "RoleBinding" not in self.objects
-
     def test_it_mounts_what_the_image_writes_to(self) -> None:
         image = (ROOT / "Containerfile").read_text()
         (container,) = pod_of(self.objects["CronJob"])["containers"]
         writable = {item["mountPath"] for item in container["volumeMounts"] if not item.get("readOnly")}
         assert writable == set(re.findall(r"^VOLUME (.+)$", image, re.MULTILINE))
         assert f"USER {pod_of(self.objects['CronJob'])['securityContext']['runAsUser']}:" in image
-
-
-def units() -> Iterator[tuple[str, str]]:
-    """Those in files of their own, and those that an instance of a template writes."""
-    for file in EXAMPLES:
-        text = file.read_text(encoding="utf-8")
-        if file.suffix in (".service", ".timer"):
-            yield file.name, text
-        elif file.suffix == ".yaml":
-            yield from re.findall(
-                r"cat > (?:/etc/systemd/system/)(\S+) <<'END'\n(.*?\n)END\n", user_data(yaml.safe_load(text)), re.DOTALL
-            )
-
-
-UNITS = dict(units())
-
-
-def test_an_instance_enables_what_it_writes() -> None:
-    """Each timer and service is started by name or by a timer, and the script is one that bash can read."""
-    script = re.sub(r"\$\{[\w:]+\}", "4", user_data(yaml.safe_load((ROOT / "examples" / "fleet-ec2.yaml").read_text())))
-    subprocess.run(["bash", "-n"], input=script, encoding="utf-8", check=True)
-    written = {name for name in UNITS if name in script and not name.endswith(".conf")}
-    enabled = {
-        name.replace("@$number", "@")
-        for name in re.findall(r"alb-reconcile-\S+\.(?:timer|service)", script.partition("daemon-reload")[2])
-    }
-    assert len(written) == 5
-    assert enabled | {name.replace(".timer", ".service") for name in enabled} == written
 
 
 def test_nobody_is_told_to_install_a_name_that_anybody_may_register() -> None:

@@ -18,7 +18,6 @@ from alb_reconcile.cli.main import main
 from alb_reconcile.journal.files import RecordError, save_file
 from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.locking.host import StackLock
-from alb_reconcile.verification.client import Trust, make_context
 from tests.harness import world
 from tests.journal.records import made
 from tests.processes import GUARD
@@ -83,18 +82,6 @@ def test_a_spec_and_a_policy(make: Callable[[Path], None], tmp_path: Path, capsy
     for command in ("validate", "plan", "history", "destroy"):
         assert told(capsys, command, "ill.yaml", code=3).startswith("ill.yaml:1:1: ")
     assert told(capsys, "plan", "shop.yaml", "--policy", "ill.yaml", code=3).startswith("ill.yaml:1:1: ")
-
-
-@each
-def test_user_data(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make(tmp_path / "ill.sh")
-    spec = (
-        "subnets: {a: {vpc: main, cidr_block: 10.0.0.0/24, availability_zone: us-east-1a}}\n"
-        "instances: {web: {image_id: ami-1234567890abcdef0, instance_type: t3.micro, subnets: [a], user_data_file: ill.sh}}\n"
-    )
-    (tmp_path / "web.yaml").write_text(SPEC + spec, encoding="utf-8")
-    code = 0 if make is make_garbage else 3  # AWS takes any bytes
-    assert ("user_data_file" in told(capsys, "validate", "web.yaml", code=code)) == (code == 3)
 
 
 @each
@@ -171,13 +158,6 @@ def test_state(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.Capt
     holder = lock.holder()
     assert holder is not None
     assert holder.command == "apply"
-
-
-@pytest.mark.parametrize("make", [*ILL, Path.touch], ids=lambda make: make.__name__)
-def test_authorities(make: Callable[[Path], None], tmp_path: Path) -> None:
-    make(tmp_path / "ca.pem")
-    with pytest.raises(OSError, match=r".+"):
-        make_context(Trust(str(tmp_path / "ca.pem")), check_name=True)
 
 
 def test_what_a_shell_hands_over_is_read() -> None:

@@ -124,12 +124,3 @@ def test_an_error_of_awss(
         assert_harmless(text)
     assert main(["history", "--stack", "shop", "--endpoint-url", url, *kept[:2]]) == 0
     assert_harmless(capsys.readouterr().out)
-
-
-@pytest.mark.parametrize("name", ["../../x", "a/b", "x\x1b[2J", "", "X", "-x"])
-def test_names_that_no_stack_has(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A stack's name is a part of its lock's path."""
-    assert main(["destroy", f"--stack={name}", "--region", "eu-west-1", "--yes"]) == 64
-    err = capsys.readouterr().err
-    assert "isn't a stack's name" in err
-    assert_harmless(err)

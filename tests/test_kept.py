@@ -50,14 +50,6 @@ def test_what_one_test_does_to_it_no_other_one_sees(request: pytest.FixtureReque
         assert not world.client("ec2").describe_images(Owners=["self"])["Images"]
 
 
-def slow(world: World) -> None:
-    world.strict.lag = 5
-
-
-def late(world: World) -> None:
-    world.clock.advance(1)
-
-
 def somebody(world: World) -> None:
     world.client("ec2").create_vpc(CidrBlock="10.9.0.0/16")
 
@@ -70,11 +62,7 @@ def denied(world: World) -> None:
     Faults(world).refuse("create_vpc", "RequestLimitExceeded")
 
 
-def full(world: World) -> None:
-    world.strict.health = lambda *_: None
-
-
-@pytest.mark.parametrize("differently", [slow, late, somebody, a_bucket, denied, full])
+@pytest.mark.parametrize("differently", [somebody, a_bucket, denied])
 def test_it_is_made_where_anything_is_otherwise(
     request: pytest.FixtureRequest, differently: Callable[[World], None]
 ) -> None:

@@ -29,21 +29,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def plans() -> tuple[Plan, Plan]:
+def plan() -> Plan:
     with world() as aws:
         aws.converge(demo())
-        return aws.plan(demo()), aws.plan({**demo(), "tags": {"owner": "web"}})
-
-
-@pytest.fixture
-def plan(plans: tuple[Plan, Plan]) -> Plan:
-    return plans[0]
-
-
-@pytest.fixture
-def changed(plans: tuple[Plan, Plan]) -> Plan:
-    """Of a spec that was edited since it was applied."""
-    return plans[1]
+        return aws.plan(demo())
 
 
 @pytest.fixture(autouse=True)
@@ -92,29 +81,6 @@ def test_who_when_and_from_what(plan: Plan, tmp_path: Path) -> None:
 def test_another(plan: Plan, tmp_path: Path, changes: dict[str, str], warning: str) -> None:
     write_history(record(plan, **changes), tmp_path)
     assert head(plan, tmp_path).warning == warning
-
-
-@pytest.mark.parametrize("command", ["adopt", "release", "move", "apply"])
-@pytest.mark.parametrize("before", [True, False])
-def test_what_changed_tags_only_or_nothing_has_applied_the_spec_as_well(
-    plan: Plan, changed: Plan, tmp_path: Path, command: str, before: bool
-) -> None:
-    def warning() -> str:
-        return head(changed, tmp_path).warning
-
-    if before:
-        write_history(record(plan, spec_digest="earlier"), tmp_path)
-    warned = warning()
-    assert "recorded here" in warned
-    again = record(plan, started="2026-01-03T00:00:00Z", command=command)
-    if command == "apply":
-        again = replace(again, steps=(), result="in_sync")
-    write_history(replace(again, result="failed"), tmp_path)
-    assert warning() == warned, "it may have ended before"
-    write_history(again, tmp_path)
-    assert not warning()
-    write_history(record(plan, started="2026-01-04T00:00:00Z", spec_digest="later"), tmp_path)
-    assert "recorded here" in warning()
 
 
 @pytest.fixture(scope="module")

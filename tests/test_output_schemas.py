@@ -100,17 +100,6 @@ def test_apply_and_destroy_tell_their_runs(ask: Any) -> None:
 
 
 @pytest.mark.usefixtures("account")
-def test_a_run_that_is_refused_says_why(ask: Any, tmp_path: Path) -> None:
-    ask("apply", "stack.yaml", "--yes")
-    (tmp_path / "none.yaml").write_text("never_delete: [vpc]\n", encoding="utf-8")
-    code, found, told = ask("destroy", "stack.yaml", "--yes", "--policy", "none.yaml")
-    (run,) = found["runs"]
-    assert (code, run["result"], run["exit_code"]) == (4, "refused", 4)
-    assert "never_delete names vpc" in run["error"]
-    assert run["error"] in told
-
-
-@pytest.mark.usefixtures("account")
 def test_whoever_asks_for_json_is_not_asked(ask: Any) -> None:
     code, found, _ = ask("apply", "stack.yaml")
     assert code == 64

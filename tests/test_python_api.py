@@ -144,15 +144,6 @@ class TestSpecs:
             loaded(wrong)
         assert caught.value.problems == problems
 
-    def test_variables_and_files_beside_it(self, tmp_path: Path) -> None:
-        (tmp_path / "run.sh").write_text("#!/bin/sh\n")
-        spec = edited(demo(), "stack", "${TEAM}")
-        del spec["instances"]["web"]["user_data"]
-        spec["instances"]["web"]["user_data_file"] = "run.sh"
-        stack = api.load(tmp_path / "made.yaml", text=yaml.safe_dump(spec), variables={"TEAM": "shop", "X": "y"})
-        assert (stack.name, stack.region, stack.file) == ("shop", REGION, str(tmp_path / "made.yaml"))
-        assert "instance.web-1" in stack.addresses
-
     def test_the_region_of_the_session(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
             monkeypatch.delenv(name, raising=False)

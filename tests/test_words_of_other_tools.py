@@ -98,13 +98,6 @@ def test_an_option_of_another_tool_is_answered_with_what_there_is_here(
 
 
 @pytest.mark.parametrize(
-    "typed", ["apply -vv s.yaml", "apply -vy s.yaml", "export -ofile", "apply --set var=-var s.yaml", "sync -q s.yaml"]
-)
-def test_what_is_right_stays_so(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _answer(capsys, *typed.split()) == ""
-
-
-@pytest.mark.parametrize(
     "word",
     ["lint", "check", "test", "show", "describe", "get", "list", "ls", "state", "output", "preview", "drift", "refresh", "logs", "version"],
 )  # fmt: skip
