@@ -12,7 +12,7 @@ import pytest
 from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.sources import SourceError, Sources, _objects
 from alb_reconcile.locking.host import StackLock
-from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.model.errors import ExitCode, HeldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +116,19 @@ class TestACellThatIsHeld:
             outcome = small.apply()
         assert [cell.status for cell in outcome.cells] == ["succeeded", "succeeded", "held"]
         assert (outcome.status, outcome.code) == ("succeeded", ExitCode.HELD)
+
+    def test_an_apply_keeps_out_others(self, small: Team) -> None:
+        small.apply()
+        before = small.records.read_operation()
+        with (
+            self._held("fleet-shops-apply"),
+            pytest.raises(
+                HeldError, match=r"fleet-shops-apply \(account 999999999999, us-east-1\) is held by alb-reconcile"
+            ),
+        ):
+            small.apply()
+        assert small.records.read_operation() == before
+        assert small.run("sync").code is ExitCode.OK
 
 
 def test_a_spec_that_names_its_region_belongs_there(team: Team) -> None:

@@ -152,3 +152,15 @@ def test_the_example_alerts_ask_for_metrics_that_there_are(file: Path, repositor
         assert asked <= samples, rule["alert"]
         for result in re.findall(r'result="([^"]*)"', rule["expr"]):
             assert result in RESULTS
+
+
+def test_a_run_that_never_reached_aws(file: Path) -> None:
+    """It counts for the account in which the stack ran before; else it stands alone until the account is known."""
+    unknown = failed(account="", counts={}, steps=())
+    write_metrics(unknown, file)
+    assert value(file, "last_run_result", result="failed", account="") == 1
+    write_metrics(made(), file)
+    assert value(file, "last_run_result", result="failed", account="") is None
+    write_metrics(unknown, file)
+    assert value(file, "last_run_result", result="failed") == 1
+    assert 'account=""' not in file.read_text()

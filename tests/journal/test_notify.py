@@ -238,3 +238,17 @@ def test_a_file_that_is_none(post: Post, text: str) -> None:
     post.folder.mkdir()
     (post.folder / "webhook.json").write_text(text)
     assert [post.run(failed()), post.run(failed())] == ["sent", "unchanged"]
+
+
+def test_runs_that_did_not_get_to_know_their_account(post: Post) -> None:
+    """Credentials that expire, and are there again, twice: each time it is told, of one and the same stack; until it could be two."""
+    post.run(made())
+    for _ in range(2):
+        post.run(failed(account=""))
+        post.run(failed(account=""))
+        post.run(made())
+    assert post.events == ["shop: failing", "shop: recovered"] * 2
+    assert len(json.loads((post.folder / "webhook.json").read_text())) == 1
+    post.run(made(account="210987654321"))
+    post.run(failed(account=""))
+    assert post.events[4:] == ["shop: failing"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,16 @@ def test_whoever_cant_be_read_may_have_held_it_just_now(folder: Path, damage: st
         info(folder).unlink()
     else:
         info(folder).write_text(damage)
+    take(second := lock())
+    assert second.was_used_since(moment(3600))
+    second.release()
+
+
+def test_a_holder_that_was_killed_may_have_held_it_just_now(folder: Path) -> None:
+    take(first := lock())
+    first.release()
+    told: dict[str, Any] = json.loads(info(folder).read_text())
+    info(folder).write_text(json.dumps({**told, "released": None}))
     take(second := lock())
     assert second.was_used_since(moment(3600))
     second.release()
