@@ -84,3 +84,10 @@ def test_a_damaged_one_is_told_and_replaced_by_the_next(team: Team, damage: byte
     assert (found, len(problems)) == ({}, 1)
     team.records.write(_result("succeeded", TWO, TWO))
     assert team.records.read(cell) == _result("succeeded", TWO, TWO)
+
+
+def test_a_moment_that_is_none_is_damage(team: Team) -> None:
+    team.records.write(_result("succeeded", ONE, ONE))
+    (file,) = (team.folder / "state" / "fleet" / "shops" / "cells").glob("*.json")
+    file.write_text(file.read_text().replace(ONE, "yesterday"))
+    assert team.records.read_all(team.fleet.cells)[0] == {}

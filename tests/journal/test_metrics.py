@@ -164,3 +164,11 @@ def test_a_run_that_never_reached_aws(file: Path) -> None:
     write_metrics(unknown, file)
     assert value(file, "last_run_result", result="failed") == 1
     assert 'account=""' not in file.read_text()
+
+
+def test_metrics_of_a_later_version_stay(file: Path) -> None:
+    later = '# HELP alb_reconcile_new_total New.\n# TYPE alb_reconcile_new_total counter\nalb_reconcile_new_total{stack="x"} 3.0\n'
+    file.write_text(later)
+    write_metrics(made(), file)
+    assert later in file.read_text()
+    assert value(file, "last_run_timestamp_seconds") == ENDED
