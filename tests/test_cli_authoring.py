@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
@@ -18,9 +17,6 @@ from alb_reconcile.cli.render.editor_schema import accept_variables
 from alb_reconcile.cli.render.schema import bundle
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec import schema
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 ROOT = Path(__file__).parent.parent
 SPECS = sorted([*(ROOT / "specs").glob("*.yaml"), *(ROOT / "specs/examples").glob("*.yaml")])
@@ -53,16 +49,6 @@ class TestValidate:
         assert main(["validate", str(tmp_path)]) == 3
         lines = capsys.readouterr().out.splitlines()
         assert [line.split(":")[0] for line in lines[:-1]] == [str(tmp_path / "bad.yaml"), str(spec)]
-
-    def test_the_usual_spec(
-        self, spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.chdir(spec.parent)
-        assert main(["validate"]) == 0
-        assert capsys.readouterr().out == "stack.yaml: valid, 1 resources\n"
-        spec.unlink()
-        assert main(["validate"]) == 64
-        assert "there is no stack.yaml here" in capsys.readouterr().err
 
     def test_annotations_in_a_workflow(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -117,7 +103,6 @@ class TestValidate:
         ("name", "told"),
         [
             ("VERSON", "in s.yaml; did you mean VERSION?"),
-            ("OTHER", "in s.yaml; leave it out"),
             ("PLAIN", "in s.yaml; leave it out"),
             ("SHELL", "in s.yaml, except in user_data, where it is the shell's and nothing is filled in; leave it out"),
         ],
@@ -137,22 +122,10 @@ class TestValidate:
             files = told.replace("in s.yaml", "in s.yaml, s.yaml") if command[0] == "diff" else told
             assert capsys.readouterr().err == f"--set {name}: there is no ${{{name}}} {files}\n"
 
-    def test_a_variable_is_used_by_one_of_several(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        for name, tag in (("a", "${A:-1}"), ("b", "${B:-1}"), ("c", "c"), ("d", "d")):
-            write(tmp_path, f"{name}.yaml", f"stack: shop-{name}\ntags: {{tag: '{tag}'}}\n{NETWORK}")
-        assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "B=1"]) == 0
-        capsys.readouterr()
-        assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "C=1"]) == 64
-        assert capsys.readouterr().err.endswith("/c.yaml and 1 more; leave it out\n")
-        write(tmp_path, "a.yaml", "stack: [")
-        assert main(["validate", str(tmp_path), "--set", "C=1"]) == 3, "what is broken may have used it"
-
     def test_findings_of_security(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """Exit code 2 for what isn't accepted; without the option nothing is said of them."""
+        """Exit code 2 for what isn't accepted."""
         spec = VALID + "subnets:\n  a: {cidr_block: 10.0.1.0/24, availability_zone: a, map_public_ip_on_launch: true}\n"
         file = write(tmp_path, "s.yaml", spec)
-        assert main(["validate", file]) == 0
-        assert capsys.readouterr().out == f"{file}: valid, 2 resources\n"
         assert main(["validate", "--security", file]) == 2
         found, summary = capsys.readouterr().out.splitlines()
         assert found.startswith(f"{file}:6:54: medium EC2.15 (CKV_AWS_130): subnets.a.map_public_ip_on_launch: ")
@@ -161,13 +134,6 @@ class TestValidate:
         accepted = write(tmp_path, "s.yaml", spec + "security: {accept: {EC2.15: only the load balancer is here}}\n")
         assert main(["validate", "--security", accepted]) == 0
         assert capsys.readouterr().out == f"{file}: valid, 2 resources; no findings, 1 accepted\n"
-        assert main(["validate", "--security", "-v", accepted]) == 0
-        assert ": accepted: only the load balancer is here\n" in capsys.readouterr().out
-        unused = write(tmp_path, "u.yaml", VALID.replace("shop", "other") + "security: {accept: {ELB.6: x}}\n")
-        assert main(["validate", "--security", unused]) == 0
-        told = capsys.readouterr().out
-        assert ":5:21: warning: security.accept.ELB.6: accepts what isn't found here; remove it" in told
-        assert told.endswith("\n0 errors, 1 warning; 1 of 1 spec valid\n")
 
     def test_json(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Of all specs, invalid ones too."""
@@ -178,14 +144,9 @@ class TestValidate:
         assert main(["validate", "--security", "--format", "json", good, bad]) == 3
         first, second = json.loads(capsys.readouterr().out)["specs"]
         assert (first["file"], first["valid"], first["resources"], first["problems"]) == (good, True, 2, [])
-        assert first["findings"] == [
-            {
-                "id": "EC2.15", "checkov": ["CKV_AWS_130"], "title": "Subnets assign no public addresses", "severity": "medium",
-                "line": 5, "column": 62, "path": "subnets.a.map_public_ip_on_launch", "address": "subnet.a",
-                "problem": "what is launched in it gets a public address", "change": "write map_public_ip_on_launch: false",
-                "accepted": "meant so", "page": "https://docs.aws.amazon.com/securityhub/latest/userguide/ec2-controls.html#ec2-15",
-            }
-        ]  # fmt: skip
+        (finding,) = first["findings"]
+        assert (finding["id"], finding["severity"], finding["address"]) == ("EC2.15", "medium", "subnet.a")
+        assert (finding["line"], finding["column"], finding["accepted"]) == (5, 62, "meant so")
         assert (second["valid"], second["resources"], "findings" in second) == (False, None, False)
         (problem,) = second["problems"]
         assert (problem["line"], problem["column"], problem["path"]) == (4, 22, "vpcs.main.cidr_block")
@@ -202,11 +163,7 @@ class TestMisuse:
         for topic, told in {
             "vcp": "did you mean vpc?",
             "rollout.max_unavailable": "did you mean instance.rollout.max_unavailable?",
-            "nothing": "vpc, subnet",
-            "vpc.cidr": "did you mean cidr_block?",
             "vpc.nothing": "known: cidr_block",
-            "vpc.": "vpc",
-            ".vpc": "vpc",
             "vpc.cidr_block.x": "vpc.cidr_block",
         }.items():
             assert main(["explain", topic]) == 64
@@ -222,28 +179,7 @@ class TestHelp:
             shown = capsys.readouterr().out
             assert main(["help", *words]) == 0
             assert capsys.readouterr().out == shown
-        assert main(["help", "lock", "brek"]) == 64
-        assert "there is no action 'brek'; did you mean break?" in capsys.readouterr().err
         assert main(["help", "plan", "x"]) == 64
-
-    @pytest.mark.parametrize(
-        ("words", "usage", "text"),
-        [
-            (["import", "x"], "alb-reconcile [-h]", "there is no command 'import'; did you mean export or adopt?"),
-            (["--sandbox", "plan", "x"], "alb-reconcile [-h]", "--sandbox; write --sandbox after the command"),
-            (["lock", "import"], "alb-reconcile lock", "there is no action 'import'; known: show, break"),
-            (["zzz"], "alb-reconcile [-h]", "there is no command 'zzz'; known: validate, "),
-            (["plan", "x", "--formt=json"], "alb-reconcile plan", "; did you mean --format?"),
-            (["sandbox", "start", "--sped", "3"], "alb-reconcile sandbox start", "; did you mean --speed?"),
-        ],
-    )
-    def test_what_was_meant(
-        self, words: Sequence[str], usage: str, text: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert main(words) == 64
-        shown = capsys.readouterr().err
-        assert shown.startswith(f"usage: {usage}")
-        assert text in shown
 
 
 @cache
@@ -323,27 +259,16 @@ class TestInit:
         assert main(["validate", str(file), *variables]) == 0
         capsys.readouterr()
 
-    def test_templates_are_listed_and_others_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_templates_are_listed_and_write_over_nothing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(["init", "--template", "list"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines] == sorted(file.stem for file in SPECS)
-        assert all(len(line.split()) > 2 for line in lines)
-        assert not [line for line in lines if line.endswith((".", " in"))], "whole sentences, without their end"
-        assert main(["init", "--template", "nonsense", str(tmp_path / "s.yaml")]) == 64
-        assert "known: ansible, " in capsys.readouterr().err
         (tmp_path / "user-data").mkdir()
         (tmp_path / "user-data/web-api.py").write_text("mine")
         assert main(["init", "--template", "demo", str(tmp_path / "s.yaml")]) == 0
         assert (tmp_path / "user-data/web-api.py").read_text() == "mine"
-
-    def test_written_and_valid(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        assert main(["init"]) == 0
-        assert "alb-reconcile validate stack.yaml" in capsys.readouterr().out
-        assert "#   alb-reconcile apply stack.yaml " in Path("stack.yaml").read_text(encoding="utf-8")
-        assert main(["validate"]) == 0
 
     def test_refuses_to_overwrite(self, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["init", str(spec)]) == 4
@@ -352,12 +277,6 @@ class TestInit:
         (spec.parent / "link.yaml").symlink_to(spec.parent / "elsewhere.yaml")
         assert main(["init", str(spec.parent / "link.yaml")]) == 4
         assert not (spec.parent / "elsewhere.yaml").exists()
-
-    def test_no_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["init", str(tmp_path / "none/stack.yaml")]) == 1
-        assert f"there is no folder {tmp_path / 'none'}; create it" in capsys.readouterr().err
-        assert main(["init", "/proc/stack.yaml"]) == 1, "which takes no new file, not even root's"
-        assert "can't be written" in capsys.readouterr().err
 
 
 class TestExplain:
@@ -393,30 +312,3 @@ class TestExplain:
         assert main(["explain"]) == 0
         text = capsys.readouterr().out
         assert all(f"\n  {kind} " in text for kind in ("stack", *schema.SECTIONS.values()))
-
-    @pytest.mark.parametrize(
-        ("topic", "lines"),
-        [
-            ("instance.instance_type", ["  required  yes", "  AWS       RunInstances InstanceType"]),
-            ("listener.ssl_policy", ["  default   ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"]),
-            ("route_table.routes.internet_gateway", ["  refers to internet_gateway"]),
-            ("listener.default_action.forward.target_groups.weight", ["  default   1"]),
-            ("instance.count", ["  type      a whole number from 0 to 1000"]),
-            ("policy.windows.days", ["  type      a list; each is mon, tue, wed, thu, fri, sat or sun"]),
-        ],
-    )
-    def test_what_it_says(self, topic: str, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["explain", topic]) == 0
-        text = capsys.readouterr().out
-        assert all(f"\n{line}\n" in text for line in lines)
-
-    def test_what_an_unknown_key_names_has_the_rest_of_the_keys(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        file = tmp_path / "a.yaml"
-        file.write_text("stack: shop\nfoo: 1\ninstances: {web: {data_volumes: {logs: {zoo: 1}}}}\n")
-        main(["validate", str(file)])
-        told = re.findall(r"alb-reconcile (explain \S+)` lists", capsys.readouterr().out)
-        assert told == ["explain stack", "explain instance.data_volumes"]
-        for words in told:
-            assert main(words.split()) == 0

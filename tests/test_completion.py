@@ -5,14 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from alb_reconcile.cli.main import main
-
-if TYPE_CHECKING:
-    pass
 
 GUARD = 60
 """Seconds after which a shell that says nothing hangs."""

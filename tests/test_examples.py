@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shlex
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").iterdir())
-SERVICES = [file for file in EXAMPLES if file.suffix == ".service"]
 SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "2>&1"}
 
 
@@ -182,96 +180,12 @@ class TestKubernetes:
         item["kind"]: item for item in yaml.safe_load((ROOT / "examples" / "kubernetes-cronjob.yaml").read_text())["items"]
     }  # fmt: skip
 
-    def test_its_pod_is_restricted_and_rounds_follow_each_other(self) -> None:
-        """Kubernetes, "Pod Security Standards": restricted; and less than that."""
-        job = self.objects["CronJob"]["spec"]
-        assert (job["concurrencyPolicy"], job["jobTemplate"]["spec"]["backoffLimit"]) == ("Forbid", 0)
-        pod = pod_of(self.objects["CronJob"])
-        (container,) = pod["containers"]
-        assert pod["securityContext"]["runAsNonRoot"]
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
-        }  # fmt: skip
-        assert not pod["automountServiceAccountToken"]
-        assert "RoleBinding" not in self.objects
-
     def test_it_mounts_what_the_image_writes_to(self) -> None:
         image = (ROOT / "Containerfile").read_text()
         (container,) = pod_of(self.objects["CronJob"])["containers"]
         writable = {item["mountPath"] for item in container["volumeMounts"] if not item.get("readOnly")}
         assert writable == set(re.findall(r"^VOLUME (.+)$", image, re.MULTILINE))
         assert f"USER {pod_of(self.objects['CronJob'])['securityContext']['runAsUser']}:" in image
-
-
-def units() -> Iterator[tuple[str, str]]:
-    """Those in files of their own, and those that an instance of a template writes."""
-    for file in EXAMPLES:
-        text = file.read_text(encoding="utf-8")
-        if file.suffix in (".service", ".timer"):
-            yield file.name, text
-        elif file.suffix == ".yaml":
-            yield from re.findall(
-                r"cat > (?:/etc/systemd/system/)(\S+) <<'END'\n(.*?\n)END\n", user_data(yaml.safe_load(text)), re.DOTALL
-            )
-
-
-UNITS = dict(units())
-
-
-def unit(text: str) -> dict[str, str]:
-    """A service's directives."""
-    lines = text.partition("[Service]\n")[2].partition("\n[")[0].splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
-def test_an_instance_enables_what_it_writes() -> None:
-    """Each timer and service is started by name or by a timer, and the script is one that bash can read."""
-    script = re.sub(r"\$\{[\w:]+\}", "4", user_data(yaml.safe_load((ROOT / "examples" / "fleet-ec2.yaml").read_text())))
-    subprocess.run(["bash", "-n"], input=script, encoding="utf-8", check=True)
-    written = {name for name in UNITS if name in script and not name.endswith(".conf")}
-    enabled = {
-        name.replace("@$number", "@")
-        for name in re.findall(r"alb-reconcile-\S+\.(?:timer|service)", script.partition("daemon-reload")[2])
-    }
-    assert len(written) == 5
-    assert enabled | {name.replace(".timer", ".service") for name in enabled} == written
-
-
-def test_an_instance_installs_what_its_parameters_say_and_nothing_else(tmp_path: Path) -> None:
-    """With wrong bytes in the bucket it installs nothing, and looks again a minute later."""
-    (tmp_path / "bucket").mkdir()
-    wheel, requirements = b"the wheel", b"./alb_reconcile-1.whl --hash=sha256:00"
-    files = {"alb_reconcile-1.whl": wheel, "requirements.txt": requirements}
-    values = {
-        "Wheel": "alb_reconcile-1.whl", "Bucket": "bucket", "WheelSha256": hashlib.sha256(wheel).hexdigest(),
-        "RequirementsSha256": hashlib.sha256(requirements).hexdigest(),
-    }  # fmt: skip
-    script = user_data(yaml.safe_load((ROOT / "examples" / "fleet-ec2.yaml").read_text())).partition("useradd")[0]
-    script = re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], script).replace("/opt/", f"{tmp_path}/")
-    programs = {
-        "dnf": "true",
-        "python3.12": f'mkdir -p "$3/bin"; cp {tmp_path}/bin/pip "$3/bin/"',
-        "pip": f'echo "$@" >> {tmp_path}/done; ls >> {tmp_path}/done',
-        "aws": f'cp "{tmp_path}/${{5#s3://}}"/* "$6"',
-        "sleep": f'echo "$@" >> {tmp_path}/done; cp {tmp_path}/$(ls {tmp_path} | grep -m1 next)/* {tmp_path}/bucket/install; '
-        f'rm -r {tmp_path}/$(ls {tmp_path} | grep -m1 next)',
-    }  # fmt: skip
-    (tmp_path / "bin").mkdir()
-    for name, text in programs.items():
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\nset -e\n{text}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
-    (tmp_path / "bucket" / "install").mkdir()
-    for number, changed in enumerate((*files, None)):  # first the one is wrong, then the other, then neither
-        place = tmp_path / f"next-{number}"
-        place.mkdir()
-        for name, content in files.items():
-            (place / name).write_bytes(content + b"!" * (name == changed))
-    env = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
-    subprocess.run(["bash", "-c", script], env=env, check=True, capture_output=True)
-    *waited, install, first, second = (tmp_path / "done").read_text().splitlines()
-    assert (waited, [first, second]) == (["60", "60", "60"], sorted(files))
-    assert "--require-hashes --requirement requirements.txt" in install
 
 
 def test_nobody_is_told_to_install_a_name_that_anybody_may_register() -> None:
@@ -286,19 +200,3 @@ def test_nobody_is_told_to_install_a_name_that_anybody_may_register() -> None:
     for file in [*files, *ROOT.glob("*.md"), ROOT / "Containerfile"]:
         found = advice.search(file.read_text(encoding="utf-8"))
         assert not found, f"{file}: {found[0] if found else ''}"
-
-
-def test_both_services_are_hardened_alike() -> None:
-    once, staying = (unit(file.read_text(encoding="utf-8")) for file in SERVICES)
-    own = {"Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "RestartPreventExitStatus", "SuccessExitStatus",
-           "TimeoutStartSec", "TimeoutStopSec"}  # fmt: skip
-    assert {name: once[name] for name in once.keys() - own} == {name: staying[name] for name in staying.keys() - own}
-    assert {"NoNewPrivileges", "ProtectSystem", "CapabilityBoundingSet", "MemoryMax"} <= once.keys()
-
-
-def test_the_crontab_is_one() -> None:
-    """Settings, and lines of five fields and a command in which cron finds no % to cut it at."""
-    lines = (ROOT / "examples" / "crontab").read_text().splitlines()
-    jobs = [line for line in lines if line and not line.startswith("#") and not re.match(r"[A-Z_]+=", line)]
-    assert len(jobs) == 1
-    assert re.fullmatch(r"(?:[\d*/,-]+ ){5}alb-reconcile sync [^%]+", jobs[0])

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.footer import Footer, Row
-from alb_reconcile.cli.render.progress import Progress, render_closing
-from alb_reconcile.cli.render.style import Style, show_seconds
+from alb_reconcile.cli.render.progress import Progress
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.engine.stack import Awaited
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.plan import Act
 from tests.harness import demo, world
 
 if TYPE_CHECKING:
@@ -50,23 +47,6 @@ def test_it_says_what_runs_and_counts_what_is_done(plan: Plan) -> None:
     progress(Event("failed", second, 1.0, "AWS said no"))
     assert shown(progress) == []
     assert progress.summary().startswith("1 of 16 done · 1 failed · ")
-
-
-def test_a_wait_is_counted_from_where_it_began_not_from_its_step(
-    plan: Plan, capsys: pytest.CaptureFixture[str]
-) -> None:
-    progress, step = Progress(PLAIN, plan), plan.steps[0]
-    progress(Event("waiting", step, 200.0, "2 other targets of web to be healthy (now 1)"))
-    progress(Event("waiting", step, 245.0, "target i-1:80 to drain (now draining)"))
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"  {step.address} waits for target i-1:80 to drain (now draining)"
-
-
-def test_at_its_end_a_destroy_looks_for_what_is_left(plan: Plan) -> None:
-    progress = Progress(PLAIN, replace(plan, desired={}))
-    for step in plan.steps:
-        progress(Event("done", step))
-    assert shown(progress) == [("the whole stack", "is read again: is anything left?")]
 
 
 def test_the_last_minute_has_the_load_balancer_and_its_targets(plan: Plan) -> None:
@@ -111,37 +91,6 @@ def test_without_a_terminal_each_wait_that_was_told_has_its_end(plan: Plan, caps
     ]
 
 
-def test_it_says_which_acts_are_under_way(plan: Plan) -> None:
-    """Of a plan that has several: of others there is nothing to tell."""
-    first, second, third = plan.steps[:3]
-    moves, goes = replace(second, act=Act.MOVE), replace(third, act=Act.CLEAN_UP)
-    progress = Progress(PLAIN, replace(plan, steps=(first, moves, goes)))
-    progress(Event("started", first))
-    assert progress.summary().startswith("Prepare · 0 of 3 done · ")
-    progress(Event("started", goes))
-    assert progress.summary().startswith("Prepare, clean up · 0 of 3 done · ")
-    for step in (first, goes):
-        progress(Event("done", step))
-    assert progress.summary().startswith("2 of 3 done · ")
-
-
-def test_an_estimate_that_is_past_is_said_to_be(plan: Plan) -> None:
-    progress = Progress(PLAIN, plan)
-    least, most = plan.takes
-    assert re.search(rf"about {show_seconds(-(-least // 10) * 10)} to ", progress.summary())
-    progress.began -= 10 * most
-    assert f" to {show_seconds(-(-most // 10) * 10)} left" in progress.summary(), (
-        "nothing has begun, and takes its time"
-    )
-    for step in plan.steps:
-        progress(Event("done", step))
-    progress.began -= most
-    assert progress.summary().endswith(f"longer than the estimated {show_seconds(most)}")
-    soon = Progress(PLAIN, replace(plan, steps=plan.steps[:1], takes=(1, 2), seconds=0))
-    soon.began -= 60
-    assert "estimated" not in soon.summary()
-
-
 @pytest.mark.parametrize("width", [20, 60, 80, 120, 200])
 def test_no_line_is_wider_than_the_terminal(width: int, capsys: pytest.CaptureFixture[str]) -> None:
     footer = Footer(PLAIN, width=width, height=10)
@@ -156,40 +105,12 @@ def test_no_line_is_wider_than_the_terminal(width: int, capsys: pytest.CaptureFi
     footer.close()
 
 
-def test_lines_of_the_report_stand_above_it(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    footer = Footer(Style(colored=True, fine=True), width=80, height=24)
-    footer.show([Row("vpc.main", "is created", 1.0)], "0 of 1 done")
-    capsys.readouterr()
-    emit(f"  {Style(colored=True, fine=True).paint('✓', 'green')} vpc.main created")
-    drawn = capsys.readouterr().out
-    assert drawn.index("created") < drawn.index("0 of 1 done")
-    assert "\x1b[38;5;29m✓" in drawn
-    footer.close()
-    capsys.readouterr()
-    emit("plain again")
-    assert capsys.readouterr().out == "plain again\n"
-
-
-def test_the_closing_line(plan: Plan) -> None:
-    assert render_closing(plan, {"took": 50.0}) == "16 created in 50s."
-    times = {"ready": 48.0, "converged": 92.0}
-    assert render_closing(plan, {"took": 99.0, **times}) == "16 created in 1m 32s, first healthy target after 48s."
-    assert render_closing(plan, {**times, "answered": 55.0}) == "16 created in 1m 32s, first answer after 55s."
-    served = {"converged": 92.0, "answered": 95.0}
-    assert render_closing(plan, served) == "16 created in 1m 32s, verified after 1m 35s.", "no outage"
-
-
 @pytest.mark.parametrize(
     ("environment", "no_color", "colored", "fine"),
     [
         ({}, False, False, False),
         ({"FORCE_COLOR": "1", "TERM": "xterm-256color"}, False, True, True),
-        ({"FORCE_COLOR": "3", "TERM": "dumb"}, False, True, True),
         ({"FORCE_COLOR": "0"}, False, False, False),
-        ({"FORCE_COLOR": ""}, False, False, False),
         ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False, False),
         ({"FORCE_COLOR": "1"}, True, False, False),
         ({"NO_COLOR": ""}, False, False, False),
@@ -205,19 +126,3 @@ def test_who_decides_on_colours(
     style = Style.detect(no_color=no_color)
     assert style.colored is colored
     assert style.fine is fine or not colored
-
-
-def test_lines_are_broken_between_words() -> None:
-    style = Style(colored=True, width=40)
-    text = f"  {style.paint('- vpc.main', 'red')}  vpc-0123456789abcdef0   created before the old one is deleted"
-    lines = CURSOR.sub("", style.fit(text)).split("\n")
-    assert lines == ["  - vpc.main  vpc-0123456789abcdef0", "      created before the old one is", "      deleted"]
-    assert style.fit("x" * 100) == "x" * 100
-    assert Style(colored=False).fit("a b " * 100) == "a b " * 100
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0s"), (59.4, "59s"), (60, "1m"), (130, "2m 10s"), (3600, "1h"), (3900, "1h 5m")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert show_seconds(seconds) == text

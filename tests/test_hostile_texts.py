@@ -14,17 +14,13 @@ import pytest
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.plan import render_plan
-from alb_reconcile.cli.render.progress import Progress
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.apply import Event
-from alb_reconcile.model.errors import AwsError
 from tests.harness import demo, world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from alb_reconcile.engine.apply import What
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e\r\n\u2028Converged."
 PLAIN = Style(colored=False)
@@ -56,16 +52,6 @@ def test_what_others_tagged_is_shown_as_it_is_written() -> None:
     text = render_plan(plan, PLAIN)
     assert_harmless(text)
     assert r"vpc.\x9b]0;owned\x9b[2J\x9b2J\u202e" in text
-
-
-def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    with world() as aws:
-        plan = aws.plan(demo())
-    error = str(AwsError("ec2", "create_vpc", EVIL, EVIL, EVIL))
-    whats: tuple[What, ...] = ("done", "failed", "waiting", "skipped", "interrupted")
-    for what in whats:
-        Progress(PLAIN, plan)(Event(what, plan.steps[0], 1.0, error if what == "failed" else EVIL))
-        assert_harmless(capsys.readouterr().out)
 
 
 def test_the_streams_let_nothing_through_but_colours(capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,12 +124,3 @@ def test_an_error_of_awss(
         assert_harmless(text)
     assert main(["history", "--stack", "shop", "--endpoint-url", url, *kept[:2]]) == 0
     assert_harmless(capsys.readouterr().out)
-
-
-@pytest.mark.parametrize("name", ["../../x", "a/b", "x\x1b[2J", "", "X", "-x"])
-def test_names_that_no_stack_has(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A stack's name is a part of its lock's path."""
-    assert main(["destroy", f"--stack={name}", "--region", "eu-west-1", "--yes"]) == 64
-    err = capsys.readouterr().err
-    assert "isn't a stack's name" in err
-    assert_harmless(err)

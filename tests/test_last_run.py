@@ -29,21 +29,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def plans() -> tuple[Plan, Plan]:
+def plan() -> Plan:
     with world() as aws:
         aws.converge(demo())
-        return aws.plan(demo()), aws.plan({**demo(), "tags": {"owner": "web"}})
-
-
-@pytest.fixture
-def plan(plans: tuple[Plan, Plan]) -> Plan:
-    return plans[0]
-
-
-@pytest.fixture
-def changed(plans: tuple[Plan, Plan]) -> Plan:
-    """Of a spec that was edited since it was applied."""
-    return plans[1]
+        return aws.plan(demo())
 
 
 @pytest.fixture(autouse=True)
@@ -77,16 +66,6 @@ def test_who_when_and_from_what(plan: Plan, tmp_path: Path) -> None:
     assert found.warning == ""
 
 
-def test_an_apply_of_another_commit_that_had_nothing_to_do_was_the_last(plan: Plan, tmp_path: Path) -> None:
-    write_history(record(plan, commit="a" * 40), tmp_path)
-    later = {"steps": (), "result": "in_sync"}
-    write_history(record(plan, started="2026-01-03T00:00:00Z", commit="b" * 40, **later), tmp_path)
-    write_history(record(plan, started="2026-01-04T00:00:00Z", commit="b" * 40, command="sync", **later), tmp_path)
-    found = head(plan, tmp_path)
-    assert found.told.startswith("Last applied on this host 2026-01-03 00:00:00Z")
-    assert found.told.endswith("at commit bbbbbbbbbbbb.")
-
-
 @pytest.mark.parametrize(
     ("changes", "warning"),
     [
@@ -102,43 +81,6 @@ def test_an_apply_of_another_commit_that_had_nothing_to_do_was_the_last(plan: Pl
 def test_another(plan: Plan, tmp_path: Path, changes: dict[str, str], warning: str) -> None:
     write_history(record(plan, **changes), tmp_path)
     assert head(plan, tmp_path).warning == warning
-
-
-@pytest.mark.parametrize("command", ["adopt", "release", "move", "apply"])
-@pytest.mark.parametrize("before", [True, False])
-def test_what_changed_tags_only_or_nothing_has_applied_the_spec_as_well(
-    plan: Plan, changed: Plan, tmp_path: Path, command: str, before: bool
-) -> None:
-    def warning() -> str:
-        return head(changed, tmp_path).warning
-
-    if before:
-        write_history(record(plan, spec_digest="earlier"), tmp_path)
-    warned = warning()
-    assert "recorded here" in warned
-    again = record(plan, started="2026-01-03T00:00:00Z", command=command)
-    if command == "apply":
-        again = replace(again, steps=(), result="in_sync")
-    write_history(replace(again, result="failed"), tmp_path)
-    assert warning() == warned, "it may have ended before"
-    write_history(again, tmp_path)
-    assert not warning()
-    write_history(record(plan, started="2026-01-04T00:00:00Z", spec_digest="later"), tmp_path)
-    assert "recorded here" in warning()
-
-
-def test_in_an_empty_sandbox_what_was_applied_was_applied_to_another_one(plan: Plan, tmp_path: Path) -> None:
-    empty = replace(plan, live=())
-
-    def told(began: str, **changes: str) -> str:
-        write_history(record(plan, **changes), tmp_path)
-        return head(empty, tmp_path, place=changes["place"], began=began).told
-
-    assert told("2026-01-02T03:04:06Z", place="sandbox") == ""
-    assert told("2026-01-02T03:04:05Z", place="sandbox").startswith("Last applied "), "it was applied to this one"
-    assert told("", place="").startswith("Last applied "), "on AWS somebody has deleted all of it"
-    destroyed = told("2026-01-03T00:00:00Z", place="sandbox", command="destroy", started="2026-01-02T03:06:05Z")
-    assert destroyed.startswith("Last destroyed ")
 
 
 @pytest.fixture(scope="module")
@@ -167,13 +109,6 @@ def test_what_somebody_else_has_destroyed_is_told_with_what_comes_of_it(nothing:
     assert not found(started="2026-01-02T06:00:00Z", command="destroy").warning
 
 
-def test_a_stack_that_only_sync_has_seen(nothing: Plan, tmp_path: Path) -> None:
-    write_history(record(nothing, command="sync", result="in_sync", steps=()), tmp_path)
-    found = head(nothing, tmp_path)
-    assert found.told.startswith("Last found in sync by sync on this host 2026-01-02 03:04:05Z")
-    assert found.warning.startswith("nothing has its tags any more")
-
-
 def test_a_launch_that_was_cut_short_is_the_last_run(plan: Plan, tmp_path: Path) -> None:
     """It may have made an instance, though no step is done."""
     write_history(record(plan), tmp_path)
@@ -185,27 +120,6 @@ def test_a_launch_that_was_cut_short_is_the_last_run(plan: Plan, tmp_path: Path)
     for result, how in (("left", "interrupted."), ("in_sync", "from specs/demo.yaml."), ("left", "demo.yaml.")):
         write_history(record(plan, started="2026-01-02T05:00:00Z", result=result, steps=()), tmp_path)
         assert head(plan, tmp_path).told.endswith(how), "until all is in sync"
-
-
-def test_a_run_of_another_spec_that_had_nothing_to_do_is_the_last_one(plan: Plan, tmp_path: Path) -> None:
-    def found(hour: int, file: str, **changes: object) -> LastRun:
-        run = {"started": f"2026-01-02T{hour:02}:00:00Z", "spec_file": file, "steps": (), "result": "in_sync"}
-        write_history(record(plan, **{**run, **changes}), tmp_path)
-        return head(plan, tmp_path, "demo.yaml")
-
-    done = (StepRecord("create:vpc.main", "create", how="done"),)
-    assert "the last run was of old.yaml" in found(4, "old.yaml", steps=done, result="refused", spec_digest="x").warning
-    assert found(5, "demo.yaml", result="failed").told.endswith("from old.yaml; the rest of it was refused.")
-    after = found(6, "demo.yaml")
-    assert (after.told, after.warning) == (
-        "Last applied on this host 2026-01-02 06:00:00Z by ann@desk, from demo.yaml.",
-        "",
-    )
-    assert found(7, "old.yaml").warning == "the last run was of old.yaml, not of demo.yaml"
-    assert found(8, "demo.yaml").warning == ""
-    assert found(9, "other.yaml", command="sync").told.startswith(
-        "Last found in sync by sync on this host 2026-01-02 09:"
-    )
 
 
 def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:

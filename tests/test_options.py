@@ -42,15 +42,6 @@ PARSER = make_parser()
 ALL = list(_valued(PARSER))
 
 
-def test_the_walk_finds_options_and_arguments() -> None:
-    names = {(words[0], name) for words, name in ALL}
-    assert {
-        ("apply", "--plan"), ("plan", "--out"), ("apply", "SPEC"), ("verify", "--ca-file"), ("sync", "--policy"),
-        ("sync", "SPEC|DIRECTORY|GLOB"), ("history", "--state-dir"), ("init", "FILE"), ("sandbox", "--serve"),
-        ("lock", "--lease"), ("move", "OLD NEW"), ("destroy", "--region"), ("adopt", "ADDRESS=ID"),
-    } <= names  # fmt: skip
-
-
 @pytest.mark.parametrize("text", ["", " "], ids=["nothing", "blank"])
 @pytest.mark.parametrize(("words", "name"), ALL, ids=[" ".join((*words, name)) for words, name in ALL])
 def test_an_empty_value_is_a_usage_error(

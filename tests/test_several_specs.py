@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ from moto.ec2.exceptions import EC2ClientError
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.render.plan import is_of_destroy
 from alb_reconcile.cli.render.progress import A_NEW_PLAN
-from alb_reconcile.spec.stack import load_stack
 from tests.harness import demo, world
 
 if TYPE_CHECKING:
@@ -77,11 +75,6 @@ def test_what_a_refused_stack_leaves_undone_is_told_last(
     assert main(["apply", "--yes", "."]) == 0
     assert main(["destroy", "--yes", "a.yaml", "c.yaml", "--policy", "limits.txt"]) == 4
     assert capsys.readouterr().err.splitlines()[-1] == "Not destroyed, since a stack before failed: c.yaml"
-    words = ("--policy", "limits.txt", "--format", "json")
-    assert main(["destroy", "--yes", "c.yaml", "b.yaml", *words]) == 4
-    printed = capsys.readouterr()
-    assert printed.err.splitlines()[-1] == "Not destroyed, since a stack before failed: b.yaml"
-    assert isinstance(json.loads(printed.out), dict)
     assert main(["destroy", "--yes", "b.yaml", "--policy", "limits.txt"]) == 4
     assert "Not destroyed" not in capsys.readouterr().err
 
@@ -126,39 +119,6 @@ def test_the_command_that_applies_a_saved_plan_has_all_that_the_plan_was_made_wi
     assert line == f"Wrote a.plan. To apply exactly this plan: alb-reconcile apply {words}"
     assert main(["apply", "--yes", *words.replace("VALUE", "blue").split()]) == 0
     assert stacks(account) == {"shop-a"}
-
-
-def test_a_plan_that_is_read_from_standard_output_is_carried_out(
-    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["apply", "--yes", "a.yaml"]) == 0
-    with (tmp_path / "a.yaml").open("a", encoding="utf-8") as file:
-        file.write('tags: {managed-by: "alb-reconcile apply", how: "see alb-reconcile plan x.yaml"}\n')
-    spec = load_stack(str(tmp_path / "a.yaml"), {})
-    where = ["--region", "us-east-1"]
-    capsys.readouterr()
-    assert main(["plan", "a.yaml", *where]) == 0
-    assert (told := capsys.readouterr().out).count("→ alb-reconcile apply\n") == 1
-    assert told.count("→ see alb-reconcile plan x.yaml\n") == 1
-    assert main(["plan", "--format", "json", "a.yaml", *where]) == 0
-    (tmp_path / "a.plan").write_text(read := capsys.readouterr().out, encoding="utf-8")
-    assert read == account.plan(spec).to_json() + "\n"
-    assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml", *where]) == 0
-    assert account.plan(spec).is_empty
-
-
-def test_a_saved_plan_is_carried_out_with_other_options(
-    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A plan names commands with the options of who made it; who carries it out may reach AWS in another way."""
-    account.client("ec2").create_vpc(
-        CidrBlock="10.0.0.0/16",
-        TagSpecifications=[{"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": "shop-a-main"}]}],
-    )
-    assert main(["plan", "--out", "a.plan", "a.yaml", "--region", "us-east-1"]) == 0
-    assert "alb-reconcile adopt --region us-east-1 a.yaml takes over" in capsys.readouterr().out
-    assert "alb-reconcile adopt --region us-east-1 a.yaml" in (tmp_path / "a.plan").read_text(encoding="utf-8")
-    assert main(["apply", "--yes", "--plan", "a.plan", "a.yaml"]) == 0
 
 
 @pytest.mark.usefixtures("account")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,9 +10,6 @@ from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.forgiving import Parser
 from alb_reconcile.cli.options.parser import make_parser
 from tests.test_cli_options import find_commands
-
-if TYPE_CHECKING:
-    pass
 
 TYPED = (
     """
@@ -99,13 +95,6 @@ def test_an_option_of_another_tool_is_answered_with_what_there_is_here(
     assert _answer(capsys, *typed.split()).startswith("unrecognized arguments: ")
     assert _answer(capsys, *typed.split()).partition("; ")[2] == answer
     assert main(typed.split()) == 64
-
-
-@pytest.mark.parametrize(
-    "typed", ["apply -vv s.yaml", "apply -vy s.yaml", "export -ofile", "apply --set var=-var s.yaml", "sync -q s.yaml"]
-)
-def test_what_is_right_stays_so(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _answer(capsys, *typed.split()) == ""
 
 
 @pytest.mark.parametrize(

@@ -192,17 +192,6 @@ class Bench:
         found = self.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
         return {item["Target"]["Id"]: item["TargetHealth"]["State"] for item in found}
 
-    @contextmanager
-    def away(self, instance: str) -> Iterator[None]:
-        """An instance is deregistered when the block begins, and is back when it has ended."""
-        group = self.id("target_group.web")
-        self.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
-        try:
-            yield
-        finally:
-            self.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
-            self.until(lambda: self.states(group).get(instance) == "healthy", patience=300)
-
 
 def answer(call: Callable[[], Any]) -> str:
     """Whether AWS takes a call, or by which code and in what words it refuses it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alb_reconcile.fleet.cells import Tolerance
 from alb_reconcile.model.errors import ExitCode
 from tests.fleet.conftest import results
 
@@ -48,9 +47,3 @@ def test_a_life(team: Team) -> None:
     assert kept is not None
     assert [(run.command, run.status) for run in kept.past] == [("apply", "succeeded")]
     assert team.run("plan").code is ExitCode.OK
-
-
-def test_tolerance_counts_and_shares() -> None:
-    """StackSets, "FailureTolerancePercentage": rounded down to the next whole number."""
-    assert Tolerance(1).allowed(10) == 1
-    assert [Tolerance(percentage=10).allowed(total) for total in (9, 10, 19, 20)] == [0, 1, 1, 2]

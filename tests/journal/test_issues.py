@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,11 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.issues.content import find_marker
 from alb_reconcile.journal.issues.keeping import Issues
-from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, StepRecord
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import AwsError, UsageError
 from alb_reconcile.model.plan import Step
 from tests.journal.github import TOKEN, FakeGitHub, fake_github
-from tests.journal.records import FAILED, RENAMED, REPLACE, corrected, failed, left, made
+from tests.journal.records import RENAMED, REPLACE, corrected, failed, left, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -126,53 +124,6 @@ class TestGitHub:
         assert not update(issues_of(github), corrected(steps=(RENAMED,)))
         assert github.comments[1][-1].endswith(f"\n\n- {told}")
 
-    @pytest.mark.parametrize(
-        "reason",
-        [
-            "it is there already; alb-reconcile adopt --sandbox stack.yaml load_balancer.public=arn:1 takes it over",
-            "apply refuses it as a whole: plan says why",
-            "its last run was in eu-west-1: is this the right region?",
-            "",
-        ],
-    )
-    def test_what_apply_would_make_a_second_time_isnt_applied(self, github: FakeGitHub, reason: str) -> None:
-        """The commands are those for the sandbox, where the stack is there."""
-        step = replace(REPLACE, reason=reason) if reason else REPLACE
-        update(issues_of(github), left(step, place="sandbox", spec_file="my; stack.yaml"))
-        body = github.issues[0]["body"]
-        assert f"- Left, since `{step.reason}`" in body
-        end = " once that is seen to." if reason else ", and `apply --sandbox` does it"
-        assert f"`alb-reconcile plan --sandbox 'my; stack.yaml'` shows what is to be done{end}" in body
-        assert ("`apply --sandbox` does it" in body) == (not reason)
-
-    @pytest.mark.parametrize(
-        ("reason", "told"),
-        [
-            ("the spec has changed", "The spec was changed, and isn't applied."),
-            (DESTROY_BEGUN, "A destroy has deleted it."),
-            (f"{NOTHING_THERE}, as it was destroyed on this host", ""),
-        ],
-    )
-    def test_who_has_changed_it(self, github: FakeGitHub, reason: str, told: str) -> None:
-        step = StepRecord("create:load_balancer.public", "create", "spec", "withheld", reason=reason)
-        assert not update(issues_of(github), left(step))
-        body = github.issues[0]["body"]
-        assert f"- Left, since `{reason}`" in body
-        words = ("The spec was changed, and isn't applied.", "A destroy has deleted it.")
-        assert [word for word in words if word in body] == [told] * bool(told)
-
-    def test_a_run_without_steps_says_what_isnt_ready(self, github: FakeGitHub) -> None:
-        none = failed(steps=(), not_ready=("target_group.web: none of its 2 targets is healthy",))
-        assert not update(issues_of(github), none)
-        issue = github.issues[0]
-        assert "- `target_group.web: none of its 2 targets is healthy`" in issue["body"]
-        assert "alb-reconcile status shop.yaml" in issue["body"]
-        assert "apply" not in issue["body"]
-        assert not update(issues_of(github), made(not_ready=("target_group.web: 1 of its 2 targets is unhealthy",)))
-        assert issue["state"] == "open"
-        assert not update(issues_of(github), failed(steps=(), error="no AWS credentials were found"))
-        assert "apply" not in issue["body"]
-
     @pytest.mark.parametrize("record", [left(result="held"), left(result="interrupted"), made(not_ready=("x",))])
     def test_runs_that_say_nothing(self, github: FakeGitHub, record: Record) -> None:
         assert not update(issues_of(github), record)
@@ -197,19 +148,6 @@ class TestGitHub:
         assert github.issues[0]["state"] == "closed"
         assert github.issues[-1]["state"] == "open"
 
-    def test_a_token_that_may_not_set_labels(self, github: FakeGitHub) -> None:
-        github.may_label = False
-        assert not update(issues_of(github), left())
-        assert not update(issues_of(github), left(REPLACE, HELD))
-        assert len(github.issues) == 1
-        assert not update(issues_of(github), made())
-        assert github.issues[0]["state"] == "closed"
-
-    def test_many_stacks_are_listed_once_and_written_at_a_pace(self, github: FakeGitHub) -> None:
-        assert not update(issues_of(github), *(left(stack=f"s-{number}") for number in range(40)))
-        assert len(github.issues) == 30
-        assert sum("state=open" in line for line in github.asked) == 1
-
     def test_what_a_stranger_has_written_is_text_and_the_largest_fits(self, github: FakeGitHub) -> None:
         evil = replace(REPLACE, reason="--> <b>@acme/all</b> `x` #1", changes=("tags.x: ~~~~ → <script>",))
         assert not update(issues_of(github), left(evil))
@@ -233,9 +171,6 @@ class TestRefusals:
             (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1764212400"}, "used up until 2025-11-27T03:00:00Z"),
             (429, {"retry-after": "60"}, "rate limit is used up;"),
             (404, {}, "no repository acme/ops"),
-            (410, {}, "has no issues"),
-            (301, {"Location": "http://127.0.0.1/elsewhere"}, "has moved"),
-            (502, {}, "status 502"),
             (403, {"": "You have exceeded a secondary rate limit"}, "rate limit is used up"),
         ],
     )  # fmt: skip
@@ -257,19 +192,6 @@ class TestRefusals:
         assert "the issue of shop in acme/ops at 127.0.0.1" in line
         assert "(status 422): no" in line
         assert len(github.issues) == 2
-
-    def test_one_that_was_deleted_is_opened_anew(self, github: FakeGitHub) -> None:
-        issues = issues_of(github)
-        assert not update(issues, left())
-        github.issues[0]["number"] = 99  # and nobody's any more
-        github.issues[0]["body"] = ""
-        [line] = update(issues, left(REPLACE, HELD), left(REPLACE, HELD))
-        assert "#1 was deleted or moved" in line
-        assert len(github.issues) == 2
-
-    def test_nobody_answers(self, github: FakeGitHub) -> None:
-        [line] = update(issues_of(github, GITHUB_API_URL="http://127.0.0.1:1"), left())
-        assert "connect" in line.lower()
 
     @pytest.mark.parametrize(
         ("place", "environ", "told"),
@@ -303,53 +225,6 @@ class TestWhoItWas:
         assert line in github.issues[0]["body"].splitlines()
         assert not update(issues_of(github), left(HELD), trail=trail)
         assert trail.asked == 1  # it is said
-
-    def test_events_come_late_and_nobody_is_blamed_before(self, github: FakeGitHub) -> None:
-        own = event("arn:aws:iam::1:role/sync", agent="Boto3/1 alb-reconcile")
-        trail = Trail(own, event("arn:aws:iam::1:user/bob"))
-        assert not update(issues_of(github), left(HELD), trail=trail)
-        body = github.issues[0]["body"]
-        assert "bob" not in body
-        assert "CloudTrail has none yet, or has to be asked by you." in body
-        assert f"--lookup-attributes AttributeKey=ResourceName,AttributeValue={HELD.id}`" in body
-        trail.events.insert(0, event("arn:aws:iam::1:user/ann"))
-        assert not update(issues_of(github), left(HELD, ended="2026-11-24T03:05:00Z"), trail=trail)
-        assert "user/ann" in github.issues[0]["body"]
-        assert not github.comments  # it isn't news of the stack
-
-    def test_the_command_asks_for_what_cloudtrail_knows(self, github: FakeGitHub) -> None:
-        """A target's group, as no target has a name there; and what has lost its tags, where something else waits for it."""
-        target = replace(HELD, key="delete:registration.web/web-1", id=f"{GROUP}|i-0123456789abcdef0:81")
-        lost = "subnet-0123456789abcdef0 is there already, at vpc.main, and no stack owns it"
-        route = replace(HELD, key="update:route_table.main", id="rtb-0123456789abcdef0", reason=lost)
-        made = replace(FAILED, id="", error=f"{lost[:24]} has 10.0.0.0/24 in vpc-1, and no stack owns it")
-        for step, name in (
-            (target, GROUP), (route, lost[:24]), (made, lost[:24]), (replace(HELD, id="arn:a;b"), "arn:a;b"),
-        ):  # fmt: skip
-            assert not update(issues_of(github), left(step), trail=(trail := Trail()))
-            assert trail.names == [name]
-            attribute = shlex.quote(f"AttributeKey=ResourceName,AttributeValue={name}")
-            assert f"--lookup-attributes {attribute}`" in github.issues[0]["body"]
-
-    def test_since_when_it_is_so(self, github: FakeGitHub) -> None:
-        """Though the runs since had other errors; and CloudTrail is asked again for an hour from each."""
-        moments = [f"2026-11-24T{hour:02}:00:00Z" for hour in (3, 5, 7)]
-        for moment, code in zip(moments, ("AccessDenied", "Throttling", "Throttling"), strict=True):
-            assert not update(issues_of(github), failed(ended=moment, code=code))
-            assert f"Since: {moments[0]}" in github.issues[0]["body"]
-        assert not update(issues_of(github), left(ended="2026-11-24T08:00:00Z"))
-        assert "Since: 2026-11-24T08:00:00Z" in github.issues[0]["body"]
-        trail = Trail()
-        for minute in (0, 30, 59):
-            assert not update(issues_of(github), left(HELD, ended=f"2026-11-24T10:{minute:02}:00Z"), trail=trail)
-        assert (trail.asked, "Since: 2026-11-24T08:00:00Z" in github.issues[0]["body"]) == (3, True)
-
-    def test_who_may_not_ask(self, github: FakeGitHub) -> None:
-        trail = Trail(error="AccessDeniedException")
-        other = replace(HELD, key=f"update:target_group.api@{GROUP}2", id=f"{GROUP}2")
-        assert not update(issues_of(github), left(HELD, other), left(HELD, other), trail=trail)
-        assert github.issues[0]["body"].count("may not call `cloudtrail:LookupEvents`") == 1
-        assert trail.asked == 1
 
 
 class TestFolder:

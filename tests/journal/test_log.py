@@ -12,22 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alb_reconcile.aws.connection import Connection
-from alb_reconcile.aws.throttle import Throttled
-from alb_reconcile.cli.render.progress import render_calls
 from alb_reconcile.journal.log import about, configure_logs, tell
 from alb_reconcile.journal.mask import Mask
-from alb_reconcile.journal.settings import read_settings
-from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.secrets import HIDDEN
-from alb_reconcile.sync.rounds import Rounds
-from alb_reconcile.sync.stack import Ways
-from alb_reconcile.sync.targets import Targets
-from tests.journal.test_tracing import Busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
@@ -69,14 +59,6 @@ def test_json(lines: Lines) -> None:
     assert lines.last.pop("time").endswith("Z")
     fields = {"step": "vpc.main", "seconds": 1.5, "changes": ["a", 1, None], "ok": True}
     assert lines.last | {"time": 0} == {"time": 0, "level": "info", "event": "step_done", **fields}
-
-
-def test_fields_never_pass_for_the_lines_own(lines: Lines) -> None:
-    lines.start()
-    tell("real", level=logging.WARNING, time="never", event="forged")
-    assert (lines.last["event"], lines.last["level"]) == ("real", "warning")
-    assert lines.last["time"] != "never"
-    assert list(lines.last) == ["time", "level", "event"], "what a reader looks for first"
 
 
 def test_a_terminal(lines: Lines) -> None:
@@ -127,13 +109,6 @@ def test_a_traceback_is_one_line(lines: Lines) -> None:
         logging.getLogger("library").exception("it broke")
     assert "bad ***\\n\\x1b[2J" in lines.last["exception"]
     assert "\\n  File" in lines.last["exception"]
-
-
-def test_a_message_that_does_not_fit_its_arguments(lines: Lines, capfd: pytest.CaptureFixture[str]) -> None:
-    lines.start()
-    logging.getLogger("library").warning("%d", SECRET)
-    assert lines == ["a log line of library can't be written: TypeError"]
-    assert capfd.readouterr() == ("", "")
 
 
 ANY_TEXT = st.text(max_size=40)
@@ -259,37 +234,3 @@ def test_long_texts_take_no_long_time() -> None:
     for piece in pieces:
         text = piece * (100_000 // len(piece))
         assert len(Mask([SECRET]).line(text)) <= 500
-
-
-def test_the_lines_of_verbose_output() -> None:
-    throttled = {
-        "run_instances": Throttled(1, "2026-11-24T03:05:30Z"),
-        "create_rule": Throttled(2, "2026-11-24T03:05:40Z"),
-    }
-    assert render_calls({"create_rule": 3}, throttled).splitlines() == [
-        "3 API calls: 3 create_rule",
-        "AWS throttled create_rule 2 ×, last at 2026-11-24T03:05:40Z; run_instances 1 ×, last at 2026-11-24T03:05:30Z",
-    ]
-    assert render_calls({"create_rule": 3}, {}).splitlines() == ["3 API calls: 3 create_rule"]
-
-
-@pytest.mark.parametrize("verbose", [True, False])
-def test_sync_logs_them_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verbose: bool) -> None:
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path))
-    lines: list[str] = []
-    configure_logs(lines.append, terminal=False, mask=Mask(), verbose=verbose)
-    settings = read_settings({}, state_dir=str(tmp_path))
-
-    async def main() -> None:
-        rounds = Rounds(
-            lambda _: Connection(Busy(), 2, speed=100.0),  # type: ignore[arg-type]
-            settings, Ways(), parallel=1, lock_timeout=0,
-        )  # fmt: skip
-        report = await rounds.run(Targets((DesiredStack("shop", "us-east-1", {}),)))
-        rounds.close()
-        assert report.records
-
-    asyncio.run(main())
-    told = [found for line in lines if (found := json.loads(line))["event"] == "throttled"]
-    assert bool(told) == verbose
-    assert all(item["times"] == 1 and item["last"] for item in told)

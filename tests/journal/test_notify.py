@@ -13,7 +13,7 @@ from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.notify import State, judge, notify
 from alb_reconcile.journal.webhook import Webhook, make_webhook
 from tests.journal.receiver import Receiver, receiving
-from tests.journal.records import FAILED, RENAMED, REPLACE, UPDATE, corrected, failed, left, made
+from tests.journal.records import FAILED, REPLACE, UPDATE, corrected, failed, left, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,32 +130,6 @@ def test_a_message(post: Post) -> None:
     assert post.receiver.requests[0][2]["webhook-id"] == f"{'0' * 32}-drift_detected"
 
 
-PORT = replace(
-    UPDATE, how="withheld", reason="changing it requires manual action", changes=("port: 80 → 81", "x: 1 → 2")
-)
-DELETED = replace(RENAMED, action="delete", reason="a duplicate at its address")
-NAME = "load_balancer.public: another DNS name than before, new.example.com"
-
-
-@pytest.mark.parametrize(
-    ("record", "text"),
-    [
-        (left(replace(SPEC, reason="it was never applied: run apply once")), "it was never applied: run apply once"),
-        (left(replace(SPEC, reason="the spec has changed")), "the spec has changed, and 1 resource isn't as it says"),
-        (
-            left(SPEC, PORT, OTHER),
-            "3 resources require manual action, such as update target_group.web: changing it requires manual action; port: 80 → 81",
-        ),
-        (corrected(steps=(UPDATE, RENAMED, DELETED)), f"3 differences corrected; {NAME}"),
-        (left(REPLACE, RENAMED), f"{ONE}; 1 difference corrected; {NAME}"),
-    ],
-)
-def test_what_the_text_says(post: Post, record: Record, text: str) -> None:
-    """Why all of a stack waits, what drifted first, and a new DNS name: receivers are told to pass that on, and nothing else."""
-    post.run(record)
-    assert post.messages[0]["text"] == f"shop (eu-west-1): {text}"
-
-
 def test_stacks_are_told_apart(post: Post) -> None:
     """An emulator is a place of its own."""
     for other in ({}, {"region": "us-east-1"}, {"account": "210987654321"}, {"stack": "blog"}, {"place": "sandbox"}):
@@ -212,24 +186,6 @@ def test_a_correction_that_was_held_back_goes_with_what_follows(
     assert UPDATE.key in [step["key"] for step in message["corrected"]]
 
 
-@pytest.mark.parametrize("record", [left(run="3"), failed(run="3"), corrected(run="3", steps=(AGAIN,))])
-def test_a_correction_is_held_back_twice(post: Post, record: Record) -> None:
-    post.run(corrected(run="1", steps=(AGAIN,)))
-    assert [post.run(corrected(run="2"), after=20.0), post.run(record, after=20.0)] == ["held_back"] * 2
-    assert [post.run(made(run="4"), after=63.0), post.run(made(run="5"))] == ["sent", "unchanged"]
-    assert post.events == ["shop: corrected"] * 2
-    assert UPDATE.key in [step["key"] for step in post.messages[1]["corrected"]]
-
-
-def test_what_recovered_within_the_minute_is_told_so_though_something_was_corrected_since(post: Post) -> None:
-    """For a receiver that closes incidents on `recovered`."""
-    post.run(failed())
-    assert post.run(made(), after=15.0) == "held_back"
-    assert [post.run(corrected()), post.run(made())] == ["sent", "unchanged"]
-    assert post.events == ["shop: failing", "shop: recovered"]
-    assert post.messages[1]["text"] == "shop (eu-west-1): in sync again; 1 difference corrected"
-
-
 def test_what_cant_be_kept_is_told_all_the_same(post: Post) -> None:
     """An outage on a host whose disk is full, or where there is no state folder at all: nobody may miss it."""
     post.run(made())
@@ -265,20 +221,6 @@ def test_not_too_often(post: Post) -> None:
     assert post.run(failed(stack="stack-5"), after=60.0) == "sent"
 
 
-def test_runs_that_did_not_get_to_know_their_account(post: Post) -> None:
-    """Credentials that expire, and are there again, twice: each time it is told, of one and the same stack; until it could be two."""
-    post.run(made())
-    for _ in range(2):
-        post.run(failed(account=""))
-        post.run(failed(account=""))
-        post.run(made())
-    assert post.events == ["shop: failing", "shop: recovered"] * 2
-    assert len(json.loads((post.folder / "webhook.json").read_text())) == 1
-    post.run(made(account="210987654321"))
-    post.run(failed(account=""))
-    assert post.events[4:] == ["shop: failing"]
-
-
 def test_a_stack_that_is_gone_is_forgotten(post: Post) -> None:
     post.run(failed())
     post.run(corrected(command="destroy"))
@@ -298,15 +240,15 @@ def test_a_file_that_is_none(post: Post, text: str) -> None:
     assert [post.run(failed()), post.run(failed())] == ["sent", "unchanged"]
 
 
-def test_what_an_older_version_has_kept(post: Post) -> None:
-    """Its name for a state, and a correction that it couldn't deliver."""
-    post.receiver.status = 500
-    post.lose(corrected(run="1"))
-    file = post.folder / "webhook.json"
-    (key, entry), *_ = json.loads(file.read_text()).items()
-    file.write_text(json.dumps({key: {**entry, "verdict": "in order", "left": []}, "another": {"verdict": "in order"}}))
-    post.receiver.status = 200
-    assert [post.run(made(run="2")), post.run(made(run="3"))] == ["sent", "unchanged"]
-    assert [(message["run"], message["version"]) for message in post.messages] == [("1", 1)] * 2
-    kept = json.loads(file.read_text())
-    assert (kept[key]["verdict"], kept["another"]) == ("in_sync", {"verdict": "in order"})
+def test_runs_that_did_not_get_to_know_their_account(post: Post) -> None:
+    """Credentials that expire, and are there again, twice: each time it is told, of one and the same stack; until it could be two."""
+    post.run(made())
+    for _ in range(2):
+        post.run(failed(account=""))
+        post.run(failed(account=""))
+        post.run(made())
+    assert post.events == ["shop: failing", "shop: recovered"] * 2
+    assert len(json.loads((post.folder / "webhook.json").read_text())) == 1
+    post.run(made(account="210987654321"))
+    post.run(failed(account=""))
+    assert post.events[4:] == ["shop: failing"]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.main import main
 from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.mask import Mask
@@ -20,7 +19,7 @@ from alb_reconcile.model.errors import ExitCode, HeldError, InterruptedRun, Plan
 from alb_reconcile.model.tags import spec_digest_of
 from tests.harness import demo, load, world
 from tests.journal.receiver import receiving
-from tests.journal.records import FAILED, UPDATE, corrected, failed, left, made
+from tests.journal.records import failed, made
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "a secret of some length"
@@ -136,13 +135,6 @@ class TestRecorder:
         spec["vpcs"]["main"]["enable_dns_hostnames"] = False
         assert spec_digest_of(load(spec).desired) != before
 
-    def test_a_clock_that_jumps(self) -> None:
-        moments = iter([1_795_489_200.0, 1_000_000_000.0])
-        record = Recorder("sync", "x", "y", mask=Mask(), now=lambda: next(moments)).close()
-        assert record.result == "in_sync"
-        assert (record.started, record.ended) == ("2026-11-24T03:00:00Z", "2001-09-09T01:46:40Z")
-        assert 0 <= record.seconds < 60
-
 
 class TestSaving:
     """History, metrics and webhook, each for itself, and never the run's failure."""
@@ -167,12 +159,6 @@ class TestSaving:
         assert len(receiver.requests) == 1
         assert read_history(tmp_path / "state", "shop").runs == (failed(),)
         assert 'result="failed"' in (tmp_path / "x.prom").read_text()
-
-    def test_lost_metrics_find_the_last_success_in_the_history(self, tmp_path: Path) -> None:
-        self.save(made(), self.environ(tmp_path))
-        (tmp_path / "x.prom").unlink()
-        self.save(failed(), self.environ(tmp_path))
-        assert "alb_reconcile_last_success_timestamp_seconds{" in (tmp_path / "x.prom").read_text()
 
     def test_each_for_itself(self, tmp_path: Path) -> None:
         """Three things in the way are three warnings; one alone keeps nothing from the others."""
@@ -205,35 +191,6 @@ class TestHistory:
         for record in records:
             write_history(record, tmp_path / "state")
 
-    def test_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        throttled = {
-            "run_instances": Throttled(1, "2026-11-24T03:05:30Z"),
-            "describe_rules": Throttled(3, "2026-11-24T03:05:40Z"),
-        }
-        self.write(
-            tmp_path,
-            corrected(started="2026-11-24T03:05:00Z", seconds=75, throttled=throttled),
-            failed(started="2026-11-24T03:10:00Z", command="apply", steps=(FAILED, UPDATE), seconds=3725),
-            left(started="2026-11-24T03:15:00Z"),
-            made(started="2026-11-24T03:20:00Z", result="failed", error="no usable AWS credentials", account=""),
-        )
-        assert main(["history", "shop.yaml"]) == 0
-        assert capsys.readouterr().out.splitlines() == [
-            "shop · eu-west-1 · account unknown",
-            "  2026-11-24 03:20:00Z  sync     failed       12s, cron@ops-1",
-            "      no usable AWS credentials",
-            "",
-            "shop · eu-west-1 · account 123456789012",
-            "  2026-11-24 03:15:00Z  sync     left         1 left, 12s, cron@ops-1",
-            "      · replace instance.web-1 not corrected (drift): replacements are for a person",
-            "  2026-11-24 03:10:00Z  apply    failed       1 updated, 1 failed, 1h 2m, cron@ops-1",
-            "      ✗ update target_group.web (drift): it was denied",
-            "      ✓ update target_group.web (drift); health_check.path: /x → /",
-            "  2026-11-24 03:05:00Z  sync     corrected    1 updated, 1m 15s, cron@ops-1",
-            "      AWS throttled describe_rules 3 ×, last at 2026-11-24T03:05:40Z; run_instances 1 ×, last at 2026-11-24T03:05:30Z",
-            "      ✓ update target_group.web (drift); health_check.path: /x → /",
-        ]
-
     def test_the_sandboxes_runs_are_apart(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -250,18 +207,6 @@ class TestHistory:
         assert (shown(), shown("--sandbox")) == (["aws@"], ["local@"])
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://key:secret@localhost:5000")
         assert shown() == ["else@"]
-
-    @pytest.mark.parametrize(
-        ("words", "code", "text"),
-        [
-            (["shop.yaml", "--stack", "shop"], 64, "history needs SPEC (default stack.yaml), or --stack NAME"),
-            (["shop.yaml", "--limit", "0"], 64, "isn't a number from 1 to"),
-            (["shop.yaml", "--state-dir", "shop.yaml"], 1, "can't be read: not a directory"),
-        ],
-    )
-    def test_mistakes(self, words: list[str], code: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["history", *words]) == code
-        assert text in capsys.readouterr().err
 
     def test_nothing_of_it_reaches_the_terminal_unescaped(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

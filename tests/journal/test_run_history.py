@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alb_reconcile.aws.throttle import Throttled
-from alb_reconcile.cli.render.history import history_text
-from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.files import RecordError, only_writer, safe_name, state_folder
-from alb_reconcile.journal.history import History, Retention, history_file, read_history, write_history
-from alb_reconcile.journal.record import DESTROY_BEGUN, Record, StepRecord
-from tests.journal.records import FAILED, RENAMED, REPLACE, corrected, made
+from alb_reconcile.journal.history import Retention, history_file, read_history, write_history
+from alb_reconcile.journal.record import Record
+from tests.journal.records import FAILED, REPLACE, made
 from tests.processes import GUARD
 
 if TYPE_CHECKING:
@@ -57,16 +53,6 @@ class TestRecords:
     @pytest.mark.parametrize(("written", "read"), [("in order", "in_sync"), ("corrected", "corrected"), ("new", "new")])
     def test_results_of_other_versions(self, written: str, read: str) -> None:
         assert Record.from_json(json.dumps({**made().to_data(), "result": written})) == made(result=read)
-
-    def test_a_line_of_the_first_version(self) -> None:
-        step = {"key": "update:vpc.main@vpc-1", "action": "update", "how": "done", "seconds": 2}
-        data = {**made().to_data(), "result": "corrected", "seconds": 3, "steps": [step]}
-        del data["requests"], data["place"], data["throttled"]
-        assert Record.from_json(json.dumps(data)) == made(
-            result="corrected",
-            seconds=3.0,
-            steps=(StepRecord("update:vpc.main@vpc-1", "update", how="done", seconds=2.0),),
-        )
 
     @pytest.mark.parametrize(
         "changes",
@@ -167,11 +153,6 @@ class TestFromItsEnd:
         assert ([run.run for run in past.runs], past.unreadable) == (["c", "b"], 0)
         assert read_history(tmp_path, "shop", limit=4).unreadable == 200_000
 
-    def test_the_newest_of_several_files(self, tmp_path: Path) -> None:
-        for number in range(6):
-            write(tmp_path, [str(number)], place="sandbox" * (number % 2), started=f"2026-11-24T03:00:0{number}Z")
-        assert [run.run for run in read_history(tmp_path, "shop", limit=3).runs] == ["5", "4", "3"]
-
     def test_a_success(self, tmp_path: Path) -> None:
         for name, result in (("a", "corrected"), ("b", "in_sync"), ("c", "failed"), ("d", "held")):
             write(tmp_path, [name], result=result)
@@ -186,18 +167,6 @@ class TestFromItsEnd:
         ]
         write(tmp_path, ["f"], Retention(runs=3, least=1))
         assert runs(tmp_path) == ["f", "e", "d"]
-
-    def test_a_line_without_end(self, tmp_path: Path) -> None:
-        write(tmp_path, ["a"])
-        with history_file(tmp_path, made()).open("ab") as stream:
-            stream.write(b"x" * 9_000_000 + b"\n")
-        write(tmp_path, ["b"])
-        past = read_history(tmp_path, "shop")
-        assert ([run.run for run in past.runs], past.unreadable) == (["b", "a"], 1)
-        write(tmp_path, ["c"], Retention(runs=4, least=1))
-        assert runs(tmp_path) == ["c", "b", "a"]
-        write(tmp_path, ["d"], Retention(runs=3, least=1))
-        assert history_file(tmp_path, made()).stat().st_size < 10_000
 
 
 class TestRetention:
@@ -255,31 +224,6 @@ def _writer(folder: Path, name: str, times: int, size: int, keeps: int, room: st
     return writer
 
 
-@pytest.mark.parametrize("cause", ["drift", "spec", ""])
-def test_another_dns_name_is_told_whatever_the_cause(tmp_path: Path, cause: str) -> None:
-    write_history(corrected(steps=(replace(RENAMED, cause=cause),)), tmp_path)
-    text = history_text(read_history(tmp_path, "shop"), Style(colored=False))
-    assert "another DNS name than before, new.example.com" in text
-
-
-def test_what_waits_for_one_reason_is_told_once(tmp_path: Path) -> None:
-    steps = tuple(
-        replace(FAILED, key=f"create:rule.{name}", how="withheld", error="", code="", reason=DESTROY_BEGUN)
-        for name in "ab"
-    )
-    write_history(made(result="left", steps=steps), tmp_path)
-    text = history_text(read_history(tmp_path, "shop"), Style(colored=False))
-    assert text.count(DESTROY_BEGUN) == 1
-    assert "2 left" in text
-
-
-def test_the_commit_is_shown_with_its_run(tmp_path: Path) -> None:
-    for run, commit in (("a" * 32, "0123456789ab" + "c" * 28), ("b" * 32, "0123456789ab" + "c" * 28 + "-dirty")):
-        write_history(corrected(run=run, commit=commit), tmp_path)
-    text = history_text(read_history(tmp_path, "shop"), Style(colored=False))
-    assert re.findall("commit .*", text) == ["commit 0123456789ab (modified)", "commit 0123456789ab"]
-
-
 def test_two_writers_at_once(tmp_path: Path) -> None:
     """Two processes write and drop old runs at the same time: each of the newest is there, whole and in its order."""
     writers = [_writer(tmp_path, name, 40, 20_000, 60) for name in ("a", "b")]
@@ -297,26 +241,6 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
     for writer_name in ("a", "b"):
         numbers = [int(name[2:]) for name in names if name.startswith(writer_name)]
         assert numbers == list(range(39, 39 - len(numbers), -1))
-
-
-@pytest.mark.slow
-def test_writers_that_are_killed(tmp_path: Path) -> None:
-    """Whatever a writer was at, a run that it had recorded is there, and what it was drafting doesn't pile up."""
-    for name, runs_before in (("a", 3), ("b", 24), ("c", 30)):
-        with _writer(tmp_path, name, 10**9, 100_000, 20) as writer:
-            assert writer.stdin is not None
-            assert writer.stdout is not None
-            writer.stdin.write("go\n")
-            writer.stdin.flush()
-            recorded = [writer.stdout.readline() for _ in range(runs_before)]
-            writer.kill()
-            recorded += writer.stdout.readlines()
-        assert writer.returncode == -9
-        newest = [f"{name}-{number.strip()}" for number in recorded[-15:]]
-        assert set(newest) <= set(runs(tmp_path))
-    file = history_file(tmp_path, made())
-    left = {file.name, file.name + ".lock", f".{file.name}.draft"}
-    assert {item.name for item in file.parent.iterdir()} <= left
 
 
 def test_what_a_killed_writer_left(tmp_path: Path) -> None:
@@ -343,38 +267,6 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert runs(tmp_path) == ["c", "b", "a"]
 
 
-def test_no_room_to_drop_old_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new run is there, and so are the old ones; no draft stays behind."""
-    write(tmp_path, map(str, range(30)))
-    monkeypatch.setattr("os.fchmod", _full)
-    with pytest.raises(RecordError, match="can't be written: no space left on device"):
-        write(tmp_path, ["new"], Retention(runs=10, least=1))
-    assert len(runs(tmp_path)) == 31
-    file = history_file(tmp_path, made())
-    assert {item.name for item in file.parent.iterdir()} <= {file.name, file.name + ".lock"}
-
-
-def _full(*_: object) -> None:
-    raise OSError(28, "No space left on device")
-
-
-@pytest.mark.parametrize("place", ["folder", "file", "history"])
-def test_what_stands_in_the_way(tmp_path: Path, place: str) -> None:
-    """A file where a folder should be, and the other way round."""
-    state = tmp_path / "state"
-    if place == "folder":
-        state.write_text("")
-    elif place == "history":
-        state.mkdir()
-        (state / "history").write_text("")
-    else:
-        history_file(state, made()).mkdir(parents=True)
-    with pytest.raises(RecordError, match="can't be written: "):
-        write_history(made(), state)
-    with pytest.raises(RecordError, match="can't be read: "):
-        read_history(state, "shop")
-
-
 def test_another_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vars(only_writer)["__wrapped__"].__kwdefaults__, "timeout", 0.2)
     write(tmp_path, ["a"])
@@ -382,22 +274,3 @@ def test_another_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with FileLock(file.with_name(file.name + ".lock")), pytest.raises(RecordError, match="another process"):
         write(tmp_path, ["b"])
     assert runs(tmp_path) == ["a"]
-
-
-def test_by_its_name_a_stack_tells_where_the_spec_of_its_newest_run_is() -> None:
-    runs = made(spec_folder="/srv/shop"), made(spec_file="old.yaml", spec_folder="/tmp")
-    text = history_text(History(runs), Style(colored=False), tells_files=True)
-    assert text.splitlines()[1] == "  The newest run's spec: /srv/shop/shop.yaml"
-    assert "shop.yaml" not in history_text(History(runs), Style(colored=False))
-    runs = made(result="held", spec_folder="/tmp", spec_file="cut.yaml"), corrected(spec_folder="/srv/shop")
-    text = history_text(History(runs), Style(colored=False), tells_files=True)
-    assert text.splitlines()[1] == "  The spec of the last change: /srv/shop/shop.yaml"
-
-
-def test_rounds_that_were_held_one_after_the_other_take_two_lines() -> None:
-    """A run that waits for an answer holds the stack for hours."""
-    held = [made(result="held", started=f"2026-11-24T03:{minute:02}:00Z") for minute in (25, 20, 15)]
-    text = history_text(History((made(), *held, corrected())), Style(colored=False))
-    assert text.count("  held  ") == 1
-    assert "… and 2 more that were held, the first at 2026-11-24T03:15:00Z" in text
-    assert "  corrected  " in text

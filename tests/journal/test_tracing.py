@@ -193,35 +193,7 @@ def test_a_collector_that_refuses_hangs_or_is_not_there(
 
 
 class TestAskedFor:
-    """By the option, or by OpenTelemetry's own variables; otherwise nothing is even imported."""
-
-    @pytest.mark.parametrize(
-        "environ",
-        [
-            {},
-            {"OTEL_SDK_DISABLED": "true"},
-            {"OTEL_TRACES_EXPORTER": "none"},
-            {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-            {"OTEL_EXPORTER_OTLP_ENDPOINT": "x:4318"},
-        ],
-    )
-    def test_nothing_is_sent(self, environ: dict[str, str], tmp_path: Path) -> None:
-        place = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4318"} if environ else {}
-        assert read_settings(place | environ, state_dir=str(tmp_path)).tracing is None
-
-    @pytest.mark.parametrize(
-        ("name", "value", "told"),
-        [
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL is grpc"),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "x:4318", "OTEL_EXPORTER_OTLP_ENDPOINT isn't a collector's URL"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://x:port", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT isn't"),
-        ],
-    )
-    def test_what_cannot_be_done_is_told_before_anything(
-        self, name: str, value: str, told: str, tmp_path: Path
-    ) -> None:
-        with pytest.raises(UsageError, match=told):
-            read_settings({name: value}, state_dir=str(tmp_path), trace=True)
+    """By the option, or by OpenTelemetry's own variables."""
 
     def test_the_extra_is_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)

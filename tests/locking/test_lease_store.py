@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-import botocore.session
 import pytest
 
 from alb_reconcile.locking import durations
 from alb_reconcile.locking.lease_record import LeaseRecord
 from alb_reconcile.locking.store import LeaseLocation
 from alb_reconcile.model.errors import HeldError, LeaseError
-from tests.locking.fake_s3 import fail, passes
+from tests.locking.fake_s3 import fail
 from tests.locking.lab import PLACE, Lab
 
 ARN = "arn:aws:s3:::our-leases/prod/123456789012-eu-west-1-shop.json"
@@ -52,31 +51,12 @@ def refused(lab: Lab) -> str:
             "EndpointConnectionError",
             f"the lease {PLACE.url} can't be written: PutObject: EndpointConnectionError",
         ),
-        ("ExpiredToken", "ExpiredToken it is"),
     ],
 )
 def test_what_s3_refuses_is_told_with_what_to_do(lab: Lab, code: str, told: str) -> None:
     lab.s3.mishaps = [fail(code)]
     assert told in refused(lab)
     assert not lab.s3.objects
-
-
-async def test_an_endpoints_password_isnt_shown(lab: Lab) -> None:
-    runner = lab.runner()
-    runner.aws.endpoint = "http://key:secret@localhost:5000"
-    lab.s3.mishaps = [fail("NoSuchBucket")]
-    with pytest.raises(LeaseError) as error:
-        await runner.lease.acquire(60)
-    assert "(aws s3 mb s3://our-leases --endpoint-url 'http://***@localhost:5000')" in str(error.value)
-
-
-def test_one_that_may_not_be_read_names_the_action(lab: Lab) -> None:
-    lab.s3.put(PLACE.key, json.dumps(GOOD).encode())
-    lab.s3.mishaps = [passes, fail("AccessDenied")]
-    assert (
-        f"can't be read: AccessDenied it is; allow the IAM action s3:GetObject on {ARN} (and s3:ListBucket"
-        in refused(lab)
-    )
 
 
 def test_s3_that_stays_busy_is_given_up(lab: Lab) -> None:
@@ -89,16 +69,12 @@ def test_s3_that_stays_busy_is_given_up(lab: Lab) -> None:
     ("body", "why"),
     [
         (b"", "it isn't JSON"),
-        (b"\xff\xfe", "it isn't JSON"),
         (b'{"version": 1, "more": ' + b"[" * 60_000, "it isn't JSON"),
         (b"[" * 60_000, "Expected `object`, got `array`"),
-        (b"[]", "Expected `object`, got `array`"),
         (b"{}", "missing required field `version`"),
         (b'{"version": 2}', "it was written by another version"),
-        (b'{"version": 1}', "missing required field `owner`"),
         (json.dumps({**GOOD, "mo\x1bre": 1}).encode(), r"unknown field `mo\x1bre`"),
         (json.dumps({**GOOD, "pid": "7"}).encode(), "Expected `int`, got `str` - at `$.pid`"),
-        (json.dumps({**GOOD, "pid": True}).encode(), "Expected `int`, got `bool` - at `$.pid`"),
         (json.dumps({**GOOD, "seconds": 1e9}).encode(), "Expected `float` <= 86400.0 - at `$.seconds`"),
         (json.dumps({**GOOD, "seconds": float("nan")}).encode(), "it isn't JSON"),
     ],
@@ -133,14 +109,6 @@ def test_the_stored_form_stays() -> None:
     assert json.loads(record.to_bytes()) == GOOD
 
 
-async def test_a_name_that_isnt_text(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user's name in another encoding than the system's."""
-    monkeypatch.setattr("alb_reconcile.locking.lease.user_name", lambda: "j\udcfcrgen")
-    runner = await lab.holder()
-    await runner.lease.release()
-    assert lab.stored["user"] == r"j\udcfcrgen"
-
-
 async def test_a_bucket_that_belongs_to_another_account_than_the_spec_says_is_left_alone(lab: Lab) -> None:
     """Whoever deletes a bucket gives its name free for all accounts."""
     runner = lab.runner()
@@ -162,12 +130,6 @@ def test_places() -> None:
     assert (
         LeaseLocation.of("s3://b-1/a/b/", "1", "cn-north-1", "s").arn == "arn:aws-cn:s3:::b-1/a/b/1-cn-north-1-s.json"
     )
-
-
-@pytest.mark.parametrize("partition", botocore.session.get_session().get_available_partitions())
-def test_places_of_every_partition(partition: str) -> None:
-    for region in botocore.session.get_session().get_available_regions("ec2", partition):
-        assert LeaseLocation.of("s3://b-1", "1", region, "s").arn.startswith(f"arn:{partition}:s3:::")
 
 
 @pytest.mark.parametrize("date", ["Tue, 24 Nov 2026 03:00:00 -0000", "yesterday", ""])
