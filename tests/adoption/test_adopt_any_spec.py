@@ -17,8 +17,6 @@ from tests.properties.watched import portrait
 if TYPE_CHECKING:
     from tests.harness import Spec
 
-LOST = {tags.ADOPTED, tags.PREVENT_DESTROY}
-
 
 # not shrunk: shrinking takes many minutes, and a failing spec tells enough
 @pytest.mark.usefixtures("only_fresh")

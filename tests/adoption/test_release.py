@@ -10,7 +10,7 @@ import pytest
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import our_tags, planned
-from tests.harness import REGION, Spec, demo
+from tests.harness import Spec, demo
 
 if TYPE_CHECKING:
     from tests.adoption.adopting import Keeper
@@ -73,15 +73,6 @@ def test_what_the_spec_no_longer_declares_can_be_let_go(world: WatchedWorld, kee
     assert world.plan(demo()).is_empty
 
 
-def test_what_stands_in_the_way_of_a_successor_is_told(world: WatchedWorld, keep: Keeper) -> None:
-    """A derived name; not where the whole network is another one."""
-    world.converge(demo())
-    found = keep.release(demo(), "target_group.web", "instance.web-1", "subnet.public-a")
-    assert sum("keeps the generated name demo-web-" in note for note in found.notes) == 1
-    keep.adopt(demo())
-    assert "keeps the generated name" not in " ".join(keep.release(demo()).notes)
-
-
 def test_what_the_stack_doesnt_have_is_refused_and_nothing_is_let_go(world: WatchedWorld, keep: Keeper) -> None:
     world.converge(demo())
     before = our_tags(world)
@@ -123,20 +114,6 @@ def test_a_network_is_handed_to_a_stack_of_its_own(world: WatchedWorld, keep: Ke
     assert not [*world.sync(shop).notes, *world.sync(network).notes]
 
 
-def test_each_member_of_a_group_is_told_whose_instance_has_its_name(world: WatchedWorld, keep: Keeper) -> None:
-    world.converge(demo())
-    shop, _ = _split()
-    keep.release(shop, *NETWORK)
-    shop["instances"]["web"]["name"] = "web%d"
-    world.converge(shop)
-    with pytest.raises(RefusedError) as refused:
-        keep.adopt({**shop, "stack": "other"})
-    for item in world.account.instances():
-        number = our_tags(world)[item.id][tags.ADDRESS][-1]
-        expected = f"instance.web-{number} looks like {item.id} by its Name tag web{number}, which belongs"
-        assert expected in str(refused.value)
-
-
 def test_a_renamed_stack_is_told_that_its_resources_are_anothers(world: WatchedWorld, keep: Keeper) -> None:
     renamed = {**demo(), "stack": "webshop"}
     world.converge(demo())
@@ -144,36 +121,6 @@ def test_a_renamed_stack_is_told_that_its_resources_are_anothers(world: WatchedW
     assert told.startswith("the stack demo was made from this very spec, and this plan makes everything a second time")
     keep.release(demo())
     assert not keep.adopt(renamed).missing
-    assert world.plan(renamed).is_empty
-
-
-def test_so_is_one_in_a_network_of_somebody_elses(world: WatchedWorld, keep: Keeper) -> None:
-    shop, _ = _split()
-    world.converge(demo())
-    keep.release(shop, *NETWORK)
-    balancer = {**shop["load_balancers"]["public"], "listeners": {}}
-    alone = {"stack": "alone", "region": REGION, "load_balancers": {"public": balancer}}
-    del balancer["security_groups"]
-    world.converge(alone)
-    for spec, old in ((shop, "demo"), (alone, "alone")):
-        (told,) = (text for text in world.plan({**spec, "stack": "webshop"}).warnings if "this very spec" in text)
-        assert told.startswith(f"the stack {old} was made from this very spec")
-        other = {**spec, "stack": "webshop", "tags": {"owner": "web"}}
-        assert not [text for text in world.plan(other).warnings if "this very spec" in text]
-
-
-def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(world: WatchedWorld, keep: Keeper) -> None:
-    spec = demo()
-    spec["target_groups"]["old"] = {"protocol": "HTTP", "port": 8080}
-    world.converge(spec)
-    world.client("ec2").create_vpc(CidrBlock=spec["vpcs"]["main"]["cidr_block"])
-    found = keep.release(spec)
-    back = re.search(r"to take them back: alb-reconcile adopt spec\.yaml (.+)$", found.notes[0])
-    assert back is not None
-    ids = back[1].split()
-    assert [item.partition("=")[0] for item in ids] == ["vpc.main", "target_group.old"]
-    renamed = {**spec, "stack": "webshop"}
-    assert not keep.adopt(renamed, *ids).missing
     assert world.plan(renamed).is_empty
 
 
