@@ -28,13 +28,6 @@ def mine(account: Account, kind: str, name: str = "") -> list[dict[str, Any]]:
     return items
 
 
-def rename(account: Account, kind: str, address: str, name: str = "other") -> None:
-    """Somebody gives a resource of EC2's another Name."""
-    (item,) = mine(account, kind, address)
-    key = {"vpc": "VpcId", "instance": "InstanceId", "subnet": "SubnetId", "security_group": "GroupId"}[kind]
-    account.ec2.create_tags(Resources=[item[key]], Tags=[{"Key": "Name", "Value": name}])
-
-
 def protect(account: Account) -> None:
     """The load balancer and web-1 are protected."""
     (balancer,) = account.elb.describe_load_balancers()["LoadBalancers"]

@@ -22,8 +22,6 @@ _LIST: Final = re.compile(rf"\b({_KINDS})-\d+(?:, \1-\d+)+\b")
 _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
     (r"127\.0\.0\.1 port \d+", "127.0.0.1 port <port>"),
-    (r"@127\.0\.0\.1 -p \d+", "@127.0.0.1 -p <port>"),
-    (r"(?m)^(alb-reconcile \d\S*) \([0-9a-f]{12}\)$", r"\1"),  # the commit, where there is one
     (r"-\d{10}(?=\.[a-z0-9-]+\.elb\.)", "-<number>"),
     (r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)", "<time>"),
     (r"(?<=[( ]request )[0-9A-Za-z-]{8,}", "<request>"),
