@@ -41,16 +41,6 @@ def test_a_load_balancer_goes_with_its_listeners_and_rules(world: WatchedWorld, 
     assert world.plan(spec).is_empty
 
 
-def test_a_listener_alone_would_be_taken_for_a_strangers(world: WatchedWorld, keep: Keeper) -> None:
-    world.converge(demo())
-    found = keep.release(demo(), "listener.public/http")
-    assert not any("can't be deleted" in note for note in found.notes)
-    assert next((step.action, step.reason) for step in planned(found).steps) == (
-        "delete",
-        "not in the spec; others: keep in load_balancer.public would leave it",
-    )
-
-
 def test_instances_are_named_one_by_one_or_as_a_group(world: WatchedWorld, keep: Keeper) -> None:
     world.converge(demo())
     keep.release(demo(), "instance.web-2")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from alb_reconcile.export.scope import Scope
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.resource import each_of
-from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
 from tests.export.exporting import adopted, exported, loaded, plain, steps
 from tests.export.hand_made import by_ansible
 
@@ -15,15 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.properties.watched import WatchedWorld
-
-
-def test_the_runbooks_stack_is_exported_whole(world: WatchedWorld, tmp_path: Path) -> None:
-    ids = build_runbook(world, RUNBOOK_NAMES)
-    found = exported(world, Scope(vpcs=(ids["vpc.main"],)), tmp_path)
-    assert (found.problems, found.adopting, found.notes) == ((), (), ())
-    assert steps(adopted(world, found, tmp_path)) == []
-    assert set(our_tags(world)) >= set(ids.values())
-    assert plain(found)["instances"]["instance"]["count"] == 2
 
 
 def test_ansibles_stack_is_changed_under_care(world: WatchedWorld, tmp_path: Path) -> None:
@@ -51,17 +41,6 @@ def test_ansibles_stack_is_changed_under_care(world: WatchedWorld, tmp_path: Pat
     result = world.converge(spec, allow={"replace": 3})
     assert sum(step.action == "replace" and step.address.kind == "instance" for step in result.plan.steps) == 3
     assert {low.healthy for low in world.lows.values()} == {3}
-
-
-def test_a_load_balancer_alone_leaves_its_network_to_others(world: WatchedWorld, tmp_path: Path) -> None:
-    made = by_ansible(world)
-    found = exported(world, Scope(load_balancers=(made["balancer"],)), tmp_path)
-    spec = plain(found)
-    assert not {"vpcs", "subnets", "route_tables", "internet_gateways"} & spec.keys()
-    assert sorted(spec["load_balancers"]["shop"]["subnets"]) == sorted(made["subnets"])
-    assert spec["target_groups"]["web"]["vpc"] == made["vpc"]
-    assert steps(adopted(world, found, tmp_path)) == []
-    assert not [key for key in our_tags(world) if key.startswith(("vpc-", "subnet-", "rtb-", "igw-"))]
 
 
 def test_subnets_on_the_main_route_table_stay_outside(world: WatchedWorld, tmp_path: Path) -> None:

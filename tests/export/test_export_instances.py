@@ -14,7 +14,6 @@ from alb_reconcile.model.resource import field_names
 from alb_reconcile.model.text import camel
 from tests.adoption.adopting import our_tags
 from tests.export.exporting import adopted, exported, plain, steps
-from tests.export.hand_made import by_ansible
 from tests.kinds.example import entry_of, put
 from tests.kinds.hand import LINUX_2
 from tests.kinds.test_instance import EXAMPLE
@@ -81,16 +80,6 @@ def test_a_volume_that_was_attached_by_hand_is_told_of_and_can_be_handed_over(
     world.converge(successor)
     (held,) = world.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
     assert [item["InstanceId"] for item in held["Attachments"]] == [find_instance(world, vpc)["InstanceId"]]
-
-
-def test_why_instances_that_look_alike_have_an_entry_each(world: WatchedWorld, tmp_path: Path) -> None:
-    made = by_ansible(world)
-    world.client("ec2").monitor_instances(InstanceIds=made["instances"][1:])
-    found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
-    assert list(plain(found)["instances"]) == ["web-1", "web-2"]
-    assert "# apart from web-1, which has monitoring of its own" in found.text
-    assert {entry["user_data_file"] for entry in plain(found)["instances"].values()} == {"user-data/web-1"}
-    assert steps(adopted(world, found, tmp_path)) == []
 
 
 def find_instance(world: World, vpc: str) -> dict[str, Any]:

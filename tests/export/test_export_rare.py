@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.export.foreign_names import names_in_stack
 from alb_reconcile.export.scope import Scope
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import by_ansible
 from tests.export.surroundings import KEY, key_pair
+from tests.harness import by_hand
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,3 +52,28 @@ def test_what_hand_made_services_seldom_have(world: WatchedWorld, tmp_path: Path
     assert "key_pairs" not in spec
     assert f"# key pair {KEY} is used by {template} as well" in told.text
     assert steps(adopted(world, told, tmp_path)) == []
+
+
+def test_names_in_cloudformation_stacks_that_are_nested(world: WatchedWorld) -> None:
+    inner = {"Resources": {"Subnet": {
+        "Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.40.0.0/16"},
+    }}}  # fmt: skip
+    by_hand("s3").create_bucket(Bucket="templates")
+    by_hand("s3").put_object(Bucket="templates", Key="inner.json", Body=json.dumps(inner))
+    outer = {"Resources": {
+        "Network": {
+            "Type": "AWS::CloudFormation::Stack",
+            "Properties": {"TemplateURL": "https://templates.s3.amazonaws.com/inner.json"},
+        },
+        "Outer": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.41.0.0/16"}},
+    }}  # fmt: skip
+    world.client("cloudformation").create_stack(StackName="nested", TemplateBody=json.dumps(outer))
+    world.clock.advance(60)
+    there = {row["CidrBlock"]: row["VpcId"] for row in world.client("ec2").describe_vpcs()["Vpcs"]}
+
+    async def read(aws: Aws) -> dict[str, str]:
+        return await names_in_stack(aws, "nested")
+
+    names = world._run(read)
+    assert names[there["10.41.0.0/16"]] == "Outer"
+    assert names[there["10.40.0.0/16"]] == "Subnet"

@@ -41,8 +41,6 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r"\bp(50|95|99) \d+(?:\.\d+)? ms", r"p\1 <n> ms"),
     (r'(?<="(?:p50|p95|p99)": )\d+(?:\.\d+)?', "0.0"),
     (r"(?m)^ +\d+\.\d\d s  (?=\w+ \w+$)", "    <n> s  "),
-    (r"\x1b\[(\d+)m", r"<esc \1>"),
-    (r"(?m)^\d\d:\d\d:\d\d  (?=\w)", "<clock>  "),
     (r"(?<= seconds=)\d+\.\d+", "<n>"),
     (r"(?m)^(\S+_(?:timestamp|duration)_seconds\{.*\}) \S+$", r"\1 <n>"),
     (r'(?m)^(\S+_api_calls_total\{.*operation="(?:describe|get|list)_.*\}) \S+$', r"\1 <n>"),
