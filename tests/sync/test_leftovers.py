@@ -12,7 +12,7 @@ from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
 from alb_reconcile.sync.leftovers import describe_leftovers
-from tests.journal.records import FAILED, UPDATE, made
+from tests.journal.records import FAILED, UPDATE, corrected, made
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +58,25 @@ def test_what_a_destroy_has_left_isnt_finished_by_mistake(tmp_path: Path, file: 
     write_history(run, tmp_path)
     told = describe_leftovers(tmp_path, replace(SEEN, spec_folder="/etc", spec_file="my cut.yaml"), STEPS)
     assert told.endswith(f"; `alb-reconcile apply {said}` takes it back, `alb-reconcile destroy {said}` finishes it")
+
+
+def test_the_first_run_is_told_whatever_looked_at_it_since(tmp_path: Path) -> None:
+    """Rounds of sync that left it to a person, were held, or failed on it again."""
+    write_history(
+        made(command="apply", started="2026-11-24T02:12:00Z", result="interrupted", steps=(FAILED,)), tmp_path
+    )
+    left = replace(FAILED, how="withheld")
+    rounds = [("left", (left,)), ("held", ()), ("failed", (FAILED,)), ("left", (left,))]
+    for number, (result, steps) in enumerate(rounds):
+        write_history(made(started=f"2026-11-24T03:0{number}:00Z", result=result, steps=steps), tmp_path)
+    told = "left by the apply of 2026-11-24 02:12:00Z, which was interrupted: target_group.web"
+    assert describe_leftovers(tmp_path, SEEN, STEPS) == f"{told}{GOES_ON}"
+    again = made(command="apply", started="2026-11-24T03:08:00Z", result="interrupted", steps=(FAILED,))
+    write_history(corrected(command="apply", started="2026-11-24T03:07:00Z"), tmp_path)
+    write_history(again, tmp_path)
+    assert "apply of 2026-11-24 03:08:00Z" in describe_leftovers(tmp_path, SEEN, STEPS), "it was done in between"
+    write_history(made(started="2026-11-24T03:09:00Z"), tmp_path)
+    assert not describe_leftovers(tmp_path, SEEN, STEPS), "it was in sync then"
 
 
 def test_no_history_says_nothing(tmp_path: Path) -> None:

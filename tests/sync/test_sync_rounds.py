@@ -11,7 +11,7 @@ import pytest
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_text
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec.stack import load_stack
@@ -86,6 +86,24 @@ def _record(result: str) -> Record:
 )
 def test_the_gravest_result_makes_the_exit_code(results: tuple[str, ...], code: ExitCode) -> None:
     assert Report([_record(result) for result in results]).code is code
+
+
+@pytest.mark.parametrize(
+    ("cause", "how", "changes", "is_told"),
+    [
+        ("drift", "withheld", ("health_check.path: /x → /",), True),
+        ("spec", "withheld", ("health_check.path: /x → /",), False),
+        ("drift", "done", ("health_check.path: /x → /",), False),
+        ("drift", "withheld", (), False),  # something is missing, or too much: no value to keep
+    ],
+)
+def test_drift_that_is_left_says_once_what_to_do(cause: str, how: str, changes: tuple[str, ...], is_told: bool) -> None:
+    steps = tuple(StepRecord(f"update:target_group.{n}", "update", cause, how, changes=changes) for n in "ab")
+    records = [replace(_record("left"), steps=steps, run=run) for run in ("1", "2")]
+    for quiet in (False, True):
+        *_, line, _ = sync_text(Report(records), Style(colored=False), quiet=quiet).splitlines()
+        assert ("alb-reconcile plan SPEC" in line and "alb-reconcile adopt SPEC --write" in line) == is_told
+        assert sync_text(Report(records), Style(colored=False), quiet=quiet).count("--write") == is_told
 
 
 def test_a_stack_that_is_held_is_named_where_something_is_told_anyway() -> None:
