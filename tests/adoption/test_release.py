@@ -114,6 +114,21 @@ def test_a_renamed_stack_is_told_that_its_resources_are_anothers(world: WatchedW
     assert world.plan(renamed).is_empty
 
 
+def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(world: WatchedWorld, keep: Keeper) -> None:
+    spec = demo()
+    spec["target_groups"]["old"] = {"protocol": "HTTP", "port": 8080}
+    world.converge(spec)
+    world.client("ec2").create_vpc(CidrBlock=spec["vpcs"]["main"]["cidr_block"])
+    found = keep.release(spec)
+    back = re.search(r"to take them back: alb-reconcile adopt spec\.yaml (.+)$", found.notes[0])
+    assert back is not None
+    ids = back[1].split()
+    assert [item.partition("=")[0] for item in ids] == ["vpc.main", "target_group.old"]
+    renamed = {**spec, "stack": "webshop"}
+    assert not keep.adopt(renamed, *ids).missing
+    assert world.plan(renamed).is_empty
+
+
 @pytest.mark.parametrize("user_data", [None, "#!/bin/sh\nexec web-api --new\n"])
 def test_a_released_instance_is_left_alone(world: WatchedWorld, keep: Keeper, user_data: str | None) -> None:
     """Though AWS answers the launch with it first, or refuses the client token that made it."""

@@ -128,6 +128,13 @@ def refusal(**case: Any) -> str:
             "it is outside the policy's windows (Tue 2026-03-31 12:00 UTC); changes are refused until Tue 2026-03-31 22:00 UTC; allow it once with --allow any-time",
             {"any-time": 1},
         ),
+        (
+            {"destroy": True},
+            Policy(calendars=((Window(start=12 * 60, end=13 * 60),),)),
+            NIGHTS,
+            "changes are refused until Tue 2026-03-31 22:00 UTC; allow it once with --allow any-time",
+            {"any-time": 1},
+        ),
     ],
 )
 def test_a_limit_holds_and_can_be_lifted_once(
