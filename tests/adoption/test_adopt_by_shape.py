@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli.render.plan import render_plan
-from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper, by_address, our_tags, planned
 from tests.harness import Spec, World, demo
-from tests.kinds.hand import edited
 from tests.kinds.test_nat_gateway import ZONAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tests.properties.watched import WatchedWorld
 
 
@@ -62,25 +57,6 @@ def test_a_whole_stack_is_recognised_by_its_shape(world: WatchedWorld, keep: Kee
     assert not world.sync(_spec()).notes  # every round would have said that nobody has applied it
 
 
-def test_a_subnet_with_ipv6_addresses_alone_is_in_nobodys_way(world: WatchedWorld, keep: Keeper) -> None:
-    """EC2 CreateSubnet, Ipv6Native: such a subnet has no CidrBlock."""
-    spec = _spec("maker")
-    ids = _made_nameless(world, keep, spec)
-    made = world.client("ec2").create_subnet(VpcId=ids["vpc.main"], CidrBlock="10.0.77.0/24")["Subnet"]
-    real = world._call
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        answer = real(service, operation, params)
-        for row in answer.get("Subnets", ()) if operation == "describe_subnets" else ():
-            if row["SubnetId"] == made["SubnetId"]:
-                del row["CidrBlock"]
-                row["Ipv6CidrBlockAssociationSet"] = [{"Ipv6CidrBlock": "2001:db8::/64"}]
-        return answer
-
-    world._call = call  # type: ignore[method-assign]
-    assert by_address(keep.adopt(spec)).keys() == ids.keys()
-
-
 def test_a_third_instance_that_may_be_a_member_is_refused_until_one_is_named(world: WatchedWorld, keep: Keeper) -> None:
     wide = _spec("maker")
     wide["instances"]["web"]["count"] = 3
@@ -106,18 +82,6 @@ def test_other_user_data_is_told_and_costs_no_replacement(world: WatchedWorld, k
     assert sum("different user data" in note for note in found.notes) == 2
     assert planned(found).count()["replace"] == 0
     assert tags.USER_DATA not in our_tags(world)[ids["instance.web-1"]]
-
-
-def test_the_first_replacement_says_that_what_is_installed_goes(world: WatchedWorld, keep: Keeper) -> None:
-    words = "launched by hand: what was installed on it goes with its root volume"
-    _made_nameless(world, keep, _spec("maker"))
-    keep.adopt(_spec())
-    world.converge(_spec())
-    for version, is_told in (("one", True), ("two", False)):
-        spec = _spec()
-        spec["instances"]["web"]["user_data"] = f"#!/bin/sh\nexec {version}\n"
-        assert (words in render_plan(world.plan(spec), Style(colored=False))) == is_told
-        world.converge(spec)
 
 
 def test_a_copy_of_an_adopted_instance_isnt_the_stacks(world: WatchedWorld, keep: Keeper) -> None:
@@ -180,19 +144,3 @@ def test_a_gateway_whose_address_was_forgotten_is_not_passed_over(world: Watched
     keep.release(spec, "elastic_ip.one")
     keep.adopt(network, command[1])
     assert world.plan(network).is_empty
-
-
-def test_a_gateway_of_another_stack_tells_nothing_of_an_address(world: WatchedWorld, keep: Keeper) -> None:
-    world.converge(edited(ZONAL, "elastic_ips", {"one": {}}))
-    (gateway,) = world.client("ec2").describe_nat_gateways()["NatGateways"]
-    entry = {"subnet": gateway["SubnetId"], "elastic_ip": "own"}
-    beside = {"stack": "beside", "region": "us-east-1", "elastic_ips": {"own": {}}, "nat_gateways": {"own": entry}}
-    assert set(map(str, keep.look(beside).missing)) == {"elastic_ip.own", "nat_gateway.own"}
-
-
-def test_two_gateways_in_a_subnet_are_told_apart_by_nobody(world: WatchedWorld, keep: Keeper) -> None:
-    gateways = {name: {"subnet": "public-a", "elastic_ip": name} for name in ("one", "two")}
-    spec = {**edited(ZONAL, "nat_gateways", gateways), "route_tables": {}}
-    _made_nameless(world, keep, spec)
-    with pytest.raises(RefusedError, match=r"elastic_ip.one could be eipalloc-\w+ by its NAT gateway nat-"):
-        keep.look({**spec, "stack": "network"})

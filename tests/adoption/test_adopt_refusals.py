@@ -123,17 +123,6 @@ def test_a_child_of_a_vpc_that_nobody_named_says_what_to_name(world: WatchedWorl
     assert "give its id too" in _refused(world, keep, _network(**SUBNETS), f"subnet.a={subnet}")
 
 
-def test_the_id_of_what_another_entry_describes_is_named_as_the_mistake(world: WatchedWorld, keep: Keeper) -> None:
-    vpc = _vpc(world)
-    one, other = _subnet(world, vpc), _subnet(world, vpc, "10.3.2.0/24")
-    both = {"a": SUBNETS["subnets"]["a"], "b": {"cidr_block": "10.3.2.0/24", "availability_zone": "a"}}
-    told = _refused(world, keep, _network(subnets=both), f"subnet.a={other}")
-    likeness = "like subnet.b, by its CIDR block 10.3.2.0/24 in that zone; correct the id, or give that entry's, too"
-    assert f"subnet.a={other}: it is {likeness}" in told
-    exchanged = keep.look(_network(subnets=both), f"subnet.a={other}", f"subnet.b={one}")
-    assert {str(address) for address in exchanged.missing} == set()
-
-
 def test_one_that_the_stack_has_already_isnt_exchanged(world: WatchedWorld, keep: Keeper) -> None:
     first = _vpc(world)
     keep.adopt(_network())

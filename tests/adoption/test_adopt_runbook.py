@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, by_address, our_tags, planned, runbook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from tests.adoption.adopting import Keeper
-    from tests.harness import World
     from tests.properties.watched import WatchedWorld
-
-ELB = ("load_balancer.main", "target_group.main", "listener.main/http")
-
-
-def _steps(plan: object) -> list[tuple[str, str, list[str]]]:
-    return [(step.action, str(step.address), [item.path for item in step.changes]) for step in plan.steps]  # type: ignore[attr-defined]
 
 
 def test_the_runbooks_stack_is_adopted_whole_and_plans_to_nothing(world: WatchedWorld, keep: Keeper) -> None:
@@ -36,39 +27,6 @@ def test_the_runbooks_stack_is_adopted_whole_and_plans_to_nothing(world: Watched
     assert len(again.held) == len(ids)
     assert world.converge(runbook()).writes == {}
     assert {low.healthy for low in world.lows.values()} == {2}
-
-
-def test_names_are_kept_but_where_the_spec_says_another(world: WatchedWorld, keep: Keeper) -> None:
-    """Whatever they are, whoever changes them, and whatever else is changed."""
-    ids = build_runbook(world, RUNBOOK_NAMES)
-    _name(world, ids, "theirs", ELB)
-    keep.adopt(runbook())
-    assert world.plan(runbook()).is_empty
-    _name(world, ids, "others", ELB)
-    spec = runbook()
-    spec["tags"] = {"owner": "web"}
-    spec["vpcs"]["main"]["name"] = "ours"
-    changed = {path for _, _, paths in _steps(world.plan(spec)) for path in paths if path != "tags.owner"}
-    assert changed == {"tags.Name"}
-    world.converge(spec)
-    named = {address: _name_of(world, ids[address]) for address in ("vpc.main", "instance.web-a-1", *ELB)}
-    assert named == {"vpc.main": "ours", "instance.web-a-1": "alb-instance-1", **dict.fromkeys(ELB, "others")}
-    keep.release(spec)
-    assert not our_tags(world)
-
-
-def _name(world: World, ids: Mapping[str, str], name: str, addresses: Sequence[str]) -> None:
-    tag = [{"Key": "Name", "Value": name}]
-    world.client("elbv2").add_tags(ResourceArns=[ids[address] for address in addresses], Tags=tag)
-
-
-def _name_of(world: World, physical_id: str) -> str:
-    if physical_id.startswith("arn:"):
-        found = world.client("elbv2").describe_tags(ResourceArns=[physical_id])["TagDescriptions"][0]["Tags"]
-    else:
-        filters = [{"Name": "resource-id", "Values": [physical_id]}]
-        found = world.client("ec2").describe_tags(Filters=filters)["Tags"]
-    return next(str(tag["Value"]) for tag in found if tag["Key"] == "Name")
 
 
 def test_bookkeeping_is_written_as_a_create_would_where_it_is_true(world: WatchedWorld, keep: Keeper) -> None:

@@ -78,40 +78,6 @@ def test_what_they_did_is_in_the_history_and_sync_knows(account: World, run: Run
     assert "remove the spec from this folder; alb-reconcile adopt demo.yaml takes it back" in out
 
 
-def test_the_first_change_after_an_adoption_is_no_alarm(account: World, run: Run) -> None:
-    """That another spec was applied: it was this one, as this host had adopted it, or moved what it has."""
-    build_runbook(account, RUNBOOK_NAMES)
-    spec = runbook()
-    spec["subnets"]["subnet-1"]["map_public_ip_on_launch"] = False
-
-    def change(**tags: str) -> None:
-        _write("changed", yaml.safe_load(Path("runbook.yaml").read_text(encoding="utf-8")) | {"tags": tags})
-        _, out, err = run("plan", "changed.yaml")
-        assert "to update" in out
-        assert "recorded here" not in out + err
-
-    _write("runbook", spec)
-    code, out, _ = run("adopt", "runbook.yaml", "--yes", "--write")
-    assert (code, "After that, apply has nothing to do." in out) == (0, True)
-    change(owner="web")
-    text = Path("runbook.yaml").read_text(encoding="utf-8")
-    Path("runbook.yaml").write_text(re.sub(r"(?<!-)subnet-1", "left", text), encoding="utf-8")
-    assert run("move", "runbook.yaml", "subnet.subnet-1", "subnet.left", "--yes")[0] == 0
-    change(owner="app")
-
-
-def test_what_people_call_a_resource_stands_beside_its_id(account: World, run: Run) -> None:
-    ids = build_runbook(account, {**RUNBOOK_NAMES, "vpc.main": "the old network"})
-    known = f'{ids["vpc.main"]} "the old network"'
-    _, out, _ = run("adopt", "runbook.yaml", "--yes")
-    assert f"= vpc.main               {known}   by its CIDR block" in out
-    assert f"~ vpc.main  {known}\n" in out, "the plan that is left"
-    assert f"= subnet.subnet-1        {ids['subnet.subnet-1']}   by its Name tag alb-subnet-1 and" in out, "said once"
-    assert f"  {known}\n" in run("status", "runbook.yaml")[1]
-    assert f"vpc.main → vpc.network  {known}\n" in run("move", "runbook.yaml", "vpc.main", "vpc.network")[1]
-    assert f"o vpc.main  {known}\n" in run("release", "runbook.yaml")[1]
-
-
 def test_what_apply_would_replace_or_refuse_is_told_before(account: World, run: Run) -> None:
     """A group that is in use and keeps its name can't be replaced."""
     ids = build_runbook(account, RUNBOOK_NAMES)
@@ -131,16 +97,6 @@ def test_what_apply_would_replace_or_refuse_is_told_before(account: World, run: 
     assert (code, err.splitlines()[-1].startswith(why)) == (4, True)
 
 
-def test_json_has_the_differences(account: World, run: Run) -> None:
-    ids = build_runbook(account, RUNBOOK_NAMES)
-    account.client("ec2").modify_vpc_attribute(VpcId=ids["vpc.main"], EnableDnsHostnames={"Value": False})
-    data = json.loads(run("adopt", "runbook.yaml", "--yes", "--format", "json")[1])
-    (vpc,) = [item for item in data["adopted"] if item["address"] == "vpc.main"]
-    assert vpc["differences"] == [{"path": "enable_dns_hostnames", "before": False, "after": True}]
-    assert not vpc["replaced_by_apply"]
-    assert data["next_plan"]["summary"]["update"] == 1
-
-
 @pytest.mark.parametrize("arguments", [("adopt",), ("release",), ("move", "vpc.main", "vpc.network")])
 def test_in_an_account_that_the_spec_doesnt_allow_nothing_is_written(
     account: World, run: Run, arguments: tuple[str, ...]
@@ -157,28 +113,3 @@ def test_in_an_account_that_the_spec_doesnt_allow_nothing_is_written(
     code, _, err = run(arguments[0], "elsewhere.yaml", *arguments[1:], "--yes")
     assert (code, "the spec's account_ids allow only 210987654321" in err) == (4, True)
     assert account.strict.inventory() == before
-
-
-def test_no_changes_isnt_the_last_word_while_the_spec_is_never_applied(account: World, run: Run) -> None:
-    account.converge(demo())
-    changed = demo()
-    changed["target_groups"]["web"]["min_healthy"] = 1
-    _write("demo", changed)
-    code, out, err = run("plan", "demo.yaml", "--detailed-exitcode")
-    assert (code, "No changes" in out) == (0, True)
-    assert "run alb-reconcile apply demo.yaml once" in err
-    said = "Only tags are written, which say that this spec is applied."
-    code, out, _ = run("apply", "demo.yaml", "--no-wait")
-    assert (code, said in out) == (0, True)
-    assert said not in run("apply", "demo.yaml", "--no-wait")[1]
-    assert "once" not in run("plan", "demo.yaml")[2]
-
-
-def test_what_is_handed_over_is_told_with_its_ids(account: World, run: Run) -> None:
-    spec = demo()
-    spec["security_groups"]["old"] = {"description": "for another stack"}
-    account.converge(spec)
-    (old,) = (item.id for item in account.plan(spec).live if str(item.address) == "security_group.old")
-    out = run("release", "demo.yaml", "security_group.old")[1]
-    assert f"If another spec is to have it: alb-reconcile adopt SPEC security_group.old={old}\n" in out
-    assert "adopt SPEC" not in run("release", "demo.yaml", "instances.web")[1], "the spec still declares them"

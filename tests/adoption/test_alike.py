@@ -187,29 +187,3 @@ def _forget(world: World, known: str) -> None:
         return
     (found,) = world.client("elbv2").describe_tags(ResourceArns=[known])["TagDescriptions"]
     world.client("elbv2").remove_tags(ResourceArns=[known], TagKeys=[tag["Key"] for tag in found["Tags"]])
-
-
-def test_what_is_in_another_vpc_makes_doubt_whether_this_is_the_right_one(world: WatchedWorld, keep: Keeper) -> None:
-    spec = web(2)
-    world.converge(spec)
-    keep.release(spec)
-    cidr = spec["vpcs"]["main"]["cidr_block"]
-    right = world.client("elbv2").describe_load_balancers()["LoadBalancers"][0]["VpcId"]
-    wrong = world.client("ec2").create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
-    found = keep.adopt(spec, f"vpc.main={wrong}")
-    for lines in (found.notes, world.plan(spec).warnings):
-        (line,) = [text for text in lines if "exist" in text]
-        assert line.startswith("load_balancer.public (demo-public-"), "what people know by name comes first"
-        assert line.endswith(
-            f"exist already in {right}, not in {wrong} (vpc.main), and no stack owns them: is that the right VPC?"
-        )
-    spec["load_balancers"]["public"]["name"] = "theirs"
-    world.client("elbv2").create_load_balancer(Name="theirs", Subnets=_subnets_of(world, right))
-    with pytest.raises(RefusedError) as refused:
-        world.plan(spec)
-    assert f"it is in {right}, not in {wrong} (vpc.main): is that the right VPC? Or choose" in str(refused.value)
-
-
-def _subnets_of(world: World, vpc: str) -> list[str]:
-    found = world.client("ec2").describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
-    return [item["SubnetId"] for item in found]

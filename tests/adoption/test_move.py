@@ -7,11 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError, UsageError
-from tests.adoption.adopting import our_tags, planned
+from tests.adoption.adopting import our_tags
 from tests.adoption.test_adopt_refusals import _failing_after
 from tests.harness import demo
 
@@ -28,75 +27,6 @@ def _before() -> Spec:
         "soon": {"priority": 9, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
     }
     return spec
-
-
-MOVES = (
-    ("vpc.main", "vpc.network"),
-    ("subnet.public-a", "subnet.front-a"),
-    ("internet_gateway.main", "internet_gateway.door"),
-    ("route_table.public", "route_table.outward"),
-    ("security_group.web", "security_group.api"),
-    ("instances.web", "instances.api"),
-    ("target_group.web", "target_group.api"),
-    ("load_balancer.public", "load_balancer.entrance"),
-    ("listener.entrance/http", "listener.entrance/plain"),
-    ("rule.entrance/plain/soon", "rule.entrance/plain/later"),
-)
-
-
-def _after() -> Spec:
-    """The same spec with all of the entries renamed."""
-    text = yaml.safe_dump(_before())
-    for old, new in (("public-a", "front-a"), ("soon", "later")):
-        text = text.replace(old, new)
-    spec: Spec = yaml.safe_load(text)
-    for section, old, new in (
-        ("vpcs", "main", "network"), ("internet_gateways", "main", "door"), ("route_tables", "public", "outward"),
-        ("security_groups", "web", "api"), ("instances", "web", "api"), ("target_groups", "web", "api"),
-        ("load_balancers", "public", "entrance"),
-    ):  # fmt: skip
-        spec[section] = {new if name == old else name: entry for name, entry in spec[section].items()}
-    spec["route_tables"]["outward"]["routes"][0]["internet_gateway"] = "door"
-    spec["instances"]["api"]["security_groups"] = ["api"]
-    spec["target_groups"]["api"]["targets"] = ["api"]
-    listeners = spec["load_balancers"]["entrance"]["listeners"]
-    listeners["plain"] = listeners.pop("http")
-    listeners["plain"]["default_action"] = {"forward": "api"}
-    listeners["plain"]["rules"]["later"]["action"] = {"forward": "api"}
-    return spec
-
-
-def test_every_kind_is_renamed_and_apply_then_changes_names_only(world: WatchedWorld, keep: Keeper) -> None:
-    world.converge(_before())
-    before = {key: found[tags.ADDRESS] for key, found in our_tags(world).items()}
-    world.watch()
-    keep.move(_after(), *(name for pair in MOVES for name in pair))
-    moved = {key: found[tags.ADDRESS] for key, found in our_tags(world).items()}
-    assert moved.keys() == before.keys()
-    assert {before[key] for key in before if before[key] == moved[key]} == {
-        "subnet.public-b",
-        "security_group.load-balancer",
-    }
-    plan = world.plan(_after())
-    assert {(step.action, item.path) for step in plan.steps for item in step.changes} == {("update", "tags.Name")}
-    assert len(plan.steps) == len(MOVES) + 1, "two instances, everything else once"
-    result = world.converge(_after())
-    assert set(result.writes) <= {"create_tags", "add_tags"}
-    assert {low.healthy for low in world.lows.values()} == {2}
-    world.destroy(_after())
-
-
-def test_a_single_instance_moves_to_another_group(world: WatchedWorld, keep: Keeper) -> None:
-    world.converge(demo())
-    spec = demo()
-    spec["instances"]["web"]["count"] = 1
-    spec["instances"]["api"] = {**spec["instances"]["web"]}
-    spec["target_groups"]["web"]["targets"] = ["web", "api"]
-    found = keep.move(spec, "instance.web-2", "instance.api-1")
-    assert {(step.action, item.path) for step in planned(found).steps for item in step.changes} == {
-        ("update", "tags.Name")
-    }
-    world.converge(spec)
 
 
 def test_a_move_that_cant_be_is_refused_and_nothing_moves(world: WatchedWorld, keep: Keeper) -> None:

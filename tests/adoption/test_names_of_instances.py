@@ -69,27 +69,6 @@ def test_a_roll_keeps_names_that_are_numbered(
     assert names(world) == before
 
 
-def test_names_that_no_entry_can_say_are_told_where_they_are_lost(world: WatchedWorld, tmp_path: Path) -> None:
-    found = exported(world, Scope(vpcs=(named(world, "webshop07", "webshop09"),)), tmp_path)
-    (name,) = plain(found)["instances"]
-    usual = f"{found.stack}-{name}"
-    assert f"webshop07, webshop09 keep their names; what replaces them is called {usual}-1 and so on" in found.text
-    assert steps(adopted(world, found, tmp_path)) == []
-    assert names(world) == {f"instance.{name}-1": "webshop07", f"instance.{name}-2": "webshop09"}
-    told = [
-        [change for change in step.changes if change.path == "tags.Name"]
-        for step in world.plan(changed(found), allow={"replace": 9}).steps
-        if step.action == "replace"
-    ]
-    assert [[(item.before, item.after) for item in part] for part in told] == [
-        [("webshop07", f"{usual}-1")], [("webshop09", f"{usual}-2")]
-    ]  # fmt: skip
-    together = world.plan(changed(found, rollout={"max_surge": 9}), allow={"replace": 9})
-    assert {item.after for step in together.steps for item in step.changes if item.path == "tags.Name"} == {usual}
-    world.converge(changed(found, rollout={"max_surge": 9}), allow={"replace": 9})
-    assert set(names(world).values()) == {usual}
-
-
 def test_equal_instances_are_numbered_by_their_names(world: WatchedWorld, keep: Keeper) -> None:
     """Of those that nothing else tells apart, whoever was made first."""
     world.converge(web(3))

@@ -10,7 +10,7 @@ import pytest
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import our_tags, planned
-from tests.harness import REGION, Spec, demo
+from tests.harness import Spec, demo
 
 if TYPE_CHECKING:
     from tests.adoption.adopting import Keeper
@@ -41,16 +41,6 @@ def test_a_load_balancer_goes_with_its_listeners_and_rules(world: WatchedWorld, 
     assert world.plan(spec).is_empty
 
 
-def test_a_listener_alone_would_be_taken_for_a_strangers(world: WatchedWorld, keep: Keeper) -> None:
-    world.converge(demo())
-    found = keep.release(demo(), "listener.public/http")
-    assert not any("can't be deleted" in note for note in found.notes)
-    assert next((step.action, step.reason) for step in planned(found).steps) == (
-        "delete",
-        "not in the spec; others: keep in load_balancer.public would leave it",
-    )
-
-
 def test_instances_are_named_one_by_one_or_as_a_group(world: WatchedWorld, keep: Keeper) -> None:
     world.converge(demo())
     keep.release(demo(), "instance.web-2")
@@ -71,15 +61,6 @@ def test_what_the_spec_no_longer_declares_can_be_let_go(world: WatchedWorld, kee
     assert not any("next apply" in note for note in found.notes)
     assert any(note.startswith("vpc.main can't be deleted while in use by security_group.old") for note in found.notes)
     assert world.plan(demo()).is_empty
-
-
-def test_what_stands_in_the_way_of_a_successor_is_told(world: WatchedWorld, keep: Keeper) -> None:
-    """A derived name; not where the whole network is another one."""
-    world.converge(demo())
-    found = keep.release(demo(), "target_group.web", "instance.web-1", "subnet.public-a")
-    assert sum("keeps the generated name demo-web-" in note for note in found.notes) == 1
-    keep.adopt(demo())
-    assert "keeps the generated name" not in " ".join(keep.release(demo()).notes)
 
 
 def test_what_the_stack_doesnt_have_is_refused_and_nothing_is_let_go(world: WatchedWorld, keep: Keeper) -> None:
@@ -123,20 +104,6 @@ def test_a_network_is_handed_to_a_stack_of_its_own(world: WatchedWorld, keep: Ke
     assert not [*world.sync(shop).notes, *world.sync(network).notes]
 
 
-def test_each_member_of_a_group_is_told_whose_instance_has_its_name(world: WatchedWorld, keep: Keeper) -> None:
-    world.converge(demo())
-    shop, _ = _split()
-    keep.release(shop, *NETWORK)
-    shop["instances"]["web"]["name"] = "web%d"
-    world.converge(shop)
-    with pytest.raises(RefusedError) as refused:
-        keep.adopt({**shop, "stack": "other"})
-    for item in world.account.instances():
-        number = our_tags(world)[item.id][tags.ADDRESS][-1]
-        expected = f"instance.web-{number} looks like {item.id} by its Name tag web{number}, which belongs"
-        assert expected in str(refused.value)
-
-
 def test_a_renamed_stack_is_told_that_its_resources_are_anothers(world: WatchedWorld, keep: Keeper) -> None:
     renamed = {**demo(), "stack": "webshop"}
     world.converge(demo())
@@ -145,21 +112,6 @@ def test_a_renamed_stack_is_told_that_its_resources_are_anothers(world: WatchedW
     keep.release(demo())
     assert not keep.adopt(renamed).missing
     assert world.plan(renamed).is_empty
-
-
-def test_so_is_one_in_a_network_of_somebody_elses(world: WatchedWorld, keep: Keeper) -> None:
-    shop, _ = _split()
-    world.converge(demo())
-    keep.release(shop, *NETWORK)
-    balancer = {**shop["load_balancers"]["public"], "listeners": {}}
-    alone = {"stack": "alone", "region": REGION, "load_balancers": {"public": balancer}}
-    del balancer["security_groups"]
-    world.converge(alone)
-    for spec, old in ((shop, "demo"), (alone, "alone")):
-        (told,) = (text for text in world.plan({**spec, "stack": "webshop"}).warnings if "this very spec" in text)
-        assert told.startswith(f"the stack {old} was made from this very spec")
-        other = {**spec, "stack": "webshop", "tags": {"owner": "web"}}
-        assert not [text for text in world.plan(other).warnings if "this very spec" in text]
 
 
 def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(world: WatchedWorld, keep: Keeper) -> None:

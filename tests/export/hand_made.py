@@ -101,31 +101,3 @@ def by_ansible(world: World, *, main: bool = False) -> dict[str, Any]:
     )  # fmt: skip
     world.clock.advance(300)
     return {**made, "instances": instances, "group": group, "balancer": balancer, "web": web, "front": front}
-
-
-def by_terraform(world: World) -> dict[str, Any]:
-    """The same service with a state file, in which everything has Terraform's name for it."""
-    made = by_ansible(world)
-
-    def managed(kind: str, name: str, *items: dict[str, Any], module: str = "") -> dict[str, Any]:
-        instances = [
-            {"attributes": item, **({"index_key": number} if len(items) > 1 else {})}
-            for number, item in enumerate(items)
-        ]
-        found: dict[str, Any] = {"mode": "managed", "type": kind, "name": name, "instances": instances}
-        return {**found, "module": module} if module else found
-
-    made["state"] = {
-        "version": 4,
-        "terraform_version": "1.9.0",
-        "resources": [
-            {"mode": "data", "type": "aws_vpc", "name": "ignored", "instances": [{"attributes": {"id": made["vpc"]}}]},
-            managed("aws_vpc", "this", {"id": made["vpc"]}, module="module.network"),
-            managed("aws_subnet", "public", *({"id": item} for item in made["subnets"])),
-            managed("aws_security_group", "entrance", {"id": made["front"]}),
-            managed("aws_lb", "edge", {"id": made["balancer"], "arn": made["balancer"]}),
-            managed("aws_lb_target_group", "api", {"arn": made["group"], "secret": "hunter2"}),
-            managed("aws_instance", "server", *({"id": item} for item in made["instances"])),
-        ],
-    }
-    return made

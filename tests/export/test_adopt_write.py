@@ -115,27 +115,6 @@ def test_what_differs_is_taken_over_with_the_comments_kept(
     assert (tmp_path / "spec.yaml").stat().st_ino == number, "it isn't written again"
 
 
-@pytest.mark.slow
-def test_what_has_drifted_since_is_taken_over_too(
-    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Of an old spec nothing is left to adopt, and it is still otherwise than what runs."""
-    assert main(["export", "--load-balancer", "alb", "-o", "old.yaml"]) == 0  # the VPC is somebody else's
-    assert main(["adopt", "old.yaml", "--yes"]) == 0
-    right = (tmp_path / "old.yaml").read_text(encoding="utf-8")
-    wrong = right.replace("instance_type: t2.micro", "instance_type: t3.small")
-    wrong = wrong.replace("health_check: {", "health_check: {interval_seconds: 20, ")
-    assert wrong.count("t3.small") == wrong.count("interval_seconds: 20") == 1
-    (tmp_path / "old.yaml").write_text(wrong, encoding="utf-8")
-    assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
-    assert "There is nothing to adopt." in capsys.readouterr().out
-    mended = (tmp_path / "old.yaml").read_text(encoding="utf-8")
-    assert "instance_type: t2.micro" in mended
-    assert "interval_seconds: 20" not in mended
-    assert "targets: [instance]" in mended
-    assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0
-
-
 def test_a_change_by_hand_that_is_taken_over_is_to_be_applied_once(
     account: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.export.export import Wishes
 from alb_reconcile.export.scope import Scope
-from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.tags import ADDRESS, from_list, own_tags
 from tests.export.exporting import exported, plain, planned, steps
 from tests.export.hand_made import by_ansible
 from tests.harness import by_hand
-from tests.journal.records import made
 from tests.kinds.hand import Faults
 from tests.kinds.many import HOUR, members, rows, web
 
@@ -132,32 +128,8 @@ def test_of_two_that_both_serve_the_older_one_is_meant_and_nothing_is_to_be_adop
     assert found.entries == len(planned(world, found, tmp_path).desired)
 
 
-def test_what_the_history_has_made_and_is_gone_is_named(world: WatchedWorld, tmp_path: Path) -> None:
-    world.converge(web(2))
-    first = members(world)["1"]
-    steps = (
-        StepRecord("create:instance.web-1", "create", how="done", id=first),
-        StepRecord("create:instance.web-2", "create", how="done", id="i-terminated-and-made-again"),
-        StepRecord("create:registration.web/web-2:80", "create", how="done", id="arn:group|i-terminated:80"),
-        StepRecord("create:rule.public/http/api", "create", how="done", id="arn:rule"),
-        StepRecord("create:rule.public/http/old", "create", how="done", id="arn:old"),
-    )
-    removed = StepRecord("delete:rule.public/http/old@arn:old", "delete", how="done", id="arn:old")
-    runs = (made(account="123456789012", steps=(removed,)), made(account="123456789012", steps=steps))
-    found = exported(world, STACK, tmp_path, Wishes(runs=runs))
-    assert found.notes == ("This host's history has rule.public/http/api, too; add what was deleted",)
-    assert exported(world, STACK, None, Wishes(runs=(replace(runs[1], account="1"),))).notes == ()
-
-
-def test_an_unknown_stack_and_one_that_something_is_part_of_are_refused_with_what_to_do(
-    world: WatchedWorld, tmp_path: Path
-) -> None:
+def test_what_is_part_of_a_stack_is_refused_with_what_to_do(world: WatchedWorld, tmp_path: Path) -> None:
     made = by_ansible(world)
-    with pytest.raises(
-        RefusedError,
-        match="nothing in us-east-1, account 123456789012 belongs to the stack demo; alb-reconcile stacks",
-    ):
-        exported(world, STACK, tmp_path)
     world.client("elbv2").add_tags(ResourceArns=[made["balancer"]], Tags=[{"Key": "alb-reconcile:stack", "Value": "x"}])
     with pytest.raises(
         RefusedError, match="alb-reconcile export --stack x writes that stack's spec, or release it there"

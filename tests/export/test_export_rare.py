@@ -54,27 +54,6 @@ def test_what_hand_made_services_seldom_have(world: WatchedWorld, tmp_path: Path
     assert steps(adopted(world, told, tmp_path)) == []
 
 
-def test_network_acls_are_named_and_stay_outside(world: WatchedWorld, tmp_path: Path) -> None:
-    """A spec can't say them, and who replaces a subnet is to know that its successor gets the default one."""
-    made, ec2 = by_ansible(world), world.client("ec2")
-    inside, idle = (ec2.create_network_acl(VpcId=made["vpc"])["NetworkAcl"]["NetworkAclId"] for _ in range(2))
-    subnet = made["subnets"][0]
-    found = [
-        item["NetworkAclAssociationId"]
-        for row in ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [made["vpc"]]}])["NetworkAcls"]
-        for item in row["Associations"]
-        if item["SubnetId"] == subnet
-    ]
-    ec2.replace_network_acl_association(AssociationId=found[0], NetworkAclId=inside)
-    assert "network ACL" not in exported(world, Scope(load_balancers=("shop",)), tmp_path).text
-    told = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
-    text = " ".join(line.strip().removeprefix("# ") for line in told.text.splitlines())
-    assert (told.problems, told.notes) == ((), ())
-    names = ", ".join(sorted([f"{inside} ({subnet})", f"{idle} (of no subnet)"]))
-    assert f"network ACLs that no spec can say stay outside, 2: {names}; a subnet that is replaced" in text
-    assert steps(adopted(world, told, tmp_path)) == []
-
-
 def test_names_in_cloudformation_stacks_that_are_nested(world: WatchedWorld) -> None:
     inner = {"Resources": {"Subnet": {
         "Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.40.0.0/16"},

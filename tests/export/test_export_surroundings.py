@@ -10,7 +10,6 @@ from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import elb_tags
 from tests.export.surroundings import BUCKET, KEY, PROFILE, change, furnished, neighbour, record, rows, zone
 from tests.harness import by_hand
-from tests.kinds.hand import Faults
 from tests.kinds.test_listener import CERTIFICATES
 
 if TYPE_CHECKING:
@@ -117,28 +116,6 @@ def test_what_a_neighbour_uses_as_well_is_named(world: WatchedWorld, tmp_path: P
     assert f"{made['front']} is used by {other} as well: it is left out, and named by its id" in found.notes
     assert steps(adopted(world, found, tmp_path)) == []
     assert not {made[name] for name in ("key", "bucket", "certificate", "front")} & our_tags(world).keys()
-
-
-def test_what_may_not_be_read_stays_outside(world: WatchedWorld, tmp_path: Path) -> None:
-    furnished(world)
-    faults = Faults(world)
-    for operation, code in (
-        ("describe_certificate", "AccessDeniedException"),
-        ("list_hosted_zones", "AccessDenied"),
-        ("get_bucket_tagging", "AccessDenied"),
-        ("describe_key_pairs", "UnauthorizedOperation"),
-    ):
-        faults.refuse(operation, code, times=99)
-    found = exported(world, Scope(load_balancers=("shop",)), tmp_path)
-    assert found.problems == ()
-    assert f"bucket {BUCKET} is another account's, or these credentials may not read it" in found.text
-    told = [note for note in found.notes if "is taken along" in note]
-    assert sorted(told) == [
-        "no certificate is taken along, since describe_certificate is refused (AccessDeniedException)",
-        "no key pair is taken along, since describe_key_pairs is refused (UnauthorizedOperation)",
-        "no record is taken along, since list_hosted_zones is refused (AccessDenied)",
-    ]
-    assert steps(adopted(world, found, tmp_path)) == []
 
 
 def _dns(world: World, name: str) -> str:

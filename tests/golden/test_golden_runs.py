@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.golden.by_hand import at_terminal, protect, tags_of
+from tests.golden.by_hand import protect, tags_of
 
 if TYPE_CHECKING:
     from tests.golden.scene import Scene
@@ -171,24 +171,4 @@ def test_failures(scene: Scene) -> None:
     scene.run("plan", "--out", "/nonexistent/plan", "small.yaml")
     scene.run("plan", "gone.yaml")
     scene.run("history", "small.yaml")
-    scene.check()
-
-
-@pytest.mark.slow
-def test_a_terminal(scene: Scene) -> None:
-    """The question, its answers, and colours. The line that says what runs now comes and goes by the clock: `-v` has none."""
-    scene.write("small.yaml", SMALL)
-    yes = "Type yes:"
-    for arguments, answer, prompt in (
-        (("apply", "small.yaml"), "no", yes),
-        (("apply", "-v", "--no-color", "small.yaml"), "yes", yes),
-        (("plan", "small.yaml"), "", ""),
-        (("status", "small.yaml"), "", ""),
-        (("history", "small.yaml"), "", ""),
-        (("sync", "small.yaml"), "", ""),
-        (("release", "small.yaml"), "no", "Type"),
-        (("destroy", "-v", "small.yaml"), "yes", "Type the stack's name (small):"),
-        (("destroy", "-v", "small.yaml"), "small", "Type the stack's name (small):"),
-    ):
-        scene.keep(arguments, at_terminal(scene, *arguments, answer=answer, prompt=prompt))
     scene.check()

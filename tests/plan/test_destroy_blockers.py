@@ -108,25 +108,6 @@ def test_an_interface_that_its_service_hides_is_named_too(here: World) -> None:
     assert sum(made in text and subnet in text for text in failures) == 1
 
 
-def test_another_accounts_load_balancer_in_a_shared_subnet_is_named(here: World) -> None:
-    here.converge(demo())
-    ec2 = here.client("ec2")
-    subnet = own_subnet(ec2)
-    described = {"SubnetId": subnet, "Description": "ELB app/theirs/0123456789abcdef"}
-    made = ec2.create_network_interface(**described)["NetworkInterface"]["NetworkInterfaceId"]
-    assert blockers(here) == (), "it goes by itself"
-
-    def theirs(_: str, answer: Any) -> Any:
-        for row in answer.get("NetworkInterfaces", ()):
-            if row["NetworkInterfaceId"] == made:
-                row["OwnerId"] = "210987654321"
-        return answer
-
-    answer_otherwise(here, theirs)
-    (text,) = blockers(here)
-    assert f"{made} (ELB app/theirs/0123456789abcdef)" in text
-
-
 @pytest.mark.parametrize("mode", ["zonal", "regional"])
 def test_somebody_elses_nat_gateway_is_named(here: World, mode: str) -> None:
     here.converge(demo())

@@ -11,7 +11,6 @@ import pytest
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.pictures.compose import make_scene
-from alb_reconcile.cli.pictures.layout import arrange
 from alb_reconcile.cli.pictures.mermaid import scene_mermaid
 from alb_reconcile.cli.pictures.page import plan_page, scene_page
 from alb_reconcile.cli.pictures.scene import Scene
@@ -92,48 +91,6 @@ def test_weights_are_parts() -> None:
     text = scene_svg(scene)
     assert "HTTP 80 default 75%" in text
     assert "-->|25%|" in scene_mermaid(scene)
-
-
-def test_arrows_pass_the_gateways_and_the_names_of_the_network() -> None:
-    drawing = arrange(make_scene(planned(want=CANARY)))
-    (gateway,) = (box for box in drawing.boxes if box.style == "gateway")
-    (vpc,) = (box for box in drawing.grounds if box.style == "vpc")
-    downwards = [arrow for arrow in drawing.arrows if arrow.end[1] > gateway.y]
-    assert len(downwards) > 2
-    for arrow in downwards:
-        (x1, y1), (x2, y2) = arrow.start, arrow.end
-        for y in range(round(vpc.y), round(gateway.y + gateway.height)):
-            assert x1 + (x2 - x1) * (y - y1) / (y2 - y1) > gateway.x + gateway.width + 10, arrow
-
-
-def test_who_checks_is_told_beside_who_gets_the_request() -> None:
-    oidc = {
-        "issuer": "https://id.example.com", "authorization_endpoint": "https://id.example.com/a",
-        "token_endpoint": "https://id.example.com/t", "user_info_endpoint": "https://id.example.com/u",
-        "client_id": "shop", "client_secret": {"ssm": "/shop/secret"},
-    }  # fmt: skip
-    secure = {
-        "protocol": "HTTPS", "port": 443, "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1",
-        "default_action": {"authenticate_oidc": oidc, "forward": "web"},
-    }  # fmt: skip
-    scene = make_scene(planned(want={"load_balancers/public/listeners/a": secure}))
-    assert [door.node.lines[0] for door in scene.balancers[0].doors] == ["HTTP 80", "HTTPS 443"]
-    assert scene.balancers[0].doors[1].routes[0].what == "authenticate-oidc"
-    assert "→ authenticate-oidc, then web 100%" in scene_svg(scene)
-
-
-def test_instances_stand_in_the_order_that_people_count() -> None:
-    scene = make_scene(planned({"instances/web/count": 24}))
-    titles = [node.title for zone in scene.networks[0].zones for net in zone.subnets for node in net.instances]
-    numbers = [int(title.partition("-")[2]) for title in titles]
-    assert sorted([numbers[:12], numbers[12:]]) == [[*range(1, 24, 2)], [*range(2, 25, 2)]]
-
-
-def test_a_fixed_response_is_told_by_its_status() -> None:
-    """Its text would push the status out of the picture."""
-    response = {"fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": "soon " * 50}}
-    scene = make_scene(planned(want={"load_balancers/public/listeners/http/default_action": response}))
-    assert [route.what for route in scene.balancers[0].doors[0].routes] == ["fixed response 503"]
 
 
 def many(number: int, name: str = "rule") -> StackPlan:

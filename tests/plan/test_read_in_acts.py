@@ -8,7 +8,6 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, seed, settings
 
 from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import plan_page
@@ -16,27 +15,20 @@ from alb_reconcile.cli.render.acts import read_in_acts
 from alb_reconcile.cli.render.markdown import plan_markdown
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.plan.planner import make_plan
 from alb_reconcile.model.counting import by_resource
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Act
-from tests.harness import load
-from tests.plan.stacks import Account, situation_of
 from tests.plan.test_cases import CASES, cases_of, plan_of
 from tests.plan.test_pictures import planned
-from tests.properties.seeds import PHASES
-from tests.properties.strategies import pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from alb_reconcile.model.plan import Plan, Step
-    from tests.harness import Spec
 
 NUMBERS = {act: str(number) for number, act in enumerate(Act, start=1)}
 SIGNS = {"create": "+", "update": "~", "replace": "-/+", "delete": "-"}
 DECIDES = ("replace", "delete", "create", "update")
-PAIRS = 150
 IN_ROUNDS = {"instances/web/instance_type": "t3.small"}
 OTHER_GROUP = {"target_groups/web/port": 8080}
 
@@ -114,27 +106,6 @@ def test_each_step_is_shown_once_under_its_act(file: Path, name: str) -> None:
     except (PlanError, RefusedError):
         return
     check(plan)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("only_fresh")
-def test_so_it_is_of_any_two_specs() -> None:
-    seen: Counter[str] = Counter()
-
-    @seed(7)
-    @settings(max_examples=PAIRS, database=None, deadline=None, print_blob=True, phases=PHASES)
-    @given(pairs())
-    def drawn(pair: tuple[Spec, Spec]) -> None:
-        have, want = map(load, pair)
-        try:
-            plan = make_plan(situation_of(want, Account(have).discovery()))
-        except (PlanError, RefusedError):
-            return
-        check(plan)
-        seen.update(part.number for part in read_in_acts(plan))
-
-    drawn()
-    assert min(seen[number] for number in ("1", "2", "3", "1+3")) > PAIRS // 50, seen
 
 
 def test_what_a_round_is_needed_for_isnt_shown_above_it() -> None:

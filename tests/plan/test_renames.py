@@ -54,30 +54,6 @@ def test_members_of_an_instance_entry_move_together_and_a_refusal_says_so_too(he
     assert f"if these entries were only renamed, run this first: alb-reconcile move spec.yaml {pairs}\n" in first
 
 
-def test_a_plan_that_no_order_leads_to_says_so_too(here: World) -> None:
-    here.converge(demo())
-    with pytest.raises(RefusedError) as refused:
-        here.plan(renamed(demo(), ("public-a", "front-a")))
-    assert str(refused.value).startswith("subnet.front-a can't be created before subnet.public-a (")
-    assert str(refused.value).endswith("run alb-reconcile move spec.yaml subnet.public-a subnet.front-a, then apply")
-    assert refused.value.exit_code == 4, "refused: running it again doesn't help"
-
-
-def test_of_many_the_first_are_told(here: World) -> None:
-    spec = edited(demo(), "security_groups", {
-        **demo()["security_groups"], **{f"old-{number:02}": {"description": f"number {number}"} for number in range(13)},
-    })  # fmt: skip
-    after = json.loads(json.dumps(spec).replace('"old-', '"new-'))
-    here.converge(spec)
-    told = here.plan(after, allow={"delete": 20}).warnings
-    (command,) = hints(told)
-    assert command.startswith(
-        "alb-reconcile move spec.yaml security_group.old-00 security_group.new-00 security_group.old-01 "
-    )
-    assert len(command.split()) == 3 + 2 * 10
-    assert "3 more look renamed, too" in told
-
-
 def test_a_listener_isnt_deleted_to_make_another_at_its_port() -> None:
     """Between the two nobody would answer. Found by walks through changes of any property."""
     after = renamed(demo(), ("http", "plain"))

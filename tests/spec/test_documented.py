@@ -97,9 +97,3 @@ def test_the_regions_are_those_that_aws_documents() -> None:
     region = resolved("stack")["properties"]["region"]
     assert region["examples"] == sorted(known)
     assert [name for name in known if not re.fullmatch(region["pattern"], name)] == []
-
-
-def test_the_types_of_targets_are_those_that_aws_documents() -> None:
-    """All but load balancers, which only Network Load Balancers take (CreateTargetGroup, TargetType)."""
-    targets = {*resolved("target_group")["properties"]["target_type"]["enum"], "alb"}
-    assert targets == set(model("elbv2")["shapes"]["TargetTypeEnum"]["enum"])

@@ -10,7 +10,7 @@ import pytest
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Rollout
 from alb_reconcile.spec.document import parse
-from alb_reconcile.spec.stack import load_stack, parse_stack
+from alb_reconcile.spec.stack import load_stack
 from alb_reconcile.spec.variables import variables_in
 from tests.spec.helpers import NETWORK, declared, get, load, refusal
 
@@ -100,12 +100,6 @@ class TestVariables:
         spec = NETWORK.replace("a}", 'a, map_public_ip_on_launch: "${PUBLIC}"}')
         assert "map_public_ip_on_launch: is the text" in refusal(spec, {"PUBLIC": value})
 
-    def test_more_typed_values_than_problems_are_told(self) -> None:
-        """The limit on errors is none on what variables give."""
-        groups = "".join(f'  g{number}: {{protocol: HTTP, port: "${{PORT}}"}}\n' for number in range(700))
-        stack = load(NETWORK + "target_groups:\n" + groups, {"PORT": "8080"})
-        assert declared(get(stack, "target_group.g699").state)["port"] == 8080
-
     def test_user_data_is_verbatim(self) -> None:
         """${…} is the shell's there, and $${ too; where an alias uses it elsewhere it is filled in."""
         script = "#!/bin/sh\necho ${HOME} $${PATH} ${UNDEFINED:-x} ${\n"
@@ -126,26 +120,6 @@ instances: {a: {user_data: '${H} ${A}', tags: *all}}
 """
         found = variables_in(parse(text.encode())[0])
         assert set(found) == {*((name, False) for name in "ABCEFG"), ("H", True), ("A", True)}
-
-    def test_an_alias_takes_the_type_of_its_place(self) -> None:
-        spec = NETWORK + (
-            'target_groups:\n  web: {protocol: HTTP, port: &p "${PORT}", tags: {port: *p}}\n'
-            "  api: {protocol: HTTP, port: *p}\n"
-        )
-        stack = load(spec, {"PORT": "8080"})
-        assert get(stack, "target_group.web").tags["port"] == "8080"
-        assert declared(get(stack, "target_group.web").state)["port"] == 8080
-        assert declared(get(stack, "target_group.api").state)["port"] == 8080
-
-    def test_keys_and_files_are_left_alone(self, tmp_path: Path) -> None:
-        (tmp_path / "boot.sh").write_text("echo ${A}\n", encoding="utf-8")
-        spec = NETWORK + (
-            "instances:\n  web: {image_id: ami-01234567, instance_type: t3.micro, subnets: [a], "
-            "user_data_file: '${FILE}'}\n"
-        )
-        stack = parse_stack(spec.encode(), "x", tmp_path, {"FILE": "boot.sh", "A": "no"})
-        instance: Any = get(stack, "instance.web-1").state
-        assert instance.user_data.content == b"echo ${A}\n"
 
 
 def test_the_region_is_the_specs_or_the_options() -> None:
@@ -191,10 +165,6 @@ class TestYaml:
     def test_ways_to_write_it(self, text: str) -> None:
         stack = load(text)
         assert (stack.name, stack.region, [*map(str, stack.desired)]) == ("shop", "eu-west-1", ["vpc.main"])
-
-    def test_quotes_make_text_of_the_traps(self) -> None:
-        spec = 'stack: shop\ntags: {a: "on", b: "22:22", "no": "0123", d: "1_000", e: !!str 0x1F, f: \'null\'}\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n'
-        assert load(spec).name == "shop"
 
 
 def test_the_order_of_references_means_nothing() -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import SpecError
 from alb_reconcile.spec.stack import Stack, load_stack
 from tests.harness import SPECS
@@ -93,15 +91,7 @@ def test_defaults_are_for_creation_only(repository: Path) -> None:
             assert created[name] == value or value.items() < created[name].items()
 
 
-def test_variables(repository: Path) -> None:
-    given = {"REGION": "ap-northeast-1", "ZONE_1": "c", "ZONE_2": "ap-northeast-1d"}
-    stack = load_stack(str(repository / "specs/demo.yaml"), given)
-    assert stack.region == "ap-northeast-1"
-    zones = [declared(get(stack, f"subnet.public-{letter}").state)["availability_zone"] for letter in "ab"]
-    assert zones == ["ap-northeast-1c", "ap-northeast-1d"]
-
-
-def test_the_secure_policy_is_the_default_for_https_only_and_an_entry_wins_over_what_it_merges(
+def test_the_secure_policy_is_the_default_for_https_only(
     repository: Path,
 ) -> None:
     stack = load_stack(str(repository / "specs/https.yaml"))
@@ -110,24 +100,6 @@ def test_the_secure_policy_is_the_default_for_https_only_and_an_entry_wins_over_
     assert listener.creation.ssl_policy == "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
     plain: Any = get(stack, "listener.public/http")
     assert plain.creation.ssl_policy is None
-
-    stable: Any = get(stack, "instance.stable-2").state
-    canary: Any = get(stack, "instance.canary-1").state
-    assert Address("instance", "canary-2") not in stack.desired
-    assert b"start canary" in canary.user_data.content
-    assert dataclasses.replace(canary, user_data=stable.user_data) == stable
-
-
-def test_existing_vpc_looks_up_what_it_does_not_own(repository: Path) -> None:
-    """Nothing of the network is ours."""
-    stack = load_stack(str(repository / "specs/existing-vpc.yaml"), {"NETWORK": "other"})
-    assert not [address for address in stack.desired if address.kind in ("vpc", "subnet", "route_table")]
-    balancer: Any = get(stack, "load_balancer.internal").state
-    assert balancer.subnets == ("subnets (tag Network=other, Tier=private)",)
-    assert declared(get(stack, "target_group.api").state)["vpc"] == "vpc (tag Name=other)"
-    instance: Any = get(stack, "instance.api-1")
-    assert instance.creation.root_volume == {"encrypted": True, "volume_size": 20, "volume_type": "gp3"}
-    assert instance.state.root_volume == {"volume_size": 20, "volume_type": "gp3"}
 
 
 class TestRunbook:

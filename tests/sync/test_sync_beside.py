@@ -10,7 +10,7 @@ from tests.harness import by_hand, demo
 from tests.kinds.hand import LINUX_1, Hand, edited
 from tests.kinds.test_preconditions import issued
 from tests.kinds.test_record import Names, plain, record
-from tests.sync.acts import change_check, deregister, stop
+from tests.sync.acts import change_check
 from tests.sync.rounds import go_round
 from tests.sync.words import done, left, with_image, writes
 
@@ -162,18 +162,6 @@ def test_what_is_ignored_holds_back_nothing_either(hand: Hand, secure: Spec) -> 
     assert not ending.selection.withheld
 
 
-def test_a_stopped_instance_waits_and_its_group_is_taken_off(hand: Hand, secure: Spec) -> None:
-    regroup(hand)
-    stop(hand, "web-1")
-    deregister(hand, "web-1")
-    ending = hand.world.sync(secure)
-    assert not ending.is_failed
-    assert done(ending) == {"instance.web-1": "drift"}
-    assert left(ending) == {"instance.web-1": "drift", "registration.web/web-1:80": "drift"}, (
-        "AWS registers none that is stopped"
-    )
-
-
 def test_a_listener_that_asks_for_a_login_is_put_right_otherwise(hand: Hand, secure: Spec) -> None:
     """A login was added by hand, which `sync` never takes away, and the policy lowered."""
     login = {
@@ -192,14 +180,6 @@ def test_a_listener_that_asks_for_a_login_is_put_right_otherwise(hand: Hand, sec
     assert [change.path for change in step.changes] == ["default_action"]
     (listener,) = hand.elb.describe_listeners(ListenerArns=[hand["listener.public/https"]])["Listeners"]
     assert (listener["SslPolicy"], len(listener["DefaultActions"])) == (STRICT, 2)
-
-
-def test_a_name_is_led_back_beside_a_listener_that_waits(hand: Hand, secure: Spec) -> None:
-    """The listener's entry has changed, and isn't applied."""
-    lead_away(hand)
-    check(hand)
-    secure["load_balancers"]["public"]["listeners"]["https"]["ssl_policy"] = LOWERED
-    assert done(hand.world.sync(secure)) == {"record.api": "drift"}
 
 
 @pytest.mark.parametrize(

@@ -115,20 +115,3 @@ def test_an_empty_spec_is_named_by_the_stack_that_it_was_of(folder: Path, capsys
     (issue,) = (folder / "issues").glob("*.md")
     assert told in issue.read_text(encoding="utf-8")
     assert told in read_history(folder / "state", "shop").runs[0].error
-
-
-def test_several_mistakes_are_told_whole_and_a_line_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Records have them on one line, and cut."""
-    lost = {f"{name}-{number}" * 20 for number, name in enumerate(("front", "back", "side"), 1)}
-    groups = "".join(
-        f"  g{number}: {{description: x, vpc: {{tag: {{Name: {name}}}}}}}\n"
-        for number, name in enumerate(sorted(lost), 1)
-    )
-    (folder / "stacks" / "shop.yaml").write_text(f"stack: shop\nregion: us-east-1\nsecurity_groups:\n{groups}")
-    assert sync() == 1
-    out = capsys.readouterr().out
-    assert r"\n" not in out
-    assert "…" not in out
-    lines = [line for line in out.splitlines() if line.startswith("    stacks/shop.yaml:")]
-    assert len(lines) == len(lost)
-    assert all(any(name in line for line in lines) for name in lost)

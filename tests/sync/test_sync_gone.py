@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest.mock import AsyncMock, patch
 
 import pytest
 
-from alb_reconcile.api.session import Session, sandbox_began
 from alb_reconcile.engine.plan.planner import POINT_THERE
 from alb_reconcile.journal.history import history_file, write_history
 from alb_reconcile.journal.notify import State, judge
@@ -194,15 +192,6 @@ def test_what_the_spec_ignores_is_nobodys_outage(hand: Hand, tmp_path: Path) -> 
     spec = {**demo(), "sync": {"ignore": ["create"]}}
     for _ in range(2):
         assert go_round(hand, spec, tmp_path)[0].code is ExitCode.OK
-
-
-def test_since_when_the_sandbox_has_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALB_RECONCILE_SANDBOX_DIR", str(tmp_path))
-    assert sandbox_began(Session(sandbox=True)) == ""
-    (tmp_path / "sandbox.json").write_text("{}")
-    os.utime(tmp_path / "sandbox.json", (1_800_000_000, 1_800_000_000))
-    assert sandbox_began(Session(sandbox=True)) == "2027-01-15T08:00:00Z"
-    assert sandbox_began(Session()) == ""
 
 
 def test_what_was_in_a_sandbox_before_this_one_is_gone_with_it(hand: Hand, tmp_path: Path) -> None:

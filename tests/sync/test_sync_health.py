@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -148,32 +147,3 @@ def test_a_load_balancer_without_its_tags_serves(hand: Hand, spec: Spec) -> None
     assert f"{arn} is there already" in ending.selection.withheld["create:load_balancer.public"]
     assert ending.problems == ()
     assert not ending.is_failed
-
-
-def test_of_two_at_an_address_each_place_says_which_is_ill_and_what_leads_out(
-    hand: Hand, spec: Spec, tmp_path: Path
-) -> None:
-    new, texts = copy.deepcopy(spec), list[str]()
-    new["instances"]["web"] |= {"user_data": "#!/bin/sh\nfalse\n", "rollout": {"health_timeout": "2m"}}
-    old = hand["instance.web-1"]
-    known = {old, hand["instance.web-2"]}
-    hand.world.strict.health = lambda _, target, __: None if target in known else "unhealthy"
-    (failure, *_) = hand.world.apply(new).failures
-    ill = failure.partition("target ")[2].partition(":")[0]
-    report, _ = go_round(hand, new, tmp_path, texts=texts)
-    mail = sync_text(report, Style(colored=False))
-    told = f"a duplicate at its address, which still serves, while {ill} beside it is unhealthy"
-    assert f"· delete instance.web-1 {old} not applied (spec): {told}; the spec has changed" in mail
-    assert f"    registration.web/web-1:80 {ill}:80 is unhealthy\n    {ADVICE}\n" in mail
-    (issue,) = (tmp_path / "issues").glob("*.md")
-    assert told in issue.read_text(encoding="utf-8")
-    assert f"shows what is to be done. {ADVICE} This issue" in issue.read_text(encoding="utf-8")
-    assert texts[0].endswith(f"while {ill}:80 beside it is unhealthy")
-    report, _ = go_round(hand, spec, tmp_path)
-    mail = sync_text(report, Style(colored=False))
-    assert (
-        f"· delete instance.web-1 {ill} not applied (spec): a duplicate at its address, which is unhealthy; the spec"
-        in mail
-    )
-    assert ADVICE not in mail
-    assert "`apply --sandbox` does it" in issue.read_text(encoding="utf-8")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import boto3
 import pytest
 
 from alb_reconcile.sandbox.strict.world import World as Place
-from tests.harness import REGION, by_hand
+from tests.harness import REGION
 from tests.sync.acts import delete_balancer, deregister, terminate
 from tests.sync.rounds import go_round
 
@@ -53,16 +52,6 @@ def go(hand: Hand, spec: Spec, tmp_path: Path) -> Callable[[int], Told]:
     return round_of
 
 
-def someone(name: str) -> Any:
-    """The load balancers' API in somebody's hands."""
-    iam = by_hand("iam")
-    iam.create_user(UserName=name)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    return boto3.client(
-        "elbv2", REGION, aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"]
-    )
-
-
 def test_a_target_and_what_else_is_missing(hand: Hand, go: Callable[[int], Told]) -> None:
     deregister(hand)
     hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
@@ -73,19 +62,6 @@ def test_a_target_and_what_else_is_missing(hand: Hand, go: Callable[[int], Told]
         "create registration.web/web-2:80": "moto: DeregisterTargets",
     }
     assert commands == [f"{EVENT}DeleteListener"]
-
-
-@pytest.mark.parametrize("port", [80, 81])
-def test_another_port_is_another_target(hand: Hand, spec: Spec, go: Callable[[int], Told], port: int) -> None:
-    """An event without a port is about the group's."""
-    spec["target_groups"]["web"] |= {"port": port, "targets": [{"instances": "web", "port": 80}]}
-    hand.make(spec)
-    target = {"Id": hand["instance.web-1"]}
-    own, others = ({}, {"Port": 81}) if port == 80 else ({"Port": 80}, {})
-    for name, item in (("bob", {**target, **own}), ("ann", {**target, **others})):
-        someone(name).deregister_targets(TargetGroupArn=hand["target_group.web"], Targets=[item])
-        hand.wait(60)
-    assert go(1).named == {"create registration.web/web-1:80": "bob: DeregisterTargets"}
 
 
 def test_a_target_that_was_there_again(hand: Hand, spec: Spec, go: Callable[[int], Told]) -> None:
@@ -118,26 +94,3 @@ def test_what_only_an_id_would_tell(
     """With all that AWS deletes with a load balancer; an instance's id isn't known when EC2 no longer shows its tags."""
     act(hand)
     assert go(0) == Told({}, [f"{EVENT}{event}"], is_final=True)
-
-
-def test_an_instance_known_by_its_address(hand: Hand, spec: Spec, go: Callable[[int], Told]) -> None:
-    """The event has the address, of which the plan knows only whose it is."""
-    spec["target_groups"]["web"]["target_type"] = "ip"
-    hand.make(spec)
-    group = hand["target_group.web"]
-    (health, *_) = hand.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-    hand.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": health["Target"]["Id"]}])
-    hand.wait(60)
-    assert go(0) == Told({}, [f"{EVENT}DeregisterTargets"], is_final=True)
-
-
-def test_the_network_comes_last(hand: Hand, spec: Spec, tmp_path: Path, go: Callable[[int], Told]) -> None:
-    """Of a stack that is gone, the five commands are about what serves first; and no round asks."""
-    go_round(hand, spec, tmp_path)
-    hand.world.destroy(spec)
-    hand.wait(4000)
-    told = go(0)
-    assert [command.rpartition("=")[2] for command in told.commands] == [
-        "DeleteTargetGroup", "DeleteLoadBalancer", "DeleteVpc", "DeleteSubnet", "DeleteInternetGateway",
-    ]  # fmt: skip
-    assert told.is_final

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from alb_reconcile.engine.stack import apply_stack, plan_stack
 from alb_reconcile.journal.record import DESTROY_BEGUN
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import LeaseLostError
@@ -147,21 +145,6 @@ def test_who_may_tag_at_creation_only_can_apply_and_destroy(hand: Hand, spec: Sp
         faults.refuse(name, "UnauthorizedOperation", times=20)
     assert any("ec2:CreateTags" in text for text in hand.make(spec).warnings)
     assert any("ec2:CreateTags" in text for text in hand.world.destroy(spec).warnings)
-
-
-def test_only_who_is_chosen_is_launched(hand: Hand, spec: Spec) -> None:
-    spec["instances"]["web"] |= {"count": 5, "subnets": ["public-a"]}
-    target = load(spec)
-
-    async def main(aws: Aws) -> tuple[str, ...]:
-        planned = await plan_stack(aws, DesiredStack(target.name, REGION, target.desired))
-        chosen = tuple(step for step in planned.plan.steps if step.address.name in ("web-3", "web-5"))
-        applied = await apply_stack(aws, replace(planned, plan=replace(planned.plan, steps=chosen)), timeout=None)
-        return tuple(item.how for item in applied.outcomes)
-
-    assert hand.world._run(main) == ("done", "done")
-    there = hand.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
-    assert sum(len(item["Instances"]) for item in there["Reservations"]) == 4
 
 
 def test_drift_is_corrected_beside_a_changed_spec_that_apply_refuses(hand: Hand, spec: Spec) -> None:

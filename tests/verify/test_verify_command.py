@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from alb_reconcile.api.verifying import Way
 from alb_reconcile.cli.main import main
-from alb_reconcile.sandbox import client as sandbox_client
-from alb_reconcile.sandbox import preparation
 from alb_reconcile.verification.site import Settings
 from tests.harness import World, demo
 from tests.verify import servers
@@ -45,27 +43,13 @@ class TestDemo:
             said = bench.run(*to(front.port), *QUICK, "--format", "json", "--websocket")
         assert (shown.code, said.code) == (0, 1), shown.text + shown.errors
         assert "Verified: 1 of 1 listeners and rules answered 40 requests as expected." in shown.text
-        assert "✓ listener.public/http default action  forward to web" in shown.text
-        assert max(map(len, shown.text.splitlines())) <= 110
         check = said.check("listener.public/http")
         assert check["problems"] == ["WebSocket: the handshake was answered 200 instead of 101"]
         assert (check["requests"], check["statuses"], check["errors"]) == (40, {"200": 40}, {})
-        assert set(check["latency_ms"]) == {"p50", "p95", "p99"}
-        found = [(item["name"], item["id"], item["answers"], item["expected_share"]) for item in check["targets"]]
-        assert found == [("web-1", names["web-1"], 20, 0.5), ("web-2", names["web-2"], 20, 0.5)]
-        assert all(item["within_tolerance"] and item["health"] == "healthy" for item in check["targets"])
         host = check["request"]["host"]
         assert host.endswith(".elb.amazonaws.com")
         assert front.log[:40] == [("GET", "shop.example.com", "/items")] * 40
         assert ("GET", host, "/") in front.log[40:]
-
-    def test_too_few_requests_to_judge(self, bench: Bench) -> None:
-        with servers.front(servers.in_turn(bench.instances()["web-1"])) as front:
-            shown = bench.run(*to(front.port), "--requests", "10", "--format", "json")
-        check = shown.check("listener.public/http")
-        assert shown.code == 0
-        assert [item["within_tolerance"] for item in check["targets"]] == [None, None]
-        assert "10 requests are too few to judge shares; 30 are enough" in check["notes"]
 
     def test_strangers_answer(self, bench: Bench) -> None:
         ids = bench.instances().values()
@@ -104,12 +88,9 @@ class TestDemo:
         with servers.front(servers.in_turn(*bench.instances().values())) as front:
             options = ("--attribute", "header:X-Instance-Id", "--duration", "1s", "--rate", "50", "--format", "json")
             header = bench.run(*to(front.port), *options)
-            wrong = bench.run(*to(front.port), *QUICK, "--attribute", "json:hostname")
-        assert (header.code, wrong.code) == (0, 1)
+        assert header.code == 0
         check = header.check("listener.public/http")
         assert (5 <= check["requests"] <= 50, check["unattributed"]) == (True, 0)
-        assert '40 answers have no JSON field "hostname"' in wrong.flat
-        assert "they have instance_id, version" in wrong.flat
 
     def test_at_the_end_of_apply(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """With defaults, which lead to a name that doesn't resolve here: what fails is the verification alone."""
@@ -143,26 +124,13 @@ class TestDemo:
 class TestBadWeather:
     """Each one clear line, and a bounded wait."""
 
-    @pytest.mark.parametrize(
-        ("behave", "text"),
-        [
-            (None, "the connection is refused"),
-            (servers.hang, "no whole answer within the time-out"),
-            (servers.reset, "the connection was closed before a whole answer had come"),
-        ],
-        ids=["refused", "hanging", "reset"],
-    )
-    def test_servers_that_fail(self, bench: Bench, behave: Any, text: str) -> None:
+    def test_a_server_that_hangs(self, bench: Bench) -> None:
         """Given up after a few, so that nobody waits for a hundred time-outs."""
-        if behave is None:
-            shown = bench.run(*to(servers.unused_port()), "--rate", "1000", "--timeout", "1s")
-        else:
-            with servers.broken(behave) as port:
-                shown = bench.run(*to(port), "--rate", "1000", "--timeout", "1s")
+        with servers.broken(servers.hang) as port:
+            shown = bench.run(*to(port), "--rate", "1000", "--timeout", "1s")
         assert shown.code == 1
-        assert text in shown.flat
+        assert "no whole answer within the time-out" in shown.flat
         assert "given up after" in shown.text
-        assert "Traceback" not in shown.errors
 
     @pytest.mark.parametrize(
         "options",
@@ -177,13 +145,3 @@ class TestBadWeather:
         (tmp_path / "spec.yaml").write_text(yaml.safe_dump(demo()))
         assert main(["verify", str(tmp_path / "spec.yaml"), *options]) == 64
         assert "Traceback" not in capsys.readouterr().err
-
-    def test_a_sandbox_without_traffic(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        quiet = sandbox_client.Sandbox(1, 1, 10, "", "", traffic=False)
-        monkeypatch.setattr(sandbox_client, "running", lambda: quiet)
-        monkeypatch.setattr(preparation, "prepare", lambda *_: [])
-        monkeypatch.setattr(sandbox_client, "start", lambda: (quiet, False))
-        monkeypatch.setattr(sandbox_client.Sandbox, "endpoint_url", property(lambda _: None))
-        shown = bench.run("--sandbox")
-        assert (shown.code, shown.text) == (1, "")
-        assert shown.errors.startswith("the sandbox was started without traffic")

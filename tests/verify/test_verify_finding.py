@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from alb_reconcile.kinds._conditions import conditions_from_aws
 from alb_reconcile.verification.expressions import describes, samples
 from alb_reconcile.verification.matching import Condition, Request, read_conditions, takes
-from alb_reconcile.verification.pattern_search import HOST, PATH, search
 from alb_reconcile.verification.request_search import Preferences, find_request
 
 WISHES = Preferences("lb.aws")
@@ -70,16 +69,6 @@ class TestRequests:
             assert found.unreachable, found.reason
             mine = [(host, path) for host in SHORT_HOSTS for path in SHORT_PATHS if caught(own, host, path)]
             assert all(any(caught(rule, host, path) for rule in earlier) for host, path in mine[:300])
-
-    @given(st.lists(rules, max_size=4))
-    def test_the_default_action_gets_what_no_rule_takes(self, earlier: list[tuple[Condition, ...]]) -> None:
-        found = find_request((), earlier, WISHES)
-        taken = [any(caught(rule, host, "/xyz9") for rule in earlier) for host in ("lb.aws", "q.rs")]
-        if found.request:
-            assert not any(caught(rule, found.request.host, found.request.path) for rule in earlier)
-        else:
-            assert found.unreachable
-            assert all(taken)
 
     def test_a_gap_that_only_a_search_finds(self) -> None:
         rivals = [path(f"/p{char}") for char in string.ascii_letters]
@@ -234,25 +223,3 @@ class TestConditions:
     @given(st.text(r"ab/.*+?()[]{}|^$\\-:<>P!=0123", max_size=12))
     def test_nothing_makes_them_fail(self, expression: str) -> None:
         assert all(describes(expression, text) for text in samples(expression))
-
-
-class TestSearch:
-    """The exact search."""
-
-    def test_all_combinations_with_their_shortest_text(self) -> None:
-        found = search(["/a*", "*b", "/?"], PATH)
-        assert found.complete
-        assert {tuple(sorted(key)): text for key, text in found.witnesses.items()} == {
-            (): "/",
-            (0, 2): "/a",
-            (1, 2): "/b",
-            (2,): "/x",
-            (0,): "/ax",
-            (0, 1): "/ab",
-            (1,): "/xb",
-        }
-
-    def test_only_hosts_that_dns_could_have(self) -> None:
-        found = search(["*..*", "-*", "*-", "a.b"], HOST)
-        assert found.complete
-        assert {tuple(sorted(key)) for key in found.witnesses} == {(), (3,)}

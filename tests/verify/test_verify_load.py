@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import socket
 import threading
 import time
@@ -14,7 +13,7 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from alb_reconcile.verification.attribution import DEMO, Attribution, attribute
-from alb_reconcile.verification.client import MAX_BODY, Client, Endpoint, Reply, Shot, Trust
+from alb_reconcile.verification.client import Client, Endpoint, Reply, Shot, Trust
 from alb_reconcile.verification.load import Answer, send
 from alb_reconcile.verification.matching import Request
 from alb_reconcile.verification.websocket import try_websocket
@@ -82,12 +81,6 @@ class TestSending:
             fire([Shot("k", at(front.port), Request("127.0.0.1"))] * 12)
         assert cookies == [None] * 12
 
-    def test_bodies_are_read_bounded(self) -> None:
-        with servers.front(lambda *_: (200, {}, b"x" * (4 * MAX_BODY))) as front:
-            replies = [item.reply for item in fire([Shot("k", at(front.port), Request(HOST), keep_body=True)] * 6)]
-        assert {len(reply.body) for reply in replies} == {MAX_BODY}
-        assert {reply.error for reply in replies} == {""}
-
     def test_http2_on_one_connection_with_the_hosts_name(self, authority: servers.Authority) -> None:
         context = authority.context(HOST, alpn="h2")
         with servers.front_http2(context, ("i-1", "i-2")) as port:
@@ -144,28 +137,6 @@ class TestRate:
         assert most[0] <= 2
         assert max(answer.waited for answer in answers) > 0.1
 
-    def test_an_endless_plan_ends_with_the_duration(self) -> None:
-        """And it is never faster than the rate."""
-        with servers.front(servers.in_turn("i-1")) as front:
-            endless = itertools.repeat(Shot("k", at(front.port), Request(HOST)))
-            answers = fire(endless, rate=100, duration=0.3)  # type: ignore[arg-type]  # any iterable will do
-        assert 1 <= len(answers) <= 30
-        assert max(answer.at for answer in answers) < 0.3
-
-    def test_whoever_stops_reading_ends_it(self) -> None:
-        async def main(port: int) -> int:
-            async with Client.opened(DEMO, 60) as client:
-                shots = [Shot("k", at(port), Request(HOST))] * 1000
-                answers = send(shots, client, rate=500, concurrency=5)
-                async for _ in answers:
-                    break
-                await answers.aclose()  # type: ignore[attr-defined]  # it is a generator
-                return len(asyncio.all_tasks()) - 1
-
-        with servers.front(servers.in_turn("i-1")) as front:
-            assert asyncio.run(main(front.port)) == 0
-            assert len(front.log) < 500
-
 
 def drip(connection: socket.socket) -> None:
     """A body that never ends."""
@@ -198,38 +169,6 @@ class TestFailures:
         assert one(Shot("k", at(servers.unused_port()), Request(HOST))).error == "refused"
         assert one(Shot("k", Endpoint("no-such-name.invalid", 80, 80), Request(HOST))).error == "dns"
 
-    def test_tls_where_http_is_spoken(self) -> None:
-        with servers.front(servers.in_turn("i-1")) as front:
-            reply = one(Shot("k", at(front.port, 443, Trust(insecure=True)), Request(HOST)))
-        assert reply.error in ("tls", "reset")
-
-
-class TestTrust:
-    """Certificates: the chain always, the name where somebody said the host."""
-
-    @pytest.mark.parametrize(
-        ("names", "trusted", "check_name", "error"),
-        [
-            ((HOST,), True, True, ""),
-            (("other.example.com",), True, True, "name"),
-            (("other.example.com",), True, False, ""),
-            ((HOST,), False, True, "certificate"),
-            ((HOST,), False, False, "certificate"),
-        ],
-    )
-    def test_certificates(
-        self, authority: servers.Authority, names: tuple[str, ...], trusted: bool, check_name: bool, error: str
-    ) -> None:
-        with servers.front(servers.in_turn("i-1"), authority.context(*names)) as front:
-            trust = Trust(authority.file if trusted else None)
-            shot = Shot("k", at(front.port, 443, trust), Request(HOST), check_name=check_name)
-            reply = one(shot)
-            assert reply.error == error
-            if error:
-                assert reply.detail, "the reason is told"
-                insecure = Shot("k", at(front.port, 443, Trust(insecure=True)), Request(HOST))
-                assert one(insecure).status == 200
-
 
 class TestAttribution:
     """Whose answer it is."""
@@ -257,11 +196,6 @@ class TestAttribution:
     @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b"\xff\xfe", b"[" * 60000, b"null"])
     def test_bodies_that_say_nothing(self, body: bytes) -> None:
         assert attribute(DEMO, {"content-type": "application/json"}, body).target is None
-
-    @pytest.mark.parametrize("text", ["", "json", "json:", "header:", "header:a b", "cookie:x", "none:x"])
-    def test_no_way_at_all(self, text: str) -> None:
-        with pytest.raises(ValueError, match="write header:NAME, json:FIELD or none"):
-            Attribution.parse(text)
 
 
 class TestWebSocket:
@@ -305,12 +239,3 @@ class TestWebSocket:
     def test_one_that_answers_nothing(self, behave: Callable[[ServerConnection], None], told: str) -> None:
         for port in self.serving(behave):
             assert self.run(port, timeout=1) == told
-
-    def test_servers_without(self) -> None:
-        with servers.front(lambda *_: (404, {}, b"")) as front:
-            assert self.run(front.port) == "the handshake was answered 404 instead of 101"
-        assert "the connection is refused" in self.run(servers.unused_port())
-        with servers.broken(servers.babble) as port:
-            assert self.run(port).startswith("the handshake failed: the answer isn't HTTP")
-        with servers.broken(servers.hang) as port:
-            assert self.run(port, timeout=1) == "the handshake wasn't answered within 1 s"

@@ -15,7 +15,7 @@ from alb_reconcile.sandbox.names.server import NameServer
 from alb_reconcile.sandbox.names.zones import make_zones
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.verification.attribution import DEMO
-from alb_reconcile.verification.client import Client, Endpoint, Trust
+from alb_reconcile.verification.client import Client, Endpoint
 from alb_reconcile.verification.names import NameFinding, asking, verify_names
 from alb_reconcile.verification.site import Settings, Site
 from tests.adoption.adopting import target_of
@@ -24,7 +24,6 @@ from tests.verify import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from alb_reconcile.aws.client import Aws
     from tests.harness import World
@@ -117,17 +116,3 @@ def test_port_80_that_sends_elsewhere_is_told(account: World) -> None:
         found = verify(account, take_book(account.clock.now()), endpoint=Endpoint("127.0.0.1", front.port, 80))
     said = "http://api.example.com/ answers 301 and leads to http://example.net/ instead of https://api.example.com/"
     assert (found["api"].state, found["api"].redirects, found["api"].problems) == ("failed", False, (said,))
-
-
-def test_a_name_whose_certificate_is_anothers_is_told(account: World, tmp_path: Path) -> None:
-    spec = named()
-    https = {
-        "protocol": "HTTPS", "port": 443, "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/x",
-        "default_action": {"fixed_response": {"status_code": 404}},
-    }  # fmt: skip
-    spec["load_balancers"]["public"]["listeners"] = {"http": https}  # under the address of the one that is there
-    authority = servers.Authority(tmp_path)
-    with servers.front(servers.in_turn("a"), authority.context("www.example.net")) as front:
-        endpoint = Endpoint("127.0.0.1", front.port, 443, Trust(authority.file))
-        found = verify(account, take_book(account.clock.now()), spec, endpoint)
-    assert "https://api.example.com/: the certificate is for other names; add this name" in found["api"].problems[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.kinds._conditions import Transform
-from alb_reconcile.model.actions import Action
-from alb_reconcile.model.address import Address
-from alb_reconcile.verification.checks import Check
-from alb_reconcile.verification.client import Endpoint, Reply, Shot, Trust
+from alb_reconcile.verification.client import Endpoint, Reply, Shot
 from alb_reconcile.verification.matching import Request
-from alb_reconcile.verification.promises import inserted_headers, missing_header, untransformed
-from alb_reconcile.verification.site import Settings, Site, drop_unreachable
+from alb_reconcile.verification.promises import untransformed
 from tests.harness import demo, world
 from tests.kinds.test_trust_store import store, upload
 from tests.verify import servers
@@ -55,31 +50,6 @@ class TestTransforms:
     )  # fmt: skip
     def test_what_the_target_saw(self, transforms: list[Transform], reply: Reply, expected: str | None) -> None:
         assert untransformed(transforms, SHOT, reply) == expected
-
-
-def test_inserted_headers() -> None:
-    """They are those that have a value, and what is missing is named."""
-    names = {
-        "strict_transport_security.header_value": "max-age=1",
-        "x_frame_options.header_value": "",
-        "server.enabled": "true",
-    }
-    attributes = {f"routing.http.response.{name}": value for name, value in names.items()}
-    assert inserted_headers(attributes) == {"strict-transport-security": "max-age=1"}
-    wanted = {"x-frame-options": "DENY"}
-    assert missing_header(wanted, Reply(200, headers=wanted)) == ""
-    assert missing_header(wanted, Reply(200)) == "the header x-frame-options is missing"
-    assert 'is "ALLOW" instead of "DENY"' in missing_header(wanted, Reply(200, headers={"x-frame-options": "ALLOW"}))
-
-
-def test_listeners_that_verify_clients_need_a_certificate() -> None:
-    check = Check(Address("listener", "public/https"), "arn", "https", 443, Action(), wants_certificate=True)
-    for certificate, state in ((None, "skipped"), ("client.pem", "send")):
-        endpoint = Endpoint("127.0.0.1", 1, 443, Trust(client_certificate=certificate))
-        site = Site("s", "r", None, {}, {"arn": endpoint}, None)  # type: ignore[arg-type]  # which isn't looked at
-        [found] = asyncio.run(drop_unreachable((check,), site, Settings(), lambda _: None))
-        assert found.state == state
-        assert ("--client-certificate" in found.reason) == (certificate is None)
 
 
 def test_a_rule_that_rewrites_and_a_listener_that_adds_headers(

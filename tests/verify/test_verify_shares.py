@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections import Counter
@@ -108,26 +107,12 @@ class TestJudgement:
             assert is_within(math.floor(requests * share), requests, share, 3)
             assert is_within(math.ceil(requests * share), requests, share, 3)
 
-    @given(st.integers(200, 5000), st.integers(2, 12), st.integers(0, 2**32))
-    def test_chance_is_within_nearly_always(self, requests: int, targets: int, seed: int) -> None:
-        dice = random.Random(seed)
-        counts = Counter(dice.choices(range(targets), k=requests))
-        # five standard deviations: one in a million
-        assert all(is_within(counts[i], requests, 1 / targets, 5) for i in range(targets))
-
     @given(st.integers(100, 5000), st.floats(0.05, 0.95))
     def test_far_off_is_never_within(self, requests: int, share: float) -> None:
         off = 4.5 * math.sqrt(requests * share * (1 - share)) + 1
         for count in (requests * share - off, requests * share + off):
             if 0 <= count <= requests:
                 assert not is_within(round(count), requests, share, 3)
-
-    def test_the_borders_at_three_standard_deviations(self) -> None:
-        """80/20 over 2,000 requests: 1,600 give or take 54."""
-        inside = [count for count in range(1500, 1701) if is_within(count, 2000, 0.8, 3)]
-        assert inside == list(range(inside[0], inside[-1] + 1))
-        assert abs(inside[0] - (1600 - 53.7)) < 3
-        assert abs(inside[-1] - (1600 + 53.7)) < 3
 
     @pytest.mark.parametrize(
         ("count", "share", "within"),
@@ -136,10 +121,6 @@ class TestJudgement:
     def test_all_or_nothing(self, count: int, share: float, within: bool) -> None:
         """One in a hundred needn't come in a hundred."""
         assert is_within(count, 100, share, 3) == within
-
-    def test_many_requests_take_no_time(self) -> None:
-        assert is_within(50_000, 100_000, 0.5, 3)
-        assert not any(is_within(count, 1_000_000, 0.5, 3) for count in itertools.chain((0, 400_000, 10**6)))
 
 
 class TestMixing:

@@ -67,31 +67,6 @@ def test_after_a_swap_that_failed_the_group_that_serves_is_judged(
         assert [part.target_group for part in check.action.forward] == [old["TargetGroupArn"]]
 
 
-@pytest.mark.parametrize(("is_applied", "said"), [(True, "has no listeners"), (False, "nothing of demo in us-east-1")])
-def test_nothing_to_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_applied: bool, said: str) -> None:
-    spec = demo()
-    del spec["load_balancers"]
-    with world() as account:
-        if is_applied:
-            account.converge(spec)
-        shown = Bench(account, spec, tmp_path, capsys).run()
-    assert (shown.code, shown.text, said in shown.errors, shown.errors.count("\n")) == (1, "", True, 1)
-
-
-def test_no_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    spec = demo()
-    del spec["instances"]
-    spec["target_groups"]["web"]["targets"] = []
-    with (
-        converged(spec) as account,
-        servers.front(lambda *_: (503, {"Content-Type": "text/html"}, b"<html>")) as front,
-    ):
-        shown = Bench(account, spec, tmp_path, capsys).run(*to(front.port), *QUICK)
-    assert shown.code == 1
-    assert "web has no registered targets" in shown.flat
-    assert "3 of 3 requests: status 503 instead of below 500" in shown.flat
-
-
 def test_certificates_and_http_versions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     authority, spec = servers.Authority(tmp_path), demo()
     with world() as account:
