@@ -90,15 +90,6 @@ def keeper() -> Iterator[tuple[WatchedWorld, Keeper]]:
         yield world, Keeper(world)
 
 
-def make_any(world: World, spec: Spec) -> None:
-    """Bring a stack to a random spec, which may let no clients in: then the end of the run says so, and all else is in order."""
-    result = world.apply(spec)
-    assert not result.failures, "\n".join(result.failures)
-    assert result.rest is not None
-    assert result.rest.is_empty, [(step.key, step.changes) for step in result.rest.steps]
-    assert all(SHUT.search(text) for text in result.problems), result.problems
-
-
 def nothing_but_tags(world: World) -> dict[str, Any]:
     """The account without any tag of ours."""
     return {key: _without_tags(value) for key, value in world.strict.inventory().items()}
