@@ -181,8 +181,6 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             "ALB_RECONCILE_FLEET_QUEUE": f"redis://:{SECRETS['queue']}@127.0.0.1:1/0",
             "OTEL_EXPORTER_OTLP_HEADERS": f"x-api-key={SECRETS['OTLP header']}",
         }
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
         found = Office(tmp_path, account, hook, github, capsys)
         path = f"services/{SECRETS['webhook URL']}?token={SECRETS['webhook URL']}"
         found.write("hook", f"http://127.0.0.1:{hook.port}/{path}")
@@ -197,6 +195,12 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             ServerCertificateName="one", CertificateBody="x", PrivateKey=SECRETS["certificate's key"]
         )
         make_roles([{"arn": f"arn:aws:iam::{'1' * 12}:role/reconciler", "external_id": SECRETS["external id"]}])
+        account._call(
+            "sts", "get_caller_identity", {}
+        )  # what is made at first, once a process, sets credentials of its own
+        by_hand("ec2"), by_hand("elbv2")
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
         _in_virtual_time(account, monkeypatch)
         _make_repository(tmp_path)
         found.children.clear()
