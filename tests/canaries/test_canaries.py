@@ -17,15 +17,7 @@ from moto.sts.models import sts_backends
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.sandbox.roles import make_roles
-from tests.canaries.canaries import (
-    Child,
-    canary,
-    leaks,
-    leaks_in_files,
-    parts_of_key,
-    plain_canary,
-    recorded_children,
-)
+from tests.canaries.canaries import Child, canary, leaks, leaks_in_files, parts_of_key, plain_canary, recorded_children
 from tests.harness import REGION, World, by_hand, world
 from tests.journal.github import TOKEN, FakeGitHub, fake_github
 from tests.journal.receiver import Receiver, receiving
@@ -143,8 +135,7 @@ class Office:
         }
         texts |= {f"request {number}": body for number, (*_, body) in enumerate(self.hook.requests, 1)}
         found = {place: leaks(secrets, text) for place, text in texts.items()}
-        given = {*self.inputs, *self.folder.glob("user-data/*")}
-        found |= leaks_in_files(secrets, self.folder, given)
+        found |= leaks_in_files(secrets, self.folder, {*self.inputs, *self.folder.glob("user-data/*")})
         return {place: names for place, names in found.items() if names}
 
     def _vpc(self) -> str:
@@ -153,14 +144,14 @@ class Office:
 
     def _in_aws(self) -> dict[str, str]:
         """What others who may read the account see: tags and objects."""
-        tags = [
-            ec2_backends[DEFAULT_ACCOUNT_ID][REGION].tags,
-            elbv2_backends[DEFAULT_ACCOUNT_ID][REGION].tagging_service.tags,
-        ]
+        ec2, elb = ec2_backends[DEFAULT_ACCOUNT_ID][REGION], elbv2_backends[DEFAULT_ACCOUNT_ID][REGION]
         s3 = by_hand("s3")
         keys = [item["Key"] for item in s3.list_objects_v2(Bucket="leases").get("Contents", ())]
         objects = [s3.get_object(Bucket="leases", Key=key)["Body"].read().decode() for key in keys]
-        return {"tags": "\n".join(_texts(tags)), "objects": "\n".join([*keys, *objects])}
+        return {
+            "tags": "\n".join(_texts([ec2.tags, elb.tagging_service.tags])),
+            "objects": "\n".join([*keys, *objects]),
+        }
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -190,8 +181,6 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             "ALB_RECONCILE_FLEET_QUEUE": f"redis://:{SECRETS['queue']}@127.0.0.1:1/0",
             "OTEL_EXPORTER_OTLP_HEADERS": f"x-api-key={SECRETS['OTLP header']}",
         }
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
         found = Office(tmp_path, account, hook, github, capsys)
         path = f"services/{SECRETS['webhook URL']}?token={SECRETS['webhook URL']}"
         found.write("hook", f"http://127.0.0.1:{hook.port}/{path}")
@@ -206,6 +195,12 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             ServerCertificateName="one", CertificateBody="x", PrivateKey=SECRETS["certificate's key"]
         )
         make_roles([{"arn": f"arn:aws:iam::{'1' * 12}:role/reconciler", "external_id": SECRETS["external id"]}])
+        account._call(
+            "sts", "get_caller_identity", {}
+        )  # what is made at first, once a process, sets credentials of its own
+        by_hand("ec2"), by_hand("elbv2")
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
         _in_virtual_time(account, monkeypatch)
         _make_repository(tmp_path)
         found.children.clear()

@@ -40,6 +40,8 @@ READERS = {
     "report . -v": 1,
     "diff --format json before.yaml shop.yaml": 0,
     "diff before.yaml shop.yaml": 0,
+    "verify --requests 1 --timeout 1s --connect-to 80=127.0.0.1:1 shop.yaml": 1,
+    "verify --requests 1 --timeout 1s --connect-to 80=127.0.0.1:1 --format json shop.yaml": 1,
     "validate -v shop.yaml": 0,
     "validate --security --format json shop.yaml": 2,
 }
@@ -113,6 +115,7 @@ def test_both_sides_of_a_change_are_hidden(shop: Office) -> None:
     change_by_hand()
     for line, code in READERS.items():
         shop.run(line, code)
+    assert all("x-origin-verify" in told for line, told in shop.said.items() if line.startswith("verify"))
     told = shop.said["plan shop.yaml -vv"]
     for path in ("tags.db_password", "tags.dsn"):
         assert f"{path} *** → *** (changed)" in " ".join(told.split())
@@ -145,13 +148,6 @@ def test_an_answer_that_repeats_the_whole_request_shows_no_secret(shop: Office) 
     shop.run("apply --yes -v shop.yaml RECORD", 1)
     assert "ValidationError" in shop.said["apply --yes -v shop.yaml RECORD"]
     shop.run("history --format json shop.yaml", 0)
-    assert leaks_of(shop) == {}
-
-
-def test_verify_sends_secrets_and_shows_none(shop: Office) -> None:
-    for form in ("text", "json"):
-        shop.run(f"verify --requests 1 --timeout 1s --connect-to 80=127.0.0.1:1 --format {form} shop.yaml", 1)
-        assert "x-origin-verify" in shop.said[next(reversed(shop.said))]
     assert leaks_of(shop) == {}
 
 

@@ -37,7 +37,7 @@ def is_whole(tool: Tool, account: Account, before: dict[str, int]) -> None:
 
 
 SLOW = [(number, when) for number in (2, 8, 14, 20, 24) for when in ("before", "after")]
-"""The demo's creation makes 25 calls that change something; tests/properties/test_interrupted.py tries each, without processes."""
+"""The demo's creation makes 25 calls that change something; tests/properties/test_scenes.py tries each, without processes."""
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,11 @@ class TestGitHub:
         assert github.issues[0]["state"] == "closed"
         assert github.issues[-1]["state"] == "open"
 
+    def test_many_stacks_are_listed_once_and_written_at_a_pace(self, github: FakeGitHub) -> None:
+        assert not update(issues_of(github), *(left(stack=f"s-{number}") for number in range(40)))
+        assert len(github.issues) == 30
+        assert sum("state=open" in line for line in github.asked) == 1
+
     def test_what_a_stranger_has_written_is_text_and_the_largest_fits(self, github: FakeGitHub) -> None:
         evil = replace(REPLACE, reason="--> <b>@acme/all</b> `x` #1", changes=("tags.x: ~~~~ → <script>",))
         assert not update(issues_of(github), left(evil))

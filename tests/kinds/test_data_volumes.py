@@ -68,7 +68,6 @@ def test_one_is_changed_in_place_in_one_call(
     ("name", "keys"),
     [
         ("logs", {"volume_size": 8}),
-        ("logs", {"device_name": "/dev/sdg"}),
         ("logs", {"kms_key_id": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"}),
         ("more", {"device_name": "/dev/sdg", "volume_size": 5}),
     ],

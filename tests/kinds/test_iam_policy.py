@@ -229,9 +229,8 @@ def printed(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[list[dic
     return found if isinstance(found, list) else [found], told.err
 
 
-@pytest.mark.parametrize("role", ["*", "services/orders"])
-def test_what_is_no_role_is_refused(role: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["iam-policy", str(EXISTING), "--for", "apply", "--pass-role", role]) == 64
+def test_what_is_no_role_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["iam-policy", str(EXISTING), "--for", "apply", "--pass-role", "*"]) == 64
     assert "isn't a role's name" in capsys.readouterr().err
 
 

@@ -169,7 +169,6 @@ def test_a_parameter_must_be_there_and_hold_an_id(hand: Hand, value: str | None,
     ("vpc", "match"),
     [
         ({"tags": {"Name": "a"}}, 'unknown key "tags"; did you mean tag'),
-        ({"tag": "web"}, "tag: is the text"),
         ({"tag": {}}, "tag: says nothing"),
         ({"tag": {"Name": "a"}, "default": True}, "has 2 keys"),
         ({}, "says nothing; give one of tag, default, ssm"),

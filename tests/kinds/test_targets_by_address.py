@@ -116,7 +116,6 @@ def test_a_roll_loses_no_more_targets_than_it_may(rollout: dict[str, int], low: 
         (["10.0.1.1", {"address": "10.0.1.1", "port": 80}], {}, "is given twice on one port; keep one"),
         (["web", {"instances": "web", "port": 80}], {}, "web is given twice on one port; keep one"),
         ([{"port": 80}], {}, "give one of instances and address"),
-        ([{"instances": "web", "address": "10.0.1.1"}], {}, "give one of instances and address"),
         ([{"instances": "web", "availability_zone": "all"}], {}, "is for addresses only; leave it out"),
         ([{"instances": "wep"}], {}, "did you mean web"),
         (["arn:aws:lambda:us-east-1:123456789012:function:f"], {}, "a function needs a group with target_type: lambda"),

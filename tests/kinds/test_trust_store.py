@@ -134,7 +134,6 @@ def test_lists_are_added_before_others_are_removed(hand: Hand) -> None:
     ("entry", "place", "file"),
     [
         (store(ca_certificates_bundle_s3_key="none.pem"), "ca_certificates_bundle_s3_key", "s3://our-ca/none.pem"),
-        (store(ca_certificates_bundle_s3_bucket="no-bucket"), "ca_certificates_bundle_s3_key", "s3://no-bucket/ca.pem"),
         (store(revocations=revoked("a", "none")), "revocations", "s3://our-ca/none.crl"),
     ],
     ids=lambda item: item if isinstance(item, str) else "",

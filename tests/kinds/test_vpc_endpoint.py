@@ -120,6 +120,13 @@ def test_a_policy_is_what_it_says_not_how_it_is_written(hand: Hand, same: Any) -
     assert hand.world.plan(SPEC).is_empty
 
 
+def test_one_for_inbound_resolvers_comes_after_the_gateway_it_needs(hand: Hand) -> None:
+    """AWS's default is private DNS for inbound resolvers only."""
+    hand.make(edited(INTERFACES, "vpc_endpoints/inbound/dns_options", None))
+    made = [params.get("VpcEndpointType", "Gateway") for params in calls(hand.world, "create_vpc_endpoint")]
+    assert made == ["Gateway", "Interface"]
+
+
 RESOLVERS = "private_dns_only_for_inbound_resolver_endpoint"
 
 

@@ -166,7 +166,7 @@ def ways_of(kind: str) -> dict[str, Way]:
         return Way(before, after, 0, options, partial(prepare, kind), example.rest, example.hidden)
 
     ways = {"create": way(None, one), "destroy": way(other, None)}
-    return ways if changed(kind) == example.spec else {**ways, "change": way(one, other)}
+    return {**ways, "change": way(one, other)} if example.every_change else ways
 
 
 def scene_of(name: str) -> Way:

@@ -29,20 +29,25 @@ SHARDS = len(BASES)
 WALKS = 30 if SOAK and not ONE else 1
 LENGTH = 17
 """Pairs of one walk: 102 in all, at length 3,060."""
+SHORT = 5
+"""Of the one that is quick."""
 
 
 @pytest.mark.parametrize(
-    "shard", [0] if ONE else [pytest.param(shard, marks=pytest.mark.slow if shard else ()) for shard in range(SHARDS)]
+    ("shard", "length"),
+    [(0, LENGTH)]
+    if ONE
+    else [(0, SHORT), *(pytest.param(shard, LENGTH, marks=pytest.mark.slow) for shard in range(SHARDS))],
 )
-def test_a_walk_is_seen_by_nobody(shard: int) -> None:
+def test_a_walk_is_seen_by_nobody(shard: int, length: int) -> None:
     """From healthy and from partly ill starts, with lag and without. At most one pair in ten is refused (of so few, three): the
     refusal's advice leads there, or nobody can have that spec, and the way back is free. Where an entry was renamed, which walks do
     more than anybody, the advice is `move`."""
     ways: Counter[str] = Counter()
     number = pairs = 0
-    while pairs < WALKS * LENGTH and not (ONE and number):
+    while pairs < WALKS * length and not (ONE and number):
         walk = Walk(int(ONE) if ONE else first_seed(f"walk {shard}", shard) + SHARDS * number)
-        walk.go(min(LENGTH, WALKS * LENGTH - pairs), compares=bool(SOAK or ONE) or shard % 3 == 0)
+        walk.go(min(length, WALKS * length - pairs), compares=bool(SOAK or ONE) or shard % 3 == 0)
         number, pairs = number + 1, pairs + walk.ways.total()
         ways += walk.ways
         if walk.wrong:
