@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import re
 import resource
 import shutil
@@ -18,10 +17,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Final
@@ -69,12 +69,19 @@ class Result:
 
 
 def draw(area: str, seed: int) -> list[Mutant]:
-    """The mutants of an area, in the order of their files; the same for the same tree and seed."""
+    """The mutants of an area, in the order of their files. Which ones depends on what they are, so that a line that goes changes one of them."""
     files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "alb_reconcile").rglob("*.py"))
     own = [file for file in files if next((name for name in AREAS if file.startswith(AREAS[name])), "") == area]
     found = [mutant for file in own for mutant in find_mutants(file, (ROOT / file).read_text(encoding="utf-8"))]
-    picked = random.Random(f"{area} {seed}").sample(range(len(found)), COUNT)
-    return [found[number] for number in sorted(picked)]
+    seen = Counter[tuple[str, str, str]]()
+
+    def rank(mutant: Mutant) -> bytes:
+        seen[what := (mutant.file, mutant.before, mutant.after)] += 1
+        return sha256(repr((seed, *what, seen[what])).encode()).digest()
+
+    drawn = {mutant: rank(mutant) for mutant in found}
+    picked = set(sorted(found, key=drawn.__getitem__)[:COUNT])
+    return [mutant for mutant in found if mutant in picked]
 
 
 class Tests:
@@ -101,18 +108,26 @@ class Tests:
         self._seconds: dict[str, float] = json.loads((place / notes.FILE).read_text(encoding="utf-8"))
         self._of: dict[str, list[str]] = defaultdict(list)
         for test in self._seconds:
-            self._of[test.partition("::")[0]].append(test)
+            self._of[_module(test)].append(test)
 
-    def of(self, mutant: Mutant) -> list[str]:
-        """The nearest first: those of modules that are named like the file, and of these the shortest."""
+    def of(self, mutant: Mutant) -> list[list[str]]:
+        """In batches: those of modules that are named like the file, those of the four modules of which the largest part executes it, and all others."""
         lines = self._data.contexts_by_lineno(str(self._place / mutant.file))
         found = set[str]()
         for context in {name for line in range(mutant.line, mutant.last + 1) for name in lines.get(line, ())}:
             test, _, part = context.rpartition("|")
-            found.update(self._of[test.partition("::")[0]] if part == "setup" else [test])  # others have what it made
-        stem = Path(mutant.file).stem.strip("_")
-        known = [test for test in found if test in self._seconds]
-        return sorted(known, key=lambda test: (stem not in test.partition("::")[0], self._seconds[test]))
+            found.update(self._of[_module(test)] if part == "setup" else [test])  # others have what it made
+        found &= self._seconds.keys()
+        stem, number = Path(mutant.file).stem.strip("_"), Counter(map(_module, found))
+        modules = sorted(number, key=lambda name: (-number[name] / len(self._of[name]), name))
+        near = [name for name in modules if stem in Path(name).stem]
+        far = [name for name in modules if name not in near]
+        tests = sorted(found, key=self._seconds.__getitem__)
+        return [[test for test in tests if _module(test) in part] for part in (near, far[:4], far[4:]) if part]
+
+
+def _module(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def copy_tree(place: Path) -> None:
@@ -144,32 +159,40 @@ def _environment(place: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(place), "PYTHONHASHSEED": "0", **more}
 
 
-def run(place: Path, tests: list[str]) -> tuple[bool, str]:
+def run(place: Path, batches: list[list[str]]) -> tuple[bool, str]:
     """Run tests in a copy until one fails. Returns whether one did, and which."""
-    if not tests:
-        return False, "no test executes it"
+    left = SECONDS
+    for tests in batches:
+        code, told, used = _run_some(place, tests, left)
+        if code == pytest.ExitCode.USAGE_ERROR:
+            raise SystemExit(told)
+        if code == notes.ENDLESS:
+            return True, f"a test that doesn't end in {notes.LIMIT} s"
+        if code > 0:
+            failed = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.MULTILINE)
+            return True, failed[1] if failed else told.strip().rpartition("\n")[2]
+        left -= used
+        if code < 0 or left <= 0:
+            return False, f"none in {SECONDS} s"
+    return False, f"none of {sum(map(len, batches))}"
+
+
+def _run_some(place: Path, tests: list[str], seconds: int) -> tuple[int, str, int]:
+    """The exit code, what was printed, and the seconds of processor time that it took; negative, if it was ended."""
     (place / "tests.txt").write_text("\n".join(tests), encoding="utf-8")
     with (place / "printed").open("w+", encoding="utf-8") as printed:
         process = subprocess.Popen(
             [*_PYTEST, "-x", "@tests.txt"], cwd=place, env=_environment(place, **{notes.LIMITED: "1"}), stdout=printed, stderr=subprocess.STDOUT, start_new_session=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)),
         )  # fmt: skip
         guard = threading.Timer(GUARD, process.kill)
         guard.start()
-        code = process.wait()
+        _, status, usage = os.wait4(process.pid, 0)
         guard.cancel()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         printed.seek(0)
-        told = printed.read()
-    if code == pytest.ExitCode.USAGE_ERROR:
-        raise SystemExit(told)
-    if code == notes.ENDLESS:
-        return True, f"a test that doesn't end in {notes.LIMIT} s"
-    if code > 0:
-        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.MULTILINE)
-        return True, failed[1] if failed else told.strip().rpartition("\n")[2]
-    return False, f"none of {len(tests)}" if code == 0 else f"none in {SECONDS} s, of {len(tests)}"
+        return os.waitstatus_to_exitcode(status), printed.read(), int(usage.ru_utime + usage.ru_stime)
 
 
 def main() -> int:
@@ -193,7 +216,8 @@ def main() -> int:
     tests = {mutant: found.of(mutant) for _, mutant in drawn}
     places: Queue[Path] = Queue()
     for number in range(wanted.jobs):
-        copy_tree(BUILD / str(number))
+        shutil.rmtree(BUILD / str(number), ignore_errors=True)
+        shutil.copytree(BUILD / "whole", BUILD / str(number))
         places.put(BUILD / str(number))
 
     def try_one(area: str, mutant: Mutant) -> Result:
