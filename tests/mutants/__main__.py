@@ -111,7 +111,8 @@ class Tests:
             self._of[_module(test)].append(test)
 
     def of(self, mutant: Mutant) -> list[list[str]]:
-        """In batches: those of modules that are named like the file, those of the four modules of which the largest part executes it, and all others."""
+        """In batches: those of modules that are named like the file, those of the four modules of which the largest part executes it, and one after the
+        other of each other module; everywhere the shortest first."""
         lines = self._data.contexts_by_lineno(str(self._place / mutant.file))
         found = set[str]()
         for context in {name for line in range(mutant.line, mutant.last + 1) for name in lines.get(line, ())}:
@@ -119,11 +120,20 @@ class Tests:
             found.update(self._of[_module(test)] if part == "setup" else [test])  # others have what it made
         found &= self._seconds.keys()
         stem, number = Path(mutant.file).stem.strip("_"), Counter(map(_module, found))
-        modules = sorted(number, key=lambda name: (-number[name] / len(self._of[name]), name))
+        seconds: dict[str, float] = defaultdict(float)
+        for test in found:
+            seconds[_module(test)] += self._seconds[test] / number[_module(test)]
+        modules = sorted(number, key=lambda name: (-round(number[name] / len(self._of[name]), 1), seconds[name]))
         near = [name for name in modules if stem in Path(name).stem]
         far = [name for name in modules if name not in near]
         tests = sorted(found, key=self._seconds.__getitem__)
-        return [[test for test in tests if _module(test) in part] for part in (near, far[:4], far[4:]) if part]
+        turns, seen = dict[str, int](), Counter[str]()
+        for test in tests:
+            turns[test] = seen[_module(test)]
+            seen[_module(test)] += 1
+        rest = sorted((test for test in tests if _module(test) in far[4:]), key=turns.__getitem__)
+        batches = [[test for test in tests if _module(test) in part] for part in (near, far[:4])]
+        return [batch for batch in (*batches, rest) if batch]
 
 
 def _module(test: str) -> str:

@@ -80,6 +80,14 @@ def test_patterns_hold_others_or_meet_them(one: str, other: str, *, covers: bool
     assert _may_meet(frozenset([first]), frozenset([second])) == meets
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "covers"),
+    [("10.0.0.0/8", "10.1.0.0/16", True), ("10.1.0.0/16", "10.0.0.0/8", False), ("10.0.0.0/8", "11.0.0.0/8", False), ("0.0.0.0/0", "2001:db8::/32", False)],
+)  # fmt: skip
+def test_a_network_holds_those_within_it(one: str, other: str, *, covers: bool) -> None:
+    assert _covers(("source_ip", "", one), ("source_ip", "", other)) == covers
+
+
 def test_what_two_changed_rules_both_take_is_a_sort_of_its_own() -> None:
     states = [
         Rule(listener="l", priority=number, conditions=(condition,), action=Action())
