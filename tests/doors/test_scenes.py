@@ -121,6 +121,10 @@ def test_fewer_targets_behind_a_door_are_told_with_both_numbers() -> None:
     plan = plan_of(Scene(forward(0, 100), have={**green, **forward(90, 10)}))
     told = "listener.public/http has 4 healthy targets now, and 1 after this plan; min_healthy: 3 in target_group.green would refuse that"
     assert told in plan.warnings
+    stuck = forward(0, 0)  # clients stay with groups that get no others
+    stuck[f"{HTTP}/default_action"]["forward"]["stickiness"] = {"enabled": True, "duration_seconds": 600}
+    warned = plan_of(Scene(forward(0, 100), have={**green, **stuck})).warnings
+    assert any("has 4 healthy targets now, and 1 after this plan; min_healthy: 2 in" in text for text in warned)
     for other in (forward(95, 5), NEW_VERSION):
         warnings = plan_of(Scene(other, have={**green, **forward(90, 10)})).warnings
         assert not [text for text in warnings if "min_healthy" in text]

@@ -111,29 +111,40 @@ class Tests:
             self._of[_module(test)].append(test)
 
     def of(self, mutant: Mutant) -> list[list[str]]:
-        """In batches: those of modules that are named like the file, those of the four modules of which the largest part executes it, and one after the
-        other of each other module; everywhere the shortest first."""
+        """In batches: those of modules that are named like the file, those of the four nearest others, and all the rest, one after the other of each module;
+        the shortest first. Near is what lies in a folder of that name, where a large part of the tests executes it, and they are short."""
         lines = self._data.contexts_by_lineno(str(self._place / mutant.file))
         found = set[str]()
         for context in {name for line in range(mutant.line, mutant.last + 1) for name in lines.get(line, ())}:
             test, _, part = context.rpartition("|")
-            found.update(self._of[_module(test)] if part == "setup" else [test])  # others have what it made
-        found &= self._seconds.keys()
-        stem, number = Path(mutant.file).stem.strip("_"), Counter(map(_module, found))
-        seconds: dict[str, float] = defaultdict(float)
-        for test in found:
-            seconds[_module(test)] += self._seconds[test] / number[_module(test)]
-        modules = sorted(number, key=lambda name: (-round(number[name] / len(self._of[name]), 1), seconds[name]))
-        near = [name for name in modules if stem in Path(name).stem]
-        far = [name for name in modules if name not in near]
-        tests = sorted(found, key=self._seconds.__getitem__)
-        turns, seen = dict[str, int](), Counter[str]()
+            if part == "setup":  # others with the same parameters have what it made
+                found.update(
+                    other for other in self._of[_module(test)] if other.partition("[")[2] == test.partition("[")[2]
+                )
+            else:
+                found.add(test)
+        tests = sorted(found & self._seconds.keys(), key=self._seconds.__getitem__)
+        stem, folders, of = (
+            Path(mutant.file).stem.strip("_"),
+            Path(mutant.file).parts[:-1],
+            defaultdict[str, list[str]](list),
+        )
         for test in tests:
-            turns[test] = seen[_module(test)]
-            seen[_module(test)] += 1
-        rest = sorted((test for test in tests if _module(test) in far[4:]), key=turns.__getitem__)
-        batches = [[test for test in tests if _module(test) in part] for part in (near, far[:4])]
-        return [batch for batch in (*batches, rest) if batch]
+            of[_module(test)].append(test)
+
+        def distance(module: str) -> tuple[bool, float, float]:
+            part = round(len(of[module]) / len(self._of[module]), 1)
+            return (
+                not set(folders) & set(Path(module).parts),
+                -part,
+                sum(self._seconds[test] for test in of[module]) / len(of[module]),
+            )
+
+        near = [module for module in of if stem in module]
+        far = sorted(set(of) - set(near), key=distance)
+        turns = [(distance(module)[0], turn, test) for module in far[4:] for turn, test in enumerate(of[module])]
+        batches = [[test for module in part for test in of[module]] for part in (near, far[:4])]
+        return [batch for batch in (*batches, [test for *_, test in sorted(turns)]) if batch]
 
 
 def _module(test: str) -> str:
