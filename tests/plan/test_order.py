@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model.errors import RefusedError
 from tests.plan.stacks import Account, base, plan_for
 from tests.plan.targets import rule
@@ -57,3 +58,19 @@ def test_what_matches_the_spec_survives_of_two_at_one_address() -> None:
     account.copies([{"of": "route_table.public", "id": "rtb-000", "set": {"routes": [], "subnets": []}}])
     plan = plan_for(base(), account.discovery())
     assert [(step.action, step.id) for step in plan.steps] == [("delete", "rtb-000")]
+
+
+def test_what_replaces_an_instance_is_in_its_subnet() -> None:
+    """Though its group may be in another one as well, in which there are fewer."""
+    wanted = {"instances/web/subnets": ["public-a", "public-b"], "instances/web/instance_type": "t3.small"}
+    plan = plan_of({"have": {"instances/web/count": 3, "instances/web/subnets": ["public-a"]}, "want": wanted})
+    made = [step.state for step in plan.steps if step.address.kind == "instance"]
+    assert {state.subnets for state in made if isinstance(state, Instance)} == {("subnet-public-a",)}
+
+
+def test_a_group_without_targets_is_not_checked_before_it_gets_requests() -> None:
+    """Others fill it: there is nothing to wait for."""
+    turn = {"load_balancers/public/listeners/http/default_action": {"forward": "theirs"}}
+    theirs = {"target_groups/theirs": {"protocol": "HTTP", "port": 80}}
+    plan = plan_of({"have": theirs, "want": turn, "allow": {"close": 1, "gap": 1}})
+    assert [step.key.partition("@")[0] for step in plan.steps] == ["update:listener.public/http"]
