@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.steps import Shift
+from tests.harness import demo
 from tests.plan.stacks import Account, base, plan_for
 from tests.plan.targets import rule
 from tests.plan.test_cases import plan_of
 
 if TYPE_CHECKING:
     from alb_reconcile.model.plan import Plan
+
+HTTP = "load_balancers/public/listeners/http"
 
 
 def follows(plan: Plan, later: str, earlier: str) -> bool:
@@ -74,3 +78,39 @@ def test_a_group_without_targets_is_not_checked_before_it_gets_requests() -> Non
     theirs = {"target_groups/theirs": {"protocol": "HTTP", "port": 80}}
     plan = plan_of({"have": theirs, "want": turn, "allow": {"close": 1, "gap": 1}})
     assert [step.key.partition("@")[0] for step in plan.steps] == ["update:listener.public/http"]
+
+
+def needed(wanted: dict[str, Any], key: str, *groups: str, **have: Any) -> dict[str, int]:
+    """How many healthy targets each group needs before that step: of `web` there are three instances, of `old` two, and of `api` four."""
+    web, group = demo()["instances"]["web"], demo()["target_groups"]["web"]
+    there = {"instances/web/count": 3, f"{HTTP}/rules": have.get("rules"), f"{HTTP}/default_action": have.get("action")}
+    for name, count in (("old", 2), ("api", 4)):
+        there |= {f"instances/{name}": {**web, "count": count}, f"target_groups/{name}": {**group, "targets": [name]}}
+    plan = plan_of(
+        {"have": {key: value for key, value in there.items() if value}, "want": wanted, "allow": {"gap": 9, "close": 9}}
+    )
+    (step,) = (step for step in plan.steps if step.key.partition("@")[0] == key)
+    return {str(item.group).partition(".")[2]: item.enough for item in step.detail(Shift).awaits}
+
+
+@pytest.mark.parametrize(("share", "least"), [(2, 2), (3, 4)])
+def test_a_group_stands_in_for_a_replaced_one_whose_successor_takes_less(share: int, least: int) -> None:
+    """The successor takes a third as well, so that `api` stands in for `old` alone; or a quarter, so that it stands in for both."""
+
+    def forward(**weights: int) -> dict[str, Any]:
+        return {
+            "forward": {"target_groups": [{"target_group": name, "weight": part} for name, part in weights.items()]}
+        }
+
+    wanted = {"target_groups/web/port": 8080, f"{HTTP}/default_action": forward(web=1, api=share)}
+    found = needed(wanted, "update:listener.public/http", action=forward(web=1, api=1, old=1))
+    assert found == {"web": 3, "api": least}
+
+
+@pytest.mark.parametrize(("stays", "least"), [(True, 1), (False, 3)])
+def test_a_new_rule_needs_what_the_rule_had_that_goes(stays: bool, least: int) -> None:
+    """One that keeps other requests keeps its group."""
+    both = {**rule(10, "/a", "web"), "conditions": [{"path_pattern": ["/a", "/b"]}]}
+    rules = {"one": both, "api": rule(30, "/z", "api")}
+    wanted = {"api": rules["api"], "two": rule(20, "/b", "api"), **({"one": rule(10, "/a", "web")} if stays else {})}
+    assert needed({f"{HTTP}/rules": wanted}, "create:rule.public/http/two", rules=rules) == {"api": least}
