@@ -225,18 +225,20 @@ def test_a_health_check_that_old_targets_fail_comes_with_a_group_of_its_own(here
     assert ids(here, after)[str(GROUP)] != old
 
 
-def test_an_instance_settles_before_it_is_stopped(here: World) -> None:
+@pytest.mark.parametrize("change", ["in-place", "replace"])
+def test_an_instance_settles_before_it_is_stopped(here: World, change: str) -> None:
     before = web(2, "one", max_unavailable=1, settle="30s")
-    before["instances"]["web"]["type_change"] = "in-place"
+    before["instances"]["web"]["type_change"] = change
     before["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 0
     here.converge(before)
     after = copy.deepcopy(before)
     after["instances"]["web"]["instance_type"] = "t3.small"
-    times: list[float] = []
-    before_each(here, lambda *_: times.append(here.clock.now()), "deregister_targets", "stop_instances")
+    left, stopped = list[float](), list[float]()
+    before_each(here, lambda *_: left.append(here.clock.now()), "deregister_targets")
+    before_each(here, lambda *_: stopped.append(here.clock.now()), "stop_instances", "terminate_instances")
     here.converge(after)
-    assert len(times) == 4
-    assert all(stopped - left >= 30 for left, stopped in zip(times[::2], times[1::2], strict=True))
+    assert len(left) == len(stopped) > 0
+    assert all(end - begin >= 30 for begin, end in zip(left, stopped, strict=True))
 
 
 def test_a_new_target_must_stay_healthy_before_an_old_one_leaves(here: World) -> None:
