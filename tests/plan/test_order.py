@@ -114,3 +114,13 @@ def test_a_new_rule_needs_what_the_rule_had_that_goes(stays: bool, least: int) -
     rules = {"one": both, "api": rule(30, "/z", "api")}
     wanted = {"api": rules["api"], "two": rule(20, "/b", "api"), **({"one": rule(10, "/a", "web")} if stays else {})}
     assert needed({f"{HTTP}/rules": wanted}, "create:rule.public/http/two", rules=rules) == {"api": least}
+
+
+def test_rules_that_go_give_their_places_up_and_each_gets_another() -> None:
+    """AWS refuses a priority that two rules have."""
+    rules = {"a": rule(10, "/a", "web"), "b": rule(11, "/b", "web")}
+    others = {"c": rule(10, "/c", "web"), "d": rule(11, "/d", "web")}
+    plan = plan_of(
+        {"have": {f"{HTTP}/rules": rules}, "want": {f"{HTTP}/rules": others}, "allow": {"gap": 2, "close": 2}}
+    )
+    assert [(change.before, change.after) for change in plan.steps[0].changes] == [(10, 12), (11, 13)]
