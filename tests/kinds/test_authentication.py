@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.secrets import hide
 from tests.harness import SPECS, Spec, by_hand, demo
 from tests.kinds.hand import calls, edited, short, update
 from tests.kinds.test_listener import CERTIFICATES, answer, upload_certificates
@@ -240,6 +241,7 @@ def test_a_rotation_is_seen_by_the_version_and_written_once(
     spec = behind(oidc(**secret))
     hand.make(spec)
     assert held(hand) == [SECRET, SECRET]
+    assert SECRET not in hide(f"it was {SECRET}"), "from then on nothing shows it"
     rotate("the next one")
     assert short(hand.world.plan(spec)) == sorted([update(HTTPS, "default_action"), update(A, "action")])
     hand.make(spec)

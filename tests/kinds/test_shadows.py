@@ -118,6 +118,15 @@ def test_what_takes_too_long_is_not_decided() -> None:
     assert not is_included(one, (other,))
 
 
+def test_what_every_request_meets_takes_nothing_away() -> None:
+    """An address of either version is one; of a query string that isn't documented, nothing is known."""
+    host, anywhere = Condition("host_header", ("a.com",)), Condition("source_ip", ("0.0.0.0/0", "::/0"))
+    assert find_shadows([host], [("a", [host, anywhere])]) == ["a"]
+    assert find_shadows([host], [("a", [host, anywhere._replace(values=("0.0.0.0/0",))])]) == []
+    queries = [Condition("query_string", pairs=(("a", text),)) for text in ("\\b", "\\c")]
+    assert find_shadows([queries[0]], [("a", [queries[1]])]) == []
+
+
 def test_unknown_conditions_are_compared_as_they_are() -> None:
     """Those that no spec can say, as AWS tells them."""
     other = Condition("new-field", ('{"X": 1}',))
