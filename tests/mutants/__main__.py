@@ -41,6 +41,7 @@ SEED: Final = 20261201
 """The published one."""
 COUNT: Final = 60
 SECONDS: Final = 90
+SOME: Final = 10
 GUARD: Final = 600
 """Seconds after which a run is ended that waits for something."""
 JOBS: Final = 2
@@ -111,8 +112,8 @@ class Tests:
             self._of[_module(test)].append(test)
 
     def of(self, mutant: Mutant) -> list[list[str]]:
-        """In batches: those of modules that are named like the file, those of the four nearest others, and all the rest, one after the other of each module;
-        the shortest first. Near is what lies in a folder of that name, where a large part of the tests executes it, and they are short."""
+        """In batches: those of modules that are named like the file, some of the four nearest others, and then all the rest, one after the other of each
+        module; the shortest first. Near is what lies in a folder of that name, where a large part of the tests executes it, and they are short."""
         lines = self._data.contexts_by_lineno(str(self._place / mutant.file))
         found = set[str]()
         for context in {name for line in range(mutant.line, mutant.last + 1) for name in lines.get(line, ())}:
@@ -142,9 +143,14 @@ class Tests:
 
         near = [module for module in of if stem in module]
         far = sorted(set(of) - set(near), key=distance)
-        turns = [(distance(module)[0], turn, test) for module in far[4:] for turn, test in enumerate(of[module])]
-        batches = [[test for module in part for test in of[module]] for part in (near, far[:4])]
-        return [batch for batch in (*batches, [test for *_, test in sorted(turns)]) if batch]
+        first = [test for module in far[:4] for test in of[module][:SOME]]
+        turns = [
+            (distance(module)[0], turn, self._seconds[test], test)
+            for module in far
+            for turn, test in enumerate(of[module])
+        ]
+        rest = [test for *_, test in sorted(turns) if test not in first]
+        return [batch for batch in ([test for module in near for test in of[module]], first, rest) if batch]
 
 
 def _module(test: str) -> str:
