@@ -1,16 +1,15 @@
-"""VPC encryption controls: made with the VPC or later, changed in place, removed, and what keeps them from enforcing."""
+"""VPC encryption controls: made with the VPC, and what keeps them from enforcing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.kinds.hand import Hand, edited, order, update
+from tests.kinds.hand import Hand, edited
 
 if TYPE_CHECKING:
     from tests.harness import Spec
 
 MAIN = "vpc.main"
-MODE = "vpc_encryption_control.mode"
 CONTROL = "vpcs/main/vpc_encryption_control"
 PLAIN: Spec = {"stack": "demo", "region": "us-east-1", "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}}}
 ENFORCED = edited(PLAIN, CONTROL, {"mode": "enforce", "internet_gateway_exclusion": "enable"})
@@ -28,18 +27,6 @@ def test_a_new_vpc_enforces_from_the_beginning_and_lets_in_what_is_excluded(hand
     assert found is not None
     assert (found["Mode"], found["ResourceExclusions"]["InternetGateway"]["State"]) == ("enforce", "enabled")
     assert "create_vpc_encryption_control" not in {name for name, _ in hand.world.log}
-
-
-def test_a_vpc_that_is_there_monitors_first(hand: Hand) -> None:
-    hand.make({**PLAIN, "internet_gateways": {"main": {}}})
-    hand.repairs(
-        update(MAIN, MODE, "vpc_encryption_control.internet_gateway_exclusion"),
-        spec=WITH_GATEWAY,
-        by=("create_vpc_encryption_control", "modify_vpc_encryption_control", "create_tags"),
-    )
-    assert order(hand.world, "create_vpc_encryption_control", "modify_vpc_encryption_control") == [
-        "create_vpc_encryption_control", "modify_vpc_encryption_control",
-    ]  # fmt: skip
 
 
 def test_what_keeps_it_from_enforcing_is_told_before(hand: Hand) -> None:

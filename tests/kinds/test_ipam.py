@@ -1,15 +1,11 @@
-"""Ranges and addresses from IPAM pools, and subnets of which the spec says the length only: chosen once, kept, found again."""
+"""Ranges and addresses from IPAM pools, and subnets of which the spec says the length only: chosen once, and kept."""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from typing import TYPE_CHECKING
 
 from alb_reconcile.kinds._free_ranges import Room
-from alb_reconcile.model.errors import SpecError
-from tests.harness import load
 from tests.kinds.hand import Faults, Hand, edited
 from tests.pools import make_pool
 
@@ -85,52 +81,6 @@ def test_a_vpc_without_room_is_told_with_the_place(hand: Hand) -> None:
     assert row["CidrBlock"] == "10.0.0.32/27"
 
 
-def test_a_range_that_somebody_takes_meanwhile_is_left_to_them(hand: Hand, faults: Faults) -> None:
-    spec = network(make_pool("10.20.0.0/16"))
-    hand.make(edited(spec, "subnets", {}))
-    theirs: list[str] = []
-
-    def taken(params: Any) -> None:
-        theirs.append(params["CidrBlock"])
-        hand.ec2.create_subnet(VpcId=params["VpcId"], CidrBlock=params["CidrBlock"])
-
-    faults.before("create_subnet", taken)
-    hand.make(spec)
-    assert theirs[0] not in (block_of(hand, A), block_of(hand, B))
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({"Locale": "eu-west-1"}, "is for eu-west-1; name a pool whose locale is us-east-1"),
-        ({"AllocationMinNetmaskLength": 24, "AllocationMaxNetmaskLength": 28}, "gives no /22; choose /24 to /28"),
-        ({"AllocationResourceTags": [{"Key": "team", "Value": "web"}]}, "certain tags only; add team: web to tags"),
-    ],
-)
-def test_what_a_pool_would_refuse_is_told_before(hand: Hand, settings: dict[str, Any], told: str) -> None:
-    spec = network(make_pool("10.20.0.0/16", **settings))
-    hand.refuses_run(spec, rf"^spec\.yaml:\d+:\d+: vpcs\.main\.ipv4_ipam_pool_id: .*{told}")
-    if "team" in told:
-        hand.make({**spec, "tags": {"team": "web"}})
-
-
 def test_room_is_taken_from_the_smallest_gap() -> None:
     room = Room([ipaddress.IPv4Network("10.0.0.0/24")], [ipaddress.IPv4Network("10.0.0.0/27")])
     assert [room.take(length) for length in (27, 25, 26, 27)] == ["10.0.0.32/27", "10.0.0.128/25", "10.0.0.64/26", ""]
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "told"),
-    [
-        ("subnets/a/ipv4_netmask_length", 21, "subnets.a.ipv4_netmask_length: /21 is larger than vpc.main (/22)"),
-        ("subnets/a/ipv4_netmask_length", 22, "subnets.b.ipv4_netmask_length: vpc.main has no room left for a /25"),
-        ("subnets/a/cidr_block", "10.0.0.0/24", "subnets.a.ipv4_netmask_length: is given together with cidr_block; keep one"),
-        ("elastic_ips/nat/public_ipv4_pool", "amazon", "elastic_ips.nat.ipam_pool_id: is given together with public_ipv4_pool"),
-    ],
-)  # fmt: skip
-def test_what_doesnt_go_together_is_refused(path: str, value: Any, told: str) -> None:
-    spec = edited(network(POOL, POOL), path, value)
-    with pytest.raises(SpecError) as caught:
-        load(spec)
-    (line,) = str(caught.value).splitlines()
-    assert told in line
