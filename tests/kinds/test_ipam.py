@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from alb_reconcile.kinds._free_ranges import Room
 from tests.kinds.hand import Faults, Hand, edited
 from tests.pools import make_pool
 
@@ -79,8 +78,3 @@ def test_a_vpc_without_room_is_told_with_the_place(hand: Hand) -> None:
     hand.make(edited(spec, "subnets/two", None))
     (row,) = hand.ec2.describe_subnets(SubnetIds=[hand["subnet.one"]])["Subnets"]
     assert row["CidrBlock"] == "10.0.0.32/27"
-
-
-def test_room_is_taken_from_the_smallest_gap() -> None:
-    room = Room([ipaddress.IPv4Network("10.0.0.0/24")], [ipaddress.IPv4Network("10.0.0.0/27")])
-    assert [room.take(length) for length in (27, 25, 26, 27)] == ["10.0.0.32/27", "10.0.0.128/25", "10.0.0.64/26", ""]
