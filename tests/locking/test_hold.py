@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -40,6 +41,16 @@ async def test_with_a_lease_it_is_read_when_the_lease_is_had(lab: Lab, target: D
     async with hold(aws_of(lab), target, "apply", 0, look, print) as found:
         assert found == "found"
     assert lab.s3.log == order
+
+
+async def test_its_time_is_for_the_host_and_the_lease_together(lab: Lab) -> None:
+    await asyncio.sleep(1000)
+    await lab.holder()
+    began = lab.clock.now()
+    with pytest.raises(HeldError):
+        async with held(aws_of(lab), LEASED, "apply", 20, print):
+            pass
+    assert lab.clock.now() - began == pytest.approx(20, abs=0.2)
 
 
 @pytest.mark.parametrize("is_used", [True, False])

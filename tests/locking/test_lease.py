@@ -50,6 +50,14 @@ async def test_a_waiter_gets_it_when_it_is_given_back(lab: Lab) -> None:
     assert lab.clock.now() <= 100 + durations.POLL_INTERVAL
 
 
+async def test_a_waiter_gives_up_when_its_time_is_over(lab: Lab) -> None:
+    await lab.holder()
+    began, seconds = lab.clock.now(), 1.5 * durations.POLL_INTERVAL
+    with pytest.raises(HeldError):
+        await lab.runner("destroy").lease.acquire(seconds)
+    assert lab.clock.now() - began == pytest.approx(seconds, abs=0.2)
+
+
 def _who(runner: Runner) -> str:
     return runner.lease._record.render()
 

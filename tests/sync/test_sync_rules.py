@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed
+from alb_reconcile.sync.severity import weigh
 from tests.properties.test_rule_order import BOTH, ONE, routed, rule
 from tests.sync.words import done
 
@@ -102,3 +107,21 @@ def test_where_nothing_is_new_it_stands_beside_what_somebody_else_has_made(hand:
     told = [item.get("ForwardConfig", {}) for one in rules for item in one["Actions"]]
     groups = [part["TargetGroupArn"] for config in told for part in config.get("TargetGroups", ())]
     assert groups.count(hand["target_group.new"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "weight"),
+    [("draining", "delete", "update"), ("draining", "replace", "replace"), ("healthy", "delete", "replace")],
+)
+def test_a_target_that_leaves_already_is_not_drained_again(status: str, action: Any, weight: str) -> None:
+    """To take it out weighs as much as a change; what drains a target weighs as much as a replacement."""
+    state = Registration(target_group="arn:web", target="i-1", port=80)
+    address = Address("registration", "web/web-1:80")
+    step = Step(
+        action,
+        address,
+        "arn:web|i-1:80",
+        "key",
+        observed=Observed(address, "arn:web|i-1:80", state, {}, "demo", status),
+    )
+    assert weigh(step, ()) == weight
