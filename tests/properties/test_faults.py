@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.engine.discover import discover
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-from tests.harness import FAKE_ENVIRONMENT, World, demo
+from tests.harness import FAKE_ENVIRONMENT, World, demo, load
 from tests.properties.campaign import trial
 from tests.properties.faults import Beside, Killed, error_of, spoilt
 from tests.properties.near_misses import NEAR_MISSES, add_strangers
@@ -21,6 +23,7 @@ from tests.properties.watched import WatchedWorld, portrait, watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from alb_reconcile.aws.client import Aws
     from tests.harness import Spec
 
 
@@ -86,6 +89,24 @@ def test_a_read_whose_answer_nobody_needs_may_fail(caplog: pytest.LogCaptureFixt
     gc.collect()
     assert failed == theirs == 1
     assert [item.getMessage() for item in caplog.records if item.name == "asyncio"] == []
+
+
+@pytest.mark.parametrize("denied", ["describe_vpcs", "describe_target_groups", "describe_load_balancers"])
+def test_a_read_that_fails_leaves_none_under_way(denied: str) -> None:
+    def fault(service: str, operation: str, call: Callable[[], Any]) -> Any:
+        if operation == denied:
+            raise error_of(service, operation, "InternalError", ambiguous=True)
+        return call()
+
+    async def look(aws: Aws) -> set[asyncio.Task[Any]]:
+        with pytest.raises(AwsError):
+            await discover(aws, "demo", load(demo()).desired)
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    with watched() as world:
+        world.converge(demo())
+        with spoilt(world, fault):
+            assert world._run(look) == set()
 
 
 def balancers(world: WatchedWorld) -> list[dict[str, Any]]:
