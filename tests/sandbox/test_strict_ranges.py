@@ -81,22 +81,6 @@ def test_a_vpc_gets_an_ipv6_range_of_amazons(ec2: Any, clock: VirtualClock) -> N
     refuses("InvalidParameterValue: already has", ec2.associate_subnet_cidr_block, **second)
 
 
-def test_a_range_that_is_handed_out_stays(ec2: Any, clock: VirtualClock) -> None:
-    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16", Ipv6Pool="ipv6pool-ec2-1", Ipv6CidrBlock="2001:db8:a::/56")["Vpc"]
-    clock.advance(5)
-    made = ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.8.1.0/24", Ipv6CidrBlock="2001:db8:a::/64")["Subnet"]
-    association = {"AssociationId": made["Ipv6CidrBlockAssociationSet"][0]["AssociationId"]}
-
-    def assign(value: object) -> None:
-        ec2.modify_subnet_attribute(SubnetId=made["SubnetId"], AssignIpv6AddressOnCreation={"Value": value})
-
-    assign(value=True)
-    refuses("InvalidParameterValue", ec2.disassociate_subnet_cidr_block, **association)
-    assign(value=False)
-    ec2.disassociate_subnet_cidr_block(**association)
-    refuses("InvalidParameterValue", assign, value=True)
-
-
 def test_a_load_balancer_with_ipv6_needs_ranges_of_it(network: Network) -> None:
     six, told = {"IpAddressType": "dualstack-without-public-ipv4"}, "InvalidSubnet: IPv6 CIDR block"
     refuses(told, network.balancer, IpAddressType="dualstack")
