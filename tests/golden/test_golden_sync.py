@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from tests.golden.by_hand import mine
 
 if TYPE_CHECKING:
@@ -72,4 +74,40 @@ def test_sync_gone(scene: Scene) -> None:
         scene.run("apply", "--yes", "one.yaml")
         scene.run(command, "--yes", "one.yaml")
         scene.run("sync", "-q", "one.yaml")
+    scene.check()
+
+
+@pytest.mark.slow
+def test_sync_leaves(scene: Scene) -> None:
+    """What is left to a person, by default, by the spec, and by a tag."""
+    scene.run("apply", "--yes", "demo.yaml")
+    account = scene.account
+    (web,) = mine(account, "instance", "instance.web-1")
+    scene.note("somebody opens a port, renames the VPC and terminates web-1; a tag keeps web-2, which is renamed")
+    account.ec2.terminate_instances(InstanceIds=[web["InstanceId"]])
+    account.ec2.get_waiter("instance_terminated").wait(InstanceIds=[web["InstanceId"]], WaiterConfig={"Delay": 1})
+    (group,) = mine(account, "security_group", "security_group.web")
+    account.ec2.authorize_security_group_ingress(
+        GroupId=group["GroupId"], IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
+    )
+    (vpc,) = mine(account, "vpc", "vpc.main")
+    account.ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[{"Key": "Name", "Value": "other"}])
+    (web,) = mine(account, "instance", "instance.web-2")
+    until = {"Key": "alb-reconcile:ignore-until", "Value": "2099-01-01T00:00Z"}
+    account.ec2.create_tags(Resources=[web["InstanceId"]], Tags=[until, {"Key": "Name", "Value": "mine"}])
+    text = (scene.folder / "demo.yaml").read_text()
+    (scene.folder / "told.yaml").write_text(
+        f"{text}\nsync: {{correct: [], report: [update, create], ignore: [vpc.main]}}\n"
+    )
+    scene.note("told.yaml: the demo with sync: {correct: [], report: [update, create], ignore: [vpc.main]}")
+    scene.run("sync", "told.yaml")
+    scene.run("sync", "demo.yaml")
+    account.ec2.delete_tags(Resources=[web["InstanceId"]], Tags=[until])
+    (web,) = mine(account, "instance", "instance.web-1")
+    scene.note("the tag is taken away, and somebody stops web-1")
+    account.ec2.stop_instances(InstanceIds=[web["InstanceId"]])
+    account.ec2.get_waiter("instance_stopped").wait(InstanceIds=[web["InstanceId"]], WaiterConfig={"Delay": 1})
+    scene.run("sync", "demo.yaml")
+    scene.run("sync", "--format", "json", "demo.yaml")
+    scene.run("apply", "--yes", "demo.yaml")
     scene.check()

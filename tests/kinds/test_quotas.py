@@ -15,7 +15,6 @@ from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import REGION, Spec, demo
 from tests.kinds.example import network
 from tests.kinds.hand import Faults, Hand, edited, prepare
-from tests.sandbox.strict_world import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -240,16 +239,3 @@ def test_every_type_counts_for_the_same_quota_in_the_sandbox() -> None:
     differ = {kind for kind in INSTANCE_TYPES if VCPU_QUOTAS.get(vcpu_quota(kind), ("",))[0] != emulated(kind)}
     assert not differ
     assert len(INSTANCE_TYPES) > 500
-
-
-def test_vcpus_of_other_families_dont_count(hand: Hand) -> None:
-    hand.make(demo())
-    network = Network.make(hand.ec2, hand.elb, hand.world.clock, "10.9.0.0/16")
-    for kind in ("inf1.24xlarge", "trn1.32xlarge"):
-        network.launch(InstanceType=kind)
-    network.launch(InstanceType="m5.24xlarge", Placement={"Tenancy": "host"})
-    Place(DEFAULT_ACCOUNT_ID, REGION).ledger.quotas |= {codes.STANDARD_VCPUS: 6, "L-1945791B": 98}
-    hand.make(edited(demo(), "instances/web/count", 3))
-    more = edited(demo(), "instances/web/instance_type", "inf1.xlarge")
-    wanted = "this account may have 98 vCPUs of On-Demand Inf instances in this region and has 96, so 4 more don't fit"
-    assert any(wanted in line for line in refusal(hand, more))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.sandbox.strict_world import refuses
 
 if TYPE_CHECKING:
@@ -100,31 +98,6 @@ def test_it_fails_without_an_internet_gateway_and_with_an_address_in_use(network
     assert show(network, private)["State"] == "available"
     clock.advance(3600)
     refuses("NatGatewayNotFound", show, network, gateway)
-
-
-def test_a_token_makes_one(network: Network) -> None:
-    once = {"AllocationId": network.address(), "ClientToken": "once"}
-    assert make(network, **once) == make(network, **once)
-    refuses("IdempotentParameterMismatch", make, network, **once, SubnetId=network.subnets[1])
-
-
-@pytest.mark.parametrize(
-    ("overrides", "code"),
-    [
-        ({"AllocationId": None}, "MissingParameter"),
-        ({"SubnetId": None}, "MissingParameter"),
-        ({"SubnetId": "subnet-0a1b2c3d4e5f60718"}, "InvalidSubnetID.NotFound"),
-        ({"AllocationId": "eipalloc-0a1b2c3d4e5f60718"}, "InvalidAllocationID.NotFound"),
-        ({"ConnectivityType": "private"}, "InvalidParameterCombination"),
-        ({"SecondaryPrivateIpAddressCount": 1}, "InvalidParameterCombination"),
-        ({"AvailabilityMode": "regional"}, "InvalidParameterCombination"),
-        ({"VpcId": "vpc-0a1b2c3d4e5f60718"}, "InvalidParameterCombination"),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(
-    network: Network, overrides: dict[str, Any], code: str
-) -> None:
-    refuses(code, make, network, **overrides)
 
 
 def test_a_route_leads_to_one_that_is_available(network: Network, clock: VirtualClock) -> None:

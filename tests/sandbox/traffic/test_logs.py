@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.sandbox.traffic.log_lines import quoted
 from alb_reconcile.sandbox.traffic.logbook import Logbook
 from alb_reconcile.sandbox.traffic.snapshot import Instance
 from tests.sandbox.traffic.front_lab import Lab, arn, fixed, forward, group, listener, rule, wait_until, when
@@ -122,8 +121,3 @@ def test_where_they_go(site: Site) -> None:
     assert keys.keys() == {"access", "connection"}
     assert re.fullmatch(f"our/logs/{path}{name}", keys["access"])
     assert re.fullmatch(rf"{path}conn_log\.{name}", keys["connection"])
-
-
-def test_what_would_end_a_field_is_escaped() -> None:
-    assert quoted('a"b\n') == r'"a\x22b\x0a"'
-    assert quoted(None) == quoted("") == '"-"'
