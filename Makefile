@@ -26,7 +26,7 @@ fleet-demo: $(READY)
 # in longer slices of a core than the usual 3 ms (where the kernel has them) the four lose less of what is in its caches: a tenth of the time
 SLICES = $(shell chrt --other --sched-runtime 10000000 0 true 2>/dev/null && echo chrt --other --sched-runtime 10000000 0)
 test: $(READY)
-	$(SLICES) $(BIN)/pytest --numprocesses=4 --dist=worksteal -m "not slow"
+	$(SLICES) $(BIN)/pytest --numprocesses=3 --dist=worksteal -m "not slow"
 
 # what `make test` leaves out: real processes, load, and more cases of what it tries
 test-slow: $(READY)

@@ -84,6 +84,7 @@ def test_a_spec_and_a_policy(make: Callable[[Path], None], tmp_path: Path, capsy
     assert told(capsys, "plan", "shop.yaml", "--policy", "ill.yaml", code=3).startswith("ill.yaml:1:1: ")
 
 
+@pytest.mark.slow
 @each
 def test_a_saved_plan(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path / "plan")

@@ -57,6 +57,7 @@ def test_a_whole_stack_is_recognised_by_its_shape(world: WatchedWorld, keep: Kee
     assert not world.sync(_spec()).notes  # every round would have said that nobody has applied it
 
 
+@pytest.mark.slow
 def test_a_third_instance_that_may_be_a_member_is_refused_until_one_is_named(world: WatchedWorld, keep: Keeper) -> None:
     wide = _spec("maker")
     wide["instances"]["web"]["count"] = 3
@@ -84,6 +85,7 @@ def test_other_user_data_is_told_and_costs_no_replacement(world: WatchedWorld, k
     assert tags.USER_DATA not in our_tags(world)[ids["instance.web-1"]]
 
 
+@pytest.mark.slow
 def test_a_copy_of_an_adopted_instance_isnt_the_stacks(world: WatchedWorld, keep: Keeper) -> None:
     """It has the tag with the id of the one that it was copied from."""
     ids = _made_nameless(world, keep, _spec("maker"))
@@ -99,22 +101,6 @@ def test_a_copy_of_an_adopted_instance_isnt_the_stacks(world: WatchedWorld, keep
     world.clock.advance(60)
     assert world.plan(_spec()).is_empty
     assert not keep.adopt(_spec()).taggings
-
-
-def test_an_address_is_the_one_that_its_instance_has(world: WatchedWorld, keep: Keeper) -> None:
-    spec = _spec("maker")
-    spec["elastic_ips"] = {"one": {}, "two": {}}
-    spec["instances"]["web"]["elastic_ip"] = ["one", "two"]
-    ids = _made_nameless(world, keep, spec)
-    addresses = {key: item for key, item in ids.items() if key.startswith("elastic_ip.")}
-    assert len(addresses) == 2
-    # under another name, as the header of an export would have had to say
-    spec["elastic_ips"] = {"admin": {}, "other": {}}
-    spec["instances"]["web"]["elastic_ip"] = ["admin", "other"]
-    found = keep.adopt(spec | {"stack": "demo"})
-    assert set(addresses.values()) <= set(by_address(found).values())
-    assert not found.missing
-    assert world.plan(spec | {"stack": "demo"}).is_empty
 
 
 def test_an_elastic_ip_is_recognised_by_the_nat_gateway_that_has_it(world: WatchedWorld, keep: Keeper) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+import pytest
+
 from alb_reconcile.model import tags
 from tests.adoption.adopting import our_tags
 from tests.harness import World
-from tests.kinds.hand import create, short
 from tests.kinds.many import rows, web
 
 if TYPE_CHECKING:
@@ -29,22 +30,7 @@ def ended(world: World, *ids: str) -> None:
     world.clock.advance(30)
 
 
-def test_a_whole_group_is_renamed(world: WatchedWorld, keep: Keeper) -> None:
-    world.converge(web(6))
-    before = names(world)
-    spec = web(6)
-    spec["instances"] = {"api": spec["instances"]["web"]}
-    spec["target_groups"]["web"]["targets"] = ["api"]
-    keep.move(spec, "instances.web", "instances.api")
-    assert {address.replace("api", "web"): own for address, own in names(world).items()} == before
-    result = world.converge(spec)
-    assert set(result.writes) <= {"create_tags"}, "names"
-    ended(world, before["instance.web-3"])
-    assert create("instance.api-3") in short(world.plan(spec))
-    assert world.converge(spec).writes["run_instances"] == 1
-    world.destroy(spec)
-
-
+@pytest.mark.slow
 def test_one_of_them_moves_to_another_group_and_its_place_is_filled(world: WatchedWorld, keep: Keeper) -> None:
     world.converge(web(6))
     before = names(world)
@@ -63,6 +49,7 @@ def test_one_of_them_moves_to_another_group_and_its_place_is_filled(world: Watch
     world.destroy(spec)
 
 
+@pytest.mark.slow
 def test_two_groups_of_equal_instances_are_told_apart_by_their_names(world: WatchedWorld, keep: Keeper) -> None:
     spec = web(6)
     spec["instances"]["api"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 4}

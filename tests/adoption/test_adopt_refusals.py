@@ -254,6 +254,7 @@ def test_images_that_the_reference_has_left_behind_are_kept_on_request(world: Wa
     assert our_tags(world)[ids["instance.web-a-1"]][tags.IMAGE] == reference
 
 
+@pytest.mark.slow
 def test_an_interrupted_adoption_is_finished_by_the_next(world: WatchedWorld, keep: Keeper) -> None:
     ids = build_runbook(world, RUNBOOK_NAMES)
     found = keep.look(runbook())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, by_address, our_tags, planned, runbook
 
 if TYPE_CHECKING:
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 
+@pytest.mark.slow
 def test_the_runbooks_stack_is_adopted_whole_and_plans_to_nothing(world: WatchedWorld, keep: Keeper) -> None:
     """The runbook gives no Name tags in ELB, and a listener's name is nothing that a spec has to say."""
     ids = build_runbook(world, RUNBOOK_NAMES)

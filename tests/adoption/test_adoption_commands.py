@@ -53,6 +53,7 @@ def _write(name: str, spec: Spec) -> None:
     Path(f"{name}.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_what_they_did_is_in_the_history_and_sync_knows(account: World, run: Run) -> None:
     ids = build_runbook(account, RUNBOOK_NAMES)
     code, out, err = run("adopt", "runbook.yaml")
@@ -78,6 +79,7 @@ def test_what_they_did_is_in_the_history_and_sync_knows(account: World, run: Run
     assert "remove the spec from this folder; alb-reconcile adopt demo.yaml takes it back" in out
 
 
+@pytest.mark.slow
 def test_what_apply_would_replace_or_refuse_is_told_before(account: World, run: Run) -> None:
     """A group that is in use and keeps its name can't be replaced."""
     ids = build_runbook(account, RUNBOOK_NAMES)

@@ -49,6 +49,7 @@ def test_a_name_that_aws_has_once_is_refused_with_both_ways_out(world: WatchedWo
     assert f'"alb" belongs to {balancer}, which is outside this stack; choose another name' in str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["security_group.main", "target_group.main", "vpc.main"])
 def test_what_its_users_still_name_isnt_made_a_second_time(world: WatchedWorld, keep: Keeper, lost: str) -> None:
     ids = build_runbook(world, {})

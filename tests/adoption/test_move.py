@@ -62,6 +62,7 @@ def test_what_is_no_address_is_a_mistake_of_usage(keep: Keeper, old: str, new: s
         keep.move(demo(), old, new)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "gone"),
     [

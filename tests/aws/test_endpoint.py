@@ -62,6 +62,7 @@ def test_no_command_takes_an_address_that_makes_no_sense(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["http://aws.invalid", "https://aws.invalid"])
 @pytest.mark.parametrize(
     ("proxy", "advice"),

@@ -45,9 +45,7 @@ FIRST = ROOT / "docs" / "start" / "five-minutes.md"
 WANTED = os.environ.get("PAGES", "")
 """A part of the paths of those that are read; by default all."""
 FOLLOWED = [
-    page if page.name == "README.md" else pytest.param(page, marks=pytest.mark.slow)
-    for page, text in TEXTS.items()
-    if blocks(text) and page not in BESIDE
+    pytest.param(page, marks=pytest.mark.slow) for page, text in TEXTS.items() if blocks(text) and page not in BESIDE
 ]
 """Each has a stack of its own."""
 SPEED = "50"

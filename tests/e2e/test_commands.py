@@ -29,6 +29,7 @@ def small(tool: Tool, name: str, more: str = "") -> str:
     return f"{name}.yaml"
 
 
+@pytest.mark.slow
 def test_exit_codes(sandbox: Tool, account: Account) -> None:
     """Of the command line as a script calls it; what is refused or wrong has changed nothing."""
     before, spec = account.census(), small(sandbox, "small")

@@ -6,12 +6,10 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from alb_reconcile.cli.main import main
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
 from tests.harness import world
-from tests.kinds.many import web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +83,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield found
 
 
+@pytest.mark.slow
 def test_what_differs_is_taken_over_with_the_comments_kept(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +114,7 @@ def test_what_differs_is_taken_over_with_the_comments_kept(
     assert (tmp_path / "spec.yaml").stat().st_ino == number, "it isn't written again"
 
 
+@pytest.mark.slow
 def test_a_change_by_hand_that_is_taken_over_is_to_be_applied_once(
     account: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,20 +133,3 @@ def test_a_change_by_hand_that_is_taken_over_is_to_be_applied_once(
     assert "the stack's tags don't say yet" not in capsys.readouterr().err
     assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
     assert "The next apply has nothing to do." in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_user_data_stays_as_the_spec_says_it_and_that_is_said(
-    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    account.converge(web(2))
-    wanted = web(2, "two")
-    wanted["target_groups"]["web"]["health_check"]["interval_seconds"] += 1
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
-    assert main(["adopt", "spec.yaml", "--write", "--yes"]) == 0
-    shown = capsys.readouterr()
-    assert "There is nothing to adopt.\nThe next apply would do this:\n" in shown.out
-    assert "instance.web-1, instance.web-2 differ in what may be a secret, which --write never writes" in shown.err
-    assert "alb-reconcile export --stack demo -o FILE does, to FILE" in shown.err
-    wanted["target_groups"]["web"]["health_check"]["interval_seconds"] -= 1
-    assert yaml.safe_load((tmp_path / "spec.yaml").read_text(encoding="utf-8")) == wanted

@@ -237,6 +237,7 @@ def test_a_state_gives_names_and_that_of_something_else_is_told(account: World, 
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_spec_and_its_files_once(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from alb_reconcile.export.scope import Scope
 from tests.adoption.adopting import our_tags
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import elb_tags
-from tests.export.surroundings import BUCKET, KEY, PROFILE, change, furnished, neighbour, record, rows, zone
+from tests.export.surroundings import BUCKET, KEY, PROFILE, furnished, record, rows, zone
 from tests.harness import by_hand
 from tests.kinds.test_listener import CERTIFICATES
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 
+@pytest.mark.slow
 def test_all_that_a_service_uses_alone_comes_along(world: WatchedWorld, tmp_path: Path) -> None:
     made = furnished(world)
     inside = record(
@@ -79,43 +82,6 @@ def test_all_that_a_service_uses_alone_comes_along(world: WatchedWorld, tmp_path
     assert by_hand("iam").get_instance_profile(InstanceProfileName=PROFILE)
     (kept,) = (row for row in rows(made["zone"]) if row["Type"] not in ("NS", "SOA"))
     assert kept["ResourceRecords"][0]["Value"].endswith(".acm-validations.aws."), "what validates was there before"
-
-
-def test_what_a_neighbour_uses_as_well_is_named(world: WatchedWorld, tmp_path: Path) -> None:
-    """Two load balancers in one VPC, of which one is wanted: what they share isn't this stack's to change, let alone to delete."""
-    made = furnished(world)
-    other = neighbour(world, made)
-    zone("example.com", reference="another one of that name")
-    record(made["zone"], world, made["balancer"], "fast.example.com", SetIdentifier="here", Region="us-east-1")
-    change(
-        world,
-        made["zone"],
-        Name="www.example.com",
-        Type="CNAME",
-        TTL=60,
-        ResourceRecords=[{"Value": _dns(world, "shop")}],
-    )
-    record(made["zone"], world, other, "other.example.com")
-    found = exported(world, Scope(load_balancers=("shop",)), tmp_path)
-    spec, said = plain(found), " ".join(found.text.replace("#", "").split())
-    assert found.problems == ()
-    assert not {"key_pairs", "certificates", "log_buckets", "instance_profiles", "vpcs"} & spec.keys()
-    assert list(spec["load_balancers"]) == ["shop"]
-    assert [entry["zone"] for entry in spec["records"].values()] == [made["zone"]]
-    assert spec["load_balancers"]["shop"]["attributes"]["access_logs.s3.bucket"] == BUCKET
-    assert spec["load_balancers"]["shop"]["listeners"]["https"]["certificate_arn"] == made["certificate"]
-    assert KEY in str(spec["instances"])
-    for text in (
-        f"bucket {BUCKET} is used by {other} as well",
-        f"certificate {made['certificate']} (shop.example.com) is used by {other} as well",
-        f"key pair {KEY} is used by i-",
-        "DNS record fast.example.com A here leads here, and stays outside: no entry can say its Region",
-        "DNS record www.example.com CNAME leads here, and stays outside",
-    ):
-        assert text in said
-    assert f"{made['front']} is used by {other} as well: it is left out, and named by its id" in found.notes
-    assert steps(adopted(world, found, tmp_path)) == []
-    assert not {made[name] for name in ("key", "bucket", "certificate", "front")} & our_tags(world).keys()
 
 
 def _dns(world: World, name: str) -> str:

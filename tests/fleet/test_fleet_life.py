@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from alb_reconcile.model.errors import ExitCode
 from tests.fleet.conftest import results
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from tests.fleet.conftest import Team
 
 
+@pytest.mark.slow
 def test_a_life(team: Team) -> None:
     planned = team.run("plan")
     assert set(map(tuple, results(planned).values())) == {("succeeded", "changes", "changes")}

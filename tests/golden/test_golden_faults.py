@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from tests.golden.gate import DENIED, EXPIRED, Faults, gate_before
 from tests.golden.test_golden_runs import SMALL
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 KEYS: Final = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
+@pytest.mark.slow
 def test_denied(scene: Scene) -> None:
     """Permissions that are missing for a read, a change and a tag; credentials that have expired."""
     scene.write("small.yaml", SMALL)

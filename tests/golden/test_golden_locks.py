@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pytest
 
 from tests.e2e.tool import REGION
 from tests.golden.gate import gate_before
@@ -23,6 +24,7 @@ def make_bucket(scene: Scene) -> None:
     client.create_bucket(Bucket="our-leases")
 
 
+@pytest.mark.slow
 def test_locks(scene: Scene) -> None:
     """An apply stands in the middle of a call, and everybody else finds the stack held."""
     scene.write("small.yaml", SMALL)
@@ -46,6 +48,7 @@ def test_locks(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_leases(scene: Scene) -> None:
     """The same on two hosts, which share nothing but the lease."""
     scene.write("leased.yaml", f"{SMALL}lease: {PLACE}\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.golden.test_golden_runs import GROUP, HUGE, SMALL
 from tests.journal.receiver import receiving
 
@@ -30,6 +32,7 @@ def later(scene: Scene) -> None:
     scene.note("a minute later")
 
 
+@pytest.mark.slow
 def test_records(scene: Scene) -> None:
     """A run that fails, one that mends it, one with nothing to do, and the end."""
     scene.write("broken.yaml", SMALL + GROUP + HUGE)

@@ -37,6 +37,7 @@ def disturb(scene: Scene, stack: str) -> None:
             scene.account.ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[{"Key": "Name", "Value": "another"}])
 
 
+@pytest.mark.slow
 def test_sync(scene: Scene) -> None:
     """In order, drift, a spec that isn't applied, and broken ones; one stack and many."""
     stacks(scene)
@@ -62,6 +63,7 @@ def test_sync(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_sync_gone(scene: Scene) -> None:
     """A stack of which nothing is there: destroyed by somebody else, destroyed here, released here."""
     scene.write("one.yaml", STACK.format(name="one", number=1))

@@ -6,6 +6,8 @@ import itertools
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.golden.by_hand import mine
 from tests.verify.servers import front
 
@@ -25,6 +27,7 @@ def in_turn(*names: str, status: int = 200) -> Route:
     return route
 
 
+@pytest.mark.slow
 def test_verify(scene: Scene) -> None:
     """Balanced, one-sided, ill, and nothing to verify."""
     scene.run("verify", "demo.yaml")

@@ -52,6 +52,7 @@ def test_the_manual_page(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\\fBalb\\-reconcile\\fR \\fI\\,plan\\/\\fR" in made
 
 
+@pytest.mark.slow
 @of_this_python
 def test_usage(desk: Scene) -> None:
     for words in MISTAKES:

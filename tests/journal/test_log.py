@@ -115,6 +115,7 @@ ANY_TEXT = st.text(max_size=40)
 LONG_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=60)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     LONG_TEXT.filter(lambda text: len(set(text) - set(HIDDEN)) > 3), ANY_TEXT, ANY_TEXT, st.booleans(), st.booleans()

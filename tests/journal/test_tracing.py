@@ -171,6 +171,7 @@ def test_what_fails_is_told_without_secrets(collector: Receiver, tmp_path: Path)
     assert "hunter22" not in run.status.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [

@@ -49,6 +49,7 @@ def place_forget(here: World, instance: str) -> None:
     here.clock.advance(3700)
 
 
+@pytest.mark.slow
 def test_one_that_elb_does_not_know_yet_keeps_none_of_the_others(here: World) -> None:
     here.converge(web(0))
     first, faults = 0.0, Faults(here)
@@ -87,6 +88,7 @@ def test_a_lost_reply_of_a_batch_changes_nothing(here: World, operation: str) ->
     assert faults.made[operation] <= 6
 
 
+@pytest.mark.slow
 def test_never_more_leave_at_once_than_may(here: World) -> None:
     """Four may be missing by the spec; what the plan saw is past."""
     gaps = {"max_surge": 0, "max_unavailable": 4}

@@ -167,6 +167,7 @@ def home(hand: Hand) -> str:
     return zone()
 
 
+@pytest.mark.slow
 def test_a_listener_waits_for_it_and_nothing_else_does(hand: Hand, home: str) -> None:
     hand.make(secure("api", api=api()))
     calls = order(hand.world, "register_targets", "describe_certificate", "create_listener")
@@ -199,6 +200,7 @@ def test_a_record_that_is_missing_or_wrong_is_put_right_and_somebody_elses_stays
     assert cnames(home) == [theirs]
 
 
+@pytest.mark.slow
 def test_a_record_that_another_certificate_needs_stays_until_the_last_one_goes(hand: Hand, home: str) -> None:
     theirs = requested(hand, "*.api.example.com")
     hand.make(BOTH)
@@ -238,6 +240,7 @@ def test_the_last_of_two_takes_their_record_along_where_acm_lists_the_first_one_
     assert cnames(home) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_one_that_is_replaced_or_goes_isnt_kept_as_somebody_elses(hand: Hand) -> None:
     """Found: its listener went on to have it under `others: keep`, and ACM refused to delete it, in this run and in each after it."""
@@ -255,6 +258,7 @@ def test_one_that_is_replaced_or_goes_isnt_kept_as_somebody_elses(hand: Hand) ->
     assert set(served(hand)) == {hand[API], theirs}
 
 
+@pytest.mark.slow
 def test_a_record_goes_with_the_last_certificate_whichever_region_it_is_in(hand: Hand, home: str) -> None:
     hand.make(ALONE)
     told = acm().list_tags_for_certificate(CertificateArn=hand[API])["Tags"]
@@ -279,6 +283,7 @@ def test_where_another_region_cannot_be_read_the_record_stays(hand: Hand, home: 
     assert "eu-west-1 (acm:ListCertificates: AccessDeniedException)" in said
 
 
+@pytest.mark.slow
 def test_without_a_zone_the_run_says_which_record_it_waits_for(hand: Hand, home: str) -> None:
     spec = secure("api", api={"domain_name": "api.example.com"})
     result = hand.world.apply(spec)
@@ -295,6 +300,7 @@ def test_without_a_zone_the_run_says_which_record_it_waits_for(hand: Hand, home:
     assert len(cnames(home)) == 1
 
 
+@pytest.mark.slow
 def test_what_a_caa_record_forbids_is_told_and_then_replaced_as_one_that_expired(hand: Hand, home: str) -> None:
     forbids = {"Name": "example.com", "Type": "CAA", "TTL": 60, "ResourceRecords": [{"Value": '0 issue "ca.example"'}]}
     change(hand, home, "CREATE", forbids)
@@ -308,6 +314,7 @@ def test_what_a_caa_record_forbids_is_told_and_then_replaced_as_one_that_expired
         ends_sooner(hand, 199)
 
 
+@pytest.mark.slow
 def test_other_names_are_for_another_certificate_to_which_the_listener_moves(hand: Hand, home: str) -> None:
     hand.make(secure("api", api=api()))
     old, more = hand[API], secure("api", api=api(subject_alternative_names=["www.example.com"]))
@@ -352,6 +359,7 @@ def test_an_issued_certificate_is_looked_up_by_its_name(hand: Hand, home: str) -
     hand.refuses(secure({"domain": "api.example.com"}, api=api()), "is this stack's own; name its entry")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [400.0, 4000.0])
 def test_one_that_acm_lets_go_late_is_deleted_in_the_same_run_or_told_as_the_stacks_own(seconds: float) -> None:
     """Found: after 304 s the destroy failed. ACM names the load balancer, which is deleted, meanwhile."""

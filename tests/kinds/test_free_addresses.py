@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.harness import Spec, demo
 from tests.kinds.hand import Hand, edited
 
@@ -41,6 +43,7 @@ def anywhere(lines: Iterable[str]) -> list[str]:
     return [re.sub(r"subnet\.public-[ab]", "<one>", line) for line in lines]
 
 
+@pytest.mark.slow
 def test_the_last_address_can_be_had(hand: Hand) -> None:
     needed = "18 (10 for instance.web, 8 for load_balancer.public)"
     begins(told(hand, cramped(20)), short("subnet.public-a", 11, needed), short("subnet.public-b", 11, needed))

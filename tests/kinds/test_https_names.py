@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.adoption.adopting import Keeper
 from tests.harness import demo
 from tests.kinds.hand import order, short
@@ -44,6 +46,7 @@ def owner(names: Names) -> dict[str, Any]:
     return names.rows()["a.api.alb-reconcile.example.com TXT"]
 
 
+@pytest.mark.slow
 def test_ipv6_is_given_up_when_clients_have_forgotten_it_and_is_there_before_they_ask(hand: Hand) -> None:
     Names(hand.world)
     hand.make(named(ip_address_type="dualstack"))
@@ -63,6 +66,7 @@ def test_ipv6_is_given_up_when_clients_have_forgotten_it_and_is_there_before_the
     assert set(found[2:]) == {"update route_table.public", "update security_group_rules.load-balancer"}
 
 
+@pytest.mark.slow
 def test_sync_says_whose_a_record_is_that_has_lost_its_owner(hand: Hand) -> None:
     """It is nobody's then: nothing is overwritten, and running again wouldn't help."""
     names = Names(hand.world)
@@ -102,6 +106,7 @@ def test_what_somebody_made_by_hand_is_adopted_and_destroy_finds_it(hand: Hand) 
 # -- one name is exchanged for another
 
 
+@pytest.mark.slow
 def test_a_name_goes_when_the_one_in_its_place_serves(hand: Hand) -> None:
     """Found: its record went first, and until the other's certificate was issued no name had both an address and a certificate.
 
@@ -127,6 +132,7 @@ def test_a_name_goes_when_the_one_in_its_place_serves(hand: Hand) -> None:
     assert "api.example.com A" not in names.rows()
 
 
+@pytest.mark.slow
 def test_another_type_of_the_same_name_needs_the_place_first(hand: Hand) -> None:
     """A CNAME stands beside nothing, so the record that leads to the load balancer goes before, whatever else waits."""
     names = Names(hand.world)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from alb_reconcile.api.status import Status, look
 from tests.adoption.adopting import Keeper
 from tests.harness import REGION, demo, load
@@ -67,6 +69,7 @@ ADOPT = "declare it and run alb-reconcile adopt spec.yaml, or let it forward to 
 DECLARED = {"priority": 5, "conditions": [{"path_pattern": "/x"}], "action": {"forward": "web"}}
 
 
+@pytest.mark.slow
 def test_what_is_kept_loses_no_target_and_moves_with_its_group_once_it_is_declared(hand: Hand) -> None:
     """Found: the old group was emptied while the rule went on to forward to it, and `/x` got 503 for good."""
     hand.make(KEEP)

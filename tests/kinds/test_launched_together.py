@@ -12,6 +12,7 @@ from tests.kinds.many import HOUR, members, numbers, place, rows, targets, web
 from tests.plan.targets import watch
 
 
+@pytest.mark.slow
 def test_twelve_are_launched_by_two_calls_and_go_by_one(here: World) -> None:
     spec = web(12)
     spec["instances"]["web"]["root_volume"] = {"volume_size": 20}
@@ -97,6 +98,7 @@ def test_one_that_is_terminated_by_hand_is_launched_alone(here: World, later: fl
     assert not set(members(here).values()) & set(after.values())
 
 
+@pytest.mark.slow
 def test_scaled_in_and_out(here: World) -> None:
     here.converge(web(8))
     first = members(here)

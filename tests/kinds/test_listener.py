@@ -125,6 +125,7 @@ def test_an_action_that_no_spec_can_say_is_shown_and_stays(hand: Hand) -> None:
     assert [item["Type"] for item in params["DefaultActions"]] == ["forward"]
 
 
+@pytest.mark.slow
 def test_weights_and_stickiness_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
     spec = demo()
     spec["target_groups"]["green"] = {"protocol": "HTTP", "port": 8080, "targets": ["web"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.wafv2.models import wafv2_backends
 
@@ -90,6 +91,7 @@ def test_only_the_attribute_that_was_changed_by_hand_is_written(hand: Hand) -> N
     assert params["Attributes"] == [{**pair, "Value": "90"}]
 
 
+@pytest.mark.slow
 def test_more_of_them_than_one_call_shows(hand: Hand) -> None:
     spec = EXAMPLE.spec
     make_web_acls()

@@ -103,6 +103,7 @@ def changed() -> Spec:
     return spec
 
 
+@pytest.mark.slow
 def test_each_change_is_tried_once(hand: Hand) -> None:
     hand.make(roomy())
     told = each_denied(hand, changed())
@@ -123,6 +124,7 @@ def test_each_change_is_tried_once(hand: Hand) -> None:
     hand.make(changed())
 
 
+@pytest.mark.slow
 def test_each_deletion_is_tried_once(hand: Hand) -> None:
     hand.make(demo())
     told = each_denied(hand, demo(), destroy=True)

@@ -186,6 +186,7 @@ def test_a_roll_that_was_cut_short_is_finished_by_the_next(hand: Hand, faults: F
     assert {address: holder(row) for address, row in volumes(hand).items()} == {ONE: hand[ONE], TWO: hand[TWO]}
 
 
+@pytest.mark.slow
 def test_it_follows_its_instance_when_that_is_renamed_let_go_and_adopted() -> None:
     with keeper() as (world, commands):
         hand = Hand(world)

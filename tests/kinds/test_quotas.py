@@ -86,6 +86,7 @@ def test_too_many_members(hand: Hand, quotas: dict[str, float], path: str, value
     hand.world.plan(edited(demo(), path, value[1:]), allow={"close": 1})
 
 
+@pytest.mark.slow
 def test_too_many_groups_on_an_interface(hand: Hand, quotas: dict[str, float]) -> None:
     told = f"this account may have 5 security groups on a network interface, so 6 don't fit{RAISE}"
     assert refusal(hand, many_groups(demo())) == [f"instances.web.security_groups: {told}"]
@@ -115,30 +116,6 @@ def networked(count: int = 3) -> Spec:
         "nat_gateways": nats,
         "vpc_endpoints": {"s3": {"service_name": "s3"}, "ssm": {"service_name": "ssm", "subnets": ["public"]}},
     }
-
-
-def test_gateways_of_a_zone_and_endpoints_whosever_they_are(hand: Hand, quotas: dict[str, float]) -> None:
-    quotas |= {codes.ADDRESSES: 50, codes.NATS: 5, codes.GATEWAY_ENDPOINTS: 20, codes.ENDPOINTS: 50}
-    one = edited(edited(networked(), "vpc_endpoints", {}), "nat_gateways", {})
-    hand.make(one)
-    vpc, subnet = hand["vpc.main"], hand["subnet.public"]
-    for _ in range(3):
-        address = hand.ec2.allocate_address(Domain="vpc")["AllocationId"]
-        hand.ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address)
-    for _ in range(20):
-        hand.ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.us-east-1.dynamodb")
-    queue = {"ServiceName": "com.amazonaws.us-east-1.sqs", "VpcEndpointType": "Interface", "SubnetIds": [subnet]}
-    for _ in range(50):
-        hand.ec2.create_vpc_endpoint(VpcId=vpc, **queue)
-    assert refusal(hand, networked()) == [
-        f"nat_gateways.n0.subnet: {full('NAT gateways', 5, 'us-east-1a', 3, 3)}",
-        f"vpc_endpoints.s3: {full('gateway endpoints', 20, 'this region', 20, 1)}",
-        f"vpc_endpoints.ssm: {full('interface endpoints', 50, 'vpc.main', 50, 1)}",
-    ]
-    quotas |= {codes.NATS: 6, codes.GATEWAY_ENDPOINTS: 21, codes.ENDPOINTS: 51}
-    hand.make(networked())
-    hand.world.plan(networked())
-    assert not {name for name, _ in hand.world.log} & QUOTA_READS
 
 
 def test_too_many_in_the_region(hand: Hand, quotas: dict[str, float]) -> None:
@@ -175,6 +152,7 @@ def crowded(listeners: Iterable[int], rules: int) -> Spec:
     return spec
 
 
+@pytest.mark.slow
 def test_too_many_under_a_load_balancer(hand: Hand, quotas: dict[str, float]) -> None:
     listeners, rules = "load_balancers.public.listeners", "load_balancers.public.listeners.port-1000.rules"
     assert refusal(hand, crowded(range(1000, 1050), 101)) == [
@@ -188,6 +166,7 @@ def test_too_many_under_a_load_balancer(hand: Hand, quotas: dict[str, float]) ->
     ]
 
 
+@pytest.mark.slow
 def test_what_takes_anothers_place_isnt_counted_twice(hand: Hand, quotas: dict[str, float]) -> None:
     hand.make(crowded((1000, 1001), 100))
     renamed = crowded((1000, 1001), 99)
@@ -204,6 +183,7 @@ def test_what_is_replaced_along_is_counted(hand: Hand, quotas: dict[str, float])
     hand.refuses_run(spec, told, allow={"replace-load-balancer": 1})
 
 
+@pytest.mark.slow
 def test_too_many_targets(hand: Hand, quotas: dict[str, float]) -> None:
     spec = edited(demo(), "instances/web/count", 501)
     spec["subnets"]["public-a"]["cidr_block"], spec["subnets"]["public-b"]["cidr_block"] = (

@@ -125,6 +125,7 @@ CNAME = only(api={"zone": ZONE, "name": "api.example.com", "type": "CNAME", "res
 A, TXT = "api.example.com A", "a.api.alb-reconcile.example.com TXT"
 
 
+@pytest.mark.slow
 def test_a_name_leads_to_the_load_balancer_and_follows_it(hand: Hand, names: Names) -> None:
     hand.make(web())
     old = names.rows()[A]["AliasTarget"]
@@ -142,6 +143,7 @@ def test_a_name_leads_to_the_load_balancer_and_follows_it(hand: Hand, names: Nam
     assert (both[0], both[-1]) == ("change_resource_record_sets", "delete_load_balancer")
 
 
+@pytest.mark.slow
 def test_a_name_that_somebody_led_elsewhere_is_led_back(hand: Hand, names: Names) -> None:
     hand.make(web(evaluate_target_health=False))
     row = names.rows()[A]
@@ -174,6 +176,7 @@ def test_destroy_finds_all_whatever_is_left_of_the_stack(hand: Hand, names: Name
     assert names.rows() == {}
 
 
+@pytest.mark.slow
 def test_https_goes_when_nobody_is_redirected_there(hand: Hand, names: Names) -> None:
     hand.make(https(names=["api.example.com"]))
     hand.refuses(demo(), "close=2", allow={"close": 1})  # the listener, and the name beside it
@@ -281,6 +284,7 @@ def test_the_txt_record_goes_with_one_that_somebody_deleted(hand: Hand, names: N
     assert names.rows() == {}
 
 
+@pytest.mark.slow
 def test_of_two_zones_the_one_with_the_id_is_meant(hand: Hand, names: Names) -> None:
     other = names.another()
     hand.refuses(api(), rf"there are 2 public hosted zones example.com \(.*{other}.*\); name the one")

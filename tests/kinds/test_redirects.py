@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from tests.harness import Spec, demo
 from tests.kinds.hand import edited
@@ -41,6 +43,7 @@ def redirected() -> Spec:
     return spec
 
 
+@pytest.mark.slow
 def test_a_redirect_on_a_port_that_serves_comes_last(hand: Hand) -> None:
     upload_certificates()
     hand.make(plain())
@@ -53,6 +56,7 @@ def test_a_redirect_on_a_port_that_serves_comes_last(hand: Hand) -> None:
     hand.make(redirected(), allow={"delete": 1})
 
 
+@pytest.mark.slow
 def test_where_the_other_port_never_answers_this_one_serves_as_before(hand: Hand, faults: Faults) -> None:
     upload_certificates()
     hand.make(plain())

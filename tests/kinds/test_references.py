@@ -10,7 +10,6 @@ import pytest
 from tests.adoption.adopting import Keeper
 from tests.harness import Spec, by_hand, demo
 from tests.kinds.hand import edited
-from tests.kinds.test_key_pair import ONE
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.kinds.test_nat_gateway import ZONAL
 from tests.kinds.test_trust_store import store, upload
@@ -55,38 +54,6 @@ def test_its_own_network_named_by_ids_stays_until_it_is_released(hand: Hand) -> 
 
     Keeper(hand.world).release(rest, "route_table.public")
     assert hand.world.plan(rest).is_empty
-
-
-def test_a_group_by_its_id_an_address_and_what_aws_knows_by_name(hand: Hand) -> None:
-    spec = demo()
-    logs = {"access_logs.s3.enabled": True, "access_logs.s3.bucket": "logs"}
-    spec["load_balancers"]["public"]["attributes"] = logs
-    spec["log_buckets"] = {"logs": {}, "more": {}}
-    spec["instance_profiles"] = {"web": {"session_manager": True}}
-    spec["elastic_ips"] = {"admin": {}}
-    spec["key_pairs"] = {"ops": {"name": "shop-ops", "public_key": ONE}}
-    spec["instances"]["web"] |= {"key_name": "ops", "count": 1, "elastic_ip": "admin", "iam_instance_profile": "web"}
-    hand.make(spec)
-    names = {
-        "security_group.web": hand["security_group.web"],
-        "elastic_ip.admin": hand["elastic_ip.admin"],
-        "key_pair.ops": "shop-ops",
-        "log_bucket.logs": hand["log_bucket.logs"].rpartition(":")[2],
-        "instance_profile.web": hand["instance_profile.web"].rpartition("/")[2],
-    }
-    group, address, key, bucket, profile = names.values()
-    for section in ("elastic_ips", "key_pairs", "instance_profiles"):
-        del spec[section]
-    del spec["log_buckets"]["logs"], spec["security_groups"]["web"]
-    spec["load_balancers"]["public"]["attributes"] = {**logs, "access_logs.s3.bucket": bucket}
-    entry = {"security_groups": [group], "elastic_ip": address, "key_name": key, "iam_instance_profile": profile}
-    spec["instances"]["web"] |= entry
-    text = refusal_of(hand, spec)
-    for own, name in names.items():
-        assert f"{name} is this stack's own {own}, and would be deleted" in text
-    assert text.endswith(
-        "alb-reconcile release spec.yaml elastic_ip.admin instance_profile.web key_pair.ops log_bucket.logs security_group.web"
-    )
 
 
 def verifying() -> Spec:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.harness import demo
 from tests.kinds.example import Example, network
 from tests.kinds.hand import LINUX_1, create, delete, edited, order, short
@@ -102,6 +104,7 @@ def test_a_target_may_join_a_foreign_instance_by_its_id(hand: Hand) -> None:
     assert targets(hand) == set()
 
 
+@pytest.mark.slow
 def test_the_group_of_an_instance_that_may_rest_is_replaced_without_it(hand: Hand) -> None:
     spec = edited(demo(), "instances/web/state", "any")
     hand.make(spec)

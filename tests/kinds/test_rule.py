@@ -102,6 +102,7 @@ def test_every_sort_of_condition_is_made_stable_and_repaired(hand: Hand, conditi
     hand.repairs(update(A, "conditions"), by="modify_rule")
 
 
+@pytest.mark.slow
 def test_transforms_that_somebody_took_away_come_back_and_go(hand: Hand) -> None:
     transforms = [
         {"url_rewrite": {"regex": "^/a/(.*)$", "replace": "/$1"}},
@@ -171,6 +172,7 @@ def test_what_no_spec_can_say_is_shown_and_goes_by_a_persons_word_only(hand: Han
     assert order(hand.world, *WRITES) == ["modify_rule"]
 
 
+@pytest.mark.slow
 def test_a_rule_of_others_goes_unless_it_may_stay_or_is_another_stacks(hand: Hand) -> None:
     hand.make(ruled())
     stray(hand, 5)
@@ -211,6 +213,7 @@ def test_a_stray_rule_on_a_priority_that_the_spec_wants_is_parked_and_removed(ha
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("owner", [None, "other"])
 def test_a_priority_that_a_stranger_keeps_is_refused(hand: Hand, owner: str | None) -> None:
     keep = edited(ruled(a=rule(10, "/a/*")), "load_balancers/public/listeners/http/others", "keep")

@@ -6,6 +6,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,7 @@ REQUESTS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(listeners())
 def test_a_rule_that_is_called_shadowed_never_wins(listener: tuple[Rule, list[Rule]]) -> None:
@@ -98,6 +100,7 @@ TEXTS = ["".join(text) for size in range(7) for text in itertools.product("abx",
 patterns = st.text("ab*?", max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(patterns, st.lists(patterns, min_size=1, max_size=2))
 def test_inclusion_is_exact(pattern: str, others: list[str]) -> None:

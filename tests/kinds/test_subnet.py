@@ -79,6 +79,7 @@ def test_a_subnet_in_use_moves_to_a_free_range_with_everything_in_it(hand: Hand,
     hand.make(spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "value"), [("cidr_block", "10.0.1.0/25"), ("availability_zone", "c")])
 def test_a_subnet_in_use_that_keeps_its_addresses_is_refused_and_moves_by_way_of_another_range(
     hand: Hand, path: str, value: str

@@ -90,6 +90,7 @@ def secured(**group: Any) -> Spec:
     return spec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["HTTP2", "GRPC"])
 def test_http_2_comes_after_https(hand: Hand, version: str) -> None:
     """Its targets couldn't be checked beside the old group's, behind a listener that is HTTP yet."""
@@ -140,6 +141,7 @@ def test_a_replacement_serves_before_the_old_group_is_drained(hand: Hand, path: 
     assert len(alone) == 1
 
 
+@pytest.mark.slow
 def test_a_group_with_a_kept_name_that_serves_cant_be_replaced(hand: Hand) -> None:
     spec = edited(demo(), "target_groups/web/name", "kept")
     hand.make(spec)

@@ -46,6 +46,7 @@ def address(hand: Hand, instance: str) -> str:
     return str(found["Reservations"][0]["Instances"][0]["PrivateIpAddress"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_taken", [False, True])
 def test_the_address_of_a_terminated_instance_goes_or_is_its_successor_s(hand: Hand, is_taken: bool) -> None:
     """Nothing tells AWS that the old address is out of use; EC2 may give it to the successor, or to anybody else."""
@@ -81,15 +82,7 @@ def test_an_address_outside_of_the_vpc_counts_to_all_zones(hand: Hand) -> None:
     hand.repairs(delete("registration.web/192.168.7.7:8080"), spec=spec, by="deregister_targets")
 
 
-def test_one_instance_serves_on_several_ports(hand: Hand) -> None:
-    spec = by_ip("web", {"instances": "web", "port": 8080})
-    hand.make(spec)
-    assert {key.rpartition(":")[2] for key in shown(hand)} == {"80", "8080"}
-    plain = edited(spec, "target_groups/web/target_type", "instance")
-    hand.make(plain)
-    assert len(shown(hand)) == 4
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rollout", "low"),
     [({"max_surge": 1}, 2), ({"max_surge": 2}, 2), ({"max_surge": 0, "max_unavailable": 1}, 1)],

@@ -74,6 +74,7 @@ def test_a_function_that_isnt_there_is_told_before_anything_is_made(hand: Hand, 
     hand.refuses_run(with_function(function), told)
 
 
+@pytest.mark.slow
 def test_a_function_is_permitted_then_registered_and_at_the_end_neither(hand: Hand) -> None:
     make_function("orders")
     hand.make(with_function())
@@ -129,6 +130,7 @@ def test_a_lost_reply_of_the_permission_is_no_second_one(hand: Hand, faults: Fau
     assert len(statements()) == 1
 
 
+@pytest.mark.slow
 def test_another_function_takes_over_in_a_group_of_its_own_without_a_gap() -> None:
     with watched() as world:
         make_function("orders")

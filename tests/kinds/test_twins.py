@@ -88,24 +88,7 @@ def test_a_load_balancer_that_was_copied_by_hand_needs_the_word_for_a_load_balan
     assert balancers(hand) == {hand["load_balancer.public"]}
 
 
-def test_so_do_all_of_them_together(hand: Hand) -> None:
-    """The copied load balancer forwards to the copied group."""
-    hand.make(edited(demo(), "security_groups/spare", {"description": "spare"}))
-    balancer, group = clone_of_balancer(hand), clone_of_group(hand)
-    forward = [{"Type": "forward", "TargetGroupArn": group}]
-    hand.elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=8080, DefaultActions=forward)
-    security_group = clone_of_security_group(hand)
-    assert "--allow delete-load-balancer=1" in refusal(hand, demo())
-    text = refusal(hand, demo(), delete=2, **ENTRANCE)
-    assert f"target_group.web ({group})" in text
-    assert f"security_group.web ({security_group})" in text
-    assert text.count(f"its name, {CLONE}, isn't one") == 3
-    assert "--allow delete=5" in text, "the word is for all deletions together"
-    hand.world.converge(demo(), allow=ENTRANCE | {"delete": 5})
-    assert balancers(hand) == {hand["load_balancer.public"]}
-    assert group not in {item["TargetGroupArn"] for item in hand.elb.describe_target_groups()["TargetGroups"]}
-
-
+@pytest.mark.slow
 def test_the_copy_isnt_kept_in_place_of_the_stacks_own(hand: Hand) -> None:
     """With more listeners than the stack's own it would be the survivor. Neither is it when that is to be replaced."""
     hand.make(demo())

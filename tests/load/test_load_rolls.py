@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # Each proof begins with what the one before it has left, which saves time where they run in this order.
 
 
+@pytest.mark.slow
 def test_a_roll_of_two(stage: Stage) -> None:
     with stage.under_load(web(version="swift"), requests=300, around=80) as proof:
         stage.apply(web(version="second"))

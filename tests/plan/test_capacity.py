@@ -80,6 +80,7 @@ def test_targets_that_are_still_being_checked_count_as_those_that_must_stay(here
     assert kept - {None} == {3}
 
 
+@pytest.mark.slow
 def test_what_the_spec_says_of_healthy_targets_holds_though_fewer_serve(here: World) -> None:
     before = web(3, "one", health_timeout="2m")
     before["target_groups"]["web"]["min_healthy"] = 3
@@ -109,6 +110,7 @@ def test_a_group_that_can_never_have_enough_targets_is_refused_before_anything_c
     here.converge(turned(before, "api"))  # nothing to lose
 
 
+@pytest.mark.slow
 def test_targets_that_others_registered_count_before_a_group_gets_requests(here: World) -> None:
     before = turned(web(2, "one"), web=1, api=0)
     before["target_groups"]["api"] = {
@@ -120,6 +122,7 @@ def test_targets_that_others_registered_count_before_a_group_gets_requests(here:
     here.converge(turned(before, "api"))
 
 
+@pytest.mark.slow
 def test_of_two_groups_the_one_that_serves_survives() -> None:
     for _ in range(4):  # which of them an accident would keep is the suffix's doing
         with world() as here:
@@ -137,6 +140,7 @@ def test_of_two_groups_the_one_that_serves_survives() -> None:
             assert healthy(here, serving) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_mended", [True, False])
 def test_targets_that_a_step_of_the_run_mends_get_the_time_to_be_healthy_again(here: World, *, is_mended: bool) -> None:
     before = web(3, "one")

@@ -67,6 +67,7 @@ def seconds_until_turned(here: World, after: Spec) -> float:
     return when[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "start"), [("fewer instances", "unchecked"), ("no targets", "new")])
 def test_a_group_keeps_its_targets_until_requests_have_turned_away(here: World, how: str, start: str) -> None:
     spec = web(2, "1")
@@ -87,6 +88,7 @@ def test_a_group_keeps_its_targets_if_requests_can_not_turn_away(here: World) ->
     assert min(low, default=2) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unavailable", [0, 1])
 def test_targets_that_go_over_to_another_group_leave_theirs_after_the_turn(here: World, unavailable: int) -> None:
     spec = green(web(2, "1", max_surge=1, max_unavailable=unavailable), 0)
@@ -108,6 +110,7 @@ def test_a_share_that_shrinks_shrinks_before_the_targets_leave(here: World) -> N
     assert order(here, "modify_listener", "deregister_targets")[0] == "modify_listener"
 
 
+@pytest.mark.slow
 def test_a_group_keeps_its_targets_while_those_of_the_other_one_restart(here: World) -> None:
     spec = green(web(2, "1"), 0)
     here.converge(spec)
@@ -116,6 +119,7 @@ def test_a_group_keeps_its_targets_while_those_of_the_other_one_restart(here: Wo
     assert min(low) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "unavailable"), [(2, 1), (3, 2)])
 def test_requests_turn_before_the_restarts_that_wait_for_it(here: World, count: int, unavailable: int) -> None:
     spec = in_two_groups(count, unavailable)
@@ -125,6 +129,7 @@ def test_requests_turn_before_the_restarts_that_wait_for_it(here: World, count: 
     here.converge(after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3])
 def test_restarts_after_requests_have_turned_keep_capacity(here: World, count: int) -> None:
     spec = turned(in_two_groups(count), "web")
@@ -157,6 +162,7 @@ def test_requests_turn_from_a_target_that_stays_ill(here: World) -> None:
     here.converge(restarted(turned(spec, "api")))
 
 
+@pytest.mark.slow
 def test_where_nobody_serves_healthy_targets_take_over_at_once(here: World) -> None:
     spec = green(web(2, "1"), 0)
     spec["instances"]["green"]["count"] = 4
@@ -224,6 +230,7 @@ def test_a_restart_that_heals_is_not_held_up_by_the_turn_that_waits_for_it(here:
     here.converge(turned(restarted(spec), web=1, api=3))
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_restarts_that_empty_the_group_that_serves(here: World) -> None:
     spec = in_two_groups(2, weights=(1, 0))
     spec["instances"]["other"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 2}
@@ -246,6 +253,7 @@ def test_a_group_at_weight_0_serves_nobody_meanwhile(here: World) -> None:
     assert seconds_until_turned(here, restarted(turned(spec, "green"), "green")) < 60
 
 
+@pytest.mark.slow
 def test_who_was_ill_and_is_away_serves_nobody(here: World) -> None:
     """The other group has fewer healthy targets than it needs where others serve."""
     spec = green(web(2, "1", max_unavailable=1), None)
@@ -259,6 +267,7 @@ def test_who_was_ill_and_is_away_serves_nobody(here: World) -> None:
     assert not [failure for failure in result.failures if "listener" in str(failure).partition(" ")[0]]
 
 
+@pytest.mark.slow
 def test_requests_turn_after_the_restarts_that_empty_a_group_though_those_that_serve_are_restarted_in_turns(
     here: World,
 ) -> None:

@@ -45,6 +45,7 @@ def refused(here: World, after: Spec) -> str:
     return told
 
 
+@pytest.mark.slow
 def test_the_healthy_target_that_leaves_does_not_count(here: World) -> None:
     spec = parked(web(2, "1"))
     spec["target_groups"]["green"]["targets"] = ["green"]
@@ -70,6 +71,7 @@ def test_a_stopped_target_of_others_neither_counts_nor_is_waited_for(here: World
     assert "have no healthy target" in told or "has 0 healthy targets, and needs 1" in told
 
 
+@pytest.mark.slow
 def test_only_a_stopped_target_of_others_is_refused_soon(here: World) -> None:
     spec = parked(web(2, "1"))
     del spec["instances"]["green"]
@@ -112,6 +114,7 @@ def test_a_group_may_turn_and_shrink_in_one_run(here: World) -> None:
     assert healthy(here, known["target_group.green"]) == 1
 
 
+@pytest.mark.slow
 def test_a_group_may_turn_and_be_replaced_in_one_run(here: World) -> None:
     spec = parked(web(2, "1"), 0)
     spec["target_groups"]["green"]["targets"] = ["green"]
@@ -123,6 +126,7 @@ def test_a_group_may_turn_and_be_replaced_in_one_run(here: World) -> None:
     assert min(low) == 2
 
 
+@pytest.mark.slow
 def test_a_target_in_a_zone_that_the_load_balancer_gets_is_waited_for(here: World) -> None:
     spec = with_rule(parked(web(2, "1"), 0), "web")
     del spec["instances"]["green"]
@@ -138,6 +142,7 @@ def test_a_target_in_a_zone_that_the_load_balancer_gets_is_waited_for(here: Worl
     assert min(low) >= 1
 
 
+@pytest.mark.slow
 def test_a_target_that_a_sync_leaves_alone_counts(here: World) -> None:
     spec = turned(parked(web(2, "1")))
     spec["target_groups"]["green"]["targets"] = ["green"]

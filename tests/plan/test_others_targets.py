@@ -142,6 +142,7 @@ def test_a_group_that_gets_the_requests_in_the_same_run_keeps_its_targets(here: 
     here.converge(after)
 
 
+@pytest.mark.slow
 def test_the_last_healthy_target_stays_though_others_keep_one_that_is_ill(here: World) -> None:
     spec = web(2, "1")
     spec["target_groups"]["web"]["others"] = "keep"
@@ -173,6 +174,7 @@ def test_a_group_that_nobody_has_checked_takes_over_with_the_targets_that_stay(h
     assert min(low) >= 1
 
 
+@pytest.mark.slow
 def test_a_group_of_others_targets_only_waits_until_one_of_them_is_healthy(here: World) -> None:
     spec = parked(web(2, "1"))
     del spec["instances"]["green"]

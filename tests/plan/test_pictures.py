@@ -107,6 +107,7 @@ def many(number: int, name: str = "rule") -> StackPlan:
     return replace(found, plan=replace(found.plan, steps=rules))
 
 
+@pytest.mark.slow
 def test_ten_thousand_rules_are_a_picture_that_says_what_it_leaves_out() -> None:
     found = many(10_000)
     scene = make_scene(found)

@@ -137,6 +137,7 @@ def test_who_takes_over_waits_for_all_that_run(here: World) -> None:
     assert seen[-1] == 3
 
 
+@pytest.mark.slow
 def test_no_target_is_enough_where_one_serves_though_one_may_be_missing(here: World) -> None:
     alone = web(1, "one")
     before = beside(alone, 2)

@@ -69,6 +69,7 @@ def test_the_specs_own_time_is_kept_and_given_up(here: World) -> None:
     assert held(here) == {"Enabled": True, "DurationSeconds": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", [{"stickiness": {"enabled": True, "duration_seconds": 60}}, {}])
 def test_groups_and_their_forward_become_sticky_together(here: World, forward: Any) -> None:
     """Also where the spec says nothing of the forward, and beside a roll and other weights."""

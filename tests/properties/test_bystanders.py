@@ -65,6 +65,7 @@ def test_another_stack_in_the_account_stays_as_it_was() -> None:
         assert world.plan(other_stack()).is_empty
 
 
+@pytest.mark.slow
 def test_a_stack_whose_name_ours_begins_with_stays_as_it_was() -> None:
     """Names are compared whole: `demo-web` has what `demo` calls its `web`."""
     other = {**demo(), "stack": "demo-web"}
@@ -93,6 +94,7 @@ def _launch_copy(world: WatchedWorld, subnet: str) -> str:
     return instance
 
 
+@pytest.mark.slow
 def test_a_copy_of_an_instance_with_our_tags_stays_as_it_was() -> None:
     """Tags are copied by "launch more like this"; the token isn't."""
     with watched() as world:
@@ -133,6 +135,7 @@ def _add_foreign_rule(world: WatchedWorld, owner: dict[str, str]) -> str:
     return rule
 
 
+@pytest.mark.slow
 def test_another_stacks_rule_under_our_listener_stays_and_stops_destroy() -> None:
     """Changes of ours pass it by, as do rolls; what would take it along is refused, with nothing changed."""
     with watched() as world:

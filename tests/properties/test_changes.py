@@ -70,6 +70,7 @@ def test_each_kind_comes_in() -> None:
     assert came == {kind for key, kind in SECTIONS.items() if key in resolved("stack")["properties"]}
 
 
+@pytest.mark.slow
 def test_whatever_is_drawn_is_another_valid_spec() -> None:
     """Of several kinds, in so few tries."""
     for make in BASES.values():

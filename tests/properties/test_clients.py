@@ -37,6 +37,7 @@ def test_a_name_that_keeps_a_certificate_has_one_meanwhile(before: list[str], af
     go(secured(*before), secured(*after))
 
 
+@pytest.mark.slow
 def test_a_certificate_that_is_missing_for_a_moment_is_seen() -> None:
     """Also where another one stays."""
     spec = secured("a", "b")

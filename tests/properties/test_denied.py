@@ -31,6 +31,7 @@ CODES = {"ec2": "UnauthorizedOperation", **dict.fromkeys(("elbv2", "iam", "route
 """What a service calls a call that isn't allowed, where it isn't AccessDeniedException."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sampled(KINDS, 16))
 def test_what_a_kind_may_not_do_is_told_and_the_next_run_finishes(kind: str) -> None:
     """Reads, too; in each part of the life of its example in which the action is called."""

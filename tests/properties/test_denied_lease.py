@@ -77,6 +77,7 @@ def go(world: WatchedWorld, host: Host, way: Way = ROLL) -> str:
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["get_object", "put_object"])
 def test_a_lease_that_may_not_be_had_is_told_and_the_next_run_finishes(operation: str) -> None:
     """From the first call on, from the first renewal, which loses it half-way, and from the last; at length from each. A run before has

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import Spec, demo
 from tests.properties.account import account
@@ -124,6 +126,7 @@ def _end(after: Spec, end: str) -> None:
             del after["instances"]["blue"]
 
 
+@pytest.mark.slow
 def test_a_deployment_is_seen_by_nobody() -> None:
     """From healthy and from partly ill starts, with lag and without: everybody is answered by blue or by green, and capacity stays."""
     refused: list[str] = []

@@ -16,6 +16,7 @@ EXAMPLES = (500 if SOAK else 12) // len(SHAPES)
 OF_A_KIND = 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [*SHAPES, *(load_kinds() if SOAK else ())])
 def test_drift_is_found_and_corrected_in_the_next_round(shape: str) -> None:
     """One to three things that somebody does at once, in stacks of several shapes; at length in each kind's example as well, of
@@ -33,6 +34,7 @@ def test_drift_is_found_and_corrected_in_the_next_round(shape: str) -> None:
         check()
 
 
+@pytest.mark.slow
 def test_every_sort_of_deed_can_be_done_and_is_found() -> None:
     """Else the property above might hold for nothing; the first of each sort that AWS allows, in a stack that has everything."""
     refused = []
@@ -50,6 +52,7 @@ def test_every_sort_of_deed_can_be_done_and_is_found() -> None:
     assert refused == ["detachments"], "a gateway with public addresses behind it"
 
 
+@pytest.mark.slow
 def test_what_becomes_possible_during_a_run_is_left_to_the_next_one() -> None:
     """Found: an instance that was being terminated had gone by then, so that its targets could be made anew; the run told
     that as its own failure."""
@@ -59,6 +62,7 @@ def test_what_becomes_possible_during_a_run_is_left_to_the_next_one() -> None:
         assert not (problem := judge(stage, Drift("wide", stage.named(*deeds), 0)).problem), problem
 
 
+@pytest.mark.slow
 def test_a_load_balancer_is_put_back_among_its_security_groups_and_subnets_at_once() -> None:
     """Found: the subnet that was too many stayed until the next run, since only the groups were taken away late."""
     deeds = ("load_balancer.public in another security group", "load_balancer.public in another subnet")
@@ -67,6 +71,7 @@ def test_a_load_balancer_is_put_back_among_its_security_groups_and_subnets_at_on
         assert not (problem := judge(stage, Drift("full", stage.named(*deeds), 0)).problem), problem
 
 
+@pytest.mark.slow
 def test_nothing_is_made_ready_for_what_waits() -> None:
     """Found: a target group was put into a rule for a while, so that an instance would be checked that waits for a person."""
     deeds = (

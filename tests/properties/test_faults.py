@@ -40,6 +40,7 @@ def many_groups() -> Spec:
     return spec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [0.0, 5.0])
 def test_a_stack_of_many_groups_converges_at_the_whole_pace(others: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone it makes no more calls than AWS's documented buckets allow; beside a tool that takes half of what comes into
@@ -115,6 +116,7 @@ def balancers(world: WatchedWorld) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_group_that_was_seen_is_asked_whether_a_load_balancer_has_it() -> None:
     """Found by an attack: only the listener's read was from before it forwarded to that group."""
     with trial("another group", lag=PROMISED) as way:
@@ -127,6 +129,7 @@ def test_a_group_that_was_seen_is_asked_whether_a_load_balancer_has_it() -> None
         way.check()
 
 
+@pytest.mark.slow
 def test_a_killed_round_of_sync_is_finished_by_the_next() -> None:
     """What drift it had corrected already, and what not: a ninth of the moments."""
     spec = demo()

@@ -201,6 +201,7 @@ CHANGES: dict[str, tuple[Spec, Spec]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sampled(CHANGES, 3))
 def test_no_request_meets_a_gap(name: str) -> None:
     """In one apply; and the same the other way round, of which the suite tries one."""
@@ -230,6 +231,7 @@ def in_subnets(*blocks: str) -> Spec:
     return ingress(spec, *rules)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "after", [in_subnets("10.0.23.0/24", "10.0.24.0/24"), in_subnets("10.0.21.0/24", "10.0.22.0/24")]
 )

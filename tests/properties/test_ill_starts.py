@@ -35,6 +35,7 @@ def weighted(canary: int = 10, **settings: Any) -> Spec:
     return spec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"health_check": {"protocol": "HTTPS"}}, {"port": 80}], ids=str)
 def test_both_groups_of_a_rule_are_replaced_while_a_target_fails(change: dict[str, Any]) -> None:
     """Found: the group of two had to have as many healthy targets as both groups had together, and one on another port had to

@@ -80,6 +80,7 @@ def test_who_takes_requests_comes_before_who_gives_them_up(way: str) -> None:
     go(before, after)
 
 
+@pytest.mark.slow
 def test_a_group_of_a_rule_that_goes_may_stand_beside_others() -> None:
     """Found: it was taken for one that an earlier run had put there, and the step failed in every run."""
     before, after = routed(main=ONE, other=rule(20, "api", "/2/*")), routed(main=ONE)
@@ -105,6 +106,7 @@ SUCCESSORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sampled(SUCCESSORS, 2))
 def test_a_rule_takes_nothing_over_for_a_version_that_fails(name: str) -> None:
     """Found: the first run failed, and the next one, which had no targets to register, let the failing version take over."""
@@ -146,6 +148,7 @@ def test_a_rule_that_fails_holds_up_none_for_other_requests() -> None:
         }
 
 
+@pytest.mark.slow
 def test_groups_that_have_no_room_together_stand_beside_different_ones() -> None:
     """Found: each had room beside a forward to four groups, and so neither was checked before."""
     before, after = (

@@ -1,6 +1,6 @@
 """Every scene meets faults, and ends as if there had been none: nothing twice, nothing left over, nothing of others touched, and no dip on the way.
 
-Each scene is tried with the fault that its name draws, and with three more by `make test-slow`; `make soak` tries each with each.
+A third of the scenes is tried with the fault that their names draw, and all are with that and three more by `make test-slow`; `make soak` tries each with each.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def cases() -> list[Any]:
     for scene in NAMES:
         drawn = sorted(FAULTS, key=lambda fault: crc32(f"{scene}, {fault}".encode()))
         drawn = [fault for fault in drawn if (scene, fault) not in LEFT_OUT]
-        marks: list[Any] = [(), *[pytest.mark.slow] * (len(FAULTS) if SOAK else SLOW)]
+        quick = () if crc32(scene.encode()) % 3 == 0 else pytest.mark.slow
+        marks: list[Any] = [quick, *[pytest.mark.slow] * (len(FAULTS) if SOAK else SLOW)]
         found += [pytest.param(scene, fault, marks=mark) for fault, mark in zip(drawn, marks, strict=False)]
     return found
 

@@ -72,6 +72,7 @@ def test_what_fails_in_one_of_its_groups_is_restarted_first(name: str) -> None:
         assert world.lows["target_group.web"].healthy == world.lows["target_group.api"].healthy == 2
 
 
+@pytest.mark.slow
 def test_who_fails_where_others_are_waits_for_no_entry() -> None:
     """Found: an entry waited for another one whose first instance couldn't leave a group before this one's had been mended."""
     before, after = in_place(first=2, other=2)
@@ -131,6 +132,7 @@ def test_who_fails_is_restarted_before_others_are_replaced() -> None:
         world.converge(after, allow={"replace": 9})
 
 
+@pytest.mark.slow
 def test_who_does_not_return_takes_no_turn() -> None:
     """Found: a stack of five entries was put to rest one entry after the other, which took five times as long as one."""
     took = []

@@ -151,6 +151,7 @@ MOVED = [(30, 70), (0, 100), (100, 0)]
 REPLACED = [(name, {"web": web, "canary": canary}) for name in ("web", "canary") for web, canary in MOVED]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "moved"), [REPLACED[0], REPLACED[-1]])
 def test_a_replaced_group_takes_over_its_external_weight(name: str, moved: dict[str, int]) -> None:
     """With capacity kept, in one run; interrupted at any moment too."""
@@ -185,6 +186,7 @@ def test_the_rest_of_an_external_action_is_managed() -> None:
         assert weights(world) == {"web": 40, "canary": 60}
 
 
+@pytest.mark.slow
 def test_a_new_rule_leaves_an_external_split_alone_wherever_it_is_interrupted() -> None:
     """The rule's group is a guest in the split's action for a while."""
     spec, after = split(90, 10, external=True), split(90, 10, external=True)

@@ -116,6 +116,7 @@ def told(record: Record) -> dict[str, tuple[str, ...]]:
     return {step.address: step.changes for step in steps}
 
 
+@pytest.mark.slow
 def test_what_is_grave_is_corrected_beside_what_waits(hand: Hand, secure: Spec, tmp_path: Path) -> None:
     """The rest of a load balancer and of an instance of which a part waits as well."""
     for act in (*GRAVE, check, protect, grow):
@@ -137,6 +138,7 @@ def test_what_is_grave_is_corrected_beside_what_waits(hand: Hand, secure: Spec, 
     assert {step.reason for step in first.withheld} == {step.reason for step in second.withheld}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["health_check/interval_seconds", "health_check/path"])
 def test_an_unapplied_change_of_the_same_entry_holds_back_no_drift(hand: Hand, secure: Spec, change: str) -> None:
     """The group's entry says something new as well, or its new path is what waits."""
@@ -182,6 +184,7 @@ def test_a_listener_that_asks_for_a_login_is_put_right_otherwise(hand: Hand, sec
     assert (listener["SslPolicy"], len(listener["DefaultActions"])) == (STRICT, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "value", "waits"),
     [

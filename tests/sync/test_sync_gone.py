@@ -48,6 +48,7 @@ def why(record: Record) -> str:
     return reason
 
 
+@pytest.mark.slow
 def test_a_destroy_from_another_host_is_an_outage_until_somebody_sees_to_it(
     hand: Hand, spec: Spec, tmp_path: Path
 ) -> None:

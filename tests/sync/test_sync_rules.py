@@ -55,6 +55,7 @@ SPECS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "change"), [*zip(SPECS, (action, conditions, default), strict=True)])
 def test_what_somebody_has_changed_is_put_right_though_a_new_rule_would_come_before(
     hand: Hand, name: str, change: Callable[[Hand], None]
@@ -68,6 +69,7 @@ def test_what_somebody_has_changed_is_put_right_though_a_new_rule_would_come_bef
     assert hand.world.plan(before).is_empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "spec"),
     [
@@ -84,6 +86,7 @@ def test_a_rule_that_somebody_has_deleted_is_made_though_its_group_could_stand_b
     assert hand.world.plan(before).is_empty
 
 
+@pytest.mark.slow
 def test_a_rule_whose_group_nothing_checks_is_not_made_where_others_answer_its_requests(hand: Hand) -> None:
     """Its group could be checked only beside what the spec changes, and no target would answer until then."""
     make_and_delete_a_rule(hand, routed("web", b=NEW))
@@ -92,6 +95,7 @@ def test_a_rule_whose_group_nothing_checks_is_not_made_where_others_answer_its_r
     assert "and not on the way" in ending.selection.withheld["create:rule.public/http/b"]
 
 
+@pytest.mark.slow
 def test_where_nothing_is_new_it_stands_beside_what_somebody_else_has_made(hand: Hand) -> None:
     """And nothing of it is left there."""
     spec = routed(b=NEW)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+import pytest
+
 from alb_reconcile.journal.record import DESTROY_BEGUN
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import LeaseLostError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tests.harness import Spec
 
 
+@pytest.mark.slow
 def test_unapplied_gate_doesnt_send_requests_to_the_ill(hand: Hand, spec: Spec) -> None:
     spec["target_groups"]["green"] = copy.deepcopy(spec["target_groups"]["web"])
     hand.make(spec)
@@ -75,6 +78,7 @@ def test_an_instance_that_is_just_going_is_registered_again_in_the_same_round(ha
     assert hand.world.clock.now() - began < 300
 
 
+@pytest.mark.slow
 def test_what_waits_of_a_changed_spec_stays_the_specs(hand: Hand, spec: Spec) -> None:
     new = edited(with_image(spec, LINUX_2), "security_groups/spare", {"description": "spare"})
     hand.world.sync(new, apply_changes=True)
@@ -158,6 +162,7 @@ def test_drift_is_corrected_beside_a_changed_spec_that_apply_refuses(hand: Hand,
     assert ending.notes[0].startswith("apply refuses the changed spec: 1 load balancer would be deleted")
 
 
+@pytest.mark.slow
 def test_a_certificate_of_another_name_is_left(hand: Hand, spec: Spec) -> None:
     """Its clients would meet a certificate that isn't theirs."""
     upload_certificates()

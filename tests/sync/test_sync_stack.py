@@ -172,6 +172,7 @@ class TestChangedSpec:
         assert done(hand.world.sync(spec, apply_changes=True)) == {"listener.public/extra": "spec"}
         assert hand.world.sync(spec).selection.plan.is_empty
 
+    @pytest.mark.slow
     def test_a_roll_isnt_applied_even_with_apply_changes_unless_replacing_is_allowed(
         self, hand: Hand, spec: Spec
     ) -> None:
@@ -185,6 +186,7 @@ class TestChangedSpec:
         assert left(ending) == {}
         assert hand.world.plan(changed).is_empty
 
+    @pytest.mark.slow
     def test_of_a_large_stack_only_the_whole_is_known(self, hand: Hand) -> None:
         """A tag has no room for a code of each entry; instances and listeners come first."""
         spec = demo()
@@ -280,6 +282,7 @@ class TestSightings:
         assert writes(hand) == []
 
 
+@pytest.mark.slow
 def test_what_is_protected_does_not_count_against_what_may_be_corrected(hand: Hand) -> None:
     """AWS is asked what it protects before the limits are looked at: one protected resource must not stop everything."""
     spec = demo()

@@ -16,6 +16,7 @@ from tests.harness import demo
 from tests.kinds.hand import LINUX_1, LINUX_2
 from tests.plan.stacks import edited
 from tests.plan.targets import rule
+from tests.properties.seeds import sampled
 from tests.sync import acts
 from tests.sync.words import done, left, with_image, writes
 
@@ -372,7 +373,7 @@ def told(ending: Ending) -> tuple[dict[str, str], dict[str, str]]:
     return first, second
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sampled(CASES, 2))
 def test_what_is_done_and_what_is_left(hand: Hand, spec: Spec, name: str) -> None:
     case = CASES[name]
     if case.before:

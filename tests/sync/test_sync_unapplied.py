@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_text
 from alb_reconcile.sync.rounds import Report
@@ -44,6 +46,7 @@ def _more() -> Spec:
     return spec
 
 
+@pytest.mark.slow
 def test_what_an_adoption_has_found_isnt_deleted() -> None:
     with keeper() as (world, keep):
         world.converge(_more())
@@ -109,6 +112,7 @@ def test_a_change_that_aws_doesnt_show_is_told_and_mailed_to_nobody(hand: Hand, 
     assert hand.world.sync(spec).notes == ()
 
 
+@pytest.mark.slow
 def test_what_release_leaves_as_the_spec_has_it_counts_as_applied() -> None:
     spec = demo()
     spec["security_groups"]["bastion"] = {"description": "ours for now", "vpc": "main"}

@@ -67,6 +67,7 @@ def test_after_a_swap_that_failed_the_group_that_serves_is_judged(
         assert [part.target_group for part in check.action.forward] == [old["TargetGroupArn"]]
 
 
+@pytest.mark.slow
 def test_certificates_and_http_versions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     authority, spec = servers.Authority(tmp_path), demo()
     with world() as account:
