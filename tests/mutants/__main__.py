@@ -112,7 +112,7 @@ class Tests:
             self._of[_module(test)].append(test)
 
     def of(self, mutant: Mutant) -> list[list[str]]:
-        """In batches: those of modules that are named like the file, some of the four nearest others, and then all the rest, one after the other of each
+        """In batches: some of modules that are named like the file, some of the four nearest others, and then all the rest, one after the other of each
         module; the shortest first. Near is what lies in a folder of that name, where a large part of the tests executes it, and they are short."""
         lines = self._data.contexts_by_lineno(str(self._place / mutant.file))
         found = set[str]()
@@ -143,14 +143,14 @@ class Tests:
 
         near = [module for module in of if stem in module]
         far = sorted(set(of) - set(near), key=distance)
-        first = [test for module in far[:4] for test in of[module][:SOME]]
+        first = [[test for module in part for test in of[module][:SOME]] for part in (near, far[:4])]
         turns = [
             (distance(module)[0], turn, self._seconds[test], test)
-            for module in far
+            for module in (*near, *far)
             for turn, test in enumerate(of[module])
         ]
-        rest = [test for *_, test in sorted(turns) if test not in first]
-        return [batch for batch in ([test for module in near for test in of[module]], first, rest) if batch]
+        rest = [test for *_, test in sorted(turns) if test not in first[0] and test not in first[1]]
+        return [batch for batch in (*first, rest) if batch]
 
 
 def _module(test: str) -> str:
