@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo fleet-demo test test-aws test-aws-clean check docs docs-update house coverage bench soak lock clean
+.PHONY: demo fleet-demo test test-slow mutants test-aws test-aws-clean check docs docs-update house coverage bench soak lock clean
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
@@ -26,7 +26,15 @@ fleet-demo: $(READY)
 # in longer slices of a core than the usual 3 ms (where the kernel has them) the four lose less of what is in its caches: a tenth of the time
 SLICES = $(shell chrt --other --sched-runtime 10000000 0 true 2>/dev/null && echo chrt --other --sched-runtime 10000000 0)
 test: $(READY)
-	$(SLICES) $(BIN)/pytest --numprocesses=4 --dist=worksteal
+	$(SLICES) $(BIN)/pytest --numprocesses=3 --dist=worksteal -m "not slow"
+
+# what `make test` leaves out: real processes, load, and more cases of what it tries
+test-slow: $(READY)
+	$(SLICES) $(BIN)/pytest --numprocesses=4 --dist=worksteal -m slow
+
+# how often the tests notice that the product is broken, in 120 places that are drawn from a seed; under two hours; SEED=n draws others
+mutants: $(READY)
+	@$(BIN)/python -m tests.mutants $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
 # in a real account, where it costs money: docs/explanation/real-account.md; STACKS="demo private", MEASURE=name, LIST=1, ROLE=arn
 test-aws: $(READY)
@@ -69,9 +77,10 @@ coverage: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.bench
 
-# everything that is tried at length, from one seed; SEED=n goes on with it, or repeats it (see CONTRIBUTING.md)
+# what is random, at length: other seeds, and many more of them; SEED=n repeats a run (see CONTRIBUTING.md)
+SEED ?= $(shell date +%s)
 soak: $(READY)
-	@$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
+	SOAK=$(SEED) PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=4 --dist=worksteal tests/properties tests/fuzz tests/spec/test_loader_properties.py
 
 # the lock file of the development environment, after a change of pyproject.toml; UPGRADE=1 takes the newest versions that
 # are three days old, in which a stolen release is usually found; it is made by the uv that the lock file has

@@ -54,6 +54,11 @@ vars(main)["make_parser"] = cache(make_parser)
 settings.load_profile("soak" if os.environ.get("SOAK") else "suite")
 
 
+def pytest_report_header() -> str:
+    """Which long run this is, so that it can be repeated."""
+    return f"make soak SEED={number}" if (number := os.environ.get("SOAK")) else ""
+
+
 @pytest.fixture(autouse=True)
 def advice_as_typed() -> Iterator[None]:
     """What one test's command line said of AWS isn't in the next one's messages."""

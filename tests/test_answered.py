@@ -12,11 +12,14 @@ from moto.core.responses import ActionResult, BaseResponse
 from alb_reconcile.sandbox.strict import aws as strict
 from alb_reconcile.sandbox.strict.inventory import answer, parse
 from tests import answered, direct
-from tests.at_length import SOAK
 from tests.properties.scene import SHAPES, scene
 
+each = pytest.mark.parametrize(
+    "shape", [shape if shape == "bare" else pytest.param(shape, marks=pytest.mark.slow) for shape in SHAPES]
+)
 
-@pytest.mark.parametrize("shape", [*SHAPES] if SOAK else [*SHAPES][::2])
+
+@each
 def test_answers_without_the_wire_are_the_wires(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each that a stack gets while it is made, planned and destroyed."""
     seen: Counter[str] = Counter()
@@ -37,7 +40,7 @@ def test_answers_without_the_wire_are_the_wires(shape: str, monkeypatch: pytest.
     assert len(seen) >= 25, seen
 
 
-@pytest.mark.parametrize("shape", [*SHAPES] if SOAK else [*SHAPES][1::2])
+@each
 def test_inventories_without_the_wire_are_the_wires(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with scene(shape) as made:
         found = made.account.strict.inventory()

@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
-from alb_reconcile import __version__
 from alb_reconcile.cli.commands.authoring import ExplainOptions, explain
 from alb_reconcile.cli.main import main
-from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.editor_schema import accept_variables
 from alb_reconcile.cli.render.schema import bundle
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec import schema
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 ROOT = Path(__file__).parent.parent
 SPECS = sorted([*(ROOT / "specs").glob("*.yaml"), *(ROOT / "specs/examples").glob("*.yaml")])
-AUTHORING = ("validate", "schema", "init", "explain")
 VALID = "stack: shop\nregion: eu-west-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
 BROKEN = VALID.replace("10.0.0.0/16", "10.0.0.0/40")
-
-
-def run(*words: str, **given: Any) -> subprocess.CompletedProcess[str]:
-    """The command line as a process of its own."""
-    environment = {**os.environ, **given.pop("env", {})}
-    command = [sys.executable, "-m", "alb_reconcile", *words]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env=environment, cwd=ROOT, **given
-    )
 
 
 @pytest.fixture
@@ -62,54 +44,11 @@ NETWORK = "vpcs: {main: {cidr_block: 10.0.0.0/16}}\n"
 class TestValidate:
     """Exit codes 0, 3 and 64, and a line for each problem."""
 
-    def test_valid(self, spec: Path) -> None:
-        done = run("validate", str(spec))
-        assert (done.returncode, done.stdout, done.stderr) == (0, f"{spec}: valid, 1 resources\n", "")
-
-    def test_invalid(self, tmp_path: Path) -> None:
-        file = write(tmp_path, "bad.yaml", BROKEN)
-        done = run("validate", file)
-        assert (done.returncode, done.stderr) == (3, "")
-        assert done.stdout.startswith(f'{file}:4:22: vpcs.main.cidr_block: "10.0.0.0/40" is not an address range')
-        assert done.stdout.splitlines()[1:] == ["1 error, 0 warnings; 0 of 1 spec valid"]
-
-    def test_missing(self, tmp_path: Path) -> None:
-        done = run("validate", str(tmp_path / "none.yaml"))
-        assert done.returncode == 3
-        assert "can't be read: No such file" in done.stdout
-
-    def test_warnings_are_no_errors(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["validate", str(ROOT / "specs/runbook.yaml"), "--set", "EC2_SSH_KEY_NAME=key"]) == 0
-        lines = capsys.readouterr().out.splitlines()
-        assert re.search(r"runbook.yaml:\d+:\d+: warning: security_groups\.main\.ingress\[0\]: ", lines[0])
-        assert lines[-2].endswith("valid, 14 resources")
-        assert lines[-1] == "0 errors, 1 warning; 1 of 1 spec valid"
-
-    def test_several(self, tmp_path: Path, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """Each is checked, whatever is wrong with those before it."""
-        bad = write(tmp_path, "bad.yaml", BROKEN.replace("shop", "other"))
-        third = write(tmp_path, "third.yaml", VALID.replace("shop", "third"))
-        none = str(tmp_path / "none.yaml")
-        assert main(["validate", bad, str(spec), none, third]) == 3
-        lines = capsys.readouterr().out.splitlines()
-        assert [line.split(":")[0] for line in lines[:-1]] == [bad, str(spec), none, third]
-        assert lines[-1] == "2 errors, 0 warnings; 2 of 4 specs valid"
-
     def test_a_folder_is_its_specs(self, tmp_path: Path, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write(tmp_path, "bad.yaml", BROKEN.replace("shop", "other"))
         assert main(["validate", str(tmp_path)]) == 3
         lines = capsys.readouterr().out.splitlines()
         assert [line.split(":")[0] for line in lines[:-1]] == [str(tmp_path / "bad.yaml"), str(spec)]
-
-    def test_the_usual_spec(
-        self, spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.chdir(spec.parent)
-        assert main(["validate"]) == 0
-        assert capsys.readouterr().out == "stack.yaml: valid, 1 resources\n"
-        spec.unlink()
-        assert main(["validate"]) == 64
-        assert "there is no stack.yaml here" in capsys.readouterr().err
 
     def test_annotations_in_a_workflow(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -132,13 +71,9 @@ class TestValidate:
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == f"{spec}: valid, 1 resources"
         assert lines[1].startswith(f'{twin}:2:1: stack: "shop" is also the stack of {spec}; ')
-
-    def test_one_stack_in_two_regions_is_two(self, tmp_path: Path, spec: Path) -> None:
         other = write(tmp_path, "us.yaml", VALID.replace("eu-west-1", "us-east-1"))
-        assert main(["validate", str(spec), other]) == 0
-
-    def test_the_same_file_twice_is_no_twin(self, spec: Path) -> None:
-        assert main(["validate", str(spec), str(spec.parent / "." / ".." / spec.parent.name / spec.name)]) == 0
+        assert main(["validate", str(spec), other]) == 0, "in two regions it is two"
+        assert main(["validate", str(spec), str(spec.parent / ".." / spec.parent.name / spec.name)]) == 0, "one file"
 
     def test_region(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = write(tmp_path, "s.yaml", VALID.replace("region: eu-west-1\n", ""))
@@ -152,13 +87,12 @@ class TestValidate:
         assert main(["validate", file, "--region", region]) == 64
 
     def test_set(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """As often as wanted; the last one wins; the value may hold = and be empty."""
-        file = write(
-            tmp_path, "s.yaml", "stack: ${A}\ntags: {b: '${B}', c: '${C}'}\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n"
-        )
+        """As often as wanted; the last one wins; the value may hold = and be empty; the next run has none of it."""
+        file = write(tmp_path, "s.yaml", f"stack: ${{A}}\ntags: {{b: '${{B}}', c: '${{C}}'}}\n{NETWORK}")
         given = ["--set", "A=one", "--set", "A=shop", "--set", "B=x=y", "--set=C="]
         assert main(["validate", file, *given]) == 0
         assert capsys.readouterr().out == f"{file}: valid, 1 resources\n"
+        assert main(["validate", file]) == 3
 
     @pytest.mark.parametrize("value", ["A", "=x", "1A=x", "A-B=x", " A=x", "É=x", "A\n=x"])
     def test_set_misuse(self, spec: Path, value: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +103,6 @@ class TestValidate:
         ("name", "told"),
         [
             ("VERSON", "in s.yaml; did you mean VERSION?"),
-            ("OTHER", "in s.yaml; leave it out"),
             ("PLAIN", "in s.yaml; leave it out"),
             ("SHELL", "in s.yaml, except in user_data, where it is the shell's and nothing is filled in; leave it out"),
         ],
@@ -179,12 +112,8 @@ class TestValidate:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("ENVIRONMENT", "may have more")
-        write(
-            tmp_path,
-            "s.yaml",
-            VALID + "tags: {v: '${VERSION:-1}', p: '$${PLAIN}'}\ninstances: {a: {user_data: '${SHELL}'}}\n",
-        )
-        write(tmp_path, "same.yaml", VALID)
+        used = "tags: {v: '${VERSION:-1}', p: '$${PLAIN}'}\ninstances: {a: {user_data: '${SHELL}'}}\n"
+        write(tmp_path, "s.yaml", VALID + used)
         for command in (
             ["validate", "s.yaml"], ["plan", "s.yaml"], ["apply", "s.yaml", "--yes"], ["sync", "s.yaml"], ["report", "s.yaml"],
             ["diff", "s.yaml", "s.yaml"], ["history", "s.yaml"], ["status", "s.yaml"], ["destroy", "s.yaml", "--yes"],
@@ -193,27 +122,10 @@ class TestValidate:
             files = told.replace("in s.yaml", "in s.yaml, s.yaml") if command[0] == "diff" else told
             assert capsys.readouterr().err == f"--set {name}: there is no ${{{name}}} {files}\n"
 
-    def test_a_variable_is_used_by_one_of_several(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        for name, tag in (("a", "${A:-1}"), ("b", "${B:-1}"), ("c", "c"), ("d", "d")):
-            write(tmp_path, f"{name}.yaml", f"stack: shop-{name}\ntags: {{tag: '{tag}'}}\n{NETWORK}")
-        assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "B=1"]) == 0
-        capsys.readouterr()
-        assert main(["validate", str(tmp_path), "--set", "A=1", "--set", "C=1"]) == 64
-        assert capsys.readouterr().err.endswith("/c.yaml and 1 more; leave it out\n")
-        write(tmp_path, "a.yaml", "stack: [")
-        assert main(["validate", str(tmp_path), "--set", "C=1"]) == 3, "what is broken may have used it"
-
-    def test_what_a_run_was_given_is_forgotten_by_the_next(self, tmp_path: Path) -> None:
-        file = write(tmp_path, "s.yaml", "stack: ${SHOP_STACK}\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n")
-        assert main(["validate", file, "--set", "SHOP_STACK=shop"]) == 0
-        assert main(["validate", file]) == 3
-
     def test_findings_of_security(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """Exit code 2 for what isn't accepted; without the option nothing is said of them."""
+        """Exit code 2 for what isn't accepted."""
         spec = VALID + "subnets:\n  a: {cidr_block: 10.0.1.0/24, availability_zone: a, map_public_ip_on_launch: true}\n"
         file = write(tmp_path, "s.yaml", spec)
-        assert main(["validate", file]) == 0
-        assert capsys.readouterr().out == f"{file}: valid, 2 resources\n"
         assert main(["validate", "--security", file]) == 2
         found, summary = capsys.readouterr().out.splitlines()
         assert found.startswith(f"{file}:6:54: medium EC2.15 (CKV_AWS_130): subnets.a.map_public_ip_on_launch: ")
@@ -222,18 +134,6 @@ class TestValidate:
         accepted = write(tmp_path, "s.yaml", spec + "security: {accept: {EC2.15: only the load balancer is here}}\n")
         assert main(["validate", "--security", accepted]) == 0
         assert capsys.readouterr().out == f"{file}: valid, 2 resources; no findings, 1 accepted\n"
-        assert main(["validate", "--security", "-v", accepted]) == 0
-        assert ": accepted: only the load balancer is here\n" in capsys.readouterr().out
-        unused = write(tmp_path, "u.yaml", VALID.replace("shop", "other") + "security: {accept: {ELB.6: x}}\n")
-        assert main(["validate", "--security", unused]) == 0
-        told = capsys.readouterr().out
-        assert ":5:21: warning: security.accept.ELB.6: accepts what isn't found here; remove it" in told
-        assert told.endswith("\n0 errors, 1 warning; 1 of 1 spec valid\n")
-
-    def test_an_invalid_spec_outranks_findings(self, tmp_path: Path) -> None:
-        found = "subnets: {a: {cidr_block: 10.0.1.0/24, availability_zone: a, map_public_ip_on_launch: true}}\n"
-        bad = write(tmp_path, "bad.yaml", BROKEN.replace("shop", "other"))
-        assert main(["validate", "--security", write(tmp_path, "s.yaml", VALID + found), bad]) == 3
 
     def test_json(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Of all specs, invalid ones too."""
@@ -244,18 +144,14 @@ class TestValidate:
         assert main(["validate", "--security", "--format", "json", good, bad]) == 3
         first, second = json.loads(capsys.readouterr().out)["specs"]
         assert (first["file"], first["valid"], first["resources"], first["problems"]) == (good, True, 2, [])
-        assert first["findings"] == [
-            {
-                "id": "EC2.15", "checkov": ["CKV_AWS_130"], "title": "Subnets assign no public addresses", "severity": "medium",
-                "line": 5, "column": 62, "path": "subnets.a.map_public_ip_on_launch", "address": "subnet.a",
-                "problem": "what is launched in it gets a public address", "change": "write map_public_ip_on_launch: false",
-                "accepted": "meant so", "page": "https://docs.aws.amazon.com/securityhub/latest/userguide/ec2-controls.html#ec2-15",
-            }
-        ]  # fmt: skip
+        (finding,) = first["findings"]
+        assert (finding["id"], finding["severity"], finding["address"]) == ("EC2.15", "medium", "subnet.a")
+        assert (finding["line"], finding["column"], finding["accepted"]) == (5, 62, "meant so")
         assert (second["valid"], second["resources"], "findings" in second) == (False, None, False)
-        assert [(item["line"], item["column"], item["path"]) for item in second["problems"]] == [
-            (4, 22, "vpcs.main.cidr_block")
-        ]
+        (problem,) = second["problems"]
+        assert (problem["line"], problem["column"], problem["path"]) == (4, 22, "vpcs.main.cidr_block")
+        assert main(["validate", "--security", good, bad]) == 3, "an invalid spec outranks findings"
+        capsys.readouterr()
         assert main(["validate", "--format", "json", good]) == 0
         assert "findings" not in json.loads(capsys.readouterr().out)["specs"][0]
 
@@ -263,76 +159,19 @@ class TestValidate:
 class TestMisuse:
     """Exit code 64, on standard error, with the way out."""
 
-    @pytest.mark.parametrize(
-        "words",
-        [
-            [],
-            ["frobnicate"],
-            ["validate"],
-            ["validate", "--frobnicate", "x"],
-            ["validate", "x", "--max-workers", "0"],
-            ["validate", "x", "--max-workers", "many"],
-            ["validate", "x", "--max-workers", "²"],
-            ["validate", "x", "--set"],
-            ["schema", "vpc"],
-            ["init", "a", "b"],
-            ["explain", "frobnicator"],
-            ["explain", "vpc.frobnicator"],
-            ["explain", "vpc."],
-            ["explain", ".vpc"],
-            ["explain", "vpc.cidr_block.x"],
-            ["explain", "stack", "vpc"],
-        ],
-        ids=" ".join,
-    )
-    def test_misuse(self, words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(words) == 64
-        shown = capsys.readouterr()
-        assert shown.out == ""
-        assert shown.err
-
     def test_unknown_topics_name_the_known_ones(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["explain", "vcp"]) == 64
-        assert "did you mean vpc?" in capsys.readouterr().err
-        assert main(["explain", "rollout.max_unavailable"]) == 64
-        assert "did you mean instance.rollout.max_unavailable?" in capsys.readouterr().err
-        assert main(["explain", "nothing"]) == 64
-        assert "vpc, subnet" in capsys.readouterr().err
-        assert main(["explain", "vpc.cidr"]) == 64
-        assert "did you mean cidr_block?" in capsys.readouterr().err
-        assert main(["explain", "vpc.nothing"]) == 64
-        assert "known: cidr_block" in capsys.readouterr().err
+        for topic, told in {
+            "vcp": "did you mean vpc?",
+            "rollout.max_unavailable": "did you mean instance.rollout.max_unavailable?",
+            "vpc.nothing": "known: cidr_block",
+            "vpc.cidr_block.x": "vpc.cidr_block",
+        }.items():
+            assert main(["explain", topic]) == 64
+            assert told in capsys.readouterr().err
 
 
 class TestHelp:
-    """It is there for each command and says what the exit codes are."""
-
-    COMMANDS = tuple(re.findall(r"^    ([a-z]+) ", make_parser().format_help(), re.MULTILINE))
-
-    def test_commands_are_found(self) -> None:
-        assert set(AUTHORING) <= set(self.COMMANDS)
-
-    @pytest.mark.parametrize("command", COMMANDS)
-    def test_help_of_each_command(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main([command, "--help"]) == 0
-        assert capsys.readouterr().out.startswith(f"usage: alb-reconcile {command} ")
-
-    @pytest.mark.parametrize(
-        ("command", "there", "missing"),
-        [
-            ("plan", ("--profile", "--region", "--sandbox", "--set NAME=VALUE", "--max-workers N", "--no-color"), ()),
-            ("validate", ("--region", "--set NAME=VALUE", "-v", "--no-color"), ("--profile", "--sandbox", "--pace")),
-            ("schema", (), ("--region", "--profile", "--no-color")),
-            ("init", ("--template NAME",), ("--region", "--profile", "--no-color")),
-        ],
-    )
-    def test_options_only_where_they_mean_something(
-        self, command: str, there: Sequence[str], missing: Sequence[str], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        main([command, "--help"])
-        text = capsys.readouterr().out
-        assert [option for option in there if option not in text] == []
-        assert [option for option in missing if option in text] == []
+    """It is a command, too, and what is mistyped is answered with what was meant."""
 
     def test_help_is_a_command_too(self, capsys: pytest.CaptureFixture[str]) -> None:
         for words in ([], ["plan"], ["lock", "break"]):
@@ -340,37 +179,7 @@ class TestHelp:
             shown = capsys.readouterr().out
             assert main(["help", *words]) == 0
             assert capsys.readouterr().out == shown
-        assert main(["help", "lock", "brek"]) == 64
-        assert "there is no action 'brek'; did you mean break?" in capsys.readouterr().err
         assert main(["help", "plan", "x"]) == 64
-
-    @pytest.mark.parametrize(
-        ("words", "usage", "text"),
-        [
-            (["aply"], "alb-reconcile [-h]", "there is no command 'aply'; did you mean apply?"),
-            (["import", "x"], "alb-reconcile [-h]", "there is no command 'import'; did you mean export or adopt?"),
-            (["--sandbox", "plan", "x"], "alb-reconcile [-h]", "--sandbox; write --sandbox after the command"),
-            (["lock", "import"], "alb-reconcile lock", "there is no action 'import'; known: show, break"),
-            (["zzz"], "alb-reconcile [-h]", "there is no command 'zzz'; known: validate, "),
-            (["plan", "x", "--formt", "json"], "alb-reconcile plan", "unrecognized arguments: --formt"),
-            (["plan", "x", "--formt=json"], "alb-reconcile plan", "; did you mean --format?"),
-            (["sandbox", "start", "--sped", "3"], "alb-reconcile sandbox start", "; did you mean --speed?"),
-            (["lock", "sow"], "alb-reconcile lock", "there is no action 'sow'; did you mean show?"),
-        ],
-    )
-    def test_what_was_meant(
-        self, words: Sequence[str], usage: str, text: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert main(words) == 64
-        shown = capsys.readouterr().err
-        assert shown.startswith(f"usage: {usage}")
-        assert text in shown
-
-    def test_help_and_version(self) -> None:
-        done = run("--help")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "3 invalid spec" in done.stdout
-        assert re.fullmatch(rf"alb-reconcile {re.escape(__version__)}( \([0-9a-f]{{12}}\))?\n", run("--version").stdout)
 
 
 @cache
@@ -382,26 +191,12 @@ def editors() -> Draft202012Validator:
 class TestSchema:
     """The bundled JSON Schema."""
 
-    def test_printed(self) -> None:
-        done = run("schema")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert json.loads(done.stdout) == accept_variables(bundle())
-
-    def test_accepts_the_starter(self, capsys: pytest.CaptureFixture[str]) -> None:
-        import yaml
-
-        main(["schema"])
-        printed = json.loads(capsys.readouterr().out)
+    def test_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["schema"]) == 0
+        assert json.loads(capsys.readouterr().out) == accept_variables(bundle())
         text = (ROOT / "alb_reconcile/starter.yaml").read_text(encoding="utf-8")
-        assert Draft202012Validator(printed).is_valid(yaml.safe_load(text))
-        assert not Draft202012Validator(printed).is_valid(yaml.safe_load(text.replace("vpcs:", "vpc:")))
-
-    @pytest.mark.parametrize("file", [*SPECS, ROOT / "alb_reconcile/starter.yaml"], ids=lambda file: file.stem)
-    def test_accepts_what_is_shipped_with_its_variables(self, file: Path) -> None:
-        import yaml
-
-        spec = yaml.safe_load(file.read_text(encoding="utf-8"))
-        assert [error.message for error in editors().iter_errors(spec)] == []
+        assert editors().is_valid(yaml.safe_load(text))
+        assert not editors().is_valid(yaml.safe_load(text.replace("vpcs:", "vpc:")))
 
     @pytest.mark.parametrize(
         ("path", "value"),
@@ -417,8 +212,6 @@ class TestSchema:
         ],
     )
     def test_and_still_refuses_what_is_wrong(self, path: str, value: object) -> None:
-        import yaml
-
         spec = yaml.safe_load((ROOT / "specs/demo.yaml").read_text(encoding="utf-8"))
         *parents, last = path.split("/")
         place = spec
@@ -466,54 +259,24 @@ class TestInit:
         assert main(["validate", str(file), *variables]) == 0
         capsys.readouterr()
 
-    def test_templates_are_listed_and_others_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_templates_are_listed_and_write_over_nothing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(["init", "--template", "list"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines] == sorted(file.stem for file in SPECS)
-        assert all(len(line.split()) > 2 for line in lines)
-        assert not [line for line in lines if line.endswith((".", " in"))], "whole sentences, without their end"
-        assert main(["init", "--template", "nonsense", str(tmp_path / "s.yaml")]) == 64
-        assert "known: ansible, " in capsys.readouterr().err
         (tmp_path / "user-data").mkdir()
         (tmp_path / "user-data/web-api.py").write_text("mine")
         assert main(["init", "--template", "demo", str(tmp_path / "s.yaml")]) == 0
         assert (tmp_path / "user-data/web-api.py").read_text() == "mine"
 
-    def test_written_and_valid(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        file = tmp_path / "new.yaml"
-        assert main(["init", str(file)]) == 0
-        assert f"alb-reconcile validate {file}" in capsys.readouterr().out
-        assert f"#   alb-reconcile apply {file} " in file.read_text(encoding="utf-8")
-        assert main(["validate", str(file)]) == 0
-
-    def test_the_default_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        assert main(["init"]) == 0
-        assert (tmp_path / "stack.yaml").exists()
-
     def test_refuses_to_overwrite(self, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["init", str(spec)]) == 4
         assert spec.read_text(encoding="utf-8") == VALID
         assert "already exists and was left unchanged" in capsys.readouterr().err
-
-    def test_refuses_a_dangling_symlink(self, tmp_path: Path) -> None:
-        (tmp_path / "link.yaml").symlink_to(tmp_path / "elsewhere.yaml")
-        assert main(["init", str(tmp_path / "link.yaml")]) == 4
-        assert not (tmp_path / "elsewhere.yaml").exists()
-
-    def test_standard_output(self, tmp_path: Path) -> None:
-        done = run("init", "-")
-        assert done.returncode == 0
-        assert done.stdout == (ROOT / "alb_reconcile/starter.yaml").read_text(encoding="utf-8")
-
-    def test_no_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["init", str(tmp_path / "none/stack.yaml")]) == 1
-        assert f"there is no folder {tmp_path / 'none'}; create it" in capsys.readouterr().err
-
-    def test_unwritable_folder(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """/proc takes no new file, not even root's."""
-        assert main(["init", "/proc/stack.yaml"]) == 1
-        assert "can't be written" in capsys.readouterr().err
+        (spec.parent / "link.yaml").symlink_to(spec.parent / "elsewhere.yaml")
+        assert main(["init", str(spec.parent / "link.yaml")]) == 4
+        assert not (spec.parent / "elsewhere.yaml").exists()
 
 
 class TestExplain:
@@ -544,53 +307,8 @@ class TestExplain:
             assert lines[1].startswith("  ")
             assert lines[1] != "  (no description)"
             assert any(line.startswith("  type      ") for line in lines)
-
-    def test_the_list(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["explain", "subnets.cidr_block"]) == 0, "a section is its kind"
+        assert capsys.readouterr().out.startswith("subnet.cidr_block\n")
         assert main(["explain"]) == 0
         text = capsys.readouterr().out
         assert all(f"\n  {kind} " in text for kind in ("stack", *schema.SECTIONS.values()))
-
-    def test_a_section_is_its_kind(self, capsys: pytest.CaptureFixture[str]) -> None:
-        main(["explain", "subnets.cidr_block"])
-        assert capsys.readouterr().out.startswith("subnet.cidr_block\n")
-
-    @pytest.mark.parametrize(
-        ("topic", "lines"),
-        [
-            ("instance.instance_type", ["  required  yes", "  AWS       RunInstances InstanceType"]),
-            ("vpc.cidr_block", ["  AWS       CreateVpc CidrBlock"]),
-            ("subnet.vpc", ["  refers to vpc"]),
-            ("listener.ssl_policy", ["  default   ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"]),
-            ("instance.root_volume.encrypted", ["  default   true", "  type      true or false"]),
-            ("route_table.routes.internet_gateway", ["  refers to internet_gateway"]),
-            ("listener.default_action.forward.target_groups.weight", ["  default   1"]),
-            ("instance.count", ["  type      a whole number from 0 to 1000"]),
-            ("policy.windows.days", ["  type      a list; each is mon, tue, wed, thu, fri, sat or sun"]),
-            ("registration", ["  The targets of a target group; they are written in its entry."]),
-        ],
-    )
-    def test_what_it_says(self, topic: str, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["explain", topic]) == 0
-        text = capsys.readouterr().out
-        assert all(f"\n{line}\n" in text for line in lines)
-
-    def test_a_list_of_keys_says_which_are_required(self, capsys: pytest.CaptureFixture[str]) -> None:
-        main(["explain", "listener"])
-        lines = capsys.readouterr().out.splitlines()
-        required = [line.split()[0] for line in lines if "  (required) " in f" {line}"]
-        assert required == schema.resolved("listener")["required"]
-
-    def test_what_an_unknown_key_names_has_the_rest_of_the_keys(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        file = tmp_path / "a.yaml"
-        file.write_text("stack: shop\nfoo: 1\ninstances: {web: {data_volumes: {logs: {zoo: 1}}}}\n")
-        main(["validate", str(file)])
-        told = re.findall(r"alb-reconcile (explain \S+)` lists", capsys.readouterr().out)
-        assert told == ["explain stack", "explain instance.data_volumes"]
-        for words in told:
-            assert main(words.split()) == 0
-
-    def test_optional_keys_are_not_required(self, capsys: pytest.CaptureFixture[str]) -> None:
-        main(["explain", "subnet.map_public_ip_on_launch"])
-        assert "required" not in capsys.readouterr().out

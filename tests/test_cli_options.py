@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import ast
-import json
-import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from types import UnionType
@@ -16,15 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import pytest
 
-import alb_reconcile
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
-from alb_reconcile.cli.render.console import complain, emit, emit_document, reset
-from alb_reconcile.cli.render.output import Output
+from alb_reconcile.cli.render.console import reset
 from alb_reconcile.model.advice import advised, advised_aws, reach_with, typed
 from alb_reconcile.model.errors import ExitCode
-from tests.harness import world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,11 +89,8 @@ def test_the_values_are_of_the_fields_types(command: str) -> None:
     wanted = [item for item in parser._actions if not item.option_strings]
     required = [word for item in given if item.required for word in _spell(item)]
     fewest = [*required, *(_word(item) for item in wanted if item.nargs in (None, "+"))]
-    for words in (
-        fewest,
-        [*required, *(_word(item) for item in wanted)],
-        *([*fewest, *_spell(item)] for item in given),
-    ):
+    every = [*required, *(_word(item) for item in wanted)]
+    for words in (fewest, every, *([*fewest, *_spell(item)] for item in given)):
         filled = fill(options, parser.parse_args(words))
         for name, hint in find_fields(options):
             assert fits(_find(filled, name), hint), f"{name} of {words}"
@@ -116,17 +107,9 @@ def _spell(option: argparse.Action) -> list[str]:
     if option.nargs == 0:
         return [name]
     values = {
-        "--set": "NAME=value",
-        "--allow": "delete=1",
-        "--tag": "service=shop",
-        "--connect-to": "443=localhost:8443",
-        "--stack": "shop",
-        "--timeout": "15m",
-        "--duration": "30s",
-        "--lock-timeout": "5m",
-        "--every": "5m",
-        "--pace": "0.5",
-    }
+        "--set": "NAME=value", "--allow": "delete=1", "--tag": "service=shop", "--connect-to": "443=localhost:8443",
+        "--stack": "shop", "--timeout": "15m", "--duration": "30s", "--lock-timeout": "5m", "--every": "5m", "--pace": "0.5",
+    }  # fmt: skip
     return [name, str(option.choices[0]) if isinstance(option.choices, tuple) else values.get(name, "2")]
 
 
@@ -138,21 +121,6 @@ def _find(filled: Any, name: str) -> Any:
         if is_dataclass(value) and name in dict(find_fields(type(value))):
             return _find(value, name)
     raise AssertionError(name)
-
-
-@dataclass(frozen=True)
-class _Group:
-    frobnicate: bool
-
-
-@dataclass(frozen=True)
-class _Wrong:
-    group: _Group
-
-
-def test_a_field_without_an_option_is_an_error() -> None:
-    with pytest.raises(AttributeError, match="frobnicate"):
-        fill(_Wrong, argparse.Namespace(group="not this one"))
 
 
 @pytest.fixture
@@ -207,123 +175,16 @@ def test_advice_is_one_command_whatever_the_names(odd: str) -> None:
     assert PARSER.parse_args(shlex.split(advised("stacks"))[1:]).profile == odd
 
 
-@pytest.mark.usefixtures("reach")
-@pytest.mark.parametrize("file", ["my --region notes; x.yaml", "-dash$(id).yaml"])
-def test_a_command_of_a_message_runs_as_it_stands(
-    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("LOCK", "STATE"):
-        monkeypatch.setenv(f"ALB_RECONCILE_{name}_DIR", str(tmp_path / name))
-    spec = "stack: shop\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\nsecurity_groups: {web: {vpc: main, description: doors}}\n"
-    Path(file).write_text(spec, encoding="utf-8")
-    where = ["--region", "us-east-1"]
-    with world():
-        assert main(["apply", "--yes", *where, "--", file]) == ExitCode.OK
-        Path(file).write_text(spec.replace("web:", "door:"), encoding="utf-8")
-        main(["plan", *where, "--", file])
-        (command,) = re.findall(r"run this first: (.*)", capsys.readouterr().out)
-        assert shlex.split(command)[1:4] == ["move", *where]
-        assert main([*shlex.split(command)[1:], "--yes"]) == ExitCode.OK
-        assert "0 to create, 1 to update, 0 to replace, 0 to delete" in capsys.readouterr().out
-        assert main(["apply", "--yes", *where, "--", file]) == ExitCode.OK
-        assert main(["plan", "--detailed-exitcode", *where, "--", file]) == ExitCode.OK
-
-
-@pytest.mark.usefixtures("reach")
-def test_what_is_written_is_what_was_given(capsys: pytest.CaptureFixture[str]) -> None:
-    text = "alb-reconcile apply shop.yaml; aws s3 mb s3://b --endpoint-url http://a"
-    emit(text)
-    emit_document(json.dumps({"note": text}))
-    complain(text)
-    shown = Output("text", no_color=True)
-    shown.show(text, lambda found, _: found, json.dumps)
-    read = capsys.readouterr()
-    assert read.out == f'{text}\n{{"note": "{text}"}}\n{text}\n'
-    assert read.err == f"{text}\n"
-
-
-NAMED = re.compile(r"\balb-reconcile ((?:lock |fleet )?[a-z-]+)")
-ASKING = {name for name, parser in COMMANDS.items() if any(item.dest == "sandbox" for item in parser._actions)}
-PLAIN = {
-    "alb-reconcile verify": "what a client of WebSockets sends",
-    "Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC": "it has the option",
-    " more steps; `alb-reconcile history": "an issue's, by what the run's record says",
-    "alb-reconcile adopt |apply refuses|\\?$": "it is looked for in a record",
-}
-"""Texts of the product that name a command, and why it isn't advised with this process's options."""
-
-
-def product_nodes() -> Iterator[ast.AST]:
-    """The product's syntax without docstrings; nor what says how the command line is used, since that is before its options are known."""
-    for file in sorted(Path(alb_reconcile.__file__).parent.rglob("*.py")):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        if "options" not in file.parts:
-            alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-            yield from (node for node in ast.walk(tree) if id(node) not in alone)
-
-
-def test_a_command_that_asks_aws_is_named_by_its_function() -> None:
-    texts = [str(node.value) for node in product_nodes() if isinstance(node, ast.Constant)]
-    plain = [text for text in texts if ASKING & {found[1] for found in NAMED.finditer(text)}]
-    assert [text for text in plain if not any(text.startswith(known) for known in PLAIN)] == []
-    assert len(plain) == len(PLAIN)
-
-
-def test_only_commands_that_ask_aws_are_advised_with_options() -> None:
-    calls = [
-        node for node in product_nodes() if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "advised"
-    ]
-    names = {str(word.value) for call in calls for word in ast.walk(call.args[0]) if isinstance(word, ast.Constant)}
-    assert len(names) > 8
-    assert names <= ASKING
-    plain = [word.value for call in calls for word in call.args[1:] if isinstance(word, ast.Constant)]
-    assert {word for word in plain if not re.fullmatch(r"[A-Z]+", str(word))} == set(), (
-        "options are tuples, and a word is one"
-    )
-
-
 def test_advice_has_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is recorded and sent, too."""
     (tmp_path / "stack.yaml").write_text("")
     assert main(["plan", "--endpoint-url", "http://ann:secret@localhost:1", str(tmp_path / "stack.yaml")]) != 0
     told = capsys.readouterr().err
     assert "alb-reconcile export --endpoint-url 'http://***@localhost:1' --stack NAME" in told
     assert "secret" not in told
-
-
-def test_advice_has_the_options_before_aws_is_reached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "stack.yaml").write_text("")
     where = ["--sandbox", "--profile", "my own", "--endpoint-url", "http://localhost:1", "--region", "us-west-2"]
     assert main(["plan", *where, str(tmp_path / "stack.yaml")]) == ExitCode.INVALID
-    assert f"`alb-reconcile export {shlex.join(where)} --stack NAME`" in capsys.readouterr().err
-
-
-LISTS = {
-    name: command
-    for name, command in find_commands(PARSER)
-    if any(not item.option_strings and item.nargs in ("*", "+") for item in command._actions)
-}
-
-
-@pytest.mark.parametrize("name", LISTS)
-def test_a_list_goes_on_behind_any_option(name: str) -> None:
-    """`adopt stack.yaml --yes vpc.main=vpc-1`, as who adds a word to the last line types it."""
-    needed = ["--for", "plan"] if name == "iam-policy" else []
-    listed = ["a=1", "b=2", "c=3"]
-    for action in LISTS[name]._actions:
-        is_plain = isinstance(action, argparse._StoreAction | argparse._StoreTrueAction | argparse._CountAction)
-        if not is_plain or (action.type and not action.choices):
-            continue  # a value of any type is one word
-        value = [] if action.nargs == 0 else [next(iter(action.choices or ["/x"]))]
-        for option in action.option_strings:
-            words = [*name.split(), *needed]
-            expected = PARSER.parse_args([*words, *listed, option, *value])
-            for at in (1, 2):
-                assert PARSER.parse_args([*words, *listed[:at], option, *value, *listed[at:]]) == expected
-                if value and option[:2] == "--":
-                    joined = f"{option}={value[0]}"
-                    assert PARSER.parse_args([*words, *listed[:at], joined, *listed[at:]]) == expected
+    told = capsys.readouterr().err
+    assert f"`alb-reconcile export {shlex.join(where)} --stack NAME`" in told, "which are known before AWS is reached"
 
 
 def test_what_is_behind_two_hyphens_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,22 +1,18 @@
-"""Kinds, schemas and dataclasses hold to each other, and the bundled schema to the single ones."""
+"""Kinds, schemas and dataclasses hold to each other."""
 
 from __future__ import annotations
 
 import dataclasses
 import gzip
 import json
-import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore
-import yaml
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
 
 from alb_reconcile.aws.tagging import SERVICES
-from alb_reconcile.cli.render.schema import bundle
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Grouped, Kind
 from alb_reconcile.model.resource import Lifecycle, Properties
@@ -35,10 +31,6 @@ SHORT = "https"
 """The short form of entries, whose keys are theirs."""
 HANDLING = {item.name for item in dataclasses.fields(Lifecycle)} | {"others", SHORT}
 """Keys that say how a resource is handled, and nothing that AWS knows."""
-SHARED = "weights"
-"""A key of ours in what listeners and rules share."""
-LOOKUPS = {"tag", "default", "ssm", "domain", "file"}
-"""Keys of ours in whatever refers to something."""
 
 
 class Property(NamedTuple):
@@ -135,13 +127,6 @@ def test_one_section_a_kind() -> None:
     }
 
 
-def test_what_nests_stands_in_its_parents_entry() -> None:
-    for name in NESTED:
-        kind = KINDS[name]
-        below = keys_of(str(kind.properties.parent))[kind.section]["additionalProperties"]
-        assert below == schema.resolved(name)
-
-
 def test_what_has_no_section_is_described_in_somebodys_entry() -> None:
     described = {name: members_of(name) for name in KINDS}
     for name in MEMBERS:
@@ -228,11 +213,6 @@ def test_schemas_say_what_they_are() -> None:
             assert file["additionalProperties"] is False, name
 
 
-def test_each_property_is_described_in_a_sentence() -> None:
-    assert [str(item) for item in ALL if not re.fullmatch(r"\S.*[.…]", item.schema["description"])] == []
-    assert [str(item) for item in ALL if schema.describe_type(item.schema) == "a value"] == []
-
-
 def test_each_pattern_has_words_and_is_of_the_whole_text() -> None:
     wrong = []
     for item in ALL:
@@ -244,78 +224,13 @@ def test_each_pattern_has_words_and_is_of_the_whole_text() -> None:
     assert wrong == []
 
 
-def test_words_of_others_lead_to_keys_that_there_are() -> None:
-    """Words of Terraform, and what isn't managed: none is a key here, and each that has one names it."""
-    everywhere = {name for item in ALL for name in item.path}
-    wrong, count = [], 0
-    for file, content in schema.load_schemas().items():
-        for part in [content, *objects(content)]:
-            for word, advice in part.get("x-instead", {}).items():
-                count += 1
-                named = set(re.findall(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", advice)) & everywhere
-                # a new kind's section takes its word along
-                is_known = part is not content and word in part.get("properties", {})
-                if is_known or (advice.startswith("write ") and not named):
-                    wrong.append(f"{file}: {word}: {advice}")
-    assert wrong == []
-    assert count > 50
-
-
-def objects(part: object) -> Iterator[dict[str, Any]]:
-    """All objects below."""
-    for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-        if isinstance(below, dict):
-            yield below
-        yield from objects(below)
-
-
-def test_each_property_has_awss_term() -> None:
-    """But those that are ours."""
-    assert [str(item) for item in ALL if ("x-aws" in item.schema) == is_ours(item)] == []
-
-
-def is_ours(item: Property) -> bool:
-    """Whether AWS has no term for it."""
-    if item.kind == "stack":
-        return item.path != ("tags",)
-    if item.path[0] == SHORT:
-        return "x-aws" not in item.schema
-    own = own_keys(item.kind)
-    return item.path[0] in own or SHARED in item.path or (item.path[-1] in LOOKUPS and "x-aws" not in item.schema)
-
-
 @cache
-def aws_words() -> frozenset[str]:
-    """Every operation, shape and member of those APIs."""
-    words: set[str] = set()
-    for service in (*SERVICES, "wafv2"):
-        folder = Path(botocore.__file__).parent / "data" / service
-        file = max(folder.glob("*/service-2.json*"))
-        data = file.read_bytes()
-        model = json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
-        words |= model["operations"].keys() | model["shapes"].keys()
-        for shape in model["shapes"].values():
-            for name, member in shape.get("members", {}).items():
-                words |= {name, member.get("locationName", name), member.get("queryName", name)}
-    return frozenset(words)
-
-
-def test_awss_terms_are_awss() -> None:
-    """They can be looked up: each word is in botocore's models."""
-    unknown = {
-        f"{item}: {word}"
-        for item in ALL
-        for word in re.split(r"[ ,.]+", item.schema.get("x-aws", ""))
-        if word not in ("", "Tag", "Name") and not is_word(word)
-    }
-    assert unknown == set()
-
-
-def is_word(word: str) -> bool:
-    """Whether AWS has a word, or one that begins so (`Describe…`)."""
-    if word.endswith("…"):
-        return any(known.startswith(word[:-1]) for known in aws_words())
-    return word in aws_words()
+def model(service: str) -> dict[str, Any]:
+    """A service's model in botocore."""
+    file = max((Path(botocore.__file__).parent / "data" / service).glob("*/service-2.json*"))
+    data = file.read_bytes()
+    found: dict[str, Any] = json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
+    return found
 
 
 def test_defaults_fit() -> None:
@@ -324,102 +239,3 @@ def test_defaults_fit() -> None:
     assert given
     wrong = [str(item) for item in given if not Draft202012Validator(item.schema).is_valid(item.schema["default"])]
     assert wrong == []
-
-
-def test_references_name_a_section() -> None:
-    wrong = [
-        str(item)
-        for item in ALL
-        for part in (item.schema, item.schema.get("items", {}))
-        if part.get("x-refers", "vpc") not in schema.SECTIONS.values()
-    ]
-    assert wrong == []
-
-
-# -- the bundle
-
-
-def references(found: Any) -> Iterator[str]:
-    """Every $ref."""
-    if isinstance(found, dict):
-        if isinstance(found.get("$ref"), str):
-            yield found["$ref"]
-        found = list(found.values())
-    for item in found if isinstance(found, list) else ():
-        yield from references(item)
-
-
-def test_the_bundle_is_a_schema() -> None:
-    Draft202012Validator.check_schema(bundle())
-    for file in schema.load_schemas().values():
-        Draft202012Validator.check_schema(file)
-
-
-def test_the_bundle_is_complete_in_itself() -> None:
-    whole = bundle()
-    found = set(references(whole))
-    assert len(found) > 20
-    for reference in found:
-        assert reference.startswith("#/$defs/")
-        target: Any = whole
-        for part in reference[2:].split("/"):
-            target = target[part]
-        assert isinstance(target, dict)
-
-
-def test_the_bundle_changes_nothing_that_is_loaded() -> None:
-    before = json.dumps(dict(schema.load_schemas()))
-    assert bundle() == bundle()
-    schema.resolved("stack")
-    assert json.dumps(dict(schema.load_schemas())) == before
-
-
-@cache
-def validators() -> tuple[Draft202012Validator, Draft202012Validator, Draft202012Validator]:
-    """By the single files, by the bundle, and by what the loader uses."""
-    resources = [(name, Resource.from_contents(file)) for name, file in schema.load_schemas().items()]
-    split = Draft202012Validator(
-        schema.load_schemas()["stack.schema.json"], registry=Registry().with_resources(resources)
-    )
-    return split, Draft202012Validator(bundle()), Draft202012Validator(schema.resolved("stack"))
-
-
-@cache
-def documents() -> list[tuple[str, Any]]:
-    """The shipped specs with their defaults put in, and the broken ones that are YAML at all."""
-    found: list[tuple[str, Any]] = []
-    for file in sorted([*ROOT.glob("specs/**/*.yaml"), *ROOT.glob("tests/spec/broken/*.yaml")]):
-        text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", file.read_text(encoding="utf-8"))
-        text = text.replace("${EC2_SSH_KEY_NAME}", "key")
-        if file.stem.startswith(("bomb", "deep")):
-            continue  # PyYAML expands them
-        try:
-            found.append((file.stem, yaml.safe_load(text)))
-        except (yaml.YAMLError, ValueError):
-            continue
-    return found
-
-
-def test_bundle_and_single_schemas_agree() -> None:
-    """They refuse the same documents, for the same reasons at the same places."""
-    differing = [name for name, document in documents() if len(reasons(document)) > 1]
-    assert differing == []
-
-
-def reasons(document: Any) -> set[str]:
-    """Why each of the validators refuses it; one text if they agree."""
-    return {
-        str(
-            sorted(
-                (list(map(str, error.absolute_path)), str(error.validator), error.message)
-                for error in validator.iter_errors(document)
-            )
-        )
-        for validator in validators()
-    }
-
-
-def test_documents_of_both_sorts_were_compared() -> None:
-    verdicts = [validators()[0].is_valid(document) for _, document in documents()]
-    assert verdicts.count(True) > 50
-    assert verdicts.count(False) > 50

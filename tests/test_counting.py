@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from alb_reconcile.cli.render.history import done_counts, history_text
-from alb_reconcile.cli.render.status import StacksView, stacks_text
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import StepRecord
@@ -45,9 +44,3 @@ def test_the_history_adds_up() -> None:
         "· replace instance.web-1",
         "· update listener.a",
     ]
-
-
-def test_a_stack_of_one_resource_has_one_resource() -> None:
-    view = StacksView("us-east-1", {"shop": 1, "web": 2})
-    first, second = stacks_text(view, Style(colored=False)).splitlines()
-    assert (first.split(",")[0], second.split(",")[0]) == ("shop  1 resource", "web  2 resources")

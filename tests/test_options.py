@@ -42,15 +42,6 @@ PARSER = make_parser()
 ALL = list(_valued(PARSER))
 
 
-def test_the_walk_finds_options_and_arguments() -> None:
-    names = {(words[0], name) for words, name in ALL}
-    assert {
-        ("apply", "--plan"), ("plan", "--out"), ("apply", "SPEC"), ("verify", "--ca-file"), ("sync", "--policy"),
-        ("sync", "SPEC|DIRECTORY|GLOB"), ("history", "--state-dir"), ("init", "FILE"), ("sandbox", "--serve"),
-        ("lock", "--lease"), ("move", "OLD NEW"), ("destroy", "--region"), ("adopt", "ADDRESS=ID"),
-    } <= names  # fmt: skip
-
-
 @pytest.mark.parametrize("text", ["", " "], ids=["nothing", "blank"])
 @pytest.mark.parametrize(("words", "name"), ALL, ids=[" ".join((*words, name)) for words, name in ALL])
 def test_an_empty_value_is_a_usage_error(
@@ -68,23 +59,18 @@ def test_an_empty_value_is_a_usage_error(
         assert EMPTY in told or f"{text!r} isn't a " in told
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("apply", "--yes", "stack.yaml", "--plan", ""), ("sync", ""), ("plan", "stack.yaml", "--policy=")],
-    ids=" ".join,
-)
-def test_a_command_does_nothing_then(
-    words: tuple[str, ...],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a spec, and AWS where nobody answers."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # nobody asks AWS
-    (tmp_path / "stack.yaml").write_text(
-        "stack: shop\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n", encoding="utf-8"
-    )
-    assert main(words) == 64
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    text = "stack: shop\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n"
+    (tmp_path / "stack.yaml").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_command_does_nothing_then(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(("apply", "--yes", "stack.yaml", "--plan", "")) == 64
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.splitlines()[-1].endswith(EMPTY)
@@ -138,28 +124,16 @@ def test_what_is_just_within(words: tuple[str, ...], taken: dict[str, float]) ->
     assert vars(PARSER.parse_args(words)).items() >= taken.items()
 
 
+@pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("told", ["0", "0.09", "1.1", "half", "50%"])
-def test_a_pace_that_is_none(told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pace_that_is_none(told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["apply", "stack.yaml", "--pace", told]) == 64
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"argument --pace: {told!r} isn't a number from 0.1 to 1")
-
-
-@pytest.mark.parametrize(
-    "words", [("plan", "stack.yaml"), ("sync", "."), ("stacks", "--region", "us-east-1")], ids=" ".join
-)
-def test_a_pace_of_the_environment_that_is_none(
-    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One line says where it comes from, before AWS is asked anything."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ALB_RECONCILE_PACE", "fast")
-    (tmp_path / "stack.yaml").write_text(
-        "stack: shop\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n", encoding="utf-8"
-    )
-    assert main(words) == 64
-    told = capsys.readouterr()
-    wanted = "ALB_RECONCILE_PACE: 'fast' isn't a number from 0.1 to 1; correct it, or unset it\n"
-    assert (told.out, told.err) == ("", wanted)
+    monkeypatch.setenv("ALB_RECONCILE_PACE", told)
+    for words in (("plan", "stack.yaml"), ("sync", "."), ("stacks", "--region", "us-east-1")):
+        assert main(words) == 64
+        wanted = f"ALB_RECONCILE_PACE: {told!r} isn't a number from 0.1 to 1; correct it, or unset it\n"
+        assert capsys.readouterr() == ("", wanted), "before AWS is asked anything"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.schema import output_bundle, output_schemas
 from tests.harness import world
 from tests.outputs import check
+from tests.test_cli_options import find_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,35 +51,14 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
-def commands(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """All commands, those below `lock` and `sandbox` by that word."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for word, command in action.choices.items():
-                yield name or word, command
-                yield from commands(command, name or word)
-
-
 def test_each_command_that_writes_json_has_a_schema() -> None:
     writing = {
-        name
-        for name, command in commands(make_parser())
+        name.partition(" ")[0]
+        for name, command in find_commands(make_parser())
         for action in command._actions
         if "--format" in action.option_strings and "json" in (action.choices or ())
     }
     assert writing == output_schemas().keys() - {"run", "error"}
-
-
-@pytest.mark.usefixtures("account")
-def test_what_aws_deletes_along_is_told(ask: Any, tmp_path: Path) -> None:
-    groups = (
-        "security_groups:\n  web: {description: web, ingress: [{protocol: tcp, port: 80, cidr_block: 10.0.0.0/16}]}\n"
-    )
-    (tmp_path / "stack.yaml").write_text(SPEC + groups, encoding="utf-8")
-    assert ask("apply", "stack.yaml", "--yes")[0] == 0
-    code, told, _ = ask("destroy", "stack.yaml", "--yes")
-    assert code == 0
-    assert [step.get("also_deletes") for step in told["runs"][0]["steps"]] == [["security_group_rules.web"], None]
 
 
 def test_each_schema_is_one_and_describes_everything() -> None:
@@ -121,17 +100,6 @@ def test_apply_and_destroy_tell_their_runs(ask: Any) -> None:
 
 
 @pytest.mark.usefixtures("account")
-def test_a_run_that_is_refused_says_why(ask: Any, tmp_path: Path) -> None:
-    ask("apply", "stack.yaml", "--yes")
-    (tmp_path / "none.yaml").write_text("never_delete: [vpc]\n", encoding="utf-8")
-    code, found, told = ask("destroy", "stack.yaml", "--yes", "--policy", "none.yaml")
-    (run,) = found["runs"]
-    assert (code, run["result"], run["exit_code"]) == (4, "refused", 4)
-    assert "never_delete names vpc" in run["error"]
-    assert run["error"] in told
-
-
-@pytest.mark.usefixtures("account")
 def test_whoever_asks_for_json_is_not_asked(ask: Any) -> None:
     code, found, _ = ask("apply", "stack.yaml")
     assert code == 64
@@ -148,11 +116,3 @@ def test_a_spec_that_is_wrong_is_told_with_its_places(ask: Any, tmp_path: Path) 
         assert f"{spec}:1:8: stack" in told
     code, found, _ = ask("validate", str(spec))
     assert (code, found["specs"][0]["valid"]) == (3, False)
-
-
-@pytest.mark.usefixtures("account")
-def test_a_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["schema", "apply"]) == 0
-    assert json.loads(capsys.readouterr().out) == output_bundle("apply")
-    assert main(["schema", "nothing"]) == 64
-    assert "known: adopt, apply" in capsys.readouterr().err

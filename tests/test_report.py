@@ -13,10 +13,8 @@ import yaml
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.pictures.report import Subject, report_page
 from alb_reconcile.engine.plan.situation import situate
-from alb_reconcile.engine.stack import Options, plan_stack
 from alb_reconcile.journal.record import Record
-from tests.harness import SPECS, demo, load, world
-from tests.kinds.hand import edited
+from tests.harness import SPECS, demo, world
 from tests.plan.test_pictures import CANARY, EVIL, many, planned
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ def subjects() -> list[Subject]:
     ]
     ill = replace(ill, situation=situate(ill.target, replace(ill.discovery, resources=tuple(resources))))
     return [
-        Subject("fine", "fine.yaml", "us-east-1", planned(), runs=[record()]),
+        Subject("fine", "fine.yaml", "us-east-1", planned(), runs=[record(r"refused:\n  <a>")]),
         Subject("canary", "canary.yaml", "us-east-1", planned(want=CANARY)),
         Subject("ill", "ill.yaml", "us-east-1", ill),
         Subject("broken", "broken.yaml", error=EVIL),
@@ -64,50 +62,7 @@ def test_each_stack_is_told_from_the_others() -> None:
     assert "1 of 5 stacks are as their specs say, and healthy." in text
     assert "<td>target_group.new</td><td>25%</td><td>2 to come</td>" in text
     assert not re.search(r"<(script|img)", text)
-
-
-def test_a_stack_without_targets_by_its_spec_isnt_called_healthy() -> None:
-    """Found: "in order", while every request got 503."""
-    with world() as aws:
-        spec = edited(demo(), "instances/web/count", 0)
-        aws.converge(spec)
-        found = aws._run(lambda connection: plan_stack(connection, load(spec).target(), Options(check=False)))
-    text = report_page("stacks", [Subject("idle", "idle.yaml", "us-east-1", found)], "now")
-    assert rows(text)["idle"] == "no targets none none none recorded here"
-    assert "target_group.web gets requests and has no targets, so they are answered with 503" in text
-    assert "0 of 1 stacks are as their specs say, and healthy." in text
-
-
-def test_a_stack_whose_listener_is_gone_is_not_in_order() -> None:
-    ill = planned()
-    resources = tuple(item for item in ill.discovery.resources if item.address.kind != "listener")
-    ill = replace(ill, situation=situate(ill.target, replace(ill.discovery, resources=resources)))
-    text = report_page("stacks", [Subject("shut", "shut.yaml", "us-east-1", ill)], "now")
-    assert rows(text)["shut"].startswith("not in order")
-    assert "load_balancer.public has no listener, so it serves nobody" in text
-
-
-def test_a_recorded_error_has_its_lines() -> None:
-    text = report_page(
-        "stacks", [Subject("s", "s.yaml", "us-east-1", planned(), runs=[record(r"refused:\n  <a>")])], "now"
-    )
     assert "<br><code>refused:</code><br><code>  &lt;a&gt;</code>" in text
-
-
-def test_rules_that_dont_forward_are_told_too() -> None:
-    """Who looks for a path finds it, whoever answers."""
-    public = "load_balancers/public/listeners/http/rules"
-    redirect = {"redirect": {"host": "new.example.com", "status_code": "HTTP_301"}}
-    closed = {"fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": "closed"}}
-    rules = {
-        "moved": {"priority": 1, "conditions": [{"path_pattern": ["/old"]}], "action": redirect},
-        "closed": {"priority": 2, "conditions": [{"path_pattern": ["/shut"]}], "action": closed},
-    }
-    text = report_page("stacks", [Subject("s", "s.yaml", "us-east-1", planned(want={public: rules}))], "now")
-    body = re.sub(r"<[^>]*>", " ", text)
-    assert re.search(r"/old +redirect .*new\.example\.com.* 100% ", body)
-    assert re.search(r"/shut +fixed response 503 +100% ", body)
-    assert re.search(r"default +target_group.web +100% ", body)
 
 
 def test_the_command_reads_a_folder(

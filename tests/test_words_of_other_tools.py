@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.forgiving import Parser
 from alb_reconcile.cli.options.parser import make_parser
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.test_cli_options import find_commands
 
 TYPED = (
     """
@@ -31,19 +27,11 @@ TYPED = (
 READING = {
     "validate", "explain", "plan", "status", "graph", "report", "verify", "history", "diff", "stacks", "schema", "help", "lock show",
 }  # fmt: skip
+OURS = {"--format", "--yes", "--set", "--out", "--max-workers", "-v", "--websocket", "--trace", "--tag"}
 PARSER = make_parser()
 
 
-def _commands(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    for action in below:
-        for name, command in action.choices.items():
-            yield from _commands(command, (*words, name))
-    if not below:
-        yield words
-
-
-ALL = list(_commands(PARSER))
+ALL = [tuple(name.split()) for name, _ in find_commands(PARSER)]
 
 
 @pytest.fixture(autouse=True)
@@ -71,17 +59,7 @@ def test_no_option_is_answered_with_the_opposite_or_another_aws(typed: str, caps
         assert meant != "--sandbox", (words, answer)
         assert meant.replace("--no-", "--") != option.replace("--no-", "--") or meant == option, (words, answer)
         if meant and meant.split()[0] != option:
-            assert meant.split()[0] in {
-                "--format",
-                "--yes",
-                "--set",
-                "--out",
-                "--max-workers",
-                "-v",
-                "--websocket",
-                "--trace",
-                "--tag",
-            }
+            assert meant.split()[0] in OURS
         assert "destroy" not in meant or "destroy" in typed, (words, answer)
 
 
@@ -117,13 +95,6 @@ def test_an_option_of_another_tool_is_answered_with_what_there_is_here(
     assert _answer(capsys, *typed.split()).startswith("unrecognized arguments: ")
     assert _answer(capsys, *typed.split()).partition("; ")[2] == answer
     assert main(typed.split()) == 64
-
-
-@pytest.mark.parametrize(
-    "typed", ["apply -vv s.yaml", "apply -vy s.yaml", "export -ofile", "apply --set var=-var s.yaml", "sync -q s.yaml"]
-)
-def test_what_is_right_stays_so(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _answer(capsys, *typed.split()) == ""
 
 
 @pytest.mark.parametrize(

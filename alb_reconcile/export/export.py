@@ -16,7 +16,7 @@ from alb_reconcile.export.doubles import take_out_doubles
 from alb_reconcile.export.draft import Draft, Written
 from alb_reconcile.export.naming import common_prefix, stack_name
 from alb_reconcile.export.remembered import describe_gone
-from alb_reconcile.export.scope import Found, Scope, add_acls, find
+from alb_reconcile.export.scope import Found, Scope, add_acls, find, nothing_left
 from alb_reconcile.journal.record import Record
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import HasFile, HasUnshown
@@ -24,7 +24,6 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import AwsError, Problem, RefusedError, SpecError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.document import Path, render_path
 from alb_reconcile.spec.formatting import dump
@@ -34,8 +33,6 @@ from alb_reconcile.spec.stack import Stack, parse_stack
 _ATTEMPTS: Final = 12
 _LEFT_OUT: Final = "What it leaves out has AWS's defaults and isn't managed: add what you want to keep as it is."
 _UNKNOWN: Final = "AWS doesn't know these, so add what the spec had: policy, sync, lease, security.accept, rollout, type_change, image_update, min_healthy."
-
-
 _DELETED: Final = (
     "It has what is there. What was deleted isn't in it, so compare it with an old copy before you apply it."
 )
@@ -88,6 +85,10 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         await _read_unshown(aws, found)
     draft = Draft(found, stack, region, account, wishes.names or {}, await _read_files(aws, found), wishes.folder)
     written, problems, adoption = await _try(aws, draft, wishes, {found.addresses[key] for key in doubles})
+    if not written.ids:
+        raise nothing_left(
+            found, scope, (f"{found.addresses.get(key, key)}: {why}" for key, why in draft.excluded.items())
+        )
     lost = sorted(
         key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"
     )
@@ -102,7 +103,9 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
             for key, meant in sorted(doubles.items())
         ]
         problems = (*twice, *(f"{address} isn't in the spec: {why}" for address, why in unsaid), *problems)
-        gaps = [f"{text}; add what was deleted" for text in unserved(_addressed(found))]
+        there = (item.found for item in found.all.values())
+        called = [replace(item, address=found.addresses.get(item.id, item.address)) for item in there]
+        gaps = [f"{text}; add what was deleted" for text in unserved(called)]
         own = [record for record in wishes.runs if record.account == account]
         gone = describe_gone(own, found.all.keys(), {str(address) for address in found.addresses.values()})
         gaps += [gone] if gone else []
@@ -110,18 +113,13 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         header += [_UNKNOWN, _DELETED, *gaps, *(f"Not as it runs: {text}" for text in problems)]
     else:
         given = await _needed(aws, written, adoption, wishes) if adoption else ()
-        then = advised("adopt", file, *_flags(written), *given)
+        secrets = [("--keep-secrets",)] if "'client_secret':" in str(written.data) else []
+        then = advised("adopt", file, *secrets, *given)
         header.append(f"To bring it under management: {printable(then)}")
         header += [f"Not adoptable as it is: {text}" for text in problems]
     count = len(adoption.target.desired) if adoption else len(written.ids)
     text = dump(written.data, written.remarks, header)
     return Export(text, stack, written.files, then, given, count, tuple(found.notes), problems)
-
-
-def _addressed(found: Found) -> list[Observed]:
-    """All that is in question, as the stack calls it."""
-    there = (item.found for item in found.all.values())
-    return [replace(item, address=found.addresses.get(item.id, item.address)) for item in there]
 
 
 def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
@@ -136,10 +134,6 @@ def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
             yield found.tags.get(key, {}).get("aws:cloudformation:stack-name", "")
             yield found.tags.get(key, {}).get("Name", "")
             yield load_kinds()[item.state.kind].suggest_name(item.state)
-
-
-def _flags(written: Written) -> list[tuple[str]]:
-    return [("--keep-secrets",)] if "'client_secret':" in str(written.data) else []
 
 
 async def _read_unshown(aws: Aws, found: Found) -> None:

@@ -118,12 +118,18 @@ async def find(aws: Aws, scope: Scope) -> Found:
         for text in sorted(found.outside.keys() & {*uses(found.all[key].found.state)}):
             found.asides.setdefault(key, []).append(f"{text} stays outside: {found.outside[text]}")
     if not found.chosen:
-        why = [f"nothing that a spec could describe was found by {scope}"]
-        if found.seeds:
-            why = [f"of {len(found.seeds)} resources found by {scope} nothing is left for a spec", *found.notes]
-        raise RefusedError("\n  ".join(why))
+        raise nothing_left(found, scope, found.notes)
     await _add_used(reader, found)
     return found
+
+
+def nothing_left(found: Found, scope: Scope, why: Iterable[str]) -> RefusedError:
+    """The refusal of a spec without an entry, with what became of each resource that was meant."""
+    if not found.seeds:
+        return RefusedError(f"nothing that a spec could describe was found by {scope}")
+    return RefusedError(
+        "\n  ".join([f"of {len(found.seeds)} resources found by {scope} nothing is left for a spec", *why])
+    )
 
 
 async def _find_stack(aws: Aws, stack: str) -> Found:

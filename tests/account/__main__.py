@@ -75,11 +75,8 @@ def try_stacks(place: Place, program: Program, names: Sequence[str], *, role: st
     for spec in specs:
         print(costs.estimate(spec["stack"], costs.needed(spec)))
     print(costs.NOTE)
-    _ask(
-        place,
-        "One after the other, about half an hour each. While instances are replaced there are twice as many",
-        yes=yes,
-    )
+    text = "One after the other, about half an hour each. While instances are replaced there are twice as many"
+    _ask(place, text, yes=yes)
     with tempfile.TemporaryDirectory(prefix="alb-reconcile-test-") as folder:
         tool = Tool(place, Path(folder), program, role)
         return 0 if all(_lives(tool, spec, run) for spec in specs) else 1
@@ -97,10 +94,8 @@ def _lives(tool: Tool, spec: dict[str, object], run: str) -> bool:
             service.roll()
         service.destroy()
         left = [thing for thing in own.find() if thing.kind != "policy" and not thing.id.startswith(f"{TAG}-")]
-        claim(
-            not left,
-            f"nothing with the tag {TAG}={run} is left" + "".join(f"\n    {thing.kind} {thing.id}" for thing in left),
-        )
+        listed = "".join(f"\n    {thing.kind} {thing.id}" for thing in left)
+        claim(not left, f"nothing with the tag {TAG}={run} is left{listed}")
         print(f"{spec['stack']}: all of it holds, {tool.place.seconds(time.monotonic() - began):.0f} s")
         holds = True
     except Untrue as error:
@@ -174,9 +169,8 @@ def _swept(own: Inventory) -> bool:
     """Whether nothing is left of it."""
     left = own.remove_all()
     for thing in left:
-        print(
-            f"✗ left behind: {thing.kind} {thing.id}: {own.refusals.get(thing, 'it is still there')}", file=sys.stderr
-        )
+        why = own.refusals.get(thing, "it is still there")
+        print(f"✗ left behind: {thing.kind} {thing.id}: {why}", file=sys.stderr)
     if left:
         print(f"Try again later: make test-aws-clean RUN={own.run}" if own.run else "Try again later.", file=sys.stderr)
     else:

@@ -86,12 +86,11 @@ class Bench:
 
     def subnets(self, vpc: str, zones: Mapping[str, str]) -> list[str]:
         """Subnets in a VPC: ranges, each with its zone."""
-        made = (
-            self.ec2.create_subnet(
-                VpcId=vpc, CidrBlock=block, AvailabilityZone=zone, TagSpecifications=self.tagged("subnet")
-            )
+        make, tags = self.ec2.create_subnet, self.tagged("subnet")
+        made = [
+            make(VpcId=vpc, CidrBlock=block, AvailabilityZone=zone, TagSpecifications=tags)
             for block, zone in zones.items()
-        )
+        ]
         return [str(item["Subnet"]["SubnetId"]) for item in made]
 
     @contextmanager
@@ -186,25 +185,12 @@ class Bench:
         try:
             yield arn
         finally:
-            answer(
-                lambda: self.elb.delete_target_group(TargetGroupArn=arn)
-            )  # in use for a while, else; then it goes at the end
+            answer(lambda: self.elb.delete_target_group(TargetGroupArn=arn))  # else in use; then it goes at the end
 
     def states(self, group: str) -> dict[str, str]:
         """Health by target."""
         found = self.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
         return {item["Target"]["Id"]: item["TargetHealth"]["State"] for item in found}
-
-    @contextmanager
-    def away(self, instance: str) -> Iterator[None]:
-        """An instance is deregistered when the block begins, and is back when it has ended."""
-        group = self.id("target_group.web")
-        self.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
-        try:
-            yield
-        finally:
-            self.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
-            self.until(lambda: self.states(group).get(instance) == "healthy", patience=300)
 
 
 def answer(call: Callable[[], Any]) -> str:

@@ -42,11 +42,6 @@ def needed(spec: Mapping[str, Any]) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-def hourly(counts: Mapping[str, int]) -> float:
-    """US dollars an hour."""
-    return sum(count * PRICES.get(name, UNKNOWN) for name, count in counts.items())
-
-
 def estimate(title: str, counts: Mapping[str, int]) -> str:
     """The estimate as text."""
     rows = [
@@ -54,4 +49,5 @@ def estimate(title: str, counts: Mapping[str, int]) -> str:
         + ("" if name in PRICES else "  (a guess)")
         for name, count in counts.items()
     ]
-    return "\n".join([f"{title}: {hourly(counts):.2f} USD an hour", *rows])
+    hourly = sum(count * PRICES.get(name, UNKNOWN) for name, count in counts.items())
+    return "\n".join([f"{title}: {hourly:.2f} USD an hour", *rows])

@@ -96,12 +96,8 @@ class Place:
                     raise Refused(f"these credentials may not assume {role}: {error}") from None
                 time.sleep(self.real(5))
             else:
-                names = {
-                    "ACCESS_KEY_ID": "AccessKeyId",
-                    "SECRET_ACCESS_KEY": "SecretAccessKey",
-                    "SESSION_TOKEN": "SessionToken",
-                }
-                return {f"AWS_{name}": found[key] for name, key in names.items()}
+                key, secret, token = found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"]
+                return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
     def seconds(self, elapsed: float) -> float:
         """Seconds of AWS's time that have passed in so many of this machine's."""

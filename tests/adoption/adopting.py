@@ -21,6 +21,8 @@ from tests.properties.watched import WatchedWorld, watched
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from alb_reconcile.model.plan import Plan
+
 PREFIX = "alb-reconcile:"
 TAGGING = {
     "create_tags", "delete_tags", "add_tags", "remove_tags",
@@ -88,15 +90,6 @@ def keeper() -> Iterator[tuple[WatchedWorld, Keeper]]:
         yield world, Keeper(world)
 
 
-def make_any(world: World, spec: Spec) -> None:
-    """Bring a stack to a random spec, which may let no clients in: then the end of the run says so, and all else is in order."""
-    result = world.apply(spec)
-    assert not result.failures, "\n".join(result.failures)
-    assert result.rest is not None
-    assert result.rest.is_empty, [(step.key, step.changes) for step in result.rest.steps]
-    assert all(SHUT.search(text) for text in result.problems), result.problems
-
-
 def nothing_but_tags(world: World) -> dict[str, Any]:
     """The account without any tag of ours."""
     return {key: _without_tags(value) for key, value in world.strict.inventory().items()}
@@ -123,6 +116,13 @@ def our_tags(world: World) -> dict[str, dict[str, str]]:
         if mine:
             found[key] = tags.own_tags(mine, value.get("AmiLaunchIndex", 0))
     return found
+
+
+def planned(found: Adoption | Release | Move) -> Plan:
+    """The plan that would be left."""
+    assert found.preview is not None
+    assert found.preview.plan is not None
+    return found.preview.plan
 
 
 def by_address(found: Adoption) -> dict[str, str]:
@@ -163,25 +163,16 @@ def build_runbook(world: World, names: Mapping[str, str]) -> dict[str, str]:
     image = ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
     vpc = keep("vpc.main", ec2.create_vpc(CidrBlock="10.10.0.0/16")["Vpc"]["VpcId"])
     ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
-    subnets = [
-        keep(
-            f"subnet.subnet-{number + 1}",
-            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.10.{number}.0/24", AvailabilityZone=f"{REGION}{'ab'[number]}")[
-                "Subnet"
-            ]["SubnetId"],
-        )
-        for number in (0, 1)
-    ]
-    group = keep(
-        "security_group.main",
-        ec2.create_security_group(GroupName="alb-security-group", Description="security group for efs", VpcId=vpc)[
-            "GroupId"
-        ],
-    )
+    subnets = []
+    for number, zone in enumerate("ab"):
+        block = f"10.10.{number}.0/24"
+        made = ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"{REGION}{zone}")["Subnet"]
+        subnets.append(keep(f"subnet.subnet-{number + 1}", made["SubnetId"]))
+    named = {"GroupName": "alb-security-group", "Description": "security group for efs"}
+    group = keep("security_group.main", ec2.create_security_group(VpcId=vpc, **named)["GroupId"])
     for port in (22, 80):
-        ec2.authorize_security_group_ingress(
-            GroupId=group, IpProtocol="tcp", FromPort=port, ToPort=port, CidrIp="0.0.0.0/0"
-        )
+        rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIp": "0.0.0.0/0"}
+        ec2.authorize_security_group_ingress(GroupId=group, **rule)
     gateway = keep("internet_gateway.main", ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"])
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     table = keep("route_table.main", ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"])
@@ -189,16 +180,11 @@ def build_runbook(world: World, names: Mapping[str, str]) -> dict[str, str]:
     for subnet in subnets:
         ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
         ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": True})
-    instances = [
-        keep(
-            f"instance.web-{name}-1",
-            ec2.run_instances(
-                ImageId=image, InstanceType="t2.micro", MinCount=1, MaxCount=1, KeyName="key", SecurityGroupIds=[group],
-                SubnetId=subnet,
-            )["Instances"][0]["InstanceId"],
-        )
-        for name, subnet in zip("ab", subnets, strict=True)
-    ]  # fmt: skip
+    one = {"ImageId": image, "InstanceType": "t2.micro", "KeyName": "key", "SecurityGroupIds": [group]}
+    instances = []
+    for name, subnet in zip("ab", subnets, strict=True):
+        launched = ec2.run_instances(MinCount=1, MaxCount=1, SubnetId=subnet, **one)["Instances"][0]
+        instances.append(keep(f"instance.web-{name}-1", launched["InstanceId"]))
     world.clock.advance(60)
     balancer = elb.create_load_balancer(Name="alb", Subnets=subnets, SecurityGroups=[group])
     arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]

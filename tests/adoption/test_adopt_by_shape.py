@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli.render.plan import render_plan
-from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
-from tests.adoption.adopting import Keeper, by_address, keeper, our_tags
+from tests.adoption.adopting import Keeper, by_address, our_tags, planned
 from tests.harness import Spec, World, demo
-from tests.kinds.hand import edited
 from tests.kinds.test_nat_gateway import ZONAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from tests.properties.watched import WatchedWorld
 
 
 def _spec(stack: str = "demo") -> Spec:
@@ -47,167 +44,89 @@ def _made_nameless(world: World, keep: Keeper, spec: Spec) -> dict[str, str]:
     return ids
 
 
-def test_a_whole_stack_is_recognised_by_its_shape_and_apply_leaves_it_nameless() -> None:
-    with keeper() as (world, keep):
-        ids = _made_nameless(world, keep, _spec("maker"))
-        found = keep.adopt(_spec())
-        assert {key: item for key, item in by_address(found).items() if "instance" not in key} == {
-            key: item for key, item in ids.items() if "instance" not in key
-        }
-        assert {item for item in by_address(found).values() if item.startswith("i-")} == {
-            item for item in ids.values() if item.startswith("i-")
-        }
-        assert world.plan(_spec()).is_empty
-        assert not world.sync(_spec()).notes  # every round would have said that nobody has applied it
+def test_a_whole_stack_is_recognised_by_its_shape(world: WatchedWorld, keep: Keeper) -> None:
+    ids = _made_nameless(world, keep, _spec("maker"))
+    found = keep.adopt(_spec())
+    assert {key: item for key, item in by_address(found).items() if "instance" not in key} == {
+        key: item for key, item in ids.items() if "instance" not in key
+    }
+    assert {item for item in by_address(found).values() if item.startswith("i-")} == {
+        item for item in ids.values() if item.startswith("i-")
+    }
+    assert world.plan(_spec()).is_empty
+    assert not world.sync(_spec()).notes  # every round would have said that nobody has applied it
 
 
-def test_a_subnet_with_ipv6_addresses_alone_is_in_nobodys_way() -> None:
-    """EC2 CreateSubnet, Ipv6Native: such a subnet has no CidrBlock."""
-    with keeper() as (world, keep):
-        spec = _spec("maker")
-        ids = _made_nameless(world, keep, spec)
-        made = world.client("ec2").create_subnet(VpcId=ids["vpc.main"], CidrBlock="10.0.77.0/24")["Subnet"]
-        real = world._call
-
-        def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-            answer = real(service, operation, params)
-            for row in answer.get("Subnets", ()) if operation == "describe_subnets" else ():
-                if row["SubnetId"] == made["SubnetId"]:
-                    del row["CidrBlock"]
-                    row["Ipv6CidrBlockAssociationSet"] = [{"Ipv6CidrBlock": "2001:db8::/64"}]
-            return answer
-
-        world._call = call  # type: ignore[method-assign]
-        assert by_address(keep.adopt(spec)).keys() == ids.keys()
-
-
-def test_a_third_instance_that_may_be_a_member_is_refused_until_one_is_named() -> None:
-    with keeper() as (world, keep):
-        wide = _spec("maker")
-        wide["instances"]["web"]["count"] = 3
-        ids = _made_nameless(world, keep, wide)
-        with pytest.raises(
-            RefusedError,
-            match=r"instance\.web-1, instance\.web-2 could be i-.*instance\.web-1=ID instance\.web-2=ID",
-        ):
-            keep.adopt(_spec())
-        chosen = {f"instance.web-{number}": ids[f"instance.web-{number + 1}"] for number in (1, 2)}
-        found = keep.adopt(_spec(), *(f"{address}={item}" for address, item in chosen.items()))
-        assert chosen.items() <= by_address(found).items()
-        plan = found.preview.plan
-        assert plan is not None
-        assert {str(step.address) for step in plan.steps if step.action == "delete"} == {
-            f"registration.{group}/{ids['instance.web-1']}:80" for group in ("web", "api")
-        }, "the third is still registered, which the plan has to say"
-
-
-def test_other_user_data_is_told_and_costs_no_replacement() -> None:
-    with keeper() as (world, keep):
-        ids = _made_nameless(world, keep, _spec("maker"))
-        spec = _spec()
-        spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec other\n"
-        found = keep.adopt(spec)
-        assert sum("different user data" in note for note in found.notes) == 2
-        assert found.preview.plan is not None
-        assert found.preview.plan.count()["replace"] == 0
-        assert tags.USER_DATA not in our_tags(world)[ids["instance.web-1"]]
-
-
-def test_the_first_replacement_says_that_what_is_installed_goes() -> None:
-    """Found: nothing between adoption and the first roll said so."""
-    words = "launched by hand: what was installed on it goes with its root volume"
-    with keeper() as (world, keep):
-        _made_nameless(world, keep, _spec("maker"))
+@pytest.mark.slow
+def test_a_third_instance_that_may_be_a_member_is_refused_until_one_is_named(world: WatchedWorld, keep: Keeper) -> None:
+    wide = _spec("maker")
+    wide["instances"]["web"]["count"] = 3
+    ids = _made_nameless(world, keep, wide)
+    with pytest.raises(
+        RefusedError,
+        match=r"instance\.web-1, instance\.web-2 could be i-.*instance\.web-1=ID instance\.web-2=ID",
+    ):
         keep.adopt(_spec())
-        world.converge(_spec())
-        for version, is_told in (("one", True), ("two", False)):
-            spec = _spec()
-            spec["instances"]["web"]["user_data"] = f"#!/bin/sh\nexec {version}\n"
-            assert (words in render_plan(world.plan(spec), Style(colored=False))) == is_told
-            world.converge(spec)
+    chosen = {f"instance.web-{number}": ids[f"instance.web-{number + 1}"] for number in (1, 2)}
+    found = keep.adopt(_spec(), *(f"{address}={item}" for address, item in chosen.items()))
+    assert chosen.items() <= by_address(found).items()
+    assert {str(step.address) for step in planned(found).steps if step.action == "delete"} == {
+        f"registration.{group}/{ids['instance.web-1']}:80" for group in ("web", "api")
+    }, "the third is still registered, which the plan has to say"
 
 
-def test_a_copy_of_an_adopted_instance_isnt_the_stacks() -> None:
+def test_other_user_data_is_told_and_costs_no_replacement(world: WatchedWorld, keep: Keeper) -> None:
+    ids = _made_nameless(world, keep, _spec("maker"))
+    spec = _spec()
+    spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec other\n"
+    found = keep.adopt(spec)
+    assert sum("different user data" in note for note in found.notes) == 2
+    assert planned(found).count()["replace"] == 0
+    assert tags.USER_DATA not in our_tags(world)[ids["instance.web-1"]]
+
+
+@pytest.mark.slow
+def test_a_copy_of_an_adopted_instance_isnt_the_stacks(world: WatchedWorld, keep: Keeper) -> None:
     """It has the tag with the id of the one that it was copied from."""
-    with keeper() as (world, keep):
-        ids = _made_nameless(world, keep, _spec("maker"))
-        keep.adopt(_spec())
-        world.converge(_spec())
-        ec2 = world.client("ec2")
-        original = ec2.describe_instances(InstanceIds=[ids["instance.web-1"]])["Reservations"][0]["Instances"][0]
-        copied = [item for item in original["Tags"] if not item["Key"].startswith("aws:")]
-        ec2.run_instances(
-            ImageId=original["ImageId"], InstanceType="t3.micro", SubnetId=original["SubnetId"], MinCount=1, MaxCount=1,
-            TagSpecifications=[{"ResourceType": "instance", "Tags": copied}],
-        )  # fmt: skip
-        world.clock.advance(60)
-        assert world.plan(_spec()).is_empty
-        assert not keep.adopt(_spec()).taggings
+    ids = _made_nameless(world, keep, _spec("maker"))
+    keep.adopt(_spec())
+    world.converge(_spec())
+    ec2 = world.client("ec2")
+    original = ec2.describe_instances(InstanceIds=[ids["instance.web-1"]])["Reservations"][0]["Instances"][0]
+    copied = [item for item in original["Tags"] if not item["Key"].startswith("aws:")]
+    ec2.run_instances(
+        ImageId=original["ImageId"], InstanceType="t3.micro", SubnetId=original["SubnetId"], MinCount=1, MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": copied}],
+    )  # fmt: skip
+    world.clock.advance(60)
+    assert world.plan(_spec()).is_empty
+    assert not keep.adopt(_spec()).taggings
 
 
-def test_an_address_is_the_one_that_its_instance_has() -> None:
-    """Found: another public address would have been made for a machine that runs."""
-    spec = _spec("maker")
-    spec["elastic_ips"] = {"one": {}, "two": {}}
-    spec["instances"]["web"]["elastic_ip"] = ["one", "two"]
-    with keeper() as (world, keep):
-        ids = _made_nameless(world, keep, spec)
-        addresses = {key: item for key, item in ids.items() if key.startswith("elastic_ip.")}
-        assert len(addresses) == 2
-        # under another name, as the header of an export would have had to say
-        spec["elastic_ips"] = {"admin": {}, "other": {}}
-        spec["instances"]["web"]["elastic_ip"] = ["admin", "other"]
-        found = keep.adopt(spec | {"stack": "demo"})
-        assert set(addresses.values()) <= set(by_address(found).values())
-        assert not found.missing
-        assert world.plan(spec | {"stack": "demo"}).is_empty
-
-
-def test_an_elastic_ip_is_recognised_by_the_nat_gateway_that_has_it() -> None:
-    """Found: nothing was found for either, and `apply` would have made a second way out with another address."""
+def test_an_elastic_ip_is_recognised_by_the_nat_gateway_that_has_it(world: WatchedWorld, keep: Keeper) -> None:
     spec = {**ZONAL, "elastic_ips": {"one": {}}}
-    with keeper() as (world, keep):
-        ids = _made_nameless(world, keep, spec)
-        found = keep.adopt({**spec, "stack": "network"})
-        assert by_address(found) == ids
-        assert world.plan({**spec, "stack": "network"}).is_empty
+    ids = _made_nameless(world, keep, spec)
+    found = keep.adopt({**spec, "stack": "network"})
+    assert by_address(found) == ids
+    assert world.plan({**spec, "stack": "network"}).is_empty
 
 
-def test_a_gateway_whose_address_was_forgotten_is_not_passed_over() -> None:
+def test_a_gateway_whose_address_was_forgotten_is_not_passed_over(world: WatchedWorld, keep: Keeper) -> None:
     """A network was split off without its Elastic IP address: a second way out, with another address, was to come of it."""
     spec = {**ZONAL, "elastic_ips": {"one": {}}}
     network = {**spec, "stack": "network"}
-    with keeper() as (world, keep):
-        world.converge(spec)
-        rest = [address for address in map(str, world.plan(spec).ids) if address != "elastic_ip.one"]
-        keep.release(spec, *rest)
-        told = r"elastic_ip.one looks like eipalloc-\w+ by its NAT gateway nat-\w+, which belongs to the stack demo; release it there"
-        with pytest.raises(RefusedError, match=told):
-            keep.look(network)
-        keep.adopt(network, "elastic_ip.one=new", "nat_gateway.main=new")
-        (warning,) = (line for line in world.plan(network).warnings if "leaves" in line)
-        command = re.search(
-            r"0.0.0.0/0 leaves nat-\w+, which isn't this stack's, .* run: alb-reconcile adopt spec.yaml (.*)", warning
-        )
-        assert command, warning
-        keep.release(spec, "elastic_ip.one")
-        keep.adopt(network, command[1])
-        assert world.plan(network).is_empty
-
-
-def test_a_gateway_of_another_stack_tells_nothing_of_an_address() -> None:
-    with keeper() as (world, keep):
-        world.converge(edited(ZONAL, "elastic_ips", {"one": {}}))
-        (gateway,) = world.client("ec2").describe_nat_gateways()["NatGateways"]
-        entry = {"subnet": gateway["SubnetId"], "elastic_ip": "own"}
-        beside = {"stack": "beside", "region": "us-east-1", "elastic_ips": {"own": {}}, "nat_gateways": {"own": entry}}
-        assert set(map(str, keep.look(beside).missing)) == {"elastic_ip.own", "nat_gateway.own"}
-
-
-def test_two_gateways_in_a_subnet_are_told_apart_by_nobody() -> None:
-    gateways = {name: {"subnet": "public-a", "elastic_ip": name} for name in ("one", "two")}
-    spec = {**edited(ZONAL, "nat_gateways", gateways), "route_tables": {}}
-    with keeper() as (world, keep):
-        _made_nameless(world, keep, spec)
-        with pytest.raises(RefusedError, match=r"elastic_ip.one could be eipalloc-\w+ by its NAT gateway nat-"):
-            keep.look({**spec, "stack": "network"})
+    world.converge(spec)
+    rest = [address for address in map(str, world.plan(spec).ids) if address != "elastic_ip.one"]
+    keep.release(spec, *rest)
+    told = r"elastic_ip.one looks like eipalloc-\w+ by its NAT gateway nat-\w+, which belongs to the stack demo; release it there"
+    with pytest.raises(RefusedError, match=told):
+        keep.look(network)
+    keep.adopt(network, "elastic_ip.one=new", "nat_gateway.main=new")
+    (warning,) = (line for line in world.plan(network).warnings if "leaves" in line)
+    command = re.search(
+        r"0.0.0.0/0 leaves nat-\w+, which isn't this stack's, .* run: alb-reconcile adopt spec.yaml (.*)", warning
+    )
+    assert command, warning
+    keep.release(spec, "elastic_ip.one")
+    keep.adopt(network, command[1])
+    assert world.plan(network).is_empty

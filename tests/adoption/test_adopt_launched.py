@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
+
+import pytest
 
 from alb_reconcile.model import tags
-from tests.adoption.adopting import keeper, our_tags
-from tests.harness import Spec, World
-from tests.kinds.hand import create, short
+from tests.adoption.adopting import our_tags
+from tests.harness import World
 from tests.kinds.many import rows, web
+
+if TYPE_CHECKING:
+    from tests.adoption.adopting import Keeper
+    from tests.properties.watched import WatchedWorld
 
 
 def names(world: World) -> dict[str, str]:
@@ -24,79 +30,33 @@ def ended(world: World, *ids: str) -> None:
     world.clock.advance(30)
 
 
-def test_a_whole_group_is_renamed() -> None:
-    with keeper() as (world, keep):
-        world.converge(web(6))
-        before = names(world)
-        spec = web(6)
-        spec["instances"] = {"api": spec["instances"]["web"]}
-        spec["target_groups"]["web"]["targets"] = ["api"]
-        keep.move(spec, "instances.web", "instances.api")
-        assert {address.replace("api", "web"): own for address, own in names(world).items()} == before
-        result = world.converge(spec)
-        assert set(result.writes) <= {"create_tags"}, "names"
-        ended(world, before["instance.web-3"])
-        assert create("instance.api-3") in short(world.plan(spec))
-        assert world.converge(spec).writes["run_instances"] == 1
-        world.destroy(spec)
+@pytest.mark.slow
+def test_one_of_them_moves_to_another_group_and_its_place_is_filled(world: WatchedWorld, keep: Keeper) -> None:
+    world.converge(web(6))
+    before = names(world)
+    spec = web(6)
+    spec["instances"]["api"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 1}
+    spec["target_groups"]["web"]["targets"] = ["web", "api"]
+    keep.move(spec, "instance.web-3", "instance.api-1")
+    assert world.converge(spec).writes["run_instances"] == 1
+    after = names(world)
+    assert after["instance.api-1"] == before["instance.web-3"]
+    assert {address for address in before if after[address] != before[address]} == {"instance.web-3"}
+    ended(world, after["instance.api-1"], after["instance.web-5"])
+    world.converge(spec)
+    last = names(world)
+    assert {address for address in after if last[address] != after[address]} == {"instance.api-1", "instance.web-5"}
+    world.destroy(spec)
 
 
-def test_one_of_them_moves_to_another_group_and_its_place_is_filled() -> None:
-    with keeper() as (world, keep):
-        world.converge(web(6))
-        before = names(world)
-        spec = web(6)
-        spec["instances"]["api"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 1}
-        spec["target_groups"]["web"]["targets"] = ["web", "api"]
-        keep.move(spec, "instance.web-3", "instance.api-1")
-        assert world.converge(spec).writes["run_instances"] == 1
-        after = names(world)
-        assert after["instance.api-1"] == before["instance.web-3"]
-        assert {address for address in before if after[address] != before[address]} == {"instance.web-3"}
-        ended(world, after["instance.api-1"], after["instance.web-5"])
-        world.converge(spec)
-        last = names(world)
-        assert {address for address in after if last[address] != after[address]} == {"instance.api-1", "instance.web-5"}
-        world.destroy(spec)
-
-
-def test_one_of_them_is_released_and_another_takes_its_place() -> None:
-    with keeper() as (world, keep):
-        world.converge(web(6))
-        before = names(world)
-        keep.release(web(6), "instance.web-3")
-        assert "instance.web-3" not in names(world)
-        world.converge(web(6))
-        after = names(world)
-        assert {address for address in before if after[address] != before[address]} == {"instance.web-3"}
-        assert len(rows(world)) == 7
-        assert before["instance.web-3"] in {item["InstanceId"] for item in rows(world)}
-
-
-def test_all_are_released_and_adopted_again() -> None:
-    with keeper() as (world, keep):
-        world.converge(web(6))
-        before = names(world)
-        keep.release(web(6), "instances.web")
-        assert not names(world)
-        keep.adopt(web(6), *(f"{address}={own}" for address, own in before.items()))
-        assert names(world) == before
-        result = world.converge(web(6))
-        assert set(result.writes) <= {"create_tags"}
-        spec: Spec = web(6, "two", rollout={"max_surge": 6})
-        world.converge(spec, allow={"replace": 9})
-        assert not set(names(world).values()) & set(before.values())
-        world.destroy(spec)
-
-
-def test_two_groups_of_equal_instances_that_were_let_go_are_told_apart_by_the_name_that_each_shares() -> None:
-    with keeper() as (world, keep):
-        spec = web(6)
-        spec["instances"]["api"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 4}
-        world.converge(spec)
-        before = names(world)
-        assert keep.release(spec).whole
-        keep.adopt(spec)
-        group = {own: address.rpartition("-")[0] for address, own in before.items()}
-        assert {own: address.rpartition("-")[0] for address, own in names(world).items()} == group
-        assert world.plan(spec).is_empty
+@pytest.mark.slow
+def test_two_groups_of_equal_instances_are_told_apart_by_their_names(world: WatchedWorld, keep: Keeper) -> None:
+    spec = web(6)
+    spec["instances"]["api"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 4}
+    world.converge(spec)
+    before = names(world)
+    assert keep.release(spec).whole
+    keep.adopt(spec)
+    group = {own: address.rpartition("-")[0] for address, own in before.items()}
+    assert {own: address.rpartition("-")[0] for address, own in names(world).items()} == group
+    assert world.plan(spec).is_empty

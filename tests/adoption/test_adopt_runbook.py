@@ -4,115 +4,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, by_address, keeper, our_tags, runbook
+import pytest
+
+from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, by_address, our_tags, planned, runbook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from tests.harness import World
-
-ELB = ("load_balancer.main", "target_group.main", "listener.main/http")
+    from tests.adoption.adopting import Keeper
+    from tests.properties.watched import WatchedWorld
 
 
-def _steps(plan: object) -> list[tuple[str, str, list[str]]]:
-    return [(step.action, str(step.address), [item.path for item in step.changes]) for step in plan.steps]  # type: ignore[attr-defined]
-
-
-def test_the_runbooks_stack_is_adopted_whole_and_plans_to_nothing() -> None:
+@pytest.mark.slow
+def test_the_runbooks_stack_is_adopted_whole_and_plans_to_nothing(world: WatchedWorld, keep: Keeper) -> None:
     """The runbook gives no Name tags in ELB, and a listener's name is nothing that a spec has to say."""
-    with keeper() as (world, keep):
-        ids = build_runbook(world, RUNBOOK_NAMES)
-        world.watch()
-        found = keep.adopt(runbook())
-        assert by_address(found) == ids
-        assert not found.missing
-        assert not found.notes
-        plan = world.plan(runbook())
-        assert plan.is_empty
-        assert found.preview.plan is not None
-        assert found.preview.plan.to_json() == plan.to_json()
-        again = keep.adopt(runbook())
-        assert not again.taggings
-        assert len(again.held) == len(ids)
-        assert world.converge(runbook()).writes == {}
-        assert {low.healthy for low in world.lows.values()} == {2}
+    ids = build_runbook(world, RUNBOOK_NAMES)
+    world.watch()
+    found = keep.adopt(runbook())
+    assert by_address(found) == ids
+    assert not found.missing
+    assert not found.notes
+    plan = world.plan(runbook())
+    assert plan.is_empty
+    assert planned(found).to_json() == plan.to_json()
+    again = keep.adopt(runbook())
+    assert not again.taggings
+    assert len(again.held) == len(ids)
+    assert world.converge(runbook()).writes == {}
+    assert {low.healthy for low in world.lows.values()} == {2}
 
 
-def test_names_are_kept_but_where_the_spec_says_another() -> None:
-    """Whatever they are, whoever changes them, and whatever else is changed."""
-    with keeper() as (world, keep):
-        ids = build_runbook(world, RUNBOOK_NAMES)
-        _name(world, ids, "theirs", ELB)
-        keep.adopt(runbook())
-        assert world.plan(runbook()).is_empty
-        _name(world, ids, "others", ELB)
-        spec = runbook()
-        spec["tags"] = {"owner": "web"}
-        spec["vpcs"]["main"]["name"] = "ours"
-        changed = {path for _, _, paths in _steps(world.plan(spec)) for path in paths if path != "tags.owner"}
-        assert changed == {"tags.Name"}
-        world.converge(spec)
-        named = {address: _name_of(world, ids[address]) for address in ("vpc.main", "instance.web-a-1", *ELB)}
-        assert named == {"vpc.main": "ours", "instance.web-a-1": "alb-instance-1", **dict.fromkeys(ELB, "others")}
-        keep.release(spec)
-        assert not our_tags(world)
+def test_bookkeeping_is_written_as_a_create_would_where_it_is_true(world: WatchedWorld, keep: Keeper) -> None:
+    ids = build_runbook(world, RUNBOOK_NAMES)
+    keep.adopt(runbook())
+    found = our_tags(world)
+    instance = ids["instance.web-a-1"]
+    assert found[instance]["alb-reconcile:adopted"] == instance
+    assert found[instance]["alb-reconcile:image"].startswith("resolve:ssm:")
+    assert "alb-reconcile:spec" in found[instance]
+    assert all(item["alb-reconcile:name"] == "kept" for key, item in found.items() if not key.startswith("vol-"))
+    assert "alb-reconcile:spec" in found[ids["load_balancer.main"]]
 
 
-def _name(world: World, ids: Mapping[str, str], name: str, addresses: Sequence[str]) -> None:
-    tag = [{"Key": "Name", "Value": name}]
-    world.client("elbv2").add_tags(ResourceArns=[ids[address] for address in addresses], Tags=tag)
-
-
-def _name_of(world: World, physical_id: str) -> str:
-    if physical_id.startswith("arn:"):
-        found = world.client("elbv2").describe_tags(ResourceArns=[physical_id])["TagDescriptions"][0]["Tags"]
-    else:
-        filters = [{"Name": "resource-id", "Values": [physical_id]}]
-        found = world.client("ec2").describe_tags(Filters=filters)["Tags"]
-    return next(str(tag["Value"]) for tag in found if tag["Key"] == "Name")
-
-
-def test_without_a_single_name_tag_it_is_recognised_by_ranges_and_relations() -> None:
-    with keeper() as (world, keep):
-        ids = build_runbook(world, {})
-        found = keep.adopt(runbook())
-        assert by_address(found) == ids
-        assert {path for _, _, paths in _steps(world.plan(runbook())) for path in paths} == {"tags.Name"}
-        world.converge(runbook())
-
-
-def test_what_is_adopted_is_destroyed_like_what_was_made() -> None:
-    with keeper() as (world, keep):
-        before = world.strict.inventory()
-        build_runbook(world, RUNBOOK_NAMES)
-        keep.adopt(runbook())
-        world.converge(runbook())
-        world.destroy(runbook())
-        after = world.strict.inventory()
-        assert {key: value for key, value in after.items() if not key.startswith("key-")} == before, (
-            "but for its key pair"
-        )
-
-
-def test_bookkeeping_is_written_as_a_create_would_where_it_is_true() -> None:
-    with keeper() as (world, keep):
-        ids = build_runbook(world, RUNBOOK_NAMES)
-        keep.adopt(runbook())
-        found = our_tags(world)
-        instance = ids["instance.web-a-1"]
-        assert found[instance]["alb-reconcile:adopted"] == instance
-        assert found[instance]["alb-reconcile:image"].startswith("resolve:ssm:")
-        assert "alb-reconcile:spec" in found[instance]
-        assert all(item["alb-reconcile:name"] == "kept" for key, item in found.items() if not key.startswith("vol-"))
-        assert "alb-reconcile:spec" in found[ids["load_balancer.main"]]
-
-
-def test_what_isnt_as_the_spec_says_isnt_said_to_be() -> None:
-    with keeper() as (world, keep):
-        ids = build_runbook(world, RUNBOOK_NAMES)
-        spec = runbook()
-        spec["load_balancers"]["main"]["tags"] = {"owner": "web"}
-        keep.adopt(spec)
-        assert "alb-reconcile:spec" not in our_tags(world)[ids["load_balancer.main"]], "a tag isn't there yet"
-        world.converge(spec)
-        assert "alb-reconcile:spec" in our_tags(world)[ids["load_balancer.main"]]
+def test_what_isnt_as_the_spec_says_isnt_said_to_be(world: WatchedWorld, keep: Keeper) -> None:
+    ids = build_runbook(world, RUNBOOK_NAMES)
+    spec = runbook()
+    spec["load_balancers"]["main"]["tags"] = {"owner": "web"}
+    keep.adopt(spec)
+    assert "alb-reconcile:spec" not in our_tags(world)[ids["load_balancer.main"]], "a tag isn't there yet"
+    world.converge(spec)
+    assert "alb-reconcile:spec" in our_tags(world)[ids["load_balancer.main"]]

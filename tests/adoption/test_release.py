@@ -3,118 +3,72 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import AwsError, RefusedError
-from tests.adoption.adopting import keeper, our_tags
-from tests.adoption.test_adopt_refusals import _failing_after
-from tests.at_length import at_length
-from tests.harness import REGION, Spec, demo
+from alb_reconcile.model.errors import RefusedError
+from tests.adoption.adopting import our_tags, planned
+from tests.harness import Spec, demo
+
+if TYPE_CHECKING:
+    from tests.adoption.adopting import Keeper
+    from tests.properties.watched import WatchedWorld
 
 
 def _addresses(found: dict[str, dict[str, str]]) -> set[str]:
     return {item[tags.ADDRESS] for item in found.values()}
 
 
-def test_a_load_balancer_goes_with_its_listeners_and_rules_and_all_else_stays() -> None:
-    with keeper() as (world, keep):
-        spec = demo()
-        spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
-            "soon": {"priority": 9, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
-        }
-        world.converge(spec)
-        before = _addresses(our_tags(world))
-        found = keep.release(spec, "load_balancer.public")
-        gone = {"load_balancer.public", "listener.public/http", "rule.public/http/soon"}
-        assert before - _addresses(our_tags(world)) == gone
-        assert any("next apply creates new ones" in note for note in found.notes)
-        assert any(
-            note.startswith("subnet.public-a can't be deleted while in use by load_balancer.public")
-            for note in found.notes
-        )
-        assert any(
-            note.startswith("target_group.web can't be deleted while in use by listener") for note in found.notes
-        )
-        assert found.preview is not None
-        assert found.preview.plan is not None
-        assert {str(step.address) for step in found.preview.plan.steps if step.action == "create"} == gone
-        assert not keep.adopt(spec).missing
-        assert world.plan(spec).is_empty
+def test_a_load_balancer_goes_with_its_listeners_and_rules(world: WatchedWorld, keep: Keeper) -> None:
+    spec = demo()
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
+        "soon": {"priority": 9, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+    }
+    world.converge(spec)
+    before = _addresses(our_tags(world))
+    found = keep.release(spec, "load_balancer.public")
+    gone = {"load_balancer.public", "listener.public/http", "rule.public/http/soon"}
+    assert before - _addresses(our_tags(world)) == gone
+    assert any("next apply creates new ones" in note for note in found.notes)
+    assert any(
+        note.startswith("subnet.public-a can't be deleted while in use by load_balancer.public") for note in found.notes
+    )
+    assert any(note.startswith("target_group.web can't be deleted while in use by listener") for note in found.notes)
+    assert {str(step.address) for step in planned(found).steps if step.action == "create"} == gone
+    assert not keep.adopt(spec).missing
+    assert world.plan(spec).is_empty
 
 
-def test_a_listener_alone_holds_nothing_but_apply_would_take_it_for_a_strangers() -> None:
-    with keeper() as (world, keep):
-        world.converge(demo())
-        found = keep.release(demo(), "listener.public/http")
-        assert not any("can't be deleted" in note for note in found.notes)
-        assert found.preview is not None
-        assert found.preview.plan is not None
-        assert next((step.action, step.reason) for step in found.preview.plan.steps) == (
-            "delete",
-            "not in the spec; others: keep in load_balancer.public would leave it",
-        )
+def test_instances_are_named_one_by_one_or_as_a_group(world: WatchedWorld, keep: Keeper) -> None:
+    world.converge(demo())
+    keep.release(demo(), "instance.web-2")
+    assert "instance.web-2" not in _addresses(our_tags(world))
+    assert "instance.web-1" in _addresses(our_tags(world))
+    found = keep.release(demo(), "instances.web")
+    assert not {item for item in _addresses(our_tags(world)) if item.startswith("instance.")}
+    left = [str(step.address) for step in planned(found).steps if step.action == "delete"]
+    assert len(left) == 2, "apply would deregister those that serve: that has to be seen"
+    assert all(item.startswith("registration.web/i-") for item in left)
 
 
-def test_instances_are_named_one_by_one_or_as_a_group_and_their_volumes_go_with_them() -> None:
-    with keeper() as (world, keep):
-        world.converge(demo())
-        keep.release(demo(), "instance.web-2")
-        assert "instance.web-2" not in _addresses(our_tags(world))
-        assert "instance.web-1" in _addresses(our_tags(world))
-        found = keep.release(demo(), "instances.web")
-        assert not {item for item in _addresses(our_tags(world)) if item.startswith("instance.")}
-        plan = found.preview.plan if found.preview else None
-        assert plan is not None
-        left = [str(step.address) for step in plan.steps if step.action == "delete"]
-        assert len(left) == 2, "apply would deregister those that serve: that has to be seen"
-        assert all(item.startswith("registration.web/i-") for item in left)
+def test_what_the_spec_no_longer_declares_can_be_let_go(world: WatchedWorld, keep: Keeper) -> None:
+    spec = demo()
+    spec["security_groups"]["old"] = {"description": "not used any more", "ingress": []}
+    world.converge(spec)
+    found = keep.release(demo(), "security_group.old")
+    assert not any("next apply" in note for note in found.notes)
+    assert any(note.startswith("vpc.main can't be deleted while in use by security_group.old") for note in found.notes)
+    assert world.plan(demo()).is_empty
 
 
-def test_what_the_spec_no_longer_declares_can_be_let_go_and_isnt_deleted_then() -> None:
-    with keeper() as (world, keep):
-        spec = demo()
-        spec["security_groups"]["old"] = {"description": "not used any more", "ingress": []}
-        world.converge(spec)
-        found = keep.release(demo(), "security_group.old")
-        assert not any("next apply" in note for note in found.notes)
-        assert any(
-            note.startswith("vpc.main can't be deleted while in use by security_group.old") for note in found.notes
-        )
-        assert world.plan(demo()).is_empty
-
-
-def test_what_stands_in_the_way_of_a_successor_is_told() -> None:
-    """A derived name; not where the whole network is another one."""
-    with keeper() as (world, keep):
-        world.converge(demo())
-        found = keep.release(demo(), "target_group.web", "instance.web-1", "subnet.public-a")
-        assert sum("keeps the generated name demo-web-" in note for note in found.notes) == 1
-        keep.adopt(demo())
-        assert "keeps the generated name" not in " ".join(keep.release(demo()).notes)
-
-
-def test_what_the_stack_doesnt_have_is_refused_and_nothing_is_let_go() -> None:
-    with keeper() as (world, keep):
-        world.converge(demo())
-        before = our_tags(world)
-        with pytest.raises(RefusedError, match=r"instance\.web-3: the stack demo has nothing"):
-            keep.release(demo(), "vpc.main", "instance.web-3")
-        assert our_tags(world) == before
-
-
-@pytest.mark.parametrize("written", [2, *at_length(1, 6)])
-def test_an_interrupted_release_is_finished_by_the_next(written: int) -> None:
-    """The load balancer goes first, and its listener is found without it."""
-    with keeper() as (world, keep):
-        world.converge(demo())
-        with _failing_after(world, written), pytest.raises(AwsError):
-            keep.release(demo())
-        assert "load_balancer.public" not in _addresses(our_tags(world))
-        assert keep.release(demo()).whole
-        assert not our_tags(world)
-        assert not keep.release(demo()).taggings
+def test_what_the_stack_doesnt_have_is_refused_and_nothing_is_let_go(world: WatchedWorld, keep: Keeper) -> None:
+    world.converge(demo())
+    before = our_tags(world)
+    with pytest.raises(RefusedError, match=r"instance\.web-3: the stack demo has nothing"):
+        keep.release(demo(), "vpc.main", "instance.web-3")
+    assert our_tags(world) == before
 
 
 NETWORK = ("vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main", "route_table.public")
@@ -135,155 +89,97 @@ def _split() -> tuple[Spec, Spec]:
     return shop, network
 
 
-def test_a_network_is_handed_to_a_stack_of_its_own_and_looked_up_from_then_on() -> None:
-    """Found: `release` was refused as `plan` is, since the look-ups found the stack's own."""
+def test_a_network_is_handed_to_a_stack_of_its_own(world: WatchedWorld, keep: Keeper) -> None:
     shop, network = _split()
-    with keeper() as (world, keep):
-        world.converge(demo())
-        with pytest.raises(RefusedError) as refused:
-            world.plan(shop)
-        (command,) = re.findall("alb-reconcile release spec.yaml (.+)", str(refused.value))
-        assert set(command.split()) == set(NETWORK)
-        found = keep.release(shop, *NETWORK)
-        assert found.preview is not None
-        assert found.preview.plan is not None
-        assert found.preview.plan.is_empty
-        assert not keep.adopt(network).missing
-        assert world.plan(shop).is_empty
-        assert world.plan(network).is_empty
-        assert not [*world.sync(shop).notes, *world.sync(network).notes]
+    world.converge(demo())
+    with pytest.raises(RefusedError) as refused:
+        world.plan(shop)
+    (command,) = re.findall("alb-reconcile release spec.yaml (.+)", str(refused.value))
+    assert set(command.split()) == set(NETWORK)
+    found = keep.release(shop, *NETWORK)
+    assert planned(found).is_empty
+    assert not keep.adopt(network).missing
+    assert world.plan(shop).is_empty
+    assert world.plan(network).is_empty
+    assert not [*world.sync(shop).notes, *world.sync(network).notes]
 
 
-def test_each_member_of_a_group_is_told_whose_instance_has_its_name() -> None:
-    """Found: worker-2 was said to look like worker-1's, which was launched for the same entry."""
-    with keeper() as (world, keep):
-        world.converge(demo())
-        shop, _ = _split()
-        keep.release(shop, *NETWORK)
-        shop["instances"]["web"]["name"] = "web%d"
-        world.converge(shop)
-        with pytest.raises(RefusedError) as refused:
-            keep.adopt({**shop, "stack": "other"})
-        for item in world.account.instances():
-            number = our_tags(world)[item.id][tags.ADDRESS][-1]
-            expected = f"instance.web-{number} looks like {item.id} by its Name tag web{number}, which belongs"
-            assert expected in str(refused.value)
-
-
-def test_a_renamed_stack_is_told_that_its_resources_are_anothers() -> None:
+def test_a_renamed_stack_is_told_that_its_resources_are_anothers(world: WatchedWorld, keep: Keeper) -> None:
     renamed = {**demo(), "stack": "webshop"}
-    with keeper() as (world, keep):
-        world.converge(demo())
-        (told,) = (text for text in world.plan(renamed).warnings if "this very spec" in text)
-        assert told.startswith(
-            "the stack demo was made from this very spec, and this plan makes everything a second time"
-        )
-        keep.release(demo())
-        assert not keep.adopt(renamed).missing
-        assert world.plan(renamed).is_empty
+    world.converge(demo())
+    (told,) = (text for text in world.plan(renamed).warnings if "this very spec" in text)
+    assert told.startswith("the stack demo was made from this very spec, and this plan makes everything a second time")
+    keep.release(demo())
+    assert not keep.adopt(renamed).missing
+    assert world.plan(renamed).is_empty
 
 
-def test_so_is_one_in_a_network_of_somebody_elses() -> None:
-    """Found: only VPCs were asked, and a service that was split from its network has none."""
-    with keeper() as (world, keep):
-        shop, _ = _split()
-        world.converge(demo())
-        keep.release(shop, *NETWORK)
-        balancer = {**shop["load_balancers"]["public"], "listeners": {}}
-        alone = {"stack": "alone", "region": REGION, "load_balancers": {"public": balancer}}
-        del balancer["security_groups"]
-        world.converge(alone)
-        for spec, old in ((shop, "demo"), (alone, "alone")):
-            (told,) = (text for text in world.plan({**spec, "stack": "webshop"}).warnings if "this very spec" in text)
-            assert told.startswith(f"the stack {old} was made from this very spec")
-            other = {**spec, "stack": "webshop", "tags": {"owner": "web"}}
-            assert not [text for text in world.plan(other).warnings if "this very spec" in text]
-
-
-@pytest.mark.parametrize("name", ["webshop", *at_length("demo")])
-def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(name: str) -> None:
-    """Found: beside a twin it was refused, and under another name of the stack a target group that nothing uses was made anew."""
+def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(world: WatchedWorld, keep: Keeper) -> None:
     spec = demo()
     spec["target_groups"]["old"] = {"protocol": "HTTP", "port": 8080}
-    with keeper() as (world, keep):
-        world.converge(spec)
-        world.client("ec2").create_vpc(CidrBlock=spec["vpcs"]["main"]["cidr_block"])
-        found = keep.release(spec)
-        back = re.search(r"to take them back: alb-reconcile adopt spec\.yaml (.+)$", found.notes[0])
-        assert back is not None
-        ids = back[1].split()
-        assert [item.partition("=")[0] for item in ids] == ["vpc.main", "target_group.old"]
-        again = keep.adopt({**spec, "stack": name}, *ids)
-        assert not again.missing
-        assert world.plan({**spec, "stack": name}).is_empty
-
-
-def test_another_stack_beside_it_keeps_its_tags() -> None:
-    with keeper() as (world, keep):
-        world.converge({**demo(), "stack": "demo2"})
-        before = world.strict.inventory()
-        world.converge(demo())
-        keep.release(demo())
-        after = world.strict.inventory()
-        assert {key: after[key] for key in before} == before
+    world.converge(spec)
+    world.client("ec2").create_vpc(CidrBlock=spec["vpcs"]["main"]["cidr_block"])
+    found = keep.release(spec)
+    back = re.search(r"to take them back: alb-reconcile adopt spec\.yaml (.+)$", found.notes[0])
+    assert back is not None
+    ids = back[1].split()
+    assert [item.partition("=")[0] for item in ids] == ["vpc.main", "target_group.old"]
+    renamed = {**spec, "stack": "webshop"}
+    assert not keep.adopt(renamed, *ids).missing
+    assert world.plan(renamed).is_empty
 
 
 @pytest.mark.parametrize("user_data", [None, "#!/bin/sh\nexec web-api --new\n"])
-def test_a_released_instance_is_left_alone_and_another_is_made(user_data: str | None) -> None:
+def test_a_released_instance_is_left_alone(world: WatchedWorld, keep: Keeper, user_data: str | None) -> None:
     """Though AWS answers the launch with it first, or refuses the client token that made it."""
-    with keeper() as (world, keep):
-        world.converge(demo())
-        keep.release(demo(), "instance.web-2")
-        spec = demo()
-        if user_data:
-            spec["instances"]["web"]["user_data"] = user_data
-        released = [item.id for item in world.account.instances()][1]
-        world.converge(spec)
-        running = {item.id: item for item in world.account.instances() if item.state == "running"}
-        assert len(running) == 3
-        assert released in running
-        assert world.plan(spec).is_empty
+    world.converge(demo())
+    keep.release(demo(), "instance.web-2")
+    spec = demo()
+    if user_data:
+        spec["instances"]["web"]["user_data"] = user_data
+    released = [item.id for item in world.account.instances()][1]
+    world.converge(spec)
+    running = {item.id: item for item in world.account.instances() if item.state == "running"}
+    assert len(running) == 3
+    assert released in running
+    assert world.plan(spec).is_empty
 
 
-def test_where_aws_only_knows_released_instances_none_of_them_is_taken(
-    monkeypatch: pytest.MonkeyPatch,
+def test_no_released_instance_is_taken_for_a_launched_one(
+    world: WatchedWorld, keep: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found: with all tokens spent, the last one's instance counted as launched, and was registered."""
     monkeypatch.setattr("alb_reconcile.kinds._instances._ATTEMPTS", 1)
-    with keeper() as (world, keep):
-        world.converge(demo())
-        keep.release(demo(), "instance.web-2")
-        released = [item.id for item in world.account.instances()][1]
-        result = world.apply(demo())
-        assert any("terminated or released" in text for text in result.failures)
-        assert released not in our_tags(world)
+    world.converge(demo())
+    keep.release(demo(), "instance.web-2")
+    released = [item.id for item in world.account.instances()][1]
+    result = world.apply(demo())
+    assert any("terminated or released" in text for text in result.failures)
+    assert released not in our_tags(world)
 
 
-def test_what_is_let_go_and_still_declared_isnt_made_anew_by_sync() -> None:
+def test_what_is_let_go_and_still_declared_isnt_made_anew_by_sync(world: WatchedWorld, keep: Keeper) -> None:
     """Nobody is there who would have read the note about the next apply."""
-    with keeper() as (world, keep):
-        world.converge(demo())
-        keep.release(demo(), "instance.web-2")
-        before = world.strict.inventory()
-        ending = world.sync(demo())
-        assert "instance.web-2" in {str(step.address) for step in ending.selection.left}
-        assert world.strict.inventory() == before
+    world.converge(demo())
+    keep.release(demo(), "instance.web-2")
+    before = world.strict.inventory()
+    ending = world.sync(demo())
+    assert "instance.web-2" in {str(step.address) for step in ending.selection.left}
+    assert world.strict.inventory() == before
 
 
-def test_the_whole_stack_goes_with_volumes_that_no_instance_has() -> None:
-    with keeper() as (world, keep):
-        spec = demo()
-        disk = {"device_name": "/dev/sdf", "volume_size": 10, "volume_type": "gp3", "persistent": True}
-        spec["instances"]["web"] |= {
-            "data_volumes": {"uploads": disk},
-            "rollout": {"max_surge": 0, "max_unavailable": 1},
-        }
-        world.converge(spec)
-        spec["instances"]["web"]["count"] = 1
-        world.converge(spec)
-        (left,) = world.client("ec2").describe_volumes(Filters=[{"Name": "status", "Values": ["available"]}])["Volumes"]
-        keep.release(spec, "instance.web-1")
-        assert left["VolumeId"] in our_tags(world)
-        found = keep.release(spec)
-        assert any(left["VolumeId"] in note for note in found.notes)
-        assert our_tags(world) == {}
+def test_the_whole_stack_goes_with_volumes_that_no_instance_has(world: WatchedWorld, keep: Keeper) -> None:
+    spec = demo()
+    disk = {"device_name": "/dev/sdf", "volume_size": 10, "volume_type": "gp3", "persistent": True}
+    spec["instances"]["web"] |= {
+        "data_volumes": {"uploads": disk},
+        "rollout": {"max_surge": 0, "max_unavailable": 1},
+    }
+    world.converge(spec)
+    spec["instances"]["web"]["count"] = 1
+    world.converge(spec)
+    (left,) = world.client("ec2").describe_volumes(Filters=[{"Name": "status", "Values": ["available"]}])["Volumes"]
+    keep.release(spec, "instance.web-1")
+    assert left["VolumeId"] in our_tags(world)
+    found = keep.release(spec)
+    assert any(left["VolumeId"] in note for note in found.notes)
+    assert our_tags(world) == {}

@@ -20,8 +20,10 @@ VPCS = b"""<?xml version="1.0" encoding="UTF-8"?>
   <requestId>r</requestId><vpcSet><item><vpcId>vpc-1</vpcId></item></vpcSet>
 </DescribeVpcsResponse>
 """
-REFUSED = b"""<?xml version="1.0" encoding="UTF-8"?>
-<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>"""
+LIMITED = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Request limit exceeded.</Message></Error></Errors></Response>"""
+BROKEN = LIMITED.replace(b"RequestLimitExceeded", b"InternalError")
+REFUSED = LIMITED.replace(b"RequestLimitExceeded", b"UnauthorizedOperation")
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><br></body></html>"
 WELL_FORMED = b"<html><body><p>Sign in</p></body></html>"
 
@@ -39,7 +41,7 @@ class _Scripted(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
-    do_GET = do_POST  # noqa: N815  # http.server's name
+    do_GET = do_CONNECT = do_POST  # noqa: N815  # http.server's names
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -62,23 +64,32 @@ def answering(status: int, body: bytes) -> Iterator[tuple[BotoTransport, list[st
             thread.join()
 
 
+def fault(status: int, body: bytes, service: str, operation: str, **params: Any) -> tuple[AwsError, str, int]:
+    """What is told, where it was asked, and how often."""
+    with answering(status, body) as (transport, asked), pytest.raises(AwsError) as caught:
+        transport(service, operation, params)
+    return caught.value, transport.endpoint, len(asked)
+
+
 def test_an_answer_of_aws_is_read() -> None:
     with answering(200, VPCS) as (transport, _):
         assert [item["VpcId"] for item in transport("ec2", "describe_vpcs", {})["Vpcs"]] == ["vpc-1"]
-
-
-def test_a_text_of_aws_is_read_and_a_page_in_its_place_isnt() -> None:
     with answering(200, b'{"Version": "2012-10-17"}') as (transport, _):
         assert transport("s3", "get_bucket_policy", {"Bucket": "logs"})["Policy"] == '{"Version": "2012-10-17"}'
-    for body in (PAGE, WELL_FORMED, b'{"Version": '):
-        with answering(200, body) as (transport, _), pytest.raises(AwsError, match="answered status 200 with"):
-            transport("s3", "get_bucket_policy", {"Bucket": "logs"})
 
 
 def test_a_refusal_of_aws_is_told_as_one() -> None:
-    with answering(403, REFUSED) as (transport, _), pytest.raises(AwsError) as caught:
-        transport("ec2", "describe_vpcs", {})
-    assert (caught.value.code, caught.value.ambiguous) == ("UnauthorizedOperation", False)
+    error, _, _ = fault(403, REFUSED, "ec2", "describe_vpcs")
+    assert (error.code, error.ambiguous) == ("UnauthorizedOperation", False)
+
+
+@pytest.mark.parametrize(("body", "throttled"), [(LIMITED, True), (BROKEN, False)])
+def test_a_call_that_is_throttled_has_had_no_effect(body: bytes, throttled: bool) -> None:
+    """EC2 says so with status 503; after others of that status nobody knows."""
+    with answering(503, body) as (transport, _), pytest.raises(AwsError) as caught:
+        transport("ec2", "create_vpc", {"CidrBlock": "10.0.0.0/16"}, once=True)
+    assert (caught.value.is_throttled, caught.value.ambiguous) == (throttled, not throttled)
+    assert caught.value.is_passing
 
 
 @pytest.mark.parametrize("status", [200, 403, 407])
@@ -94,32 +105,22 @@ def test_a_refusal_of_aws_is_told_as_one() -> None:
 )
 @pytest.mark.parametrize(("service", "operation"), [("ec2", "describe_vpcs"), ("elbv2", "describe_load_balancers")])
 def test_what_is_no_answer_of_aws(status: int, body: bytes, words: str, service: str, operation: str) -> None:
-    with answering(status, body) as (transport, asked), pytest.raises(AwsError) as caught:
-        transport(service, operation, {})
-    error, text = caught.value, str(caught.value)
-    assert (error.code, error.ambiguous, len(asked)) == ("InvalidResponse", True, 1)
-    assert text.isprintable()
-    assert f"http://***@127.0.0.1:{transport.endpoint.rpartition(':')[2]} answered status {status} with" in text
-    assert words in text
+    error, endpoint, asked = fault(status, body, service, operation)
+    assert (error.code, error.ambiguous, asked) == ("InvalidResponse", True, 1)
+    assert str(error).isprintable()
+    assert f"http://***@127.0.0.1:{endpoint.rpartition(':')[2]} answered status {status} with" in str(error)
+    assert words in str(error)
 
 
-def test_broken_within() -> None:
-    """Only a parser sees it."""
-    with answering(200, VPCS.replace(b"</item>", b"")) as (transport, _), pytest.raises(AwsError) as caught:
-        transport("ec2", "describe_vpcs", {})
-    assert caught.value.code == "InvalidResponse"
-
-
-def test_a_servers_page_is_tried_again() -> None:
-    """As AWS's own 502: botocore repeats it, and the error says what came last."""
-    with answering(502, PAGE) as (transport, asked), pytest.raises(AwsError) as caught:
-        transport("ec2", "describe_vpcs", {})
-    assert len(asked) == 4
-    assert "answered status 502 with" in str(caught.value)
-
-
-@pytest.mark.parametrize("body", [PAGE, b"{", b"[]"])
-def test_json(body: bytes) -> None:
-    with answering(200, body) as (transport, _), pytest.raises(AwsError) as caught:
-        transport("ssm", "get_parameter", {"Name": "/a"})
-    assert caught.value.code == "InvalidResponse"
+@pytest.mark.parametrize(
+    ("body", "call"),
+    [
+        (VPCS.replace(b"</item>", b""), ("ec2", "describe_vpcs")),  # only a parser sees it
+        *((body, ("ssm", "get_parameter", "Name")) for body in (PAGE, b"{", b"[]")),
+        *((body, ("s3", "get_bucket_policy", "Bucket")) for body in (PAGE, WELL_FORMED, b'{"Version": ')),
+    ],
+)
+def test_broken_within(body: bytes, call: tuple[str, ...]) -> None:
+    service, operation, *names = call
+    error, _, _ = fault(200, body, service, operation, **dict.fromkeys(names, "logs"))
+    assert error.code == "InvalidResponse"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.transport import BotoTransport
-from alb_reconcile.model.errors import AwsError, UnreachableError
+from alb_reconcile.model.errors import AwsError
 from tests.aws.test_answers import PAGE, answering
 
 if TYPE_CHECKING:
@@ -40,25 +40,26 @@ def tries(
         return len(asked)
 
 
-@pytest.mark.parametrize("said", [1, 2])
-def test_the_environment_says_it(monkeypatch: pytest.MonkeyPatch, said: int) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", str(said))
-    assert tries("ec2", "describe_vpcs") == said
-    assert tries("elbv2", "describe_load_balancers", profile="patient") == said
+EC2 = ("ec2", "describe_vpcs")
 
 
-def test_the_profile_says_it() -> None:
-    assert tries("ec2", "describe_vpcs", profile="patient") == 2
-
-
-def test_what_must_not_be_repeated_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
-    assert tries("ec2", "create_internet_gateway", once=True) == 1
-
-
-def test_a_sandbox_is_not_meant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    assert tries("ec2", "describe_vpcs", sandbox=True) == 4
+@pytest.mark.parametrize(
+    ("said", "call", "settings", "expected"),
+    [
+        (1, EC2, {}, 1),
+        (2, EC2, {}, 2),
+        (1, ("elbv2", "describe_load_balancers"), {"profile": "patient"}, 1),  # the environment comes first
+        (None, EC2, {"profile": "patient"}, 2),
+        (3, ("ec2", "create_internet_gateway"), {"once": True}, 1),  # what must not be repeated
+        (1, EC2, {"sandbox": True}, 4),  # a sandbox isn't meant
+    ],
+)
+def test_who_says_it(
+    monkeypatch: pytest.MonkeyPatch, said: int | None, call: tuple[str, str], settings: dict[str, Any], expected: int
+) -> None:
+    if said:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", str(said))
+    assert tries(*call, **settings) == expected
 
 
 def test_leases_keep_their_own_numbers() -> None:
@@ -66,17 +67,3 @@ def test_leases_keep_their_own_numbers() -> None:
     assert timeouts.timeouts_of("s3", attempts=9) == timeouts.timeouts_of("s3")
     assert timeouts.timeouts_of("ec2", attempts=9).attempts == 9
     assert timeouts.timeouts_of("sts", attempts=9).attempts == 9
-
-
-@pytest.mark.parametrize("said", ["0", "-1", "many", "1.5"])
-def test_what_is_no_number_of_attempts(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", said)
-    with pytest.raises(
-        UnreachableError, match=r"AWS_MAX_ATTEMPTS, or max_attempts of the AWS profile, must be a whole"
-    ):
-        BotoTransport(region="us-east-1").prepare()
-
-
-def test_what_is_none_in_the_profile() -> None:
-    with pytest.raises(UnreachableError, match="AWS_MAX_ATTEMPTS, or max_attempts of the AWS profile"):
-        BotoTransport(region="us-east-1", profile="confused").prepare()

@@ -76,38 +76,34 @@ def some(count: int) -> list[str]:
     return [f"i-{number}" for number in range(1, count + 1)]
 
 
-def test_all_who_ask_at_the_same_time_share_calls() -> None:
-    lab = Lab(lambda *_: None, most=5).run(some(12))
+def failed(lab: Lab) -> set[str]:
+    return {member for member, word in lab.heard.items() if word != "done"}
+
+
+def test_all_who_ask_at_the_same_time_share_calls_and_are_in_one_once() -> None:
+    lab = Lab(lambda *_: None, most=5).run([*some(12), "i-1"])
     assert [len(call) for call in lab.calls] == [5, 5, 2]
     assert set(lab.heard.values()) == {"done"}
 
 
-def test_who_asks_twice_is_in_one_call_once() -> None:
-    lab = Lab(lambda *_: None).run(["i-1", "i-2", "i-1"])
-    assert lab.calls == [["i-1", "i-2"]]
-
-
-def test_who_is_named_hears_of_it_and_the_others_are_sent_again() -> None:
-    """An id that only begins alike isn't meant."""
-    lab = Lab(lambda asked, _: NEVER if "i-3" in asked else None).run(some(39))
-    assert len(lab.calls) == 2
-    assert {member for member, word in lab.heard.items() if word != "done"} == {"i-3"}
-
-
-def test_all_that_are_named_are_left_out_at_once() -> None:
+@pytest.mark.parametrize(
+    ("bad", "words", "count", "calls"),
+    [
+        ({"i-3"}, "{}", 39, 2),  # an id that only begins alike isn't meant
+        ({"i-2", "i-4", "i-6"}, "{}", 8, 2),
+        ({"i-7"}, "no.", 16, 1 + 2 * 4),  # where nobody is named halves find who it is
+    ],
+)
+def test_who_is_named_hears_of_it_and_the_others_are_sent_again(
+    bad: set[str], words: str, count: int, calls: int
+) -> None:
     def refuse(asked: list[str], _: float) -> tuple[str, str] | None:
-        bad = [member for member in asked if member in ("i-2", "i-4", "i-6")]
-        return ("InvalidInstanceID.NotFound", f"The instance IDs '{', '.join(bad)}' do not exist") if bad else None
+        found = [member for member in asked if member in bad]
+        return ("Odd", words.format(f"The instance IDs '{', '.join(found)}' do not exist")) if found else None
 
-    lab = Lab(refuse).run(some(8))
-    assert len(lab.calls) == 2
-    assert sum(word == "done" for word in lab.heard.values()) == 5
-
-
-def test_where_nobody_is_named_halves_find_who_it_is() -> None:
-    lab = Lab(lambda asked, _: ("Odd", "no.") if "i-7" in asked else None).run(some(16))
-    assert {member for member, word in lab.heard.items() if word != "done"} == {"i-7"}
-    assert len(lab.calls) == 1 + 2 * 4
+    lab = Lab(refuse).run(some(count))
+    assert failed(lab) == bad
+    assert len(lab.calls) == calls
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "InternalError", "TargetGroupNotFound"])
@@ -145,21 +141,20 @@ def test_not_yet_is_waited_for_by_those_who_are_named_only() -> None:
 
 
 @pytest.mark.parametrize("message", ["The instance 'i-3' is not in a state.", "no."])
-def test_not_yet_ends(message: str) -> None:
-    """After the time-out of the code once, also where nobody is named."""
-    lab = Lab(lambda asked, _: ("Odd", message) if "i-3" in asked else None, retry={"Odd": 60})
+def test_not_yet_ends_after_its_time_out_or_with_an_interruption(message: str) -> None:
+    """Also where nobody is named."""
+
+    def refuse(asked: list[str], _: float) -> tuple[str, str] | None:
+        return ("Odd", message) if "i-3" in asked else None
+
+    lab = Lab(refuse, retry={"Odd": 60})
     began = lab.clock.now()
     lab.run(some(8))
-    assert {member for member, word in lab.heard.items() if word != "done"} == {"i-3"}
+    assert failed(lab) == {"i-3"}
     assert lab.at["i-3"] - began < 100
-
-
-@pytest.mark.parametrize("message", ["The instance 'i-3' is not in a state.", "no."])
-def test_everybody_hears_of_an_interruption(message: str) -> None:
-    lab = Lab(lambda asked, _: ("Odd", message) if "i-3" in asked else None, retry={"Odd": 600})
-    lab.run(some(8), stop_at=30)
-    assert lab.heard.keys() == set(some(8))
-    assert lab.heard["i-3"] == "interrupted"
+    stopped = Lab(refuse, retry={"Odd": 600}).run(some(8), stop_at=30)
+    assert stopped.heard.keys() == set(some(8))
+    assert stopped.heard["i-3"] == "interrupted"
 
 
 def test_an_interruption_before_the_call() -> None:

@@ -73,18 +73,19 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("quick", [0, len(HEAD) + 10], ids=["from the status line on", "its body"])
-def test_it_ends_as_one_that_never_comes(quick: int) -> None:
-    with dripping(VPCS, quick) as (transport, asked), pytest.raises(AwsError) as caught:
-        transport("ec2", "describe_vpcs", {})
+@pytest.mark.parametrize(
+    ("call", "body", "quick"),
+    [
+        (("ec2", "describe_vpcs", {}), VPCS, 0),
+        pytest.param(("ec2", "describe_vpcs", {}), VPCS, len(HEAD) + 10, marks=pytest.mark.slow),
+        (("s3", "get_object", {"Bucket": "logs", "Key": "one"}), b"x" * 500, len(HEAD) + 5),
+    ],
+    ids=["from the status line on", "its body", "an object"],
+)
+def test_it_ends_as_one_that_never_comes(call: tuple[str, str, dict[str, str]], body: bytes, quick: int) -> None:
+    with dripping(body, quick) as (transport, asked), pytest.raises(AwsError) as caught:
+        transport(*call)
     assert (caught.value.code, caught.value.ambiguous, len(asked)) == ("ReadTimeoutError", True, 1)
-
-
-@pytest.mark.usefixtures("short")
-def test_an_object_that_comes_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    with dripping(b"x" * 500, len(HEAD) + 5) as (transport, _), pytest.raises(AwsError) as caught:
-        transport("s3", "get_object", {"Bucket": "logs", "Key": "one"})
-    assert (caught.value.code, caught.value.ambiguous) == ("ReadTimeoutError", True)
 
 
 @pytest.mark.parametrize("once", [False, True])

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from alb_reconcile.cli.main import main
+from tests.aws.test_answers import answering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 SPEC = "stack: shop\nregion: us-east-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
@@ -39,8 +36,20 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shop.yaml").write_text(SPEC, encoding="utf-8")
 
 
-def assert_refused(
-    words: tuple[str, ...], url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("words", "url"),
+    [
+        *((("plan", "shop.yaml"), url) for url in SENSELESS),
+        *((words, "http://key:secret@[::1") for words in COMMANDS),
+    ],
+    ids=ascii,
+)
+def test_no_command_takes_an_address_that_makes_no_sense(
+    words: tuple[str, ...],
+    url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, more in (("--endpoint-url", ("--endpoint-url", url)), ("AWS_ENDPOINT_URL", ())):
         monkeypatch.setenv("AWS_ENDPOINT_URL", "" if more else url)
@@ -50,111 +59,27 @@ def assert_refused(
         assert told.err.startswith(f"{name} expects an address such as http://localhost:5000, not ")
         assert told.err.rstrip("\n").isprintable()
         assert "secret" not in told.err
-
-
-@pytest.mark.parametrize("url", SENSELESS, ids=ascii)
-def test_an_address_that_makes_no_sense(
-    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert_refused(("plan", "shop.yaml"), url, capsys, monkeypatch)
-
-
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_no_command_takes_it(
-    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert_refused(words, "http://key:secret@[::1", capsys, monkeypatch)
     assert not (tmp_path / "state").exists()
 
 
-def test_a_sandbox_has_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://[::1")
-    assert main(["history", "shop.yaml", "--sandbox"]) == 0
-    assert "No runs of" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1"])
-def test_one_service_s_address(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """AWS has a variable for each service, and a place in its configuration."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", url)
-    assert main(["plan", "shop.yaml"]) == 1
-    assert "the AWS settings can't be used: " in (told := capsys.readouterr().err)
-    assert told.count("\n") == 1
-    monkeypatch.delenv("AWS_ENDPOINT_URL_EC2")
-    (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n", encoding="utf-8")
-    assert main(["plan", "shop.yaml"]) == 1
-    assert capsys.readouterr().err == told
-
-
-def test_its_password_is_shown_nowhere(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nobody listens, and in settings that botocore refuses."""
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        url = f"http://key:se@cret@127.0.0.1:{reserved.getsockname()[1]}"
-        assert main(["stacks", "--region", "us-east-1", "--endpoint-url", url]) == 1
-        told = capsys.readouterr().err
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-        assert main(["apply", "shop.yaml", "--yes", "--endpoint-url", url]) == 1
-    for address in ("http://key:se@cret@127.0.0.1:99999", "http://key:se@cret@"):
-        monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", address)
-        assert main(["plan", "shop.yaml"]) == 1
-    told += "".join(capsys.readouterr())
-    told += "".join(item.read_text() for item in tmp_path.rglob("*") if item.is_file())
-    assert f"http://***@{url.rpartition('@')[2]}" in told
-    assert "cret" not in told
-
-
-@contextmanager
-def refusing_proxy() -> Iterator[str]:
-    """It wants a password."""
-    answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    caller, _ = server.accept()
-                except OSError:
-                    return
-                with caller:
-                    caller.recv(65_536)
-                    caller.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["http://aws.invalid", "https://aws.invalid"])
-def test_a_proxy_that_refuses(url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    with refusing_proxy() as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy)
-        monkeypatch.setenv("HTTPS_PROXY", proxy)
-        assert main(["plan", "shop.yaml", "--endpoint-url", url]) == 1
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "proxy" in told
-
-
 @pytest.mark.parametrize(
     ("proxy", "advice"),
     [
+        ("refuses", "proxy"),
         ("http://127.0.0.1:99999", "isn't an address; write http://HOST:PORT"),
         ("http://[::1", "check the network"),
         ("nonsense://x", "check the network"),
     ],
 )
-def test_a_proxy_s_address_that_makes_no_sense(
-    proxy: str, advice: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_proxy_that_refuses_or_whose_address_makes_no_sense(
+    proxy: str, advice: str, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    assert main(["plan", "shop.yaml", "--endpoint-url", "https://aws.invalid"]) == 1
+    with answering(407, b"") as (transport, _):
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, transport.endpoint.replace("key:secret@", "") if proxy == "refuses" else proxy)
+        assert main(["plan", "shop.yaml", "--endpoint-url", url]) == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert advice in told

@@ -16,13 +16,15 @@ def refusal(code: str = "InvalidVpcID.NotFound") -> AwsError:
 
 def test_what_aws_has_named_for_five_minutes() -> None:
     named = JustNamed()
-    named.note({"Subnet": {"SubnetId": "subnet-1", "State": "pending"}}, 0.0)
+    named.note({"Subnet": {"SubnetId": "subnet-1", "State": "pending"}, "Group": {"GroupId": "sg-1"}}, 0.0)
     named.note({"Vpc": {**VPC, "Tags": [{"Key": "Name", "Value": "main"}]}}, 100.0)
     assert named.waits(refusal(), "create_subnet", VPC, 399.9)
     assert not named.waits(refusal(), "create_subnet", VPC, 400.0)
     nested = {"Filters": [{"Values": ["vpc-1"]}]}
     assert named.waits(refusal(), "create_subnet", nested, 399.9)
     assert not named.waits(refusal(), "create_subnet", {"State": "pending"}, 100.0)
+    for operation in ("delete_vpc", "terminate_instances", "detach_internet_gateway"):  # what is to end may be gone
+        assert not named.waits(refusal(), operation, VPC, 101.0)
 
 
 def test_what_aws_says_it_doesnt_find_decides() -> None:
@@ -34,26 +36,14 @@ def test_what_aws_says_it_doesnt_find_decides() -> None:
     assert named.waits(refusal(), "create_subnet", {"Groups": ["sg-1"]}, 101.0)
 
 
-def test_what_aws_never_named_for_a_minute_of_the_run() -> None:
-    named = JustNamed()
+def test_what_aws_never_named_for_a_minute_of_the_run_unless_it_holds_up_others() -> None:
+    named, several = JustNamed(), {"Resources": ["vpc-1", "vpc-2"]}
     assert named.waits(refusal(), "create_subnet", VPC, 1000.0)
     assert named.waits(refusal(), "create_subnet", VPC, 1059.9)
     assert not named.waits(refusal(), "create_subnet", VPC, 1060.0)
-
-
-def test_one_of_several_that_isnt_there_doesnt_hold_up_the_others() -> None:
-    named = JustNamed()
-    assert named.waits(refusal(), "create_tags", {"Resources": ["vpc-1"]}, 1.0)
-    assert not named.waits(refusal(), "create_tags", {"Resources": ["vpc-1", "vpc-2"]}, 1.0)
-    named.note({"Vpc": VPC}, 1.0)
-    assert named.waits(refusal(), "create_tags", {"Resources": ["vpc-1", "vpc-2"]}, 1.0)
-
-
-@pytest.mark.parametrize("operation", ["delete_vpc", "terminate_instances", "detach_internet_gateway"])
-def test_what_is_to_end_may_be_gone(operation: str) -> None:
-    named = JustNamed()
-    named.note({"Vpc": VPC}, 0.0)
-    assert not named.waits(refusal(), operation, VPC, 1.0)
+    assert not JustNamed().waits(refusal(), "create_tags", several, 1.0)
+    named.note({"Vpc": VPC}, 1060.0)
+    assert named.waits(refusal(), "create_tags", several, 1061.0)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,6 @@ import pytest
 from botocore.session import Session
 
 from alb_reconcile.aws.models import make_session
-from alb_reconcile.aws.transport import BotoTransport
-from alb_reconcile.model.errors import UnreachableError
-from tests.harness import REGION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,12 +39,3 @@ def test_a_users_own_comes_first(own: Path, suffix: str) -> None:
     text = json.dumps({"metadata": {"serviceId": "Mine"}}).encode()
     (own / f"service-2{suffix}").write_bytes(gzip.compress(text) if suffix.endswith("gz") else text)
     assert model_of(make_session())["metadata"] == {"serviceId": "Mine"} == model_of(Session())["metadata"]
-
-
-def test_a_broken_one_is_named(own: Path) -> None:
-    path = own / "service-2.json"
-    path.write_text("{")
-    transport = BotoTransport(region=REGION)
-    transport.prepare()
-    with pytest.raises(UnreachableError, match=rf"the AWS settings can't be used: {path} isn't JSON"):
-        transport("sts", "get_caller_identity", {})

@@ -16,8 +16,7 @@ from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.text import camel
 from alb_reconcile.sandbox.strict import VirtualClock
 from alb_reconcile.sandbox.strict.throttling import Throttling
-from tests.aws.test_answers import answering
-from tests.aws.test_errors import BROKEN, LIMITED
+from tests.aws.test_answers import BROKEN, LIMITED, answering
 from tests.harness import REGION
 from tests.properties.faults import CODES, Beside, error_of, take
 from tests.virtual import run_virtually
@@ -60,9 +59,7 @@ class Account:
         async def main() -> None:
             aws = Aws(self, max_workers=0, throttle=Throttle(pace))
             made.append(aws)
-            await asyncio.gather(
-                *(aws.call(service, name) for service, name, count in calls for _ in range(count)),
-            )
+            await asyncio.gather(*(aws.call(service, name) for service, name, count in calls for _ in range(count)))
 
         run_virtually(self.clock, main())
         return made[0]
@@ -102,22 +99,6 @@ def test_another_tool_that_takes_half_is_made_room_for() -> None:
     assert aws.throttled["describe_rules"].count == len(account.refused)
 
 
-def test_it_halves_and_climbs() -> None:
-    """Until the other has gone, and then up to all of it."""
-    account = Account(others=5)
-    account.run(1.0, ("elbv2", "describe_rules", 200))
-    first = account.refused[0][0]
-    after = [now for now, _ in account.made if first + 1 < now <= first + 11]
-    assert 35 <= len(after) <= 65, "half of ten a second, and what it climbs"
-
-    account = Account()
-    account.empty()
-    account.run(1.0, ("elbv2", "describe_rules", 1_500))
-    late = [now for now, _ in account.made if account.seconds - 20 < now]
-    assert len(late) == pytest.approx(200, abs=3)
-    assert account.refused
-
-
 @pytest.mark.parametrize(("debt", "is_told"), [(400.0, True), (5.0, False)])
 def test_who_waits_for_long_is_told_what_for(debt: float, is_told: bool) -> None:
     """Found: `plan` went on for minutes without a word. A refusal now and then is nobody's concern."""
@@ -133,39 +114,6 @@ def test_who_waits_for_long_is_told_what_for(debt: float, is_told: bool) -> None
 
     run_virtually(account.clock, main())
     assert [text.partition(",")[0] for text in told] == ["AWS throttles describe_rules"] * is_told
-
-
-def test_who_has_waited_long_for_its_turn_is_patient_with_aws_nonetheless() -> None:
-    """The five minutes for which a throttled call is repeated begin with its first refusal."""
-    account = Account()
-
-    async def main() -> None:
-        asyncio.get_running_loop().call_later(320, account.empty, 20)
-        aws = Aws(account, max_workers=0, throttle=Throttle(0.1))
-        await asyncio.gather(*(aws.call("elbv2", "describe_rules") for _ in range(330)))
-
-    run_virtually(account.clock, main())
-    assert account.refused
-    assert len(account.made) == 330
-
-
-def test_a_region_has_one_pace_for_all_runs_over_it_and_each_run_its_own_refusals() -> None:
-    account = Account()
-
-    async def main() -> tuple[Aws, Aws]:
-        throttle = Throttle(0.5)
-        first, second = Aws(account, max_workers=0, throttle=throttle), Aws(account, max_workers=0, throttle=throttle)
-        await asyncio.gather(*(first.call("elbv2", "describe_rules") for _ in range(20)))
-        await asyncio.gather(*(second.fork().call("elbv2", "describe_rules") for _ in range(10)))
-        account.empty(20)
-        fork = second.fork()
-        await asyncio.gather(*(fork.call("elbv2", "describe_rules") for _ in range(10)))
-        return fork, second
-
-    fork, second = run_virtually(account.clock, main())
-    assert account.made[29][0] == pytest.approx(2)
-    assert list(fork.throttled) == ["describe_rules"]
-    assert not second.throttled
 
 
 @pytest.mark.parametrize(("body", "throttled"), [(LIMITED, 4), (BROKEN, 0)])

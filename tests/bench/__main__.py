@@ -9,14 +9,15 @@ import sys
 import time
 from importlib.metadata import version
 
-from tests.bench import command_line, drift, fleet, growth, hundred, planner, runbook, scale, workers
+from tests.bench import command_line, fleet, growth, hundred, planner, runbook
 from tests.bench.lab import lab
 from tests.bench.table import Table
 
 _RUNBOOK = ("create", "plan", "destroy")
-_ALONE = {"drift": drift, "workers": workers, "scale": scale}
+_ALONE = {"cli": command_line, "planner": planner}
 """Those that need no account of the bench's."""
-_SECTIONS = ("cli", *_RUNBOOK, "growth", "hundred", "planner", "sync", *_ALONE)
+_IN_ACCOUNT = {"growth": growth, "hundred": hundred, "sync": fleet}
+_SECTIONS = ("cli", *_RUNBOOK, *_IN_ACCOUNT, "planner")
 
 
 def main() -> int:
@@ -32,23 +33,16 @@ def main() -> int:
     table = Table()
     packages = ", ".join(f"{name} {version(name)}" for name in ("alb-reconcile", "boto3", "botocore", "moto"))
     print(f"Python {platform.python_version()}, {packages}; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
-    if "cli" in wanted:
-        command_line.measure(table)
-    if "planner" in wanted:
-        planner.measure(table)
-    if set(wanted).intersection(("growth", "hundred", "sync", *_RUNBOOK)):
+    for name, alone in _ALONE.items():
+        if name in wanted:
+            alone.measure(table)
+    if not _ALONE.keys() >= set(wanted):
         with lab() as account:
             if set(wanted).intersection(_RUNBOOK):
                 runbook.measure(account, table, wanted, verbose=args.verbose)
-            if "growth" in wanted:
-                growth.measure(account, table)
-            if "hundred" in wanted:
-                hundred.measure(account, table)
-            if "sync" in wanted:
-                fleet.measure(account, table)
-    for name, section in _ALONE.items():
-        if name in wanted:
-            section.measure(table)
+            for name, section in _IN_ACCOUNT.items():
+                if name in wanted:
+                    section.measure(account, table)
     missed = table.missed
     print(
         f"\n{len(table.rows)} numbers, {len(missed)} limits missed, {time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f}"

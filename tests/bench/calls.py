@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 _READS: Final = ("Describe", "Get", "List")
 
@@ -52,26 +51,3 @@ def chain(calls: Iterable[Call]) -> list[Call]:
         if not found or call.started >= found[-1].ended:
             found.append(call)
     return found
-
-
-def waves(calls: Sequence[Call]) -> list[str]:
-    """The calls by round trip, in order: what a reader needs to see what waits for what."""
-    ends = [call.ended for call in chain(calls)]
-    lines: list[list[Call]] = [[] for _ in ends]
-    for call in sorted(calls, key=lambda item: item.started):
-        lines[sum(end <= call.started for end in ends)].append(call)
-    return [
-        ", ".join(
-            f"{name} × {count}" if count > 1 else name
-            for name, count in Counter(f"{call.service}:{call.operation}" for call in line).items()
-        )
-        for line in lines
-    ]
-
-
-def timeline(calls: Sequence[Call], start: float) -> list[str]:
-    """Every call with the milliseconds from `start` at which it began and ended."""
-    return [
-        f"{(call.started - start) * 1000:7.0f} {(call.ended - start) * 1000:7.0f}  {call.service}:{call.operation} {call.status}"
-        for call in sorted(calls, key=lambda item: item.started)
-    ]

@@ -21,14 +21,12 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import Desired, Lookups, Observed, bind
-from alb_reconcile.model.steps import Launch
 from alb_reconcile.spec.stack import Stack, load_stack
 from tests.bench.memory import peak
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.model.plan import Plan
     from alb_reconcile.model.resource import Properties
 
 REGION: Final = "us-west-2"
@@ -89,14 +87,6 @@ def _observed(stack: str, wish: Desired, state: Properties, ids: Mapping[Address
     return Observed(wish.address, ids[wish.address], state, found, stack, status, details=details)
 
 
-def launches(plan: Plan) -> set[object]:
-    """The calls that launch instances, each by the first that it launches."""
-    found = ((step.address, step.details) for step in plan.steps if step.address.kind == "instance")
-    return {
-        how.together[0][0].address if how.together else address for address, how in found if isinstance(how, Launch)
-    }
-
-
 def main() -> None:
     """Plan once."""
     stack = load_stack(sys.argv[1])
@@ -114,7 +104,6 @@ def main() -> None:
                 "megabytes": peak(),
                 "resources": len(stack.desired),
                 "steps": len(plan.steps),
-                "launches": len(launches(plan)),
             }
         )
     )

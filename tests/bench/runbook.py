@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tests.bench.calls import chain, changes, reads, timeline, waves
+from tests.bench.calls import chain, changes, reads
 from tests.bench.lab import DELAY, KEY_NAME, Lab, Ran, module, tool
 from tests.bench.table import Row, Table, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
+
+    from tests.bench.calls import Call
 
 ROUNDS: Final = 3
 PAIRS: Final = 3
@@ -29,10 +32,11 @@ _DELETE: Final = module("floor", "delete", "1")
 
 @dataclass
 class Runs:
-    """The same work by the tool and by the floor."""
+    """The same work by the tool and by the floor; last, with `LONG_DELAY`."""
 
     tool: list[Ran] = field(default_factory=list)
     floor: list[Ran] = field(default_factory=list)
+    deep: list[Ran] = field(default_factory=list)
 
     def pair(
         self, lab: Lab, tool_command: list[str], floor_command: list[str], *, tool_first: bool, empty: bool = False
@@ -44,110 +48,92 @@ class Runs:
                 lab.reset()
             runs.append(lab.run(command))
 
+    def look_deep(self, lab: Lab, tool_command: list[str], floor_command: list[str]) -> None:
+        """One run of each, for the depth."""
+        self.deep = [lab.run(tool_command), lab.run(floor_command)]
+
 
 def measure(lab: Lab, table: Table, wanted: Collection[str], *, verbose: bool) -> None:
     """All rounds, then the tables of what was asked for."""
     lab.reset()
-    for command in (
-        _CREATE,
-        _APPLY,
-        _FIND,
-        _PLAN,
-        _DESTROY,
-        _DELETE,
-    ):  # moto makes its services when they are first asked
-        lab.run(command)
-    create, plan, destroy = Runs(), Runs(), Runs()
+    pairs = {"create": (_APPLY, _CREATE), "plan": (_PLAN, _FIND), "destroy": (_DESTROY, _DELETE)}
+    for commands in pairs.values():  # moto makes its services when they are first asked
+        for command in reversed(commands):
+            lab.run(command)
+    runs = {name: Runs() for name in pairs}
     for number in range(ROUNDS):
         first = bool(number % 2)
-        create.pair(lab, _APPLY, _CREATE, tool_first=first, empty=True)
+        runs["create"].pair(lab, _APPLY, _CREATE, tool_first=first, empty=True)
         lab.run(_APPLY if first else _CREATE)  # which the other one's reset has removed
         for turn in range(PAIRS if "plan" in wanted else 0):
-            plan.pair(lab, _PLAN, _FIND, tool_first=bool(turn % 2))
-        destroy.pair(lab, _DESTROY, _DELETE, tool_first=bool(number % 2))
-    deep = Runs()
+            runs["plan"].pair(lab, _PLAN, _FIND, tool_first=bool(turn % 2))
+        runs["destroy"].pair(lab, _DESTROY, _DELETE, tool_first=bool(number % 2))
     with lab.delay(LONG_DELAY):
         lab.reset()
-        deep.pair(lab, _APPLY, _CREATE, tool_first=True)
-        deep.pair(lab, _PLAN, _FIND, tool_first=True)
-        if "destroy" in wanted:
-            deep.pair(lab, _DESTROY, _DELETE, tool_first=True)
+        for name, commands in pairs.items():
+            runs[name].look_deep(lab, *commands)
     if "create" in wanted:
-        _report_create(table, create, deep)
+        made = runs["create"]
+        report(table, "create: apply specs/runbook.yaml in an empty account", made, more=1, ratio=1.5, depth=8)
+        rest = statistics.median(run.ended - max(call.ended for call in changes(run.calls)) for run in made.tool)
+        table.add(Row("verification after it, to the process's end", rest, "s"))
+        table.add(Row("reads of the verification", max(len(reads(run.after_changes)) for run in made.tool)))
     if "plan" in wanted:
-        _report_plan(table, plan, deep)
+        what = "plan: specs/runbook.yaml, nothing has changed"
+        report(table, what, runs["plan"], more=0, ratio=1.3, depth=3, most_reads=14)
+        for part, cut in (
+            ("  of it before the first call", lambda run: min(call.started for call in run.calls) - run.started),
+            ("  of it after the last answer", lambda run: run.ended - max(call.ended for call in run.calls)),
+        ):
+            parts = [statistics.median(map(cut, side)) for side in (runs["plan"].tool, runs["plan"].floor)]
+            table.add(Row(part, parts[0], "s", parts[1]))
     if "destroy" in wanted:
-        _report_destroy(table, destroy, deep)
-    if verbose:
-        for name, runs in (("create", create), ("plan", plan), ("destroy", destroy)):
-            if name in wanted:
-                _show(table, name, runs.tool[-1])
+        report(table, "destroy: specs/runbook.yaml", runs["destroy"], more=3)
+    for name in (name for name in pairs if verbose and name in wanted):
+        table.note(f"{name}: the calls, and after how many ms they began and ended")
+        run = runs[name].tool[-1]
+        for call in sorted(run.calls, key=lambda item: item.started):
+            began, ended = ((moment - run.started) * 1000 for moment in (call.started, call.ended))
+            table.note(f"  {began:7.0f} {ended:7.0f}  {call.service}:{call.operation} {call.status}")
 
 
-def _worst(runs: Iterable[Ran], count: Callable[[Ran], int]) -> int:
-    return max(map(count, runs))
+def counted(run: Ran) -> tuple[Call, ...]:
+    """A run's calls without the verification that follows changes."""
+    return run.until_changes if changes(run.calls) else run.calls
 
 
-def _report_create(table: Table, runs: Runs, deep: Runs) -> None:
-    table.head(f"create: apply specs/runbook.yaml in an empty account, {DELAY * 1000:.0f} ms a call")
-    written = [_worst(side, lambda run: len(changes(run.calls))) for side in (runs.tool, runs.floor)]
-    table.add(Row("mutating calls", written[0], floor=written[1], limit=written[1] + 1))
-    walls = [[run.wall_of_changes for run in side] for side in (runs.tool, runs.floor)]
-    table.add(
-        Row(
-            "wall time, process start to last mutating call", statistics.median(walls[0]), "s",
-            statistics.median(walls[1]), limit=1.5, by_ratio=True,
-        )
-    )  # fmt: skip
-    depths = [len(chain(side[0].until_changes)) for side in (deep.tool, deep.floor)]
-    table.add(Row("depth in round trips, to the last mutating call", depths[0], floor=depths[1], limit=8))
-    looked = [_worst(side, lambda run: len(reads(run.until_changes))) for side in (runs.tool, runs.floor)]
-    table.add(Row("reads, to the last mutating call", looked[0], floor=looked[1]))
-    rest = statistics.median(run.ended - max(call.ended for call in changes(run.calls)) for run in runs.tool)
-    table.add(Row("verification after it, to the process's end", rest, "s"))
-    table.add(Row("reads of the verification", _worst(runs.tool, lambda run: len(reads(run.after_changes)))))
+def report(
+    table: Table,
+    what: str,
+    runs: Runs,
+    *,
+    more: int | None = None,
+    most: int | None = None,
+    ratio: float | None = None,
+    depth: int | None = None,
+    most_reads: int | None = None,
+    waited: Callable[[Ran], float] | None = None,
+) -> None:
+    """The rows of one piece of work. Limits: `more` changing calls than the floor, or at `most` so many; the `ratio` of wall
+    times, without what the tool has `waited` for AWS's buckets; the `depth`; and how many reads."""
+    table.head(f"{what}, {DELAY * 1000:.0f} ms a call")
+    sides = (runs.tool, runs.floor)
+    made = [max(len(changes(run.calls)) for run in side) for side in sides]
+    table.add(Row("mutating calls", made[0], floor=made[1], limit=most if more is None else made[1] + more))
+    ends = "to the last mutating call" if made[0] else "to the end"
+    looked = [max(len(reads(counted(run))) for run in side) for side in sides]
+    table.add(Row(f"reads, {ends}", looked[0], floor=looked[1], limit=most_reads))
+    depths = [len(chain(counted(run))) for run in runs.deep]
+    table.add(Row(f"depth in round trips, {ends}", depths[0], floor=depths[1], limit=depth))
+    walls = [[run.wall_of_changes if made[0] else run.wall for run in side] for side in sides]
+    medians = [statistics.median(side) for side in walls]
+    time = f"wall time, process start {ends}"
+    if waited is not None:
+        seconds = max(0.0, *map(waited, runs.tool))
+        table.add(Row(time, medians[0], "s", medians[1]))
+        table.add(Row("what AWS's buckets, if they are full, make its questions wait", seconds, "s"))
+        time, medians[0] = "wall time without that", medians[0] - seconds
+    table.add(Row(time, medians[0], "s", medians[1], limit=ratio, by_ratio=True))
     table.note(f"tool {spread(walls[0])}; floor {spread(walls[1])}")
-
-
-def _report_plan(table: Table, runs: Runs, deep: Runs) -> None:
-    table.head(f"plan: specs/runbook.yaml, nothing has changed, {DELAY * 1000:.0f} ms a call")
-    looked = [_worst(side, lambda run: len(reads(run.calls))) for side in (runs.tool, runs.floor)]
-    table.add(Row("reads", looked[0], floor=looked[1], limit=14))
-    table.add(Row("mutating calls", _worst(runs.tool, lambda run: len(changes(run.calls))), limit=0))
-    depths = [len(chain(side[1].calls)) for side in (deep.tool, deep.floor)]
-    table.add(Row("depth in round trips", depths[0], floor=depths[1], limit=3))
-    walls = [[run.wall for run in side] for side in (runs.tool, runs.floor)]
-    table.add(
-        Row("wall time, process start to end", statistics.median(walls[0]), "s", statistics.median(walls[1]), limit=1.3, by_ratio=True)
-    )  # fmt: skip
-    for what, cut in (
-        ("  of it before the first call", lambda run: min(call.started for call in run.calls) - run.started),
-        ("  of it after the last answer", lambda run: run.ended - max(call.ended for call in run.calls)),
-    ):
-        parts = [statistics.median(map(cut, side)) for side in (runs.tool, runs.floor)]
-        table.add(Row(what, parts[0], "s", parts[1]))
-    table.note(f"tool {spread(walls[0])}; floor {spread(walls[1])}")
-
-
-def _report_destroy(table: Table, runs: Runs, deep: Runs) -> None:
-    table.head(f"destroy: specs/runbook.yaml, {DELAY * 1000:.0f} ms a call")
-    written = [_worst(side, lambda run: len(changes(run.calls))) for side in (runs.tool, runs.floor)]
-    table.add(Row("mutating calls", written[0], floor=written[1], limit=written[1] + 3))
-    walls = [[run.wall_of_changes for run in side] for side in (runs.tool, runs.floor)]
-    table.add(
-        Row("wall time, process start to last mutating call", statistics.median(walls[0]), "s", statistics.median(walls[1]))
-    )  # fmt: skip
-    depths = [len(chain(side[2].until_changes)) for side in (deep.tool, deep.floor)]
-    table.add(Row("depth in round trips, to the last mutating call", depths[0], floor=depths[1]))
-    looked = [_worst(side, lambda run: len(reads(run.until_changes))) for side in (runs.tool, runs.floor)]
-    table.add(Row("reads, to the last mutating call", looked[0], floor=looked[1]))
-    table.note(f"tool {spread(walls[0])}; floor {spread(walls[1])}")
-
-
-def _show(table: Table, name: str, run: Ran) -> None:
-    table.note(f"{name}, by round trip:")
-    for number, line in enumerate(waves(run.calls), 1):
-        table.note(f"  {number:2}  {line}")
-    table.note(f"{name}, each call (ms after the process's start):")
-    for line in timeline(run.calls, run.started):
-        table.note(f"  {line}")
+    named = Counter(call.operation for call in counted(runs.tool[-1]))
+    table.note(", ".join(f"{name} × {count}" for name, count in named.most_common()))

@@ -12,7 +12,7 @@ from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec import schema
 from scripts import docs_reference
 from scripts.docs_reference import ROOT, UndocumentedError, pages
-from scripts.docs_site import Staging, broken, run_in, unnamed
+from scripts.docs_site import Staging, broken, run_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,27 +27,19 @@ def fresh() -> Iterator[None]:
     pages.cache_clear()
 
 
-def test_a_link_to_a_file_that_isnt_there() -> None:
+def test_links_of_a_page() -> None:
+    """One to a generated page is in the site only, since in a clone it would be dead; one to another file leads to a page of it."""
     staging = Staging()
     staging._add("docs/some.md", "[one](how-it-works.md)\n[two](nowhere.md) and ![three](assets/none.svg)\n`[x](y.md)`")
-    found = [problem for problem in staging.problems if problem.startswith("docs/some.md")]
-    assert found == ["docs/some.md:2: there is no docs/nowhere.md", "docs/some.md:2: there is no docs/assets/none.svg"]
-
-
-def test_a_link_out_of_the_documentation_leads_to_a_page_of_that_file() -> None:
-    staging = Staging()
+    staging._add("docs/more.md", "[a](reference/commands.md)\n<!-- site: [b](reference/commands.md) -->")
     staging._add("docs/start/some.md", "[spec](../../specs/demo.yaml)")
+    assert [problem for problem in staging.problems if problem.startswith(("docs/some.md", "docs/more.md"))] == [
+        "docs/some.md:2: there is no docs/nowhere.md", "docs/some.md:2: there is no docs/assets/none.svg",
+        "docs/more.md:1: there is no docs/reference/commands.md",
+    ]  # fmt: skip
+    assert "\n[b](reference/commands.md)" in staging.texts["more.md"]
     assert staging.texts["start/some.md"] == "[spec](../files/specs/demo.yaml.md)"
     assert "stack: demo" in staging.texts["files/specs/demo.yaml.md"]
-
-
-def test_a_link_to_a_generated_page_is_in_the_site_only() -> None:
-    """In a clone it would be dead."""
-    staging = Staging()
-    staging._add("docs/some.md", "[a](reference/commands.md)\n<!-- site: [b](reference/commands.md) -->")
-    found = [problem for problem in staging.problems if problem.startswith("docs/some.md")]
-    assert found == ["docs/some.md:1: there is no docs/reference/commands.md"]
-    assert "\n[b](reference/commands.md)" in staging.texts["some.md"]
 
 
 def test_every_exit_code_is_explained() -> None:
@@ -62,6 +54,9 @@ def test_links_of_the_built_site_are_followed(tmp_path: Path) -> None:
     (tmp_path / "b.html").write_text(
         '<a href="a.html">a</a><a href="https://example.com/">out</a><script src="https://example.com/x.js"></script>'
     )
+    (tmp_path / "c.html").write_text("<p>instead of\n6. Name a lease</p><p>or\n<b>| a | b</b></p><p>x\n5 - 3</p>")
+    told = "c.html: shown as part of a paragraph: "
+    assert list(run_in(tmp_path)) == [f"{told}6. Name a lease", f"{told}| a | b"]
     assert list(broken(tmp_path)) == [
         "a.html: b.html#part: there is no such anchor",
         "a.html: none.png: there is no such file",
@@ -76,18 +71,6 @@ def test_what_belongs_to_an_item_stays_in_its_list() -> None:
     assert staging.texts["some.md"] == (
         "1. One\n    and more:\n\n    ```sh\n    ls\n    ```\n\n2. Two\n\n```yaml\n- a:\n  b\n```"
     )
-
-
-def test_items_that_run_into_a_paragraph_are_found(tmp_path: Path) -> None:
-    (tmp_path / "a.html").write_text(
-        "<p>instead of\n<code>its</code>\n6. Name a lease</p><p>or\n<b>| a | b</b></p><p>x\n5 - 3</p>"
-    )
-    told = "a.html: shown as part of a paragraph: "
-    assert list(run_in(tmp_path)) == [f"{told}6. Name a lease", f"{told}| a | b"]
-
-
-def test_a_page_that_nobody_finds() -> None:
-    assert {"sync.md", "how-to/recover.md"} <= set(unnamed('nav = ["index.md"]'))
 
 
 @pytest.mark.usefixtures("fresh")
@@ -114,9 +97,3 @@ def test_what_has_no_word_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_p
         "some.schema.json: list[].silent has no description",
     ):
         assert told in str(error.value)
-
-
-def test_every_command_has_its_place() -> None:
-    text = pages()["commands.md"]
-    for name, _ in docs_reference.commands(parser.make_parser()):
-        assert f"\n## {name}\n" in text

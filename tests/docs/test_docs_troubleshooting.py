@@ -24,6 +24,8 @@ MESSAGES = re.findall(r"^### `(.+)`$", PAGE.read_text(encoding="utf-8"), re.MULT
 
 
 SHOWN = [line for page in PAGES for line in texts(page)]
+assert len(MESSAGES) > 20
+assert SHOWN
 
 
 @cache
@@ -54,8 +56,3 @@ def test_a_message_is_one_that_is_printed(message: str) -> None:
     parts = [re.escape(part.strip()) for part in message.split("…")]
     # `.*` at the beginning would try each end of a line
     assert re.search(".*".join(part for part in parts if part), said())
-
-
-def test_there_are_messages() -> None:
-    assert len(MESSAGES) > 20
-    assert SHOWN

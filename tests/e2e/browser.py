@@ -68,10 +68,13 @@ class Page:
         names = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         return [json.dumps(item["params"]) for item in self._events if item.get("method") in names]
 
-    def prefer(self, scheme: str, width: int, height: int) -> None:
-        """Be a screen of that size, in `light` or `dark`."""
+    def _resize(self, width: int, height: int) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", **size)
+
+    def prefer(self, scheme: str, width: int, height: int) -> None:
+        """Be a screen of that size, in `light` or `dark`."""
+        self._resize(width, height)
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def evaluate(self, script: str) -> Any:
@@ -79,12 +82,6 @@ class Page:
         answer = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
-
-    def press(self, key: str) -> None:
-        """Press a key that types nothing, such as Tab."""
-        for kind in ("rawKeyDown", "keyUp"):
-            code = {"Tab": 9, "Enter": 13}[key]
-            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
     def wait_for(self, condition: str) -> None:
         deadline = time.monotonic() + GUARD
@@ -100,8 +97,7 @@ class Page:
 
     def look(self, width: int, height: int) -> bytes:
         """A screenshot (PNG)."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self._call("Emulation.setDeviceMetricsOverride", **size)
+        self._resize(width, height)
         return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
 

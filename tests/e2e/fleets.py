@@ -17,7 +17,6 @@ from redis import Redis
 from alb_reconcile.fleet.cells import Cell
 from alb_reconcile.fleet.document import load_fleet
 from alb_reconcile.locking.lease_record import LeaseRecord
-from tests.e2e.buckets import SIGNED
 from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import Tool, client
 from tests.forked import begun
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from tests.e2e.proxy import Proxy
 
 BUCKET = "fleet-results"
+_SIGNED = re.compile(r"Credential=([^/]+)/[0-9]+/([a-z0-9-]+)/(ec2|elasticloadbalancing)/")
+"""The key of the account, the region and the service that a call is signed for."""
 _PREFIX = "alb-reconcile:many:"
 """Of the fleet's keys in Redis."""
 POISON = "999999999999"
@@ -104,7 +105,7 @@ class OnQueue:
         """Another host has a cell, and lives."""
         record = LeaseRecord("0" * 32, "elsewhere", "ops", 1, "fleet sync", "2026-11-26T00:00:00Z", 600.0, 1)
         s3 = client("s3", self.port)
-        s3.put_object(Bucket=BUCKET, Key=_lease_of(cell), Body=record.to_bytes())
+        s3.put_object(Bucket=BUCKET, Key=lease_key(cell), Body=record.to_bytes())
 
     def leases(self) -> dict[str, LeaseRecord]:
         """What the leases of cells say, by their keys."""
@@ -171,13 +172,9 @@ class WorkerProcess(NamedTuple):
         return [line for line in map(json.loads, whole) if line["event"] == event]
 
 
-def _lease_of(cell: Cell) -> str:
-    return f"fleet/many/leases/123456789012-{cell.region}-fleet-many-{cell.account}.json"
-
-
 def lease_key(cell: Cell) -> str:
     """Where a cell's lease is."""
-    return _lease_of(cell)
+    return f"fleet/many/leases/123456789012-{cell.region}-fleet-many-{cell.account}.json"
 
 
 def make_fleet(tool: Tool, accounts: Sequence[str], regions: Sequence[str], url: str) -> OnQueue:
@@ -222,7 +219,7 @@ def runs_of(proxies: Sequence[Proxy]) -> dict[tuple[str, str], list[int]]:
     )
     found: dict[tuple[str, str], list[int]] = {}
     for _, number, authorization in calls:
-        if (signed := SIGNED.search(authorization)) and signed[1] in accounts:
+        if (signed := _SIGNED.search(authorization)) and signed[1] in accounts:
             order = found.setdefault((accounts[signed[1]], signed[2]), [])
             if order[-1:] != [number]:
                 order.append(number)

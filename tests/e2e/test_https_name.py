@@ -13,13 +13,14 @@ import httpx
 import pytest
 import trustme
 
-from tests.at_length import only_at_length
 from tests.e2e.browser import BROWSER, browsing
 from tests.e2e.tool import Tool, client
 from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
 
 SPEC, REGION = "https.yaml", "eu-central-1"
 NAME = "shop.example.com"
@@ -37,7 +38,6 @@ def tool(tmp_path: Path) -> Iterator[Tool]:
     found.run("sandbox", "stop")
 
 
-@only_at_length("tests/verify/test_verify_sandbox.py::test_redirect_rules_weights_http2_and_websockets")
 def test_a_name_from_one_file(tool: Tool, tmp_path: Path) -> None:
     """Its certificate is for its name and no other authority's, a browser opens it, and destroy leaves no record behind."""
     urls = json.loads(tool.run("status", "--format", "json", SPEC).stdout)["urls"]

@@ -14,17 +14,15 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
-from tests.at_length import only_at_length
-from tests.e2e.tool import COMMAND, DEMO, Account, Tool
+from tests.e2e.tool import DEMO, Tool
 from tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -47,14 +45,10 @@ def one_line(text: str) -> str:
 
 def test_it_is_started_on_demand_whatever_the_environment_says_of_aws(fresh: Tool) -> None:
     hostile: dict[str, Any] = {
-        "AWS_PROFILE": "nobody",
-        "AWS_CONFIG_FILE": "/nonexistent",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-        "AWS_USE_FIPS_ENDPOINT": "true",
-        "AWS_ACCESS_KEY_ID": "mine",
-        "HTTP_PROXY": "http://127.0.0.1:1",
+        "AWS_PROFILE": "nobody", "AWS_CONFIG_FILE": "/nonexistent", "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_USE_FIPS_ENDPOINT": "true", "AWS_ACCESS_KEY_ID": "mine", "HTTP_PROXY": "http://127.0.0.1:1",
         "http_proxy": "http://127.0.0.1:1",
-    }
+    }  # fmt: skip
     ended = fresh.run("plan", DEMO, **hostile)
     assert "sandbox started at http://127.0.0.1:" in ended.stderr
     assert "new and empty, and 10 times as fast as AWS, whose times are shown; it doesn't run user data" in ended.stderr
@@ -65,14 +59,6 @@ def test_it_is_started_on_demand_whatever_the_environment_says_of_aws(fresh: Too
     told = fresh.run("sandbox", "status").stdout
     assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{state['port']}" in told
     assert str(state["pid"]) in told
-
-
-def test_it_listens_on_this_machine_only(running_sandbox: Tool) -> None:
-    state = running_sandbox.state()
-    rows = [line.split()[1:4] for line in Path(f"/proc/{state['pid']}/net/tcp").read_text().splitlines()[1:]]
-    listening = [local for local, _, status in rows if status == "0A"]
-    assert f"0100007F:{state['port']:04X}" in listening
-    assert f"00000000:{state['port']:04X}" not in listening
 
 
 def test_a_killed_one_is_cleaned_up_by_the_next_start(fresh: Tool) -> None:
@@ -100,36 +86,6 @@ def test_starts_at_the_same_time_make_one(fresh: Tool) -> None:
     assert "No sandbox was running" in fresh.run("sandbox", "stop").stdout
 
 
-@only_at_length("tests/e2e/test_local_aws.py::test_a_killed_one_is_cleaned_up_by_the_next_start")
-def test_a_starter_that_is_killed_leaves_a_sandbox_that_is_found(fresh: Tool) -> None:
-    with fresh.started("sandbox", "start", "--speed", "12") as starter:
-        until(Path(f"/proc/{starter.pid}/task/{starter.pid}/children").read_text)
-        starter.kill()
-    assert "with speed 12" in fresh.run("sandbox", "start", "--speed", "13", expect=1).stderr
-
-
-def test_a_taken_port_is_named(fresh: Tool) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        told = fresh.run("sandbox", "start", "--port", str(port), expect=1).stderr
-    assert f"port {port}: address already in use" in one_line(told)
-    fresh.run("sandbox", "start", "--port", str(port))
-    assert fresh.state()["port"] == port
-
-
-@only_at_length("tests/e2e/test_local_aws.py::test_it_is_started_on_demand_whatever_the_environment_says_of_aws")
-def test_two_know_nothing_of_each_other(fresh: Tool, account: Account) -> None:
-    before = account.census()
-    fresh.run("sandbox", "start", "--speed", "30")
-    spec = "stack: one\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.1.0.0/16}}\n"
-    (fresh.folder / "one.yaml").write_text(spec)
-    fresh.run("apply", "--yes", "one.yaml")
-    assert account.census() == before
-    assert Account(fresh.state()["port"]).census()["vpcs"] == before["vpcs"] + 1
-    fresh.run("sandbox", "reset")
-    assert Account(fresh.state()["port"]).census() == before
-
-
 class _Stranger(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
@@ -140,22 +96,12 @@ class _Stranger(BaseHTTPRequestHandler):
         pass
 
 
-def test_it_throttles_where_that_is_asked_for(fresh: Tool) -> None:
-    """By AWS's buckets, of which this one holds four requests."""
-    name = "ALB_RECONCILE_SANDBOX_THROTTLING"
-    fresh.environment[name] = "much"
-    assert f"{name} is 'much'; set it to 1" in one_line(fresh.run("sandbox", "start", expect=1).stderr)
-    fresh.environment[name] = "0.001"
-    fresh.run("sandbox", "start")
-    once = Config(retries={"total_max_attempts": 1})
-    ec2 = boto3.client(
-        "ec2", config=once, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{fresh.state()['port']}",
-        aws_access_key_id="testing", aws_secret_access_key="testing",
-    )  # fmt: skip
-    for _ in range(4):
-        ec2.delete_vpc_endpoints(VpcEndpointIds=["vpce-0123456789abcdef0"])
-    with pytest.raises(ClientError, match="RequestLimitExceeded"):
-        ec2.delete_vpc_endpoints(VpcEndpointIds=["vpce-0123456789abcdef0"])
+def test_it_listens_on_this_machine_only(running_sandbox: Tool) -> None:
+    state = running_sandbox.state()
+    rows = [line.split()[1:4] for line in Path(f"/proc/{state['pid']}/net/tcp").read_text().splitlines()[1:]]
+    listening = [local for local, _, status in rows if status == "0A"]
+    assert f"0100007F:{state['port']:04X}" in listening
+    assert f"00000000:{state['port']:04X}" not in listening
 
 
 def test_a_process_that_took_over_pid_and_port_is_left_alone(fresh: Tool) -> None:
@@ -167,13 +113,7 @@ def test_a_process_that_took_over_pid_and_port_is_left_alone(fresh: Tool) -> Non
     ):
         thread = threading.Thread(target=stranger.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        stale = {
-            "pid": bystander.pid,
-            "port": stranger.server_port,
-            "speed": 10.0,
-            "started": "",
-            "token": "x",
-        }
+        stale = {"pid": bystander.pid, "port": stranger.server_port, "speed": 10.0, "started": "", "token": "x"}
         (state / "sandbox.json").write_text(json.dumps(stale))
         assert "No sandbox was running" in fresh.run("sandbox", "stop").stdout
         stranger.shutdown()
@@ -183,74 +123,8 @@ def test_a_process_that_took_over_pid_and_port_is_left_alone(fresh: Tool) -> Non
         assert bystander.returncode == 0
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        '{"pid": "1"}',
-        '{"pid": -1, "port": 1, "speed": 1, "started": "", "token": ""}',
-        '{"pid": 1, "port": 1, "speed": 1, "started": "", "token": null}',
-    ],
-)
-def test_a_spoilt_state_file_counts_as_none(tmp_path: Path, text: str) -> None:
-    tool = Tool(tmp_path)
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "sandbox.json").write_text(text)
-    assert "No sandbox is running" in tool.run("sandbox", "status", expect=1).stdout
-    assert "No sandbox is running" in tool.run("sandbox", "reset").stdout
-    assert "No sandbox was running" in tool.run("sandbox", "stop").stdout
-
-
 def test_it_ends_when_nobody_can_find_it_any_more(fresh: Tool) -> None:
     fresh.run("sandbox", "start")
     state = fresh.state()
     (fresh.folder / "state" / "sandbox.json").unlink()
     until(lambda: not is_open(state["port"]))
-
-
-def test_options_of_another_place_are_refused(tmp_path: Path) -> None:
-    tool = Tool(tmp_path, "--sandbox")
-    for option in ("--profile=x", "--endpoint-url=http://127.0.0.1:1"):
-        assert "--sandbox can't be combined with" in tool.run("plan", DEMO, option, expect=64).stderr
-    assert not (tmp_path / "state").exists()
-
-
-def test_commands_without_aws_start_nothing_and_dont_know_the_option(tmp_path: Path) -> None:
-    tool = Tool(tmp_path, "--sandbox")
-    for command in (("validate", DEMO), ("schema",), ("explain",), ("init", "-")):
-        assert "unrecognized arguments: --sandbox" in tool.run(*command, expect=64).stderr
-    assert not (tmp_path / "state").exists()
-
-
-def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
-    tool = Tool(tmp_path)
-    program = "import sys; sys.modules['moto'] = None; from alb_reconcile.cli.main import run; run()"
-    for arguments in (("sandbox", "start"), ("plan", "--sandbox", DEMO)):
-        ended = subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            cwd=tmp_path,
-            env=tool.environment,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-        assert ended.returncode == 1
-        assert "pip install '.[sandbox]' in alb-reconcile's checkout" in one_line(ended.stderr)
-
-
-def test_the_tool_itself_never_imports_the_emulator(sandbox: Tool) -> None:
-    program = (
-        "import sys; from alb_reconcile.cli.main import main; code = main(); "
-        "sys.exit(code or any(name in sys.modules for name in ('moto', 'werkzeug', 'alb_reconcile.sandbox.strict')))"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", program, "plan", "--sandbox", DEMO],
-        cwd=sandbox.folder,
-        env=sandbox.environment,
-        stdout=subprocess.DEVNULL,
-        check=False,
-    )
-    assert ended.returncode == 0
-    assert Path(COMMAND).exists()

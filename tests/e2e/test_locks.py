@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.at_length import only_at_length
 from tests.e2e.tool import DEMO
 from tests.processes import read_until, rest_of
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.e2e.proxy import Gate, Proxy
     from tests.e2e.tool import Account, Tool
     from tests.forked import Forked
+
+pytestmark = pytest.mark.slow
 
 HELD = "is held by alb-reconcile apply (user "
 PATIENT = ("--yes", "--lock-timeout", "1h")
@@ -62,25 +62,6 @@ def test_a_second_run_is_held_and_changes_nothing(
     assert proxy.changes.count("CreateVpc") == 1
 
 
-@only_at_length("tests/e2e/test_sync.py::test_an_apply_waits_for_a_sync")
-def test_it_waits_if_it_may_and_then_looks_again(
-    proxied: tuple[Proxy, Tool],
-    empty: dict[str, int],
-    under_way: tuple[Forked | subprocess.Popen[str], Gate],
-    account: Account,
-) -> None:
-    """Destroy after apply, planned when apply has ended: nothing is left."""
-    (_, tool), (process, gate) = proxied, under_way
-    with tool.forked("destroy", *PATIENT, DEMO) as second:
-        read_until(second, "waiting for alb-reconcile apply")
-        gate.open()
-        rest_of(process)
-        told = rest_of(second)
-    assert (process.returncode, second.returncode) == (0, 0)
-    assert "instance.web-2 deleted" in told
-    assert account.census() == empty
-
-
 def test_two_at_once_make_one_stack(proxied: tuple[Proxy, Tool], account: Account) -> None:
     """Both have looked before any of them has the lock; the second finds what the first has made."""
     proxy, tool = proxied
@@ -99,20 +80,6 @@ def test_two_at_once_make_one_stack(proxied: tuple[Proxy, Tool], account: Accoun
     assert account.census()["load balancers"] == 1
 
 
-def test_a_killed_holder_holds_nothing(
-    proxied: tuple[Proxy, Tool], under_way: tuple[Forked | subprocess.Popen[str], Gate]
-) -> None:
-    """The kernel lets go for it; what is left of its file is no lock."""
-    (proxy, tool), (process, _) = proxied, under_way
-    process.kill()
-    rest_of(process)
-    told = tool.run("history", DEMO).stdout
-    assert "  apply    interrupted  " in told
-    assert "it was killed, or its host went down" in told
-    tool.run("apply", "--yes", DEMO)
-    assert proxy.changes.count("CreateVpc") == 1
-
-
 def test_waiting_can_be_interrupted(
     proxied: tuple[Proxy, Tool], under_way: tuple[Forked | subprocess.Popen[str], Gate]
 ) -> None:
@@ -126,25 +93,3 @@ def test_waiting_can_be_interrupted(
     gate.open()
     rest_of(first)
     assert first.returncode == 0
-
-
-def test_a_folder_that_cant_be_used_is_told(sandbox: Tool, tmp_path: Path) -> None:
-    """And nothing is changed."""
-    (tmp_path / "file").write_text("")
-    ended = sandbox.run("apply", "--yes", DEMO, expect=1, ALB_RECONCILE_LOCK_DIR=str(tmp_path / "file" / "locks"))
-    assert "can't be kept in" in ended.stderr
-    assert "set ALB_RECONCILE_LOCK_DIR" in ended.stderr
-    assert len(sandbox.plan()["steps"]) == 16
-
-
-@only_at_length("tests/e2e/test_locks.py::test_two_at_once_make_one_stack")
-def test_other_stacks_arent_held(
-    proxied: tuple[Proxy, Tool], under_way: tuple[Forked | subprocess.Popen[str], Gate]
-) -> None:
-    """Nor is a stack of that name in another region."""
-    (_, tool), (process, gate) = proxied, under_way
-    tool.run("apply", "--yes", "--set", "REGION=us-west-2", DEMO)
-    assert process.poll() is None
-    gate.open()
-    rest_of(process)
-    assert process.returncode == 0

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.at_length import only_at_length
 from tests.e2e.browser import BROWSER, browsing
 from tests.e2e.tool import Tool
 from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
 
 SPEC = "login.yaml"
 PICTURE = Path(__file__).parent.parent.parent / "docs" / "images" / "oidc-login.png"
@@ -45,7 +46,6 @@ def url(tool: Tool) -> str:
     return str(told["doors"][0]["url"])
 
 
-@only_at_length("tests/verify/test_verify_authentication.py::test_strangers_are_sent_away_or_refused")
 def test_verify_logs_in_and_sees_the_targets(tool: Tool) -> None:
     assert tool.plan(SPEC)["steps"] == []
     report = json.loads(tool.run("verify", "--requests", "60", "--rate", "300", "--format", "json", SPEC).stdout)

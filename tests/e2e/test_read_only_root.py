@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.tool import COMMAND, client
+from tests.e2e.tool import COMMAND
 from tests.processes import GUARD, default_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tests.e2e.tool import Tool
 
 pytest.importorskip("celery", reason="the extra fleet isn't installed")
 
-from tests.e2e.fleets import BUCKET, OnQueue, make_fleet, make_queue
+from tests.e2e.fleets import OnQueue, make_fleet, make_queue
 
 ROOT: Final = Path(__file__).parent.parent.parent
 _IMAGE: Final = (ROOT / "Containerfile").read_text(encoding="utf-8")
@@ -51,6 +49,12 @@ def _sealed(state: Path) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", _SEALED, "sealed", str(state)]
 
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not _may_seal(), reason="no mount namespace can be made here: it takes root"),
+]
+
+
 @pytest.fixture
 def fleet(sandbox: Tool) -> OnQueue:
     """One whose stack has drifted, with its cell on the queue."""
@@ -77,8 +81,21 @@ def _own(state: Path) -> dict[str, str]:
     return {name: re.sub(r"^/state", str(state), value) for name, value in pairs.items() if name != "PATH"}
 
 
-def _correct(fleet: OnQueue, worker: Sequence[str], environment: dict[str, str]) -> None:
-    """Let a worker correct the cell."""
+@pytest.fixture
+def sealed(tmp_path: Path, environment: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """How commands are run, and their environment."""
+    state = tmp_path / "volume"
+    state.mkdir()
+    variables = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment, **_own(state)}
+    written = [*_sealed(state), "sh", "-c", "touch /tmp/written /var/tmp/written /written"]
+    assert subprocess.run(written, env=variables, capture_output=True, check=False).returncode != 0
+    assert not Path("/tmp/written").exists()
+    return [*_sealed(state), COMMAND], variables
+
+
+def test_a_worker_corrects_a_cell(fleet: OnQueue, sealed: tuple[list[str], dict[str, str]]) -> None:
+    command, environment = sealed
+    worker = [*command, "fleet", "worker", str(fleet.tool.folder / "fleet.yaml")]
     with default_signals():
         process = subprocess.Popen(worker, env=environment, stderr=subprocess.PIPE, encoding="utf-8")
     with process:
@@ -94,63 +111,3 @@ def _correct(fleet: OnQueue, worker: Sequence[str], environment: dict[str, str])
     assert process.returncode == 0
     (cell,) = fleet.cells()
     assert fleet.groups(cell) == 1
-
-
-@pytest.mark.skipif(not _may_seal(), reason="no mount namespace can be made here: it takes root")
-class TestInANamespace:
-    @pytest.fixture
-    def sealed(self, tmp_path: Path, environment: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-        """How commands are run, and their environment."""
-        state = tmp_path / "volume"
-        state.mkdir()
-        variables = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment, **_own(state)}
-        written = [*_sealed(state), "sh", "-c", "touch /tmp/written /var/tmp/written /written"]
-        assert subprocess.run(written, env=variables, capture_output=True, check=False).returncode != 0
-        assert not Path("/tmp/written").exists()
-        return [*_sealed(state), COMMAND], variables
-
-    def test_a_worker_corrects_a_cell(self, fleet: OnQueue, sealed: tuple[list[str], dict[str, str]]) -> None:
-        command, variables = sealed
-        _correct(fleet, [*command, "fleet", "worker", str(fleet.tool.folder / "fleet.yaml")], variables)
-
-    @pytest.mark.parametrize("place", ["a file", "S3"])
-    def test_it_is_validated_and_corrected_by_hand(
-        self, fleet: OnQueue, sealed: tuple[list[str], dict[str, str]], place: str
-    ) -> None:
-        """Also where specs are fetched, for which a temporary folder is needed."""
-        command, variables = sealed
-        file = fleet.tool.folder / "fleet.yaml"
-        if place == "S3":
-            body = (fleet.tool.folder / "web.yaml").read_bytes()
-            client("s3", fleet.port).put_object(Bucket=BUCKET, Key="specs/web.yaml", Body=body)
-            file.write_text(file.read_text().replace('"web.yaml"', f'"s3://{BUCKET}/specs"'))
-        for name, told in (("validate", "1 stack valid"), ("sync", "1 corrected"), ("sync", "1 in sync")):
-            words = [*command, "fleet", name, str(file), "--account", "111111111111"]
-            ended = subprocess.run(words, env=variables, capture_output=True, encoding="utf-8", check=False)
-            assert (ended.returncode, told in ended.stdout, ended.stderr) == (0, True, ""), ended
-
-
-def _engine() -> str | None:
-    """A program that runs containers here."""
-    for name in filter(shutil.which, ("docker", "podman")):
-        if subprocess.run([name, "info"], capture_output=True, check=False).returncode == 0:
-            return name
-    return None
-
-
-ENGINE: Final = _engine()
-
-
-@pytest.mark.skipif(ENGINE is None, reason="neither docker nor podman runs containers here")
-def test_a_worker_in_the_image_corrects_a_cell(fleet: OnQueue, environment: dict[str, str]) -> None:
-    """With the options of examples/fleet-cloudformation.yaml, in the words of the command line."""
-    assert ENGINE is not None
-    name = "alb-reconcile-test"
-    build = [ENGINE, "build", "--quiet", "--tag", name, "--build-arg", "EXTRAS=[fleet]", "--file", "Containerfile", "."]
-    built = subprocess.run(build, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
-    if built.returncode:
-        pytest.skip(f"the image can't be built here: {built.stderr.strip().splitlines()[-1]}")
-    given = [word for key, value in environment.items() for word in ("--env", f"{key}={value}")]
-    sealed = ["--read-only", "--cap-drop", "ALL", "--network", "host", "--volume", "/state"]
-    worker = [ENGINE, "run", "--rm", "--init", *sealed, "--volume", f"{fleet.tool.folder}:/work:ro", *given, name]
-    _correct(fleet, [*worker, "fleet", "worker", "/work/fleet.yaml"], dict(os.environ))

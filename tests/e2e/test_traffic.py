@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import signal
-import sys
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +15,13 @@ import httpx
 import pytest
 
 from alb_reconcile.model.address import UserData
-from tests.at_length import at_length, only_at_length
 from tests.e2e.tool import DEMO, SPECS, Account, Tool
 from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
 
 ON = {"ALB_RECONCILE_SANDBOX_TRAFFIC": "on"}
 IMAGE = "ami-04681a1dbd79675a5"
@@ -130,60 +129,12 @@ def test_apply_ends_with_a_url_at_which_the_instances_take_turns(demo: Place) ->
     assert set(found.values()) == {6}
     digest = UserData.of((SPECS / "user-data" / "web-api.py").read_bytes()).digest
     assert demo.http.get(url).json()["version"] == digest
-
-
-def test_it_says_that_user_data_isnt_run(demo: Place) -> None:
     assert "Instances don't run their user data: each runs the demo's web API instead." in demo.started.splitlines()
-
-
-def test_sandbox_status_shows_ports_and_processes(demo: Place) -> None:
-    told = demo.tool.run("sandbox", "status").stdout
-    assert re.search(rf"^  {re.escape(demo.url())}  HTTP 80 of demo-public-", told, re.MULTILINE)
+    shown = demo.tool.run("sandbox", "status").stdout
+    assert re.search(rf"^  {re.escape(url)}  HTTP 80 of demo-public-", shown, re.MULTILINE)
     for name, process in demo.processes().items():
         runs = f"runs     port {process['local_port']} for 80  process {process['pid']}"
-        assert re.search(rf"^  {name}  instance\.web-[12] of demo  {runs}$", told, re.MULTILINE), told
-
-
-def test_a_stopped_instance_drops_out_and_comes_back(demo: Place) -> None:
-    url, (one, other) = demo.url(), sorted(demo.processes())
-    pid = demo.processes()[one]["pid"]
-    demo.account.ec2.stop_instances(InstanceIds=[one])
-    until(lambda: set(demo.answers(url)) == {other})  # it is told late
-    gone({pid})
-    until(lambda: demo.processes()[one]["state"] == "stopped")
-    until(lambda: state_of(demo, one) == "stopped")
-    demo.account.ec2.start_instances(InstanceIds=[one])
-    until(lambda: set(demo.answers(url, 4)) == {one, other})
-    assert not demo.tool.plan()["steps"]
-
-
-def test_a_load_balancer_whose_groups_let_nobody_in_answers_nobody_until_apply_mends_it(demo: Place) -> None:
-    url, ec2 = demo.url(), demo.account.ec2
-    found = ec2.describe_security_groups(Filters=[{"Name": "tag:Name", "Values": ["demo-load-balancer"]}])
-    (group,) = found["SecurityGroups"]
-    ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(url, trust_env=False)  # over a connection of its own: those that are open stay
-    assert re.search(rf"{url}  HTTP 80 of demo-public-\S+, shut: no", demo.tool.run("sandbox", "status").stdout)
-    failed = demo.tool.run("verify", "--requests", "10", DEMO, expect=1).stdout
-    assert "does its security group allow you?" in " ".join(failed.split())
-    demo.tool.run("apply", "--yes", DEMO)
-    assert len(demo.answers(url)) == 2
-
-
-def test_a_crashed_web_api_is_started_again(demo: Place) -> None:
-    url, (one, other) = demo.url(), sorted(demo.processes())
-    before = demo.processes()[one]
-    os.kill(before["pid"], signal.SIGKILL)
-    until(lambda: demo.processes()[one]["restarts"] == before["restarts"] + 1)
-    assert demo.processes()[one]["note"].startswith("killed by SIGKILL")
-    until(lambda: demo.processes()[one]["pid"] not in (None, before["pid"]))
-    until(lambda: demo.answers(url, 4) == {one: 2, other: 2})
-
-
-def state_of(place: Place, instance: str) -> str:
-    found = place.account.ec2.describe_instances(InstanceIds=[instance])
-    return str(found["Reservations"][0]["Instances"][0]["State"]["Name"])
+        assert re.search(rf"^  {name}  instance\.web-[12] of demo  {runs}$", shown, re.MULTILINE), shown
 
 
 def launch(place: Place) -> str:
@@ -191,7 +142,7 @@ def launch(place: Place) -> str:
     return str(made["Instances"][0]["InstanceId"])
 
 
-@pytest.mark.parametrize("how", ["kill", *at_length("stop", "reset")])
+@pytest.mark.parametrize("how", ["kill", "stop", "reset"])
 def test_no_process_outlives_the_sandbox(fresh: Place, how: str) -> None:
     fresh.tool.run("sandbox", "start", "--speed", "100")
     instances = [launch(fresh), launch(fresh)]
@@ -211,81 +162,6 @@ def test_no_process_outlives_the_sandbox(fresh: Place, how: str) -> None:
         assert fresh.processes() == {}
 
 
-OWN = """
-import http.server, json, os
-class Own(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps({"own": os.environ["INSTANCE_ID"]}).encode())
-print("own starts", flush=True)
-http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Own).serve_forever()
-"""
-
-
-def test_the_users_own_web_api_is_served(fresh: Place) -> None:
-    (fresh.tool.folder / "own.py").write_text(OWN)
-    started = fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", shlex.join([sys.executable, "own.py"]), "--serve-ports", "8080,9000")  # fmt: skip
-    assert f"user data: each runs {shlex.join([sys.executable, 'own.py'])} instead." in started.stdout
-    instance = launch(fresh)
-    assert fresh.processes()[instance]["ports"] == [8080, 9000]
-    error = fresh.tool.run("sandbox", "start", "--serve-ports", "80", expect=1).stderr
-    assert "instances at ports 8080,9000; stop it first" in error
-    port = fresh.processes()[instance]["local_port"]
-
-    def answer() -> object:
-        try:
-            return fresh.http.get(f"http://127.0.0.1:{port}/").json()
-        except httpx.TransportError:
-            return None
-
-    until(answer)
-    assert answer() == {"own": instance}
-
-
-FRAGILE = """
-import http.server, json, os, pathlib, sys
-if os.environ["INSTANCE_ID"] in pathlib.Path("broken").read_text():
-    sys.exit("out of memory")
-class Api(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps({"instance_id": os.environ["INSTANCE_ID"]}).encode())
-    def log_message(self, *_):
-        pass
-http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Api).serve_forever()
-"""
-
-
-@only_at_length("tests/test_no_wait.py::test_apply_ends_badly_where_a_target_is_ill")
-def test_a_web_api_that_crashes_again_and_again_is_ejected_and_verify_says_so(fresh: Place) -> None:
-    """Apply's last wait and status name the reason, too; when it is mended, verify is content."""
-    (fresh.tool.folder / "api.py").write_text(FRAGILE)
-    broken = fresh.tool.folder / "broken"
-    broken.write_text("")
-    fresh.tool.run("sandbox", "start", "--speed", "30", "--serve", shlex.join([sys.executable, "api.py"]))
-    ended = fresh.tool.run("apply", "--yes", "--verify", DEMO)
-    assert "Verified: 1 of 1 listeners and rules answered" in ended.stdout
-    url, (one, other) = fresh.url(), sorted(fresh.processes())
-    broken.write_text(one)
-    os.kill(fresh.processes()[one]["pid"], signal.SIGKILL)
-    until(lambda: "Target.FailedHealthChecks" in fresh.tool.run("status", DEMO).stdout)
-    assert set(fresh.answers(url)) == {other}
-    failed = fresh.tool.run("verify", "--requests", "40", DEMO, expect=1).stdout
-    assert f"{one}  unhealthy" in failed
-    assert "not healthy, so the others get all requests" in " ".join(failed.split())
-    waited = fresh.tool.run("apply", "--yes", "--timeout", "20s", DEMO, expect=1)
-    assert "Applied, but some targets are not healthy:\n  waited 20 s for: target" in waited.stderr
-    assert "Target.FailedHealthChecks" in waited.stderr
-    assert "alb-reconcile sandbox status says why. Nothing is left to apply: mend the service" in waited.stderr
-    assert "not ready: waited 20 s for: target" in fresh.tool.run("history", DEMO).stdout
-    broken.write_text("")
-    fresh.account.ec2.reboot_instances(InstanceIds=[one])
-    until(lambda: set(fresh.answers(url, 4)) == {one, other})
-    fresh.tool.run("verify", "--requests", "40", DEMO)
-
-
 def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None:
     (fresh.tool.folder / "bad.sh").write_text("echo starting\necho no such database >&2\nexit 3\n")
     fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", "sh bad.sh")
@@ -295,23 +171,6 @@ def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None
     assert re.search(
         rf"  {instance} .*restarts \d+, the last after: exit code 3: no such database; see \S+{instance}.log", told
     )
-
-
-@pytest.mark.parametrize(
-    ("serve", "told"),
-    [
-        ("nowhere --x", "there is no command nowhere here; if it is a script, name the program that runs it"),
-        ("./plain", "./plain is not executable; chmod +x it"),
-        ("'open", "no closing quotation"),
-    ],
-)
-def test_a_command_that_cant_run_is_refused_at_once(tmp_path: Path, serve: str, told: str) -> None:
-    tool = Tool(tmp_path, **ON)
-    (tmp_path / "plain").write_text("")
-    error = tool.run("sandbox", "start", "--serve", serve, expect=1).stderr
-    assert told in error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "state" / "sandbox.json").exists()
 
 
 def test_without_envoy_it_says_what_to_do(tmp_path: Path) -> None:
@@ -329,16 +188,6 @@ def test_without_envoy_it_says_what_to_do(tmp_path: Path) -> None:
     tool.run("sandbox", "stop")
 
 
-def test_envoy_comes_back_when_it_was_killed(demo: Place) -> None:
-    """The one that is the load balancers, and the one that passes on to the instances."""
-    url, before = demo.url(), set(demo.children("envoy"))
-    assert len(before) == 2
-    for pid in before:
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: len(set(demo.children("envoy")) - before) == 2)
-    until(lambda: demo.url() == url and len(demo.answers_or_none(url)) == 2)
-
-
 def test_a_front_that_is_down_is_said_before_any_url(demo: Place) -> None:
     url, settings = demo.url(), demo.tool.folder / "state" / "front" / "envoy.json"
     good = settings.read_text()
@@ -352,85 +201,3 @@ def test_a_front_that_is_down_is_said_before_any_url(demo: Place) -> None:
     settings.write_text(good)
     until(lambda: len(demo.answers_or_none(url)) == 2)
     assert "held up" not in demo.tool.run("apply", "--yes", DEMO).stdout
-
-
-@only_at_length("tests/e2e/test_traffic.py::test_without_envoy_it_says_what_to_do")
-def test_it_can_be_left_out(fresh: Place) -> None:
-    assert "without traffic" in fresh.tool.run("sandbox", "start", "--no-traffic").stdout
-    assert fresh.tool.state()["traffic"] is False
-    assert "started without traffic" in fresh.tool.run("sandbox", "status").stdout
-    fresh.tool.run("sandbox", "start", "--no-traffic")
-    (fresh.tool.folder / "one.yaml").write_text(
-        "stack: one\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.1.0.0/16}}\n"
-    )
-    fresh.tool.run("status", "one.yaml")
-    error = fresh.tool.run("sandbox", "start", "--serve", "sleep 1", expect=1).stderr
-    assert "without traffic" in error
-    assert "stop it first" in error
-    error = fresh.tool.run("sandbox", "start", "--serve", "sleep 1", "--no-traffic", expect=64).stderr
-    assert "leave --no-traffic out" in error
-
-
-@only_at_length("tests/docs/test_docs_pages.py::test_pages_say_what_happens")
-def test_each_shipped_spec_applies_without_preparation_and_counts_alike(fresh: Place) -> None:
-    """What it names of others is made on the way, and told. Plans, closing lines and the history have the same numbers and times."""
-    fresh.tool.run("sandbox", "start", "--speed", "200", "--no-traffic")
-    for spec in sorted(path.name for path in SPECS.glob("*.yaml")):
-        ended = fresh.tool.run("apply", "--yes", "--set", "EC2_SSH_KEY_NAME=ops", spec)
-        made = [line for line in ended.stderr.splitlines() if line.startswith("Made in the sandbox: ")]
-        assert bool(made) == (spec not in ("demo.yaml", "private.yaml")), made
-        assert "No changes" in fresh.tool.run("plan", "--set", "EC2_SSH_KEY_NAME=ops", spec).stdout
-        allowed = ("--allow", "lift-protection=1", "--set", "EC2_SSH_KEY_NAME=ops", spec)
-        planned = fresh.tool.run("plan", "--destroy", "--set", "EC2_SSH_KEY_NAME=ops", spec).stdout
-        destroyed = fresh.tool.run("destroy", "--yes", *allowed).stdout
-        (number,) = re.findall(r"^(\d+) created in ", ended.stdout, re.MULTILINE)
-        assert f"Plan: {number} to create, 0 to update, 0 to replace, 0 to delete." in ended.stdout
-        assert f"Plan: 0 to create, 0 to update, 0 to replace, {number} to delete." in planned
-        assert len(re.findall(r"^ +- [a-z_]+\.", planned, re.MULTILINE)) == int(number), "each has its line"
-        assert re.search(rf"^{number} deleted in ", destroyed, re.MULTILINE)
-        told = fresh.tool.run("history", "--set", "EC2_SSH_KEY_NAME=ops", spec).stdout
-        for closing in re.findall(
-            r"^(\d+ (?:created|deleted) in [\dhms ]+)[,.]", ended.stdout + destroyed, re.MULTILINE
-        ):
-            assert closing.replace(" in ", ", ") in told
-
-
-@only_at_length("tests/e2e/test_traffic.py::test_apply_ends_with_a_url_at_which_the_instances_take_turns")
-def test_key_pairs_server_certificates_and_groups_without_a_vpc_are_prepared(fresh: Place) -> None:
-    (fresh.tool.folder / "odd.yaml").write_text(
-        """\
-stack: odd
-region: us-east-1
-instances:
-  web: {image_id: ami-04681a1dbd79675a5, instance_type: t3.micro, subnets: [subnet-0a1b2c3d4e5f60711, subnet-0a1b2c3d4e5f60712], key_name: ops}
-load_balancers:
-  public:
-    subnets: [subnet-0a1b2c3d4e5f60711, subnet-0a1b2c3d4e5f60712]
-    security_groups: [sg-0a1b2c3d4e5f60718]
-    listeners:
-      https:
-        protocol: HTTPS
-        port: 443
-        certificate_arn: arn:aws:iam::123456789012:server-certificate/web/odd
-        default_action: {fixed_response: {status_code: 200}}
-"""
-    )
-    fresh.tool.run("sandbox", "start", "--speed", "100")
-    told = fresh.tool.run("sandbox", "prepare", "odd.yaml").stdout
-    assert "certificate arn:aws:iam::123456789012:server-certificate/web/odd (for example.com)" in told
-    assert "key pair ops" in told
-    fresh.tool.run("apply", "--yes", "odd.yaml")
-    assert fresh.tool.plan("odd.yaml")["steps"] == []
-
-
-@only_at_length("tests/kinds/test_targets_by_address.py::test_a_roll_keeps_every_target_healthy")
-def test_instances_answer_where_they_are_known_by_their_addresses(fresh: Place) -> None:
-    text = (
-        (fresh.tool.folder / "demo.yaml").read_text().replace("targets: [web]", "target_type: ip\n    targets: [web]")
-    )
-    (fresh.tool.folder / "addresses.yaml").write_text(text)
-    fresh.tool.run("sandbox", "start", "--speed", "100")
-    told = fresh.tool.run("apply", "--yes", "--verify", "addresses.yaml").stdout
-    assert "Verified: 1 of 1" in told
-    assert re.search(r"web-1  i-\w+ +healthy", told)
-    assert fresh.tool.plan("addresses.yaml")["steps"] == []

@@ -71,13 +71,9 @@ class Tool:
     def started(self, *arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
         """A command under way; killed if it hasn't ended by then."""
         settings: dict[str, Any] = {
-            "cwd": self.folder,
-            "env": self.environment,
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.STDOUT,
-            "encoding": "utf-8",
-        }
+            "cwd": self.folder, "env": self.environment, "encoding": "utf-8", "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT,
+        }  # fmt: skip
         with default_signals():
             process = subprocess.Popen(self.arguments(*arguments), **(settings | options))
         with process:

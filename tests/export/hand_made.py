@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from tests.harness import REGION
@@ -102,98 +101,3 @@ def by_ansible(world: World, *, main: bool = False) -> dict[str, Any]:
     )  # fmt: skip
     world.clock.advance(300)
     return {**made, "instances": instances, "group": group, "balancer": balancer, "web": web, "front": front}
-
-
-def by_terraform(world: World) -> dict[str, Any]:
-    """The same service with a state file, in which everything has Terraform's name for it."""
-    made = by_ansible(world)
-
-    def managed(kind: str, name: str, *items: dict[str, Any], module: str = "") -> dict[str, Any]:
-        instances = [
-            {"attributes": item, **({"index_key": number} if len(items) > 1 else {})}
-            for number, item in enumerate(items)
-        ]
-        found: dict[str, Any] = {"mode": "managed", "type": kind, "name": name, "instances": instances}
-        return {**found, "module": module} if module else found
-
-    made["state"] = {
-        "version": 4,
-        "terraform_version": "1.9.0",
-        "resources": [
-            {"mode": "data", "type": "aws_vpc", "name": "ignored", "instances": [{"attributes": {"id": made["vpc"]}}]},
-            managed("aws_vpc", "this", {"id": made["vpc"]}, module="module.network"),
-            managed("aws_subnet", "public", *({"id": item} for item in made["subnets"])),
-            managed("aws_security_group", "entrance", {"id": made["front"]}),
-            managed("aws_lb", "edge", {"id": made["balancer"], "arn": made["balancer"]}),
-            managed("aws_lb_target_group", "api", {"arn": made["group"], "secret": "hunter2"}),
-            managed("aws_instance", "server", *({"id": item} for item in made["instances"])),
-        ],
-    }
-    return made
-
-
-def by_cloudformation(world: World) -> str:
-    """A stack of CloudFormation's. Returns its VPC."""
-    stack = {"Ref": "Vpc"}
-    subnets = [{"Ref": "PublicSubnetA"}, {"Ref": "PublicSubnetB"}]
-    resources: dict[str, Any] = {
-        "Vpc": ("EC2::VPC", {"CidrBlock": "10.30.0.0/16"}),
-        "PublicSubnetA": ("EC2::Subnet", {"VpcId": stack, "CidrBlock": "10.30.0.0/24", "AvailabilityZone": ZONES[0]}),
-        "PublicSubnetB": ("EC2::Subnet", {"VpcId": stack, "CidrBlock": "10.30.1.0/24", "AvailabilityZone": ZONES[1]}),
-        "Gateway": ("EC2::InternetGateway", {}),
-        "Attachment": ("EC2::VPCGatewayAttachment", {"VpcId": stack, "InternetGatewayId": {"Ref": "Gateway"}}),
-        "PublicRoutes": ("EC2::RouteTable", {"VpcId": stack}),
-        "DefaultRoute": (
-            "EC2::Route",
-            {"RouteTableId": {"Ref": "PublicRoutes"}, "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": {"Ref": "Gateway"}},
-        ),
-        "FrontGroup": (
-            "EC2::SecurityGroup",
-            {
-                "GroupDescription": "front",
-                "VpcId": stack,
-                "SecurityGroupIngress": [{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "CidrIp": "0.0.0.0/0"}],
-            },
-        ),
-        "Server": (
-            "EC2::Instance",
-            {"ImageId": image(world), "InstanceType": "t3.micro", "SubnetId": subnets[0], "SecurityGroupIds": [{"Ref": "FrontGroup"}]},
-        ),
-        "ServerTargets": (
-            "ElasticLoadBalancingV2::TargetGroup",
-            {"VpcId": stack, "Protocol": "HTTP", "Port": 80},
-        ),
-        "LoadBalancer": (
-            "ElasticLoadBalancingV2::LoadBalancer",
-            {"Name": "entrance", "Subnets": subnets, "SecurityGroups": [{"Ref": "FrontGroup"}]},
-        ),
-        "HttpListener": (
-            "ElasticLoadBalancingV2::Listener",
-            {
-                "LoadBalancerArn": {"Ref": "LoadBalancer"},
-                "Protocol": "HTTP",
-                "Port": 80,
-                "DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "ServerTargets"}}],
-            },
-        ),
-    }  # fmt: skip
-    template = {
-        name: {"Type": f"AWS::{kind}", "Properties": properties} for name, (kind, properties) in resources.items()
-    }
-    template["LoadBalancer"]["DependsOn"] = template["DefaultRoute"]["DependsOn"] = "Attachment"
-    client = world.client("cloudformation")
-    client.create_stack(StackName="web-shop", TemplateBody=json.dumps({"Resources": template}))
-    world.clock.advance(300)
-    rows = client.list_stack_resources(StackName="web-shop")["StackResourceSummaries"]
-    ids = {row["LogicalResourceId"]: str(row["PhysicalResourceId"]) for row in rows}
-    for name in ("PublicSubnetA", "PublicSubnetB"):  # moto makes no AWS::EC2::SubnetRouteTableAssociation
-        world.client("ec2").associate_route_table(RouteTableId=ids["PublicRoutes"], SubnetId=ids[name])
-    world.client("ec2").modify_instance_attribute(
-        InstanceId=ids["Server"], Groups=[ids["FrontGroup"]]
-    )  # nor gives it this
-    elb, group = world.client("elbv2"), ids["ServerTargets"]
-    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": ids["Server"]}])  # nor this
-    forward = [{"Type": "forward", "TargetGroupArn": group}]  # nor in full
-    elb.modify_listener(ListenerArn=ids["HttpListener"], DefaultActions=forward)
-    world.clock.advance(300)
-    return ids["Vpc"]

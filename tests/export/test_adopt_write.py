@@ -6,13 +6,10 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from alb_reconcile.cli.main import main
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
-from tests.at_length import at_length, only_at_length
 from tests.harness import world
-from tests.kinds.many import web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +83,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield found
 
 
+@pytest.mark.slow
 def test_what_differs_is_taken_over_with_the_comments_kept(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,33 +114,10 @@ def test_what_differs_is_taken_over_with_the_comments_kept(
     assert (tmp_path / "spec.yaml").stat().st_ino == number, "it isn't written again"
 
 
-@pytest.mark.parametrize("owned", ["the VPC is somebody else's", *at_length("all")])
-def test_what_has_drifted_since_is_taken_over_too(
-    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], owned: str
-) -> None:
-    """Of an old spec nothing is left to adopt, and it is still otherwise than what runs."""
-    vpc = account.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["alb-vpc"]}])["Vpcs"][0]["VpcId"]
-    given = ["--vpc", vpc] if owned == "all" else ["--load-balancer", "alb"]
-    assert main(["export", *given, "-o", "old.yaml"]) == 0
-    assert main(["adopt", "old.yaml", "--yes"]) == 0
-    right = (tmp_path / "old.yaml").read_text(encoding="utf-8")
-    wrong = right.replace("instance_type: t2.micro", "instance_type: t3.small")
-    wrong = wrong.replace("health_check: {", "health_check: {interval_seconds: 20, ")
-    assert wrong.count("t3.small") == wrong.count("interval_seconds: 20") == 1
-    (tmp_path / "old.yaml").write_text(wrong, encoding="utf-8")
-    assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
-    assert "There is nothing to adopt." in capsys.readouterr().out
-    mended = (tmp_path / "old.yaml").read_text(encoding="utf-8")
-    assert "instance_type: t2.micro" in mended
-    assert "interval_seconds: 20" not in mended
-    assert "targets: [instance]" in mended
-    assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0
-
-
+@pytest.mark.slow
 def test_a_change_by_hand_that_is_taken_over_is_to_be_applied_once(
     account: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Found: it said that there was nothing to do, and plan that apply was to write tags."""
     vpc = account.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["alb-vpc"]}])["Vpcs"][0]["VpcId"]
     assert main(["export", "--vpc", vpc, "-o", "old.yaml"]) == 0
     assert main(["adopt", "old.yaml", "--yes"]) == 0
@@ -158,34 +133,3 @@ def test_a_change_by_hand_that_is_taken_over_is_to_be_applied_once(
     assert "the stack's tags don't say yet" not in capsys.readouterr().err
     assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
     assert "The next apply has nothing to do." in capsys.readouterr().out
-
-
-@only_at_length("tests/export/test_adopt_write.py::test_what_differs_is_taken_over_with_the_comments_kept")
-def test_what_only_some_members_of_a_group_have_is_not_said_of_all(account: World, tmp_path: Path) -> None:
-    """A subnet with another range is a new one to the plan, in which one instance of two stands."""
-    vpc = account.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["alb-vpc"]}])["Vpcs"][0]["VpcId"]
-    assert main(["export", "--vpc", vpc, "-o", "old.yaml"]) == 0
-    assert main(["adopt", "old.yaml", "--yes"]) == 0
-    right = (tmp_path / "old.yaml").read_text(encoding="utf-8")
-    assert right.count("10.10.1.0/24") == 1
-    (tmp_path / "old.yaml").write_text(right.replace("10.10.1.0/24", "10.10.9.0/24"), encoding="utf-8")
-    assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
-    assert (tmp_path / "old.yaml").read_text(encoding="utf-8") == right
-    assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0
-
-
-@only_at_length("tests/export/test_adopt_write.py::test_what_differs_is_taken_over_with_the_comments_kept")
-def test_user_data_stays_as_the_spec_says_it_and_that_is_said(
-    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    account.converge(web(2))
-    wanted = web(2, "two")
-    wanted["target_groups"]["web"]["health_check"]["interval_seconds"] += 1
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
-    assert main(["adopt", "spec.yaml", "--write", "--yes"]) == 0
-    shown = capsys.readouterr()
-    assert "There is nothing to adopt.\nThe next apply would do this:\n" in shown.out
-    assert "instance.web-1, instance.web-2 differ in what may be a secret, which --write never writes" in shown.err
-    assert "alb-reconcile export --stack demo -o FILE writes it" in shown.err
-    wanted["target_groups"]["web"]["health_check"]["interval_seconds"] -= 1
-    assert yaml.safe_load((tmp_path / "spec.yaml").read_text(encoding="utf-8")) == wanted

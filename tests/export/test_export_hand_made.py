@@ -2,143 +2,54 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from alb_reconcile.aws.client import Aws
-from alb_reconcile.export.export import Wishes
-from alb_reconcile.export.foreign_names import names_in_stack, names_in_state
 from alb_reconcile.export.scope import Scope
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.resource import each_of
-from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, keeper, our_tags
 from tests.export.exporting import adopted, exported, loaded, plain, steps
-from tests.export.hand_made import by_ansible, by_cloudformation, by_terraform
+from tests.export.hand_made import by_ansible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def test_the_runbooks_stack_is_exported_whole(tmp_path: Path) -> None:
-    with keeper() as (world, _):
-        ids = build_runbook(world, RUNBOOK_NAMES)
-        found = exported(world, Scope(vpcs=(ids["vpc.main"],)), tmp_path)
-        assert (found.problems, found.adopting, found.notes) == ((), (), ())
-        assert steps(adopted(world, found, tmp_path)) == []
-        assert set(our_tags(world)) >= set(ids.values())
-        assert plain(found)["instances"]["instance"]["count"] == 2
+    from tests.properties.watched import WatchedWorld
 
 
-def test_what_serves_is_watched_from_then_on(tmp_path: Path) -> None:
-    """Found: a health check or a way out that was as AWS makes it wasn't in the spec, and nobody saw it change."""
-    with keeper() as (world, _):
-        ids = build_runbook(world, RUNBOOK_NAMES)
-        found = exported(world, Scope(vpcs=(ids["vpc.main"],)), tmp_path)
-        assert steps(adopted(world, found, tmp_path)) == []
-        arn, group, elb = ids["target_group.main"], ids["security_group.main"], world.client("elbv2")
-        elb.modify_target_group(TargetGroupArn=arn, HealthCheckPath="/other", Matcher={"HttpCode": "404"})
-        elb.modify_target_group_attributes(
-            TargetGroupArn=arn, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}]
-        )
-        ec2 = world.client("ec2")
-        (gone,) = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissionsEgress"]
-        ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[gone])
-        seen = {change.path for step in world.plan(plain(found)).steps for change in step.changes}
-        assert seen >= {
-            "health_check.path",
-            "health_check.matcher",
-            "attributes.deregistration_delay.timeout_seconds",
-            "egress",
-        }
-
-
-def test_ansibles_stack_is_changed_under_care(tmp_path: Path) -> None:
+def test_ansibles_stack_is_changed_under_care(world: WatchedWorld, tmp_path: Path) -> None:
     """What can't be a YAML scalar, variables among it, is what it was; user data is in a file, and nowhere else."""
-    with keeper() as (world, _):
-        made = by_ansible(world)
-        world.watch()
-        found = exported(world, Scope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
-        assert (found.problems, found.notes) == ((), ())
-        assert "hunter2" not in found.text
-        assert (tmp_path / "user-data" / "web").read_bytes().endswith(b"exec shop\n")
-        spec = plain(found)
-        assert spec["stack"] == "shop"
-        assert spec["instances"]["web"]["count"] == 3
-        assert spec["instances"]["web"]["user_data_file"] == "user-data/web"
-        assert spec["target_groups"]["web"]["targets"] == ["web"]
-        assert list(spec["load_balancers"]["shop"]["listeners"]["http"]["rules"]) == ["v2", "old-example-com"]
-        assert steps(adopted(world, found, tmp_path)) == []
-        rules = each_of(loaded(found, tmp_path).desired.values(), Rule)
-        assert "${soon}: yes\n# really" in [dict(state.action.fixed_response).get("message_body") for _, state in rules]
-        spec["instances"]["web"]["user_data"] = (tmp_path / spec["instances"]["web"].pop("user_data_file")).read_text()
-        spec["instances"]["web"]["instance_type"] = "t3.medium"
-        body = spec["load_balancers"]["shop"]["listeners"]["http"]["rules"]["v2"]["action"]["fixed_response"]
-        body["message_body"] = "later"
-        world.watch()
-        result = world.converge(spec, allow={"replace": 3})
-        assert sum(step.action == "replace" and step.address.kind == "instance" for step in result.plan.steps) == 3
-        assert {low.healthy for low in world.lows.values()} == {3}
+    made = by_ansible(world)
+    world.watch()
+    found = exported(world, Scope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
+    assert (found.problems, found.notes) == ((), ())
+    assert "hunter2" not in found.text
+    assert (tmp_path / "user-data" / "web").read_bytes().endswith(b"exec shop\n")
+    spec = plain(found)
+    assert spec["stack"] == "shop"
+    assert spec["instances"]["web"]["count"] == 3
+    assert spec["instances"]["web"]["user_data_file"] == "user-data/web"
+    assert spec["target_groups"]["web"]["targets"] == ["web"]
+    assert list(spec["load_balancers"]["shop"]["listeners"]["http"]["rules"]) == ["v2", "old-example-com"]
+    assert steps(adopted(world, found, tmp_path)) == []
+    rules = each_of(loaded(found, tmp_path).desired.values(), Rule)
+    assert "${soon}: yes\n# really" in [dict(state.action.fixed_response).get("message_body") for _, state in rules]
+    spec["instances"]["web"]["user_data"] = (tmp_path / spec["instances"]["web"].pop("user_data_file")).read_text()
+    spec["instances"]["web"]["instance_type"] = "t3.medium"
+    body = spec["load_balancers"]["shop"]["listeners"]["http"]["rules"]["v2"]["action"]["fixed_response"]
+    body["message_body"] = "later"
+    world.watch()
+    result = world.converge(spec, allow={"replace": 3})
+    assert sum(step.action == "replace" and step.address.kind == "instance" for step in result.plan.steps) == 3
+    assert {low.healthy for low in world.lows.values()} == {3}
 
 
-def test_a_load_balancer_alone_leaves_its_network_to_others(tmp_path: Path) -> None:
-    with keeper() as (world, _):
-        made = by_ansible(world)
-        found = exported(world, Scope(load_balancers=(made["balancer"],)), tmp_path)
-        spec = plain(found)
-        assert not {"vpcs", "subnets", "route_tables", "internet_gateways"} & spec.keys()
-        assert sorted(spec["load_balancers"]["shop"]["subnets"]) == sorted(made["subnets"])
-        assert spec["target_groups"]["web"]["vpc"] == made["vpc"]
-        assert steps(adopted(world, found, tmp_path)) == []
-        assert not [key for key in our_tags(world) if key.startswith(("vpc-", "subnet-", "rtb-", "igw-"))]
-
-
-def test_terraforms_state_gives_names_and_nothing_else(tmp_path: Path) -> None:
-    with keeper() as (world, _):
-        made = by_terraform(world)
-        (tmp_path / "terraform.tfstate").write_text(json.dumps(made["state"]), encoding="utf-8")
-        names = names_in_state(str(tmp_path / "terraform.tfstate"))
-        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path, Wishes(names=names))
-        spec = plain(found)
-        assert list(spec["vpcs"]) == ["network"]
-        assert list(spec["subnets"]) == ["public-1", "public-2"]
-        assert (list(spec["load_balancers"]), list(spec["target_groups"])) == (["edge"], ["api"])
-        assert list(spec["instances"]) == ["server"]
-        assert "entrance" in spec["security_groups"]
-        assert "hunter2" not in found.text
-        assert steps(adopted(world, found, tmp_path)) == []
-
-
-def test_cloudformations_stack_keeps_its_logical_names(tmp_path: Path) -> None:
-    with keeper() as (world, _):
-        vpc = by_cloudformation(world)
-
-        async def read(aws: Aws) -> dict[str, str]:
-            return await names_in_stack(aws, "web-shop")
-
-        names = world._run(read)
-        found = exported(world, Scope(vpcs=(vpc,)), tmp_path, Wishes(names=names))
-        assert found.problems == ()
-        spec = plain(found)
-        assert list(spec["subnets"]) == ["public-subnet-a", "public-subnet-b"]
-        assert list(spec["instances"]) == ["server"]
-        assert list(spec["target_groups"]) == ["server-targets"]
-        assert list(spec["load_balancers"]["load-balancer"]["listeners"]) == ["http-listener"]
-        assert steps(adopted(world, found, tmp_path)) == []
-        world.watch()
-        spec["instances"]["server"]["instance_type"] = "t3.small"
-        spec["target_groups"]["server-targets"]["health_check"] = {"interval_seconds": 15}
-        world.converge(spec, allow={"replace": 1})
-        assert {low.healthy for low in world.lows.values()} == {1}
-
-
-def test_subnets_on_the_main_route_table_stay_outside(tmp_path: Path) -> None:
+def test_subnets_on_the_main_route_table_stay_outside(world: WatchedWorld, tmp_path: Path) -> None:
     """AWS deletes that table only with its VPC, so no spec can hold it, nor say that subnets follow it."""
-    with keeper() as (world, _):
-        made = by_ansible(world, main=True)
-        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
-        (note,) = found.notes
-        assert f"follow the main route table of {made['vpc']} ({made['table']})" in note
-        spec = plain(found)
-        assert not {"vpcs", "subnets", "route_tables"} & spec.keys()
-        assert spec["load_balancers"]["shop"]["subnets"] == sorted(made["subnets"])
-        assert steps(adopted(world, found, tmp_path)) == []
+    made = by_ansible(world, main=True)
+    found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
+    (note,) = found.notes
+    assert f"follow the main route table of {made['vpc']} ({made['table']})" in note
+    spec = plain(found)
+    assert not {"vpcs", "subnets", "route_tables"} & spec.keys()
+    assert spec["load_balancers"]["shop"]["subnets"] == sorted(made["subnets"])
+    assert steps(adopted(world, found, tmp_path)) == []

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import copy
-import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.export.scope import Scope, read_around
 from alb_reconcile.kinds._instance_options import UNSHOWN
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.model.text import camel
-from tests.adoption.adopting import keeper, our_tags
+from tests.adoption.adopting import our_tags
 from tests.export.exporting import adopted, exported, plain, steps
-from tests.export.hand_made import by_ansible, elb_tags
 from tests.kinds.example import entry_of, put
 from tests.kinds.hand import LINUX_2
 from tests.kinds.test_instance import EXAMPLE
@@ -25,7 +21,9 @@ from tests.kinds.test_instance import EXAMPLE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.adoption.adopting import Keeper
     from tests.harness import World
+    from tests.properties.watched import WatchedWorld
 
 ALONE = ("metadata_options.http_endpoint", "state")
 """Changes that hide others: AWS shows nothing else of a metadata service that is off, nor the address of what is stopped."""
@@ -33,105 +31,55 @@ ITS_OWN = {"image_id", "private_ip_address"}
 
 
 @pytest.mark.parametrize("paths", [EXAMPLE.changes.keys() - set(ALONE), set(ALONE)], ids=["most", "alone"])
-def test_what_was_set_by_hand_outlives_a_replacement(paths: set[str], tmp_path: Path) -> None:
-    with keeper() as (world, keep):
-        EXAMPLE.prepare()
-        spec = copy.deepcopy(EXAMPLE.spec)
-        for path in sorted(paths):
-            put(entry_of(spec, EXAMPLE.address), path, EXAMPLE.changes[path])
-        world.converge(spec)
-        vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
-        keep.release(spec)
-        before = there(world, vpc)
-        found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
-        assert steps(adopted(world, found, tmp_path)) == []
-        assert "left out" not in found.text
-        successor = plain(found)
-        (entry,) = successor["instances"].values()
-        entry["image_id"] = LINUX_2
-        world.converge(successor, allow={"lift-protection": 1})
-        assert there(world, vpc) == before
-
-
-def test_a_volume_that_was_attached_by_hand_is_told_of_and_can_be_handed_over(tmp_path: Path) -> None:
-    with keeper() as (world, keep):
-        EXAMPLE.prepare()
-        spec = copy.deepcopy(EXAMPLE.spec)
-        del spec["instances"]["web"]["data_volumes"]
-        world.converge(spec)
-        vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
-        keep.release(spec)
-        volume = attach_by_hand(world, vpc)
-        found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
-        told = "# a replacement starts with empty data volumes (sdf), unless each has persistent: true"
-        assert told in found.text
-        assert steps(adopted(world, found, tmp_path)) == []
-        successor = plain(found)
-        (entry,) = successor["instances"].values()
-        entry["image_id"] = LINUX_2
-        (step,) = (item for item in world.plan(successor).steps if item.action == "replace")
-        assert any(text.startswith("starts with empty data volumes (sdf)") for text in step.effects)
-        disk = entry["data_volumes"]["sdf"]
-        disk["persistent"] = True
-        entry["image_id"] = EXAMPLE.spec["instances"]["web"]["image_id"]
-        entry["rollout"] = {"max_surge": 0, "max_unavailable": 1}
-        world.converge(successor)
-        entry["image_id"] = LINUX_2
-        world.converge(successor)
-        (held,) = world.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
-        assert [item["InstanceId"] for item in held["Attachments"]] == [find_instance(world, vpc)["InstanceId"]]
-
-
-def test_why_instances_that_look_alike_have_an_entry_each(tmp_path: Path) -> None:
-    with keeper() as (world, _):
-        made = by_ansible(world)
-        world.client("ec2").monitor_instances(InstanceIds=made["instances"][1:])
-        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
-        assert list(plain(found)["instances"]) == ["web-1", "web-2"]
-        assert "# apart from web-1, which has monitoring of its own" in found.text
-        assert {entry["user_data_file"] for entry in plain(found)["instances"].values()} == {"user-data/web-1"}
-        assert steps(adopted(world, found, tmp_path)) == []
-
-
-def test_instances_apart_for_a_tag_are_one_entry_if_one_does_as_the_comment_says(tmp_path: Path) -> None:
-    with keeper() as (world, _):
-        made = by_ansible(world)
-        world.client("ec2").create_tags(Resources=made["instances"][:1], Tags=elb_tags(Owner="jim"))
-        names = ("shop-web01", "shop-web02", "shop-web03")
-        for name, instance in zip(names, made["instances"], strict=True):
-            world.client("ec2").create_tags(Resources=[instance], Tags=elb_tags(Name=name))
-        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
-        spec = plain(found)
-        assert list(spec["instances"]) == ["web01", "web02"]
-        said = "leave these tags out of the spec, and write count: 3 and name: shop-web%02d"
-        assert f"apart from web01, since they differ in tags (Owner). For one entry, {said}" in joined(found.text)
-        one = spec["instances"].pop("web01")
-        assert one["tags"].pop("Owner") == "jim"
-        spec["instances"] = {"web": {**one, "count": 3, "name": "shop-web%02d"}}
-        spec["instances"]["web"]["subnets"] = [*spec["subnets"]]
-        (group,) = spec["target_groups"].values()
-        group["targets"] = ["web"]
-        assert steps(adopted(world, replace(found, text=yaml.safe_dump(spec)), tmp_path)) == []
-
-
-@pytest.mark.parametrize("owner", [{}, {"Owner": "jim"}], ids=["targets", "tag-and-targets"])
-def test_instances_that_are_registered_otherwise_arent_said_to_differ_in_tags_alone(
-    owner: dict[str, str], tmp_path: Path
+def test_what_was_set_by_hand_outlives_a_replacement(
+    world: WatchedWorld, keep: Keeper, paths: set[str], tmp_path: Path
 ) -> None:
-    with keeper() as (world, _):
-        made = by_ansible(world)
-        (first, *_others) = made["instances"]
-        world.client("ec2").create_tags(Resources=[first], Tags=elb_tags(**owner))
-        world.client("elbv2").deregister_targets(TargetGroupArn=made["group"], Targets=[{"Id": first, "Port": 8080}])
-        world.clock.advance(600)
-        text = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path).text
-        told = " and ".join(["targets", *(f"the tag {key}" for key in owner)])
-        assert f"# apart from web-1, which has {told} of its own" in text
+    EXAMPLE.prepare()
+    spec = copy.deepcopy(EXAMPLE.spec)
+    for path in sorted(paths):
+        put(entry_of(spec, EXAMPLE.address), path, EXAMPLE.changes[path])
+    world.converge(spec)
+    vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
+    keep.release(spec)
+    before = there(world, vpc)
+    found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
+    assert steps(adopted(world, found, tmp_path)) == []
+    assert "left out" not in found.text
+    successor = plain(found)
+    (entry,) = successor["instances"].values()
+    entry["image_id"] = LINUX_2
+    world.converge(successor, allow={"lift-protection": 1})
+    assert there(world, vpc) == before
 
 
-def joined(text: str) -> str:
-    """With comments of several lines in one."""
-    return re.sub(r"\n *# ", " ", text)
+def test_a_volume_that_was_attached_by_hand_is_told_of_and_can_be_handed_over(
+    world: WatchedWorld, keep: Keeper, tmp_path: Path
+) -> None:
+    EXAMPLE.prepare()
+    spec = copy.deepcopy(EXAMPLE.spec)
+    del spec["instances"]["web"]["data_volumes"]
+    world.converge(spec)
+    vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
+    keep.release(spec)
+    volume = attach_by_hand(world, vpc)
+    found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
+    told = "# a replacement starts with empty data volumes (sdf), unless each has persistent: true"
+    assert told in found.text
+    assert steps(adopted(world, found, tmp_path)) == []
+    successor = plain(found)
+    (entry,) = successor["instances"].values()
+    entry["image_id"] = LINUX_2
+    (step,) = (item for item in world.plan(successor).steps if item.action == "replace")
+    assert any(text.startswith("starts with empty data volumes (sdf)") for text in step.effects)
+    disk = entry["data_volumes"]["sdf"]
+    disk["persistent"] = True
+    entry["image_id"] = EXAMPLE.spec["instances"]["web"]["image_id"]
+    entry["rollout"] = {"max_surge": 0, "max_unavailable": 1}
+    world.converge(successor)
+    entry["image_id"] = LINUX_2
+    world.converge(successor)
+    (held,) = world.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
+    assert [item["InstanceId"] for item in held["Attachments"]] == [find_instance(world, vpc)["InstanceId"]]
 
 
 def find_instance(world: World, vpc: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.export.foreign_names import names_in_stack
 from alb_reconcile.export.scope import Scope
-from tests.adoption.adopting import keeper
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import by_ansible
 from tests.export.surroundings import KEY, key_pair
@@ -17,98 +16,64 @@ from tests.harness import by_hand
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def test_rules_that_let_in_a_prefix_list(tmp_path: Path) -> None:
-    with keeper() as (world, _):
-        made, ec2 = by_ansible(world), world.client("ec2")
-        offices = ec2.create_managed_prefix_list(
-            PrefixListName="offices", MaxEntries=2, AddressFamily="IPv4", Entries=[{"Cidr": "192.0.2.0/24"}]
-        )["PrefixList"]["PrefixListId"]
-        rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "PrefixListIds": [{"PrefixListId": offices}]}
-        ec2.authorize_security_group_ingress(GroupId=made["front"], IpPermissions=[rule])
-        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
-        assert (found.problems, found.notes) == ((), ())
-        rules = plain(found)["security_groups"]["front"]["ingress"]
-        assert {"protocol": "tcp", "port": 443, "prefix_list_id": offices} in rules
-        assert steps(adopted(world, found, tmp_path)) == []
+    from tests.properties.watched import WatchedWorld
 
 
-def test_a_rule_for_hosts_of_any_domain(tmp_path: Path) -> None:
-    """AWS documents letters only after the last dot, and public stacks have such rules."""
-    with keeper() as (world, _):
-        made, elb = by_ansible(world), world.client("elbv2")
-        listener = elb.describe_listeners(LoadBalancerArn=made["balancer"])["Listeners"][0]["ListenerArn"]
-        elb.create_rule(
-            ListenerArn=listener, Priority=30, Actions=[{"Type": "forward", "TargetGroupArn": made["group"]}],
-            Conditions=[{"Field": "host-header", "HostHeaderConfig": {"Values": ["alerts-eu-west-1a.*", "api-*.*"]}}],
-        )  # fmt: skip
-        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
-        assert (found.problems, found.notes) == ((), ())
-        assert {"host_header": ["alerts-eu-west-1a.*", "api-*.*"]} in [
-            condition
-            for rule in plain(found)["load_balancers"]["shop"]["listeners"]["http"]["rules"].values()
-            for condition in rule["conditions"]
-        ]
-        assert steps(adopted(world, found, tmp_path)) == []
+def test_what_hand_made_services_seldom_have(world: WatchedWorld, tmp_path: Path) -> None:
+    made, ec2, elb = by_ansible(world), world.client("ec2"), world.client("elbv2")
+    offices = ec2.create_managed_prefix_list(
+        PrefixListName="offices", MaxEntries=2, AddressFamily="IPv4", Entries=[{"Cidr": "192.0.2.0/24"}]
+    )["PrefixList"]["PrefixListId"]
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "PrefixListIds": [{"PrefixListId": offices}]}
+    ec2.authorize_security_group_ingress(GroupId=made["front"], IpPermissions=[rule])
+    # AWS documents letters only after the last dot, and public stacks have such rules
+    hosts = ["alerts-eu-west-1a.*", "api-*.*"]
+    elb.create_rule(
+        ListenerArn=elb.describe_listeners(LoadBalancerArn=made["balancer"])["Listeners"][0]["ListenerArn"], Priority=30,
+        Actions=[{"Type": "forward", "TargetGroupArn": made["group"]}],
+        Conditions=[{"Field": "host-header", "HostHeaderConfig": {"Values": hosts}}],
+    )  # fmt: skip
+    found = ec2.describe_instances(InstanceIds=made["instances"][:1])["Reservations"][0]["Instances"][0]
+    target = found["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    ec2.create_route(RouteTableId=made["table"], DestinationCidrBlock="10.99.0.0/16", NetworkInterfaceId=target)
+    # a key pair that whatever an Auto Scaling group launches tomorrow needs
+    key_pair(world, made)
+    template = ec2.create_launch_template(
+        LaunchTemplateName="workers", LaunchTemplateData={"KeyName": KEY, "InstanceType": "t3.micro"}
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    told = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
+    assert (told.problems, told.notes) == ((), ())
+    spec = plain(told)
+    assert {"protocol": "tcp", "port": 443, "prefix_list_id": offices} in spec["security_groups"]["front"]["ingress"]
+    rules = spec["load_balancers"]["shop"]["listeners"]["http"]["rules"].values()
+    assert {"host_header": hosts} in [condition for rule in rules for condition in rule["conditions"]]
+    routes = spec["route_tables"]["route-table"]["routes"]
+    assert {"destination_cidr_block": "10.99.0.0/16", "network_interface": target} in routes
+    assert "key_pairs" not in spec
+    assert f"# key pair {KEY} is used by {template} as well" in told.text
+    assert steps(adopted(world, told, tmp_path)) == []
 
 
-def test_a_key_pair_that_only_a_launch_template_names_stays_outside(tmp_path: Path) -> None:
-    """Whatever an Auto Scaling group launches tomorrow needs it."""
-    with keeper() as (world, _):
-        made = by_ansible(world)
-        key_pair(world, made)
-        template = world.client("ec2").create_launch_template(
-            LaunchTemplateName="workers", LaunchTemplateData={"KeyName": KEY, "InstanceType": "t3.micro"}
-        )["LaunchTemplate"]["LaunchTemplateId"]
-        found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
-        assert "key_pairs" not in plain(found)
-        assert f"# key pair {KEY} is used by {template} as well" in found.text
-        assert steps(adopted(world, found, tmp_path)) == []
+def test_names_in_cloudformation_stacks_that_are_nested(world: WatchedWorld) -> None:
+    inner = {"Resources": {"Subnet": {
+        "Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.40.0.0/16"},
+    }}}  # fmt: skip
+    by_hand("s3").create_bucket(Bucket="templates")
+    by_hand("s3").put_object(Bucket="templates", Key="inner.json", Body=json.dumps(inner))
+    outer = {"Resources": {
+        "Network": {
+            "Type": "AWS::CloudFormation::Stack",
+            "Properties": {"TemplateURL": "https://templates.s3.amazonaws.com/inner.json"},
+        },
+        "Outer": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.41.0.0/16"}},
+    }}  # fmt: skip
+    world.client("cloudformation").create_stack(StackName="nested", TemplateBody=json.dumps(outer))
+    world.clock.advance(60)
+    there = {row["CidrBlock"]: row["VpcId"] for row in world.client("ec2").describe_vpcs()["Vpcs"]}
 
+    async def read(aws: Aws) -> dict[str, str]:
+        return await names_in_stack(aws, "nested")
 
-def test_names_in_cloudformation_stacks_that_are_nested() -> None:
-    with keeper() as (world, _):
-        inner = {"Resources": {"Subnet": {
-            "Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.40.0.0/16"},
-        }}}  # fmt: skip
-        by_hand("s3").create_bucket(Bucket="templates")
-        by_hand("s3").put_object(Bucket="templates", Key="inner.json", Body=json.dumps(inner))
-        outer = {"Resources": {
-            "Network": {
-                "Type": "AWS::CloudFormation::Stack",
-                "Properties": {"TemplateURL": "https://templates.s3.amazonaws.com/inner.json"},
-            },
-            "Outer": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.41.0.0/16"}},
-        }}  # fmt: skip
-        world.client("cloudformation").create_stack(StackName="nested", TemplateBody=json.dumps(outer))
-        world.clock.advance(60)
-        there = {row["CidrBlock"]: row["VpcId"] for row in world.client("ec2").describe_vpcs()["Vpcs"]}
-
-        async def read(aws: Aws) -> dict[str, str]:
-            return await names_in_stack(aws, "nested")
-
-        names = world._run(read)
-        assert names[there["10.41.0.0/16"]] == "Outer"
-        assert names[there["10.40.0.0/16"]] == "Subnet"
-
-
-def test_network_acls_are_named_and_stay_outside(tmp_path: Path) -> None:
-    """A spec can't say them, and who replaces a subnet is to know that its successor gets the default one."""
-    with keeper() as (world, _):
-        made, ec2 = by_ansible(world), world.client("ec2")
-        inside, idle = (ec2.create_network_acl(VpcId=made["vpc"])["NetworkAcl"]["NetworkAclId"] for _ in range(2))
-        subnet = made["subnets"][0]
-        found = [
-            item["NetworkAclAssociationId"]
-            for row in ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [made["vpc"]]}])["NetworkAcls"]
-            for item in row["Associations"]
-            if item["SubnetId"] == subnet
-        ]
-        ec2.replace_network_acl_association(AssociationId=found[0], NetworkAclId=inside)
-        assert "network ACL" not in exported(world, Scope(load_balancers=("shop",)), tmp_path).text
-        told = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
-        text = " ".join(line.strip().removeprefix("# ") for line in told.text.splitlines())
-        assert (told.problems, told.notes) == ((), ())
-        names = ", ".join(sorted([f"{inside} ({subnet})", f"{idle} (of no subnet)"]))
-        assert f"network ACLs that no spec can say stay outside, 2: {names}; a subnet that is replaced" in text
-        assert steps(adopted(world, told, tmp_path)) == []
+    names = world._run(read)
+    assert names[there["10.41.0.0/16"]] == "Outer"
+    assert names[there["10.40.0.0/16"]] == "Subnet"

@@ -4,143 +4,84 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from alb_reconcile.export.scope import Scope
-from tests.adoption.adopting import keeper, our_tags
+from tests.adoption.adopting import our_tags
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import elb_tags
-from tests.export.surroundings import BUCKET, KEY, PROFILE, change, furnished, neighbour, record, rows, zone
+from tests.export.surroundings import BUCKET, KEY, PROFILE, furnished, record, rows, zone
 from tests.harness import by_hand
-from tests.kinds.hand import Faults
 from tests.kinds.test_listener import CERTIFICATES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.harness import World
+    from tests.properties.watched import WatchedWorld
 
 
-def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
-    with keeper() as (world, _):
-        made = furnished(world)
-        inside = record(
-            zone("shop.internal", made["vpc"]),
-            world,
-            made["balancer"],
-            "*.shop.internal",
-            SetIdentifier="blue",
-            Weight=7,
-        )
-        _tag_all(world, made, owner="web team")
-        found = exported(world, Scope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
-        assert (found.problems, found.notes) == ((), ())
-        spec = plain(found)
-        assert spec["tags"] == {"owner": "web team"}
-        assert "tags" not in spec["certificates"]["shop"]
-        assert spec["load_balancers"]["shop"]["listeners"]["https"]["tags"] == {"owner": None}
-        key = spec["key_pairs"]["ops-acme"]
-        assert (key["name"], key["public_key"][:12]) == (KEY, "ssh-ed25519 ")
-        assert spec["instances"]["instance"]["key_name"] == "ops-acme"
-        assert spec["log_buckets"] == {"acme-web-logs": {"name": BUCKET}}
-        assert spec["certificates"]["shop"] == {
-            "domain_name": "shop.example.com", "subject_alternative_names": ["*.shop.example.com"], "zone": "example.com",
-        }  # fmt: skip
-        assert spec["records"] == {
-            "shop": {"zone": "example.com", "name": "shop.example.com", "type": "A", "alias": "shop", "evaluate_target_health": False},
-            "wildcard-blue": {
-                "zone": {"name": "shop.internal", "private": True}, "name": "*.shop.internal", "type": "A", "alias": "shop",
-                "evaluate_target_health": False, "set_identifier": "blue", "weight": 7,
-            },
-        }  # fmt: skip
-        balancer = spec["load_balancers"]["shop"]
-        assert balancer["attributes"]["access_logs.s3.bucket"] == "acme-web-logs"
-        https = balancer["listeners"]["https"]
-        assert https["certificate_arn"] == "shop"
-        assert https["certificates"] == [made["bought"], CERTIFICATES[0]]
-        for said in (
-            f"instance profile {PROFILE} stays outside",
-            "(old.example.org) stays outside: it was imported, and ACM never shows its private key",
-            f"certificate {CERTIFICATES[0]} stays outside, since it is in IAM",
-        ):
-            assert said in found.text.replace("\n      #", "")
-        assert steps(adopted(world, found, tmp_path)) == []
-        own = {inside, *(made[name] for name in ("key", "bucket", "certificate", "record"))}
-        assert own <= our_tags(world).keys()
-        before = len(by_hand("s3").list_buckets()["Buckets"])
-        spec["instances"]["web"]["user_data"] = (tmp_path / spec["instances"]["web"].pop("user_data_file")).read_text()
-        spec["records"]["shop"]["evaluate_target_health"] = True
-        balancer["attributes"]["access_logs.s3.prefix"] = "shop"
-        opened = {"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}
-        spec["security_groups"][balancer["security_groups"][0]]["ingress"].append(opened)
-        world.converge(spec)
-        assert len(by_hand("s3").list_buckets()["Buckets"]) == before
-        world.destroy(spec)
-        left = world.strict.inventory()
-        assert own & left.keys() == set()
-        assert made["bought"] in left
-        assert by_hand("iam").get_instance_profile(InstanceProfileName=PROFILE)
-        (kept,) = (row for row in rows(made["zone"]) if row["Type"] not in ("NS", "SOA"))
-        assert kept["ResourceRecords"][0]["Value"].endswith(".acm-validations.aws."), "what validates was there before"
-
-
-def test_what_a_neighbour_uses_as_well_is_named(tmp_path: Path) -> None:
-    """Two load balancers in one VPC, of which one is wanted: what they share isn't this stack's to change, let alone to delete."""
-    with keeper() as (world, _):
-        made = furnished(world)
-        other = neighbour(world, made)
-        zone("example.com", reference="another one of that name")
-        record(made["zone"], world, made["balancer"], "fast.example.com", SetIdentifier="here", Region="us-east-1")
-        change(
-            world,
-            made["zone"],
-            Name="www.example.com",
-            Type="CNAME",
-            TTL=60,
-            ResourceRecords=[{"Value": _dns(world, "shop")}],
-        )
-        record(made["zone"], world, other, "other.example.com")
-        found = exported(world, Scope(load_balancers=("shop",)), tmp_path)
-        spec, said = plain(found), " ".join(found.text.replace("#", "").split())
-        assert found.problems == ()
-        assert not {"key_pairs", "certificates", "log_buckets", "instance_profiles", "vpcs"} & spec.keys()
-        assert list(spec["load_balancers"]) == ["shop"]
-        assert [entry["zone"] for entry in spec["records"].values()] == [made["zone"]]
-        assert spec["load_balancers"]["shop"]["attributes"]["access_logs.s3.bucket"] == BUCKET
-        assert spec["load_balancers"]["shop"]["listeners"]["https"]["certificate_arn"] == made["certificate"]
-        assert KEY in str(spec["instances"])
-        for text in (
-            f"bucket {BUCKET} is used by {other} as well",
-            f"certificate {made['certificate']} (shop.example.com) is used by {other} as well",
-            f"key pair {KEY} is used by i-",
-            "DNS record fast.example.com A here leads here, and stays outside: no entry can say its Region",
-            "DNS record www.example.com CNAME leads here, and stays outside",
-        ):
-            assert text in said
-        assert f"{made['front']} is used by {other} as well: it is left out, and named by its id" in found.notes
-        assert steps(adopted(world, found, tmp_path)) == []
-        assert not {made[name] for name in ("key", "bucket", "certificate", "front")} & our_tags(world).keys()
-
-
-def test_what_may_not_be_read_stays_outside(tmp_path: Path) -> None:
-    with keeper() as (world, _):
-        furnished(world)
-        faults = Faults(world)
-        for operation, code in (
-            ("describe_certificate", "AccessDeniedException"),
-            ("list_hosted_zones", "AccessDenied"),
-            ("get_bucket_tagging", "AccessDenied"),
-            ("describe_key_pairs", "UnauthorizedOperation"),
-        ):
-            faults.refuse(operation, code, times=99)
-        found = exported(world, Scope(load_balancers=("shop",)), tmp_path)
-        assert found.problems == ()
-        assert f"bucket {BUCKET} is another account's, or these credentials may not read it" in found.text
-        told = [note for note in found.notes if "is taken along" in note]
-        assert sorted(told) == [
-            "no certificate is taken along, since describe_certificate is refused (AccessDeniedException)",
-            "no key pair is taken along, since describe_key_pairs is refused (UnauthorizedOperation)",
-            "no record is taken along, since list_hosted_zones is refused (AccessDenied)",
-        ]
-        assert steps(adopted(world, found, tmp_path)) == []
+@pytest.mark.slow
+def test_all_that_a_service_uses_alone_comes_along(world: WatchedWorld, tmp_path: Path) -> None:
+    made = furnished(world)
+    inside = record(
+        zone("shop.internal", made["vpc"]),
+        world,
+        made["balancer"],
+        "*.shop.internal",
+        SetIdentifier="blue",
+        Weight=7,
+    )
+    _tag_all(world, made, owner="web team")
+    found = exported(world, Scope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
+    assert (found.problems, found.notes) == ((), ())
+    spec = plain(found)
+    assert spec["tags"] == {"owner": "web team"}
+    assert "tags" not in spec["certificates"]["shop"]
+    assert spec["load_balancers"]["shop"]["listeners"]["https"]["tags"] == {"owner": None}
+    key = spec["key_pairs"]["ops-acme"]
+    assert (key["name"], key["public_key"][:12]) == (KEY, "ssh-ed25519 ")
+    assert spec["instances"]["instance"]["key_name"] == "ops-acme"
+    assert spec["log_buckets"] == {"acme-web-logs": {"name": BUCKET}}
+    assert spec["certificates"]["shop"] == {
+        "domain_name": "shop.example.com", "subject_alternative_names": ["*.shop.example.com"], "zone": "example.com",
+    }  # fmt: skip
+    assert spec["records"] == {
+        "shop": {"zone": "example.com", "name": "shop.example.com", "type": "A", "alias": "shop", "evaluate_target_health": False},
+        "wildcard-blue": {
+            "zone": {"name": "shop.internal", "private": True}, "name": "*.shop.internal", "type": "A", "alias": "shop",
+            "evaluate_target_health": False, "set_identifier": "blue", "weight": 7,
+        },
+    }  # fmt: skip
+    balancer = spec["load_balancers"]["shop"]
+    assert balancer["attributes"]["access_logs.s3.bucket"] == "acme-web-logs"
+    https = balancer["listeners"]["https"]
+    assert https["certificate_arn"] == "shop"
+    assert https["certificates"] == [made["bought"], CERTIFICATES[0]]
+    for said in (
+        f"instance profile {PROFILE} stays outside",
+        "(old.example.org) stays outside: it was imported, and ACM never shows its private key",
+        f"certificate {CERTIFICATES[0]} stays outside, since it is in IAM",
+    ):
+        assert said in found.text.replace("\n      #", "")
+    assert steps(adopted(world, found, tmp_path)) == []
+    own = {inside, *(made[name] for name in ("key", "bucket", "certificate", "record"))}
+    assert own <= our_tags(world).keys()
+    before = len(by_hand("s3").list_buckets()["Buckets"])
+    spec["instances"]["web"]["user_data"] = (tmp_path / spec["instances"]["web"].pop("user_data_file")).read_text()
+    spec["records"]["shop"]["evaluate_target_health"] = True
+    balancer["attributes"]["access_logs.s3.prefix"] = "shop"
+    opened = {"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}
+    spec["security_groups"][balancer["security_groups"][0]]["ingress"].append(opened)
+    world.converge(spec)
+    assert len(by_hand("s3").list_buckets()["Buckets"]) == before
+    world.destroy(spec)
+    left = world.strict.inventory()
+    assert own & left.keys() == set()
+    assert made["bought"] in left
+    assert by_hand("iam").get_instance_profile(InstanceProfileName=PROFILE)
+    (kept,) = (row for row in rows(made["zone"]) if row["Type"] not in ("NS", "SOA"))
+    assert kept["ResourceRecords"][0]["Value"].endswith(".acm-validations.aws."), "what validates was there before"
 
 
 def _dns(world: World, name: str) -> str:

@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
@@ -71,58 +70,21 @@ def test_what_expires_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(sts_backends[ACCOUNT]["aws"].assumed_roles) == 2
 
 
-def test_a_clock_that_is_hours_ahead_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To it each session has expired when it comes."""
-    _make()
-    later = datetime.now(UTC) + timedelta(hours=3)
-    transport = _transport()
-    transport._session._credentials._time_fetcher = lambda: later
-    monkeypatch.setattr("botocore.credentials._local_now", lambda: later)
-    with pytest.raises(UnreachableError, match=r"role \S+ had expired when they came; this machine's clock .* set it"):
-        _account(transport)
-
-
 @pytest.mark.parametrize(
     ("external_id", "changed", "action"),
     [
-        ("", {}, ""),  # who gives one that isn't asked for is let in
         ("another", {}, "sts:AssumeRole"),
         ("shops-2026", {"Statement": trust("shops-2026")["Statement"][:1]}, "sts:TagSession"),
-        ("shops-2026", {"Statement": trust("shops-2026", "999999999999")["Statement"]}, "sts:AssumeRole"),
         ("shops-2026", {"Statement": []}, "sts:AssumeRole"),
-        (
-            "shops-2026",
-            {"Statement": [*trust()["Statement"], {**trust()["Statement"][0], "Effect": "Deny"}]},
-            "sts:AssumeRole",
-        ),
     ],
 )
 def test_the_trust_policy_decides(external_id: str, changed: dict[str, Any], action: str) -> None:
     _make(external_id, **changed)
-    if not action:
-        assert _account(_transport()) == ACCOUNT
-        return
-    with pytest.raises(UnreachableError) as caught:
+    with pytest.raises(UnreachableError, match=f"is not authorized to perform: {action} on resource: {ARN}; see that"):
         _account(_transport())
-    assert f"the role {ARN} can't be assumed: AccessDenied: User: " in str(caught.value)
-    assert f"is not authorized to perform: {action} on resource: {ARN}; see that it exists" in str(caught.value)
 
 
 def test_one_that_isnt_there_is_refused_and_doesnt_come_to_be() -> None:
     with pytest.raises(UnreachableError, match="can't be assumed: AccessDenied"):
         _account(_transport())
     assert ACCOUNT not in iam_backends
-
-
-def test_a_session_is_no_longer_than_may_be() -> None:
-    """STS API Reference, AssumeRole: ValidationError."""
-    _make("")
-    sts = boto3.client("sts", region_name=REGION)
-    with pytest.raises(sts.exceptions.ClientError, match="exceeds the MaxSessionDuration"):
-        sts.assume_role(RoleArn=ARN, RoleSessionName="long", DurationSeconds=7200)
-
-
-def test_roles_are_made_once() -> None:
-    wanted = [{"arn": ARN, "external_id": "x1"}]
-    assert make_roles(wanted) == [f"role {ARN} (with its external id)"]
-    assert make_roles(wanted) == []

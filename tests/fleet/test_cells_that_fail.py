@@ -12,8 +12,7 @@ import pytest
 from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.sources import SourceError, Sources, _objects
 from alb_reconcile.locking.host import StackLock
-from alb_reconcile.model.errors import AwsError, ExitCode, HeldError
-from tests.fleet.conftest import results
+from alb_reconcile.model.errors import ExitCode, HeldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,49 +56,25 @@ def test_a_role_that_is_gone_and_an_account_that_is_another(small: Team) -> None
     assert outcome.code is ExitCode.FAILED
 
 
-def test_a_broken_spec_among_others(small: Team) -> None:
-    small.write("stacks/bad.yaml", "stack: bad\nvpc: {}\n")
-    found, stacks = _only(small)
-    assert (found.status, [item.result for item in stacks]) == ("failed", ["broken", "in_sync", "in_sync"])
-    assert stacks[0].error.endswith('stacks/bad.yaml:2:1: vpc: unknown key "vpc"; did you mean vpcs?')
-
-
-def test_two_stacks_of_one_name(small: Team) -> None:
-    small.write("stacks/other.yaml", SMALL.format("web"))
-    found, stacks = _only(small)
-    assert [item.result for item in stacks] == ["broken", "broken", "in_sync"]
-    assert 'stack: "web" is also the stack of' in stacks[0].error
-    assert found.status == "failed"
-
-
 @pytest.mark.parametrize(
-    ("place", "told"),
+    ("file", "text", "place", "broken", "told"),
     [
-        ("nothing/*.yaml", "no file matches"),
-        ("empty", "there is no *.yaml or *.yml in the folder"),
-        ("gone.yaml", "can't be read"),
+        ("bad.yaml", "stack: bad\nvpc: {}\n", "", 1, 'stacks/bad.yaml:2:1: vpc: unknown key "vpc"; did you mean vpcs?'),
+        ("other.yaml", SMALL.format("web"), "", 2, 'stack: "web" is also the stack of'),
+        ("", "", ", nothing/*.yaml", 1, "no file matches"),
+        ("", "", ", gone.yaml", 1, "can't be read"),
     ],
 )
-def test_a_place_without_specs(small: Team, place: str, told: str) -> None:
-    (small.folder / "empty").mkdir()
-    small.rewrite("stacks: [stacks]", f"stacks: [stacks, {place}]")
+def test_a_broken_spec_or_none_among_others(
+    small: Team, file: str, text: str, place: str, broken: int, told: str
+) -> None:
+    if file:
+        small.write(f"stacks/{file}", text)
+    small.rewrite("stacks: [stacks]", f"stacks: [stacks{place}]")
     found, stacks = _only(small)
     assert found.status == "failed"
-    assert sorted(item.result for item in stacks) == ["broken", "in_sync", "in_sync"]
+    assert sorted(item.result for item in stacks) == ["broken"] * broken + ["in_sync"] * (3 - broken)
     assert told in next(item.error for item in stacks if item.error)
-
-
-def test_files_need_no_temporary_folder(small: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is fetched does, and says so where there is none."""
-    monkeypatch.setattr("tempfile.tempdir", str(small.folder / "none"))
-    assert _only(small)[0].status == "succeeded"
-    small.rewrite("stacks: [stacks]", "stacks: [stacks, {git: 'https://example.com/specs.git'}]")
-    found, stacks = _only(small)
-    assert (found.status, len(stacks)) == ("failed", 3)
-    (error,) = {item.error for item in stacks if item.error}
-    assert error == (
-        "https://example.com/specs.git can't be kept on this machine: no such file or directory; free up space, or set TMPDIR"
-    )
 
 
 class TestACellThatIsHeld:
@@ -131,14 +106,12 @@ class TestACellThatIsHeld:
         assert small.records.read(small.cell(FIRST)) == before
         assert small.run(command, [small.cell(FIRST)]).code is ExitCode.OK
 
-    def test_others_are_looked_at(self, small: Team) -> None:
+    def test_others_are_looked_at_and_an_apply_that_leaves_it_out_says_so(self, small: Team) -> None:
+        """By its exit code: it isn't done there."""
         with self._held("fleet-shops-111111111111"):
             assert [cell.status for cell in small.run("sync").cells] == ["held", "succeeded", "succeeded"]
             outcome = small.apply()
         assert outcome.reason == "stopped in wave canary: 1 of 1 cells failed, and failure_tolerance is 0"
-
-    def test_an_apply_that_may_leave_it_out_says_so(self, small: Team) -> None:
-        """By its exit code: it isn't done there."""
         with self._held("fleet-shops-333333333333"):
             outcome = small.apply()
         assert [cell.status for cell in outcome.cells] == ["succeeded", "succeeded", "held"]
@@ -165,26 +138,6 @@ def test_a_spec_that_names_its_region_belongs_there(team: Team) -> None:
         here, there = (sources.load(team.cell(f"111111111111/{region}")) for region in ("us-east-1", "eu-central-1"))
     assert (here.stacks, [item.stack for item in there.stacks], there.broken) == ((), ["api"], ())
     assert "region: is us-west-2, which isn't among the regions of 111111111111" in here.broken[0].text
-
-
-def test_one_stack_that_fails_of_two(team: Team) -> None:
-    """Neither the other one nor the other cells know of it."""
-
-    def deny(key: str, operation: str, params: Any) -> None:
-        if key == FIRST and operation == "create_target_group" and params["HealthCheckPath"] == "/api":
-            raise AwsError("elbv2", operation, "AccessDenied", "You may not", "")
-
-    team.rewrite("regions: [us-east-1, eu-central-1]", "regions: [us-east-1]")
-    team.rewrite("{name: canary, bake: 10m}", "{name: canary, failure_tolerance: 1}")
-    team.accounts.before.append(deny)
-    outcome = team.apply()
-    assert outcome.status == "succeeded"  # one may fail
-    assert results(outcome)[FIRST] == ["failed", "failed", "corrected"]
-    assert [cell.status for cell in outcome.cells] == ["failed", "succeeded", "succeeded"]
-    failed = outcome.cells[0].stacks[0]
-    assert [(step.key, step.how) for step in failed.steps if step.how == "failed"] == [
-        ("create:target_group.web", "failed")
-    ]
 
 
 class TestGit:
@@ -220,12 +173,6 @@ class TestGit:
         assert broken.text.startswith(f"{broken.file}:1:8: stack: is ")
         assert len(list((team.folder / "cache").glob("*.git"))) == 1
 
-    def test_one_that_isnt_there_is_told(self, team: Team, repository: Path) -> None:
-        (broken,) = self._load(team, f"{{git: 'file://{repository}', ref: v9}}").broken
-        assert broken.text == (
-            f"file://{repository}@v9 can't be checked out: fatal: couldn't find remote ref v9; check the URL, the ref and who may read it"
-        )
-
 
 class TestS3:
     """By the two calls that it takes."""
@@ -251,8 +198,6 @@ class TestS3:
     def test_the_specs_below_a_prefix(self) -> None:
         bucket = self.Bucket(**{"p/a.yaml": b"1", "p/notes.txt": b"", "p/b.yml": b"2", "q/c.yaml": b"3"})
         assert dict(_objects(bucket, "s3://specs/p")) == {"a.yaml": b"1", "b.yml": b"2"}
-
-    def test_none_is_told(self) -> None:
         with pytest.raises(SourceError, match=r"no \*\.yaml or \*\.yml below s3://specs/x; correct the prefix"):
             list(_objects(self.Bucket(), "s3://specs/x"))
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.cli.main import main
-from alb_reconcile.fleet.results import CellResult, StackResult
-from alb_reconcile.journal.record import StepRecord
 from tests.outputs import check
 
 if TYPE_CHECKING:
@@ -45,16 +41,6 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
-def _write(team: Team, account: str, status: Any, *stacks: StackResult, ended: str, error: str = "") -> None:
-    cell = team.cell(f"{account}/us-east-1")
-    team.records.write(
-        CellResult(
-            cell.fleet, account, cell.region, cell.wave, "sync", status, ended, ended, name=cell.name, owner=cell.owner,
-            schedule=cell.schedule, stacks=stacks, error=error, last_success=ended if status == "succeeded" else "",
-        )
-    )  # fmt: skip
-
-
 def test_a_day(team: Team, ask: Any) -> None:
     code, out, _ = ask("plan")
     assert (code, out.splitlines()[-1].partition(" in ")[0]) == (2, "3 cells")
@@ -83,19 +69,6 @@ def test_a_day(team: Team, ask: Any) -> None:
     assert (code, out) == (0, "0 cells in 0.0 s: none is due\n")
 
 
-def test_the_command_that_goes_on_is_one_that_does(team: Team, ask: Any) -> None:
-    team.accounts.gone.add("111111111111")
-    (team.folder / "fleet.yaml").rename(team.folder / "shops fleet.yaml")
-    team.write("policy.yaml", "max_deletions: 1\n")
-    given = ("--allow", "delete=1", "--policy", "policy.yaml", "--set", "TEAM=ours")
-    code, out, _ = ask("apply", "--yes", "--state-dir", "kept here", *given, "shops fleet.yaml")
-    assert code == 1
-    (command,) = re.findall("Put right what failed, then: alb-reconcile fleet (.*)", out)
-    assert "--set TEAM=VALUE" in command
-    team.accounts.gone.clear()
-    assert ask(*shlex.split(command))[0] == 0
-
-
 def test_validation_says_each_mistake_once_and_where(team: Team, ask: Any) -> None:
     """Two of twelve specs are broken: one in all cells that have it, one by what only some cells' variables make of it."""
     for number in range(10):
@@ -113,36 +86,7 @@ def test_validation_says_each_mistake_once_and_where(team: Team, ask: Any) -> No
     assert second.startswith("stacks/8.yaml:2:27: vpcs.main.cidr_block: ")
     assert second.endswith(" (in second/us-east-1, third/us-east-1)")
     assert last == "3 cells in 3 accounts: 31 stacks valid, 5 not; 2 mistakes"
-    assert ask("validate", "--account", "first", "--format", "json")[1]["summary"] == {
-        "cells": {"failed": 1}, "stacks": {"broken": 1, "valid": 11},
-    }  # fmt: skip
-    team.rewrite("stacks: [stacks]", "stacks: [{git: 'file:///nowhere.git'}]")
-    code, out, _ = ask("validate")
-    assert (code, len(out.splitlines())) == (1, 2)
     assert team.accounts.calls == []
-
-
-def test_a_report_says_whose_it_is(team: Team, ask: Any) -> None:
-    well = StackResult("web", "web.yaml", "in_sync", last_success="2026-11-26T12:00:00Z")
-    step = StepRecord("update:target_group.web@tg-1", "update", "drift", "withheld", reason="by hand")
-    _write(team, "111111111111", "succeeded", well, ended="2026-11-26T12:00:00Z")
-    _write(
-        team, "222222222222", "failed", well, StackResult("api", "api.yaml", "left", steps=(step,)),
-        StackResult("", "bad.yaml", "broken", error="bad.yaml:1:1: vpc: unknown key"), ended="2026-11-26T12:00:00Z",
-    )  # fmt: skip
-    code, out, _ = ask("report")
-    assert code == 1
-    lines = [line.strip() for line in out.splitlines()]
-    assert "3 accounts, 3 cells, 4 stacks" in lines
-    assert "2 of 4 stacks in sync (50.0%)" in lines
-    assert "1 with drift, 1 cell failed, 1 never looked at" in lines
-    platform, shops = lines.index("For platform"), lines.index("For shops")
-    assert any(line.startswith("second/us-east-1 api: left: update target_group.web") for line in lines[platform:shops])
-    assert "second/us-east-1 bad.yaml: broken: bad.yaml:1:1: vpc: unknown key" in lines
-    assert lines[shops + 1] == "third/us-east-1: no run is recorded"
-    assert ask("report", "--format", "json")[1]["unknown"] == [
-        {"account": "333333333333", "region": "us-east-1", "wave": "rest"}
-    ]
 
 
 @pytest.mark.parametrize(

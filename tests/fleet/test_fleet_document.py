@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
 from alb_reconcile.aws.role import Role
-from alb_reconcile.fleet.cells import Fleet, MessageError, Source, Tolerance
+from alb_reconcile.fleet.cells import Fleet, MessageError, Source
 from alb_reconcile.fleet.document import FleetFile, load_fleet, parse_fleet
 from alb_reconcile.model.errors import SpecError
 
@@ -71,27 +70,6 @@ class TestMeaning:
         )
         assert (first.schedule, str(first)) == (900, "first/eu-central-1")
 
-    def test_a_wave_says_more_than_the_preferences(self) -> None:
-        canary, rest = _parse(FULL).waves
-        assert (canary.bake, canary.max_concurrent, canary.failure_tolerance) == (600, 3, Tolerance(0))
-        assert (rest.bake, rest.failure_tolerance) == (0, Tolerance(percentage=10))
-
-    def test_the_least_there_is(self) -> None:
-        fleet = _parse(f"fleet: shops\naccounts: [{ACCOUNT}}}]\n")
-        assert [(wave.name, len(cells)) for wave, cells in fleet.in_waves()] == [("all", 1)]
-        assert fleet.cells[0].role is None
-
-    def test_variables_are_filled_in(self) -> None:
-        text = f"fleet: shops\nresults: ${{WHERE}}\naccounts: [{ACCOUNT}}}]\n"
-        assert parse_fleet(text.encode(), "fleet.yaml", {"WHERE": "s3://bucket/p"}).results == "s3://bucket/p"
-
-    def test_the_page_shows_one_that_is_right(self, repository: Path) -> None:
-        page = (repository / "docs" / "fleet.md").read_text(encoding="utf-8")
-        examples = re.findall(r"```yaml[^\n]*\n(fleet: .*?)```", page, re.DOTALL)
-        assert examples
-        for text in examples:
-            assert _parse(text).cells
-
 
 @pytest.mark.parametrize(
     ("text", "told"),
@@ -99,14 +77,9 @@ class TestMeaning:
         ("accounts: []\n", ["1:1: fleet: is missing; it is the fleet's name, by which its records are kept", "1:11: accounts: has 0 of at least 1; add what is missing"]),
         ("fleet: shops\naccounts: [{account_id: 11111111111}]\n", ["2:25: accounts[0].account_id: is the number 11111111111; give it an account's id: 12 digits in quotes"]),
         (f"fleet: shops\naccounts: [{ACCOUNT}, wave: canary}}]\n", ['2:83: accounts[0].wave: there is no wave "canary"; there are none; add waves']),
-        (f"fleet: shops\nwaves: [{{name: a}}, {{name: a}}]\naccounts: [{ACCOUNT}, wave: b}}]\n", ['2:21: waves[1].name: is the second wave called "a"; keep one', '3:83: accounts[0].wave: there is no wave "b"; known: a, a']),
         (f"fleet: shops\naccounts:\n- {ACCOUNT}}}\n- {ACCOUNT}}}\n", ["4:4: accounts[1].account_id: 111111111111 has us-east-1 already (in line 3); give one of them other regions, or merge them"]),
-        (f"fleet: shops\naccounts: [{ACCOUNT}, group: prod}}]\n", ['2:83: accounts[0].group: there is no group "prod"; there are none; add groups']),
         (f"fleet: shops\naccounts: [{ACCOUNT}, role: \"arn:aws:iam::222222222222:role/x\"}}]\n", ["2:13: accounts[0].role: is 111111111111, but its role arn:aws:iam::222222222222:role/x is in account 222222222222; correct one of them, or give the role's name only"]),
-        (f"fleet: shops\naccounts: [{ACCOUNT}, external_id: abc}}]\n", ["2:13: accounts[0].role: has external_id and no role; add role, or leave external_id out"]),
         ('fleet: shops\naccounts: [{account_id: "111111111111"}]\n', ["2:13: accounts[0].regions: has no regions; add regions to the account, its group or defaults", "2:13: accounts[0].stacks: has no stacks; add stacks to the account, its group or defaults"]),
-        (f"fleet: shops\ndefault: {{}}\naccounts: [{ACCOUNT}}}]\n", ['2:1: default: unknown key "default"; did you mean defaults?']),
-        (f"fleet: shops\nregions: [us-east-1]\naccounts: [{ACCOUNT}}}]\n", ['2:1: regions: unknown key "regions"; write regions inside defaults, a group or an account']),
         ("fleet: shops\naccounts: [{account_id: \"111111111111\", regions: [us-east-1], stacks: [{git: \"ext::sh -c id\"}]}]\n", ['accounts[0].stacks[0].git: is "ext::sh -c id"; give it a URL that begins with https://, ssh:// or file://']),
         ("fleet: shops\naccounts: [{account_id: \"111111111111\", regions: [us-east-1], stacks: [{git: \"https://x/y\", path: ../../etc}]}]\n", ['accounts[0].stacks[0].path: is "../../etc"; give it a path inside the repository']),
         ("fleet: shops\nresults: s3://B\naccounts: [{account_id: \"111111111111\", regions: [us-east-1], stacks: [s3:/b]}]\n", ['2:1: results: "s3://B" is no place in S3; write s3://BUCKET/PREFIX', '3:63: accounts[0].stacks: "s3:/b" is no place in S3; write s3://BUCKET/PREFIX']),
@@ -137,7 +110,6 @@ class TestMessages:
             ({"version": 2}, "has version 2, and this program reads 1"),
             ({"fleet": "other"}, 'is for another fleet, "other"'),
             ({"account": "999999999999"}, "names a cell that fleet.yaml doesn't have"),
-            ({"region": "us-east-2"}, "names a cell that fleet.yaml doesn't have"),
             ({"wave": "rest"}, "names a cell that fleet.yaml doesn't have"),
             ({"account": 111111111111}, "isn't a cell's: Expected `str`, got `int`"),
             ({"role": "arn:aws:iam::1:role/admin"}, "isn't a cell's: Object contains unknown field `role`"),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alb_reconcile.fleet.cells import Tolerance
+import pytest
+
 from alb_reconcile.model.errors import ExitCode
-from tests.fleet.accounts import SPEC
 from tests.fleet.conftest import results
 
 if TYPE_CHECKING:
     from tests.fleet.conftest import Team
 
 
+@pytest.mark.slow
 def test_a_life(team: Team) -> None:
     planned = team.run("plan")
     assert set(map(tuple, results(planned).values())) == {("succeeded", "changes", "changes")}
@@ -49,26 +50,3 @@ def test_a_life(team: Team) -> None:
     assert kept is not None
     assert [(run.command, run.status) for run in kept.past] == [("apply", "succeeded")]
     assert team.run("plan").code is ExitCode.OK
-
-
-def test_a_changed_spec_stops_at_the_canary(team: Team) -> None:
-    """And goes on once the reason is gone, by `resume`, without the canary."""
-    team.apply()
-    team.write("stacks/web.yaml", SPEC.format(name="web").replace("port: 80", "port: 81"))
-    team.accounts.gone.add("111111111111")
-    team.accounts.calls.clear()
-    stopped = team.apply()
-    assert stopped.status == "stopped"
-    assert stopped.reason == "stopped in wave canary: 1 of 2 cells failed, and failure_tolerance is 0"
-    assert {item.status for item in stopped.cells if item.account != "111111111111"} == {"cancelled"}
-    assert team.accounts.changes == []
-    team.accounts.gone.clear()
-    resumed = team.apply(resume=True)
-    assert (resumed.status, len(resumed.cells)) == ("succeeded", 6)
-    assert team.run("plan").code is ExitCode.OK
-
-
-def test_tolerance_counts_and_shares() -> None:
-    """StackSets, "FailureTolerancePercentage": rounded down to the next whole number."""
-    assert Tolerance(1).allowed(10) == 1
-    assert [Tolerance(percentage=10).allowed(total) for total in (9, 10, 19, 20)] == [0, 1, 1, 2]

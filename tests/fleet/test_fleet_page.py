@@ -1,4 +1,4 @@
-"""`fleet report --format html`: one page for who answers for many accounts."""
+"""`fleet report --format html` and `fleet status --format prometheus`: for who answers for many accounts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from alb_reconcile.cli.pictures.fleet import fleet_page
 from alb_reconcile.cli.render.fleet import FleetView
+from alb_reconcile.cli.render.fleet_metrics import fleet_metrics
 from alb_reconcile.fleet.cells import Cell, Source
 from alb_reconcile.fleet.operation import Outcome
+from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.records import Operation
 from alb_reconcile.fleet.results import CellResult, PastRun, StackResult
 from alb_reconcile.journal.record import StepRecord
@@ -88,16 +92,6 @@ def test_the_cells_to_look_at_come_first() -> None:
     ]
 
 
-def test_what_is_left_is_said_by_owner_and_by_stack() -> None:
-    text = words(fleet_page(view()))
-    assert "For nobody named 1 ledger-2/eu-central-1 shop: failed: AccessDenied: shop" in text
-    assert (
-        "replace instance.web-1 (drift: the account was changed) update listener.public/http (the spec was changed)"
-        in text
-    )
-    assert "Runs before: apply failed 2 h ago" in text
-
-
 def test_one_that_is_missing_is_never_100_percent() -> None:
     many = [cell("a", *(stack(f"s-{number}") for number in range(9999)), stack("last", "left"))]
     text = fleet_page(FleetView(Outcome("shops", "status", many), now=NOW))
@@ -110,6 +104,30 @@ def test_an_empty_fleet_and_strangers_texts() -> None:
     assert "<img" not in text
 
 
-def test_a_large_fleet_is_folded_and_a_small_one_is_not() -> None:
-    assert fleet_page(view(4)).count("<details open>") > 2
-    assert "<details open>" not in fleet_page(view(100)).partition("<h2>Stacks")[2]
+def samples(shown: FleetView) -> dict[tuple[str, tuple[str, ...]], float]:
+    """By name, without the prefix, and the labels' values beside the fleet's name."""
+    found = {}
+    for family in text_string_to_metric_families(fleet_metrics(shown)):
+        for item in family.samples:
+            assert item.labels.pop("fleet") == "shops"
+            found[item.name.removeprefix("alb_reconcile_fleet_"), tuple(item.labels.values())] = item.value
+    return found
+
+
+def test_cells_are_counted_and_their_ages_told() -> None:
+    found = samples(view())
+    assert {key: value for key, value in found.items() if key[0] == "cells"} == {
+        ("cells", ("succeeded",)): 3, ("cells", ("failed",)): 1, ("cells", ("unknown",)): 1,
+    }  # fmt: skip
+    search = ("000000000000", "eu-central-1", "shop")
+    assert found["cell_last_run_timestamp_seconds", search] == NOW - 600
+    assert found["cell_last_success_timestamp_seconds", search] == NOW - 600
+    assert found["cell_schedule_seconds", search] == 900
+    assert found["oldest_run_timestamp_seconds", ()] == NOW - 90_000
+    assert not [key for key in found if key[0] == "queue_messages"]
+
+
+def test_a_queue_is_told_where_one_is_named() -> None:
+    found = samples(replace(view(), queue=QueueState(7, 2, 1, ("a cell",))))
+    told = {key[1]: value for key, value in found.items() if key[0] == "queue_messages"}
+    assert told == {("waiting",): 7, ("in_flight",): 2, ("dead",): 1}

@@ -76,22 +76,3 @@ def test_a_plan_keeps_nothing_and_an_account_without_a_role_is_the_callers(team:
     actions |= {one for name, _, _ in statements(told["administration_role"]) for one in name if isinstance(name, list)}
     assert "ec2:DescribeVpcs" in actions
     assert not [name for name in actions if name.startswith(("s3:", "sts:", "cloudtrail:"))]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "told"),
-    [
-        (("fleet.yaml", "--for", "plan", "--queue", QUEUE), 64, "--queue is for workers"),
-        (("fleet.yaml", "--for", "plan", "--issue"), 64, "--issue is an option of sync"),
-        (("fleet.yaml", "stacks", "--for", "plan"), 64, "name a fleet's file alone"),
-        (("fleet.yaml", "--for", "plan", "--region", "us-east-1"), 64, "--region is a spec's"),
-        (("fleet.yaml", "--for", "sync", "--queue", "http://127.0.0.1:1/1/cells"), 64, "isn't in Amazon SQS"),
-        (("stacks", "--for", "sync", "--queue", QUEUE), 64, "--queue is a fleet's"),
-        (("fleet.yaml", "--for", "plan", "--set", "RANGE=wrong"), 3, "stacks/net.yaml:2:27: vpcs.main.cidr_block: "),
-    ],
-)
-def test_mistakes(team: Team, ask: Any, arguments: tuple[str, ...], code: int, told: str) -> None:
-    team.write("stacks/net.yaml", "stack: net\nvpcs: {main: {cidr_block: '${RANGE:-10.9.0.0/16}'}}\n")
-    ended, out, said = ask(*arguments)
-    assert (ended, out) == (code, None)
-    assert said.count(told) == 1

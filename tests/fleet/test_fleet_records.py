@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.records import Operation, Records, _Bucket
 from alb_reconcile.fleet.results import CellResult, StackResult
 from alb_reconcile.journal.files import RecordError
@@ -92,23 +91,3 @@ def test_a_moment_that_is_none_is_damage(team: Team) -> None:
     (file,) = (team.folder / "state" / "fleet" / "shops" / "cells").glob("*.json")
     file.write_text(file.read_text().replace(ONE, "yesterday"))
     assert team.records.read_all(team.fleet.cells)[0] == {}
-
-
-def test_a_bucket_that_refuses_is_told(team: Team) -> None:
-    def refuse(_: str, operation: str, params: Any, /, *, once: bool = False) -> Any:
-        raise AwsError("s3", operation, "AccessDenied", "Access Denied", "", hint="allow the IAM action")
-
-    records = Records(_Bucket(lambda: refuse, "results", "shops"))
-    with pytest.raises(
-        RecordError, match=r"s3://results/shops/cells/111111111111_us-east-1.json can't be written: .*AccessDenied"
-    ):
-        records.write(_result("failed", ONE))
-
-
-def test_where_they_are(team: Team) -> None:
-    session = Session(region="us-east-1")
-    assert str(Records.of(team.fleet, session, team.folder).store) == f"{team.folder}/fleet/shops"
-    team.rewrite("fleet: shops", "fleet: shops\nresults: here")
-    assert str(Records.of(team.fleet, session, team.folder).store) == f"{team.folder}/here/shops"
-    team.rewrite("results: here", "results: s3://results/fleets/")
-    assert str(Records.of(team.fleet, session, team.folder).store) == "s3://results/fleets/shops"

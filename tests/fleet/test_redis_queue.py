@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +13,6 @@ import pytest
 from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.cells import Cell, Fleet, Source
 from alb_reconcile.fleet.queues import MOST_DELIVERIES, NAME, Queue
-from alb_reconcile.model.errors import UnreachableError
 from tests.forked import begun
 from tests.processes import GUARD, until
 from tests.redis_server import running_redis
@@ -64,6 +62,7 @@ class Taking:
         return self.taken.pop()
 
 
+@pytest.mark.slow
 def test_a_message_is_kept_left_and_given_up(queue: Queue, tmp_path: Path) -> None:
     fleet = fleet_in(tmp_path)
     app = celery_app.make_app(queue, fleet, Session())
@@ -104,23 +103,6 @@ def test_what_is_done_is_gone_and_what_is_forged_never_arrives(queue: Queue, tmp
     worker.connection.close()
 
 
-def test_fleets_of_one_server_do_not_see_each_other(queue: Queue, tmp_path: Path) -> None:
-    fleet = fleet_in(tmp_path)
-    app = celery_app.make_app(queue, fleet, Session())
-    celery_app.enqueue(app, queue, fleet.cells, lambda _: None)
-    other = celery_app.make_app(queue, replace(fleet, name="other"), Session())
-    assert celery_app.look(app, queue).waiting == 1
-    assert celery_app.look(other, queue).waiting == 0
-
-
-def test_a_server_that_is_down_is_one_line(tmp_path: Path) -> None:
-    fleet, nowhere = fleet_in(tmp_path), Queue.parse("redis://:secret@127.0.0.1:1/0")
-    with pytest.raises(UnreachableError, match="can't be reached") as raised:
-        celery_app.look(celery_app.make_app(nowhere, fleet, Session()), nowhere)
-    assert "secret" not in str(raised.value)
-    assert "\n" not in str(raised.value)
-
-
 def _restored(worker: Taking) -> bool:
     """Have the worker look for messages whose time is over."""
     with suppress(TimeoutError):
@@ -128,6 +110,7 @@ def _restored(worker: Taking) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_beat_begins_with_all_cells_and_goes_on(queue: Queue, tmp_path: Path) -> None:
     """A cell without a schedule isn't put on the queue. SIGTERM ends it."""
     (tmp_path / "fleet.yaml").write_text(_SCHEDULED)

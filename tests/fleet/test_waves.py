@@ -115,14 +115,6 @@ def _twenty(team: Team, preferences: str) -> list[str]:
     return [f"{account}/us-east-1" for account in accounts]
 
 
-def test_one_cell_of_twenty_fails_where_none_may(team: Team, script: Script) -> None:
-    """By default a bad change breaks one account, however many cells may run at once."""
-    script.failing = set(_twenty(team, ""))
-    outcome = team.apply()
-    assert Counter(cell.status for cell in outcome.cells) == {"failed": 1, "cancelled": 19}
-    assert outcome.reason == "stopped in wave all: 1 of 20 cells failed, and failure_tolerance is 0"
-
-
 def test_each_failure_leaves_room_for_one_less(team: Team, script: Script) -> None:
     """Cells that have failed, and those that still may, are never more than one beyond the tolerance."""
     cells = _twenty(team, "operation_preferences: {max_concurrent: 3, failure_tolerance: 20%}\n")
@@ -153,18 +145,6 @@ def test_specs_that_change_between_two_waves_are_refused(team: Team) -> None:
     assert team.accounts.changes == []
 
 
-def test_as_many_as_may_at_once(team: Team, script: Script) -> None:
-    team.rewrite("{name: rest, failure_tolerance: 1}", "{name: rest, max_concurrent: 3, failure_tolerance: 100%}")
-    team.apply()
-    assert script.most == 3
-
-
-def test_regions_one_after_the_other(team: Team, script: Script) -> None:
-    team.rewrite("fleet: shops", "fleet: shops\noperation_preferences: {region_concurrency: sequential}")
-    team.apply()
-    assert script.begun[4:] == [key for region in ("us-east-1", "eu-central-1") for key in REST if key.endswith(region)]
-
-
 class TestResume:
     """From what the records say, and only if it is safe."""
 
@@ -192,13 +172,6 @@ class TestResume:
         with pytest.raises(RefusedError, match=r"second/us-east-1, .* have changed .*; run fleet apply, which begins"):
             team.apply(resume=True)
 
-    def test_a_wave_that_is_gone_is_refused(self, team: Team, script: Script) -> None:
-        script.failing = set(CANARY)
-        team.apply()
-        team.rewrite("canary", "first-ones")
-        with pytest.raises(RefusedError, match=r"stopped in wave canary, which .* doesn't have"):
-            team.apply(resume=True)
-
     def test_what_is_stopped_by_hand_can_be_resumed(self, team: Team, script: Script) -> None:
         script.stop_at = CANARY[1]
         outcome = team.apply()
@@ -214,12 +187,6 @@ def test_the_word_to_stop_before_it_begins(team: Team, script: Script) -> None:
     with pytest.raises(InterruptedRun, match="nothing was changed"):
         team.apply()
     assert (script.begun, team.records.read_operation()) == ([], None)
-
-
-def test_records_that_cant_be_written_stop_nothing(team: Team, script: Script) -> None:
-    (team.folder / "state").write_text("a file where the folder would be")
-    assert team.apply().status == "succeeded"
-    assert any("fleet resume won't know where this stopped" in line for line in team.said)
 
 
 @pytest.mark.parametrize(

@@ -67,18 +67,9 @@ LEASE = {
     "version": 1, "owner": "o", "host": "h", "user": "u", "pid": 1, "command": "apply", "since": TIME, "seconds": 60, "writes": 1, "released": "",
     "broken_by": "",
 }  # fmt: skip
-STATE = {
-    "version": 4,
-    "resources": [
-        {
-            "mode": "managed",
-            "type": "aws_vpc",
-            "name": "main",
-            "module": "module.a",
-            "instances": [{"index_key": 0, "attributes": {"id": "vpc-1", "arn": "a"}}],
-        }
-    ],
-}
+ROW = {"index_key": 0, "attributes": {"id": "vpc-1", "arn": "a"}}
+MANAGED = {"mode": "managed", "type": "aws_vpc", "name": "main", "module": "module.a", "instances": [ROW]}
+STATE = {"version": 4, "resources": [MANAGED]}
 ISSUE = b'# t\n\nState: open\n\n<!-- alb-reconcile: {"stack": "shop", "account": "1", "region": "us-east-1", "place": ""} -->\nx\n\n## History\n\n- y\n'
 
 
@@ -234,9 +225,5 @@ TARGETS: Mapping[str, Target] = {
     "webhook": Target("webhook.json", _webhook, _json({"us-east-1_shop": {"state": "failing", "tried": 1.0, "told": 1.0}})),
     "webhook URL": Target("u", _function(_url), lambda: [b"https://h.example.com:8443/services/x?y=z"]),
     "issues": Target("a.md", _issues, lambda: [ISSUE]),
-    "state": Target(
-        "s.tfstate",
-        _function(lambda file: names_in_state(str(file))),
-        _json(STATE),
-    ),
+    "state": Target("s.tfstate", _function(lambda file: names_in_state(str(file))), _json(STATE)),
 }  # fmt: skip

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fuzz.limits import Memory, guard, waits
-from tests.fuzz.mutate import MOST, changed
+from tests.fuzz.mutate import changed
 from tests.fuzz.targets import FLEET, TARGETS
 from tests.properties.seeds import SOAK, first_seed
 from tests.spec.worst import floor
@@ -73,13 +73,13 @@ def test_any_input_is_read_or_refused(
             told = capsys.readouterr()
             slowest = max(slowest, (time.process_time() - began, seed))
             assert code in CODES
-            assert all(
-                line.isprintable() for line in (told.out + told.err).splitlines() if "\x1b" in line or "\x07" in line
-            )
-            if (
-                code in (3, 4, 64) and name != "webhook URL" and (name, code) != ("planner", 4)
-            ):  # a stack is refused, not a file
-                assert file.name in told.out + told.err, told
+            said = told.out + told.err
+            assert all(line.isprintable() for line in said.splitlines() if "\x1b" in line or "\x07" in line)
+            if code in (3, 4, 64) and (name, code) not in (
+                ("webhook URL", code),
+                ("planner", 4),
+            ):  # which refuse no file
+                assert file.name in said, told
             if name in ("validate", "diff") and told.out:
                 json.loads(told.out)
             if name in ("validate", "security", "diff", "iam-policy", "fleet", "policy", "state"):
@@ -117,10 +117,3 @@ def test_what_it_found(name: str, data: str, tmp_path: Path, capsys: pytest.Capt
     file.write_text(data)
     assert TARGETS[name].read(file) in CODES
     assert "Traceback" not in capsys.readouterr().err
-
-
-def test_inputs_stay_small() -> None:
-    """Found: one had 152 MiB, which its program's memory was blamed for."""
-    rng = Random("lease:404812049:105784" if SOAK else "lease:1:3581")
-    data = changed(rng, rng.choice(TARGETS["lease"].seeds()))
-    assert 0 < len(data) <= MOST

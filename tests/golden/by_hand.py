@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.e2e.tool import Account
-    from tests.golden.scene import Ended, Scene
 
 
 def mine(account: Account, kind: str, name: str = "") -> list[dict[str, Any]]:
@@ -26,13 +20,6 @@ def mine(account: Account, kind: str, name: str = "") -> list[dict[str, Any]]:
     found = getattr(account.ec2, f"describe_{kind}s")(Filters=filters)
     items: list[dict[str, Any]] = next(value for value in found.values() if isinstance(value, list))
     return items
-
-
-def rename(account: Account, kind: str, address: str, name: str = "other") -> None:
-    """Somebody gives a resource of EC2's another Name."""
-    (item,) = mine(account, kind, address)
-    key = {"vpc": "VpcId", "instance": "InstanceId", "subnet": "SubnetId", "security_group": "GroupId"}[kind]
-    account.ec2.create_tags(Resources=[item[key]], Tags=[{"Key": "Name", "Value": name}])
 
 
 def protect(account: Account) -> None:
@@ -65,33 +52,3 @@ def tags_of(account: Account) -> str:
         if "alb-reconcile:address" in tags
     ]
     return "".join(sorted(lines))
-
-
-def at_terminal(scene: Scene, *arguments: str, answer: str, prompt: str) -> Ended:
-    """Run a command at a terminal, and type an answer where it asks."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        scene.arguments(*arguments),
-        cwd=scene.folder,
-        env=scene.environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
-        os.close(theirs)
-        seen, typed, deadline = b"", not prompt, time.monotonic() + 60
-        while True:
-            if not select.select([ours], [], [], 1)[0]:
-                assert time.monotonic() < deadline, f"it hangs:\n{seen.decode()}"
-                continue
-            try:
-                seen += os.read(ours, 4096)
-            except OSError:  # Linux's way to say that the other side has gone
-                break
-            if not typed and prompt.encode() in seen:
-                os.write(ours, f"{answer}\n".encode())
-                typed = True
-        os.close(ours)
-        code = process.wait(30)
-    return subprocess.CompletedProcess(arguments, code, seen.decode().replace("\r\n", "\n"), "")

@@ -22,8 +22,6 @@ _LIST: Final = re.compile(rf"\b({_KINDS})-\d+(?:, \1-\d+)+\b")
 _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
     (r"127\.0\.0\.1 port \d+", "127.0.0.1 port <port>"),
-    (r"@127\.0\.0\.1 -p \d+", "@127.0.0.1 -p <port>"),
-    (r"(?m)^(alb-reconcile \d\S*) \([0-9a-f]{12}\)$", r"\1"),  # the commit, where there is one
     (r"-\d{10}(?=\.[a-z0-9-]+\.elb\.)", "-<number>"),
     (r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)", "<time>"),
     (r"(?<=[( ]request )[0-9A-Za-z-]{8,}", "<request>"),
@@ -43,8 +41,6 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r"\bp(50|95|99) \d+(?:\.\d+)? ms", r"p\1 <n> ms"),
     (r'(?<="(?:p50|p95|p99)": )\d+(?:\.\d+)?', "0.0"),
     (r"(?m)^ +\d+\.\d\d s  (?=\w+ \w+$)", "    <n> s  "),
-    (r"\x1b\[(\d+)m", r"<esc \1>"),
-    (r"(?m)^\d\d:\d\d:\d\d  (?=\w)", "<clock>  "),
     (r"(?<= seconds=)\d+\.\d+", "<n>"),
     (r"(?m)^(\S+_(?:timestamp|duration)_seconds\{.*\}) \S+$", r"\1 <n>"),
     (r'(?m)^(\S+_api_calls_total\{.*operation="(?:describe|get|list)_.*\}) \S+$', r"\1 <n>"),

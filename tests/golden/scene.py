@@ -7,26 +7,23 @@ import fcntl
 import json
 import os
 import shlex
-import shutil
 import subprocess
-import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.tool import Account
+from tests.e2e.tool import Account, Tool
 from tests.forked import run_forked
 from tests.golden.normal import numbered, ordered, ordered_log, steady_calls, steady_json
 from tests.processes import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 EXPECTED: Final = Path(__file__).parent / "expected"
 WAITS: Final = EXPECTED / "waits.txt"
-SPECS: Final = Path(__file__).parent.parent.parent / "specs"
 UPDATE: Final = bool(os.environ.get("UPDATE_GOLDENS"))
 Ended = subprocess.CompletedProcess[str]
 
@@ -37,28 +34,17 @@ class Scene:
     def __init__(self, name: str, folder: Path, state: Path | None) -> None:
         self.name = name
         self.folder = folder
-        shutil.copytree(SPECS, folder, dirs_exist_ok=True)
-        (folder / "home").mkdir()
-        self.sandbox = state is not None
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder / "home"),
-            "LOGNAME": "ann",
-            "COLUMNS": "100",
-            "TERM": "xterm",
-            "PYTHONUTF8": "1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "ALB_RECONCILE_SANDBOX_DIR": str(state or folder / "state"),
-            "ALB_RECONCILE_SANDBOX_TRAFFIC": "off",
-        }
+        own = {"LOGNAME": "ann", "COLUMNS": "100", "TERM": "xterm"}
+        place = str(state or folder / "state")
+        self.tool = Tool(folder, *(["--sandbox"] if state else []), **own, ALB_RECONCILE_SANDBOX_DIR=place)
+        self.environment = self.tool.environment
         self._text: list[str] = []
         self._waits: set[str] = set()
 
     @property
     def port(self) -> int:
         """The sandbox's."""
-        place = Path(self.environment["ALB_RECONCILE_SANDBOX_DIR"])
-        return int(json.loads((place / "sandbox.json").read_text())["port"])
+        return int(self.tool.state()["port"])
 
     @property
     def account(self) -> Account:
@@ -84,21 +70,16 @@ class Scene:
         """Put any other text into the transcript."""
         self._text.append(f"$ {title}\n{text.rstrip()}\n\n".replace(str(self.folder), "<folder>"))
 
-    def show_json_lines(self, title: str, text: str, marks: tuple[str, str] = (",", ":")) -> None:
+    def show_json_lines(self, title: str, text: str) -> None:
         """Put JSON of one object a line into the transcript, each spread over lines."""
         lines = [
-            steady_json(line, lambda data: json.dumps(data, separators=marks, ensure_ascii=line.isascii()))  # noqa: B023
+            steady_json(line, lambda data: json.dumps(data, separators=(",", ":"), ensure_ascii=line.isascii()))  # noqa: B023
             for line in text.splitlines()
         ]
         self.show(title, "".join(lines))
 
-    def arguments(self, *arguments: str) -> list[str]:
-        """The whole command line."""
-        return [sys.executable, "-m", "alb_reconcile", *self._told(arguments)]
-
     def _told(self, arguments: tuple[str, ...]) -> list[str]:
-        place = ["--sandbox"] if self.sandbox and arguments[0] != "sandbox" else []
-        return [*arguments, *place]
+        return self.tool.arguments(*arguments)[1:] if arguments else []
 
     def run(self, *arguments: str, **environment: str) -> Ended:
         """Run a command to its end, without a terminal, and keep what it says."""
@@ -126,25 +107,6 @@ class Scene:
             with suppress(json.JSONDecodeError):  # several of them, one behind the other
                 return steady_json(text, lambda data: _like(text, data))
         return ordered(steady_calls(text), self._waits)
-
-    @contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """A command under way, of which nothing is kept; killed at the end."""
-        with subprocess.Popen(
-            self.arguments(*arguments),
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-        ) as process:
-            try:
-                yield process
-            finally:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                process.communicate()
 
     def check(self) -> None:
         """Hold the transcript against the file; with UPDATE_GOLDENS=1 write the file."""

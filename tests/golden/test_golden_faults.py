@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.golden.gate import DENIED, EXPIRED, gate_before
+import pytest
+
+from tests.golden.gate import DENIED, EXPIRED, Faults, gate_before
 from tests.golden.test_golden_runs import SMALL
 
 if TYPE_CHECKING:
@@ -13,24 +15,25 @@ if TYPE_CHECKING:
 KEYS: Final = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
+@pytest.mark.slow
 def test_denied(scene: Scene) -> None:
     """Permissions that are missing for a read, a change and a tag; credentials that have expired."""
     scene.write("small.yaml", SMALL)
     with gate_before(scene) as gate:
         for action in ("DescribeVpcs", "CreateSubnet", "CreateTags"):
-            gate.faults = {action: DENIED}
+            gate.buckets = Faults({action: DENIED})
             scene.note(f"{action} is denied")
             scene.run("plan" if action.startswith("Describe") else "apply", *_yes(action), "small.yaml")
             if action == "CreateSubnet":
                 scene.run("sync", "small.yaml")
-        gate.faults = {"DescribeSubnets": DENIED}
+        gate.buckets = Faults({"DescribeSubnets": DENIED})
         scene.note("DescribeSubnets is denied")
         scene.run("status", "small.yaml")
         scene.run("status", "--format", "json", "small.yaml")
-        gate.faults = {"CreateTags": DENIED}
+        gate.buckets = Faults({"CreateTags": DENIED})
         scene.run("destroy", "--yes", "small.yaml")
         scene.note("the credentials have expired")
-        gate.faults = {"*": EXPIRED}
+        gate.buckets = Faults({"*": EXPIRED})
         for command in (
             ("plan",), ("apply", "--yes"), ("destroy", "--yes"), ("status",), ("verify",), ("sync",),
             ("sync", "--format", "json"), ("adopt", "--yes"), ("lock", "show"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pytest
 
 from tests.e2e.tool import REGION
 from tests.golden.gate import gate_before
@@ -23,15 +24,16 @@ def make_bucket(scene: Scene) -> None:
     client.create_bucket(Bucket="our-leases")
 
 
+@pytest.mark.slow
 def test_locks(scene: Scene) -> None:
     """An apply stands in the middle of a call, and everybody else finds the stack held."""
     scene.write("small.yaml", SMALL)
     scene.run("lock", "show", "small.yaml")
     scene.run("lock", "break", "--yes", "small.yaml")
     with gate_before(scene) as gate:
-        gate.held = "CreateVpc"
-        with scene.started("apply", "--yes", "small.yaml"):
-            assert gate.holding.wait(60)
+        held = gate.hold("CreateVpc")
+        with scene.tool.started("apply", "--yes", "small.yaml"):
+            held.wait()
             scene.note("an apply of another terminal is under way")
             scene.run("lock", "show", "small.yaml")
             scene.run("lock", "show", "--format", "json", "small.yaml")
@@ -46,6 +48,7 @@ def test_locks(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_leases(scene: Scene) -> None:
     """The same on two hosts, which share nothing but the lease."""
     scene.write("leased.yaml", f"{SMALL}lease: {PLACE}\n")
@@ -55,10 +58,10 @@ def test_leases(scene: Scene) -> None:
     scene.run("lock", "show", "leased.yaml")
     scene.run("lock", "show", "--format", "json", "leased.yaml")
     with gate_before(scene) as gate:
-        gate.held = "CreateVpc"
+        held = gate.hold("CreateVpc")
         scene.environment["ALB_RECONCILE_LOCK_DIR"] = str(scene.folder / "there")
-        with scene.started("apply", "--yes", "leased.yaml"):
-            assert gate.holding.wait(60)
+        with scene.tool.started("apply", "--yes", "leased.yaml"):
+            held.wait()
             scene.note("an apply of another host is under way")
             scene.environment["ALB_RECONCILE_LOCK_DIR"] = str(scene.folder / "here")
             scene.run("lock", "show", "leased.yaml")

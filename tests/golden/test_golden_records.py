@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.golden.servers import serving
+import pytest
+
 from tests.golden.test_golden_runs import GROUP, HUGE, SMALL
+from tests.journal.receiver import receiving
 
 if TYPE_CHECKING:
     from tests.golden.scene import Scene
@@ -30,6 +32,7 @@ def later(scene: Scene) -> None:
     scene.note("a minute later")
 
 
+@pytest.mark.slow
 def test_records(scene: Scene) -> None:
     """A run that fails, one that mends it, one with nothing to do, and the end."""
     scene.write("broken.yaml", SMALL + GROUP + HUGE)
@@ -37,8 +40,8 @@ def test_records(scene: Scene) -> None:
     scene.run("history", "small.yaml")
     scene.run("history", "--format", "json", "small.yaml")
     (scene.folder / "secret").write_text("a secret of some length")
-    with serving() as hook:
-        (scene.folder / "url").write_text(f"http://127.0.0.1:{hook.server_port}/hook\n")
+    with receiving() as hook:
+        (scene.folder / "url").write_text(f"{hook.url}\n")
         options = (
             "--webhook-url-file", "url", "--webhook-secret-file", "secret",
             "--webhook-allow", "private,http", "--metrics-file", "metrics.prom",
@@ -48,8 +51,8 @@ def test_records(scene: Scene) -> None:
         scene.run("apply", "--yes", "small.yaml", *options)
         scene.run("sync", "small.yaml", *options)
         scene.show("cat metrics.prom", (scene.folder / "metrics.prom").read_text())
-        for number, (headers, body) in enumerate(hook.posted, 1):
-            told(scene, f"message {number} to the webhook", headers, body)
+        for number, (_, _, headers, body) in enumerate(hook.requests, 1):
+            told(scene, f"message {number} to the webhook", headers, body.decode())
     (scene.folder / "url").write_text("http://127.0.0.1:1/hook\n")
     scene.note("from now on the webhook's URL leads to a port where nobody listens")
     scene.run("destroy", "--yes", "small.yaml", *options)

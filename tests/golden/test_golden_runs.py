@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.golden.by_hand import at_terminal, protect, tags_of
+import pytest
+
+from tests.golden.by_hand import protect, tags_of
 
 if TYPE_CHECKING:
     from tests.golden.scene import Scene
@@ -50,6 +52,7 @@ def alone(scene: Scene) -> None:
     )
 
 
+@pytest.mark.slow
 def test_life(scene: Scene) -> None:
     """Created, in order, looked at, and destroyed."""
     alone(scene)
@@ -77,6 +80,7 @@ def test_life(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_changes(scene: Scene) -> None:
     """Updated in place, rolled, and grown; each planned in both formats first."""
     scene.run("apply", "--yes", "demo.yaml")
@@ -106,6 +110,7 @@ def test_changes(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_refusals(scene: Scene) -> None:
     """What limits, protection and policy are for."""
     alone(scene)
@@ -166,38 +171,4 @@ def test_failures(scene: Scene) -> None:
     scene.run("plan", "--out", "/nonexistent/plan", "small.yaml")
     scene.run("plan", "gone.yaml")
     scene.run("history", "small.yaml")
-    scene.check()
-
-
-def test_several(scene: Scene) -> None:
-    """Many specs in one command."""
-    scene.write("one.yaml", SMALL.replace("small", "one"))
-    scene.write("two.yaml", SMALL.replace("small", "two").replace("10.1", "10.2"))
-    scene.run("plan", "one.yaml", "two.yaml")
-    scene.run("plan", "--format", "json", "one.yaml", "two.yaml")
-    scene.run("apply", "--yes", "one.yaml", "two.yaml")
-    scene.run("stacks")
-    scene.run("status", "one.yaml", "two.yaml")
-    scene.run("status", "--format", "json", "one.yaml", "two.yaml")
-    scene.run("plan", "one.yaml", "one.yaml")
-    scene.run("destroy", "--yes", "one.yaml", "two.yaml")
-    scene.check()
-
-
-def test_a_terminal(scene: Scene) -> None:
-    """The question, its answers, and colours. The line that says what runs now comes and goes by the clock: `-v` has none."""
-    scene.write("small.yaml", SMALL)
-    yes = "Type yes:"
-    for arguments, answer, prompt in (
-        (("apply", "small.yaml"), "no", yes),
-        (("apply", "-v", "--no-color", "small.yaml"), "yes", yes),
-        (("plan", "small.yaml"), "", ""),
-        (("status", "small.yaml"), "", ""),
-        (("history", "small.yaml"), "", ""),
-        (("sync", "small.yaml"), "", ""),
-        (("release", "small.yaml"), "no", "Type"),
-        (("destroy", "-v", "small.yaml"), "yes", "Type the stack's name (small):"),
-        (("destroy", "-v", "small.yaml"), "small", "Type the stack's name (small):"),
-    ):
-        scene.keep(arguments, at_terminal(scene, *arguments, answer=answer, prompt=prompt))
     scene.check()

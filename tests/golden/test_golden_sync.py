@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING, Final
 
-from tests.golden.by_hand import mine, rename
+import pytest
+
+from tests.golden.by_hand import mine
 
 if TYPE_CHECKING:
     from tests.golden.scene import Scene
@@ -36,6 +37,7 @@ def disturb(scene: Scene, stack: str) -> None:
             scene.account.ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[{"Key": "Name", "Value": "another"}])
 
 
+@pytest.mark.slow
 def test_sync(scene: Scene) -> None:
     """In order, drift, a spec that isn't applied, and broken ones; one stack and many."""
     stacks(scene)
@@ -61,6 +63,7 @@ def test_sync(scene: Scene) -> None:
     scene.check()
 
 
+@pytest.mark.slow
 def test_sync_gone(scene: Scene) -> None:
     """A stack of which nothing is there: destroyed by somebody else, destroyed here, released here."""
     scene.write("one.yaml", STACK.format(name="one", number=1))
@@ -76,20 +79,7 @@ def test_sync_gone(scene: Scene) -> None:
     scene.check()
 
 
-def test_sync_for_ever(scene: Scene) -> None:
-    """A round's report as one line of JSON, and the end by SIGTERM."""
-    scene.write("one.yaml", STACK.format(name="one", number=1))
-    scene.run("apply", "--yes", "one.yaml")
-    with scene.started("sync", "--every", "1h", "-q", "--format", "json", "one.yaml") as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
-        rest = process.communicate(timeout=60)[0]
-    scene.show_json_lines("alb-reconcile sync --every 1h -q --format json one.yaml --sandbox", line, (", ", ": "))
-    scene.show("what comes after SIGTERM", f"{rest}[exit {process.returncode}]")
-    scene.check()
-
-
+@pytest.mark.slow
 def test_sync_leaves(scene: Scene) -> None:
     """What is left to a person, by default, by the spec, and by a tag."""
     scene.run("apply", "--yes", "demo.yaml")
@@ -102,7 +92,8 @@ def test_sync_leaves(scene: Scene) -> None:
     account.ec2.authorize_security_group_ingress(
         GroupId=group["GroupId"], IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
     )
-    rename(account, "vpc", "vpc.main")
+    (vpc,) = mine(account, "vpc", "vpc.main")
+    account.ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[{"Key": "Name", "Value": "other"}])
     (web,) = mine(account, "instance", "instance.web-2")
     until = {"Key": "alb-reconcile:ignore-until", "Value": "2099-01-01T00:00Z"}
     account.ec2.create_tags(Resources=[web["InstanceId"]], Tags=[until, {"Key": "Name", "Value": "mine"}])

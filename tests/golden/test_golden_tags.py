@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.golden.test_golden_runs import alone
+import pytest
 
 if TYPE_CHECKING:
     from tests.golden.scene import Scene
@@ -26,6 +26,7 @@ def named(kind: str, name: str) -> list[dict[str, Any]]:
     return [{"ResourceType": kind, "Tags": [{"Key": "Name", "Value": name}]}]
 
 
+@pytest.mark.slow
 def test_adoption(scene: Scene) -> None:
     """Taken over, renamed, let go; each refused first where it can be."""
     ec2 = scene.account.ec2
@@ -76,16 +77,4 @@ def test_adoption(scene: Scene) -> None:
     scene.run("release", "--yes", "shop.yaml")
     scene.run("release", "--yes", "shop.yaml")
     scene.run("stacks")
-    scene.check()
-
-
-def test_adoption_of_a_service(scene: Scene) -> None:
-    """All of the demo is let go, and taken over again: every kind in one list."""
-    alone(scene)
-    scene.run("apply", "--yes", "demo.yaml")
-    scene.run("move", "--yes", "demo.yaml", "instances.web", "instances.api")
-    scene.run("release", "--yes", "demo.yaml", "instances.web")
-    scene.run("release", "--yes", "demo.yaml")
-    scene.run("adopt", "--yes", "demo.yaml")
-    scene.run("plan", "demo.yaml")
     scene.check()

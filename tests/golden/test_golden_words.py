@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from tests.golden.scene import Scene
 
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "alb-reconcile.1"
-COMMANDS: Final = (
-    (), ("validate",), ("schema",), ("init",), ("explain",), ("plan",), ("apply",), ("destroy",), ("sync",),
-    ("status",), ("verify",), ("history",), ("adopt",), ("release",), ("move",), ("stacks",), ("lock",),
-    ("lock", "show"), ("lock", "break"), ("fleet",), ("fleet", "validate"), ("fleet", "plan"), ("fleet", "sync"), ("fleet", "apply"), ("fleet", "status"),
-    ("sandbox",), ("sandbox", "start"), ("sandbox", "stop"),
-    ("sandbox", "status"), ("sandbox", "reset"), ("help",), ("completion",),
-)  # fmt: skip
 MISTAKES: Final = (
     "", "nonsense", "--nonsense", "aply", "help aply", "help lock brek", "plan s.yaml --formt json", "init --template nonsense", "validate", "schema extra", "init a b", "explain a b", "plan", "plan --format xml s.yaml",
     "plan --allow nonsense=1 s.yaml", "plan --allow delete s.yaml", "plan --set 1=2 s.yaml", "plan --max-workers 0 s.yaml",
@@ -39,21 +32,9 @@ MISTAKES: Final = (
     "sandbox start --speed 0", "sandbox start --serve x --no-traffic", "plan --sandbox --profile x demo.yaml",
     "plan --out p demo.yaml https.yaml", "fleet", "fleet nonsense", "fleet plan nothing.yaml",
 )  # fmt: skip
-KINDS: Final = (
-    "stack", "vpc", "subnet", "internet_gateway", "route_table", "security_group", "security_group_rules",
-    "instance", "target_group", "load_balancer", "listener", "rule", "registration",
-)  # fmt: skip
 of_this_python = pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="argparse words its help differently in each version of Python"
 )
-
-
-@of_this_python
-def test_help(desk: Scene) -> None:
-    for command in COMMANDS:
-        desk.run(*command, "--help")
-    desk.run("--version")
-    desk.check()
 
 
 @of_this_python
@@ -71,6 +52,7 @@ def test_the_manual_page(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\\fBalb\\-reconcile\\fR \\fI\\,plan\\/\\fR" in made
 
 
+@pytest.mark.slow
 @of_this_python
 def test_usage(desk: Scene) -> None:
     for words in MISTAKES:
@@ -84,18 +66,6 @@ def test_init(desk: Scene) -> None:
     desk.run("validate", "stack.yaml")
     desk.run("init")
     desk.run("init", "/nonexistent/stack.yaml")
-    desk.check()
-
-
-def test_explain(desk: Scene) -> None:
-    """Of what these kinds say. What lists all kinds would want an edit for each new one; so would the schema."""
-    for kind in KINDS:
-        desk.run("explain", kind)
-    for topic in (
-        "stack.policy", "stack.sync", "stack.lease", "instance.rollout", "target_group.health_check",
-        "listener.default_action", "rule.conditions", "vpc.cidr_blok", "vpcs", "instances.web",
-    ):  # fmt: skip
-        desk.run("explain", topic)
     desk.check()
 
 

@@ -19,10 +19,9 @@ REPOSITORY = "acme/ops"
 
 @dataclass
 class FakeGitHub:
-    """`refusals` are the next answers, each a status and headers. `may_label`: whether the token may set labels."""
+    """`refusals` are the next answers, each a status and headers."""
 
     port: int = 0
-    may_label: bool = True
     issues: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[str]] = field(default_factory=dict)
     refusals: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -94,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
             if not said.get("title") or len(said.get("body", "")) > 65_536:
                 self._answer(422, {"message": "Validation Failed"})
                 return
-            labels = tuple(said.get("labels", ())) if github.may_label else ()
+            labels = tuple(said.get("labels", ()))
             issue = github.add(said["body"], labels=labels)
             issue["title"] = said["title"]
             self._answer(201, issue)

@@ -8,33 +8,15 @@ from typing import Any
 from alb_reconcile.journal.record import Record, StepRecord
 
 RECORD = Record(
-    run="0" * 32,
-    command="sync",
-    stack="shop",
-    region="eu-west-1",
-    started="2026-11-24T03:00:00Z",
-    ended="2026-11-24T03:00:12Z",
-    result="in_sync",
-    account="123456789012",
-    seconds=12.5,
-    host="ops-1",
-    user="cron",
-    tool="0.1.0",
-    spec_file="shop.yaml",
-    spec_digest="abc",
-    counts={"create": 0, "update": 0, "replace": 0, "delete": 0},
+    run="0" * 32, command="sync", stack="shop", region="eu-west-1", started="2026-11-24T03:00:00Z",
+    ended="2026-11-24T03:00:12Z", result="in_sync", account="123456789012", seconds=12.5, host="ops-1", user="cron",
+    tool="0.1.0", spec_file="shop.yaml", spec_digest="abc", counts={"create": 0, "update": 0, "replace": 0, "delete": 0},
     calls={"describe_vpcs": 2},
-)
+)  # fmt: skip
 COUNTED = {"create": 0, "update": 1, "replace": 1, "delete": 0}
 UPDATE = StepRecord(
-    "update:target_group.web",
-    "update",
-    "drift",
-    "done",
-    1.5,
-    "arn:tg",
-    changes=("health_check.path: /x → /",),
-)
+    "update:target_group.web", "update", "drift", "done", 1.5, "arn:tg", changes=("health_check.path: /x → /",)
+)  # fmt: skip
 REPLACE = StepRecord(
     "replace:instance.web-1@i-1", "replace", "drift", "withheld", reason="replacements are for a person"
 )

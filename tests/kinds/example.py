@@ -16,7 +16,17 @@ from alb_reconcile.kinds.base import AnyKind, Grouped
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.schema import resolved
-from tests.harness import Spec, load
+from tests.harness import REGION, Spec, load
+
+STACK: Spec = {"stack": "demo", "region": REGION}
+
+
+def network(zones: str = "") -> Spec:
+    """A stack with a VPC, and a subnet in each of these zones."""
+    blocks = {zone: f"10.0.{number}.0/24" for number, zone in enumerate(zones)}
+    subnets = {zone: {"cidr_block": block, "availability_zone": zone} for zone, block in blocks.items()}
+    spec = {**STACK, "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}}}
+    return {**spec, "subnets": subnets} if subnets else spec
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from alb_reconcile.aws.hints import explain_code
-from alb_reconcile.model.errors import AwsError
-from tests.harness import Spec, World, by_hand, demo
+from alb_reconcile.model.errors import AwsError, RefusedError
+from tests.harness import READS, Spec, World, by_hand, demo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from alb_reconcile.model.plan import Plan
     from tests.harness import Result
@@ -69,6 +71,33 @@ class Hand:
         else:
             assert result.writes.keys() == ({by} if isinstance(by, str) else set(by))
         return result
+
+    def refuses(self, spec: Spec, match: str | None = None, **options: Any) -> str:
+        """The plan must be refused with words that match. Returns all of them."""
+        with pytest.raises(RefusedError, match=match) as caught:
+            self.world.plan(spec, **options)
+        return str(caught.value)
+
+    def refuses_run(self, spec: Spec, match: str | None = None, **options: Any) -> list[str]:
+        """The whole run must be refused, and have changed nothing. Returns what is said, line by line."""
+        before = self.world.strict.inventory()
+        with pytest.raises(RefusedError, match=match) as caught:
+            self.world.apply(spec, **options)
+        assert self.world.strict.inventory() == before
+        assert all(name.startswith(READS) for name, _ in self.world.log)
+        return str(caught.value).splitlines()
+
+    def answers(self, changed: str, change: Callable[[Any], object]) -> None:
+        """From now on AWS's answers to an operation are changed before the tool reads them."""
+        real = self.world._call
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            answer = real(service, operation, params)
+            if operation == changed:
+                change(answer)
+            return answer
+
+        self.world._call = call  # type: ignore[method-assign]
 
     def changed_tags(self, service: str, resource: str, tags: Mapping[str, str]) -> None:
         pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -151,6 +180,7 @@ class Faults:
         self.refusals: dict[str, list[tuple[AwsError, bool]]] = {}
         self.later: dict[str, dict[str, list[tuple[AwsError, bool]]]] = {}
         self.made: Counter[str] = Counter()
+        self._first: dict[str, Callable[[Mapping[str, Any]], object]] = {}
         self._real = self._dry = world._call
         self._denial = world.denial
         world._call = self._call  # type: ignore[method-assign]
@@ -166,9 +196,19 @@ class Faults:
         error = AwsError("test", operation, "ReadTimeoutError", "lost", "", ambiguous=True)
         self.refusals.setdefault(operation, []).append((error, True))
 
+    def before(self, operation: str, happens: Callable[[Mapping[str, Any]], object]) -> None:
+        """Something happens before the next call of an operation, of which it is told the parameters."""
+        self._first[operation] = happens
+
+    def repeat(self, service: str, operation: str) -> None:
+        """The next call takes effect, its reply gets lost, and AWS's own library makes it again."""
+        self.before(operation, lambda params: self._real(service, operation, params))
+
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         if "DryRun" in params:
             return self._dry(service, operation, params)
+        if happens := self._first.pop(operation, None):
+            happens(params)
         self.refusals |= self.later.pop(operation, {})
         waiting, denied = self.refusals.get(operation), self._denial.calls[operation]
         fault = waiting[0] if waiting else None

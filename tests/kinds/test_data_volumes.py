@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import RefusedError, SpecError
-from tests.harness import REGION, load
-from tests.kinds.hand import LINUX_1, calls, edited, short, update
+from alb_reconcile.model.errors import RefusedError
+from tests.harness import REGION
+from tests.kinds.hand import LINUX_1, edited, short, update
 from tests.kinds.test_instance_options import web
 
 if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
-ONE, TWO = "instance.web-1", "instance.web-2"
+ONE = "instance.web-1"
 LOGS: dict[str, Any] = {"device_name": "/dev/sdf", "volume_size": 10, "volume_type": "gp3"}
 
 
@@ -43,65 +43,43 @@ def test_they_are_launched_tagged_and_encrypted_and_go_with_their_instance(hand:
     assert not hand.ec2.describe_volumes()["Volumes"]
 
 
-def test_one_grows_and_changes_its_type_and_speed_in_one_call(hand: Hand) -> None:
-    hand.make(with_logs())
-    before = volume(hand)["VolumeId"]
-    spec = with_logs(volume_size=20, volume_type="io2", iops=500)
-    paths = [f"data_volumes.logs.{key}" for key in ("iops", "volume_size", "volume_type")]
+@pytest.mark.parametrize(
+    ("before", "after", "call", "shown"),
+    [
+        ({}, {"volume_size": 20, "volume_type": "io2", "iops": 500}, "modify_volume", [20, "io2", 500]),
+        # found: with another type AWS gives a volume 3,000 IOPS, unless the call says more
+        ({"iops": 4000}, {"iops": 4000, "volume_type": "io1"}, "modify_volume", [10, "io1", 4000]),
+        ({}, {"delete_on_termination": False}, "modify_instance_attribute", [10, "gp3", 3000]),
+    ],
+)
+def test_one_is_changed_in_place_in_one_call(
+    hand: Hand, before: dict[str, Any], after: dict[str, Any], call: str, shown: list[Any]
+) -> None:
+    hand.make(with_logs(**before))
+    old = volume(hand)["VolumeId"]
+    spec = with_logs(**after)
+    paths = [f"data_volumes.logs.{key}" for key in after.keys() - before.keys()]
     assert short(hand.world.plan(spec)) == [update(ONE, *paths)]
-    result = hand.make(spec)
-    assert result.writes == {"modify_volume": 1, "create_tags": 1}
-    assert (volume(hand)["VolumeId"], volume(hand)["Size"], volume(hand)["Iops"]) == (before, 20, 500)
-
-
-def test_one_that_changes_its_type_alone_keeps_its_speed(hand: Hand) -> None:
-    """Found: with another type AWS gives a volume 3,000 IOPS, unless the call says more."""
-    hand.make(with_logs(iops=4000))
-    hand.make(with_logs(iops=4000, volume_type="io1"))
-    assert (volume(hand)["VolumeType"], volume(hand)["Iops"]) == ("io1", 4000)
-
-
-def test_the_root_disk_grows_as_well(hand: Hand) -> None:
-    hand.make(web(root_volume={"volume_size": 20}))
-    assert hand.make(web(root_volume={"volume_size": 30})).writes == {"modify_volume": 2, "create_tags": 1}
+    assert hand.make(spec).writes == {call: 1, "create_tags": 1}
+    assert [volume(hand)[key] for key in ("VolumeId", "Size", "VolumeType", "Iops")] == [old, *shown]
 
 
 @pytest.mark.parametrize(
-    ("keys", "path"),
+    ("name", "keys"),
     [
-        ({"volume_size": 8}, "data_volumes.logs.volume_size"),
-        ({"device_name": "/dev/sdg"}, "data_volumes.logs.device_name"),
-        ({"kms_key_id": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"}, "data_volumes.logs.kms_key_id"),
+        ("logs", {"volume_size": 8}),
+        ("logs", {"kms_key_id": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"}),
+        ("more", {"device_name": "/dev/sdg", "volume_size": 5}),
     ],
 )
-def test_what_aws_cannot_change_replaces_the_instance(hand: Hand, keys: dict[str, Any], path: str) -> None:
+def test_what_aws_cannot_change_replaces_the_instance(hand: Hand, name: str, keys: dict[str, Any]) -> None:
     hand.make(with_logs())
-    (step,) = [
-        step
-        for step in hand.world.plan(with_logs(**keys)).steps
-        if step.action == "replace" and str(step.address) == ONE
-    ]
-    assert path in {change.path for change in step.changes}
-    hand.make(with_logs(**keys))
-
-
-def test_another_volume_replaces_the_instance(hand: Hand) -> None:
-    hand.make(with_logs())
-    spec = edited(with_logs(), "instances/web/data_volumes/more", {"device_name": "/dev/sdg", "volume_size": 5})
-    assert [step.action for step in hand.world.plan(spec).steps if str(step.address) == ONE] == ["replace", "delete"]
+    spec = with_logs()
+    spec["instances"]["web"]["data_volumes"].setdefault(name, {}).update(keys)
+    (step,) = [step for step in hand.world.plan(spec).steps if step.action == "replace" and str(step.address) == ONE]
+    assert {f"data_volumes.{name}.{key}" for key in keys} <= {change.path for change in step.changes}
     hand.make(spec)
-    assert volume(hand, "/dev/sdg")["Size"] == 5
-
-
-def test_one_that_stays_behind_is_left_alone(hand: Hand) -> None:
-    spec = with_logs(delete_on_termination=False)
-    hand.make(spec)
-    kept = volume(hand)["VolumeId"]
-    hand.make(edited(spec, "instances/web/image_id", LINUX_1))
-    assert volume(hand)["VolumeId"] != kept
-    hand.world.destroy(spec)
-    there = {item["VolumeId"]: item["State"] for item in hand.ec2.describe_volumes()["Volumes"]}
-    assert there[kept] == "available"
+    assert volume(hand, keys.get("device_name", "/dev/sdf"))["Size"] == keys.get("volume_size", 10)
 
 
 def test_the_plan_says_what_becomes_of_them(hand: Hand) -> None:
@@ -111,12 +89,6 @@ def test_the_plan_says_what_becomes_of_them(hand: Hand) -> None:
     gone, kept = volume(hand)["VolumeId"], volume(hand, "/dev/sdg")["VolumeId"]
     (step,) = [step for step in hand.world.plan(spec, destroy=True).steps if str(step.address) == ONE]
     assert step.effects == (f"deletes its data ({gone})", f"leaves {kept} behind")
-
-
-def test_whether_it_goes_with_its_instance_changes_in_place(hand: Hand) -> None:
-    hand.make(with_logs())
-    result = hand.make(with_logs(delete_on_termination=False))
-    assert result.writes == {"modify_instance_attribute": 1, "create_tags": 1}
 
 
 def test_a_device_that_the_image_uses_is_refused_before_anything_is_made(hand: Hand) -> None:
@@ -129,37 +101,6 @@ def test_a_device_that_the_image_uses_is_refused_before_anything_is_made(hand: H
         hand.world.plan(spec)
 
 
-def test_nor_that_of_an_instance_that_there_is(hand: Hand) -> None:
-    """Its root disk isn't the data volume, and mustn't be grown to the volume's size."""
-    hand.make(with_logs())
-    found = hand.ec2.describe_instances(InstanceIds=[hand[ONE]])["Reservations"][0]["Instances"][0]
-    root = found["RootDeviceName"]
-    with pytest.raises(RefusedError, match=rf"image .* uses {root} itself; choose another device"):
-        hand.world.plan(with_logs(device_name=root, volume_size=50))
-
-
-def test_the_next_change_is_refused_for_six_hours_and_says_so(hand: Hand) -> None:
-    hand.make(with_logs())
-    hand.make(with_logs(volume_size=20))
-    hand.wait(3600)
-    (text,) = hand.world.apply(with_logs(volume_size=30)).failures
-    assert "VolumeModificationRateExceeded" in text
-    assert "at the latest six" in text
-    hand.wait(5 * 3600)
-    hand.make(with_logs(volume_size=30))
-
-
-@pytest.mark.parametrize("lag", [0.0, 20.0])
-def test_a_change_whose_reply_was_lost_is_waited_for(hand: Hand, faults: Faults, lag: float) -> None:
-    hand.make(with_logs())
-    hand.world.strict.lag = lag
-    faults.lose_reply("modify_volume")
-    hand.world.apply(with_logs(volume_size=20))
-    hand.make(with_logs(volume_size=20))
-    assert volume(hand)["Size"] == 20
-    assert len(calls(hand.world, "modify_volume")) <= 1
-
-
 def test_how_fast_one_is_filled_is_never_compared(hand: Hand) -> None:
     """Found by walks through changes of any property: AWS doesn't show it, and the instance was replaced by each run."""
     snapshot = hand.ec2.create_snapshot(
@@ -169,8 +110,18 @@ def test_how_fast_one_is_filled_is_never_compared(hand: Hand) -> None:
     assert hand.world.plan(with_logs(snapshot_id=snapshot["SnapshotId"], volume_initialization_rate=300)).is_empty
 
 
-def test_an_empty_one_is_not_filled() -> None:
-    with pytest.raises(
-        SpecError, match=r"volume_initialization_rate: .*only with snapshot_id: an empty volume isn't filled"
-    ):
-        load(with_logs(volume_initialization_rate=200))
+def test_an_unencrypted_disk_that_was_encrypted_all_the_same_is_no_difference(hand: Hand, faults: Faults) -> None:
+    """In an account that encrypts each new volume, whatever is asked for (EC2 EnableEbsEncryptionByDefault)."""
+    spec = web(root_volume={"encrypted": False}, count=1)
+
+    def encrypt(params: Any) -> None:
+        for mapping in params["BlockDeviceMappings"]:
+            mapping["Ebs"]["Encrypted"] = True
+
+    faults.before("run_instances", encrypt)
+    assert not hand.make(spec).plan.warnings  # nobody can know yet
+    plan = hand.world.plan(spec)
+    assert plan.is_empty
+    assert plan.warnings == (
+        f"{ONE}: its disk is encrypted all the same, as the account may want by default; take encrypted: false out of the spec",
+    )

@@ -94,37 +94,27 @@ def test_a_change_that_is_cut_short_and_taken_back(hand: Hand, faults: Faults, f
     assert shown["InstanceInitiatedShutdownBehavior"]["Value"] == "stop"
 
 
-@pytest.mark.parametrize("declared", [True, False])
-def test_stop_protection_that_is_not_wanted_any_more_after_a_run_that_was_cut_short(
-    hand: Hand, faults: Faults, declared: bool
-) -> None:
-    """Found by an attack: the tag said that it was off before it was, and the plan was empty."""
+@pytest.mark.parametrize("then", ["declared", "not declared", "destroyed"])
+def test_stop_protection_that_a_run_failed_to_lift_is_found_again(hand: Hand, faults: Faults, then: str) -> None:
+    """Found by an attack: the tag said that it was off before it was, and the plan was empty, or each run failed at the termination."""
     spec = small(disable_api_stop=True)
     hand.make(spec)
     faults.refuse("modify_instance_attribute", "InternalError", times=9)
     allow = {"lift-protection": 1, "empty-target-group": 1}
-    other = edited(spec, "instances/web/instance_type", "t3.small")
-    assert hand.world.apply(
-        edited(other, "instances/web/disable_api_stop", True if declared else None), allow=allow
-    ).failures
+    other = edited(spec, "instances/web/disable_api_stop", True if then == "declared" else None)
+    other = spec if then == "destroyed" else edited(other, "instances/web/instance_type", "t3.small")
+    assert hand.world.apply(other, allow=allow, destroy=then == "destroyed").failures
     faults.refusals.clear()
+    if then == "destroyed":
+        (line,) = refused(hand, spec, destroy=True)
+        assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) has stop protection;")
+        hand.world.destroy(spec, allow=allow)
+        return
     off = edited(spec, "instances/web/disable_api_stop", False)
     (line,) = refused(hand, off)
     assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) would lose its stop protection;")
     hand.make(off, allow=allow)
     assert not is_on(hand, "disableApiStop")
-
-
-def test_a_destroy_that_failed_to_lift_it_finds_it_again(hand: Hand, faults: Faults) -> None:
-    """Found by an attack: the tag said that it was off, and each run after that failed at the termination."""
-    spec = small(disable_api_stop=True)
-    hand.make(spec)
-    faults.refuse("modify_instance_attribute", "InternalError", times=9)
-    assert hand.world.apply(spec, destroy=True, allow={"lift-protection": 1}).failures
-    faults.refusals.clear()
-    (line,) = refused(hand, spec, destroy=True)
-    assert line.startswith(f"{WEB_1} ({hand[WEB_1]}) has stop protection;")
-    hand.world.destroy(spec, allow={"lift-protection": 1})
 
 
 def test_what_is_switched_off_is_what_aws_has(hand: Hand) -> None:

@@ -5,18 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import pytest
-
-from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.sandbox.strict import quotas as codes
-from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, delete, edited
+from tests.kinds.hand import delete, edited
 from tests.kinds.test_cut_off import interface_of
-from tests.kinds.test_nat_gateway import ZONAL
 from tests.pools import known_pools
-from tests.sync.words import writes
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -48,21 +41,6 @@ def ours(hand: Hand) -> list[str]:
     return [item["AllocationId"] for item in hand.ec2.describe_addresses(Filters=filters)["Addresses"]]
 
 
-@pytest.mark.parametrize("lag", [0.0, 20.0])
-def test_a_lost_reply_makes_no_second_address(hand: Hand, faults: Faults, lag: float) -> None:
-    hand.world.strict.lag = lag
-    faults.lose_reply("allocate_address")
-    hand.make(ALONE)
-    assert ours(hand) == [hand[ADDRESS]]
-    assert faults.made["allocate_address"] == 1
-
-
-def test_a_certain_address_is_asked_for(hand: Hand) -> None:
-    hand.make(edited(ALONE, "elastic_ips/main/address", "203.0.113.7"))
-    (asked,) = calls(hand.world, "allocate_address")
-    assert (asked["Address"], asked["Domain"]) == ("203.0.113.7", "vpc")
-
-
 def test_one_that_is_still_in_use_is_released_when_aws_lets_it_go(hand: Hand, faults: Faults) -> None:
     two = edited(ALONE, "elastic_ips/other", {})
     hand.make(two)
@@ -74,43 +52,15 @@ def test_one_that_is_still_in_use_is_released_when_aws_lets_it_go(hand: Hand, fa
     )
 
 
-def test_an_address_that_somebody_uses_elsewhere_stays(hand: Hand) -> None:
+def test_an_address_that_somebody_uses_elsewhere_stays(hand: Hand, stranger: str) -> None:
     spec = {**demo(), "elastic_ips": {"main": {}}}
     hand.make(spec)
-    vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    subnet = hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
-    gateway = hand.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    hand.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    instance = hand.stranger_in(subnet)
-    hand.ec2.associate_address(InstanceId=instance, AllocationId=hand[ADDRESS])
-    told = f"{ADDRESS} ({hand[ADDRESS]}) is in use by a resource outside this stack: {interface_of(hand, instance)}; {ADVICE}"
-    with pytest.raises(RefusedError, match=re.escape(told)):
-        hand.world.apply(demo(), allow=GIVEN_BACK)
-    assert writes(hand) == []
-    result = hand.world.apply(demo(), check=False)  # somebody has come between
-    (failure,) = [item.error for item in result.outcomes if item.how == "failed"]
-    assert isinstance(failure, RefusedError)
-    assert str(failure).startswith(f"{hand[ADDRESS]} is in use by resources outside this stack: eni-")
+    hand.ec2.associate_address(InstanceId=stranger, AllocationId=hand[ADDRESS])
+    told = f"{ADDRESS} ({hand[ADDRESS]}) is in use by a resource outside this stack: {interface_of(hand, stranger)}; {ADVICE}"
+    hand.refuses_run(demo(), re.escape(told), allow=GIVEN_BACK)
+    (failure,) = hand.world.apply(demo(), check=False).failures  # somebody has come between
+    assert f": failed: {hand[ADDRESS]} is in use by resources outside this stack: eni-" in failure
     assert hand.world.apply(spec, destroy=True, check=True).blockers == (told.replace("spec.yaml", "SPEC"),)
-
-
-def test_an_address_stays_with_a_nat_gateway_that_was_let_go(hand: Hand) -> None:
-    """A network was split off, and its address forgotten: the advice is to let go of it, too."""
-    hand.make(ZONAL)
-    gateway = hand["nat_gateway.main"]
-    keys = [{"Key": f"alb-reconcile:{key}"} for key in ("stack", "address", "spec", "applied")]
-    hand.ec2.delete_tags(Resources=[gateway], Tags=keys)
-    spec = edited(edited(ZONAL, "nat_gateways", {}), "elastic_ips", {"two": {}})
-    spec = edited(
-        spec, "route_tables/private/routes", [{"destination_cidr_block": "0.0.0.0/0", "nat_gateway": gateway}]
-    )
-    with pytest.raises(RefusedError) as caught:
-        hand.world.plan(spec)
-    first = str(caught.value).splitlines()[0]
-    assert first.startswith(
-        f"elastic_ip.one ({hand['elastic_ip.one']}) is in use by a resource outside this stack: eni-"
-    )
-    assert first.endswith(f"(Interface for NAT Gateway {gateway}); {ADVICE.replace(ADDRESS, 'elastic_ip.one')}")
 
 
 def test_an_address_that_a_run_left_behind_is_found_without_being_declared(hand: Hand, faults: Faults) -> None:
@@ -121,28 +71,3 @@ def test_an_address_that_a_run_left_behind_is_found_without_being_declared(hand:
     faults.refusals.clear()
     hand.repairs(delete(ADDRESS), spec=demo(), by="release_address", allow=GIVEN_BACK)
     assert ours(hand) == []
-
-
-def test_a_stack_without_any_is_not_asked_for_one(hand: Hand) -> None:
-    hand.make(demo())
-    assert hand.world.plan(demo()).is_empty
-    read = [name for name, _ in hand.world.log]
-    assert len(read) == 17
-    assert {"describe_addresses", "describe_nat_gateways"}.isdisjoint(read)
-
-
-def test_the_quota_of_five_is_told_beforehand(hand: Hand) -> None:
-    Place("123456789012", "us-east-1").ledger.quotas[codes.ADDRESSES] = 5
-    for _ in range(4):
-        hand.ec2.allocate_address(Domain="vpc")
-    spec = edited(ALONE, "elastic_ips/more", {})
-    with pytest.raises(
-        RefusedError, match=r"may have 5 Elastic IP addresses in this region and has 4, so 2 more don't fit"
-    ):
-        hand.world.apply(spec)
-    hand.make(ALONE)
-
-
-def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
-    hand.world.strict.reference_lag = 20.0
-    hand.make(ALONE)

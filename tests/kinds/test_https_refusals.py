@@ -9,15 +9,11 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import demo
-from tests.kinds.test_certificate import PRIVATE, refusal, zone
+from tests.kinds.test_certificate import PRIVATE, zone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.harness import Spec
     from tests.kinds.hand import Hand
-
-ARN = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
 
 
 def https(**more: Any) -> Spec:
@@ -30,32 +26,10 @@ def https(**more: Any) -> Spec:
     return spec
 
 
-def no_zone(_: Hand) -> None:
-    """None is made."""
-
-
-def two_zones(_: Hand) -> None:
-    zone()
-    zone(reference="another")
-
-
-def private_zone(hand: Hand) -> str:
+def private(hand: Hand) -> Spec:
+    """A private zone is made of what this says."""
     vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    within: dict[str, Any] = {**PRIVATE, "VPC": {"VPCRegion": "us-east-1", "VPCId": vpc}}
-    return zone(**within)
-
-
-def a_private_zone(hand: Hand) -> None:
-    private_zone(hand)
-
-
-def another_zone(_: Hand) -> str:
-    return zone("example.org")
-
-
-def a_quota(_: Hand) -> None:
-    zone()
-    Place(DEFAULT_ACCOUNT_ID, "us-east-1").ledger.quotas["L-FB94F0B0"] = 10
+    return {**PRIVATE, "VPC": {"VPCRegion": "us-east-1", "VPCId": vpc}}
 
 
 ELEVEN = {"names": [f"n{number}.example.com" for number in range(11)]}
@@ -63,29 +37,25 @@ OUT = "ACM can't validate names there; name a public zone; or leave zone out, us
 
 
 @pytest.mark.parametrize(
-    ("prepare", "more", "path", "text"),
+    ("zones", "more", "path", "text"),
     [
-        (no_zone, {}, "zone", "there is no public hosted zone example.com in this account; create it, or correct the name"),
-        (no_zone, {"zone": "Z0123456789ABCDEF"}, "zone", "there is no hosted zone Z0123456789ABCDEF in this account; correct the id"),
-        (two_zones, {}, "zone", "there are 2 public hosted zones example.com"),
-        (a_private_zone, {}, "zone", f"hosted zone example.com is private, and {OUT}"),
-        (private_zone, {}, "zone", f"(example.com) is private, and {OUT}"),
-        (another_zone, {}, "domain_name", "api.example.com, www.example.com: not in zone example.org; name the zone"),
-        (a_quota, ELEVEN, "subject_alternative_names", "this account may have 10 domain names of a certificate, so 11 don't fit"),
+        ([], {}, "zone", "there is no public hosted zone example.com in this account; create it, or correct the name"),
+        ([], {"zone": "Z0123456789ABCDEF"}, "zone", "there is no hosted zone Z0123456789ABCDEF in this account; correct the id"),
+        (["", "another"], {}, "zone", "there are 2 public hosted zones example.com"),
+        (["private"], {}, "zone", f"hosted zone example.com is private, and {OUT}"),
+        (["private"], {"zone": "its id"}, "zone", f"(example.com) is private, and {OUT}"),
+        (["example.org"], {"zone": "its id"}, "domain_name", "api.example.com, www.example.com: not in zone example.org; name the zone"),
+        ([""], ELEVEN, "subject_alternative_names", "this account may have 10 domain names of a certificate, so 11 don't fit"),
     ],
 )  # fmt: skip
-def test_it_is_told_once(hand: Hand, prepare: Callable[[Hand], str | None], more: Spec, path: str, text: str) -> None:
-    made = prepare(hand)
-    lines = refusal(hand, https(**({"zone": made} if made else {}), **more)).splitlines()
-    assert len(lines) == 1, lines
-    assert f": certificates.public.{path}: " in lines[0]
-    assert text in lines[0]
-
-
-def test_a_zone_that_isnt_there_is_told_once_for_records_alone(hand: Hand) -> None:
-    """And the certificate at its own place."""
-    spec = https(certificate=ARN)
-    certificate, missing = refusal(hand, spec).splitlines()
-    assert ".certificate_arn: there is no certificate arn:" in certificate + missing
-    assert "records.public-api-example-com.zone: there is no public hosted zone example.com" in certificate + missing
-    assert len({line.partition(": ")[0] for line in (certificate, missing)}) == 2
+def test_it_is_told_once(hand: Hand, zones: list[str], more: Spec, path: str, text: str) -> None:
+    Place(DEFAULT_ACCOUNT_ID, "us-east-1").ledger.quotas["L-FB94F0B0"] = 10
+    made = ""
+    for name in zones:
+        within = private(hand) if name == "private" else {}
+        made = zone(name) if name == "example.org" else zone(reference=name, **within)
+    if more.get("zone") == "its id":
+        more = {"zone": made}
+    (line,) = hand.refuses(https(**more)).splitlines()
+    assert f": certificates.public.{path}: " in line
+    assert text in line

@@ -1,4 +1,4 @@
-"""Launching instances: what AWS says no to, and what it doesn't know yet."""
+"""Launching instances: what AWS says no to, what it doesn't know yet, and images by their names."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import RefusedError
-from tests.harness import by_hand, demo
-from tests.kinds.hand import calls, edited, prepare, rich
+from tests.harness import demo
+from tests.kinds.hand import LINUX_1, calls, edited, short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
 
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("InvalidSubnetID.NotFound", "The subnet ID does not exist"),
         ("InvalidGroup.NotFound", "The security group does not exist"),
         ("InvalidParameterValue", "Value (web) is invalid. Invalid IAM Instance Profile name"),
     ],
@@ -30,12 +27,11 @@ def test_what_aws_does_not_know_yet_is_asked_for_again(hand: Hand, faults: Fault
     assert faults.made["run_instances"] == 5
 
 
-@pytest.mark.parametrize(
-    "code", ["InsufficientInstanceCapacity", "VcpuLimitExceeded", "Unsupported", "UnauthorizedOperation"]
-)
+@pytest.mark.parametrize("code", ["InsufficientInstanceCapacity", "InvalidParameterValue"])
 def test_a_launch_that_fails_takes_down_only_what_depends_on_it(hand: Hand, faults: Faults, code: str) -> None:
     faults.refuse("run_instances", code)
     result = hand.world.apply(demo())
+    assert faults.made["run_instances"] == 2, "it isn't tried again"
     failed = [outcome for outcome in result.outcomes if outcome.how == "failed"]
     assert [str(outcome.step.address) for outcome in failed] == ["instance.web-1"]
     assert failed[0].error is not None
@@ -49,60 +45,12 @@ def test_a_launch_that_fails_takes_down_only_what_depends_on_it(hand: Hand, faul
     assert len(running["Reservations"]) == 2
 
 
-def test_a_wrong_parameter_is_not_tried_again(hand: Hand, faults: Faults) -> None:
-    faults.refuse("run_instances", "InvalidParameterValue", "something else", times=2)
-    result = hand.world.apply(demo())
-    assert faults.made["run_instances"] == 2
-    assert len(result.failures) == 4
-
-
-def test_a_lost_reply_launches_nothing_twice(hand: Hand, faults: Faults) -> None:
-    faults.lose_reply("run_instances")
-    hand.world.apply(demo())
-    hand.make(demo())
-    assert len(hand.ec2.describe_instances()["Reservations"]) == 2
-
-
 def test_a_token_of_a_terminated_instance_gives_way_to_the_next(hand: Hand, faults: Faults) -> None:
     faults.refuse("run_instances", "IdempotentInstanceTerminated", times=2)
     hand.make(edited(demo(), "instances/web/count", 1))
     tokens = [params["ClientToken"] for params in calls(hand.world, "run_instances")]
     assert faults.made["run_instances"] == 3
     assert len({token[:24] for token in tokens}) == 1
-
-
-def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
-    prepare()
-    hand.world.strict.reference_lag = 20.0
-    hand.make(rich())
-    spec = edited(rich(), "instances/web/image_id", "ami-1e749f67")
-    hand.make(spec)
-
-
-def test_a_profile_that_does_not_exist_fails_after_two_minutes(hand: Hand, faults: Faults) -> None:
-    """Where these credentials may not look for it."""
-    faults.refuse("get_instance_profile", "AccessDenied")
-    spec = edited(demo(), "instances/web/iam_instance_profile", "web")
-    started = hand.world.clock.now()
-    result = hand.world.apply(spec)
-    assert any("Invalid IAM Instance Profile" in text for text in result.failures)
-    assert 120 <= hand.world.clock.now() - started < 600
-    by_hand("iam").create_instance_profile(InstanceProfileName="web")
-    hand.make(spec)
-
-
-def test_an_ssm_parameter_that_does_not_exist_is_refused_before_anything_is_made(hand: Hand) -> None:
-    spec = edited(demo(), "instances/web/image_id", "resolve:ssm:/no/such/image")
-    with pytest.raises(RefusedError, match="/no/such/image"):
-        hand.world.plan(spec)
-
-
-def test_disks_and_their_tags_are_made_as_declared(hand: Hand) -> None:
-    prepare()
-    hand.make(rich())
-    volumes = hand.ec2.describe_volumes()["Volumes"]
-    assert {(item["Size"], item["VolumeType"], item["Encrypted"]) for item in volumes} == {(20, "gp3", True)}
-    assert all({"Key": "alb-reconcile:stack", "Value": "demo"} in item["Tags"] for item in volumes)
 
 
 def test_new_instances_ask_for_sessions_and_encrypt_their_disks_unless_told_otherwise(hand: Hand) -> None:
@@ -114,40 +62,67 @@ def test_new_instances_ask_for_sessions_and_encrypt_their_disks_unless_told_othe
         assert params["BlockDeviceMappings"][0]["Ebs"]["DeleteOnTermination"] is True
 
 
-def test_an_instance_without_its_metadata_service_is_told_nothing_else_about_it(hand: Hand) -> None:
-    spec = edited(demo(), "instances/web/metadata_options", {"http_endpoint": "disabled", "http_tokens": "required"})
-    hand.make(spec)
-    assert {str(params["MetadataOptions"]) for params in calls(hand.world, "run_instances")} == {
-        "{'HttpEndpoint': 'disabled'}"
-    }
-    hand.make(edited(demo(), "instances/web/metadata_options", {"http_tokens": "required"}))
-    assert hand.world.plan(hand.spec).is_empty, "somebody has switched it off, and the spec doesn't say that it is on"
-    hand.make(edited(hand.spec, "instances/web/metadata_options/http_endpoint", "enabled"))
-    (params, _) = calls(hand.world, "modify_instance_metadata_options")
-    assert {**params, "InstanceId": ""} == {"InstanceId": "", "HttpEndpoint": "enabled", "HttpTokens": "required"}
+# -- images by owner, name and architecture
+
+ONE = "instance.web-1"
 
 
-def test_a_roll_launches_together_what_it_may_have_too_many(hand: Hand) -> None:
-    """And makes all other calls together, too: each subnet's, or the group's, for each `max_surge` of them."""
-    spec = edited(edited(demo(), "instances/web/count", 8), "instances/web/rollout", {"max_surge": 4})
-    hand.make(spec)
-    seen: list[int] = []
-    ask = hand.world._call
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        if operation == "terminate_instances" and "DryRun" not in params:
-            seen.append(running(hand))
-        return ask(service, operation, params)
-
-    hand.world._call = call  # type: ignore[method-assign]  # to look in between
-    result = hand.make(edited(spec, "instances/web/instance_type", "t3.small"), allow={"replace": 8})
-    assert result.writes == {
-        "run_instances": 4, "register_targets": 2, "deregister_targets": 2, "terminate_instances": 2,
-    }  # fmt: skip
-    assert seen == [12, 12]
+def by_name(name: str = "team-web-*", **keys: Any) -> Spec:
+    spec = edited(demo(), "instances/web/image_id", None)
+    spec["instances"]["web"] |= {"image": {"owner": "self", "name": name, "architecture": "x86_64"}, **keys}
+    return spec
 
 
-def running(hand: Hand) -> int:
-    """How many instances run."""
-    found = hand.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
-    return sum(len(item["Instances"]) for item in found["Reservations"])
+def build(hand: Hand, name: str) -> str:
+    """The team's next image."""
+    hand.wait(60)
+    running = hand.ec2.run_instances(ImageId=LINUX_1, InstanceType="t3.micro", MinCount=1, MaxCount=1)["Instances"][0]
+    image = str(hand.ec2.create_image(InstanceId=running["InstanceId"], Name=name)["ImageId"])
+    hand.ec2.terminate_instances(InstanceIds=[running["InstanceId"]])
+    return image
+
+
+def image_of(hand: Hand, address: str = ONE) -> str:
+    found = hand.ec2.describe_instances(InstanceIds=[hand[address]])["Reservations"][0]["Instances"][0]
+    return str(found["ImageId"])
+
+
+def test_the_one_that_fits_is_launched_shown_and_kept(hand: Hand) -> None:
+    old = build(hand, "team-web-1")
+    build(hand, "team-api-1")
+    (step,) = [item for item in hand.world.plan(by_name()).steps if str(item.address) == ONE]
+    assert getattr(step.state, "image_id", "") == old
+    hand.make(by_name())
+    assert image_of(hand) == old
+    assert hand.world.plan(by_name()).is_empty
+    assert not calls(hand.world, "describe_images")
+
+
+def test_a_newer_one_is_taken_on_request(hand: Hand) -> None:
+    old = build(hand, "team-web-1")
+    hand.make(by_name())
+    new = build(hand, "team-web-2")
+    made = {old: "2026-01-01T00:00:00.000Z", new: "2026-02-01T00:00:00.000Z"}
+
+    def dated(answer: Any) -> None:
+        for row in answer["Images"]:
+            row["CreationDate"] = made.get(row["ImageId"], row.get("CreationDate"))
+
+    hand.answers("describe_images", dated)
+    assert hand.world.plan(by_name()).is_empty
+    newer = by_name(image_update="replace")
+    assert ("replace", ONE, ("image_id",)) in short(hand.world.plan(newer))
+    hand.make(newer)
+    assert image_of(hand) == new
+    found = hand.ec2.describe_tags(Filters=[{"Name": "key", "Values": ["alb-reconcile:image"]}])["Tags"]
+    assert {item["Value"] for item in found} == {"resolve:image:self:x86_64:team-web-*"}
+    hand.make(by_name(name="team-web-1"))
+    assert image_of(hand) == old
+
+
+def test_a_name_that_no_image_has_is_refused_before_anything_is_made(hand: Hand) -> None:
+    build(hand, "team-web-1")
+    name = "no such *"
+    line = hand.refuses(by_name(name=name), "image")
+    text = f'instances.web.image: there is no available image of self named "{name}" for x86_64 in this region; correct image'
+    assert line.partition(": ")[2] == text

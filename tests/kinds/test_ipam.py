@@ -1,31 +1,21 @@
-"""Ranges and addresses from IPAM pools, and subnets of which the spec says the length only: chosen once, kept, found again."""
+"""Ranges and addresses from IPAM pools, and subnets of which the spec says the length only: chosen once, and kept."""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
-
-from alb_reconcile.kinds._free_ranges import Room
-from alb_reconcile.kinds._ipam import choose_known
-from alb_reconcile.model.errors import RefusedError, SpecError
-from tests.adoption.adopting import by_address, keeper
-from tests.at_length import at_length
-from tests.harness import load
-from tests.kinds.hand import Faults, Hand, calls, edited, replaced, short, update
-from tests.kinds.test_network_interrupted import census, killed_at_each_call
-from tests.pools import held, make_pool
-from tests.properties.watched import watched
+from tests.kinds.hand import Faults, Hand, edited
+from tests.pools import make_pool
 
 if TYPE_CHECKING:
     from tests.harness import Spec
 
-MAIN, A, B, ADDRESS = "vpc.main", "subnet.a", "subnet.b", "elastic_ip.nat"
+A, B, ADDRESS = "subnet.a", "subnet.b", "elastic_ip.nat"
 POOL = "ipam-pool-0a1b2c3d4e5f60718"
 
 
-def network(four: str, six: str = "", further: str = "", public: str = "") -> Spec:
+def network(four: str, public: str = "") -> Spec:
     """A VPC of /22 with two subnets, none of which the spec gives a range, and an address."""
     spec: Spec = {
         "stack": "demo",
@@ -36,211 +26,27 @@ def network(four: str, six: str = "", further: str = "", public: str = "") -> Sp
             "b": {"ipv4_netmask_length": 25, "availability_zone": "b"},
         },
     }
-    if six:
-        spec["vpcs"]["main"] |= {"ipv6_ipam_pool_id": six, "ipv6_netmask_length": 56}
-        spec["subnets"]["a"]["ipv6_cidr_block"] = 7
-    if further:
-        spec["vpcs"]["main"]["secondary_cidr_blocks"] = [
-            "100.64.0.0/24", {"ipv4_ipam_pool_id": further, "ipv4_netmask_length": 26},
-        ]  # fmt: skip
-    if public:
-        spec["elastic_ips"] = {"nat": {"ipam_pool_id": public}}
-    return spec
+    return edited(spec, "elastic_ips", {"nat": {"ipam_pool_id": public}}) if public else spec
 
 
-def full() -> Spec:
-    """All of it, each from a pool of its own."""
-    return network(
-        make_pool("10.20.0.0/16"), make_pool("2001:db8::/40"), make_pool("10.30.0.0/24"), make_pool("203.0.113.0/28")
-    )
-
-
-def vpc_of(hand: Hand) -> dict[str, Any]:
-    (found,) = hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"]
-    return dict(found)
-
-
-def ranges(hand: Hand) -> list[str]:
-    return sorted(item["CidrBlock"] for item in vpc_of(hand)["CidrBlockAssociationSet"])
-
-
-def subnet_of(hand: Hand, address: str) -> dict[str, Any]:
+def block_of(hand: Hand, address: str) -> str:
     (found,) = hand.ec2.describe_subnets(SubnetIds=[hand[address]])["Subnets"]
-    return dict(found)
+    return str(found["CidrBlock"])
 
 
-@pytest.mark.parametrize("lag", [0.0, 20.0])
-def test_what_pools_give_is_kept(hand: Hand, lag: float) -> None:
-    spec = full()
-    hand.world.strict.lag = lag
+def test_what_pools_give_is_kept(hand: Hand) -> None:
+    pool = make_pool("203.0.113.0/28")
+    spec = network(make_pool("10.20.0.0/16"), pool)
     hand.make(spec)
-    assert ranges(hand) == ["10.20.0.0/22", "10.30.0.0/26", "100.64.0.0/24"]
     around = ipaddress.IPv4Network("10.20.0.0/22")
-    for address, length in ((A, 24), (B, 25)):
-        own = ipaddress.IPv4Network(subnet_of(hand, address)["CidrBlock"])
+    for subnet, length in ((A, 24), (B, 25)):
+        own = ipaddress.IPv4Network(block_of(hand, subnet))
         assert (own.prefixlen, own.subnet_of(around)) == (length, True)
-    (ipv6,) = subnet_of(hand, A)["Ipv6CidrBlockAssociationSet"]
-    assert ipv6["Ipv6CidrBlock"] == "2001:db8:0:7::/64"
     (address,) = hand.ec2.describe_addresses(AllocationIds=[hand[ADDRESS]])["Addresses"]
-    assert (address["PublicIp"], address["PublicIpv4Pool"]) == (
-        "203.0.113.0",
-        spec["elastic_ips"]["nat"]["ipam_pool_id"],
-    )
-    assert hand.world.plan(spec).is_empty
-
-
-def test_a_stack_without_pools_asks_no_pool(hand: Hand) -> None:
-    spec = edited(full(), "vpcs/main", {"cidr_block": "10.1.0.0/16", "secondary_cidr_blocks": ["10.4.0.0/16"]})
-    spec["subnets"]["a"].pop("ipv6_cidr_block")
-    spec.pop("elastic_ips")
-    hand.make(spec)
-    assert not {name for name, _ in hand.world.log if "ipam" in name}
-    hand.world.plan(spec)
-    plain = [name for name, _ in hand.world.log]
-    for subnet in spec["subnets"].values():
-        subnet.pop("ipv4_netmask_length")
-    spec["subnets"]["a"]["cidr_block"] = subnet_of(hand, A)["CidrBlock"]
-    spec["subnets"]["b"]["cidr_block"] = subnet_of(hand, B)["CidrBlock"]
-    assert hand.world.plan(spec).is_empty
-    assert [name for name, _ in hand.world.log if name != "describe_tags"] == plain
-
-
-def test_an_unchanged_plan_takes_one_read_for_each_pool_that_can_be_told(hand: Hand) -> None:
-    spec = full()
-    hand.make(spec)
-    hand.world.plan(spec)
-    assert len(calls(hand.world, "get_ipam_pool_allocations")) == 2
-
-
-def test_another_length_makes_another_network(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"))
-    hand.make(spec)
-    lines = replaced(MAIN, "ipv4_netmask_length")
-    assert set(lines) <= set(short(hand.world.plan(edited(spec, "vpcs/main/ipv4_netmask_length", 20))))
-    hand.repairs(
-        *replaced(A, "ipv4_netmask_length"),
-        spec=edited(spec, "subnets/a/ipv4_netmask_length", 26),
-        by=("create_subnet", "delete_subnet"),
-    )
-
-
-def test_another_pool_changes_nothing_of_what_is_there(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"))
-    hand.make(spec)
-    assert hand.world.plan(edited(spec, "vpcs/main/ipv4_ipam_pool_id", make_pool("10.21.0.0/16"))).is_empty
-
-
-def test_a_literal_range_becomes_a_length_and_back(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"))
-    hand.make(spec)
-    own = subnet_of(hand, A)["CidrBlock"]
-    assert hand.world.plan(edited(spec, "subnets/a", {"cidr_block": own, "availability_zone": "a"})).is_empty
-    assert hand.world.plan(edited(spec, "vpcs/main", {"cidr_block": "10.20.0.0/22"})).is_empty
-
-
-def test_further_ranges_of_pools_come_and_go(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), further=make_pool("10.30.0.0/24"))
-    entries = spec["vpcs"]["main"]["secondary_cidr_blocks"]
-    hand.make(edited(spec, "vpcs/main/secondary_cidr_blocks", entries[:1]))
-    hand.make(spec)
-    assert ranges(hand) == ["10.20.0.0/22", "10.30.0.0/26", "100.64.0.0/24"]
-    two = edited(spec, "vpcs/main/secondary_cidr_blocks", [entries[1], *entries])
-    hand.make(two)
-    assert ranges(hand) == ["10.20.0.0/22", "10.30.0.0/26", "10.30.0.64/26", "100.64.0.0/24"]
-    hand.make(edited(spec, "vpcs/main/secondary_cidr_blocks", []))
-    assert ranges(hand) == ["10.20.0.0/22"]
-
-
-def test_a_range_of_that_length_that_somebody_adds_isnt_taken_for_the_pools(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), further=make_pool("10.30.0.0/24"))
-    hand.make(spec)
-    hand.ec2.associate_vpc_cidr_block(VpcId=hand[MAIN], CidrBlock="10.10.0.0/26")
-    hand.wait(10)
-    hand.repairs(update(MAIN, "secondary_cidr_blocks"), by="disassociate_vpc_cidr_block")
-    assert "10.30.0.0/26" in ranges(hand)
-
-
-def test_who_may_not_see_allocations_tells_ranges_by_their_lengths(hand: Hand, faults: Faults) -> None:
-    spec = full()
-    hand.make(spec)
-    faults.refuse("get_ipam_pool_allocations", "UnauthorizedOperation", times=9)
-    assert hand.world.plan(spec).is_empty
-
-
-def test_ipv6_moves_to_another_pool_in_place(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), make_pool("2001:db8::/40"))
-    spec["subnets"]["a"].pop("ipv6_cidr_block")
-    hand.make(spec)
-    other = edited(spec, "vpcs/main/ipv6_ipam_pool_id", make_pool("2001:db8:ff00::/40"))
-    hand.repairs(
-        update(MAIN, "ipv6_ipam_pool_id"),
-        spec=other,
-        by=("associate_vpc_cidr_block", "disassociate_vpc_cidr_block", "create_tags"),
-    )
-    assert vpc_of(hand)["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"] == "2001:db8:ff00::/56"
-    amazon = edited(edited(spec, "vpcs/main", {}), "vpcs/main/amazon_provided_ipv6_cidr_block", True)
-    amazon["vpcs"]["main"] |= {
-        "ipv4_ipam_pool_id": spec["vpcs"]["main"]["ipv4_ipam_pool_id"],
-        "ipv4_netmask_length": 22,
-    }
-    hand.repairs(
-        update(MAIN, "amazon_provided_ipv6_cidr_block"),
-        spec=amazon,
-        by=("associate_vpc_cidr_block", "disassociate_vpc_cidr_block", "create_tags"),
-    )
-
-
-def test_a_subnet_takes_from_the_pools_of_its_vpc(hand: Hand) -> None:
-    plain = edited(network(make_pool("10.20.0.0/16"), make_pool("2001:db8::/40")), "subnets", {})
-    hand.make(plain)
-    four = make_pool("10.20.1.0/24", vpc=hand[MAIN], AllocationDefaultNetmaskLength=26)
-    six = make_pool("2001:db8::/56", vpc=hand[MAIN])
-    own = {"ipv4_ipam_pool_id": four, "ipv6_ipam_pool_id": six, "ipv6_netmask_length": 64, "availability_zone": "a"}
-    spec = edited(plain, "subnets/a", own)
-    hand.make(spec)
-    assert held(four) == {"10.20.1.0/26": hand[A]}
-    assert held(six) == {"2001:db8::/64": hand[A]}
-    hand.make(edited(edited(spec, "subnets/a/ipv6_ipam_pool_id", None), "subnets/a/ipv6_netmask_length", None))
-    native = {key: value for key, value in own.items() if key != "ipv4_ipam_pool_id"} | {"ipv6_native": True}
-    hand.make(edited(spec, "subnets/b", native))
-    assert len(held(six)) == 2
-
-
-def test_a_subnet_may_name_its_range_of_a_pool_without_a_default_length(hand: Hand) -> None:
-    plain = edited(network(make_pool("10.20.0.0/16")), "subnets", {})
-    hand.make(plain)
-    pool = make_pool("10.20.1.0/24", vpc=hand[MAIN])
-    hand.make(
-        edited(plain, "subnets/a", {"cidr_block": "10.20.1.64/26", "ipv4_ipam_pool_id": pool, "availability_zone": "a"})
-    )
-    assert held(pool) == {"10.20.1.64/26": hand[A]}
-
-
-def test_an_address_from_another_pool_is_another_address(hand: Hand) -> None:
-    spec = edited(network(make_pool("10.20.0.0/16"), public=make_pool("203.0.113.0/28")), "subnets", {})
-    hand.make(spec)
-    hand.repairs(
-        *replaced(ADDRESS, "ipam_pool_id"),
-        spec=edited(spec, "elastic_ips/nat/ipam_pool_id", make_pool("198.51.100.0/28")),
-        by=("allocate_address", "release_address"),
-        allow={"delete-elastic-ip": 1},
-    )
-
-
-def test_chosen_ranges_leave_those_that_the_spec_gives_to_others(hand: Hand) -> None:
-    spec: Spec = {
-        "stack": "demo",
-        "region": "us-east-1",
-        "vpcs": {"main": {"cidr_block": "10.0.0.0/24"}},
-        "subnets": {
-            "given": {"cidr_block": "10.0.0.0/26", "availability_zone": "a"},
-            **{f"chosen-{number}": {"ipv4_netmask_length": 27, "availability_zone": "a"} for number in range(4)},
-            "large": {"ipv4_netmask_length": 26, "availability_zone": "b"},
-        },
-    }
-    hand.make(spec)
-    rows = hand.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [hand[MAIN]]}])["Subnets"]
-    assert len({row["CidrBlock"] for row in rows}) == 6
+    assert (address["PublicIp"], address["PublicIpv4Pool"]) == ("203.0.113.0", pool)
+    literal = {"cidr_block": block_of(hand, A), "availability_zone": "a"}
+    for path, value in (("vpcs/main/ipv4_ipam_pool_id", make_pool("10.21.0.0/16")), ("subnets/a", literal)):
+        assert hand.world.plan(edited(spec, path, value)).is_empty
 
 
 def test_they_leave_them_however_the_vpc_is_named(hand: Hand, faults: Faults) -> None:
@@ -256,7 +62,7 @@ def test_they_leave_them_however_the_vpc_is_named(hand: Hand, faults: Faults) ->
     }
     faults.refuse("create_subnet", "InvalidVpcID.NotFound")  # so that it comes second
     hand.make(spec)
-    assert subnet_of(hand, "subnet.chosen")["CidrBlock"] == "10.0.0.128/25"
+    assert block_of(hand, "subnet.chosen") == "10.0.0.128/25"
 
 
 def test_a_vpc_without_room_is_told_with_the_place(hand: Hand) -> None:
@@ -268,167 +74,7 @@ def test_a_vpc_without_room_is_told_with_the_place(hand: Hand) -> None:
         "subnets": {name: {"vpc": vpc, "ipv4_netmask_length": 27, "availability_zone": "a"} for name in ("one", "two")},
     }
     told = rf"^spec\.yaml:\d+:\d+: subnets\.two\.ipv4_netmask_length: {vpc} has no free range of /27; give it a further range"
-    with pytest.raises(RefusedError, match=told):
-        hand.world.apply(spec)
+    hand.refuses_run(spec, told)
     hand.make(edited(spec, "subnets/two", None))
     (row,) = hand.ec2.describe_subnets(SubnetIds=[hand["subnet.one"]])["Subnets"]
     assert row["CidrBlock"] == "10.0.0.32/27"
-
-
-def test_a_range_that_somebody_takes_meanwhile_is_left_to_them(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"))
-    hand.make(edited(spec, "subnets", {}))
-    real = hand.world._call
-    theirs: list[str] = []
-
-    def call(service: str, operation: str, params: Any) -> Any:
-        if operation == "create_subnet" and "DryRun" not in params and not theirs:
-            theirs.append(params["CidrBlock"])
-            hand.ec2.create_subnet(VpcId=params["VpcId"], CidrBlock=params["CidrBlock"])
-        return real(service, operation, params)
-
-    hand.world._call = call  # type: ignore[method-assign]
-    hand.make(spec)
-    assert theirs[0] not in (subnet_of(hand, A)["CidrBlock"], subnet_of(hand, B)["CidrBlock"])
-
-
-@pytest.mark.parametrize("lag", [20.0, *at_length(0.0)])
-@pytest.mark.parametrize("lost", ["create_vpc", "create_subnet", "associate_vpc_cidr_block", "allocate_address"])
-def test_a_lost_reply_takes_nothing_twice(hand: Hand, faults: Faults, lost: str, lag: float) -> None:
-    spec = full()
-    hand.world.strict.lag = lag
-    faults.lose_reply(lost)
-    hand.make(spec)
-    pools = [spec["vpcs"]["main"]["ipv4_ipam_pool_id"], spec["elastic_ips"]["nat"]["ipam_pool_id"]]
-    assert [len(held(pool)) for pool in pools] == [1, 1]
-    assert len(ranges(hand)) == 3
-
-
-def test_a_lost_reply_takes_nothing_twice_of_a_vpcs_pool(hand: Hand, faults: Faults) -> None:
-    plain = edited(network(make_pool("10.20.0.0/16")), "subnets", {})
-    hand.make(plain)
-    pool = make_pool("10.20.1.0/24", vpc=hand[MAIN])
-    faults.lose_reply("create_subnet")
-    own = {"ipv4_ipam_pool_id": pool, "ipv4_netmask_length": 26, "availability_zone": "a"}
-    hand.make(edited(plain, "subnets/a", own))
-    assert held(pool) == {"10.20.1.0/26": hand[A]}
-
-
-@pytest.mark.parametrize(("lag", "step"), [(20.0, 3), *at_length((0.0, 1))])
-def test_a_killed_creation_is_finished_without_doubles(lag: float, step: int) -> None:
-    with watched() as world:
-        killed_at_each_call(world, full(), lag, step, least=8)
-
-
-def test_a_killed_destroy_is_finished() -> None:
-    with watched() as world:
-        empty = census(world)
-        spec = full()
-        world.converge(spec)
-        killed_at_each_call(world, spec, 0.0, 1, least=6, destroy=True)
-        assert census(world) == empty
-
-
-def test_what_comes_from_pools_is_adopted() -> None:
-    with keeper() as (world, commands):
-        spec = full()
-        world.converge(spec)
-        commands.release(spec)
-        found = by_address(commands.adopt(spec))
-        assert found.keys() == {str(address) for address in load(spec).desired}
-        assert world.plan(spec).is_empty
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({"Locale": "eu-west-1"}, "is for eu-west-1; name a pool whose locale is us-east-1"),
-        ({"AllocationMinNetmaskLength": 24, "AllocationMaxNetmaskLength": 28}, "gives no /22; choose /24 to /28"),
-        ({"AllocationResourceTags": [{"Key": "team", "Value": "web"}]}, "certain tags only; add team: web to tags"),
-    ],
-)
-def test_what_a_pool_would_refuse_is_told_before(hand: Hand, settings: dict[str, Any], told: str) -> None:
-    spec = network(make_pool("10.20.0.0/16", **settings))
-    before = hand.world.strict.inventory()
-    with pytest.raises(RefusedError, match=rf"^spec\.yaml:\d+:\d+: vpcs\.main\.ipv4_ipam_pool_id: .*{told}"):
-        hand.world.apply(spec)
-    assert hand.world.strict.inventory() == before
-
-
-def test_pools_that_arent_there_and_lengths_that_nobody_says_are_told_together(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16"), further=POOL, public=make_pool("2001:db8::/40"))
-    spec["vpcs"]["main"].pop("ipv4_netmask_length")
-    with pytest.raises(RefusedError) as caught:
-        hand.world.apply(spec)
-    lines = str(caught.value).splitlines()
-    assert [line.split(": ", 1)[1].split(": ")[0] for line in lines] == [
-        "vpcs.main.ipv4_ipam_pool_id", "vpcs.main.secondary_cidr_blocks", "elastic_ips.nat.ipam_pool_id",
-    ]  # fmt: skip
-    assert "has no default netmask length; give ipv4_netmask_length" in lines[0]
-    assert f"there is no IPAM pool {POOL} here" in lines[1]
-    assert "has ranges of ipv6; name a pool of ipv4" in lines[2]
-
-
-def test_a_further_range_is_told_which_length_it_lacks(hand: Hand) -> None:
-    """Found: it named a property that there isn't."""
-    pool = make_pool("10.20.0.0/16")
-    spec = network(pool, further=pool)
-    length = spec["vpcs"]["main"]["secondary_cidr_blocks"][1].pop("ipv4_netmask_length")
-    told = rf"vpcs\.main\.secondary_cidr_blocks: {pool} has no default netmask length; give ipv4_netmask_length$"
-    with pytest.raises(RefusedError, match=told):
-        hand.world.apply(spec)
-    spec["vpcs"]["main"]["secondary_cidr_blocks"][1]["ipv4_netmask_length"] = length
-    hand.make(spec)
-
-
-def test_a_pool_that_is_full_is_told_by_aws_and_leaves_nothing(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/24"))
-    before = hand.world.strict.inventory()
-    result = hand.world.apply(spec)
-    assert any("The allocation size is too big for the pool" in text for text in result.failures)
-    assert hand.world.strict.inventory() == before
-
-
-def test_required_tags_may_be_the_stacks(hand: Hand) -> None:
-    spec = network(make_pool("10.20.0.0/16", AllocationResourceTags=[{"Key": "team", "Value": "web"}]))
-    hand.make({**spec, "tags": {"team": "web"}})
-
-
-def test_room_is_taken_from_the_smallest_gap() -> None:
-    room = Room([ipaddress.IPv4Network("10.0.0.0/24")], [ipaddress.IPv4Network("10.0.0.0/27")])
-    assert [room.take(length) for length in (27, 25, 26, 27)] == ["10.0.0.32/27", "10.0.0.128/25", "10.0.0.64/26", ""]
-
-
-def test_ranges_that_a_pool_has_given_are_taken_first() -> None:
-    wanted, found = [f"{POOL}/26", "10.4.0.0/26"], ["10.1.0.0/26", "10.2.0.0/26", "10.4.0.0/26"]
-    known = {("vpc-1", "10.2.0.0/26"): POOL, ("vpc-1", "10.1.0.0/26"): "ipam-pool-1"}
-    assert choose_known(wanted, found, "vpc-1", known) == ("10.2.0.0/26", "10.4.0.0/26")
-    assert choose_known(wanted, found, "vpc-1", None) == ("10.1.0.0/26", "10.4.0.0/26")
-    assert choose_known(wanted, found[2:], "vpc-1", known) == ("10.4.0.0/26", f"{POOL}/26")
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "told"),
-    [
-        ("vpcs/main/cidr_block", "10.0.0.0/16", "vpcs.main.ipv4_netmask_length: is given together with cidr_block; keep one"),
-        ("vpcs/main/ipv6_netmask_length", 56, "vpcs.main.ipv6_netmask_length: is for a range that an IPAM pool chooses"),
-        ("vpcs/main/ipv4_netmask_length", 15, "vpcs.main.ipv4_netmask_length: is 15; give it a whole number from 16 to 28"),
-        ("subnets/a/ipv4_netmask_length", 21, "subnets.a.ipv4_netmask_length: /21 is larger than vpc.main (/22)"),
-        ("subnets/a/ipv4_netmask_length", 22, "subnets.b.ipv4_netmask_length: vpc.main has no room left for a /25"),
-        ("subnets/a/cidr_block", "10.0.0.0/24", "subnets.a.ipv4_netmask_length: is given together with cidr_block; keep one"),
-        ("subnets/a/ipv6_cidr_block", 1, "subnets.a.ipv6_cidr_block: vpc.main has no IPv6 range"),
-        ("elastic_ips/nat/public_ipv4_pool", "amazon", "elastic_ips.nat.ipam_pool_id: is given together with public_ipv4_pool"),
-    ],
-)  # fmt: skip
-def test_what_doesnt_go_together_is_refused(path: str, value: Any, told: str) -> None:
-    spec = edited(network(POOL, public=POOL), path, value)
-    with pytest.raises(SpecError) as caught:
-        load(spec)
-    (line,) = str(caught.value).splitlines()
-    assert told in line
-
-
-def test_a_number_counts_the_ranges_of_a_56(hand: Hand) -> None:
-    spec = edited(network(POOL, POOL), "vpcs/main/ipv6_netmask_length", 52)
-    with pytest.raises(SpecError, match=r"subnets\.a\.ipv6_cidr_block: a number counts the ranges of a /56"):
-        load(spec)

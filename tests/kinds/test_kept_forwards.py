@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.api.status import Status, look
-from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper
 from tests.harness import REGION, demo, load
 from tests.kinds.hand import edited
@@ -66,44 +65,33 @@ def without_group(spec: Spec) -> Spec:
 
 PATH = edited(KEEP, "target_groups/web/health_check/path", "/other")
 PORT = edited(KEEP, "target_groups/web/port", 8080)
-every_way = pytest.mark.parametrize(
-    ("wanted", "word"),
-    [
-        pytest.param(PATH, "replaced", id="another path of the health check"),
-        pytest.param(PORT, "replaced", id="another port"),
-        pytest.param(without_group(KEEP), "deleted", id="the group leaves the spec"),
-    ],
-)
+ADOPT = "declare it and run alb-reconcile adopt spec.yaml, or let it forward to another target group first, by hand"
+DECLARED = {"priority": 5, "conditions": [{"path_pattern": "/x"}], "action": {"forward": "web"}}
 
 
-@every_way
-@pytest.mark.parametrize("what", ["rule", "listener"])
-def test_what_is_kept_loses_no_target(hand: Hand, wanted: Spec, word: str, what: str) -> None:
+@pytest.mark.slow
+def test_what_is_kept_loses_no_target_and_moves_with_its_group_once_it_is_declared(hand: Hand) -> None:
     """Found: the old group was emptied while the rule went on to forward to it, and `/x` got 503 for good."""
-    hand.make(KEEP)
-    if what == "rule":
-        stray_rule(hand)
-    else:
-        stray_listener(hand)
-    hand.wait(60)
-    name = RULE if what == "rule" else "listener.public/:9000"
-    with pytest.raises(RefusedError) as caught:
-        hand.world.apply(wanted)
-    assert str(caught.value).splitlines()[-1] == (
-        f"{WEB} ({hand[WEB]}) would be {word}, and {name}, which isn't in the spec, forwards to it: declare it and run "
-        "alb-reconcile adopt spec.yaml, or let it forward to another target group first, by hand"
-    )
-    assert set(served(hand)) == {2}
-
-
-def test_what_is_declared_and_adopted_moves_with_its_group(hand: Hand) -> None:
     hand.make(KEEP)
     stray_rule(hand)
     stray_listener(hand)
+    hand.wait(60)
+    for wanted, word in ((PATH, "replaced"), (PORT, "replaced"), (without_group(KEEP), "deleted")):
+        lines = hand.refuses_run(wanted)
+        for name in (RULE, "listener.public/:9000"):
+            assert (
+                f"{WEB} ({hand[WEB]}) would be {word}, and {name}, which isn't in the spec, forwards to it: {ADOPT}"
+                in lines
+            )
+    assert set(served(hand)) == {2}
+    hand.ec2.create_tags(Resources=[hand["vpc.main"]], Tags=[{"Key": "service", "Value": "wrong"}])
+    hand.elb.modify_target_group(TargetGroupArn=hand[WEB], HealthCheckPath="/other", Matcher={"HttpCode": "201"})
+    ending = hand.world.sync(edited(KEEP, "sync", {"correct": ["replace", "delete"]}))
+    assert {str(item.step.address) for item in ending.outcomes} == {"vpc.main"}, "what has nothing to do with it"
+    assert "would be replaced, and" in ending.selection.withheld[f"replace:{WEB}@{hand[WEB]}"]
     listener = {"port": 9000, "protocol": "HTTP", "default_action": {"forward": "web"}}
-    rule = {"priority": 5, "conditions": [{"path_pattern": "/x"}], "action": {"forward": "web"}}
     declared = edited(PATH, "load_balancers/public/listeners/more", listener)
-    declared = edited(declared, "load_balancers/public/listeners/http/rules", {"x": rule})
+    declared = edited(declared, "load_balancers/public/listeners/http/rules", {"x": DECLARED})
     Keeper(hand.world).adopt(declared)
     hand.make(declared)
     assert served(hand) == [2]
@@ -112,8 +100,8 @@ def test_what_is_declared_and_adopted_moves_with_its_group(hand: Hand) -> None:
 def test_another_stacks_rule_is_kept_as_well(hand: Hand) -> None:
     hand.make(demo())
     stray_rule(hand, Tags=[{"Key": "alb-reconcile:stack", "Value": "other"}])
-    with pytest.raises(RefusedError, match=rf"and {RULE}, which the stack other has, forwards to it: let it forward"):
-        hand.world.plan(edited(demo(), "target_groups/web/port", 8080))
+    told = f"and {RULE}, which the stack other has, forwards to it: let it forward"
+    hand.refuses(edited(demo(), "target_groups/web/port", 8080), told)
 
 
 def test_what_goes_along_keeps_nothing(hand: Hand) -> None:
@@ -127,33 +115,14 @@ def test_what_goes_along_keeps_nothing(hand: Hand) -> None:
     hand.world.destroy(KEEP)
 
 
-@every_way
-def test_a_rule_that_forwards_elsewhere_keeps_nothing(hand: Hand, wanted: Spec, word: str) -> None:
-    del word
-    other = edited(KEEP, "target_groups/other", KEEP["target_groups"]["web"])
-    hand.make(other)
-    rule = stray_rule(hand)
-    forward = [{"Type": "forward", "TargetGroupArn": hand["target_group.other"]}]
-    hand.elb.modify_rule(RuleArn=rule, Actions=forward)
-    hand.make(edited(wanted, "target_groups/other", other["target_groups"]["other"]))
-    assert served(hand) == [2, 2]
+def looked_at(hand: Hand, spec: Spec) -> Status:
+    stack = load(spec)
+    found, standing = hand.world._run(lambda aws: look(aws, stack.target()))
+    return Status(stack.name, REGION, found, standing)
 
 
-def test_drift_that_has_nothing_to_do_with_it_is_corrected(hand: Hand) -> None:
-    hand.make(KEEP)
-    stray_rule(hand)
-    hand.elb.modify_target_group(TargetGroupArn=hand[WEB], HealthCheckPath="/other", Matcher={"HttpCode": "201"})
-    hand.ec2.create_tags(Resources=[hand["vpc.main"]], Tags=[{"Key": "service", "Value": "wrong"}])
-    spec = edited(KEEP, "sync", {"correct": ["replace", "delete"]})
-    ending = hand.world.sync(spec)
-    assert {str(item.step.address) for item in ending.outcomes} == {"vpc.main"}
-    assert f"replace:{WEB}@{hand[WEB]}" in ending.selection.withheld
-    (told,) = {text for text in ending.selection.withheld.values() if "forwards to it" in text}
-    assert told.startswith(f"{WEB} ({hand[WEB]}) would be replaced, and {RULE}")
-
-
-def half_way(hand: Hand, faults: Faults) -> tuple[str, str]:
-    """What older versions left: the old group has no targets, the new one serves, and a kept rule forwards to the old one."""
+def test_a_rule_that_lost_its_targets_is_told_and_led_out_by_hand(hand: Hand, faults: Faults) -> None:
+    """As older versions left it: the old group has no targets, the new one serves, and a kept rule forwards to the old one."""
     hand.make(KEEP)
     old = hand[WEB]
     faults.refuse("delete_target_group", "ResourceInUse", times=99)
@@ -161,92 +130,29 @@ def half_way(hand: Hand, faults: Faults) -> tuple[str, str]:
     faults.refusals.clear()
     rule = stray_rule(hand)
     hand.wait(60)
-    return old, rule
-
-
-def looked_at(hand: Hand, spec: Spec) -> Status:
-    stack = load(spec)
-    found, standing = hand.world._run(lambda aws: look(aws, stack.target()))
-    return Status(stack.name, REGION, found, standing)
-
-
-def refused_half_way(hand: Hand, old: str) -> str:
-    """Which group the refusal says that the rule should forward to."""
-    with pytest.raises(RefusedError) as caught:
-        hand.world.plan(PATH)
-    told = str(caught.value)
-    assert told.startswith(
-        f"{WEB} exists twice, and {RULE}, which isn't in the spec, forwards to {old}, which would go: "
-    )
-    return told.partition("let it forward to ")[2].partition(" first, by hand")[0]
-
-
-def test_a_rule_that_lost_its_targets_is_told_and_led_out_by_hand(hand: Hand, faults: Faults) -> None:
-    old, rule = half_way(hand, faults)
     assert looked_at(hand, PATH).not_ready == (
         f"{WEB} ({old}) has no targets, and {RULE} forwards to it, so it serves nobody",
     )
-    forward = [{"Type": "forward", "TargetGroupArn": refused_half_way(hand, old)}]
-    hand.elb.modify_rule(RuleArn=rule, Actions=forward)
+    hand.refuses(without_group(PATH), re.escape(f"{WEB} ({old}) would be deleted, and {RULE}"))
+    ending = hand.world.sync(edited(PATH, "sync", {"correct": ["replace", "delete"]}))
+    assert not ending.outcomes
+    assert f"forwards to {old}" in ending.selection.withheld[f"delete:{WEB}@{old}"]
+    told = hand.refuses(
+        PATH, f"^{WEB} exists twice, and {RULE}, which isn't in the spec, forwards to {old}, which would go: "
+    )
+    group = told.partition("let it forward to ")[2].partition(" first, by hand")[0]
+    hand.elb.modify_rule(RuleArn=rule, Actions=[{"Type": "forward", "TargetGroupArn": group}])
     hand.make(PATH)
     assert served(hand) == [2]
     assert looked_at(hand, PATH).not_ready == ()
 
 
-def test_a_rule_that_lost_its_targets_is_led_out_by_adoption(hand: Hand, faults: Faults) -> None:
-    old, _ = half_way(hand, faults)
-    refused_half_way(hand, old)
-    rule = {"priority": 5, "conditions": [{"path_pattern": "/x"}], "action": {"forward": "web"}}
-    declared = edited(PATH, "load_balancers/public/listeners/http/rules", {"x": rule})
-    Keeper(hand.world).adopt(declared)
-    hand.make(declared)
-    assert served(hand) == [2]
-
-
-def test_a_group_that_left_the_spec_stays_while_a_rule_forwards_to_it(hand: Hand, faults: Faults) -> None:
-    """Found: after the entry was removed, `plan` offered the delete again."""
-    old, _ = half_way(hand, faults)
-    with pytest.raises(RefusedError, match=re.escape(f"{WEB} ({old}) would be deleted, and {RULE}")):
-        hand.world.plan(without_group(PATH))
-
-
-def test_sync_corrects_the_rest_half_way(hand: Hand, faults: Faults) -> None:
-    old, _ = half_way(hand, faults)
-    hand.ec2.create_tags(Resources=[hand["vpc.main"]], Tags=[{"Key": "service", "Value": "wrong"}])
-    ending = hand.world.sync(edited(PATH, "sync", {"correct": ["replace", "delete"]}))
-    assert {str(item.step.address) for item in ending.outcomes} == {"vpc.main"}
-    assert f"forwards to {old}" in ending.selection.withheld[f"delete:{WEB}@{old}"]
-
-
-@pytest.mark.parametrize("targets", [[], ["web"]])
-def test_a_group_without_targets_is_worth_a_word_and_no_more_where_the_spec_wants_none(
-    hand: Hand, targets: list[str]
-) -> None:
-    spec = edited(edited(demo(), "target_groups/web/targets", targets), "instances/web/count", 0)
-    hand.make(spec)
-    found = looked_at(hand, spec)
-    assert found.not_ready == ()
-    assert found.warnings == (f"{WEB} gets requests and has no targets, so they are answered with 503",)
-    ending = hand.world.sync(spec)
-    assert not ending.is_failed
-    assert not ending.notes
-
-
-@pytest.mark.parametrize("is_alike", [True, False])
-def test_a_kept_rule_in_the_place_of_one_that_would_be_made_is_adopted_if_it_asks_for_the_same(
-    hand: Hand, *, is_alike: bool
-) -> None:
+def test_a_kept_rule_in_the_place_of_one_that_would_be_made_is_adopted_if_it_asks_for_the_same(hand: Hand) -> None:
     """Found: "choose another" builds a second rule with the same conditions."""
     hand.make(KEEP)
     stray_rule(hand)
-    rule = {
-        "priority": 5,
-        "conditions": [{"path_pattern": "/x" if is_alike else "/y"}],
-        "action": {"forward": "web"},
-    }
-    wanted = edited(KEEP, "load_balancers/public/listeners/http/rules", {"mine": rule})
-    with pytest.raises(RefusedError) as refused:
-        hand.world.plan(wanted)
-    told = str(refused.value)
-    assert ("alb-reconcile adopt spec.yaml takes it over" in told) is is_alike
-    assert ("choose another" in told) is not is_alike
+    for path in ("/x", "/y"):
+        rule = {**DECLARED, "conditions": [{"path_pattern": path}]}
+        told = hand.refuses(edited(KEEP, "load_balancers/public/listeners/http/rules", {"mine": rule}))
+        assert ("alb-reconcile adopt spec.yaml takes it over" in told) == (path == "/x")
+        assert ("choose another" in told) == (path == "/y")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from alb_reconcile.model.errors import RefusedError
 from tests.harness import by_hand, demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, create, delete, edited, short
+from tests.kinds.hand import calls, delete, edited, short
 
 if TYPE_CHECKING:
     from tests.harness import Spec
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
 ONE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILmQbJ5nW2fJ0d2S1bZ1m8y0sWgkq6b1vFv0kq0v1o8K somebody@example"
 TWO = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDl1Qm5vWx2y6o1pQy0m8zq7q2H1n3kq5b6c7d8e9f0B somebody@example"
@@ -37,21 +34,16 @@ def test_instances_are_launched_with_the_key_of_an_entry(hand: Hand) -> None:
     (name,) = names(hand)
     assert name.startswith("demo-")
     assert {params["KeyName"] for params in calls(hand.world, "run_instances")} == {name}
-    assert hand.world.plan(with_key()).is_empty
+    assert hand.world.plan(with_key(ONE.replace("somebody", "somebody else"))).is_empty, "a comment is no change"
 
 
 def test_a_name_that_no_entry_has_is_that_of_an_existing_key(hand: Hand) -> None:
-    by_hand("ec2").create_key_pair(KeyName="theirs")
-    hand.make(edited(demo(), "instances/web/key_name", "theirs"))
-    hand.world.destroy(demo())
-    assert names(hand) == {"theirs"}
-
-
-def test_a_text_that_begins_like_an_id_is_none(hand: Hand) -> None:
+    """Also if it begins like an id."""
     by_hand("ec2").create_key_pair(KeyName="vpc-key")
-    spec = edited(demo(), "instances/web/key_name", "vpc-key")
-    hand.make(edited(spec, "security_groups/web/description", "subnet-wide web"))
+    hand.make(edited(demo(), "instances/web/key_name", "vpc-key"))
     assert hand.world.plan(hand.spec).is_empty
+    hand.world.destroy(demo())
+    assert names(hand) == {"vpc-key"}
 
 
 def test_another_key_stands_beside_the_old_one_until_the_instances_have_it(hand: Hand) -> None:
@@ -65,53 +57,14 @@ def test_another_key_stands_beside_the_old_one_until_the_instances_have_it(hand:
     assert order[0] == "import_key_pair"
 
 
-def test_a_comment_is_no_change(hand: Hand) -> None:
-    hand.make(with_key())
-    assert hand.world.plan(with_key(ONE.replace("somebody", "somebody else"))).is_empty
-
-
-def test_a_key_with_its_entry_goes(hand: Hand) -> None:
-    hand.make(with_key())
-    hand.make(demo())
-    assert not names(hand)
-
-
-def test_a_lost_reply_imports_nothing_twice(hand: Hand, faults: Faults) -> None:
-    faults.lose_reply("import_key_pair")
-    hand.world.apply(with_key())
-    hand.make(with_key())
-    assert len(names(hand)) == 1
-
-
 def test_a_name_that_somebody_else_has_is_refused(hand: Hand) -> None:
     by_hand("ec2").create_key_pair(KeyName="ops")
     (failure, *_) = hand.world.apply(with_key(name="ops")).failures
     assert 'there is a key pair named "ops" outside this stack; choose another name' in failure
 
 
-def test_a_key_that_somebody_deleted_is_imported_again(hand: Hand) -> None:
+def test_one_that_only_its_instances_show_is_found_and_goes(hand: Hand) -> None:
     hand.make(with_key())
-    (name,) = names(hand)
-    hand.ec2.delete_key_pair(KeyName=name)
-    hand.repairs(create("key_pair.ops"), by="import_key_pair")
-
-
-def test_a_stack_without_keys_reads_none(hand: Hand) -> None:
-    hand.make(demo())
-    assert hand.world.plan(demo()).is_empty
-    assert not calls(hand.world, "describe_key_pairs")
-
-
-def test_one_that_only_its_instances_show_is_found(hand: Hand) -> None:
-    hand.make(with_key())
-    spec = edited(demo(), "policy", {"max_deletions": 0})
-    with pytest.raises(RefusedError, match="max_deletions"):
-        hand.world.plan(spec)
     assert delete("key_pair.ops") in short(hand.world.plan(demo()))
-
-
-def test_a_stack_without_them_is_destroyed_by_who_may_not_look_for_them(hand: Hand, faults: Faults) -> None:
     hand.make(demo())
-    faults.refuse("describe_key_pairs", "UnauthorizedOperation", times=2)
-    assert not hand.world.plan(demo(), destroy=True).warnings  # tags say that there are none
-    hand.world.destroy(demo())
+    assert not names(hand)

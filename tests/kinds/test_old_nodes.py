@@ -37,7 +37,6 @@ class Waiting:
 
 
 def test_a_subnet_that_a_load_balancer_gets_meanwhile_is_none_that_it_has_left() -> None:
-    """Found by the campaign: a run waited half an hour for a node to leave where it had just come."""
     run = Waiting()
     asyncio.run(wait_for_old_nodes(cast("Run", run), {ARN: ("subnet-a",)}))
     before, after = run.said

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.aws.outside import ask
-from tests.harness import Spec
 from tests.kinds.hand import edited
 from tests.kinds.test_authentication import COGNITO, JWT, LISTENERS, OIDC, behind, put
 from tests.kinds.test_listener import upload_certificates
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.harness import Spec
     from tests.kinds.hand import Hand
 
 KEYS = b'{"keys": []}'
@@ -50,19 +50,15 @@ def warned(hand: Hand, spec: Spec) -> list[str]:
     return [text for text in hand.world.plan(spec).warnings if "asked from here" in text]
 
 
-def test_one_that_answers_isnt_mentioned(hand: Hand, provider: Front) -> None:
+def test_one_that_answers_isnt_mentioned_and_cognito_is_aws(hand: Hand, provider: Front) -> None:
     assert not warned(hand, behind(jwt(f"https://localhost:{provider.port}/keys")))
+    assert not warned(hand, behind({"authenticate_cognito": COGNITO}))
 
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [
-        ("/gone", "answers 405"),
-        ("/moved", "answers 302"),
-        ("/text", "isn't a JSON Web Key Set"),
-        ("/list", "isn't a JSON"),
-    ],
-)
+    [("/gone", "answers 405"), ("/moved", "answers 302"), ("/text", "isn't a JSON Web Key Set"), ("/list", "isn't a JSON")],
+)  # fmt: skip
 def test_keys_have_to_be_keys(hand: Hand, provider: Front, path: str, words: str) -> None:
     found = warned(hand, behind(jwt(f"https://localhost:{provider.port}{path}")))
     assert len(found) == 2, "the listener's and the rule's"
@@ -89,14 +85,3 @@ def test_of_oidc_those_are_asked_that_the_load_balancer_asks(hand: Hand, provide
     found = warned(hand, spec)
     assert len(found) == 2, "any answer will do"
     assert all(".authenticate_oidc: user_info_endpoint " in text for text in found)
-
-
-def test_a_certificate_that_nobody_trusts_is_told(hand: Hand, provider: Front) -> None:
-    hand.world.outside = ask
-    found = warned(hand, behind(jwt(f"https://localhost:{provider.port}/keys")))
-    assert all("certificate verify failed" in text for text in found)
-    assert found
-
-
-def test_cognito_is_aws(hand: Hand, provider: Front) -> None:
-    assert not warned(hand, behind({"authenticate_cognito": COGNITO}))

@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.engine.plan.rehearsal import find_gaps
-from tests.harness import Spec, by_hand, demo
+from tests.harness import Spec, demo
 from tests.kinds.hand import edited
+from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.plan.test_order import follows
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
-ARN = "arn:aws:iam::123456789012:server-certificate/one"
 HTTP, HTTPS = "update:listener.public/http", "create:listener.public/https"
-
-
-@pytest.fixture(autouse=True)
-def certificate(hand: Hand) -> None:
-    by_hand("iam").upload_server_certificate(ServerCertificateName="one", CertificateBody="x", PrivateKey="x")
 
 
 def plain() -> Spec:
@@ -38,7 +33,7 @@ def redirected() -> Spec:
     listeners["https"] = {
         "protocol": "HTTPS",
         "port": 443,
-        "certificate_arn": ARN,
+        "certificate_arn": CERTIFICATES[0],
         "default_action": listeners["http"]["default_action"],
         "rules": {"new": rule},
     }
@@ -48,7 +43,9 @@ def redirected() -> Spec:
     return spec
 
 
+@pytest.mark.slow
 def test_a_redirect_on_a_port_that_serves_comes_last(hand: Hand) -> None:
+    upload_certificates()
     hand.make(plain())
     plan = hand.world.plan(redirected(), allow={"delete": 1})
     for earlier in (HTTPS, "create:rule.public/https/new", "update:security_group_rules.load-balancer"):
@@ -59,7 +56,9 @@ def test_a_redirect_on_a_port_that_serves_comes_last(hand: Hand) -> None:
     hand.make(redirected(), allow={"delete": 1})
 
 
+@pytest.mark.slow
 def test_where_the_other_port_never_answers_this_one_serves_as_before(hand: Hand, faults: Faults) -> None:
+    upload_certificates()
     hand.make(plain())
     before = hand.elb.describe_rules(ListenerArn=hand["listener.public/http"])["Rules"]
     faults.refuse("create_listener", "TooManyListeners", times=1)
@@ -71,14 +70,8 @@ def test_where_the_other_port_never_answers_this_one_serves_as_before(hand: Hand
 
 
 def test_what_an_interrupted_run_has_made_gets_its_time_too(hand: Hand) -> None:
+    upload_certificates()
     spec = redirected()
     hand.make(edited(spec, "load_balancers/public/listeners/http/default_action", {"forward": "web"}))
     (step,) = hand.world.plan(spec).steps
     assert step.pause[0] == 30
-
-
-def test_a_redirect_to_another_host_waits_for_nothing(hand: Hand) -> None:
-    hand.make(plain())
-    action = {"redirect": {"host": "other.example.com", "status_code": "HTTP_302"}}
-    plan = hand.world.plan(edited(plain(), "load_balancers/public/listeners/http/default_action", action))
-    assert [step.pause[0] for step in plan.steps] == [0]

@@ -6,22 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
-from tests.kinds.example import Example
+from tests.kinds.example import Example, network
 from tests.kinds.hand import LINUX_1, create, delete, edited, order, short
+from tests.kinds.test_lookups import service
 
 if TYPE_CHECKING:
     from tests.harness import Spec
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
-ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
+ONE = "registration.web/web-1:80"
 GROUP = "target_group.web"
 EXAMPLE = Example(
     spec={
-        "stack": "demo",
-        "region": "us-east-1",
-        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        **network(),
         "subnets": {"a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a"}},
         "instances": {"app": {"image_id": LINUX_1, "instance_type": "t3.micro", "subnets": ["a"]}},
         "target_groups": {"web": {"protocol": "HTTP", "port": 80, "targets": ["app"]}},
@@ -52,13 +50,6 @@ def take_out(hand: Hand, seconds: float) -> None:
     hand.wait(seconds)
 
 
-def test_a_target_that_was_taken_out_is_registered_again(hand: Hand) -> None:
-    hand.make(demo())
-    take_out(hand, 60)
-    hand.repairs(create(ONE), by="register_targets")
-    assert {state for _, _, state in targets(hand)} == {"healthy"}
-
-
 def test_a_target_that_is_still_draining_is_registered_again(hand: Hand) -> None:
     hand.make(demo())
     take_out(hand, 5)
@@ -66,69 +57,17 @@ def test_a_target_that_is_still_draining_is_registered_again(hand: Hand) -> None
     assert {state for _, _, state in targets(hand)} == {"healthy"}
 
 
-def test_targets_of_a_terminated_instance_follow_its_successor(hand: Hand) -> None:
-    hand.make(demo())
-    old = hand["instance.web-1"]
-    hand.ec2.terminate_instances(InstanceIds=[old])
-    hand.wait(60)
-    hand.repairs(create("instance.web-1"), create(ONE), by=("run_instances", "register_targets"))
-    assert old not in {instance for instance, _, _ in targets(hand)}
-
-
-def test_a_stranger_among_the_targets_is_drained_and_left_running(hand: Hand) -> None:
-    hand.make(demo())
-    stranger = hand.stranger_in(hand["subnet.public-a"])
-    put_in(hand, stranger)
-    hand.repairs(delete(f"registration.web/{stranger}:80"), by="deregister_targets")
-    state = hand.ec2.describe_instances(InstanceIds=[stranger])["Reservations"][0]["Instances"][0]["State"]
-    assert state["Name"] == "running"
-
-
-def test_our_instance_on_another_port_is_taken_off_that_port_only(hand: Hand) -> None:
-    hand.make(demo())
-    put_in(hand, hand["instance.web-1"], 8081)
-    hand.repairs(delete("registration.web/web-1:8081"), by="deregister_targets")
-    assert {port for _, port, _ in targets(hand)} == {80}
-
-
-def test_strangers_may_stay_where_the_spec_says_so(hand: Hand) -> None:
-    spec = edited(demo(), "target_groups/web/others", "keep")
-    hand.make(spec)
-    stranger = hand.stranger_in(hand["subnet.public-a"])
-    put_in(hand, stranger)
-    assert hand.world.plan(spec).is_empty
-
-
-def test_targets_that_the_spec_leaves_out_are_not_managed(hand: Hand) -> None:
-    spec = edited(demo(), "target_groups/web/targets", None)
-    hand.make(spec)
-    put_in(hand, hand.stranger_in(hand["subnet.public-a"]))
-    assert hand.world.plan(spec).is_empty
-
-
-def test_an_empty_list_of_targets_empties_the_group(hand: Hand) -> None:
-    hand.make(demo())
-    hand.repairs(
-        delete(ONE),
-        delete(TWO),
-        spec=edited(demo(), "target_groups/web/targets", []),
-        by="deregister_targets",
-        allow={"empty-target-group": 1},
-    )
-    assert targets(hand) == set()
-
-
 def test_a_stranger_leaves_only_when_enough_of_ours_are_healthy(hand: Hand) -> None:
     hand.make(demo())
     stranger = hand.stranger_in(hand["subnet.public-a"])
     put_in(hand, stranger)
+    assert hand.world.plan(edited(demo(), "target_groups/web/others", "keep")).is_empty
     take_out(hand, 60)
-    lines = [create(ONE), delete(f"registration.web/{stranger}:80")]
-    hand.repairs(*lines, by=("register_targets", "deregister_targets"))
-    assert order(hand.world, "register_targets", "deregister_targets") == [
-        "register_targets",
-        "deregister_targets",
-    ]
+    went = ["register_targets", "deregister_targets"]
+    hand.repairs(create(ONE), delete(f"registration.web/{stranger}:80"), by=tuple(went))
+    assert order(hand.world, *went) == went
+    state = hand.ec2.describe_instances(InstanceIds=[stranger])["Reservations"][0]["Instances"][0]["State"]
+    assert state["Name"] == "running"
 
 
 def test_an_unhealthy_target_is_no_drift(hand: Hand) -> None:
@@ -139,12 +78,6 @@ def test_an_unhealthy_target_is_no_drift(hand: Hand) -> None:
     result = hand.world.apply(demo(), timeout=60)
     assert result.writes == {}
     assert any("unhealthy" in text and "Target.ResponseCodeMismatch" in text for text in result.problems)
-
-
-def test_a_target_is_registered_once_its_instance_runs(hand: Hand, faults: Faults) -> None:
-    faults.refuse("register_targets", "InvalidTarget", "not in a running state", times=2)
-    hand.make(demo())
-    assert faults.made["register_targets"] == 3
 
 
 def test_a_target_that_can_never_be_registered_is_told_soon(hand: Hand) -> None:
@@ -165,34 +98,14 @@ def test_a_target_may_join_a_foreign_instance_by_its_id(hand: Hand) -> None:
     spec = edited(demo(), "target_groups/web/targets", ["web", stranger])
     hand.repairs(create(f"registration.web/{stranger}:80"), spec=spec, by=("register_targets", "add_tags"))
     assert short(hand.world.plan(demo())) == [delete(f"registration.web/{stranger}:80")]
+    lines = [delete(f"registration.web/{name}:80") for name in ("web-1", "web-2", stranger)]
+    empty = edited(demo(), "target_groups/web/targets", [])
+    hand.repairs(*lines, spec=empty, by="deregister_targets", allow={"empty-target-group": 1})
+    assert targets(hand) == set()
 
 
-def test_a_group_that_nothing_forwards_to_is_filled_without_waiting_for_health(hand: Hand) -> None:
-    spec = demo()
-    spec["target_groups"]["spare"] = {"protocol": "HTTP", "port": 8080, "targets": ["web"]}
-    hand.make(spec)
-    found = hand.elb.describe_target_health(TargetGroupArn=hand["target_group.spare"])
-    assert {item["TargetHealth"]["State"] for item in found["TargetHealthDescriptions"]} == {"unused"}
-
-
-def test_an_instance_that_may_rest_is_registered_when_it_runs(hand: Hand) -> None:
-    """AWS refuses targets that don't run; its group is made anew without it, and the plan says so."""
-    spec = demo()
-    spec["instances"]["web"]["state"] = "any"
-    hand.make(spec)
-    hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"]])
-    hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
-    hand.elb.delete_target_group(TargetGroupArn=hand["target_group.web"])
-    (note,) = hand.make(spec).plan.kept
-    assert note.startswith("registration.web/web-1:80: its instance is stopped, as state: any allows")
-    hand.wait(120)
-    hand.ec2.start_instances(InstanceIds=[hand["instance.web-1"]])
-    hand.wait(120)
-    hand.repairs(("create", "registration.web/web-1:80", ()), by="register_targets")
-
-
+@pytest.mark.slow
 def test_the_group_of_an_instance_that_may_rest_is_replaced_without_it(hand: Hand) -> None:
-    """Found: it was to be registered in the new group, which AWS refuses; the run failed, and each after it."""
     spec = edited(demo(), "instances/web/state", "any")
     hand.make(spec)
     hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"]])
@@ -216,31 +129,18 @@ def in_their_network(hand: Hand) -> tuple[Spec, list[str]]:
         for number, zone in enumerate("abc")
     ]
     ids = [str(item["Subnet"]["SubnetId"]) for item in subnets]
-    return {
-        "stack": "demo",
-        "region": "us-east-1",
-        "security_groups": {
-            "front": {"vpc": vpc, "ingress": [{"protocol": "tcp", "port": 80, "cidr_block": "10.0.0.0/8"}]}
-        },
-        "instances": {"app": {"image_id": LINUX_1, "instance_type": "t3.micro", "subnets": ids[:1]}},
-        "target_groups": {"web": {"vpc": vpc, "protocol": "HTTP", "port": 80, "targets": ["app"]}},
-        "load_balancers": {
-            "in": {
-                "scheme": "internal",
-                "subnets": ids[:2],
-                "security_groups": ["front"],
-                "listeners": {"http": {"protocol": "HTTP", "port": 80, "default_action": {"forward": "web"}}},
-            }
-        },
-    }, ids
+    spec = service(vpc, ids[:1], [])
+    del spec["instances"]["app"]["security_groups"]
+    spec["instances"]["app"]["count"] = 1
+    spec["load_balancers"]["in"]["subnets"] = ids[:2]
+    return spec, ids
 
 
 def test_instances_in_a_foreign_subnet_whose_zone_the_load_balancer_lacks_are_refused(hand: Hand) -> None:
     spec, subnets = in_their_network(hand)
     spec["instances"]["app"]["subnets"] = subnets[2:]
     text = f"instances.app.subnets: instance.app-1 would be in {subnets[2]} \\(us-east-1c\\), a zone that load_balancer.in doesn't serve"
-    with pytest.raises(RefusedError, match=text):
-        hand.world.plan(spec)
+    hand.refuses(spec, text)
     spec["load_balancers"]["in"]["subnets"] = subnets
     hand.make(spec)
 

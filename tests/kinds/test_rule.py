@@ -11,13 +11,13 @@ import pytest
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
-from tests.kinds.example import Example
+from tests.kinds.example import Example, network
 from tests.kinds.hand import calls, create, delete, edited, order, short, update
+from tests.kinds.test_listener import LOGIN
 
 if TYPE_CHECKING:
-    from tests.kinds.hand import Faults, Hand
+    from tests.kinds.hand import Hand
 
 A, B = "rule.public/http/a", "rule.public/http/b"
 ORDER = "rule_priorities.public/http"
@@ -39,12 +39,7 @@ def rule(priority: int, path: str, **more: Any) -> Spec:
 
 EXAMPLE = Example(
     spec={
-        "stack": "demo",
-        "region": "us-east-1",
-        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
-        "subnets": {
-            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name} for number, name in enumerate("ab")
-        },
+        **network("ab"),
         "load_balancers": {
             "public": {
                 "scheme": "internal",
@@ -69,15 +64,7 @@ EXAMPLE = Example(
         "action": rule(1, "other")["action"],
         "transforms": [{"url_rewrite": {"regex": "^/b", "replace": "/c"}}],
     },
-    uncalled={
-        "cognito-idp:DescribeUserPoolClient": "AWS's own, where a user pool authenticates",
-        "elasticloadbalancing:DeleteRule": "one that goes before its listener",
-        "kms:Decrypt": "a client_secret there: login.yaml",
-        "secretsmanager:DescribeSecret": "a client_secret there: login.yaml",
-        "secretsmanager:GetSecretValue": "a client_secret there: login.yaml",
-        "ssm:DescribeParameters": "a client_secret there: login.yaml",
-        "ssm:GetParameter": "a client_secret there: login.yaml",
-    },
+    uncalled={**LOGIN, "elasticloadbalancing:DeleteRule": "one that goes before its listener"},
 )
 
 
@@ -91,23 +78,6 @@ def stray(hand: Hand, priority: int, path: str = "/stray", **params: Any) -> str
         Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}}], **params,
     )  # fmt: skip
     return str(answer["Rules"][0]["RuleArn"])
-
-
-def rich_rule(**more: Any) -> Spec:
-    """A rule with each sort of condition, as far as AWS takes them together, and both transforms."""
-    return rule(10, "/a/*", **more) | {
-        "conditions": [
-            {"path_pattern": "/a/*"},
-            {"http_header": {"http_header_name": "X-Version", "values": ["2*"]}},
-            {"http_request_method": "GET"},
-            {"query_string": [{"key": "beta", "value": "on"}]},
-            {"source_ip": "10.0.0.0/8"},
-        ],
-        "transforms": [
-            {"url_rewrite": {"regex": "^/a/(.*)$", "replace": "/$1"}},
-            {"host_header_rewrite": {"regex": "^shop", "replace": "api"}},
-        ],
-    }
 
 
 @pytest.mark.parametrize(
@@ -132,16 +102,16 @@ def test_every_sort_of_condition_is_made_stable_and_repaired(hand: Hand, conditi
     hand.repairs(update(A, "conditions"), by="modify_rule")
 
 
-def test_all_of_them_together_with_transforms(hand: Hand) -> None:
-    hand.make(ruled(a=rich_rule()))
-    (found,) = hand.elb.describe_rules(RuleArns=[hand[A]])["Rules"]
-    assert {item["Type"]: next(iter(item.values())) for item in found["Transforms"]}.keys() == {
-        "url-rewrite",
-        "host-header-rewrite",
-    }
+@pytest.mark.slow
+def test_transforms_that_somebody_took_away_come_back_and_go(hand: Hand) -> None:
+    transforms = [
+        {"url_rewrite": {"regex": "^/a/(.*)$", "replace": "/$1"}},
+        {"host_header_rewrite": {"regex": "^shop", "replace": "api"}},
+    ]
+    hand.make(ruled(a=rule(10, "/a/*", transforms=transforms)))
     hand.elb.modify_rule(RuleArn=hand[A], ResetTransforms=True)
     hand.repairs(update(A, "transforms"), by="modify_rule")
-    hand.make(ruled(a=rich_rule() | {"transforms": []}))
+    hand.make(ruled(a=rule(10, "/a/*", transforms=[])))
     (found,) = hand.elb.describe_rules(RuleArns=[hand[A]])["Rules"]
     assert not found["Transforms"]
     (params,) = calls(hand.world, "modify_rule")
@@ -168,25 +138,19 @@ NEWER: dict[str, Spec] = {
 
 def let_aws_say(hand: Hand, said: Spec) -> None:
     """From now on AWS describes the rule so, until somebody says otherwise of it."""
-    real = hand.world._call
 
-    def call(service: str, operation: str, params: Any) -> Any:
-        answer = real(service, operation, params)
-        if operation == "describe_rules":
-            for item in answer["Rules"]:
-                if item["RuleArn"] == hand[A] and not calls(hand.world, "modify_rule"):
-                    item.update(said)
-        return answer
+    def say(answer: Any) -> None:
+        for item in answer["Rules"]:
+            if item["RuleArn"] == hand[A] and not calls(hand.world, "modify_rule"):
+                item.update(said)
 
-    hand.world._call = call  # type: ignore[method-assign]
+    hand.answers("describe_rules", say)
 
 
 @pytest.mark.parametrize("name", NEWER)
-def test_what_no_spec_can_say_is_shown_and_stays(hand: Hand, name: str) -> None:
-    spec = ruled(a=rule(10, "/a/*", transforms=[]), b=rule(20, "/b/*"))
-    spec["load_balancers"]["public"]["listeners"]["http"]["rules"]["a"]["action"] = {
-        "fixed_response": {"status_code": 404}
-    }
+def test_what_no_spec_can_say_is_shown_and_goes_by_a_persons_word_only(hand: Hand, name: str) -> None:
+    answer = {"fixed_response": {"status_code": 404}}
+    spec = ruled(a=rule(10, "/a/*", transforms=[], action=answer), b=rule(20, "/b/*"))
     hand.make(spec)
     let_aws_say(hand, NEWER[name])
     found = hand.world.plan(spec)
@@ -203,60 +167,22 @@ def test_what_no_spec_can_say_is_shown_and_stays(hand: Hand, name: str) -> None:
     # what else changes there changes without it
     other = edited(spec, f"{RULES}/a/priority", 15)
     assert [str(step.address) for step in hand.world.plan(other).steps] == [ORDER]
-
-
-@pytest.mark.parametrize("name", NEWER)
-def test_it_goes_by_a_persons_word_only(hand: Hand, name: str) -> None:
-    spec = ruled(a=rule(10, "/a/*", transforms=[]), b=rule(20, "/b/*"))
-    spec["load_balancers"]["public"]["listeners"]["http"]["rules"]["a"]["action"] = {
-        "fixed_response": {"status_code": 404}
-    }
-    hand.make(spec)
-    let_aws_say(hand, NEWER[name])
     assert short(hand.world.plan(spec, allow=WORD)) == [update(A, name)]
     hand.make(spec, allow=WORD)
     assert order(hand.world, *WRITES) == ["modify_rule"]
 
 
-def test_of_what_aws_shows_no_more_than_the_type_nothing_beside_it_is_changed(hand: Hand) -> None:
-    """botocore doesn't know its settings, so they can't be said again."""
-    hand.make(ruled())
-    let_aws_say(hand, NEWER["action"])
-    spec = ruled(a=rule(10, "/a/*") | {"action": {"fixed_response": {"status_code": 500}}}, b=rule(20, "/b/*"))
-    with pytest.raises(RefusedError, match=f"{A} would lose what no spec can say: moon-check; .* remove-unsupported=1"):
-        hand.world.plan(spec)
-    assert not hand.world.sync(spec, apply_changes=True).outcomes
-
-
-def test_rules_come_back_with_a_listener_that_was_deleted_by_hand(hand: Hand) -> None:
-    hand.make(ruled())
-    hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
-    hand.repairs(create("listener.public/http"), create(A), create(B), by=("create_listener", "create_rule"))
-
-
-def test_a_stray_rule_is_removed(hand: Hand) -> None:
+@pytest.mark.slow
+def test_a_rule_of_others_goes_unless_it_may_stay_or_is_another_stacks(hand: Hand) -> None:
     hand.make(ruled())
     stray(hand, 5)
+    assert hand.world.plan(edited(ruled(), "load_balancers/public/listeners/http/others", "keep")).is_empty
     hand.repairs(delete("rule.public/http/#5"), by="delete_rule")
-
-
-def test_stray_rules_under_a_listener_without_rules_are_removed(hand: Hand) -> None:
-    hand.make(demo())
-    stray(hand, 5)
+    hand.make(demo(), allow={"close": 2})
+    stray(hand, 5)  # under a listener that has no rules
     hand.repairs(delete("rule.public/http/#5"), by="delete_rule")
-
-
-def test_a_stray_rule_may_stay_where_the_spec_says_so(hand: Hand) -> None:
-    spec = edited(ruled(), "load_balancers/public/listeners/http/others", "keep")
-    hand.make(spec)
-    stray(hand, 5)
-    assert hand.world.plan(spec).is_empty
-
-
-def test_another_stacks_rule_is_shown_and_left_alone(hand: Hand) -> None:
-    hand.make(ruled())
     stray(hand, 5, Tags=[{"Key": "alb-reconcile:stack", "Value": "other"}])
-    plan = hand.world.plan(ruled())
+    plan = hand.world.plan(demo())
     assert plan.is_empty
     assert any("belongs to the stack other" in note for note in plan.kept)
 
@@ -278,41 +204,6 @@ def test_a_rule_whose_requests_others_take_is_told(hand: Hand, owner: str) -> No
     )
 
 
-def test_a_rule_that_is_removed_takes_nothing(hand: Hand) -> None:
-    hand.make(ruled())
-    stray(hand, 5, "/*")
-    assert hand.world.plan(ruled()).warnings == ()
-
-
-def test_two_rules_swap_their_places_in_one_call(hand: Hand) -> None:
-    hand.make(ruled())
-    swapped = ruled(a=rule(20, "/a/*"), b=rule(10, "/b/*"))
-    result = hand.make(swapped)
-    assert result.writes.get("set_rule_priorities") == 1
-    assert not {"create_rule", "delete_rule", "modify_rule"} & result.writes.keys()
-    (params,) = calls(hand.world, "set_rule_priorities")
-    assert {item["RuleArn"]: item["Priority"] for item in params["RulePriorities"]} == {
-        hand[A]: 20,
-        hand[B]: 10,
-    }
-
-
-def test_three_rules_move_round_in_one_call(hand: Hand) -> None:
-    hand.make(ruled(a=rule(1, "/a"), b=rule(2, "/b"), c=rule(3, "/c")))
-    result = hand.make(ruled(a=rule(2, "/a"), b=rule(3, "/b"), c=rule(1, "/c")))
-    assert result.writes.get("set_rule_priorities") == 1
-    assert "create_rule" not in result.writes
-
-
-def test_a_doomed_rule_is_parked_until_the_one_that_takes_its_place_is_there(hand: Hand) -> None:
-    hand.make(ruled())
-    hand.make(ruled(c=rule(10, "/c"), b=rule(20, "/b/*")))
-    names = ("set_rule_priorities", "create_rule", "delete_rule")
-    assert order(hand.world, *names) == list(names)
-    (params,) = calls(hand.world, "set_rule_priorities")
-    assert [item["Priority"] for item in params["RulePriorities"]] == [11], "right behind its own place"
-
-
 def test_a_stray_rule_on_a_priority_that_the_spec_wants_is_parked_and_removed(hand: Hand) -> None:
     hand.make(ruled(a=rule(10, "/a/*")))
     stray(hand, 20)
@@ -322,6 +213,7 @@ def test_a_stray_rule_on_a_priority_that_the_spec_wants_is_parked_and_removed(ha
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("owner", [None, "other"])
 def test_a_priority_that_a_stranger_keeps_is_refused(hand: Hand, owner: str | None) -> None:
     keep = edited(ruled(a=rule(10, "/a/*")), "load_balancers/public/listeners/http/others", "keep")
@@ -329,53 +221,4 @@ def test_a_priority_that_a_stranger_keeps_is_refused(hand: Hand, owner: str | No
     more: dict[str, Any] = {"Tags": [{"Key": "alb-reconcile:stack", "Value": owner}]} if owner else {}
     stray(hand, 20, **more)
     wanted = edited(ruled(), "load_balancers/public/listeners/http/others", "keep")
-    with pytest.raises(RefusedError, match=r"rule\.public/http/b: priority 20 is in use by"):
-        hand.world.plan(wanted)
-
-
-def test_a_priority_that_a_stranger_takes_meanwhile_is_refused(hand: Hand, faults: Faults) -> None:
-    hand.make(ruled(a=rule(10, "/a/*")))
-    real = faults._real
-
-    def stranger_comes_first(service: str, operation: str, params: Any) -> Any:
-        if operation == "create_rule":
-            stray(hand, 20)
-        return real(service, operation, params)
-
-    faults._real = stranger_comes_first
-    result = hand.world.apply(ruled())
-    (failure,) = [outcome for outcome in result.outcomes if outcome.how == "failed"]
-    assert isinstance(failure.error, RefusedError)
-    assert "priority 20 was taken meanwhile" in str(failure.error)
-    faults._real = real
-    hand.make(ruled())
-
-
-def test_a_lost_reply_makes_no_second_rule(hand: Hand, faults: Faults) -> None:
-    hand.make(demo())
-    faults.lose_reply("create_rule")
-    hand.world.apply(ruled())
-    hand.make(ruled())
-    rules = hand.elb.describe_rules(ListenerArn=hand["listener.public/http"])["Rules"]
-    assert sorted(item["Priority"] for item in rules) == ["10", "20", "default"]
-
-
-def test_a_reply_lost_and_repeated_finds_its_own_rule(hand: Hand, faults: Faults) -> None:
-    hand.make(demo())
-    real = faults._real
-
-    def twice(service: str, operation: str, params: Any) -> Any:
-        if operation == "create_rule":
-            real(service, operation, params)
-        return real(service, operation, params)
-
-    faults._real = twice
-    hand.make(ruled(a=rule(10, "/a/*")))
-    assert short(hand.world.plan(ruled(a=rule(10, "/a/*")))) == []
-
-
-@pytest.mark.parametrize("code", ["ListenerNotFound", "TargetGroupNotFound"])
-def test_what_aws_does_not_know_yet_is_asked_for_again(hand: Hand, faults: Faults, code: str) -> None:
-    faults.refuse("create_rule", code, times=2)
-    hand.make(ruled())
-    assert faults.made["create_rule"] == 4
+    hand.refuses(wanted, r"rule\.public/http/b: priority 20 is in use by")

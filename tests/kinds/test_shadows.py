@@ -6,6 +6,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from alb_reconcile.kinds._conditions import Condition, conditions_to_aws
 from alb_reconcile.kinds._patterns import is_included, parse
 from alb_reconcile.kinds._shadows import find_shadows
 from alb_reconcile.sandbox.traffic.conditions import match_headers
-from tests.at_length import SOAK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,8 @@ REQUESTS = [
 ]
 
 
-@settings(max_examples=400 if SOAK else 150)
+@pytest.mark.slow
+@settings(max_examples=150)
 @given(listeners())
 def test_a_rule_that_is_called_shadowed_never_wins(listener: tuple[Rule, list[Rule]]) -> None:
     """Whatever request comes."""
@@ -99,6 +100,7 @@ TEXTS = ["".join(text) for size in range(7) for text in itertools.product("abx",
 patterns = st.text("ab*?", max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(patterns, st.lists(patterns, min_size=1, max_size=2))
 def test_inclusion_is_exact(pattern: str, others: list[str]) -> None:
@@ -117,6 +119,15 @@ def test_what_takes_too_long_is_not_decided() -> None:
     assert is_included(short, (long,))
     one, other = short + ("?",) * 14, long[:-1] + ("?",) * 14 + ("*",)
     assert not is_included(one, (other,))
+
+
+def test_what_every_request_meets_takes_nothing_away() -> None:
+    """An address of either version is one; of a query string that isn't documented, nothing is known."""
+    host, anywhere = Condition("host_header", ("a.com",)), Condition("source_ip", ("0.0.0.0/0", "::/0"))
+    assert find_shadows([host], [("a", [host, anywhere])]) == ["a"]
+    assert find_shadows([host], [("a", [host, anywhere._replace(values=("0.0.0.0/0",))])]) == []
+    queries = [Condition("query_string", pairs=(("a", text),)) for text in ("\\b", "\\c")]
+    assert find_shadows([queries[0]], [("a", [queries[1]])]) == []
 
 
 def test_unknown_conditions_are_compared_as_they_are() -> None:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.cli.render.plan import render_plan
-from alb_reconcile.cli.render.style import Style
 from alb_reconcile.kinds._targets import addresses_of, by_address, label
 from alb_reconcile.model.errors import SpecError
-from tests.adoption.adopting import keeper
-from tests.at_length import at_length
 from tests.harness import demo, load
-from tests.kinds.hand import create, delete, edited, order, replaced, short
+from tests.kinds.hand import create, delete, edited
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Hand
 
-ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
+ONE = "registration.web/web-1:80"
 GROUP = "target_group.web"
 
 
@@ -51,22 +46,7 @@ def address(hand: Hand, instance: str) -> str:
     return str(found["Reservations"][0]["Instances"][0]["PrivateIpAddress"])
 
 
-def test_instances_are_registered_by_their_private_addresses(hand: Hand) -> None:
-    hand.make(by_ip())
-    wanted = {f"{address(hand, name)}:80": ("healthy", "") for name in ("instance.web-1", "instance.web-2")}
-    assert shown(hand) == wanted
-    hand.world.destroy(by_ip())
-
-
-def test_an_address_that_was_taken_out_is_registered_again(hand: Hand) -> None:
-    hand.make(by_ip())
-    hand.elb.deregister_targets(
-        TargetGroupArn=hand[GROUP], Targets=[{"Id": address(hand, "instance.web-1"), "Port": 80}]
-    )
-    hand.wait(60)
-    hand.repairs(create(ONE), by="register_targets")
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("is_taken", [False, True])
 def test_the_address_of_a_terminated_instance_goes_or_is_its_successor_s(hand: Hand, is_taken: bool) -> None:
     """Nothing tells AWS that the old address is out of use; EC2 may give it to the successor, or to anybody else."""
@@ -102,77 +82,18 @@ def test_an_address_outside_of_the_vpc_counts_to_all_zones(hand: Hand) -> None:
     hand.repairs(delete("registration.web/192.168.7.7:8080"), spec=spec, by="deregister_targets")
 
 
-def test_a_target_that_is_an_address_may_be_one_of_the_stack_s_instances(hand: Hand) -> None:
-    hand.make(by_ip())
-    addresses = [address(hand, f"instance.web-{number}") for number in (1, 2)]
-    spec = by_ip(*addresses)
-    hand.make(spec)
-    assert hand.world.plan(spec).is_empty
-
-
-def test_one_instance_serves_on_several_ports(hand: Hand) -> None:
-    spec = by_ip("web", {"instances": "web", "port": 8080})
-    spec["security_groups"]["web"]["ingress"].append(
-        {"protocol": "tcp", "port": 8080, "security_group": "load-balancer"}
-    )
-    hand.make(spec)
-    assert {key.rpartition(":")[2] for key in shown(hand)} == {"80", "8080"}
-    plain = edited(spec, "target_groups/web/target_type", "instance")
-    hand.make(plain)
-    assert len(shown(hand)) == 4
-
-
-def test_from_instances_to_addresses_the_group_is_replaced_without_a_gap(hand: Hand) -> None:
-    hand.make(demo())
-    assert replaced(GROUP, "target_type")[0] in short(hand.world.plan(by_ip()))
-    hand.make(by_ip())
-    assert replaced(GROUP, "target_type")[0] in short(hand.world.plan(demo()))
-
-
-@pytest.mark.parametrize("surge", [1, 2])
-def test_a_roll_keeps_every_target_healthy(surge: int) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rollout", "low"),
+    [({"max_surge": 1}, 2), ({"max_surge": 2}, 2), ({"max_surge": 0, "max_unavailable": 1}, 1)],
+)
+def test_a_roll_loses_no_more_targets_than_it_may(rollout: dict[str, int], low: int) -> None:
     with watched() as world:
-        spec = edited(by_ip(), "instances/web/rollout/max_surge", surge)
+        spec = edited(by_ip(), "instances/web/rollout", rollout)
         world.converge(spec)
         world.watch()
         world.converge(edited(spec, "instances/web/instance_type", "t3.small"))
-        assert {name: low.healthy for name, low in world.lows.items()} == {GROUP: 2}
-
-
-def test_a_roll_without_surge_loses_no_more_than_it_may() -> None:
-    with watched() as world:
-        spec = edited(by_ip(), "instances/web/rollout", {"max_surge": 0, "max_unavailable": 1})
-        world.converge(spec)
-        world.watch()
-        world.converge(edited(spec, "instances/web/instance_type", "t3.small"))
-        assert {name: low.healthy for name, low in world.lows.items()} == {GROUP: 1}
-
-
-def test_an_instance_that_is_restarted_leaves_by_its_address_and_returns(hand: Hand) -> None:
-    spec = by_ip()
-    spec["instances"]["web"] |= {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
-    hand.make(spec)
-    hand.make(edited(spec, "instances/web/instance_type", "t3.small"))
-    calls = order(hand.world, "deregister_targets", "stop_instances", "register_targets")
-    assert calls == ["deregister_targets", "stop_instances", "register_targets"] * 2
-
-
-@pytest.mark.parametrize("lag", [20.0, *at_length(0.0)])
-def test_a_roll_that_is_killed_anywhere_is_finished_by_the_next_run(lag: float) -> None:
-    with watched() as world:
-        spec = by_ip()
-        world.converge(spec)
-        world.watch()
-        world.strict.lag = lag
-        new = edited(spec, "instances/web/instance_type", "t3.small")
-        with world.moments() as moments:
-            world.converge(new)
-        for moment in moments[::7]:
-            world.go_back(moment)
-            world.strict.lag = 0.0
-            world.clock.advance(60)
-            world.converge(new)
-            assert min((low.healthy for low in world.lows.values()), default=2) == 2, moment.words
+        assert {name: item.healthy for name, item in world.lows.items()} == {GROUP: low}
 
 
 @pytest.mark.parametrize(
@@ -188,7 +109,6 @@ def test_a_roll_that_is_killed_anywhere_is_finished_by_the_next_run(lag: float) 
         (["10.0.1.1", {"address": "10.0.1.1", "port": 80}], {}, "is given twice on one port; keep one"),
         (["web", {"instances": "web", "port": 80}], {}, "web is given twice on one port; keep one"),
         ([{"port": 80}], {}, "give one of instances and address"),
-        ([{"instances": "web", "address": "10.0.1.1"}], {}, "give one of instances and address"),
         ([{"instances": "web", "availability_zone": "all"}], {}, "is for addresses only; leave it out"),
         ([{"instances": "wep"}], {}, "did you mean web"),
         (["arn:aws:lambda:us-east-1:123456789012:function:f"], {}, "a function needs a group with target_type: lambda"),
@@ -227,18 +147,3 @@ def test_an_ipv6_address_is_in_brackets_in_our_words() -> None:
     assert label("fd00::1", 80) == "[fd00::1]:80"
     with pytest.raises(SpecError, match=r"for which load_balancer\.public has to be dualstack"):
         load(by_ip("fd00::1", ip_address_type="ipv6"))
-
-
-def test_the_plan_names_the_instance_and_not_its_address(hand: Hand) -> None:
-    text = render_plan(hand.world.plan(by_ip()), Style(colored=False))
-    assert re.search(
-        r"registration\.web/web-1:80\n +target_group +target_group\.web\n +target +instance\.web-1\n", text
-    )
-
-
-def test_instances_known_by_their_addresses_are_released_and_adopted_again() -> None:
-    with keeper() as (world, commands):
-        world.converge(by_ip())
-        commands.release(by_ip())
-        commands.adopt(by_ip())
-        assert world.plan(by_ip()).is_empty

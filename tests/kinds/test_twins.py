@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.model import tags
-from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper
 from tests.harness import demo
 from tests.kinds.hand import calls, delete, edited, short
@@ -66,11 +63,7 @@ def clone_of_security_group(hand: Hand) -> str:
 
 
 def refusal(hand: Hand, spec: Spec, **allow: int) -> str:
-    """What `apply` is refused with, having changed nothing."""
-    with pytest.raises(RefusedError) as caught:
-        hand.world.apply(spec, allow=allow)
-    assert not [name for name, _ in hand.world.log if name.startswith(("delete_", "modify_", "create_"))]
-    return str(caught.value)
+    return "\n".join(hand.refuses_run(spec, allow=allow))
 
 
 def balancers(hand: Hand) -> set[str]:
@@ -78,18 +71,16 @@ def balancers(hand: Hand) -> set[str]:
 
 
 def test_a_load_balancer_that_was_copied_by_hand_needs_the_word_for_a_load_balancer(hand: Hand) -> None:
-    """Found: it went without a word, and with it the listener that others were served by."""
     hand.make(demo())
     clone = clone_of_balancer(hand, CLONE, 8080)
     text = refusal(hand, demo(), delete=99)
-    assert "1 load balancer would be deleted" in text
-    assert "--allow delete-load-balancer=1" in text
+    for part in ("1 load balancer would be deleted", "--allow delete-load-balancer=1", "listener.public/:8080"):
+        assert part in text
     assert f"load_balancer.public ({clone})" in text
     assert f"its name, {CLONE}, isn't one that the stack gives" in text
-    assert "listener.public/:8080" in text
     assert "spec cut short" not in text
-    assert balancers(hand) == {hand["load_balancer.public"], clone}
-
+    policy = {**demo(), "policy": {"max_deletions": 0}}
+    assert "max_deletions is 0, and the plan has 2" in refusal(hand, policy, **ENTRANCE)
     shown = hand.world.plan(demo(), allow=ENTRANCE)
     assert short(shown) == [delete("load_balancer.public")]
     assert f"its name, {CLONE}, isn't one that the stack gives" in render_plan(shown, Style(colored=False))
@@ -97,78 +88,22 @@ def test_a_load_balancer_that_was_copied_by_hand_needs_the_word_for_a_load_balan
     assert balancers(hand) == {hand["load_balancer.public"]}
 
 
+@pytest.mark.slow
 def test_the_copy_isnt_kept_in_place_of_the_stacks_own(hand: Hand) -> None:
-    """With more listeners than the stack's own it would be the survivor."""
+    """With more listeners than the stack's own it would be the survivor. Neither is it when that is to be replaced."""
     hand.make(demo())
     clone = clone_of_balancer(hand, CLONE, 80, 8080, 8081)
     (step,) = [step for step in hand.world.plan(demo(), allow=ENTRANCE | {"delete": 9}).steps if not step.part_of]
     assert (step.action, step.id) == ("delete", clone)
-
-
-def test_neither_is_it_when_the_stacks_own_is_to_be_replaced(hand: Hand) -> None:
-    hand.make(demo())
-    clone = clone_of_balancer(hand)
     wanted = edited(demo(), "load_balancers/public/scheme", "internal")
-    text = refusal(hand, wanted, **{"replace-load-balancer": 1, "replace": 9})
-    assert CLONE in text
-    hand.world.converge(wanted, allow=ENTRANCE | {"replace-load-balancer": 1, "replace": 9})
+    word = {"replace-load-balancer": 1, "replace": 9}
+    assert CLONE in refusal(hand, wanted, **word)
+    hand.world.converge(wanted, allow=ENTRANCE | word | {"delete": 9})
     assert clone not in balancers(hand)
 
 
-def test_a_target_group_that_was_copied_by_hand_counts_as_a_deletion(hand: Hand) -> None:
-    hand.make(demo())
-    clone = clone_of_group(hand)
-    text = refusal(hand, demo())
-    assert f"target_group.web ({clone})" in text
-    assert CLONE in text
-    assert "--allow delete=1" in text
-    hand.world.converge(demo(), allow={"delete": 1})
-    assert clone not in {item["TargetGroupArn"] for item in hand.elb.describe_target_groups()["TargetGroups"]}
-
-
-def test_so_does_a_security_group(hand: Hand) -> None:
-    hand.make(demo())
-    clone = clone_of_security_group(hand)
-    text = refusal(hand, demo())
-    assert f"security_group.web ({clone})" in text
-    assert CLONE in text
-    assert "--allow delete=1" in text
-    hand.world.converge(demo(), allow={"delete": 1})
-
-
-def test_the_word_is_for_all_deletions_together(hand: Hand) -> None:
-    spec = demo()
-    spec["security_groups"]["spare"] = {"description": "spare"}
-    hand.make(spec)
-    clone_of_group(hand)
-    assert "--allow delete=2" in refusal(hand, demo(), delete=1)
-    hand.world.converge(demo(), allow={"delete": 2})
-
-
-def test_all_three_at_once(hand: Hand) -> None:
-    """The copied load balancer forwards to the copied group."""
-    hand.make(demo())
-    balancer, group = clone_of_balancer(hand), clone_of_group(hand)
-    forward = [{"Type": "forward", "TargetGroupArn": group}]
-    hand.elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=8080, DefaultActions=forward)
-    clone_of_security_group(hand)
-    text = refusal(hand, demo())
-    assert "--allow delete-load-balancer=1" in text
-    assert text.count(f"its name, {CLONE}, isn't one") == 3
-    hand.world.converge(demo(), allow=ENTRANCE | {"delete": 9})
-    assert balancers(hand) == {hand["load_balancer.public"]}
-
-
-def test_a_policy_counts_it(hand: Hand) -> None:
-    spec = {**demo(), "policy": {"max_deletions": 0}}
-    hand.make(spec)
-    clone_of_balancer(hand)
-    assert "max_deletions is 0, and the plan has 1" in refusal(hand, spec, **ENTRANCE)
-
-
-@pytest.mark.parametrize("more", [[], ["delete"]])
-def test_sync_leaves_all_of_them(hand: Hand, more: list[str]) -> None:
-    spec = {**demo(), "sync": {"correct": more}}
+def test_sync_leaves_all_of_them(hand: Hand) -> None:
+    spec = {**demo(), "sync": {"correct": ["delete"]}}
     hand.make(spec)
     clone_of_balancer(hand, CLONE, 8080)
     clone_of_group(hand)
@@ -187,34 +122,27 @@ def left_over(hand: Hand, faults: Faults, spec: Spec, **allow: int) -> None:
     hand.wait(300)
 
 
+FRESH = edited(demo(), "security_groups/web/description", "another")
+INTERNAL = edited(demo(), "load_balancers/public/scheme", "internal")
+
+
+@pytest.mark.parametrize("wanted", [edited(FRESH, "target_groups/web/health_check/path", "/ready"), INTERNAL])
 @pytest.mark.parametrize("back", [False, True])
-def test_what_an_interrupted_replacement_of_a_group_leaves_goes_without_a_word(
-    hand: Hand, faults: Faults, *, back: bool
+def test_what_an_interrupted_replacement_leaves_goes_without_a_word(
+    hand: Hand, faults: Faults, *, wanted: Spec, back: bool
 ) -> None:
-    """Of all that is at the address: whichever of the two stays."""
+    """Whichever of the two stays. The word for the replacement of a load balancer was given when it began."""
     hand.make(demo())
-    wanted = edited(demo(), "target_groups/web/health_check/path", "/ready")
-    wanted = edited(wanted, "security_groups/web/description", "another")
-    left_over(hand, faults, wanted, replace=9)
+    left_over(hand, faults, wanted, **{"replace-load-balancer": 1, "replace": 9})
     spec = demo() if back else wanted
     assert [step.reason for step in hand.world.plan(spec, allow={"replace": 9}).steps if "duplicate" in step.reason]
     hand.world.converge(spec, allow={"replace": 9})
-
-
-@pytest.mark.parametrize("back", [False, True])
-def test_so_does_a_load_balancer_that_still_has_its_listeners(hand: Hand, faults: Faults, *, back: bool) -> None:
-    """The word for the replacement was given when it began."""
-    hand.make(demo())
-    wanted = edited(demo(), "load_balancers/public/scheme", "internal")
-    left_over(hand, faults, wanted, **{"replace-load-balancer": 1, "replace": 9})
-    assert len(balancers(hand)) == 2
-    hand.world.converge(demo() if back else wanted)
     assert len(balancers(hand)) == 1
 
 
 def test_what_somebody_put_into_the_old_one_isnt_the_stacks(hand: Hand, faults: Faults) -> None:
     hand.make(demo())
-    wanted = edited(demo(), "load_balancers/public/scheme", "internal")
+    wanted = INTERNAL
     left_over(hand, faults, wanted, **{"replace-load-balancer": 1, "replace": 9})
     forward = [{"Type": "forward", "TargetGroupArn": foreign_group(hand)}]
     old = hand["load_balancer.public"]
@@ -224,37 +152,6 @@ def test_what_somebody_put_into_the_old_one_isnt_the_stacks(hand: Hand, faults: 
     assert "listener.public/:8080" in text
     assert "isn't one that the stack gives" not in text
     hand.world.converge(wanted, allow=ENTRANCE)
-
-
-def test_one_that_was_replaced_before_is_known_by_the_one_in_its_place(hand: Hand, faults: Faults) -> None:
-    """Its own name tells of a predecessor that is gone."""
-    hand.make(demo())
-    second = edited(demo(), "target_groups/web/health_check/path", "/ready")
-    hand.make(second, allow={"replace": 9})
-    left_over(hand, faults, demo(), replace=9)
-    hand.world.converge(demo())
-
-
-def renamed() -> Spec:
-    spec = copy.deepcopy(demo())
-    spec["target_groups"]["app"] = spec["target_groups"].pop("web")
-    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "app"}
-    return spec
-
-
-def test_one_whose_entry_was_moved_is_known_so_too(hand: Hand, faults: Faults) -> None:
-    """Its name tells of its former address."""
-    hand.make(demo())
-    for known, address in hand.ids.items():
-        if (
-            known.startswith(("target_group.web", "registration.web"))
-            and address.startswith("arn:")
-            and "|" not in address
-        ):
-            hand.changed_tags("elbv2", address, {tags.ADDRESS: known.replace(".web", ".app", 1)})
-    hand.make(renamed())
-    left_over(hand, faults, edited(renamed(), "target_groups/app/health_check/path", "/ready"), replace=9)
-    hand.world.converge(edited(renamed(), "target_groups/app/health_check/path", "/ready"))
 
 
 @pytest.mark.parametrize("how", ["adopted", "moved"])

@@ -29,11 +29,11 @@ def web(*, count: int = 2, version: str, stack: str = "load", port: int = 80, **
     return spec
 
 
-def private(*, version: str, zones: str = "ab", addresses: str = "nat") -> Spec:
-    """specs/private.yaml with a version, zones in which there is a NAT gateway, and other names of their addresses."""
+def private(*, version: str, addresses: str = "nat") -> Spec:
+    """specs/private.yaml with a version, and other names of its NAT gateways' addresses."""
     spec = private_stack()
-    spec["elastic_ips"] = {f"{addresses}-{zone}": {} for zone in zones}
-    spec["nat_gateways"] = {zone: {"subnet": f"public-{zone}", "elastic_ip": f"{addresses}-{zone}"} for zone in zones}
+    spec["elastic_ips"] = {f"{addresses}-{zone}": {} for zone in "ab"}
+    spec["nat_gateways"] = {zone: {"subnet": f"public-{zone}", "elastic_ip": f"{addresses}-{zone}"} for zone in "ab"}
     spec["instances"]["web"] |= {"user_data": user_data(version)}
     spec["instances"]["web"]["rollout"] = {"max_surge": 2, "health_timeout": "2h"}
     spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 30

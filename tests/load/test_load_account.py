@@ -10,7 +10,7 @@ from tests.account import measurements
 from tests.account.__main__ import STACKS, main
 from tests.account.place import ACCOUNT, REGION
 from tests.forked import run_forked
-from tests.load.stage import LONGEST, SOAK
+from tests.load.stage import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from tests.account.place import Program
     from tests.load.stage import Stage
 
-pytestmark = pytest.mark.skipif(
-    not SOAK, reason="takes minutes of processor time; tests/e2e/test_account.py does the cheapest of it"
-)
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

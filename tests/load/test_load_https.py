@@ -7,14 +7,16 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
 from tests.load.specs import listener, web
-from tests.load.stage import AT_LENGTH
 from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.load.stage import Stage
+
+pytestmark = pytest.mark.slow
 
 NAME = "api.example.com"
 
@@ -31,7 +33,6 @@ def secure() -> Spec:
     return spec
 
 
-@AT_LENGTH
 def test_port_80_redirects_when_https_answers(hasty: Stage) -> None:
     spec = secure()
     with hasty.under_load(web(version="first", stack="secure"), requests=400, around=80) as proof:

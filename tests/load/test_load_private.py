@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.load.specs import private
-from tests.load.stage import AT_LENGTH
 
 if TYPE_CHECKING:
     from tests.load.stage import Stage
 
+pytestmark = pytest.mark.slow
 
-@AT_LENGTH
+
 def test_a_private_stack_is_rolled(hasty: Stage) -> None:
     """Then its NAT gateways are replaced, with other addresses, and it is rolled back after that."""
-    with hasty.under_load(private(version="first"), requests=10_000, around=80) as proof:
+    with hasty.under_load(private(version="first"), around=80) as proof:
         hasty.apply(private(version="second"))
         hasty.apply(private(version="second", addresses="other"), "--allow", "delete-elastic-ip=2")
         hasty.apply(private(version="first", addresses="other"))

@@ -6,14 +6,17 @@ import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from alb_reconcile.sandbox.client import LAG
 from tests.load.conftest import SPEED
 from tests.load.specs import listener, told, two_groups, web
-from tests.load.stage import AT_LENGTH
 
 if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.load.stage import Proof, Stage
+
+pytestmark = pytest.mark.slow
 
 IMAGE = "ami-04681a1dbd79675a5"
 BLUE, GREEN = told("blue"), told("green")
@@ -28,7 +31,6 @@ def groups_of(proof: Proof) -> list[frozenset[str]]:
     return found
 
 
-@AT_LENGTH
 def test_a_target_group_is_replaced(stage: Stage) -> None:
     """By one on another port, and back. The version listens at both."""
     with stage.under_load(web(version="80-8080-fifth")) as proof:
@@ -39,7 +41,6 @@ def test_a_target_group_is_replaced(stage: Stage) -> None:
     assert len(proof.load.from_instances()) == 2
 
 
-@AT_LENGTH
 def test_a_target_group_and_the_image_are_replaced(stage: Stage) -> None:
     """The new version is the only one that listens at the new port."""
     after = web(version="8080-sixth", port=8080)
@@ -57,7 +58,6 @@ def split(blue: int, green: int) -> Spec:
     return two_groups(forward={"target_groups": [{"target_group": name, "weight": weight} for name, weight in weights]})
 
 
-@AT_LENGTH
 def test_weights_move(stage: Stage) -> None:
     with stage.under_load(split(100, 0)) as proof:
         stage.apply(split(50, 50))
@@ -102,7 +102,6 @@ def answer_of(order: Order, path: str) -> str:
     return {"web": BLUE, "other": GREEN}[group]
 
 
-@AT_LENGTH
 def test_rules_change_places(stage: Stage) -> None:
     changes = [(0.0, 0.0)]
     with stage.under_load(ruled(ORDERS[0]), paths=PATHS) as proof:

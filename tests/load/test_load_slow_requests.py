@@ -10,13 +10,15 @@ import pytest
 
 from tests.load.conftest import SPEED
 from tests.load.specs import listener, two_groups, web
-from tests.load.stage import ALLOWED, AT_LENGTH
+from tests.load.stage import ALLOWED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.harness import Spec
     from tests.load.stage import Stage
+
+pytestmark = pytest.mark.slow
 
 DELAY, SETTLE = 200, 30
 SECONDS = 4
@@ -36,13 +38,6 @@ def other_port() -> tuple[Spec, Spec]:
     return patient(web(version="80-8080-long")), patient(web(version="80-8080-long", port=8080))
 
 
-def other_check_and_version() -> tuple[Spec, Spec]:
-    """Another path of the health check replaces the group, and the version is another one."""
-    before, after = (patient(web(version=version)) for version in ("long", "longer"))
-    after["target_groups"]["web"]["health_check"]["path"] = "/health?full"
-    return before, after
-
-
 def blue_green() -> tuple[Spec, Spec]:
     """The listener turns to the other group, and the first one's instances go."""
     before = patient(two_groups(forward="web"))
@@ -52,8 +47,7 @@ def blue_green() -> tuple[Spec, Spec]:
     return before, after
 
 
-@AT_LENGTH
-@pytest.mark.parametrize("change", [other_port, other_check_and_version, blue_green])
+@pytest.mark.parametrize("change", [other_port, blue_green])
 def test_no_long_request_is_cut(stage: Stage, change: Callable[[], tuple[Spec, Spec]]) -> None:
     before, after = change()
     with stage.under_load(before, paths=PATHS, requests=1_000) as proof:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.load.specs import web
-from tests.load.stage import ALLOWED, AT_LENGTH
+from tests.load.stage import ALLOWED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.harness import Spec
     from tests.load.stage import Stage
+
+pytestmark = pytest.mark.slow
 
 FRONT = {"edge-a": "10.0.21.0/24", "edge-b": "10.0.22.0/24", "edge-c": "10.0.23.0/24"}
 """The load balancer's own subnets, of the public route table."""
@@ -41,7 +43,6 @@ def leaves_a_zone() -> Spec:
     return fronted({name: block for name, block in FRONT.items() if name != "edge-c"})
 
 
-@AT_LENGTH
 @pytest.mark.parametrize("change", [to_other_subnets, leaves_a_zone])
 def test_a_load_balancer_leaves_subnets(stage: Stage, change: Callable[[], Spec]) -> None:
     before, after = fronted(FRONT), change()

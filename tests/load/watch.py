@@ -37,10 +37,6 @@ class Sight:
         """How many targets of it are healthy."""
         return sum(state == "healthy" for state in self.states.get(group, {}).values())
 
-    def state(self, instance: str) -> str:
-        """An instance's state in the group that it is in; nothing if it is in none."""
-        return next((states[instance] for states in self.states.values() if instance in states), "")
-
 
 class Watch:
     """Looks at a stack's target health twice a second, as its user can."""

@@ -74,6 +74,12 @@ class Lab:
         lease = Lease(aws, store, "shop (account 123456789012, eu-west-1)", command, said.append, clocks.make())
         return Runner(aws, store, lease, clocks, said)
 
+    async def holder(self, command: str = "apply") -> Runner:
+        """One that has the lease."""
+        runner = self.runner(command)
+        await runner.lease.acquire(0)
+        return runner
+
     def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         return run_virtually(self.clock, main())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -30,24 +31,30 @@ def aws_of(lab: Lab) -> Aws:
         (LEASED, ["get_caller_identity", "put_object", "put_object", "put_object", "look", "put_object"]),
     ],
 )
-def test_with_a_lease_it_is_read_when_the_lease_is_had(lab: Lab, target: DesiredStack, order: list[str]) -> None:
+async def test_with_a_lease_it_is_read_when_the_lease_is_had(lab: Lab, target: DesiredStack, order: list[str]) -> None:
     """Without one it is read while AWS tells the account. The first lease of all makes sure that S3 is strict."""
 
     async def look() -> str:
         lab.s3.log.append("look")
         return "found"
 
-    async def main() -> None:
-        async with hold(aws_of(lab), target, "apply", 0, look, print) as found:
-            assert found == "found"
-
-    lab.run(main)
+    async with hold(aws_of(lab), target, "apply", 0, look, print) as found:
+        assert found == "found"
     assert lab.s3.log == order
+
+
+async def test_its_time_is_for_the_host_and_the_lease_together(lab: Lab) -> None:
+    await asyncio.sleep(1000)
+    await lab.holder()
+    began = lab.clock.now()
+    with pytest.raises(HeldError):
+        async with held(aws_of(lab), LEASED, "apply", 20, print):
+            pass
+    assert lab.clock.now() - began == pytest.approx(20, abs=0.2)
 
 
 @pytest.mark.parametrize("is_used", [True, False])
 def test_what_is_refused_beside_another_run_is_read_again(lab: Lab, *, is_used: bool) -> None:
-    """Found: two applies at once, and the slower one saw a part of what the other one was making as somebody else's."""
     looks = 0
 
     async def look() -> str:
@@ -72,28 +79,22 @@ def test_what_is_refused_beside_another_run_is_read_again(lab: Lab, *, is_used: 
     assert looks == 1 + is_used
 
 
-def test_whom_the_host_holds_doesnt_ask_for_the_lease(lab: Lab) -> None:
-    async def main() -> None:
-        async with held(aws_of(lab), LEASED, "apply", 0, print):
-            before = lab.stored
-            with pytest.raises(HeldError, match="lock-timeout"):
-                async with held(aws_of(lab), LEASED, "destroy", 0, print):
-                    pass
-            assert lab.stored == before
-
-    lab.run(main)
-
-
-def test_a_lease_that_cant_be_had_lets_go_of_the_host(lab: Lab) -> None:
-    async def main() -> None:
-        lab.s3.mishaps = [fail("NoSuchBucket")]
-        with pytest.raises(LeaseError):
-            async with held(aws_of(lab), LEASED, "apply", 0, print):
+async def test_whom_the_host_holds_doesnt_ask_for_the_lease(lab: Lab) -> None:
+    async with held(aws_of(lab), LEASED, "apply", 0, print):
+        before = lab.stored
+        with pytest.raises(HeldError, match="lock-timeout"):
+            async with held(aws_of(lab), LEASED, "destroy", 0, print):
                 pass
+        assert lab.stored == before
+
+
+async def test_a_lease_that_cant_be_had_lets_go_of_the_host(lab: Lab) -> None:
+    lab.s3.mishaps = [fail("NoSuchBucket")]
+    with pytest.raises(LeaseError):
         async with held(aws_of(lab), LEASED, "apply", 0, print):
             pass
-
-    lab.run(main)
+    async with held(aws_of(lab), LEASED, "apply", 0, print):
+        pass
 
 
 async def lose(lab: Lab, how: str, *, changed: bool) -> None:
@@ -116,36 +117,28 @@ async def lose(lab: Lab, how: str, *, changed: bool) -> None:
         ("unreachable", False, LeaseLostError, "expired before it could be renewed"),
     ],
 )  # fmt: skip
-def test_a_run_that_lost_it_was_held_if_it_had_changed_nothing(
+async def test_a_run_that_lost_it_was_held_if_it_had_changed_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: str, changed: bool, error: type[Any], told: str
 ) -> None:
     if how == "unreachable":  # by the clock of this process no time passes
         monkeypatch.setattr(durations, "LEASE", 1.0)
-
-    async def main() -> None:
-        with pytest.raises(error) as raised:
-            await lose(lab, how, changed=changed)
-        assert told in str(raised.value)
-        lab.s3.mishaps.clear()
-
-    lab.run(main)
+    with pytest.raises(error) as raised:
+        await lose(lab, how, changed=changed)
+    assert told in str(raised.value)
+    lab.s3.mishaps.clear()
 
 
-def test_what_comes_after_a_run_changes_nothing(lab: Lab) -> None:
+async def test_what_comes_after_a_run_changes_nothing(lab: Lab) -> None:
     """Nor while its lease is given back; until it has taken it again."""
-
-    async def main() -> None:
-        aws = aws_of(lab)
-        async with held(aws, LEASED, "sync", 0, print):
+    aws = aws_of(lab)
+    async with held(aws, LEASED, "sync", 0, print):
+        await aws.call("ec2", "create_tags")
+    for _ in range(2):
+        with pytest.raises(LeaseError, match="no longer holds the stack"):
             await aws.call("ec2", "create_tags")
-        for _ in range(2):
-            with pytest.raises(LeaseError, match="no longer holds the stack"):
-                await aws.call("ec2", "create_tags")
-            assert aws.guard is not None
-            with pytest.raises(LeaseError):
-                aws.guard.check(0)
-        async with held(aws, LEASED, "sync", 0, print):
-            await aws.call("ec2", "create_tags")
-
-    lab.run(main)
+        assert aws.guard is not None
+        with pytest.raises(LeaseError):
+            aws.guard.check(0)
+    async with held(aws, LEASED, "sync", 0, print):
+        await aws.call("ec2", "create_tags")
     assert lab.s3.log.count("create_tags") == 2

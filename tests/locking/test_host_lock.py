@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.model.clock import Clock, Moment
-from alb_reconcile.model.errors import HeldError, ReconcileError
+from alb_reconcile.model.errors import HeldError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,11 +78,9 @@ def test_a_clock_that_jumps_hides_nobody(folder: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "damage",
     [
-        "", "{", "[]", "[" * 100_000, '{"command": "apply"}', '{"command":"a","user":"u","pid":1,"since":"zzz"}',
-        '{"command":"a","user":"u","pid":1,"since":-1,"released":1}',
+        "", "[" * 100_000, '{"command": "apply"}', '{"command":"a","user":"u","pid":1,"since":-1,"released":1}',
         '{"command":"a","user":"u","pid":1,"since":1,"released":1e12}',
         '{"command":"a","user":"u","pid":1,"since":1,"released":1,"steady":NaN}',
-        '{"command":"a","user":"u","pid":"1","since":1,"released":1}',
         '{"command":"a","user":"u","pid":1,"since":1,"released":1,"more":1}', None,
     ],
 )  # fmt: skip
@@ -139,38 +136,5 @@ def test_a_damaged_file_doesnt_hide_that_it_is_held(folder: Path) -> None:
     first.release()
 
 
-def test_who_has_ended_isnt_named_for_who_has_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the present holder couldn't write down who it is."""
-    take(first := lock())
-    first.release()
-    second = lock()
-    monkeypatch.setattr("alb_reconcile.locking.host.write_file", _full)
-    take(second)
-    said: list[str] = []
-    now = [0.0]
-
-    async def wait(_: float) -> None:
-        now[0] += 1
-
-    monkeypatch.setattr("alb_reconcile.locking.host.time", SimpleNamespace(monotonic=lambda: now[0]))
-    with pytest.raises(HeldError, match="is held by another run; nothing was changed"):
-        asyncio.run(lock().acquire("destroy", 3, wait, said.append))
-    assert now == [3.0]
-    assert said == [f"waiting for another run, which holds the lock of {second.title} on this host"]
-    second.release()
-
-
 def _full(*_: Any, **__: Any) -> int:
     raise OSError(28, "No space left on device")
-
-
-def test_without_a_home_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ALB_RECONCILE_LOCK_DIR", "XDG_STATE_HOME", "HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("pathlib.Path.home", _no_home)
-    with pytest.raises(ReconcileError, match="set ALB_RECONCILE_LOCK_DIR"):
-        lock()
-
-
-def _no_home() -> Path:
-    raise RuntimeError("Could not determine home directory.")

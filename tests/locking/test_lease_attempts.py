@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -105,36 +104,6 @@ def test_the_worst_case_follows_from_the_clients_numbers() -> None:
     assert timeouts.longest("s3") < 40, "a renewal ends long before the next is due"
 
 
-class _Elsewhere(BaseHTTPRequestHandler):
-    """S3 with a bucket in Frankfurt, which sends away what is signed for another region."""
-
-    seen: list[str]
-
-    def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        region = self.headers["Authorization"].partition("Credential=")[2].split("/")[2]
-        self.seen.append(f"{region} {self.path}")
-        self.send_response(200 if region == "eu-central-1" else 301)
-        self.send_header("x-amz-bucket-region", "eu-central-1")
-        self.send_header("ETag", '"1"')
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-def test_a_bucket_in_another_region_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with serving(_Elsewhere) as (url, seen):
-        transport = BotoTransport(region="us-east-1", endpoint_url=url)
-        transport.prepare()
-        answer = transport("s3", "put_object", {"Bucket": "our-leases", "Key": "k", "Body": b"1"})
-    assert answer["ETag"] == '"1"'
-    assert seen == ["us-east-1 /our-leases/k", "eu-central-1 /our-leases/k"]
-
-
 class _Hole:
     """A transport that answers when the test ends."""
 
@@ -167,27 +136,6 @@ def test_calls_aside_end_in_time_and_arent_kept_from_their_thread(monkeypatch: p
         aws.close()
 
     asyncio.run(main())
-
-
-def test_calls_aside_have_their_time_from_when_they_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many stacks stand in line for the threads, which are the same for all of them."""
-    monkeypatch.setattr(timeouts, "longest", lambda *_, **__: -3.5)  # so that each has a second and a half
-    line, most = [0], [0]
-
-    def slow(*_: Any, once: bool = False) -> dict[str, Any]:
-        line[0] += 1
-        most[0] = max(most[0], line[0])
-        time.sleep(0.02)
-        line[0] -= 1
-        return {}
-
-    async def main() -> None:
-        aws = Aws(slow, max_workers=1)
-        await asyncio.gather(*(aws.fork().aside("s3", "get_object") for _ in range(400)))
-        aws.close()
-
-    asyncio.run(main())
-    assert most[0] <= 4
 
 
 def test_who_holds_a_lease_doesnt_stand_behind_those_who_want_one(monkeypatch: pytest.MonkeyPatch) -> None:

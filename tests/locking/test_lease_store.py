@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-import botocore.session
 import pytest
 
 from alb_reconcile.locking import durations
 from alb_reconcile.locking.lease_record import LeaseRecord
 from alb_reconcile.locking.store import LeaseLocation
 from alb_reconcile.model.errors import HeldError, LeaseError
-from tests.locking.fake_s3 import fail, passes
+from tests.locking.fake_s3 import fail
 from tests.locking.lab import PLACE, Lab
 
 ARN = "arn:aws:s3:::our-leases/prod/123456789012-eu-west-1-shop.json"
@@ -52,42 +51,15 @@ def refused(lab: Lab) -> str:
             "EndpointConnectionError",
             f"the lease {PLACE.url} can't be written: PutObject: EndpointConnectionError",
         ),
-        ("ExpiredToken", "ExpiredToken it is"),
     ],
 )
-def test_what_s3_refuses_is_told_with_what_to_do(code: str, told: str) -> None:
-    lab = Lab()
+def test_what_s3_refuses_is_told_with_what_to_do(lab: Lab, code: str, told: str) -> None:
     lab.s3.mishaps = [fail(code)]
     assert told in refused(lab)
     assert not lab.s3.objects
 
 
-def test_an_endpoints_password_isnt_shown() -> None:
-    lab = Lab()
-
-    async def main() -> str:
-        runner = lab.runner()
-        runner.aws.endpoint = "http://key:secret@localhost:5000"
-        lab.s3.mishaps = [fail("NoSuchBucket")]
-        with pytest.raises(LeaseError) as error:
-            await runner.lease.acquire(60)
-        return str(error.value)
-
-    assert "(aws s3 mb s3://our-leases --endpoint-url 'http://***@localhost:5000')" in lab.run(main)
-
-
-def test_one_that_may_not_be_read_names_the_action() -> None:
-    lab = Lab()
-    lab.s3.put(PLACE.key, json.dumps(GOOD).encode())
-    lab.s3.mishaps = [passes, fail("AccessDenied")]
-    assert (
-        f"can't be read: AccessDenied it is; allow the IAM action s3:GetObject on {ARN} (and s3:ListBucket"
-        in refused(lab)
-    )
-
-
-def test_s3_that_stays_busy_is_given_up() -> None:
-    lab = Lab()
+def test_s3_that_stays_busy_is_given_up(lab: Lab) -> None:
     lab.s3.mishaps = [fail("ConditionalRequestConflict")] * 9
     assert "ConditionalRequestConflict" in refused(lab)
     assert lab.clock.now() < 10
@@ -97,22 +69,17 @@ def test_s3_that_stays_busy_is_given_up() -> None:
     ("body", "why"),
     [
         (b"", "it isn't JSON"),
-        (b"\xff\xfe", "it isn't JSON"),
         (b'{"version": 1, "more": ' + b"[" * 60_000, "it isn't JSON"),
         (b"[" * 60_000, "Expected `object`, got `array`"),
-        (b"[]", "Expected `object`, got `array`"),
         (b"{}", "missing required field `version`"),
         (b'{"version": 2}', "it was written by another version"),
-        (b'{"version": 1}', "missing required field `owner`"),
         (json.dumps({**GOOD, "mo\x1bre": 1}).encode(), r"unknown field `mo\x1bre`"),
         (json.dumps({**GOOD, "pid": "7"}).encode(), "Expected `int`, got `str` - at `$.pid`"),
-        (json.dumps({**GOOD, "pid": True}).encode(), "Expected `int`, got `bool` - at `$.pid`"),
         (json.dumps({**GOOD, "seconds": 1e9}).encode(), "Expected `float` <= 86400.0 - at `$.seconds`"),
         (json.dumps({**GOOD, "seconds": float("nan")}).encode(), "it isn't JSON"),
     ],
 )
-def test_what_isnt_a_lease_is_left_alone(body: bytes, why: str) -> None:
-    lab = Lab()
+def test_what_isnt_a_lease_is_left_alone(lab: Lab, body: bytes, why: str) -> None:
     lab.s3.put(PLACE.key, body)
     told = refused(lab)
     assert f"{PLACE.url} isn't a lease that this program can read: " in told
@@ -122,9 +89,8 @@ def test_what_isnt_a_lease_is_left_alone(body: bytes, why: str) -> None:
 
 
 @pytest.mark.parametrize("obeyed", [(), ("IfMatch",), ("IfNoneMatch",)])
-def test_an_endpoint_that_ignores_conditions_is_never_trusted(obeyed: tuple[str, ...]) -> None:
+def test_an_endpoint_that_ignores_conditions_is_never_trusted(lab: Lab, obeyed: tuple[str, ...]) -> None:
     """Not by the second run either, which finds what the first has left."""
-    lab = Lab()
     lab.s3.obeys = obeyed
     assert "its endpoint doesn't support conditional writes" in refused(lab)
     assert refused(lab)
@@ -143,35 +109,16 @@ def test_the_stored_form_stays() -> None:
     assert json.loads(record.to_bytes()) == GOOD
 
 
-def test_a_name_that_isnt_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user's name in another encoding than the system's."""
-    monkeypatch.setattr("alb_reconcile.locking.lease.user_name", lambda: "j\udcfcrgen")
-    lab = Lab()
-
-    async def main() -> None:
-        runner = lab.runner()
-        await runner.lease.acquire(0)
-        await runner.lease.release()
-
-    lab.run(main)
-    assert lab.stored["user"] == r"j\udcfcrgen"
-
-
-def test_a_bucket_that_belongs_to_another_account_than_the_spec_says_is_left_alone() -> None:
+async def test_a_bucket_that_belongs_to_another_account_than_the_spec_says_is_left_alone(lab: Lab) -> None:
     """Whoever deletes a bucket gives its name free for all accounts."""
-    lab = Lab()
-
-    async def main() -> str:
-        runner = lab.runner()
-        runner.store.location = LeaseLocation.of("s3://our-leases/prod/?owner=999999999999", "1", "eu-west-1", "shop")
-        with pytest.raises(LeaseError) as error:
-            await runner.lease.acquire(60)
-        runner.store.location = LeaseLocation.of("s3://our-leases/prod?owner=123456789012", "1", "eu-west-1", "shop")
+    runner = lab.runner()
+    runner.store.location = LeaseLocation.of("s3://our-leases/prod/?owner=999999999999", "1", "eu-west-1", "shop")
+    with pytest.raises(LeaseError) as error:
         await runner.lease.acquire(60)
-        await runner.lease.release()
-        return str(error.value)
-
-    told = lab.run(main)
+    runner.store.location = LeaseLocation.of("s3://our-leases/prod?owner=123456789012", "1", "eu-west-1", "shop")
+    await runner.lease.acquire(60)
+    await runner.lease.release()
+    told = str(error.value)
     assert "and see that the bucket belongs to account 999999999999" in told
     assert list(lab.s3.objects) == ["prod/1-eu-west-1-shop.json"]
 
@@ -185,29 +132,19 @@ def test_places() -> None:
     )
 
 
-@pytest.mark.parametrize("partition", botocore.session.get_session().get_available_partitions())
-def test_places_of_every_partition(partition: str) -> None:
-    for region in botocore.session.get_session().get_available_regions("ec2", partition):
-        assert LeaseLocation.of("s3://b-1", "1", region, "s").arn.startswith(f"arn:{partition}:s3:::")
-
-
 @pytest.mark.parametrize("date", ["Tue, 24 Nov 2026 03:00:00 -0000", "yesterday", ""])
-def test_without_a_time_of_s3s_nobody_takes_what_isnt_given_back(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_time_of_s3s_nobody_takes_what_isnt_given_back(
+    lab: Lab, date: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of -0000 the zone is unknown, by RFC 5322."""
-    lab = Lab()
     monkeypatch.setattr("tests.locking.fake_s3.format_datetime", lambda *_, **__: date)
-
-    async def main() -> None:
-        first, second = lab.runner(), lab.runner()
-        await first.lease.acquire(0)
-        seen = await second.store.read()
-        assert seen is not None
-        assert seen.free_in == durations.LEASE + durations.MARGIN
-        assert seen.state == "held"
-        with pytest.raises(HeldError):
-            await second.lease.acquire(0)
-        await first.lease.release()
+    first, second = await lab.holder(), lab.runner()
+    seen = await second.store.read()
+    assert seen is not None
+    assert seen.free_in == durations.LEASE + durations.MARGIN
+    assert seen.state == "held"
+    with pytest.raises(HeldError):
         await second.lease.acquire(0)
-        await second.lease.release()
-
-    lab.run(main)
+    await first.lease.release()
+    await second.lease.acquire(0)
+    await second.lease.release()

@@ -62,57 +62,44 @@ async def run(aws: Aws, meanwhile: Callable[[], object]) -> None:
         await ask(aws)
 
 
-def test_the_lease_is_kept_while_it_is_open(lab: Lab, person: Person) -> None:
+async def test_the_lease_is_kept_while_it_is_open(lab: Lab, person: Person) -> None:
     """For three hours."""
-
-    async def main() -> None:
-        aws = Aws(lab.s3, max_workers=0)
-        async with held(aws, LEASED, "apply", 0, print):
-            asking = asyncio.ensure_future(ask(aws))
-            await asyncio.sleep(3 * 3600)
-            with pytest.raises(HeldError):
-                await lab.runner().lease.acquire(0)
-            assert not asking.done()
-            person.typed.set()
-            await asking
-            await aws.call("ec2", "create_tags")
-
-    lab.run(main)
+    aws = Aws(lab.s3, max_workers=0)
+    async with held(aws, LEASED, "apply", 0, print):
+        asking = asyncio.ensure_future(ask(aws))
+        await asyncio.sleep(3 * 3600)
+        with pytest.raises(HeldError):
+            await lab.runner().lease.acquire(0)
+        assert not asking.done()
+        person.typed.set()
+        await asking
+        await aws.call("ec2", "create_tags")
     assert lab.stored["released"]
 
 
-def test_where_it_is_lost_meanwhile_nothing_begins(
+async def test_where_it_is_lost_meanwhile_nothing_begins(
     lab: Lab, person: Person, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nobody has to answer first."""
-
-    async def main() -> None:
-        aws = Aws(lab.s3, max_workers=0)
-        with pytest.raises(HeldError, match="took it over; nothing was changed"):
-            await run(aws, lambda: lab.s3.put(PLACE.key, json.dumps(GOOD).encode()))
-        assert not aws.changed
-
-    lab.run(main)
+    aws = Aws(lab.s3, max_workers=0)
+    with pytest.raises(HeldError, match="took it over; nothing was changed"):
+        await run(aws, lambda: lab.s3.put(PLACE.key, json.dumps(GOOD).encode()))
+    assert not aws.changed
     assert person.asked.is_set()
     assert not person.typed.is_set()
     assert capsys.readouterr().err.endswith("\n")
 
 
-def test_an_answer_after_a_freeze_is_held_against_the_lease_first(lab: Lab, person: Person) -> None:
+async def test_an_answer_after_a_freeze_is_held_against_the_lease_first(lab: Lab, person: Person) -> None:
     """The loop stood still as well: its renewal wakes up later than the answer is there."""
-
-    async def main() -> None:
-        runner = lab.runner()
-        await runner.lease.acquire(0)
-        runner.freeze()
-        await asyncio.sleep(300)
-        lab.s3.put(PLACE.key, json.dumps(GOOD).encode())
-        person.typed.set()
-        with pytest.raises(InterruptedRun, match="took it over"):
-            await ask(runner.aws)
-        await runner.lease.release()
-
-    lab.run(main)
+    runner = await lab.holder()
+    runner.freeze()
+    await asyncio.sleep(300)
+    lab.s3.put(PLACE.key, json.dumps(GOOD).encode())
+    person.typed.set()
+    with pytest.raises(InterruptedRun, match="took it over"):
+        await ask(runner.aws)
+    await runner.lease.release()
 
 
 def handlers_of(aws: Aws, monkeypatch: pytest.MonkeyPatch, *, nohup: bool = False) -> dict[int, Callable[[], None]]:
@@ -127,57 +114,43 @@ def handlers_of(aws: Aws, monkeypatch: pytest.MonkeyPatch, *, nohup: bool = Fals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_it_and_give_the_lease_back(
+async def test_signals_end_it_and_give_the_lease_back(
     lab: Lab, person: Person, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    async def main() -> None:
-        aws = Aws(lab.s3, max_workers=0)
-        handlers = handlers_of(aws, monkeypatch)
-        with pytest.raises(InterruptedRun) as interrupted:
-            await run(aws, handlers[number])
-        assert str(interrupted.value) == "interrupted; nothing was changed"
-        assert interrupted.value.exit_code == 130
-
-    lab.run(main)
+    aws = Aws(lab.s3, max_workers=0)
+    handlers = handlers_of(aws, monkeypatch)
+    with pytest.raises(InterruptedRun) as interrupted:
+        await run(aws, handlers[number])
+    assert str(interrupted.value) == "interrupted; nothing was changed"
+    assert interrupted.value.exit_code == 130
     assert lab.stored["released"]
 
 
-def test_a_hang_up_that_is_told_twice_ends_it_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hang_up_that_is_told_twice_ends_it_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls under way are waited for; only a person who asks twice means at once."""
     ended: list[Any] = []
     monkeypatch.setattr("os._exit", ended.append)
-
-    async def main() -> None:
-        aws = Aws(lab.s3, max_workers=0)
-        handlers = handlers_of(aws, monkeypatch)
-        handlers[signal.SIGHUP]()
-        handlers[signal.SIGHUP]()
-        assert aws.stopping.is_set()
-        assert not ended
-        handlers[signal.SIGTERM]()
-        assert ended == [130]
-
-    lab.run(main)
+    aws = Aws(lab.s3, max_workers=0)
+    handlers = handlers_of(aws, monkeypatch)
+    handlers[signal.SIGHUP]()
+    handlers[signal.SIGHUP]()
+    assert aws.stopping.is_set()
+    assert not ended
+    handlers[signal.SIGTERM]()
+    assert ended == [130]
 
 
-def test_nohup_is_respected(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        assert signal.SIGHUP not in handlers_of(Aws(lab.s3, max_workers=0), monkeypatch, nohup=True)
-
-    lab.run(main)
+async def test_nohup_is_respected(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert signal.SIGHUP not in handlers_of(Aws(lab.s3, max_workers=0), monkeypatch, nohup=True)
 
 
 @pytest.mark.parametrize("yes", [True, False])
-def test_a_run_that_is_being_stopped_isnt_asked(lab: Lab, person: Person, yes: bool) -> None:
+async def test_a_run_that_is_being_stopped_isnt_asked(lab: Lab, person: Person, yes: bool) -> None:
     """Ctrl-C during the reads."""
-
-    async def main() -> None:
-        aws = Aws(lab.s3, max_workers=0)
-        aws.stopping.set()
-        with pytest.raises(InterruptedRun, match=r"^interrupted; nothing was changed$"):
-            await confirm(aws, "Type yes: ", "yes", yes=yes)
-
-    lab.run(main)
+    aws = Aws(lab.s3, max_workers=0)
+    aws.stopping.set()
+    with pytest.raises(InterruptedRun, match=r"^interrupted; nothing was changed$"):
+        await confirm(aws, "Type yes: ", "yes", yes=yes)
     assert not person.asked.is_set()
 
 
@@ -186,15 +159,11 @@ def test_a_run_that_is_being_stopped_isnt_asked(lab: Lab, person: Person, yes: b
     ["", "no", "YES", EOFError(), OSError(5, "Input/output error"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x")],
     ids=repr,
 )  # fmt: skip
-def test_whatever_isnt_the_word_is_a_no(lab: Lab, person: Person, answer: str | Exception) -> None:
+async def test_whatever_isnt_the_word_is_a_no(lab: Lab, person: Person, answer: str | Exception) -> None:
     person.answer = answer
     person.typed.set()
-
-    async def main() -> None:
-        aws = Aws(lab.s3, max_workers=0)
-        waiting = asyncio.ensure_future(asyncio.sleep(1e9))  # the virtual loop wants somebody who is due
-        with pytest.raises(RefusedError, match="not confirmed; nothing was changed"):
-            await ask(aws)
-        waiting.cancel()
-
-    lab.run(main)
+    aws = Aws(lab.s3, max_workers=0)
+    waiting = asyncio.ensure_future(asyncio.sleep(1e9))  # the virtual loop wants somebody who is due
+    with pytest.raises(RefusedError, match="not confirmed; nothing was changed"):
+        await ask(aws)
+    waiting.cancel()

@@ -210,12 +210,6 @@ class Account:
             item = self.find(address)
             self.resources[item.id] = replace(item, state=replace(item.state, **_tuples(fields)))
 
-    def tags(self, changes: Mapping[str, Mapping[str, str]]) -> None:
-        """Tags changed by hand."""
-        for address, fields in changes.items():
-            item = self.find(address)
-            self.resources[item.id] = replace(item, tags={**item.tags, **fields})
-
     def copies(self, copies: list[dict[str, Any]]) -> None:
         """Further resources like one that there is: `of` an address, with another `id`, `status`, `owner`, fields."""
         for other in copies:

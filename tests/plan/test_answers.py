@@ -70,7 +70,7 @@ def takes(conditions: tuple[Condition, ...], host: str, path: str) -> bool:
     ("one", "other", "covers", "meets"),
     [
         ("/v*", "/v?", True, True), ("/v?", "/v*", False, True), ("/v/*", "/V/*", False, False), ("*.jpg", "/a/*", False, True),
-        ("/a/*", "/b*", False, False), ("/a", "/a", True, True), ("/a", "/b", False, False),
+        ("/a/*", "/b*", False, False), ("/a", "/a", True, True), ("/a", "/b", False, False), ("/a?/b", "/a/b", False, False),
     ],
 )  # fmt: skip
 def test_patterns_hold_others_or_meet_them(one: str, other: str, *, covers: bool, meets: bool) -> None:
@@ -78,6 +78,14 @@ def test_patterns_hold_others_or_meet_them(one: str, other: str, *, covers: bool
     first, second = (("path_pattern", "", text) for text in (one, other))
     assert _covers(first, second) == covers
     assert _may_meet(frozenset([first]), frozenset([second])) == meets
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "covers"),
+    [("10.0.0.0/8", "10.1.0.0/16", True), ("10.1.0.0/16", "10.0.0.0/8", False), ("10.0.0.0/8", "11.0.0.0/8", False), ("0.0.0.0/0", "2001:db8::/32", False)],
+)  # fmt: skip
+def test_a_network_holds_those_within_it(one: str, other: str, *, covers: bool) -> None:
+    assert _covers(("source_ip", "", one), ("source_ip", "", other)) == covers
 
 
 def test_what_two_changed_rules_both_take_is_a_sort_of_its_own() -> None:

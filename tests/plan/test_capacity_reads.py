@@ -14,18 +14,13 @@ from alb_reconcile.kinds._health import keep_capacity
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.instance import KIND as INSTANCE
 from alb_reconcile.kinds.waits import EARLIER_RUN, LAG
-from tests.harness import World, demo, world
+from tests.harness import World, demo
+from tests.plan.targets import ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from alb_reconcile.aws.client import Aws
-
-
-@pytest.fixture
-def here() -> Iterator[World]:
-    with world() as found:
-        yield found
 
 
 class Looked:
@@ -33,13 +28,10 @@ class Looked:
 
     def __init__(self, here: World, answers: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
         here.converge(demo())
-        known = {str(address): found for address, found in here.plan(demo()).ids.items()}
+        known = ids(here, demo())
         real = here._call
-        self.group, self.leaving, self.other = (
-            known["target_group.web"],
-            known["instance.web-1"],
-            known["instance.web-2"],
-        )
+        names = ("target_group.web", "instance.web-1", "instance.web-2")
+        self.group, self.leaving, self.other = (known[name] for name in names)
 
         def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
             answer = real(service, operation, params)
@@ -57,8 +49,6 @@ class Looked:
 def test_a_read_from_before_a_target_was_there_lets_it_leave_only_where_others_stay(
     here: World, shown: str | None
 ) -> None:
-    """Found: reads that lag may not show it, or not as healthy, though it serves; after two minutes that is believed."""
-
     def before(targets: list[dict[str, Any]]) -> list[dict[str, Any]]:
         first = [item for item in targets if item["Target"]["Id"] == looked.leaving]
         for item in first:
@@ -73,7 +63,6 @@ def test_a_read_from_before_a_target_was_there_lets_it_leave_only_where_others_s
 
 
 def test_whom_this_run_has_terminated_doesnt_stay(here: World) -> None:
-    """Found: where an earlier run had deregistered it, a read from before that counted it as healthy."""
     old: list[dict[str, Any]] = []
 
     def as_it_was(targets: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -94,7 +83,6 @@ def test_whom_this_run_has_terminated_doesnt_stay(here: World) -> None:
 
 
 def test_whom_a_killed_run_has_taken_out_doesnt_stay(here: World) -> None:
-    """Found: the run after it believed the first read, which was from before."""
     old: list[dict[str, Any]] = []
 
     def behind(targets: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,7 +118,6 @@ def test_while_a_run_is_young_only_those_stay_whom_it_registered(here: World, is
 
 
 def test_those_who_wait_are_judged_in_the_order_in_which_they_came(here: World) -> None:
-    """Found: in any order, so that another one of several was the last that had to stay each time."""
     seen: list[str] = []
 
     def look(name: str, _: object) -> str:

@@ -97,7 +97,3 @@ def test_the_plan_is_as_written(file: Path, name: str) -> None:
         case["expect"] = actual
         file.write_text(yaml.dump(cases, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=200))
     assert actual == case["expect"]
-
-
-def test_there_are_cases() -> None:
-    assert len(CASES) >= 20

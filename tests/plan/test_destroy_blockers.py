@@ -8,15 +8,15 @@ import pytest
 
 from alb_reconcile.engine.stack import StackPlan, plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import AwsError
-from tests.at_length import SOAK
-from tests.harness import REGION, World, demo, world
+from tests.harness import REGION, demo
+from tests.kinds.hand import Faults
 from tests.kinds.test_nat_gateway import ZONAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from alb_reconcile.aws.client import Aws
+    from tests.harness import World
 
 GUARD_DUTY = "com.amazonaws.us-east-1.guardduty-data"
 
@@ -31,9 +31,23 @@ def blockers(here: World) -> tuple[str, ...]:
     return found.blockers
 
 
+def answer_otherwise(here: World, change: Callable[[str, Any], Any]) -> None:
+    """Let calls be answered as a test says, by their names and AWS's answers."""
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        return change(operation, real(service, operation, params))
+
+    here._call = call  # type: ignore[method-assign]
+
+
 def own_vpc(ec2: Any) -> str:
     where = [{"Name": "tag:alb-reconcile:stack", "Values": ["demo"]}]
     return str(ec2.describe_vpcs(Filters=where)["Vpcs"][0]["VpcId"])
+
+
+def own_subnet(ec2: Any) -> str:
+    return str(ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [own_vpc(ec2)]}])["Subnets"][0]["SubnetId"])
 
 
 def private_gateway(ec2: Any, vpc: str) -> str:
@@ -68,129 +82,84 @@ MAKERS: dict[str, Callable[[Any, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("maker", MAKERS if SOAK else [*MAKERS][::3])
-def test_it_is_named_and_holds_the_vpc(maker: str) -> None:
-    with world() as here:
-        here.converge(demo())
-        ec2 = here.client("ec2")
-        assert blockers(here) == ()
-        made = MAKERS[maker](ec2, own_vpc(ec2))
-        (text,) = blockers(here)
-        assert made in text
-        if maker in ("endpoint", "group"):
-            assert "uardDuty" in text or "guardduty" in text
-        (failed,) = here.apply(demo(), destroy=True).failures
-        assert "DependencyViolation" in failed
+@pytest.mark.parametrize("maker", MAKERS)
+def test_it_is_named_and_holds_the_vpc(here: World, maker: str) -> None:
+    here.converge(demo())
+    ec2 = here.client("ec2")
+    assert blockers(here) == ()
+    made = MAKERS[maker](ec2, own_vpc(ec2))
+    (text,) = blockers(here)
+    assert made in text
+    if maker in ("endpoint", "group"):
+        assert "uardDuty" in text or "guardduty" in text
+    (failed,) = here.apply(demo(), destroy=True).failures
+    assert "DependencyViolation" in failed
 
 
-def test_an_interface_that_its_service_hides_is_named_too() -> None:
-    with world() as here:
-        here.converge(demo())
-        ec2 = here.client("ec2")
-        where = [{"Name": "vpc-id", "Values": [own_vpc(ec2)]}]
-        subnet = ec2.describe_subnets(Filters=where)["Subnets"][0]["SubnetId"]
-        made = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
-        here.strict.hide_interface(made)
-        (text,) = blockers(here)
-        assert made in text
-        failures = here.apply(demo(), destroy=True).failures
-        assert sum(made in text and subnet in text for text in failures) == 1
-
-
-def test_another_accounts_load_balancer_in_a_shared_subnet_is_named() -> None:
-    """Found: this account can't see the load balancer, so its interfaces were taken for those of one that is gone."""
-    with world() as here:
-        here.converge(demo())
-        ec2 = here.client("ec2")
-        where = [{"Name": "vpc-id", "Values": [own_vpc(ec2)]}]
-        subnet = ec2.describe_subnets(Filters=where)["Subnets"][0]["SubnetId"]
-        described = {"SubnetId": subnet, "Description": "ELB app/theirs/0123456789abcdef"}
-        made = ec2.create_network_interface(**described)["NetworkInterface"]["NetworkInterfaceId"]
-        assert blockers(here) == (), "it goes by itself"
-        real = here._call
-
-        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-            answer = real(service, operation, params)
-            for row in answer.get("NetworkInterfaces", ()):
-                if row["NetworkInterfaceId"] == made:
-                    row["OwnerId"] = "210987654321"
-            return answer
-
-        here._call = call  # type: ignore[method-assign]
-        (text,) = blockers(here)
-        assert f"{made} (ELB app/theirs/0123456789abcdef)" in text
+def test_an_interface_that_its_service_hides_is_named_too(here: World) -> None:
+    here.converge(demo())
+    ec2 = here.client("ec2")
+    subnet = own_subnet(ec2)
+    made = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
+    here.strict.hide_interface(made)
+    (text,) = blockers(here)
+    assert made in text
+    failures = here.apply(demo(), destroy=True).failures
+    assert sum(made in text and subnet in text for text in failures) == 1
 
 
 @pytest.mark.parametrize("mode", ["zonal", "regional"])
-def test_somebody_elses_nat_gateway_is_named(mode: str) -> None:
-    with world() as here:
-        here.converge(demo())
-        ec2 = here.client("ec2")
-        subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [own_vpc(ec2)]}])["Subnets"]
-        settings = {
-            "zonal": {"SubnetId": subnets[0]["SubnetId"], "ConnectivityType": "private"},
-            "regional": {"AvailabilityMode": "regional", "VpcId": own_vpc(ec2)},
-        }
-        made = ec2.create_nat_gateway(**settings[mode])["NatGateway"]["NatGatewayId"]
-        told = f"vpc.main ({own_vpc(ec2)}) is in use by a resource outside this stack: {made}; remove it first"
-        assert told in blockers(here)
-        ec2.delete_nat_gateway(NatGatewayId=made)
-        here.clock.advance(90)
-        assert blockers(here) == (), "AWS goes on showing it"
+def test_somebody_elses_nat_gateway_is_named(here: World, mode: str) -> None:
+    here.converge(demo())
+    ec2 = here.client("ec2")
+    settings = {
+        "zonal": {"SubnetId": own_subnet(ec2), "ConnectivityType": "private"},
+        "regional": {"AvailabilityMode": "regional", "VpcId": own_vpc(ec2)},
+    }
+    made = ec2.create_nat_gateway(**settings[mode])["NatGateway"]["NatGatewayId"]
+    told = f"vpc.main ({own_vpc(ec2)}) is in use by a resource outside this stack: {made}; remove it first"
+    assert told in blockers(here)
+    ec2.delete_nat_gateway(NatGatewayId=made)
+    here.clock.advance(90)
+    assert blockers(here) == (), "AWS goes on showing it"
 
 
-def test_an_address_that_a_gateway_of_ours_has_just_left_is_no_obstacle() -> None:
-    """Found: AWS showed the NAT gateway as deleted, and its address still at its interface, which was taken for somebody else's."""
-    with world() as here:
-        here.converge(ZONAL)
-        ec2 = here.client("ec2")
-        before = ec2.describe_addresses()["Addresses"]
-        assert any(row.get("NetworkInterfaceId") for row in before)
-        for row in ec2.describe_nat_gateways()["NatGateways"]:
-            ec2.delete_nat_gateway(NatGatewayId=row["NatGatewayId"])
-        here.clock.advance(90)
-        real = here._call
-
-        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-            answer = real(service, operation, params)
-            return {**answer, "Addresses": before} if operation == "describe_addresses" else answer
-
-        here._call = call  # type: ignore[method-assign]
-        assert blockers(here) == ()
+def test_an_address_that_a_gateway_of_ours_has_just_left_is_no_obstacle(here: World) -> None:
+    here.converge(ZONAL)
+    ec2 = here.client("ec2")
+    before = ec2.describe_addresses()["Addresses"]
+    assert any(row.get("NetworkInterfaceId") for row in before)
+    for row in ec2.describe_nat_gateways()["NatGateways"]:
+        ec2.delete_nat_gateway(NatGatewayId=row["NatGatewayId"])
+    here.clock.advance(90)
+    answer_otherwise(
+        here, lambda name, answer: {**answer, "Addresses": before} if name == "describe_addresses" else answer
+    )
+    assert blockers(here) == ()
 
 
-def test_somebody_elses_gateway_is_named() -> None:
-    with world() as here:
-        spec = demo()
-        del spec["internet_gateways"], spec["route_tables"], spec["load_balancers"], spec["instances"]
-        del spec["target_groups"]
-        here.converge(spec)
-        ec2 = here.client("ec2")
-        gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-        ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=own_vpc(ec2))
-        (text,) = blockers(here)
-        assert gateway in text
+def test_somebody_elses_gateway_is_named(here: World) -> None:
+    spec = demo()
+    for section in ("internet_gateways", "route_tables", "load_balancers", "instances", "target_groups"):
+        del spec[section]
+    here.converge(spec)
+    ec2 = here.client("ec2")
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=own_vpc(ec2))
+    (text,) = blockers(here)
+    assert gateway in text
 
 
-def test_who_may_not_look_finds_out_by_trying() -> None:
-    with world() as here:
-        here.converge(demo())
-        real = here._call
-
-        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-            if operation == "describe_vpn_gateways":
-                raise AwsError(service, operation, "UnauthorizedOperation", "no", "")
-            return real(service, operation, params)
-
-        here._call = call  # type: ignore[method-assign]
-        assert blockers(here) == ()
+def test_who_may_not_look_finds_out_by_trying(here: World) -> None:
+    here.converge(demo())
+    Faults(here).refuse("describe_vpn_gateways", "UnauthorizedOperation")
+    assert blockers(here) == ()
 
 
-def test_a_peering_that_is_over_holds_nothing() -> None:
-    with world() as here:
-        here.converge(demo())
-        ec2 = here.client("ec2")
-        over = peering(ec2, own_vpc(ec2), another_vpc(ec2))
-        ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=over)
-        assert blockers(here) == ()
-        here.destroy(demo())
+def test_a_peering_that_is_over_holds_nothing(here: World) -> None:
+    here.converge(demo())
+    ec2 = here.client("ec2")
+    over = peering(ec2, own_vpc(ec2), another_vpc(ec2))
+    ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=over)
+    assert blockers(here) == ()
+    here.destroy(demo())

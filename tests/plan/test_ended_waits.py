@@ -11,19 +11,13 @@ from alb_reconcile.cli.render.progress import render_outcomes
 from alb_reconcile.kinds import waits
 from alb_reconcile.sandbox.strict import Timing
 from tests.harness import World, world
-from tests.plan.targets import GROUP, healthy, ids, web
+from tests.plan.targets import GROUP, after_the_first, healthy, ids, web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 SLACK = 30
 """Seconds for a launch, and for the looks at the beginning and the end of a wait."""
-
-
-@pytest.fixture
-def here() -> Iterator[World]:
-    with world() as found:
-        yield found
 
 
 def deregister(here: World, group: str, instance: str) -> None:
@@ -38,29 +32,12 @@ def stop(here: World, _: str, instance: str) -> None:
     here.client("ec2").stop_instances(InstanceIds=[instance])
 
 
-def meanwhile(here: World, which: str, do: Callable[[Mapping[str, Any], Mapping[str, Any]], None]) -> None:
-    """Do this once, right after the first such call."""
-    real, done = here._call, list[str]()
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        answer = real(service, operation, params)
-        if operation == which and not done:
-            done.append(operation)
-            do(params, answer)
-        return answer
-
-    here._call = call  # type: ignore[method-assign]
-
-
 @pytest.mark.parametrize("deed", [deregister, terminate, stop])
 def test_a_target_that_is_gone_isnt_waited_for(here: World, deed: Callable[[World, str, str], None]) -> None:
-    """Found: the run waited 630 s, with the lock held, for a target whose instance had been terminated ("now unknown")."""
     before, after = web(3, "one"), web(3, "two")
     here.converge(before)
-    meanwhile(
-        here,
-        "register_targets",
-        lambda params, _: deed(here, params["TargetGroupArn"], params["Targets"][0]["Id"]),
+    after_the_first(
+        here, "register_targets", lambda params: deed(here, params["TargetGroupArn"], params["Targets"][0]["Id"])
     )
     began = here.clock.now()
     failures = here.apply(after).failures
@@ -73,11 +50,10 @@ def test_a_target_that_is_gone_isnt_waited_for(here: World, deed: Callable[[Worl
 
 @pytest.mark.parametrize("deed", [deregister, terminate, stop])
 def test_others_that_are_gone_arent_waited_for(here: World, deed: Callable[[World, str, str], None]) -> None:
-    """Found: 600 s for "3 other healthy targets", of which one had been deregistered."""
     before, after = web(3, "one"), web(3, "two")
     here.converge(before)
     known = ids(here, before)
-    meanwhile(here, "run_instances", lambda *_: deed(here, known[str(GROUP)], known["instance.web-3"]))
+    after_the_first(here, "run_instances", lambda _: deed(here, known[str(GROUP)], known["instance.web-3"]))
     began = here.clock.now()
     result = here.apply(after)
     failures = result.failures
@@ -89,33 +65,23 @@ def test_others_that_are_gone_arent_waited_for(here: World, deed: Callable[[Worl
     here.converge(after)
 
 
-def test_others_that_the_run_is_going_to_register_are_waited_for() -> None:
-    """However long they take to start."""
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_others_that_the_run_is_going_to_register_or_start_are_waited_for(*, is_stopped: bool) -> None:
+    """However long they take to start. A stopped instance stays registered."""
     with world(Timing(metal=400)) as here:
         before = web(2, "one")
-        here.converge(before)
-        known = ids(here, before)
-        after = web(2, "two")
-        after["instances"]["large"] = {**before["instances"]["web"], "count": 1, "instance_type": "m5.metal"}
-        after["target_groups"]["web"]["targets"].append("large")
-        meanwhile(here, "run_instances", lambda *_: deregister(here, known[str(GROUP)], known["instance.web-2"]))
-        here.converge(after)
-
-
-def test_others_that_the_run_is_going_to_start_are_waited_for() -> None:
-    """A stopped instance stays registered, and takes its time to start."""
-    with world(Timing(metal=400)) as here:
-        before = web(2, "one")
-        before["instances"]["large"] = {**before["instances"]["web"], "count": 1, "instance_type": "m5.metal"}
-        before["target_groups"]["web"]["targets"].append("large")
-        here.converge(before)
-        known = ids(here, before)
-        stop(here, "", known["instance.large-1"])
-        here.clock.advance(600)
-        after = copy.deepcopy(before)
-        after["instances"]["web"] |= {"user_data": web(2, "two")["instances"]["web"]["user_data"]}
-        meanwhile(here, "run_instances", lambda *_: deregister(here, known[str(GROUP)], known["instance.web-2"]))
-        here.converge(after)
+        large = {**before["instances"]["web"], "count": 1, "instance_type": "m5.metal"}
+        both = copy.deepcopy(before)
+        both["instances"]["large"] = large
+        both["target_groups"]["web"]["targets"].append("large")
+        here.converge(both if is_stopped else before)
+        known = ids(here, both if is_stopped else before)
+        if is_stopped:
+            stop(here, "", known["instance.large-1"])
+            here.clock.advance(600)
+        both["instances"]["web"] = web(2, "two")["instances"]["web"]
+        after_the_first(here, "run_instances", lambda _: deregister(here, known[str(GROUP)], known["instance.web-2"]))
+        here.converge(both)
 
 
 def turns_ill(here: World, old: set[str], after: float) -> None:
@@ -140,7 +106,6 @@ def turns_ill(here: World, old: set[str], after: float) -> None:
 def test_a_roll_stops_when_its_own_version_turns_ill(
     here: World, rollout: Mapping[str, Any], after: float, made: int, left: int
 ) -> None:
-    """Found: the next instance of the same version was launched, and 600 s more were waited."""
     before = web(3, "one", **rollout)
     here.converge(before)
     known = ids(here, before)

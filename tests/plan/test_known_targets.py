@@ -10,10 +10,11 @@ from alb_reconcile.kinds._health import target_key, wait_for_shift
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.steps import Shift, Wanted
-from tests.harness import World, demo, world
+from tests.harness import World, demo
+from tests.plan.targets import ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from alb_reconcile.aws.client import Aws
 
@@ -21,16 +22,10 @@ EMPTY = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/empty/0
 """A group that no read shows a target of."""
 
 
-@pytest.fixture
-def here() -> Iterator[World]:
-    with world() as found:
-        found.converge(demo())
-        yield found
-
-
 def takes_over(here: World, knows: Callable[[Run, str], None], least: int = 2, serving: str = "") -> bool:
     """Whether the group with two healthy targets gets the requests, where it is to have `least`. `knows` is given one of the targets."""
-    known = {str(address): found for address, found in here.plan(demo()).ids.items()}
+    here.converge(demo())
+    known = ids(here, demo())
     group = known["target_group.web"]
 
     async def main(aws: Aws) -> bool:

@@ -52,7 +52,6 @@ def test_instances_restart_as_their_load_balancer_or_security_group_is_replaced(
 
 
 def test_a_group_is_replaced_and_its_instances_restart_in_two_applies() -> None:
-    """Found by the campaign: the listener waited for targets of the new group, and these for the listener, in every run."""
     before = in_place(demo())
     after = restarted(copy.deepcopy(before))
     after["target_groups"]["web"]["port"] = 8080
@@ -61,7 +60,6 @@ def test_a_group_is_replaced_and_its_instances_restart_in_two_applies() -> None:
 
 
 def test_a_target_stays_where_a_rule_sends_requests_until_that_has_turned() -> None:
-    """Found by the campaign: half of a rule's requests met no target while instances without surge were replaced."""
     before, after = handed_on("/v2/*", ("api", "web"), "api"), handed_on("/v9/*", ("web", "third"))
     steps = planned(before, after).steps
     (turn,) = (step for step in steps if step.key.startswith("update:rule.public/http/v2@"))
@@ -71,7 +69,6 @@ def test_a_target_stays_where_a_rule_sends_requests_until_that_has_turned() -> N
 
 
 def test_a_new_listener_waits_for_the_routes_of_its_load_balancer() -> None:
-    """Found by the campaign: the load balancer that came in the old one's place answered in a subnet without a route."""
     after = internal(demo())
     after["subnets"]["public-c"] = {
         **after["subnets"]["public-a"], "cidr_block": "10.0.3.0/24", "availability_zone": "c",
@@ -110,7 +107,6 @@ def test_of_two_rules_with_the_same_conditions_the_first_one_answers() -> None:
 
 
 def test_a_load_balancer_whose_group_keeps_its_name_goes_when_the_other_one_is_active() -> None:
-    """Found: it went as the run began, minutes before anything else could answer."""
     before = demo()
     before["target_groups"]["web"]["name"] = "mine"
     steps = {step.key.partition("@")[0]: step for step in planned(before, internal(copy.deepcopy(before))).steps}

@@ -1,7 +1,5 @@
 """What is said of a run that didn't end well."""
 
-from dataclasses import replace
-
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.cli.render.progress import render_outcomes
 from alb_reconcile.engine.apply import Outcome
@@ -75,12 +73,6 @@ def test_what_an_interrupted_run_had_begun_may_be_there() -> None:
     assert "begun" not in render_outcomes([later])
 
 
-def test_what_would_go_along_is_named_where_it_is_counted() -> None:
-    balancer = replace(step("load_balancer"), action="delete", also_deletes=(Address("listener", "main"),))
-    lines = render_outcomes([Outcome(balancer, "interrupted")]).splitlines()
-    assert lines[:2] == ["0 of 2 done, 0 failed, 2 not done.", "  not done: load_balancer.main, listener.main"]
-
-
 def test_a_second_run_of_a_bad_version_is_told_the_same() -> None:
     """The old one is a duplicate then, and may not leave before the new one is healthy."""
     leaves = Step("delete", Address("registration", "web/web-1:80"), "arn|i-1:80", reason=DUPLICATE)
@@ -93,10 +85,3 @@ def test_a_second_run_of_a_bad_version_is_told_the_same() -> None:
     assert "If the new version is at fault" in lines[-1]
     drains = Outcome(leaves, "failed", error=WaitError("waited 600 s for: target i-1:80 to be drained (now draining)"))
     assert "If the new version" not in render_outcomes([drains])
-
-
-def test_the_same_again_is_no_help_for_a_version_that_never_gets_healthy() -> None:
-    ill = [Outcome(step("registration"), "failed", error=WaitError("waited 600 s for: target i-1:80 to be healthy"))]
-    assert render_outcomes(ill).splitlines()[-1] == (
-        "Nothing is rolled back. If the new version is at fault, correct the spec or put the old version back; then apply it."
-    )

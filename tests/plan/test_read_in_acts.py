@@ -8,7 +8,6 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, seed, settings
 
 from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import plan_page
@@ -16,27 +15,20 @@ from alb_reconcile.cli.render.acts import read_in_acts
 from alb_reconcile.cli.render.markdown import plan_markdown
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.plan.planner import make_plan
 from alb_reconcile.model.counting import by_resource
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Act
-from tests.harness import load
-from tests.plan.stacks import Account, situation_of
 from tests.plan.test_cases import CASES, cases_of, plan_of
 from tests.plan.test_pictures import planned
-from tests.properties.seeds import PHASES
-from tests.properties.strategies import pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from alb_reconcile.model.plan import Plan, Step
-    from tests.harness import Spec
 
 NUMBERS = {act: str(number) for number, act in enumerate(Act, start=1)}
 SIGNS = {"create": "+", "update": "~", "replace": "-/+", "delete": "-"}
 DECIDES = ("replace", "delete", "create", "update")
-PAIRS = 150
 IN_ROUNDS = {"instances/web/instance_type": "t3.small"}
 OTHER_GROUP = {"target_groups/web/port": 8080}
 
@@ -116,81 +108,30 @@ def test_each_step_is_shown_once_under_its_act(file: Path, name: str) -> None:
     check(plan)
 
 
-@pytest.mark.usefixtures("only_fresh")
-def test_so_it_is_of_any_two_specs() -> None:
-    seen: Counter[str] = Counter()
-
-    @seed(7)
-    @settings(max_examples=PAIRS, database=None, deadline=None, print_blob=True, phases=PHASES)
-    @given(pairs())
-    def drawn(pair: tuple[Spec, Spec]) -> None:
-        have, want = map(load, pair)
-        try:
-            plan = make_plan(situation_of(want, Account(have).discovery()))
-        except (PlanError, RefusedError):
-            return
-        check(plan)
-        seen.update(part.number for part in read_in_acts(plan))
-
-    drawn()
-    assert min(seen[number] for number in ("1", "2", "3", "1+3")) > PAIRS // 50, seen
-
-
 def test_what_a_round_is_needed_for_isnt_shown_above_it() -> None:
     """A new group that takes the instances of a roll, its first ones included."""
     api = {"protocol": "HTTP", "port": 8081, "targets": ["web"]}
     check(plan_of({"want": {**IN_ROUNDS, "target_groups/api": api}}))
 
 
-def test_a_plan_of_one_act_has_no_headings() -> None:
-    for plan in (planned(is_there=False).plan, planned(destroy=True).plan, planned().plan):
-        assert headings(plan) == []
-        assert not any(act.capitalize() in told(plan) for act in Act)
-    assert "<h3>" not in plan_page(planned(is_there=False).plan, make_scene(planned(is_there=False)))
-
-
 def test_rounds_say_how_many_at_a_time() -> None:
-    """And where all that is new comes first there are none."""
     assert headings(roll(max_surge=2)) == ["1+3  Prepare and clean up in rounds of 2"]
     assert headings(roll(max_surge=0, max_unavailable=2)) == ["1+3  Prepare and clean up in rounds of 2"]
-    assert headings(roll(max_surge=5)) == ["1  Prepare", "3  Clean up"]
     both = plan_of({"want": {**IN_ROUNDS, "security_groups/spare": {"description": "spare"}}})
     assert headings(both) == ["1  Prepare", "1+3  Prepare and clean up in rounds of 1"]
-    wide = plan_of({"have": {"subnets/spare": SPARE}, "want": {"subnets/spare": None, "subnets/wide": WIDE}})
-    assert headings(wide) == ["1+3  Prepare and clean up by turns"]
-
-
-SPARE = {"vpc": "main", "cidr_block": "10.0.8.0/24", "availability_zone": "us-east-1a"}
-WIDE = {**SPARE, "cidr_block": "10.0.8.0/22"}
-
-
-def test_what_is_waited_for_stands_between_and_not_at_each_step() -> None:
-    text = told(plan_of({"want": OTHER_GROUP}))
-    between = text[
-        text.index("\n\n   wait until 2 new targets are healthy (one passed") : text.index("2  Move requests")
-    ]
-    assert between.splitlines()[-1] == "   and until target_group.web has 2 healthy targets"
-    assert (
-        "   wait until the switch has reached every node of the load balancer, and open requests have had their group's deregistration delay (60 s)\n3  Clean up"
-        in text
-    )
-    assert "waits until" not in text
 
 
 def test_a_wait_for_what_nothing_needs_is_not_between() -> None:
     """A target that joins beside a group that goes: the group's end doesn't wait for it."""
-    plan = plan_of(
-        {
-            "want": {"instances/web/count": 3, "security_groups/spare": None},
-            "have": {"security_groups/spare": {"description": "x"}},
-        }
-    )
+    want = {"instances/web/count": 3, "security_groups/spare": None}
+    plan = plan_of({"want": want, "have": {"security_groups/spare": {"description": "x"}}})
     assert headings(plan) == ["1  Prepare", "3  Clean up"]
     assert "wait until" not in told(plan).replace("waits until", "")
     assert "      waits until healthy (one passed check, every 10 s)" in told(plan)
 
 
 def test_a_page_has_the_same_headings() -> None:
+    assert "<h3>" not in plan_page(planned(is_there=False).plan, make_scene(planned(is_there=False)))
     found = planned(want=OTHER_GROUP)
     page = plan_page(found.plan, make_scene(found))
     shown = [unescape(re.sub(r" <span.*", "", item)) for item in re.findall(r"<h3>(.*?)</h3>", page)]

@@ -10,11 +10,11 @@ import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import keeper
-from tests.harness import demo, world
+from tests.harness import demo
 from tests.kinds.hand import edited
 
 if TYPE_CHECKING:
-    from tests.harness import Spec
+    from tests.harness import Spec, World
 
 
 def renamed(spec: Spec, *pairs: tuple[str, str]) -> Spec:
@@ -30,63 +30,28 @@ def hints(warnings: tuple[str, ...]) -> list[str]:
     return [text.partition("run this first: ")[2] for text in warnings if "run this first" in text]
 
 
-def test_a_renamed_entry() -> None:
-    with world() as aws:
-        aws.converge(demo())
-        plan = aws.plan(renamed(demo(), ("load-balancer", "edge")), allow={"delete": 9, "replace": 9, "cut-off": 9})
-        assert hints(plan.warnings) == ["alb-reconcile move spec.yaml security_group.load-balancer security_group.edge"]
+def test_a_renamed_entry(here: World) -> None:
+    here.converge(demo())
+    plan = here.plan(renamed(demo(), ("load-balancer", "edge")), allow={"delete": 9, "replace": 9, "cut-off": 9})
+    assert hints(plan.warnings) == ["alb-reconcile move spec.yaml security_group.load-balancer security_group.edge"]
+    other = edited(renamed(demo(), ("load-balancer", "edge")), "security_groups/edge/description", "something else")
+    assert hints(here.plan(other).warnings) == [], "what differs otherwise too is another thing"
+    assert hints(here.plan(demo()).warnings) == []
 
 
-def test_members_of_an_instance_entry_move_together_and_a_refusal_says_so_too() -> None:
+def test_members_of_an_instance_entry_move_together_and_a_refusal_says_so_too(here: World) -> None:
     """Another name, by itself, is no reason to allow that all is replaced."""
     spec = demo()
     after = json.loads(json.dumps(spec).replace('"instances": {"web"', '"instances": {"api"').replace('"targets": ["web"]', '"targets": ["api"]'))  # fmt: skip
-    with world() as aws:
-        aws.converge(spec)
-        plan = aws.plan(after)
-        assert hints(plan.warnings) == ["alb-reconcile move spec.yaml instances.web instances.api"]
-        with pytest.raises(RefusedError) as refused:
-            aws.plan(renamed(demo(), ("public", "front")))
-        first, allow, _ = str(refused.value).partition("--allow replace-load-balancer=1")
-        assert allow
-        pairs = "route_table.public route_table.front load_balancer.public load_balancer.front"
-        assert f"if these entries were only renamed, run this first: alb-reconcile move spec.yaml {pairs}\n" in first
-
-
-def test_a_plan_that_no_order_leads_to_says_so_too() -> None:
-    with world() as aws:
-        aws.converge(demo())
-        with pytest.raises(RefusedError) as refused:
-            aws.plan(renamed(demo(), ("public-a", "front-a")))
-        assert str(refused.value).startswith("subnet.front-a can't be created before subnet.public-a (")
-        assert str(refused.value).endswith(
-            "run alb-reconcile move spec.yaml subnet.public-a subnet.front-a, then apply"
-        )
-        assert refused.value.exit_code == 4, "refused: running it again doesn't help"
-
-
-def test_what_differs_otherwise_too_is_another_thing() -> None:
-    with world() as aws:
-        aws.converge(demo())
-        other = edited(renamed(demo(), ("load-balancer", "edge")), "security_groups/edge/description", "something else")
-        assert hints(aws.plan(other).warnings) == []
-        assert hints(aws.plan(demo()).warnings) == []
-
-
-def test_of_many_the_first_are_told() -> None:
-    spec = edited(demo(), "security_groups", {
-        **demo()["security_groups"], **{f"old-{number:02}": {"description": f"number {number}"} for number in range(13)},
-    })  # fmt: skip
-    after = json.loads(json.dumps(spec).replace('"old-', '"new-'))
-    with world() as aws:
-        aws.converge(spec)
-        told = aws.plan(after, allow={"delete": 20}).warnings
-    (command,) = hints(told)
-    assert command.startswith(
-        "alb-reconcile move spec.yaml security_group.old-00 security_group.new-00 security_group.old-01 "
-    )
-    assert len(command.split()) == 3 + 2 * 10
-    assert "3 more look renamed, too" in told
+    here.converge(spec)
+    plan = here.plan(after)
+    assert hints(plan.warnings) == ["alb-reconcile move spec.yaml instances.web instances.api"]
+    with pytest.raises(RefusedError) as refused:
+        here.plan(renamed(demo(), ("public", "front")))
+    first, allow, _ = str(refused.value).partition("--allow replace-load-balancer=1")
+    assert allow
+    pairs = "route_table.public route_table.front load_balancer.public load_balancer.front"
+    assert f"if these entries were only renamed, run this first: alb-reconcile move spec.yaml {pairs}\n" in first
 
 
 def test_a_listener_isnt_deleted_to_make_another_at_its_port() -> None:
@@ -105,18 +70,7 @@ def test_a_listener_isnt_deleted_to_make_another_at_its_port() -> None:
         assert {step.key.partition(":")[0] for step in aws.converge(after).plan.steps} == {"update"}
 
 
-def test_what_has_more_to_change_than_its_name_goes_before_its_successor() -> None:
-    """AWS can't give a subnet another range."""
-    before, after = demo(), demo()
-    subnet = {"cidr_block": "10.0.8.0/24", "availability_zone": "a"}
-    before["subnets"]["spare"], after["subnets"]["wide"] = subnet, {**subnet, "cidr_block": "10.0.8.0/22"}
-    with world() as aws:
-        aws.converge(before)
-        aws.converge(after, allow={"delete": 1})
-
-
 def test_a_rule_that_was_released_is_adopted_again_and_not_moved() -> None:
-    """Found: `move` was advised, which finds nothing of the stack's there."""
     spec = demo()
     spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
         "soon": {"priority": 9, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}

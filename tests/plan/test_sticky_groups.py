@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.harness import Spec, World, demo, load, world
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.harness import Spec, World, demo, load
+from tests.kinds.hand import edited
+from tests.plan.targets import listener, turned
 
 STICKY = {"stickiness.enabled": True, "stickiness.type": "lb_cookie"}
-
-
-@pytest.fixture
-def here() -> Iterator[World]:
-    with world() as found:
-        yield found
 
 
 def colours(blue: int, green: int, *, sticky: bool = True, **forward: Any) -> Spec:
@@ -26,33 +19,30 @@ def colours(blue: int, green: int, *, sticky: bool = True, **forward: Any) -> Sp
     spec = demo()
     group = spec["target_groups"].pop("web")
     group["attributes"] |= STICKY if sticky else {"stickiness.enabled": False}
-    spec["target_groups"] = {"blue": group, "green": deepcopy(group)}
-    parts = [{"target_group": "blue", "weight": blue}, {"target_group": "green", "weight": green}]
-    listener = spec["load_balancers"]["public"]["listeners"]["http"]
-    listener["default_action"] = {"forward": {"target_groups": parts, **forward}}
+    spec = turned({**spec, "target_groups": {"blue": group, "green": deepcopy(group)}}, blue=blue, green=green)
+    listener(spec)["default_action"]["forward"] |= forward
     return spec
 
 
-def held(here: World) -> dict[str, Any]:
-    """How sticky AWS shows the forward."""
+def shown(here: World) -> Any:
+    """The listener as AWS shows it."""
     elb = here.client("elbv2")
     (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
-    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
-    found: dict[str, Any] = listener["DefaultActions"][0]["ForwardConfig"]["TargetGroupStickinessConfig"]
+    (found,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
     return found
 
 
-@pytest.mark.parametrize("field", ["port", "path"])
+def held(here: World) -> Any:
+    """How sticky AWS shows the forward."""
+    return shown(here)["DefaultActions"][0]["ForwardConfig"]["TargetGroupStickinessConfig"]
+
+
+@pytest.mark.parametrize("field", ["port", "health_check/path"])
 def test_a_sticky_group_is_replaced(here: World, field: str) -> None:
-    """Found: the new group couldn't join the old one at weight 0, so that every such release ended half-way."""
     spec = demo()
     spec["target_groups"]["web"]["attributes"] |= STICKY
     here.converge(spec)
-    if field == "port":
-        spec["target_groups"]["web"]["port"] = 8080
-    else:
-        spec["target_groups"]["web"]["health_check"]["path"] = "/healthz"
-    here.converge(spec)
+    here.converge(edited(spec, f"target_groups/web/{field}", 8080 if field == "port" else "/healthz"))
     assert len(here.client("elbv2").describe_target_groups()["TargetGroups"]) == 1
 
 
@@ -79,6 +69,7 @@ def test_the_specs_own_time_is_kept_and_given_up(here: World) -> None:
     assert held(here) == {"Enabled": True, "DurationSeconds": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", [{"stickiness": {"enabled": True, "duration_seconds": 60}}, {}])
 def test_groups_and_their_forward_become_sticky_together(here: World, forward: Any) -> None:
     """Also where the spec says nothing of the forward, and beside a roll and other weights."""
@@ -94,11 +85,10 @@ def test_stickiness_that_was_switched_off_by_hand_is_switched_on_again(here: Wor
     spec = colours(1, 1)
     here.converge(spec)
     elb, off = here.client("elbv2"), [{"Key": "stickiness.enabled", "Value": "false"}]
-    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
-    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    found = shown(here)
     for group in elb.describe_target_groups()["TargetGroups"]:
         elb.modify_target_group_attributes(TargetGroupArn=group["TargetGroupArn"], Attributes=off)
-    (action,) = listener["DefaultActions"]
+    (action,) = found["DefaultActions"]
     action["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": False}
-    elb.modify_listener(ListenerArn=listener["ListenerArn"], DefaultActions=[action])
+    elb.modify_listener(ListenerArn=found["ListenerArn"], DefaultActions=[action])
     here.converge(spec)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from alb_reconcile.model.policy import Policy, Window, zone_of
 
@@ -81,55 +78,6 @@ def test_the_next_opening(calendars: list[list[Window]], moment: str, opening: s
 
 def test_without_windows_it_is_always_open() -> None:
     assert Policy().is_open(at("2026-03-29 01:00"))
-
-
-def is_within(which: Window, moment: datetime) -> bool:
-    """The same from the other end: between the start and the end that a day gives, on a clock without a zone."""
-    local = moment.astimezone(ZoneInfo(which.time_zone)).replace(tzinfo=None)
-    for day in (local.date(), local.date() - timedelta(days=1)):
-        start = datetime.combine(day, time()) + timedelta(minutes=which.start)
-        end = datetime.combine(day, time()) + timedelta(minutes=which.end)
-        end += timedelta(days=which.end <= which.start)
-        if day.weekday() in which.days and start <= local < end:
-            return True
-    return False
-
-
-WINDOWS = st.builds(
-    Window,
-    days=st.frozensets(st.integers(0, 6), min_size=1),
-    start=st.integers(0, 1439),
-    end=st.integers(0, 1440),
-    time_zone=st.sampled_from(["UTC", ZURICH, "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
-)
-MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))
-
-
-@settings(max_examples=50, deadline=None)
-@given(first=WINDOWS, second=WINDOWS, moment=MOMENTS)
-@example(window("02:00-03:00", SUN), window("02:00-03:00", SUN), at("2026-03-29 00:50"))
-def test_a_run_may_begin_just_when_each_calendar_has_an_open_window(
-    first: Window, second: Window, moment: datetime
-) -> None:
-    policy = Policy(calendars=((first,), (second,)))
-
-    def may(at: datetime) -> bool:
-        return is_within(first, at) and is_within(second, at)
-
-    assert policy.is_open(moment) == may(moment)
-    if may(moment):
-        return
-    opening = policy.next_opening(moment)
-    probe = moment
-    for _ in range(1000):  # nothing opens before it
-        probe += timedelta(minutes=13)
-        if probe >= (opening or moment + timedelta(days=9)):
-            break
-        assert not may(probe)
-    if opening is not None:
-        assert opening > moment
-        assert may(opening)
-        assert not may(opening - timedelta(minutes=1))
 
 
 def test_utc_needs_no_database(monkeypatch: pytest.MonkeyPatch) -> None:

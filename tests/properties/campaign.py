@@ -1,4 +1,4 @@
-"""One way, gone again and again in one account with bystanders in it, each time with other faults; and what must hold each time."""
+"""One scene, gone through again and again in one account with bystanders in it, each time with another fault; and what must hold each time."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import os
 from asyncio import CancelledError
 from collections import Counter
 from contextlib import contextmanager, suppress
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model.errors import ExitCode, ReconcileError
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.harness import FAKE_ENVIRONMENT, READS
+from tests.properties import backends
+from tests.properties.eyes import Eyes
 from tests.properties.faults import Gone, spoilt
 from tests.properties.near_misses import NEAR_MISSES, add_strangers
-from tests.properties.scenarios import ALL, GROUP, LAST_STATES, census, look_of, sort_of, uninterrupted
-from tests.properties.watched import WatchedWorld
+from tests.properties.scenarios import GROUP, LAST_STATES, look_of, sort_of
+from tests.properties.scenes import scene_of
+from tests.properties.watched import WatchedWorld, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from alb_reconcile.aws.transport import Response
     from tests.harness import Result
     from tests.properties.faults import Killed, Storm
+    from tests.properties.scenarios import Way
 
 
 class Campaign(WatchedWorld):
@@ -30,12 +35,9 @@ class Campaign(WatchedWorld):
 
     storm: Storm | None = None
     bystanders: dict[str, Any]
-    own_counts: Counter[str]
-    """How many of each sort AWS makes of its own accord."""
 
     def settle_in(self, misses: tuple[dict[str, str], ...]) -> None:
         """Let there be one of everything for each near miss."""
-        self.own_counts = census(self)
         add_strangers(self, misses)
         self.clock.advance(600)
         self.bystanders = self.strict.inventory()
@@ -54,18 +56,57 @@ class Campaign(WatchedWorld):
         return super()._answer(service, operation, params)
 
 
+@dataclass(frozen=True)
+class End:
+    """What a scene leads to if nothing happens: how the stack looks, how many of each sort there are more than before it, and by
+    which changing calls."""
+
+    look: dict[str, Any]
+    counts: Counter[str]
+    changes: tuple[str, ...]
+
+
+@cache
+def uninterrupted(name: str) -> End:
+    """The end of a scene, in an account of its own."""
+    way = scene_of(name)
+    with watched() as world:
+        way.prepare()
+        there = world.strict.inventory()
+        begin(world, way)
+        world.converge(way.target, **way.run_options)
+        changes = tuple(operation for operation, _ in world.log if not operation.startswith(READS))
+        world.clock.advance(LAST_STATES)
+        return End(look_of(world, way), counted(world.strict.inventory().keys() - there.keys()), changes)
+
+
+def begin(world: WatchedWorld, way: Way) -> None:
+    """Let there be what there is before a way, once what specs only name is there."""
+    if way.before:
+        world.converge(way.before(), **way.options)
+    world.clock.advance(way.rest)
+
+
+def counted(ids: Iterable[str]) -> Counter[str]:
+    """How many of each sort."""
+    return Counter(map(sort_of, ids))
+
+
 class Trial:
-    """A way in an account that goes back to where it began."""
+    """A scene in an account that goes back to where it began."""
 
     def __init__(self, world: Campaign, name: str) -> None:
-        self.world, self.name, self.way = world, name, ALL[name]
-        self._look, counts, self.changes = uninterrupted(name)
-        self._counts = counts - world.own_counts
+        self.world, self.name, self.way, self.good = world, name, scene_of(name), uninterrupted(name)
+        self.changes = self.good.changes
+        self._eyes = Eyes(world, self.way.eyes)
         self._start = world.moment()
 
     def begin(self) -> None:
         """Undo everything."""
         self.world.go_back(self._start)
+        self.world.strict.lag_of_read = None
+        self._eyes.wrong.clear()
+        self.world.watch()
 
     def run(self) -> str:
         """Go the way, once. Returns why another run is needed; empty if all is as wanted.
@@ -89,6 +130,7 @@ class Trial:
     def finish(self, tries: int) -> None:
         """Run until all is as wanted. Raises AssertionError with what was wrong each time after so many tries."""
         wrong = []
+        self.world.clock.advance(self.way.hidden)
         for _ in range(tries):
             if not (ended := self.run()):
                 return
@@ -102,18 +144,19 @@ class Trial:
         world.sample()
         low = {name: item for name, item in world.lows.items() if name == GROUP and item.healthy < floor}
         assert not low, f"{low}, must be {floor}"
+        assert not self._eyes.wrong, self._eyes.wrong
         world.clock.advance(world.strict.lag + LAST_STATES)
         there, reads_lag = world.strict.inventory(), world.strict.lag
         world.strict.lag = 0.0
         try:
             assert world.plan(self.way.target, destroy=self.way.after is None).is_empty
-            assert look_of(world, self.way) == self._look
+            assert look_of(world, self.way) == self.good.look
         finally:
             world.strict.lag = reads_lag
         theirs = {key: there.get(key) for key in world.bystanders}
         assert theirs == world.bystanders, "what is others' was changed"
-        counts = Counter(sort_of(key) for key in there.keys() - world.bystanders.keys())
-        assert counts == self._counts, f"{counts}, must be {self._counts}"
+        counts = counted(there.keys() - world.bystanders.keys())
+        assert counts == self.good.counts, f"{counts}, must be {self.good.counts}"
 
 
 def left_of(result: Result) -> str:
@@ -136,20 +179,20 @@ def account(*, throttling: bool = False) -> Iterator[Campaign]:
     """A fresh account."""
     os.environ.update(FAKE_ENVIRONMENT)
     clock = VirtualClock()
-    with StrictAws(clock=clock.now, throttling=throttling) as strict:
+    with StrictAws(clock=clock.now, throttling=throttling) as strict, backends.kept():
         yield Campaign(strict, clock)
 
 
 @contextmanager
 def trial(name: str, *, lag: float = 0.0, throttling: bool = False) -> Iterator[Trial]:
-    """A way that has yet to be gone, beside bystanders of one sort of near misses."""
+    """A scene that has yet to be gone through, beside bystanders of one sort of near misses."""
     uninterrupted(name)  # in an account of its own
-    way = ALL[name]
+    way = scene_of(name)
     with account(throttling=throttling) as world:
         first = sum(map(ord, name)) % len(NEAR_MISSES)
+        way.prepare()
         world.settle_in(NEAR_MISSES[first : first + 1])
-        if way.before:
-            world.converge(way.before())
+        begin(world, way)
         world.strict.lag = lag
         world.clock.advance(lag)
         world.watch()

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from alb_reconcile.sync.stack import Ending
 
 SORTS: tuple[Callable[[Scene], Iterator[Deed]], ...] = (
-    service.instance_states, service.instance_properties, service.targets,
-    service.balancers, service.groups, service.listeners, service.rules, service.priorities,
-    network.deletions, network.detachments, network.associations,
+    service.instance_states, service.targets,
+    service.balancers, service.groups, service.additions, service.priorities,
+    network.detachments, network.associations,
     network.routes, network.permissions, network.changed_tags, network.removed_tags,
     examples.properties, examples.unmanaged, examples.removals,
 )  # fmt: skip

@@ -17,30 +17,6 @@ if TYPE_CHECKING:
     from tests.properties.scene import Scene
 
 
-_DELETIONS = {
-    "vpc": ("delete_vpc", "VpcId"),
-    "subnet": ("delete_subnet", "SubnetId"),
-    "internet_gateway": ("delete_internet_gateway", "InternetGatewayId"),
-    "route_table": ("delete_route_table", "RouteTableId"),
-    "security_group": ("delete_security_group", "GroupId"),
-}
-
-
-def deletions(scene: Scene) -> Iterator[Deed]:
-    """Each thing deleted, with what is needed before it; AWS refuses some."""
-    for kind, (operation, key) in _DELETIONS.items():
-        for item, _ in scene.of(kind):
-
-            def act(item: Observed = item, operation: str = operation, key: str = key) -> object:
-                if item.address.kind == "internet_gateway":
-                    scene.ec2("detach_internet_gateway", InternetGatewayId=item.id, VpcId=scene.vpc)
-                for association in _associations(scene, item.id):
-                    scene.ec2("disassociate_route_table", AssociationId=association)
-                return scene.ec2(operation, **{key: item.id})
-
-            yield Deed(f"{item.address} deleted", act, (str(item.address),))
-
-
 def detachments(scene: Scene) -> Iterator[Deed]:
     """Gateways detached, which AWS refuses while there are public addresses behind them."""
     for item, _ in scene.of("internet_gateway"):
@@ -132,7 +108,7 @@ def _gateway(scene: Scene) -> str:
 
 
 def permissions(scene: Scene) -> Iterator[Deed]:
-    """Rules of security groups added, revoked, narrowed and renamed."""
+    """Rules of security groups added and revoked."""
     for item, _ in scene.of("security_group"):
         rules = Address("security_group_rules", item.address.name)
         carrier, own = scene.desired.get(item.address), scene.desired.get(rules)
@@ -153,18 +129,6 @@ def permissions(scene: Scene) -> Iterator[Deed]:
                     return _permit(scene, "revoke", way, item.id, ours[-1])
 
                 yield Deed(f"{rules} {way} loses a rule", revoke, (str(rules),))
-            if declared and any(rule.description for rule in declared):
-
-                def rename(item: Observed = item, way: str = way) -> object:
-                    present = _present(scene, item.id, way)
-                    for rule in present:
-                        for part in (*rule.get("IpRanges", ()), *rule.get("UserIdGroupPairs", ())):
-                            part["Description"] = "mine"
-                    return scene.ec2(
-                        f"update_security_group_rule_descriptions_{way}", GroupId=item.id, IpPermissions=present
-                    )  # fmt: skip
-
-                yield Deed(f"{rules} {way} is described otherwise", rename, (str(rules),))
 
 
 _PORT = {"IpProtocol": "tcp", "FromPort": 3389, "ToPort": 3389}

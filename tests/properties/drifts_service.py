@@ -1,4 +1,4 @@
-"""What somebody can do by hand to what serves: instances, targets, load balancers, listeners, rules."""
+"""What somebody can do by hand to what serves, besides what `drifts_examples.py` has for each kind: instances, targets, load balancers, listeners, rules."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.kinds.instance import LaunchedWith
 from alb_reconcile.kinds.registration import Registered
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Address
 from tests.harness import REGION
 from tests.kinds.hand import LINUX_1
 from tests.properties.scene import ANSWER, Deed
@@ -35,68 +33,6 @@ def instance_states(scene: Scene) -> Iterator[Deed]:
             (address,),
         )
         yield Deed(f"{address} stopped", partial(scene.ec2, "stop_instances", InstanceIds=[item.id]), stopped)
-
-
-def instance_properties(scene: Scene) -> Iterator[Deed]:
-    """Security groups, profiles, types and disks of instances changed."""
-    for item, wish in scene.of("instance"):
-        if wish is None:
-            continue
-        address = str(item.address)
-        state: Any = wish.state
-
-        def regroup(item: Observed = item) -> object:
-            group = scene.ec2("create_security_group", GroupName=f"by-hand-{item.id}", Description="x", VpcId=scene.vpc)
-            return scene.ec2("modify_instance_attribute", InstanceId=item.id, Groups=[group["GroupId"]])
-
-        is_managed = state.security_groups is not None
-        yield Deed(f"{address} in another security group", regroup, (address,) if is_managed else ())
-
-        def retype(item: Observed = item) -> object:
-            scene.ec2("stop_instances", InstanceIds=[item.id])
-            scene.account.clock.advance(60)
-            scene.ec2("modify_instance_attribute", InstanceId=item.id, InstanceType={"Value": "t3.large"})
-            found = scene.ec2("start_instances", InstanceIds=[item.id])
-            scene.account.clock.advance(60)
-            return found
-
-        yield Deed(f"{address} of another type", retype, (address,))
-
-        yield from _options(scene, item, state)
-        if state.iam_instance_profile:
-
-            def strip(item: Observed = item) -> object:
-                return scene.ec2("disassociate_iam_instance_profile", AssociationId=_profile(scene, item))
-
-            def give_another(item: Observed = item) -> object:
-                return scene.ec2(
-                    "replace_iam_instance_profile_association",
-                    AssociationId=_profile(scene, item),
-                    IamInstanceProfile={"Name": "other"},
-                )
-
-            yield Deed(f"{address} without its profile", strip, (address,))
-            yield Deed(f"{address} with another profile", give_another, (address,))
-
-
-def _options(scene: Scene, item: Observed, state: Any) -> Iterator[Deed]:
-    """Its disk, which only grows."""
-    address = str(item.address)
-
-    def grow() -> object:
-        volumes = item.detail(LaunchedWith).volumes
-        volume = volumes.ids[volumes.root]
-        return scene.ec2("modify_volume", VolumeId=volume, Size=50)
-
-    is_sized = "volume_size" in (state.root_volume or {})
-    yield Deed(f"{address} with a larger disk", grow, (address,) if is_sized else ())
-
-
-def _profile(scene: Scene, item: Observed) -> str:
-    found = scene.ec2(
-        "describe_iam_instance_profile_associations", Filters=[{"Name": "instance-id", "Values": [item.id]}]
-    )
-    return str(found["IamInstanceProfileAssociations"][0]["AssociationId"])
 
 
 def targets(scene: Scene) -> Iterator[Deed]:
@@ -189,73 +125,12 @@ def groups(scene: Scene) -> Iterator[Deed]:
         yield Deed(f"{item.address} deleted", delete, (str(item.address),))
 
 
-def listeners(scene: Scene) -> Iterator[Deed]:
-    """Listeners changed, deleted and added."""
-    certificate = next(own for own in scene.account.strangers if ":certificate/" in own)
-    for item, wish in scene.of("listener"):
-        state: Any = item.state
-        wanted: Any = wish and wish.state
-        changes: dict[str, dict[str, Any]] = {"port": {"Port": 7443}, "action": {"DefaultActions": [ANSWER]}}
-        if state.protocol == "HTTP":
-            changes["protocol"] = {
-                "Protocol": "HTTPS",
-                "SslPolicy": _OLD,
-                "Certificates": [{"CertificateArn": certificate}],
-            }
-        elif wanted and wanted.ssl_policy:
-            changes["policy"] = {"SslPolicy": _OLD}
-        for name, change in changes.items():
-            yield Deed(
-                f"{item.address} {name}",
-                partial(scene.elb, "modify_listener", ListenerArn=item.id, **change),
-                (str(item.address),),
-            )
-        yield Deed(
-            f"{item.address} deleted",
-            partial(scene.elb, "delete_listener", ListenerArn=item.id),
-            (str(item.address),),
-        )
-    for item, wish in scene.of("load_balancer"):
-
-        def add(item: Observed = item, port: int = 9000, **params: Any) -> object:
-            return scene.elb(
-                "create_listener", LoadBalancerArn=item.id, Protocol="HTTP", Port=port, DefaultActions=[ANSWER], **params
-            )  # fmt: skip
-
-        shown = _stray(wish, f"listener.{item.address.name}/:9000", str(item.address))
-        yield Deed(f"{item.address} gets a stray listener", add, shown)
-        yield Deed(f"{item.address} gets another stack's", partial(add, port=9001, Tags=OTHER_STACK))
-
-
-_OLD = "ELBSecurityPolicy-2016-08"
-
-
 def _stray(carrier: Desired | None, *addresses: str) -> tuple[str, ...]:
     return () if carrier is None or carrier.lifecycle.keep_others else addresses
 
 
-def rules(scene: Scene) -> Iterator[Deed]:
-    """Rules changed, deleted and added, with and without somebody else's tags."""
-    for item, _ in scene.of("rule"):
-        places = (str(item.address), str(Address("listener", item.address.name.rpartition("/")[0])))
-        for name, change in (
-            ("path", {"Conditions": [_condition("/by-hand")]}),
-            (
-                "host",
-                {"Conditions": [{"Field": "host-header", "HostHeaderConfig": {"Values": ["by-hand.example.com"]}}]},
-            ),
-            ("action", {"Actions": [{**ANSWER, "FixedResponseConfig": {"StatusCode": "418"}}]}),
-        ):
-            yield Deed(
-                f"{item.address} {name}",
-                partial(scene.elb, "modify_rule", RuleArn=item.id, **change),
-                places,
-            )
-        yield Deed(
-            f"{item.address} deleted",
-            partial(scene.elb, "delete_rule", RuleArn=item.id),
-            places,
-        )
+def additions(scene: Scene) -> Iterator[Deed]:
+    """Rules and listeners added, with and without another stack's tags. (A stray listener is in `test_listener.py`: what it answers is to be allowed to end.)"""
     for item, wish in scene.of("listener"):
 
         def add(item: Observed = item, priority: int = 15, **params: Any) -> object:
@@ -266,6 +141,10 @@ def rules(scene: Scene) -> Iterator[Deed]:
         above = _stray(wish, f"rule.{item.address.name}/#", str(item.address))
         yield Deed(f"{item.address} gets a stray rule", add, above)
         yield Deed(f"{item.address} gets another stack's rule", partial(add, priority=16, Tags=OTHER_STACK))
+    for item, _ in scene.of("load_balancer"):
+        params = {"Protocol": "HTTP", "Port": 9001, "DefaultActions": [ANSWER], "Tags": OTHER_STACK}
+        act = partial(scene.elb, "create_listener", LoadBalancerArn=item.id, **params)
+        yield Deed(f"{item.address} gets another stack's listener", act)
 
 
 def priorities(scene: Scene) -> Iterator[Deed]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model.errors import PlanError, RefusedError
-from tests.harness import READS, Spec, demo
-from tests.properties.watched import portrait, watched
+from tests.harness import Spec, demo
+from tests.properties.eyes import belongings
+from tests.properties.watched import portrait
 
 if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 GROUP = "target_group.web"
-LAST_STATES = 60
-"""Seconds after which an instance that is terminated is gone, though nobody waited for it."""
+LAST_STATES = 600
+"""Seconds after which whatever was ended is gone, such as the network interfaces of a load balancer, though nobody waited for it."""
 
 
 def scaled(count: int) -> Spec:
@@ -120,6 +120,14 @@ class Way:
     after: Callable[[], Spec] | None
     floor: int = 0
     options: dict[str, Any] = field(default_factory=dict)
+    prepare: Callable[[], None] = lambda: None
+    """Makes what the specs only name."""
+    rest: float = 0.0
+    """Seconds for which AWS takes no further change of what there is."""
+    hidden: float = 0.0
+    """Seconds for which AWS shows nobody what is new."""
+    eyes: frozenset[str] = frozenset()
+    """What is looked at before each call besides (`Eyes`)."""
 
     @property
     def target(self) -> Spec:
@@ -156,23 +164,9 @@ MANY = {
 ALL = {**WAYS, **MANY, "in place": Way(crowded, in_place, floor=2)}
 
 
-@cache
-def uninterrupted(name: str) -> tuple[dict[str, Any], Counter[str], tuple[str, ...]]:
-    """What the way leads to if nothing happens: the stack's portrait, how many of each sort the account has, and by which
-    changing calls."""
-    way = ALL[name]
-    with watched() as world:
-        if way.before:
-            world.converge(way.before())
-        world.converge(way.target, **way.run_options)
-        changes = tuple(operation for operation, _ in world.log if not operation.startswith(READS))
-        world.clock.advance(LAST_STATES)
-        return look_of(world, way), census(world), changes
-
-
 def look_of(world: WatchedWorld, way: Way) -> dict[str, Any]:
-    """The portrait of the stack at the end of the way."""
-    return portrait(world, way.target) if way.after else {}
+    """The portrait of the stack at the end of the way, and what belongs to it."""
+    return (portrait(world, way.target) if way.after else {}) | belongings(world)
 
 
 def census(world: WatchedWorld) -> Counter[str]:
@@ -205,49 +199,3 @@ def finish(world: WatchedWorld, way: Way, tries: int) -> bool:
             return writes
         wrong.append(f"failures {result.failures}, rest {rest}, problems {result.problems}")
     raise AssertionError("\n".join(wrong))
-
-
-def failures_of(name: str, parts: int, part: int, *, lag: float = 0.0, tries: int = 1) -> tuple[int, int, list[str]]:
-    """Go the way, and from each moment at which it may be killed (one part of them) again.
-
-    Returns how many moments were tried, after how many something was left to do, and what went wrong from which.
-    """
-    way, wrong, resumed = ALL[name], [], 0
-    uninterrupted(name)
-    with watched() as world:
-        empty = world.strict.inventory()
-        if way.before:
-            world.converge(way.before())
-        world.strict.lag = lag
-        world.clock.advance(lag)
-        world.watch()
-        with world.moments(part, parts) as tried:
-            world.apply(way.target, **way.run_options)
-        for moment in tried:
-            world.go_back(moment)
-            try:
-                resumed += go_on(world, name, tries)
-                if not lag:
-                    world.destroy(way.target)
-                    assert world.strict.inventory() == empty
-            except AssertionError as error:
-                wrong.append(f"{name}, killed {moment.words}: {error}")
-    return len(tried), resumed, wrong
-
-
-def go_on(world: WatchedWorld, name: str, tries: int) -> bool:
-    """Run again after the kill; all must be as if it hadn't been, and capacity kept throughout.
-
-    Returns whether anything was left to do.
-    """
-    way = ALL[name]
-    look, counts, _ = uninterrupted(name)
-    resumed = finish(world, way, tries)
-    world.sample()
-    assert not way.floor or GROUP in world.lows
-    low = {name: item for name, item in world.lows.items() if item.healthy < way.floor}
-    assert not low, f"{low}, must be {way.floor}"
-    world.clock.advance(world.strict.lag + LAST_STATES)
-    assert look_of(world, way) == look
-    assert census(world) == counts
-    return resumed

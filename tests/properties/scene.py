@@ -16,8 +16,7 @@ from tests.harness import REGION, SPECS, Spec, demo, load, shop
 from tests.kinds.example import example_of
 from tests.kinds.hand import prepare, rich
 from tests.properties import examples
-from tests.properties.strategies import FOREIGN
-from tests.properties.watched import WatchedWorld
+from tests.properties.watched import FOREIGN, WatchedWorld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

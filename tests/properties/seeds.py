@@ -1,32 +1,35 @@
-"""Random trials by number: a few that are always the same, many others with SOAK=1, and a failed one again with SEED=n."""
+"""Random trials by number: a few that are always the same, many others with SOAK=n, and a failed one again with SEED=n."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections import Counter
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
+import pytest
 from hypothesis import Phase
 from moto.core import responses
 from moto.moto_api._internal import mock_random
 from moto.utilities import aws_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _NUMBER = os.environ.get("SOAK", "")
 """The number from which all seeds of a long run follow; empty in the suite."""
 SOAK = bool(_NUMBER)
 PHASES = (Phase.generate, Phase.shrink) if SOAK else (Phase.generate,)
 """Of Hypothesis: at length, what fails is made small, for five minutes at most."""
-tried: Counter[str] = Counter()
-"""How often what a test tries was tried, for `tests.soak` to tell."""
-asked: set[str] = set()
-"""What has asked for a seed: where nothing has, another one tries the same."""
 _AGAIN = os.environ.get("SEED")
 _TOLD = 5
 """Failures that are told in full."""
+
+
+def sampled(names: Iterable[str], one_in: int) -> list[object]:
+    """Cases by name, of which each so many-th is quick, and the others are slow. Which ones are depends on their own names alone, so that
+    another case changes none."""
+    return [pytest.param(name, marks=pytest.mark.slow if crc32(name.encode()) % one_in else ()) for name in names]
 
 
 def seeds(suite: int, soak: int) -> Iterator[int]:
@@ -35,16 +38,14 @@ def seeds(suite: int, soak: int) -> Iterator[int]:
         yield int(_AGAIN)
     elif SOAK:
         first = first_seed(os.environ.get("PYTEST_CURRENT_TEST", ""))
-        print(f"seeds {first} to {first + soak - 1}")
         yield from range(first, first + soak)
     else:
         yield from range(suite)
 
 
-def first_seed(name: str) -> int:
-    """A long run's first seed of a test or a shard."""
-    asked.add(name)
-    return random.Random(f"{_NUMBER} {name.partition(' (')[0]}").randrange(10**9)
+def first_seed(name: str, suite: int = 0) -> int:
+    """A long run's first seed of a test or a shard; in the suite the given one."""
+    return random.Random(f"{_NUMBER} {name.partition(' (')[0]}").randrange(10**9) if SOAK else suite
 
 
 def draw_from(number: int) -> None:
@@ -72,7 +73,6 @@ def try_seeds(suite: int, soak: int, trial: Callable[[random.Random], None]) -> 
     wrong: list[str] = []
     for number in seeds(suite, soak):
         draw_from(number)
-        tried["seeds"] += 1
         try:
             trial(random.Random(number))
         except AssertionError as error:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import Spec, demo
 from tests.properties.account import account
-from tests.properties.seeds import SOAK, tried, try_seeds
+from tests.properties.seeds import SOAK, try_seeds
 from tests.properties.walks import DEEDS, LAGS, Pair
 
 if TYPE_CHECKING:
@@ -124,6 +126,7 @@ def _end(after: Spec, end: str) -> None:
             del after["instances"]["blue"]
 
 
+@pytest.mark.slow
 def test_a_deployment_is_seen_by_nobody() -> None:
     """From healthy and from partly ill starts, with lag and without: everybody is answered by blue or by green, and capacity stays."""
     refused: list[str] = []
@@ -144,7 +147,6 @@ def test_a_deployment_is_seen_by_nobody() -> None:
             except AssertionError as error:
                 raise AssertionError(f"{error}\n{pair}") from error
 
-    number = 500 if SOAK else 6
-    try_seeds(6, 500, trial)
-    tried["deployments"] += number
-    assert len(refused) <= (max(4, number // 10) if SOAK else 2), refused
+    number = 500 if SOAK else 3
+    try_seeds(3, 500, trial)
+    assert len(refused) <= (max(4, number // 10) if SOAK else 1), refused

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import suppress
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, seed, settings
 
 from alb_reconcile.engine.doors import find_cut, find_doors
 from alb_reconcile.engine.world import World as Model
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.resource import each_of
+from tests.properties.account import account
+from tests.properties.changes import draw_change
 from tests.properties.reach import dark_subnets, reaches
-from tests.properties.seeds import PHASES, SOAK, first_seed
-from tests.properties.strategies import pairs
-from tests.properties.watched import watched
+from tests.properties.scenes import ALLOW
+from tests.properties.seeds import SOAK, draw_from, first_seed
+from tests.properties.walks import BASES
 
 if TYPE_CHECKING:
     from alb_reconcile.model.resource import Observed
-    from tests.harness import Spec
     from tests.properties.watched import WatchedWorld
 
 
-@pytest.mark.usefixtures("only_fresh")
-def test_what_is_shut_by_the_model_is_shut_in_the_emulator() -> None:
-    shut: list[str] = []
-
-    @seed(first_seed("doors") if SOAK else 3)
-    @settings(max_examples=100 if SOAK else 12, database=None, deadline=None, phases=PHASES)
-    @given(pairs())
-    def check(pair: tuple[Spec, Spec]) -> None:
-        with watched() as world:
-            world.add_strangers()
-            spec = world.localized(pair[1])
-            world.apply(spec, timeout=1)
-            shut.extend(_compare(world, list(world.discover(spec).resources)))
-
-    check()
+@pytest.mark.parametrize(
+    "base", ["wide", *(pytest.param(base, marks=pytest.mark.slow) for base in ("secure", "private"))]
+)
+def test_what_is_shut_by_the_model_is_shut_in_the_emulator(base: str) -> None:
+    """Along changes of any property, where no security group lets anything in, and where all do again."""
+    number = first_seed(f"doors {base}", 3)
+    random, spec, shut = Random(number), BASES[base](), list[str]()
+    with account() as here:
+        for _ in range(20 if SOAK else 2):
+            closed = copy.deepcopy(spec)
+            for group in closed["security_groups"].values():
+                group["ingress"] = []
+            for state in (spec, closed):
+                draw_from(number)
+                with suppress(PlanError, RefusedError):
+                    here.world.apply(here.world.localized(state), timeout=1, allow=ALLOW)
+                shut += _compare(here.world, list(here.world.discover(state).resources))
+            spec = draw_change(random, spec).made(spec)
     assert shut, "some of the specs shut something"
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.at_length import SOAK
 from tests.harness import Spec, demo
+from tests.kinds.hand import LINUX_2
+from tests.kinds.test_elastic_ip_association import behind
+from tests.properties.eyes import holders
 from tests.properties.scenarios import GROUP, regrouped, rolled, scaled
 from tests.properties.watched import portrait, watched
 
@@ -59,7 +61,7 @@ NEXT = {
 AFTER = [(way, following) for way in WAYS for following in NEXT]
 
 
-@pytest.mark.parametrize(("way", "following"), AFTER if SOAK else AFTER[::5])
+@pytest.mark.parametrize(("way", "following"), AFTER[::5])
 def test_whatever_is_run_after_it_keeps_capacity_and_converges(way: str, following: str) -> None:
     """The old targets stay, twice; then the next spec is reached in one run."""
     with watched() as world:
@@ -134,3 +136,19 @@ def _verdict(world: WatchedWorld) -> Callable[[str, str, int], Any]:
         return "unhealthy" if bad else None
 
     return verdict
+
+
+def test_a_version_that_never_gets_healthy_gets_no_address() -> None:
+    after = behind(image_id=LINUX_2)
+    with watched() as world:
+        world.converge(behind())
+        ids = {item.id for item in world.account.instances()}
+        world.strict.health = lambda _, target, __: "unhealthy" if target not in ids else None
+        for _ in range(2):
+            assert any("healthy" in text for text in world.apply(after).failures)
+            assert {item.eni.instance.id for item in world.account.ec2.addresses} == ids
+        world.converge(behind())
+        assert {item.eni.instance.id for item in world.account.ec2.addresses} == ids
+        world.strict.health = None
+        world.converge(after)
+        assert len(holders(world)) == 2

@@ -1,51 +1,30 @@
-"""Calls that are throttled, denied, or whose replies are lost: nothing is made twice, nothing is left over, no dip."""
+"""Faults that no table of scenes has (`test_scenes.py`): a stack that asks for much, reads at a certain moment, a round of `sync` that is killed."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.engine.discover import discover
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.text import camel
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-from tests.at_length import SOAK, at_length
-from tests.harness import FAKE_ENVIRONMENT, World, demo
-from tests.properties.faults import Beside, Denied, Lost, Throttled, error_of, spoilt
+from tests.harness import FAKE_ENVIRONMENT, World, demo, load
+from tests.properties.campaign import trial
+from tests.properties.faults import Beside, Killed, error_of, spoilt
 from tests.properties.near_misses import NEAR_MISSES, add_strangers
-from tests.properties.scenarios import ALL, Way, go_on, uninterrupted
-from tests.properties.watched import WatchedWorld, watched
+from tests.properties.scenarios import LAST_STATES, census, drift
+from tests.properties.trials import PROMISED
+from tests.properties.watched import WatchedWorld, portrait, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.harness import Result, Spec
-
-WAYS = ["create", "in place", "roll", "roll many", "another group", "destroy"]
-
-
-def begun(world: WatchedWorld, way: Way) -> None:
-    """The world at the beginning of the way."""
-    if way.before:
-        world.converge(way.before())
-    world.watch()
-
-
-@pytest.mark.parametrize("service", ["ec2", "elbv2"])
-@pytest.mark.parametrize("name", ["roll", *at_length("create", "destroy", "in place", "another group")])
-def test_a_service_that_throttles_for_three_minutes_is_waited_for(name: str, service: str) -> None:
-    """Nearly every third call: the run that meets it converges by itself."""
-    way = ALL[name]
-    uninterrupted(name)
-    with watched() as world:
-        begun(world, way)
-        throttled = Throttled(world, service, 0.3, 180)
-        with spoilt(world, throttled):
-            world.converge(way.target, **way.run_options)
-        assert throttled.refused
-        assert not go_on(world, name, tries=1), "nothing was left to do"
+    from alb_reconcile.aws.client import Aws
+    from tests.harness import Spec
 
 
 def many_groups() -> Spec:
@@ -61,6 +40,7 @@ def many_groups() -> Spec:
     return spec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [0.0, 5.0])
 def test_a_stack_of_many_groups_converges_at_the_whole_pace(others: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone it makes no more calls than AWS's documented buckets allow; beside a tool that takes half of what comes into
@@ -89,73 +69,6 @@ def test_a_stack_of_many_groups_converges_at_the_whole_pace(others: float, monke
     assert other is None or other.refused < 0.15 * other.asked
 
 
-def run(world: WatchedWorld, way: Way) -> tuple[Result | None, str]:
-    """Go the way. Returns how it went, or what ended it before its first step or after its last."""
-    try:
-        return world.apply(way.target, **way.run_options), ""
-    except AwsError as error:
-        return None, str(error)
-
-
-@pytest.mark.parametrize("name", WAYS if SOAK else ["roll"])
-def test_what_is_denied_is_named_the_rest_is_done_and_the_next_run_finishes(name: str) -> None:
-    """Each action in turn, of many in the suite each fourth."""
-    way, wrong = ALL[name], list[str]()
-    actions = list(dict.fromkeys(uninterrupted(name)[2]))
-    with watched() as world:
-        begun(world, way)
-        start = world.moment()
-        for action in actions[:: 4 if len(actions) > 12 and not SOAK else 1]:
-            world.go_back(start)
-            denied = Denied(action)
-            try:
-                with spoilt(world, denied):
-                    result, ended_by = run(world, way)
-                assert denied.asked
-                says = f":{camel(action)} to this identity"
-                assert result or says in ended_by
-                if result:
-                    check_denied(result, says)
-                go_on(world, name, tries=1)
-            except AssertionError as error:
-                wrong.append(f"{name}, {action} denied: {error}")
-    assert not wrong, "\n\n".join(wrong)
-
-
-def check_denied(result: Result, says: str) -> None:
-    """Each failure says what is to be allowed, and only what needs a step that wasn't done was left."""
-    told = [*(str(item.error) for item in result.outcomes if item.how == "failed"), *result.warnings]
-    assert told, "nobody was told"
-    assert all(says in text for text in told), told
-    ended = {item.step.key: item.how for item in result.outcomes}
-    assert set(ended.values()) <= {"done", "failed", "skipped"}
-    for item in result.outcomes:
-        if item.how == "skipped":
-            assert any(ended[key] != "done" for key in item.step.needs), f"{item.step.key} could have been done"
-
-
-@pytest.mark.parametrize("name", WAYS if SOAK else ["create", "roll"])
-def test_a_change_whose_reply_is_no_answer_was_made(name: str) -> None:
-    """It isn't made again, by this run nor by the next. Every fifth change in turn, at length each."""
-    way, wrong = ALL[name], list[str]()
-    changes = uninterrupted(name)[2]
-    numbers = range(1, len(changes) - 2, 1 if SOAK else 5)  # tags may be written by fewer calls
-    with watched() as world:
-        begun(world, way)
-        start = world.moment()
-        for number in numbers:
-            world.go_back(start)
-            lost = Lost(number, "InvalidResponse")
-            try:
-                with spoilt(world, lost):
-                    run(world, way)
-                assert lost.lost
-                go_on(world, name, tries=1)
-            except AssertionError as error:
-                wrong.append(f"{name}, reply to call {number}, {lost.lost}, lost: {error}")
-    assert not wrong, "\n\n".join(wrong)
-
-
 def test_a_read_whose_answer_nobody_needs_may_fail(caplog: pytest.LogCaptureFixture) -> None:
     """Found: the rules of a stranger's load balancer, which are read on a guess by its name, ended in a traceback of asyncio's."""
     with watched() as world:
@@ -179,7 +92,61 @@ def test_a_read_whose_answer_nobody_needs_may_fail(caplog: pytest.LogCaptureFixt
     assert [item.getMessage() for item in caplog.records if item.name == "asyncio"] == []
 
 
+@pytest.mark.parametrize("denied", ["describe_vpcs", "describe_target_groups", "describe_load_balancers"])
+def test_a_read_that_fails_leaves_none_under_way(denied: str) -> None:
+    def fault(service: str, operation: str, call: Callable[[], Any]) -> Any:
+        if operation == denied:
+            raise error_of(service, operation, "InternalError", ambiguous=True)
+        return call()
+
+    async def look(aws: Aws) -> set[asyncio.Task[Any]]:
+        with pytest.raises(AwsError):
+            await discover(aws, "demo", load(demo()).desired)
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    with watched() as world:
+        world.converge(demo())
+        with spoilt(world, fault):
+            assert world._run(look) == set()
+
+
 def balancers(world: WatchedWorld) -> list[dict[str, Any]]:
     """The account's."""
     found: list[dict[str, Any]] = world.client("elbv2").describe_load_balancers()["LoadBalancers"]
     return found
+
+
+@pytest.mark.slow
+def test_a_group_that_was_seen_is_asked_whether_a_load_balancer_has_it() -> None:
+    """Found by an attack: only the listener's read was from before it forwarded to that group."""
+    with trial("another group", lag=PROMISED) as way:
+        way.begin()
+        way.world.strict.lag_of_read = lambda: 0.0
+        moved = [number for number, operation in enumerate(way.changes, 1) if operation == "modify_listener"]
+        way.be_killed(Killed(moved[-1], "after"))
+        way.world.strict.lag_of_read = lambda: PROMISED if way.world.log[-1][0] == "describe_listeners" else 0.0
+        way.finish(3)
+        way.check()
+
+
+@pytest.mark.slow
+def test_a_killed_round_of_sync_is_finished_by_the_next() -> None:
+    """What drift it had corrected already, and what not: a ninth of the moments."""
+    spec = demo()
+    spec["sync"] = {"correct": ["create", "update", "replace", "delete"], "report": []}
+    with watched() as world:
+        world.converge(spec)
+        good, counts = portrait(world, spec), census(world)
+        drift(world)
+        world.clock.advance(LAST_STATES)
+        with world.moments(1, 9) as moments:
+            assert not world.sync(spec).is_failed
+        assert moments
+        for moment in moments:
+            world.go_back(moment)
+            ending = world.sync(spec)
+            assert not ending.is_failed, (moment.words, ending.error, ending.problems)
+            assert world.plan(spec).is_empty, moment.words
+            world.clock.advance(LAST_STATES)
+            assert portrait(world, spec) == good, moment.words
+            assert census(world) == counts, moment.words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,12 @@ import pytest
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
+from tests.properties.seeds import sampled
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SOAK = bool(os.environ.get("SOAK"))
 SSH = {"protocol": "tcp", "port": 22, "cidr_block": "10.9.0.0/16"}
 ALLOW = {
     "close": 9,
@@ -202,14 +201,12 @@ CHANGES: dict[str, tuple[Spec, Spec]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CHANGES if SOAK else [
-    "a roll, and a rule for another", "all of these and a roll", "the instances' security group", "the load balancer's security group",
-    "a rule is renamed with its group", "a zone and its subnet go", "a zone for another", "two groups change places", "a redirect becomes a group", "a subnet moves",
-])  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sampled(CHANGES, 3))
 def test_no_request_meets_a_gap(name: str) -> None:
     """In one apply; and the same the other way round, of which the suite tries one."""
     forth, back = CHANGES[name], CHANGES[name][::-1]
-    for before, after in (forth, back) if SOAK else (forth, back)[[*CHANGES].index(name) % 2 :][:1]:
+    for before, after in (forth, back):
         with watched() as world:
             empty = world.strict.inventory()
             world.converge(before)
@@ -234,6 +231,7 @@ def in_subnets(*blocks: str) -> Spec:
     return ingress(spec, *rules)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "after", [in_subnets("10.0.23.0/24", "10.0.24.0/24"), in_subnets("10.0.21.0/24", "10.0.22.0/24")]
 )
@@ -247,7 +245,7 @@ def test_nodes_in_subnets_that_a_load_balancer_leaves_answer_until_they_are_gone
             world.converge(after, allow=ALLOW)
         assert not world.dark
         assert {low.healthy for low in world.lows.values()} == {2}, world.lows
-        for moment in moments if SOAK else moments[::3]:
+        for moment in moments[::3]:
             world.go_back(moment)
             world.watch()
             world.converge(after, allow=ALLOW)
@@ -347,7 +345,7 @@ def test_a_group_without_targets_is_succeeded_by_one_without() -> None:
         world.converge(in_another_network(copy.deepcopy(before)), allow=ALLOW)
 
 
-@pytest.mark.parametrize("name", SUCCESSIONS if SOAK else [*SUCCESSIONS][::2])
+@pytest.mark.parametrize("name", sampled(SUCCESSIONS, 3))
 def test_a_load_balancer_goes_when_its_successor_serves(name: str) -> None:
     """Clients have to follow a new DNS name, so it wants the user's word; then the old one serves until the new one does."""
     before, after = SUCCESSIONS[name]
@@ -366,14 +364,14 @@ def test_a_load_balancer_goes_when_its_successor_serves(name: str) -> None:
         assert world.strict.inventory() == empty
 
 
-@pytest.mark.parametrize("name", SUCCESSIONS if SOAK else ("another scheme", "another name in the file"))
+@pytest.mark.parametrize("name", sampled(SUCCESSIONS, 4))
 def test_it_goes_no_sooner_when_a_run_was_killed_meanwhile(name: str) -> None:
     """A part of the successor is there already then, and a group without healthy targets beside the one that serves."""
     before, after = SUCCESSIONS[name]
     with watched() as world:
         world.converge(before)
         (old,) = world.account.elb.load_balancers
-        with world.moments(*(() if SOAK else (1, 8))) as moments:
+        with world.moments(1, 8) as moments:
             world.converge(after, allow=ALLOW)
         for moment in moments:
             world.go_back(moment)
@@ -384,7 +382,7 @@ def test_it_goes_no_sooner_when_a_run_was_killed_meanwhile(name: str) -> None:
                 assert world.least_served[old] == 2, moment.words
 
 
-@pytest.mark.parametrize("name", SUCCESSIONS if SOAK else [*SUCCESSIONS][1::2])
+@pytest.mark.parametrize("name", sampled(SUCCESSIONS, 3))
 def test_a_successor_that_never_gets_healthy_replaces_nothing(name: str) -> None:
     """The run fails, and the old load balancer serves on."""
     before, after = SUCCESSIONS[name]

@@ -141,6 +141,7 @@ def made_at_once(spec: Spec) -> Spec:
     return spec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [by_address, made_at_once])
 def test_a_name_is_led_to_another_load_balancer_that_serves(change: Callable[[Spec], Spec]) -> None:
     """Targets are known by their addresses, or the load balancer is made in the same run, and takes its time."""

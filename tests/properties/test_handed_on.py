@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.at_length import SOAK
+from tests.properties.seeds import sampled
 from tests.properties.test_gaps import ALLOW, changed, coloured, listener, nothing, regroup, roll, web
 from tests.properties.watched import watched
 
@@ -67,7 +67,7 @@ CHANGES: dict[str, tuple[Spec, Spec]] = {
 }
 
 
-@pytest.mark.parametrize("name", CHANGES if SOAK else [*CHANGES][::2])
+@pytest.mark.parametrize("name", sampled(CHANGES, 2))
 def test_a_group_is_forwarded_to_throughout(name: str) -> None:
     """Found: who hands it on went first, or at the same time, and a roll in the same run didn't wait for its health."""
     before, after = CHANGES[name]

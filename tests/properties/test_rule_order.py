@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.at_length import SOAK, at_length
+from tests.properties.seeds import sampled
 from tests.properties.test_dark_groups import second
 from tests.properties.test_gaps import ALLOW, listener
 from tests.properties.test_ill_starts import go
@@ -67,17 +67,20 @@ WAYS = {
 }
 
 
-TURNED = [(name, back) for number, name in enumerate(WAYS) for back in (number % 2 == 0, *at_length(number % 2 != 0))]
+BACK = ", and back"
+TURNED = [f"{name}{way}" for name in WAYS for way in ("", BACK)]
 
 
-@pytest.mark.parametrize(("name", "back"), TURNED if SOAK else TURNED[::3])
-def test_who_takes_requests_comes_before_who_gives_them_up(name: str, back: bool) -> None:
+@pytest.mark.parametrize("way", sampled(TURNED, 4))
+def test_who_takes_requests_comes_before_who_gives_them_up(way: str) -> None:
     """Found: rules were changed before others were made, so that nobody, or the default action, answered what was to move to a new
     rule: for minutes, where its group was new as well."""
-    before, after = reversed(WAYS[name]) if back else WAYS[name]
+    name = way.removesuffix(BACK)
+    before, after = WAYS[name] if name == way else reversed(WAYS[name])
     go(before, after)
 
 
+@pytest.mark.slow
 def test_a_group_of_a_rule_that_goes_may_stand_beside_others() -> None:
     """Found: it was taken for one that an earlier run had put there, and the step failed in every run."""
     before, after = routed(main=ONE, other=rule(20, "api", "/2/*")), routed(main=ONE)
@@ -103,7 +106,8 @@ SUCCESSORS = {
 }
 
 
-@pytest.mark.parametrize("name", SUCCESSORS if SOAK else [*SUCCESSORS][1::2])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sampled(SUCCESSORS, 2))
 def test_a_rule_takes_nothing_over_for_a_version_that_fails(name: str) -> None:
     """Found: the first run failed, and the next one, which had no targets to register, let the failing version take over."""
     before, after = SUCCESSORS[name]
@@ -144,6 +148,7 @@ def test_a_rule_that_fails_holds_up_none_for_other_requests() -> None:
         }
 
 
+@pytest.mark.slow
 def test_groups_that_have_no_room_together_stand_beside_different_ones() -> None:
     """Found: each had room beside a forward to four groups, and so neither was checked before."""
     before, after = (

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.at_length import at_length, only_at_length
 from tests.properties.account import LONG, SEEN, Account, account
 from tests.properties.test_ill_starts import go
 from tests.properties.walks import BASES
@@ -47,7 +46,7 @@ def fail(here: Account, spec: Spec, *targets: tuple[str, str]) -> None:
     world.watch()
 
 
-@pytest.mark.parametrize("number", [0, *at_length(1, 2, 3)])
+@pytest.mark.parametrize("number", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_entries_that_share_their_target_groups_take_turns(number: int) -> None:
     """Found: each had left one group, and waited for the other one in the other group; or for who was missing in one of its own."""
     before, after = in_place(web=2, other=2)
@@ -60,7 +59,7 @@ def test_entries_that_share_their_target_groups_take_turns(number: int) -> None:
         assert {low.healthy for low in here.world.lows.values()} == {3}
 
 
-@pytest.mark.parametrize("name", ["web-3", *at_length("web-1", "web-2")])
+@pytest.mark.parametrize("name", ["web-3", pytest.param("web-1", marks=pytest.mark.slow)])
 def test_what_fails_in_one_of_its_groups_is_restarted_first(name: str) -> None:
     """Found: another one was to leave first, and waited for the one that fails, which its restart mends."""
     before, after = in_place(web=3)
@@ -73,6 +72,7 @@ def test_what_fails_in_one_of_its_groups_is_restarted_first(name: str) -> None:
         assert world.lows["target_group.web"].healthy == world.lows["target_group.api"].healthy == 2
 
 
+@pytest.mark.slow
 def test_who_fails_where_others_are_waits_for_no_entry() -> None:
     """Found: an entry waited for another one whose first instance couldn't leave a group before this one's had been mended."""
     before, after = in_place(first=2, other=2)
@@ -90,7 +90,7 @@ def test_who_fails_where_others_are_waits_for_no_entry() -> None:
         assert here.world.lows["target_group.api"].healthy == 3
 
 
-@only_at_length("tests/properties/test_turns.py::test_entries_that_share_their_target_groups_take_turns")
+@pytest.mark.slow
 def test_who_has_surge_does_not_wait_for_who_has_none() -> None:
     """Found: of two entries with an instance that fails, the one with surge waited for the other one, which waited for its health."""
     before = in_place(gap=2, surge=2)[0]
@@ -107,7 +107,7 @@ def test_who_has_surge_does_not_wait_for_who_has_none() -> None:
         here.world.converge(after, allow={"replace": 9})
 
 
-@only_at_length("tests/properties/test_turns.py::test_what_fails_in_one_of_its_groups_is_restarted_first")
+@pytest.mark.slow
 def test_who_fails_is_restarted_before_others_are_replaced() -> None:
     """Found: a version that needs a larger type had been stopped at its first instance, which was then restarted last."""
     before, after = in_place(web=2)
@@ -132,6 +132,7 @@ def test_who_fails_is_restarted_before_others_are_replaced() -> None:
         world.converge(after, allow={"replace": 9})
 
 
+@pytest.mark.slow
 def test_who_does_not_return_takes_no_turn() -> None:
     """Found: a stack of five entries was put to rest one entry after the other, which took five times as long as one."""
     took = []

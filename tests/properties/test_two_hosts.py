@@ -19,7 +19,7 @@ from tests.locking.fake_s3 import FakeS3
 from tests.locking.lab import PLACE, Clocks
 from tests.properties.campaign import is_change, left_of, told, trial
 from tests.properties.scenarios import ALL
-from tests.properties.seeds import SOAK, try_seeds
+from tests.properties.seeds import sampled, try_seeds
 from tests.virtual import run_virtually
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def go_both(second: Trial, first: Way, chance: Random, *, leased: bool) -> list[
 
 
 @pytest.mark.parametrize("leased", [False, True])
-@pytest.mark.parametrize("name", VERSIONS if SOAK else ["another group"])
+@pytest.mark.parametrize("name", sampled(VERSIONS, 4))
 def test_after_two_hosts_at_once_one_run_is_enough(name: str, leased: bool) -> None:
     """Nothing exists twice and nothing is left behind. With a lease nobody changes anything in another one's turn, not even who
     was frozen past its end, and capacity is kept."""

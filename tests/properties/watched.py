@@ -28,7 +28,6 @@ from tests import direct
 from tests.harness import CATALOGUE, FAKE_ENVIRONMENT, READS, REGION, Result, Spec, World, load
 from tests.properties import backends
 from tests.properties.reach import dark_subnets, reaches, ways_out
-from tests.properties.strategies import FOREIGN
 
 if TYPE_CHECKING:
     from alb_reconcile.aws.client import Aws
@@ -39,6 +38,13 @@ if TYPE_CHECKING:
 
 ACCOUNT = "123456789012"
 OWNERSHIP = (tags.STACK, tags.ADDRESS)
+FOREIGN = {
+    "vpc": "vpc-0f0e0d0c0b0a09081",
+    "internet_gateway": "igw-0f0e0d0c0b0a09081",
+    "security_group": "sg-0f0e0d0c0b0a09081",
+    "certificate": "arn:aws:acm:us-east-1:123456789012:certificate/0f0e0d0c-0000-4000-8000-0b0a09080706",
+}
+"""What a spec says of resources of others; a world puts their own ids there."""
 
 
 @dataclass(frozen=True)

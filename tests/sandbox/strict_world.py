@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from alb_reconcile.sandbox.strict import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REGION = "us-east-1"
 IMAGE = "ami-04681a1dbd79675a5"
@@ -38,6 +38,13 @@ def refused(code: str, match: str | None = None, status: int = 400) -> Iterator[
         yield
     assert caught.value.response["Error"]["Code"] == code
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+def refuses(told: str, call: Callable[..., object], /, *args: Any, **params: Any) -> None:
+    """`told` is the code, and after a colon some of the words (a regular expression)."""
+    code, _, words = told.partition(": ")
+    with refused(code, words or None):
+        call(*args, **params)
 
 
 @dataclass
@@ -73,20 +80,34 @@ class Network:
         made = self.ec2.create_security_group(GroupName=name, Description=name, VpcId=self.vpc)
         return str(made["GroupId"])
 
+    def table(self) -> str:
+        return str(self.ec2.create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"])
+
+    def address(self) -> str:
+        return str(self.ec2.allocate_address(Domain="vpc")["AllocationId"])
+
+    @property
+    def attachment(self) -> dict[str, str]:
+        """Of the gateway, as calls name it."""
+        return {"InternetGatewayId": self.gateway, "VpcId": self.vpc}
+
     def launch(self, **overrides: Any) -> str:
-        params = {
-            "ImageId": IMAGE,
-            "InstanceType": "t3.micro",
-            "MinCount": 1,
-            "MaxCount": 1,
-            "SubnetId": self.subnets[0],
-            "SecurityGroupIds": [self.group],
-        }
-        return str(self.ec2.run_instances(**params | overrides)["Instances"][0]["InstanceId"])
+        params = {"SubnetId": self.subnets[0], "SecurityGroupIds": [self.group]}
+        return self.launch_several(1, **params | overrides)[0]
+
+    def launch_several(self, most: int, /, least: int = 0, **overrides: Any) -> list[str]:
+        params = {"ImageId": IMAGE, "InstanceType": "t3.micro", "MinCount": least or most, "MaxCount": most}
+        return [item["InstanceId"] for item in self.ec2.run_instances(**params | overrides)["Instances"]]
 
     def running(self, **overrides: Any) -> str:
         instance = self.launch(**overrides)
         self.clock.advance(10)
+        return instance
+
+    def stopped(self, **overrides: Any) -> str:
+        instance = self.running(**overrides)
+        self.ec2.stop_instances(InstanceIds=[instance])
+        self.clock.advance(60)
         return instance
 
     def state(self, instance: str) -> str:

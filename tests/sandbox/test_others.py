@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from cryptography import x509
 
 from alb_reconcile.kinds.images import PARAMETER, search_for
@@ -17,12 +19,14 @@ from tests.harness import SPECS
 from tests.sandbox.strict_world import IMAGE, client
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from alb_reconcile.sandbox.strict import StrictAws
 
 REGION = "us-east-1"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:orders:live"
+Make = Callable[..., list[str]]
 
 
 def looked_up(kind: str, *, many: bool = False, ssm: str = "", **tags: str) -> dict[str, Any]:
@@ -32,15 +36,26 @@ def looked_up(kind: str, *, many: bool = False, ssm: str = "", **tags: str) -> d
     }  # fmt: skip
 
 
-def test_what_is_looked_up_is_made_once_in_the_vpc_that_is_looked_up(aws: StrictAws) -> None:
+@pytest.fixture
+def make(aws: StrictAws, tmp_path: Path) -> Make:
+    """What is made for states and lookups, and nothing the second time."""
+
+    def prepare(*states: dict[str, Any], lookups: Sequence[dict[str, Any]] = ()) -> list[str]:
+        made = make_others(aws, REGION, [*states], [*lookups], tmp_path)
+        assert make_others(aws, REGION, [*states], [*lookups], tmp_path) == []
+        return made
+
+    return prepare
+
+
+def test_what_is_looked_up_is_made_in_the_vpc_that_is_looked_up(make: Make) -> None:
     lookups = [
         looked_up("subnet", many=True, Tier="private"),
         looked_up("security_group", Name="inner"),
         looked_up("internet_gateway", Name="way-out"),
         looked_up("vpc", Name="shared"),
     ]
-    made = make_others(aws, REGION, [], lookups)
-    assert [line.partition(" (for ")[2] for line in made] == [
+    assert [line.partition(" (for ")[2] for line in make(lookups=lookups)] == [
         "tag Name=shared)", "tag Tier=private)", "tag Tier=private)", "tag Name=inner)", "tag Name=way-out)"
     ]  # fmt: skip
     ec2 = client("ec2")
@@ -48,31 +63,29 @@ def test_what_is_looked_up_is_made_once_in_the_vpc_that_is_looked_up(aws: Strict
     subnets = ec2.describe_subnets(Filters=[{"Name": "tag:Tier", "Values": ["private"]}])["Subnets"]
     assert {item["VpcId"] for item in subnets} == {vpc["VpcId"]}
     assert len({item["AvailabilityZone"] for item in subnets}) == 2
-    assert make_others(aws, REGION, [], lookups) == []
 
 
-def test_a_parameter_gets_the_ids_of_what_is_made_for_it(aws: StrictAws) -> None:
+def test_a_parameter_gets_the_ids_of_what_is_made_for_it(make: Make) -> None:
     lookups = [looked_up("subnet", many=True, ssm="/net/subnets"), looked_up("vpc", ssm="/net/vpc")]
-    assert len(make_others(aws, REGION, [], lookups)) == 3
+    assert len(make(lookups=lookups)) == 3
     found = client("ssm").get_parameters(Names=["/net/vpc", "/net/subnets"])["Parameters"]
     values = {item["Name"]: item["Value"].split(",") for item in found}
     subnets = client("ec2").describe_subnets(SubnetIds=values["/net/subnets"])["Subnets"]
     assert [item["VpcId"] for item in subnets] == values["/net/vpc"] * 2
-    assert make_others(aws, REGION, [], lookups) == []
 
 
-def test_images_are_made_for_what_names_them(aws: StrictAws) -> None:
+def test_images_are_made_for_what_names_them(make: Make) -> None:
     ubuntu = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-*-server-*"
     states = [
         {"image_id": "ami-0a7c4e3b2d1f09876", "instance_type": "t4g.small"},
         {"image_id": "ami-0a7c4e3b2d1f09877", "instance_type": "t3.small"},
         {"image_id": IMAGE, "instance_type": "t3.small"},
+        {"image_id": "ami-web", "instance_type": "t3.small"},  # no image has such an id
         {"image_id": search_for({"owner": "099720109477", "name": ubuntu, "architecture": "arm64"})},
         {"image_id": search_for({"owner": "self", "name": "golden-*", "architecture": "x86_64"})},
         {"image_id": f"{PARAMETER}/golden/image", "instance_type": "t4g.small"},
     ]
-    assert len(make_others(aws, REGION, states, [])) == 5
-    assert make_others(aws, REGION, states, []) == []
+    assert len(make(*states)) == 5
     ec2 = client("ec2")
     found = ec2.describe_images(ImageIds=["ami-0a7c4e3b2d1f09876", "ami-0a7c4e3b2d1f09877"])["Images"]
     assert {image["Architecture"] for image in found} == {"arm64", "x86_64"}
@@ -83,28 +96,26 @@ def test_images_are_made_for_what_names_them(aws: StrictAws) -> None:
     assert ec2.describe_images(ImageIds=[made])["Images"][0]["Architecture"] == "arm64"
 
 
-def test_what_is_no_images_id_stays_unknown(aws: StrictAws) -> None:
-    assert make_others(aws, REGION, [{"image_id": "ami-web", "instance_type": "t3.small"}], []) == []
-
-
-def test_a_function_has_a_policy_and_an_alias_and_is_never_run(aws: StrictAws) -> None:
-    state = {"target": FUNCTION}
-    assert make_others(aws, REGION, [state], []) == ["function orders (which nothing runs)"]
-    assert make_others(aws, REGION, [state], []) == []
+def test_a_function_has_a_policy_and_an_alias_and_is_never_run(make: Make) -> None:
+    """moto would run functions in containers."""
+    assert make({"target": FUNCTION}) == ["function orders (which nothing runs)"]
     assert client("lambda").get_alias(FunctionName="orders", Name="live")["FunctionVersion"] == "1"
+    signed = {"HTTP_AUTHORIZATION": "AWS4-HMAC-SHA256 Credential=sandbox/20260101/us-east-1/lambda/aws4_request, …"}
+    base, served = "/2015-03-31/functions", ("/orders/policy", "/orders/policy/ours", "/orders/configuration")
+    for path in ("", *served, "/orders/invocations", "/orders"):
+        assert bool(service_of({**signed, "PATH_INFO": f"{base}{path}"})) == (path in served)
+    assert service_of({**signed, "PATH_INFO": f"{base}/orders/configuration", "REQUEST_METHOD": "PUT"}) is None
 
 
-def test_what_trust_stores_name_is_made_with_a_client(aws: StrictAws, tmp_path: Path) -> None:
-    state = {
+def test_what_trust_stores_name_is_made_with_a_client(make: Make, tmp_path: Path) -> None:
+    file = tmp_path / "client.pem"
+    made = make({
         "ca_certificates_bundle_s3_bucket": "our-ca",
         "ca_certificates_bundle_s3_key": "ca.pem",
         "revocations": [["our-lists", "a.crl", "", "CRL"]],  # a named tuple, as JSON tells it
-    }
-    made = make_others(aws, REGION, [state], [], tmp_path)
-    file = tmp_path / "client.pem"
+    })  # fmt: skip
     assert made == [f"s3://our-ca/ca.pem, s3://our-lists/a.crl (a client's certificate and key: {file})"]
     assert file.stat().st_mode & 0o077 == 0
-    assert make_others(aws, REGION, [state], [], tmp_path) == []
     bundle = {"CaCertificatesBundleS3Bucket": "our-ca", "CaCertificatesBundleS3Key": "ca.pem"}
     elb = client("elbv2")
     store = elb.create_trust_store(Name="clients", **bundle)["TrustStores"][0]["TrustStoreArn"]
@@ -114,77 +125,30 @@ def test_what_trust_stores_name_is_made_with_a_client(aws: StrictAws, tmp_path: 
     x509.load_pem_x509_certificate(file.read_bytes()).verify_directly_issued_by(authority)
 
 
-def test_buckets_for_logs_let_elastic_load_balancing_write(aws: StrictAws) -> None:
-    state = {"attributes": {"access_logs.s3.bucket": "our-logs", "connection_logs.s3.bucket": "log_bucket.own"}}
-    assert make_others(aws, REGION, [state], []) == ["bucket our-logs (Elastic Load Balancing may write logs to it)"]
+def test_buckets_for_logs_let_elastic_load_balancing_write(make: Make) -> None:
+    made = make({"attributes": {"access_logs.s3.bucket": "our-logs", "connection_logs.s3.bucket": "log_bucket.own"}})
+    assert made == ["bucket our-logs (Elastic Load Balancing may write logs to it)"]
     policy = client("s3").get_bucket_policy(Bucket="our-logs")["Policy"]
     assert "logdelivery.elasticloadbalancing.amazonaws.com" in policy
-    assert make_others(aws, REGION, [state], []) == []
 
 
-def test_of_lambda_only_policies_and_configurations_are_served() -> None:
-    """moto would run functions in containers."""
-    signed = "AWS4-HMAC-SHA256 Credential=sandbox/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host"
-    base = "/2015-03-31/functions"
-    served = {
-        path: service_of({"HTTP_AUTHORIZATION": signed, "PATH_INFO": f"{base}{path}"})
-        for path in (
-            "", "/orders/policy", "/orders/policy/ours", "/orders/configuration", "/orders/invocations", "/orders",
-        )
-    }  # fmt: skip
-    assert [path for path, name in served.items() if name] == [
-        "/orders/policy", "/orders/policy/ours", "/orders/configuration",
-    ]  # fmt: skip
-    change = {
-        "HTTP_AUTHORIZATION": signed, "PATH_INFO": f"{base}/orders/configuration", "REQUEST_METHOD": "PUT",
-    }  # fmt: skip
-    assert service_of(change) is None
-
-
-def test_pools_have_ranges_of_their_own(aws: StrictAws) -> None:
-    pool = "ipam-pool-0a1b2c3d4e5f6071"
-    vpc = {"ipv4_ipam_pool_id": f"{pool}0", "secondary_cidr_blocks": [f"{pool}1/24", "100.64.0.0/16"]}
-    states = [{**vpc, "ipv6_ipam_pool_id": f"{pool}2"}, {"ipam_pool_id": f"{pool}3"}]
-    made = make_others(aws, REGION, states, [])
-    assert [line.partition(" (")[0] for line in made] == [f"IPAM pool {pool}{number}" for number in range(4)]
-    assert len({line.partition(" (")[2] for line in made}) == 4
-    assert make_others(aws, REGION, states, []) == []
-    found = client("ec2").create_vpc(Ipv4IpamPoolId=f"{pool}0", Ipv6IpamPoolId=f"{pool}2")["Vpc"]
-    assert found["CidrBlock"].endswith("/20")
-
-
-def test_client_secrets_are_made_where_they_are_said_to_be(aws: StrictAws) -> None:
+def test_client_secrets_are_made_where_they_are_said_to_be(make: Make) -> None:
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:web/oidc-a1B2c3"
-    secrets = [("ssm", "/web/oidc"), ("secretsmanager", arn), ("secretsmanager", "plain"), ("env", "HERE")]
-    states = [
-        {"action": {"authentication": {"client_secret": {"source": source, "name": name, "version": ""}}}}
-        for source, name in secrets
-    ]
-    assert make_others(aws, REGION, states, []) == [
+
+    def secret(source: str, name: str, **more: str) -> dict[str, Any]:
+        return {"client_secret": {"source": source, "name": name, "version": "", **more}}
+
+    places = (("ssm", "/web/oidc"), ("secretsmanager", arn), ("secretsmanager", "plain"), ("env", "HERE"))
+    inner = [{"action": {"authentication": secret(*place)}} for place in places]
+    assert make(*inner, secret("secretsmanager", "web", json_key="client_secret"))[:3] == [
         "SSM parameter /web/oidc (a client secret)",
         f"secret {arn} (a client secret)",
         "secret plain (a client secret)",
     ]
-    assert make_others(aws, REGION, states, []) == []
     assert client("ssm").get_parameter(Name="/web/oidc", WithDecryption=True)["Parameter"]["Value"]
-    for name in (arn, "plain"):
-        assert client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
-
-
-def test_a_client_secret_under_a_key_is_a_json_object(aws: StrictAws) -> None:
-    secret = {"source": "secretsmanager", "name": "web", "version": "", "json_key": "client_secret"}
-    make_others(aws, REGION, [{"client_secret": secret}], [])
-    text = client("secretsmanager").get_secret_value(SecretId="web")["SecretString"]
-    assert json.loads(text) == {"client_secret": "sandbox"}
-
-
-def test_a_web_acl_is_made_where_it_is_said_to_be(aws: StrictAws) -> None:
-    arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/shop/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
-    assert make_others(aws, REGION, [{"web_acl": arn}], []) == [f"web ACL {arn} (nothing asks it)"]
-    assert make_others(aws, REGION, [{"web_acl": arn}], []) == []
-    assert client("wafv2").get_web_acl(ARN=arn)["WebACL"]["Name"] == "shop"
-    environ = {"HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=x/20270101/{REGION}/wafv2/aws4_request, …"}
-    assert service_of(environ) == "wafv2"
+    texts = [client("secretsmanager").get_secret_value(SecretId=name)["SecretString"] for name in (arn, "plain", "web")]
+    assert all(texts)
+    assert json.loads(texts[2]) == {"client_secret": "sandbox"}
 
 
 DECLARED = """\
@@ -222,7 +186,7 @@ load_balancers:
 """
 
 
-def test_what_the_spec_declares_itself_isnt_made(aws: StrictAws) -> None:
+def test_what_the_spec_declares_itself_isnt_made(make: Make) -> None:
     stack = parse_stack(DECLARED.encode(), "own.yaml", SPECS, {}, None)
     states = json.loads(json.dumps(describe(item.creation for item in stack.desired.values()), default=str))
-    assert make_others(aws, REGION, states, []) == []
+    assert make(*states) == []

@@ -1,4 +1,4 @@
-"""Targets by address, and what AWS refuses of target groups by their type."""
+"""Targets by address and functions as targets: what AWS refuses, and how their health is told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sandbox.strict_world import Network, refused
+from tests.kinds.test_targets_by_function import ARN, make_function, permit
+from tests.sandbox.strict_world import Network, refused, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 CHECKS = {"HealthCheckIntervalSeconds": 10, "UnhealthyThresholdCount": 2}
 
 
-def register(network: Network, group: str, address: str, **more: object) -> None:
-    network.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": address, "Port": 80, **more}])
+def register(network: Network, group: str, target: str, **more: object) -> None:
+    network.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": target, **more}])
 
 
 @pytest.fixture
@@ -23,25 +24,25 @@ def group(network: Network) -> str:
     return network.target_group(TargetType="ip", **CHECKS)
 
 
+@pytest.fixture
+def function(network: Network) -> str:
+    """A group for functions."""
+    made = network.elb.create_target_group(Name="function", TargetType="lambda")
+    make_function("orders")
+    return str(made["TargetGroups"][0]["TargetGroupArn"])
+
+
 def test_an_address_s_zone_is_found_inside_of_the_vpc_and_said_outside(network: Network, group: str) -> None:
-    register(network, group, "10.0.0.9")
-    register(network, group, "192.168.0.9", AvailabilityZone="all")
+    register(network, group, "10.0.0.9", Port=80)
+    register(network, group, "192.168.0.9", Port=80, AvailabilityZone="all")
     found = network.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
     zones = {item["Target"]["Id"]: item["Target"]["AvailabilityZone"] for item in found}
     assert zones == {"10.0.0.9": "us-east-1a", "192.168.0.9": "all"}
     with refused("ValidationError", "within the VPC, and cannot have its Availability Zone overridden"):
-        register(network, group, "10.0.0.9", AvailabilityZone="all")
-    with refused("ValidationError", "You must specify a valid Availability Zone"):
-        register(network, group, "192.168.0.10")
-
-
-def test_only_private_addresses_of_the_group_s_family_are_taken(network: Network, group: str) -> None:
-    with refused("InvalidTarget", "not within the private ranges"):
-        register(network, group, "8.8.8.8", AvailabilityZone="all")
-    with refused("ValidationError", "not of the type"):
-        register(network, group, "fd00::1")
-    with refused("ValidationError", "not a valid"):
-        register(network, group, "i-0a1b2c3d4e5f60718")
+        register(network, group, "10.0.0.9", Port=80, AvailabilityZone="all")
+    refuses(
+        "ValidationError: You must specify a valid Availability Zone", register, network, group, "192.168.0.10", Port=80
+    )
 
 
 def test_an_address_is_healthy_while_an_instance_that_runs_has_it(
@@ -49,9 +50,9 @@ def test_an_address_is_healthy_while_an_instance_that_runs_has_it(
 ) -> None:
     network.listener(network.balancer(), group)
     instance = network.running()
-    row = network.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-    register(network, group, row["PrivateIpAddress"])
-    register(network, group, "10.0.0.99")
+    row = network.show(instance)
+    register(network, group, row["PrivateIpAddress"], Port=80)
+    register(network, group, "10.0.0.99", Port=80)
     clock.advance(120)
     assert network.health_of(group, row["PrivateIpAddress"]) == ("healthy", "")
     assert network.health_of(group, "10.0.0.99") == ("unhealthy", "Target.Timeout")
@@ -60,10 +61,42 @@ def test_an_address_is_healthy_while_an_instance_that_runs_has_it(
     assert network.health_of(group, row["PrivateIpAddress"]) == ("unhealthy", "Target.Timeout")
 
 
-def test_health_checks_are_switched_off_for_functions_only(network: Network, group: str) -> None:
-    with refused("ValidationError", "Health check enabled must be true"):
-        network.elb.modify_target_group(TargetGroupArn=group, HealthCheckEnabled=False)
-    network.elb.create_target_group(Name="function", TargetType="lambda")
-    for name, value in (("HealthCheckProtocol", "HTTP"), ("HealthCheckPort", "80"), ("TargetControlPort", 81)):
-        with refused("ValidationError", "cannot be specified for target groups with target type 'lambda'"):
-            network.elb.create_target_group(Name="other", TargetType="lambda", **{name: value})
+def test_a_function_without_permission_is_refused(network: Network, function: str) -> None:
+    for source in (None, "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/other/*"):
+        if source:
+            permit("orders", source)
+        with refused("AccessDenied", "does not have permission to invoke", status=403):
+            register(network, function, f"{ARN}orders")
+    permit("orders", function, "ours")
+    with refused("ResourceConflictException", "already exists", status=409):
+        permit("orders", function, "ours")
+    register(network, function, f"{ARN}orders")
+
+
+def test_a_group_has_one_function(network: Network, function: str) -> None:
+    make_function("better")
+    for name in ("orders", "better"):
+        permit(name, function)
+    register(network, function, f"{ARN}orders")
+    refuses("TooManyTargets: only one Lambda function", register, network, function, f"{ARN}better")
+    network.elb.deregister_targets(TargetGroupArn=function, Targets=[{"Id": f"{ARN}orders"}])
+    register(network, function, f"{ARN}better")
+
+
+def test_a_function_is_checked_only_where_that_is_enabled(network: Network, function: str, clock: VirtualClock) -> None:
+    permit("orders", function)
+    register(network, function, f"{ARN}orders")
+
+    def health() -> tuple[str, str]:
+        (found,) = network.elb.describe_target_health(TargetGroupArn=function)["TargetHealthDescriptions"]
+        assert "Port" not in found["Target"]
+        return found["TargetHealth"]["State"], found["TargetHealth"].get("Reason", "")
+
+    assert health() == ("unused", "Target.NotInUse")
+    network.listener(network.balancer(), function)
+    clock.advance(120)
+    assert health() == ("unavailable", "Target.HealthCheckDisabled")
+    network.elb.modify_target_group(TargetGroupArn=function, HealthCheckEnabled=True)
+    assert health()[0] == "initial"
+    clock.advance(60)
+    assert health() == ("healthy", "")

@@ -4,43 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
 
 
 def test_provisioning_takes_time(network: Network, elb: Any, clock: VirtualClock) -> None:
-    made = elb.create_load_balancer(Name="lb", Subnets=list(network.subnets), SecurityGroups=[network.group])
-    assert made["LoadBalancers"][0]["State"]["Code"] == "provisioning"
-    assert made["LoadBalancers"][0]["Scheme"] == "internet-facing"
+    def shown(name: str) -> dict[str, Any]:
+        return dict(elb.describe_load_balancers(Names=[name])["LoadBalancers"][0])
+
+    network.balancer()
+    network.balancer("inside", Scheme="internal")
+    outside, inside = shown("lb"), shown("inside")
+    assert (outside["State"]["Code"], outside["Scheme"]) == ("provisioning", "internet-facing")
+    assert outside["DNSName"].startswith("lb-")
+    assert inside["DNSName"].startswith("internal-inside-")
     clock.advance(59)
-    assert elb.describe_load_balancers(Names=["lb"])["LoadBalancers"][0]["State"]["Code"] == "provisioning"
+    assert shown("lb")["State"]["Code"] == "provisioning"
     clock.advance(1)
-    assert elb.describe_load_balancers(Names=["lb"])["LoadBalancers"][0]["State"]["Code"] == "active"
+    assert shown("lb")["State"]["Code"] == "active"
 
 
 def test_it_has_an_interface_a_subnet(network: Network, ec2: Any, elb: Any, clock: VirtualClock) -> None:
-    arn = network.balancer()
+    arn, other = network.balancer(), network.security_group("other")
     found = ec2.describe_network_interfaces(Filters=[{"Name": "description", "Values": ["ELB app/lb/*"]}])
-    interfaces = found["NetworkInterfaces"]
-    assert {eni["SubnetId"] for eni in interfaces} == set(network.subnets)
-    for eni in interfaces:
+    assert {eni["SubnetId"] for eni in found["NetworkInterfaces"]} == set(network.subnets)
+    for eni in found["NetworkInterfaces"]:
         assert eni["Description"] == "ELB " + arn.split(":loadbalancer/")[1]
         assert (eni["RequesterId"], eni["Status"]) == ("amazon-elb", "in-use")
         assert [group["GroupId"] for group in eni["Groups"]] == [network.group]
         assert eni["Association"]["PublicIp"]
-    elb.delete_load_balancer(LoadBalancerArn=arn)
-    clock.advance(59)
-    assert len(network.interfaces()) == 2
-    clock.advance(1)
-    assert network.interfaces() == []
-
-
-def test_interfaces_follow_subnets_and_groups(network: Network, elb: Any, clock: VirtualClock) -> None:
-    arn, other = network.balancer(), network.security_group("other")
     third = network.subnet("10.0.3.0/24", "us-east-1c")
     elb.set_security_groups(LoadBalancerArn=arn, SecurityGroups=[other])
     assert {g["GroupId"] for eni in network.interfaces() for g in eni["Groups"]} == {other}
@@ -49,70 +43,42 @@ def test_interfaces_follow_subnets_and_groups(network: Network, elb: Any, clock:
     assert len(network.interfaces()) == 3, "clients know the address of the one that is left for minutes"
     clock.advance(10)
     assert {eni["SubnetId"] for eni in network.interfaces()} == {network.subnets[0], third}
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+    clock.advance(59)
+    assert len(network.interfaces()) == 2
+    clock.advance(1)
+    assert network.interfaces() == []
 
 
-@pytest.mark.parametrize(
-    ("name", "match"),
-    [
-        ("x" * 33, "longer than"),
-        ("-x", "hyphen"),
-        ("x-", "hyphen"),
-        ("x_y", "alphanumeric"),
-        ("internal-x", "internal-"),
-    ],
-)
-def test_bad_names_are_refused(network: Network, name: str, match: str) -> None:
-    with refused("ValidationError", match):
-        network.balancer(name)
-
-
-def test_two_zones_are_needed(network: Network, elb: Any) -> None:
-    same_zone = network.subnet("10.0.4.0/24", "us-east-1a")
-    with refused("ValidationError", "two different Availability Zones"):
-        network.balancer(Subnets=[network.subnets[0]])
-    with refused("InvalidConfigurationRequest", "same Availability Zone"):
-        network.balancer(Subnets=[network.subnets[0], same_zone])
-    with refused("SubnetNotFound"):
-        network.balancer(Subnets=[network.subnets[0], "subnet-00000000000000000"])
-    arn = network.balancer()
-    with refused("ValidationError"):
-        elb.set_subnets(LoadBalancerArn=arn, Subnets=[network.subnets[0]])
-
-
-def test_all_is_of_one_vpc(network: Network, ec2: Any, elb: Any, clock: VirtualClock) -> None:
-    other = Network.make(ec2, elb, clock, "10.1.0.0/16")
-    with refused("InvalidConfigurationRequest"):
-        network.balancer(Subnets=[network.subnets[0], other.subnets[1]])
-    with refused("InvalidConfigurationRequest", "security groups are invalid"):
-        network.balancer(SecurityGroups=[other.group])
-    with refused("InvalidSecurityGroup"):
-        network.balancer(SecurityGroups=["sg-00000000000000000"])
-    arn = network.balancer()
-    with refused("InvalidConfigurationRequest"):
-        elb.set_subnets(LoadBalancerArn=arn, Subnets=list(other.subnets))
-    with refused("InvalidConfigurationRequest"):
-        elb.set_security_groups(LoadBalancerArn=arn, SecurityGroups=[other.group])
-
-
-def test_facing_the_internet_needs_a_gateway(network: Network, ec2: Any) -> None:
-    ec2.detach_internet_gateway(InternetGatewayId=network.gateway, VpcId=network.vpc)
-    with refused("InvalidSubnet", f"VPC {network.vpc} has no internet gateway"):
-        network.balancer()
-    network.balancer(Scheme="internal")
+def test_two_zones_of_one_vpc_are_needed(network: Network, ec2: Any, elb: Any, clock: VirtualClock) -> None:
+    first, config = network.subnets[0], "InvalidConfigurationRequest"
+    same_zone, other = network.subnet("10.0.4.0/24", "us-east-1a"), Network.make(ec2, elb, clock, "10.1.0.0/16")
+    for code, subnets in (
+        ("ValidationError: two different Availability Zones", [first]),
+        (f"{config}: same Availability Zone", [first, same_zone]),
+        ("SubnetNotFound", [first, "subnet-00000000000000000"]),
+        (config, [first, other.subnets[1]]),
+    ):
+        refuses(code, network.balancer, Subnets=subnets)
+    refuses(f"{config}: security groups are invalid", network.balancer, SecurityGroups=[other.group])
+    refuses("InvalidSecurityGroup", network.balancer, SecurityGroups=["sg-00000000000000000"])
+    held = {"LoadBalancerArn": network.balancer()}
+    refuses("ValidationError", elb.set_subnets, **held, Subnets=[first])
+    refuses(config, elb.set_subnets, **held, Subnets=list(other.subnets))
+    refuses(config, elb.set_security_groups, **held, SecurityGroups=[other.group])
+    ec2.detach_internet_gateway(**other.attachment)
+    refuses(f"InvalidSubnet: VPC {other.vpc} has no internet gateway", other.balancer, "outside")
+    other.balancer("inside", Scheme="internal")
 
 
 def test_it_needs_eight_free_addresses_in_each_subnet(network: Network, elb: Any) -> None:
     """Of the eleven in a /28: eight are left, then seven."""
     small = [network.subnet(f"10.0.9.{start}/28", zone) for start, zone in ((0, "us-east-1a"), (16, "us-east-1b"))]
-    for _ in range(3):
-        network.launch(SubnetId=small[1])
-    network.balancer("fits", Subnets=small)
-    arn = network.balancer("elsewhere")
-    with refused("InvalidSubnet", f"Not enough IP space available in {small[1]}. ELB requires at least 8 free"):
-        network.balancer("full", Subnets=small)
-    with refused("InvalidSubnet", small[1]):
-        elb.set_subnets(LoadBalancerArn=arn, Subnets=[network.subnets[0], small[1]])
-    fits = elb.describe_load_balancers(Names=["fits"])["LoadBalancers"][0]["LoadBalancerArn"]
+    network.launch_several(3, SubnetId=small[1])
+    fits, arn = network.balancer("fits", Subnets=small), network.balancer("elsewhere")
+    told = f"InvalidSubnet: Not enough IP space available in {small[1]}. ELB requires at least 8 free"
+    refuses(told, network.balancer, "full", Subnets=small)
+    refuses(told, elb.set_subnets, LoadBalancerArn=arn, Subnets=[network.subnets[0], small[1]])
     elb.set_subnets(LoadBalancerArn=fits, Subnets=small)  # where it is already it asks for nothing more
 
 
@@ -122,100 +88,69 @@ def test_the_same_again_is_the_same(network: Network, elb: Any) -> None:
     subnets = list(reversed(network.subnets))
     assert network.balancer(Subnets=subnets, Tags=[{"Key": "owner", "Value": "second"}]) == arn
     assert elb.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"] == tags
-    with refused("DuplicateLoadBalancerName"):
-        network.balancer(Scheme="internal")
-    with refused("DuplicateTagKeys"):
-        network.balancer("two", Tags=[*tags, *tags])
+    refuses("DuplicateLoadBalancerName", network.balancer, Scheme="internal")
+    refuses("DuplicateTagKeys", network.balancer, "two", Tags=[*tags, *tags])
 
 
-def test_deletion_protection(network: Network, elb: Any) -> None:
-    arn = network.balancer()
-    lock = {"Key": "deletion_protection.enabled", "Value": "true"}
+def test_deletion_protection_and_what_is_named_must_exist(network: Network, elb: Any) -> None:
+    arn, lock = network.balancer(), {"Key": "deletion_protection.enabled", "Value": "true"}
+    describe = elb.describe_load_balancers
     elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[lock])
-    with refused("OperationNotPermitted"):
-        elb.delete_load_balancer(LoadBalancerArn=arn)
+    refuses("OperationNotPermitted", elb.delete_load_balancer, LoadBalancerArn=arn)
     elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[lock | {"Value": "false"}])
+    refuses("LoadBalancerNotFound", describe, LoadBalancerArns=[arn, arn + "0"])
+    refuses("LoadBalancerNotFound", describe, Names=["lb", "nobody"])
+    refuses("ValidationError", describe, LoadBalancerArns=[arn] * 21)
     elb.delete_load_balancer(LoadBalancerArn=arn)
     elb.delete_load_balancer(LoadBalancerArn=arn)
-    with refused("LoadBalancerNotFound"):
-        elb.describe_load_balancers(LoadBalancerArns=[arn])
+    refuses("LoadBalancerNotFound", describe, LoadBalancerArns=[arn])
 
 
 def test_attributes_have_their_real_defaults(network: Network, elb: Any) -> None:
     arn = network.balancer()
     answer = elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
-    held = {item["Key"]: item["Value"] for item in answer}
-    assert held["idle_timeout.timeout_seconds"] == "60"
+    held, timeout = {item["Key"]: item["Value"] for item in answer}, "idle_timeout.timeout_seconds"
+    assert held[timeout] == "60"
     assert held["access_logs.s3.enabled"] == "false"
     assert held["routing.http.drop_invalid_header_fields.enabled"] == "false"
-    change = {"Key": "idle_timeout.timeout_seconds", "Value": "30"}
-    answer = elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[change])["Attributes"]
-    assert {item["Key"]: item["Value"] for item in answer} == held | {"idle_timeout.timeout_seconds": "30"}
 
+    def change(key: str, value: str) -> Any:
+        return elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[{"Key": key, "Value": value}])
 
-@pytest.mark.parametrize(
-    ("key", "value", "code"),
-    [
+    assert {item["Key"]: item["Value"] for item in change(timeout, "30")["Attributes"]} == held | {timeout: "30"}
+    for key, value, code in (
         ("idle_timeout.seconds", "30", "ValidationError"),
-        ("idle_timeout.timeout_seconds", "0", "ValidationError"),
+        (timeout, "0", "ValidationError"),
         ("routing.http2.enabled", "yes", "ValidationError"),
         ("access_logs.s3.enabled", "true", "InvalidConfigurationRequest"),
-    ],
-)
-def test_bad_attributes_are_refused(network: Network, elb: Any, key: str, value: str, code: str) -> None:
-    arn = network.balancer()
-    with refused(code):
-        elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[{"Key": key, "Value": value}])
-
-
-def test_every_balancer_named_must_exist(network: Network, elb: Any) -> None:
-    arn = network.balancer()
-    with refused("LoadBalancerNotFound"):
-        elb.describe_load_balancers(LoadBalancerArns=[arn, arn + "0"])
-    with refused("LoadBalancerNotFound"):
-        elb.describe_load_balancers(Names=["lb", "nobody"])
-    with refused("ValidationError"):
-        elb.describe_load_balancers(LoadBalancerArns=[arn] * 21)
+        ("load_balancing.cross_zone.enabled", "false", "InvalidConfigurationRequest"),
+        ("connection_logs.s3.enabled", "true", "InvalidConfigurationRequest"),
+        ("health_check_logs.s3.enabled", "true", "InvalidConfigurationRequest"),
+        ("routing.http.desync_mitigation_mode", "strict", "ValidationError"),
+        ("routing.http.xff_header_processing.mode", "", "ValidationError"),
+        ("client_keep_alive.seconds", "59", "ValidationError"),
+        ("dns_record.client_routing_policy", "any_availability_zone", "ValidationError"),
+    ):
+        refuses(code, change, key, value)
 
 
 def test_a_deleted_balancer_takes_its_listeners_along(network: Network, elb: Any) -> None:
     arn, group = network.balancer(), network.target_group()
     listener = network.listener(arn, group)
-    with refused("ResourceInUse"):
-        elb.delete_target_group(TargetGroupArn=group)
+    refuses("ResourceInUse", elb.delete_target_group, TargetGroupArn=group)
     elb.delete_load_balancer(LoadBalancerArn=arn)
-    with refused("ListenerNotFound"):
-        elb.describe_listeners(ListenerArns=[listener])
+    refuses("ListenerNotFound", elb.describe_listeners, ListenerArns=[listener])
     elb.delete_target_group(TargetGroupArn=group)
     elb.delete_target_group(TargetGroupArn=group)
-
-
-def test_names_in_dns_tell_balancers_apart(network: Network, elb: Any) -> None:
-    network.balancer()
-    network.balancer("inside", Scheme="internal")
-    inside, outside = elb.describe_load_balancers()["LoadBalancers"]
-    assert inside["DNSName"].startswith("internal-inside-")
-    assert outside["DNSName"].startswith("lb-")
 
 
 def test_tags_are_described_all_or_none(network: Network, elb: Any) -> None:
-    arn = network.balancer()
-    group = network.target_group()
+    arn, group = network.balancer(), network.target_group()
     listener = network.listener(arn, group)
     rule = network.rule(listener, 1)
-    for number in range(50):
-        elb.add_tags(ResourceArns=[arn], Tags=[{"Key": f"k{number}", "Value": "v"}])
-    with refused("TooManyTags"):
-        elb.add_tags(ResourceArns=[arn], Tags=[{"Key": "more", "Value": "v"}])
+    elb.add_tags(ResourceArns=[arn], Tags=[{"Key": f"k{number}", "Value": "v"} for number in range(50)])
+    refuses("TooManyTags", elb.add_tags, ResourceArns=[arn], Tags=[{"Key": "more", "Value": "v"}])
     assert len(elb.describe_tags(ResourceArns=[arn, group, listener, rule])["TagDescriptions"]) == 4
-    missing = {
-        arn: "LoadBalancerNotFound",
-        group: "TargetGroupNotFound",
-        listener: "ListenerNotFound",
-        rule: "RuleNotFound",
-    }
-    for known, code in missing.items():
-        with refused(code):
-            elb.describe_tags(ResourceArns=[arn, known[:-1] + "z"])
-    with refused("ValidationError"):
-        elb.describe_tags(ResourceArns=[arn] * 21)
+    for known, kind in ((arn, "LoadBalancer"), (group, "TargetGroup"), (listener, "Listener"), (rule, "Rule")):
+        refuses(f"{kind}NotFound", elb.describe_tags, ResourceArns=[arn, known[:-1] + "z"])
+    refuses("ValidationError", elb.describe_tags, ResourceArns=[arn] * 21)

@@ -6,79 +6,45 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, refused
+from tests.sandbox.strict_world import Network, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock
 
+COMBINATION = "InvalidParameterCombination"
 
-def stopped(network: Network, ec2: Any, clock: VirtualClock) -> str:
-    instance = network.running()
-    ec2.stop_instances(InstanceIds=[instance])
-    clock.advance(60)
-    return instance
+
+def disk(times: int = 1, **settings: Any) -> dict[str, Any]:
+    return {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": settings}] * times}
 
 
 @pytest.mark.parametrize(
     ("code", "params"),
     [
-        (
-            "InvalidParameterCombination",
-            {"CreditSpecification": {"CpuCredits": "unlimited"}, "InstanceType": "m5.large"},
-        ),
-        (
-            "InvalidParameterCombination",
-            {"HibernationOptions": {"Configured": True}, "EnclaveOptions": {"Enabled": True}},
-        ),
+        (COMBINATION, {"CreditSpecification": {"CpuCredits": "unlimited"}, "InstanceType": "m5.large"}),
+        (COMBINATION, {"HibernationOptions": {"Configured": True}, "EnclaveOptions": {"Enabled": True}}),
         ("UnsupportedHibernationConfiguration", {"HibernationOptions": {"Configured": True}}),
-        ("InvalidParameterCombination", {"CpuOptions": {"CoreCount": 1}}),
+        (COMBINATION, {"CpuOptions": {"CoreCount": 1}}),
         ("Unsupported", {"CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 1}, "InstanceType": "t2.micro"}),
         ("InvalidParameterValue", {"PrivateIpAddress": "192.168.7.7"}),
         ("InvalidParameterValue", {"Ipv6AddressCount": 1}),
-        ("MissingParameter", {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeType": "gp3"}}]}),
-        (
-            "InvalidBlockDeviceMapping",
-            {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1}}] * 2},
-        ),
-        (
-            "InvalidParameterDependency",
-            {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1, "KmsKeyId": "alias/a"}}]},
-        ),
-        (
-            "InvalidParameterCombination",
-            {
-                "BlockDeviceMappings": [
-                    {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1, "VolumeType": "gp2", "Throughput": 200}}
-                ]
-            },
-        ),
-        (
-            "InvalidParameterValue",
-            {
-                "BlockDeviceMappings": [
-                    {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1, "VolumeType": "gp3", "Throughput": 1000}}
-                ]
-            },
-        ),
+        (COMBINATION, {"NetworkInterfaces": [{"DeviceIndex": 0, "AssociatePublicIpAddress": True}]}),
+        ("MissingParameter", disk(VolumeType="gp3")),
+        ("InvalidBlockDeviceMapping", disk(2, VolumeSize=1)),
+        ("InvalidParameterDependency", disk(VolumeSize=1, KmsKeyId="alias/a")),
+        (COMBINATION, disk(VolumeSize=1, VolumeType="gp2", Throughput=200)),
+        ("InvalidParameterValue", disk(VolumeSize=1, VolumeType="gp3", Throughput=1000)),
     ],
 )
 def test_what_does_not_fit_together_is_refused(network: Network, code: str, params: dict[str, Any]) -> None:
-    with refused(code):
-        network.launch(**params)
-
-
-def test_a_network_interface_takes_what_is_its_own(network: Network, ec2: Any) -> None:
-    with refused("InvalidParameterCombination"):
-        network.launch(NetworkInterfaces=[{"DeviceIndex": 0, "AssociatePublicIpAddress": True}])
+    refuses(code, network.launch, **params)
 
 
 def test_a_private_address_is_for_one_instance_and_once(network: Network) -> None:
     address = network.show(network.launch())["PrivateIpAddress"]
-    with refused("InvalidIPAddress.InUse"):
-        network.launch(PrivateIpAddress=address)
+    refuses("InvalidIPAddress.InUse", network.launch, PrivateIpAddress=address)
     free = address.rpartition(".")[0] + ".99"
-    with refused("InvalidParameterCombination"):
-        network.launch(PrivateIpAddress=free, MinCount=2, MaxCount=2)
+    refuses(COMBINATION, network.launch, PrivateIpAddress=free, MinCount=2, MaxCount=2)
     assert network.show(network.launch(PrivateIpAddress=free))["PrivateIpAddress"] == free
 
 
@@ -96,81 +62,63 @@ def test_a_private_address_is_for_one_instance_and_once(network: Network) -> Non
     ],
 )
 def test_some_options_change_on_a_stopped_instance_only(
-    network: Network, ec2: Any, clock: VirtualClock, action: str, params: dict[str, Any]
+    network: Network, ec2: Any, action: str, params: dict[str, Any]
 ) -> None:
-    instance = network.running()
-    with refused("IncorrectInstanceState"):
-        getattr(ec2, action)(InstanceId=instance, **params)
-    ec2.stop_instances(InstanceIds=[instance])
-    clock.advance(60)
-    before = network.show(instance)
-    getattr(ec2, action)(InstanceId=instance, **params)
-    assert network.show(instance) != before
+    refuses("IncorrectInstanceState", getattr(ec2, action), InstanceId=network.running(), **params)
+    stopped = network.stopped()
+    before = network.show(stopped)
+    getattr(ec2, action)(InstanceId=stopped, **params)
+    assert network.show(stopped) != before
 
 
 def test_stop_protection_protects_from_termination_as_well(network: Network, ec2: Any) -> None:
     instance = network.running()
     ec2.modify_instance_attribute(InstanceId=instance, DisableApiStop={"Value": True})
-    with refused("OperationNotPermitted"):
-        ec2.terminate_instances(InstanceIds=[instance])
+    refuses("OperationNotPermitted", ec2.terminate_instances, InstanceIds=[instance])
     ec2.modify_instance_attribute(InstanceId=instance, DisableApiStop={"Value": False})
     ec2.terminate_instances(InstanceIds=[instance])
 
 
-def test_a_public_address_of_awss_is_told_from_an_elastic_one(network: Network, ec2: Any) -> None:
-    instance = network.running()
-    interface = network.show(instance)["NetworkInterfaces"][0]["NetworkInterfaceId"]
-    ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, AssociatePublicIpAddress=True)
-    shown = network.show(instance)["NetworkInterfaces"][0]
-    assert shown["Association"]["IpOwnerId"] == "amazon"
-    ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, AssociatePublicIpAddress=False)
-    assert not network.show(instance)["NetworkInterfaces"][0].get("Association")
-
-
-def test_a_stopped_instance_gets_its_public_address_when_it_starts(
-    network: Network, ec2: Any, clock: VirtualClock
+def test_a_public_address_of_awss_is_told_from_an_elastic_one_and_comes_with_a_start(
+    network: Network, ec2: Any
 ) -> None:
-    instance = stopped(network, ec2, clock)
-    interface = network.show(instance)["NetworkInterfaces"][0]["NetworkInterfaceId"]
-    ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, AssociatePublicIpAddress=True)
-    assert "PublicIpAddress" not in network.show(instance)
-    ec2.start_instances(InstanceIds=[instance])
-    assert "PublicIpAddress" in network.show(instance)
+    def interface(instance: str) -> dict[str, Any]:
+        return dict(network.show(instance)["NetworkInterfaces"][0])
+
+    def associate(instance: str, value: object) -> None:
+        nic = interface(instance)["NetworkInterfaceId"]
+        ec2.modify_network_interface_attribute(NetworkInterfaceId=nic, AssociatePublicIpAddress=value)
+
+    running, stopped = network.running(), network.stopped()
+    associate(running, value=True)
+    assert interface(running)["Association"]["IpOwnerId"] == "amazon"
+    associate(running, value=False)
+    assert not interface(running).get("Association")
+    associate(stopped, value=True)
+    assert "PublicIpAddress" not in network.show(stopped)
+    ec2.start_instances(InstanceIds=[stopped])
+    assert "PublicIpAddress" in network.show(stopped)
 
 
 def test_a_volume_grows_only_and_once_in_six_hours(network: Network, ec2: Any, clock: VirtualClock) -> None:
-    instance = network.running()
-    volume = network.show(instance)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    volume = network.show(network.running())["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
     size = ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"]
-    with refused("InvalidParameterValue"):
-        ec2.modify_volume(VolumeId=volume, Size=size - 1)
-    ec2.modify_volume(VolumeId=volume, Size=size + 1)
+
+    def grow(by: int) -> None:
+        ec2.modify_volume(VolumeId=volume, Size=size + by)
 
     def state() -> str:
         (found,) = ec2.describe_volumes_modifications(VolumeIds=[volume])["VolumesModifications"]
         return str(found["ModificationState"])
 
+    refuses("InvalidParameterValue", grow, -1)
+    grow(1)
     assert state() == "modifying"
-    with refused("IncorrectModificationState"):
-        ec2.modify_volume(VolumeId=volume, Size=size + 2)
+    refuses("IncorrectModificationState", grow, 2)
     clock.advance(60)
     assert state() == "optimizing"
     clock.advance(3600)
     assert state() == "completed"
-    with refused("VolumeModificationRateExceeded"):
-        ec2.modify_volume(VolumeId=volume, Size=size + 2)
+    refuses("VolumeModificationRateExceeded", grow, 2)
     clock.advance(6 * 3600)
-    ec2.modify_volume(VolumeId=volume, Size=size + 2)
-
-
-def test_credits_are_those_of_the_launch_and_of_the_last_change(network: Network, ec2: Any) -> None:
-    instance = network.running(CreditSpecification={"CpuCredits": "standard"}, InstanceType="t3.micro")
-
-    def credit() -> str:
-        found = ec2.describe_instance_credit_specifications(InstanceIds=[instance])["InstanceCreditSpecifications"]
-        return str(found[0]["CpuCredits"])
-
-    assert credit() == "standard"
-    specification = {"InstanceId": instance, "CpuCredits": "unlimited"}
-    ec2.modify_instance_credit_specification(InstanceCreditSpecifications=[specification])
-    assert credit() == "unlimited"
+    grow(2)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.strict_world import Network, client, refused
+from tests.sandbox.strict_world import Network, client, refuses
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 
 FIXED = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+REDIRECT: dict[str, Any] = {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Protocol": "HTTPS"}}
 
 
 @pytest.fixture
@@ -35,65 +36,54 @@ def certificate(aws: StrictAws) -> str:
 
 
 def forward(*groups: str, **more: Any) -> dict[str, Any]:
-    return {
-        "Type": "forward",
-        "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": group} for group in groups], **more},
-    }
+    targets = [{"TargetGroupArn": group} for group in groups]
+    return {"Type": "forward", "ForwardConfig": {"TargetGroups": targets, **more}}
+
+
+def sticky(*groups: str, **settings: Any) -> dict[str, Any]:
+    return forward(*groups, TargetGroupStickinessConfig={"Enabled": True, **settings})
 
 
 def show(elb: Any, arn: str) -> dict[str, Any]:
     return dict(elb.describe_listeners(ListenerArns=[arn])["Listeners"][0])
 
 
+def other(arn: str) -> str:
+    """Of what isn't there."""
+    return arn[:-1] + "z"
+
+
 def test_actions_are_shown_whole(elb: Any, listener: str, group: str) -> None:
-    assert show(elb, listener)["DefaultActions"] == [
-        {
-            "Type": "forward",
-            "TargetGroupArn": group,
-            "Order": 1,
-            "ForwardConfig": {
-                "TargetGroups": [{"TargetGroupArn": group, "Weight": 1}],
-                "TargetGroupStickinessConfig": {"Enabled": False},
-            },
-        }
-    ]
-    redirect = {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Protocol": "HTTPS"}}
-    elb.modify_listener(ListenerArn=listener, DefaultActions=[redirect])
-    assert show(elb, listener)["DefaultActions"][0]["RedirectConfig"] == {
-        "StatusCode": "HTTP_301",
-        "Protocol": "HTTPS",
-        "Port": "#{port}",
-        "Host": "#{host}",
-        "Path": "/#{path}",
-        "Query": "#{query}",
+    config = {
+        "TargetGroups": [{"TargetGroupArn": group, "Weight": 1}],
+        "TargetGroupStickinessConfig": {"Enabled": False},
     }
-
-
-def test_stickiness_is_shown(network: Network, elb: Any, listener: str, group: str) -> None:
-    sticky = {"Enabled": True, "DurationSeconds": 60}
-    action = forward(group, network.target_group("two"), TargetGroupStickinessConfig=sticky)
-    elb.modify_listener(ListenerArn=listener, DefaultActions=[action])
     (shown,) = show(elb, listener)["DefaultActions"]
-    assert shown["ForwardConfig"]["TargetGroupStickinessConfig"] == sticky
-    assert "TargetGroupArn" not in shown
-    action["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": True}
-    with refused("ValidationError"):
-        elb.modify_listener(ListenerArn=listener, DefaultActions=[action])
+    assert shown == {"Type": "forward", "TargetGroupArn": group, "Order": 1, "ForwardConfig": config}
+    assert "SslPolicy" not in show(elb, listener)
+    elb.modify_listener(ListenerArn=listener, DefaultActions=[REDIRECT])
+    rest = {"Port": "#{port}", "Host": "#{host}", "Path": "/#{path}", "Query": "#{query}"}
+    assert show(elb, listener)["DefaultActions"][0]["RedirectConfig"] == {**REDIRECT["RedirectConfig"], **rest}
 
 
 def test_sticky_groups_share_a_sticky_forward_alone(network: Network, elb: Any, listener: str, group: str) -> None:
     """The words are those of argo-rollouts, pull request 1577, and aws-load-balancer-controller, issue 2734."""
-    other, on = network.target_group("two"), [{"Key": "stickiness.enabled", "Value": "true"}]
-    elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(group, other)])
-    with refused("InvalidConfigurationRequest"):
-        elb.modify_target_group_attributes(TargetGroupArn=other, Attributes=on)
-    elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(group)])
-    elb.modify_target_group_attributes(TargetGroupArn=other, Attributes=on)
-    with refused("InvalidLoadBalancerAction"):
-        elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(group, other)])
-    sticky = {"Enabled": True, "DurationSeconds": 1}
-    action = forward(group, other, TargetGroupStickinessConfig=sticky)
-    elb.modify_listener(ListenerArn=listener, DefaultActions=[action])
+
+    def change(action: dict[str, Any]) -> None:
+        elb.modify_listener(ListenerArn=listener, DefaultActions=[action])
+
+    second = network.target_group("two")
+    on = {"TargetGroupArn": second, "Attributes": [{"Key": "stickiness.enabled", "Value": "true"}]}
+    refuses("ValidationError", change, sticky(group, second))
+    change(forward(group, second))
+    refuses("InvalidConfigurationRequest", elb.modify_target_group_attributes, **on)
+    change(forward(group))
+    elb.modify_target_group_attributes(**on)
+    refuses("InvalidLoadBalancerAction", change, forward(group, second))
+    change(sticky(group, second, DurationSeconds=1))
+    (shown,) = show(elb, listener)["DefaultActions"]
+    assert shown["ForwardConfig"]["TargetGroupStickinessConfig"] == {"Enabled": True, "DurationSeconds": 1}
+    assert "TargetGroupArn" not in shown
 
 
 def test_the_same_listener_again_is_the_same(
@@ -101,36 +91,31 @@ def test_the_same_listener_again_is_the_same(
 ) -> None:
     assert network.listener(balancer, group) == listener
     assert network.listener(balancer, group, DefaultActions=[forward(group)]) == listener
-    with refused("DuplicateListener"):
-        network.listener(balancer, group, DefaultActions=[FIXED])
+    refuses("DuplicateListener", network.listener, balancer, group, DefaultActions=[FIXED])
     second = network.listener(balancer, group, 81)
-    with refused("DuplicateListener"):
-        elb.modify_listener(ListenerArn=second, Port=80)
+    refuses("DuplicateListener", elb.modify_listener, ListenerArn=second, Port=80)
     elb.modify_listener(ListenerArn=second, Port=82)
     assert show(elb, second)["Port"] == 82
 
 
 def test_https(network: Network, elb: Any, balancer: str, group: str, certificate: str) -> None:
-    with refused("ValidationError", "certificate must be specified"):
-        network.listener(balancer, group, 443, Protocol="HTTPS")
-    with refused("CertificateNotFound"):
-        network.listener(balancer, group, 443, Protocol="HTTPS", Certificates=[{"CertificateArn": certificate + "0"}])
-    secure = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": certificate}]}
-    with refused("SSLPolicyNotFound"):
-        network.listener(balancer, group, 443, **secure, SslPolicy="ELBSecurityPolicy-Nonsense")
-    with refused("InvalidConfigurationRequest"):
-        network.listener(balancer, group, 443, **secure | {"Protocol": "HTTP"})
-    arn = network.listener(balancer, group, 443, **secure)
+    def make(**params: Any) -> str:
+        return network.listener(balancer, group, 443, **{"Protocol": "HTTPS", **params})
+
+    held = {"Certificates": [{"CertificateArn": certificate}]}
+    refuses("ValidationError: certificate must be specified", make)
+    refuses("CertificateNotFound", make, Certificates=[{"CertificateArn": certificate + "0"}])
+    refuses("SSLPolicyNotFound", make, **held, SslPolicy="ELBSecurityPolicy-Nonsense")
+    refuses("InvalidConfigurationRequest", make, **held, Protocol="HTTP")
+    arn = make(**held)
     assert show(elb, arn)["SslPolicy"] == "ELBSecurityPolicy-2016-08"
     policy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
     elb.modify_listener(ListenerArn=arn, SslPolicy=policy)
     elb.modify_listener(ListenerArn=arn, DefaultActions=[FIXED])
-    shown = show(elb, arn)
-    assert shown["SslPolicy"] == policy
-    assert shown["Certificates"] == [{"CertificateArn": certificate}]
     more = client("acm").request_certificate(DomainName="other.example.com")["CertificateArn"]
     elb.add_listener_certificates(ListenerArn=arn, Certificates=[{"CertificateArn": more}])
-    assert show(elb, arn)["Certificates"] == [{"CertificateArn": certificate}]
+    shown = show(elb, arn)
+    assert (shown["SslPolicy"], shown["Certificates"]) == (policy, held["Certificates"])
     elb.modify_listener(ListenerArn=arn, Protocol="HTTP")
     shown = show(elb, arn)
     assert shown["Protocol"] == "HTTP"
@@ -138,150 +123,88 @@ def test_https(network: Network, elb: Any, balancer: str, group: str, certificat
     assert not shown.get("Certificates")
 
 
-def test_http_has_no_policy(elb: Any, listener: str) -> None:
-    assert "SslPolicy" not in show(elb, listener)
-
-
-def test_forwards_are_checked(network: Network, elb: Any, balancer: str, group: str, listener: str) -> None:
-    with refused("TargetGroupNotFound"):
-        network.listener(balancer, group + "0", 81)
+def test_what_is_named_must_exist(network: Network, elb: Any, balancer: str, group: str, listener: str) -> None:
+    gone = {"ListenerArn": other(listener)}
+    refuses("ListenerNotFound", elb.describe_listeners, ListenerArns=[listener, other(listener)])
+    refuses("ListenerNotFound", elb.modify_listener, **gone, Port=81)
+    refuses("ListenerNotFound", elb.describe_listener_attributes, **gone)
+    refuses("ListenerNotFound", elb.describe_rules, **gone)
+    refuses("ListenerNotFound", network.rule, other(listener), 1)
+    refuses("LoadBalancerNotFound", network.listener, "arn:x", group)
+    refuses("TargetGroupNotFound", network.listener, balancer, group + "0", 81)
     groups = [network.target_group(f"tg{number}") for number in range(6)]
-    with refused("TooManyTargetGroups"):
-        elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(*groups)])
-    elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(*groups[:5])])
-
-
-def test_every_listener_named_must_exist(elb: Any, listener: str) -> None:
-    with refused("ListenerNotFound"):
-        elb.describe_listeners(ListenerArns=[listener, listener[:-1] + "z"])
-    with refused("ListenerNotFound"):
-        elb.modify_listener(ListenerArn=listener[:-1] + "z", Port=81)
-    with refused("ListenerNotFound"):
-        elb.describe_listener_attributes(ListenerArn=listener[:-1] + "z")
-    with refused("LoadBalancerNotFound"):
-        elb.create_listener(LoadBalancerArn="arn:x", Protocol="HTTP", Port=1, DefaultActions=[FIXED])
-
-
-def test_a_deleted_listener_takes_its_rules_along(network: Network, elb: Any, listener: str) -> None:
-    rule = network.rule(listener, 1)
-    elb.delete_listener(ListenerArn=listener)
-    with refused("RuleNotFound"):
-        elb.describe_rules(RuleArns=[rule])
-    with refused("ListenerNotFound"):
-        elb.delete_listener(ListenerArn=listener)
+    change = elb.modify_listener
+    refuses("TooManyTargetGroups", change, ListenerArn=listener, DefaultActions=[forward(*groups)])
+    change(ListenerArn=listener, DefaultActions=[forward(*groups[:5])])
 
 
 def priorities(elb: Any, listener: str) -> dict[str, str]:
     return {rule["RuleArn"]: rule["Priority"] for rule in elb.describe_rules(ListenerArn=listener)["Rules"]}
 
 
-def test_rules_are_in_order(network: Network, elb: Any, listener: str) -> None:
-    for priority in (20, 3, 100):
-        network.rule(listener, priority)
-    assert list(priorities(elb, listener).values()) == ["3", "20", "100", "default"]
-
-
-def test_priorities_are_unique(network: Network, elb: Any, listener: str) -> None:
-    network.rule(listener, 1)
-    with refused("PriorityInUse"):
-        network.rule(listener, 1)
-    with refused("ListenerNotFound"):
-        network.rule(listener[:-1] + "z", 1)
-
-
-def test_priorities_may_be_swapped(network: Network, elb: Any, listener: str) -> None:
-    one, two, three = (network.rule(listener, priority) for priority in (1, 2, 3))
-
-    def move(**to: int) -> None:
-        rules = {"one": one, "two": two, "three": three}
-        moves = [{"RuleArn": rules[name], "Priority": priority} for name, priority in to.items()]
-        elb.set_rule_priorities(RulePriorities=moves)
-
-    move(one=2, two=1)
+def test_rules_are_in_order_of_priorities_that_are_unique_and_may_be_swapped(
+    network: Network, elb: Any, listener: str
+) -> None:
+    three, one, two = (network.rule(listener, priority) for priority in (20, 3, 4))
     held = priorities(elb, listener)
-    assert (held[one], held[two], held[three]) == ("2", "1", "3")
-    with refused("PriorityInUse"):
-        move(one=3)
-    with refused("PriorityInUse"):
-        move(one=9, two=9)
+    assert list(held.values()) == ["3", "4", "20", "default"]
+    refuses("PriorityInUse", network.rule, listener, 3)
+
+    def move(*to: tuple[str, int]) -> None:
+        elb.set_rule_priorities(RulePriorities=[{"RuleArn": rule, "Priority": priority} for rule, priority in to])
+
+    move((one, 4), (two, 3))
+    held |= {one: "4", two: "3"}
     assert priorities(elb, listener) == held
+    refuses("PriorityInUse", move, (one, 20))
+    refuses("PriorityInUse", move, (one, 9), (two, 9))
+    refuses("RuleNotFound", move, (other(one), 7))
+    assert priorities(elb, listener) == held
+    assert held[three] == "20"
     default = next(arn for arn, priority in held.items() if priority == "default")
-    with refused("OperationNotPermitted"):
-        elb.set_rule_priorities(RulePriorities=[{"RuleArn": default, "Priority": 7}])
-    with refused("RuleNotFound"):
-        elb.set_rule_priorities(RulePriorities=[{"RuleArn": one[:-1] + "z", "Priority": 7}])
+    refuses("OperationNotPermitted", move, (default, 7))
+    refuses("OperationNotPermitted", elb.delete_rule, RuleArn=default)
+    refuses("OperationNotPermitted", elb.modify_rule, RuleArn=default, Actions=[FIXED])
 
 
-def test_conditions_are_shown_in_both_forms(network: Network, elb: Any, listener: str) -> None:
+def test_conditions_are_shown_in_both_forms_and_with_transforms(network: Network, elb: Any, listener: str) -> None:
     arn = network.rule(listener, 1)
-    (shown,) = elb.describe_rules(RuleArns=[arn])["Rules"]
+
+    def shown() -> dict[str, Any]:
+        return dict(elb.describe_rules(RuleArns=[arn])["Rules"][0])
+
     both = {"Field": "path-pattern", "Values": ["/1"], "PathPatternConfig": {"Values": ["/1"]}}
-    assert shown["Conditions"] == [both]
+    assert shown()["Conditions"] == [both]
     hosts = {"Field": "host-header", "HostHeaderConfig": {"Values": ["a.example", "b.example"]}}
     elb.modify_rule(RuleArn=arn, Conditions=[hosts])
-    (shown,) = elb.describe_rules(RuleArns=[arn])["Rules"]
-    assert shown["Conditions"] == [hosts | {"Values": ["a.example", "b.example"]}]
-    assert shown["Actions"] == [FIXED | {"Order": 1}]
-    elb.modify_rule(RuleArn=arn, Conditions=shown["Conditions"])
+    assert shown()["Conditions"] == [hosts | {"Values": ["a.example", "b.example"]}]
+    assert shown()["Actions"] == [FIXED | {"Order": 1}]
+    elb.modify_rule(RuleArn=arn, Conditions=shown()["Conditions"])
     many = {"Field": "path-pattern", "PathPatternConfig": {"Values": [f"/{n}" for n in range(6)]}}
-    with refused("ValidationError"):
-        elb.modify_rule(RuleArn=arn, Conditions=[many])
-
-
-def test_regular_expressions_and_transforms_are_kept(network: Network, elb: Any, listener: str) -> None:
-    arn = network.rule(listener, 1)
+    refuses("ValidationError", elb.modify_rule, RuleArn=arn, Conditions=[many])
     rewrite = {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "^/1", "Replace": "/"}]}}
     pattern = {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["^/[0-9]+$"]}}
     elb.modify_rule(RuleArn=arn, Conditions=[pattern], Transforms=[rewrite])
     elb.modify_rule(RuleArn=arn, Actions=[FIXED])
-    (shown,) = elb.describe_rules(RuleArns=[arn])["Rules"]
-    assert shown["Transforms"] == [rewrite]
-    assert shown["Conditions"] == [pattern | {"RegexValues": ["^/[0-9]+$"]}]
-    with refused("ValidationError"):
-        elb.modify_rule(RuleArn=arn, Transforms=[rewrite], ResetTransforms=True)
+    assert shown()["Transforms"] == [rewrite]
+    assert shown()["Conditions"] == [pattern | {"RegexValues": ["^/[0-9]+$"]}]
+    refuses("ValidationError", elb.modify_rule, RuleArn=arn, Transforms=[rewrite], ResetTransforms=True)
     elb.modify_rule(RuleArn=arn, ResetTransforms=True)
-    (shown,) = elb.describe_rules(RuleArns=[arn])["Rules"]
-    assert not shown.get("Transforms")
+    assert not shown().get("Transforms")
 
 
-def test_the_default_rule_stays(elb: Any, listener: str) -> None:
-    (default,) = priorities(elb, listener)
-    with refused("OperationNotPermitted"):
-        elb.delete_rule(RuleArn=default)
-    with refused("OperationNotPermitted"):
-        elb.modify_rule(RuleArn=default, Actions=[FIXED])
-
-
-def test_a_rule_that_is_gone(network: Network, elb: Any, listener: str) -> None:
-    rule = network.rule(listener, 1)
-    elb.delete_rule(RuleArn=rule)
-    with refused("RuleNotFound"):
-        elb.delete_rule(RuleArn=rule)
-    with refused("RuleNotFound"):
-        elb.describe_rules(RuleArns=[rule])
-    with refused("ListenerNotFound"):
-        elb.describe_rules(ListenerArn=listener[:-1] + "z")
-
-
-@pytest.mark.usefixtures("aws")
 def test_a_certificate_is_in_use_as_long_as_a_listener_has_it_and_a_while(
-    clock: VirtualClock, elb: Any, balancer: str, group: str, certificate: str
+    network: Network, clock: VirtualClock, elb: Any, balancer: str, group: str, certificate: str
 ) -> None:
-    acm = client("acm")
-    wanted = {"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443, "DefaultActions": [forward(group)]}
-    made = elb.create_listener(**wanted, Certificates=[{"CertificateArn": certificate}])
-    assert acm.describe_certificate(CertificateArn=certificate)["Certificate"]["InUseBy"] == [balancer]
-    with refused("ResourceInUseException"):
-        acm.delete_certificate(CertificateArn=certificate)
-    elb.delete_listener(ListenerArn=made["Listeners"][0]["ListenerArn"])
-    with refused("ResourceInUseException"):
-        acm.delete_certificate(CertificateArn=certificate)
+    acm, held = client("acm"), {"CertificateArn": certificate}
+    secure = {"Protocol": "HTTPS", "Certificates": [held]}
+    arn = network.listener(balancer, group, 443, **secure)
+    assert acm.describe_certificate(**held)["Certificate"]["InUseBy"] == [balancer]
+    refuses("ResourceInUseException", acm.delete_certificate, **held)
+    elb.delete_listener(ListenerArn=arn)
+    refuses("ResourceInUseException", acm.delete_certificate, **held)
     clock.advance(20)
-    acm.delete_certificate(CertificateArn=certificate)
-
-
-def test_a_listener_takes_no_certificate_that_is_pending(elb: Any, balancer: str, group: str) -> None:
-    arn = client("acm").request_certificate(DomainName="api.example.com", ValidationMethod="DNS")["CertificateArn"]
-    wanted = {"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443, "DefaultActions": [forward(group)]}
-    with refused("UnsupportedCertificate"):
-        elb.create_listener(**wanted, Certificates=[{"CertificateArn": arn}])
+    acm.delete_certificate(**held)
+    pending = acm.request_certificate(DomainName="api.example.com", ValidationMethod="DNS")["CertificateArn"]
+    secure["Certificates"] = [{"CertificateArn": pending}]
+    refuses("UnsupportedCertificate", network.listener, balancer, group, 443, **secure)

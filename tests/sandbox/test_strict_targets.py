@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-from tests.sandbox.strict_world import ROUND, Network, client, refused
+from tests.sandbox.strict_world import Network, refuses
 
 CHECKS = {"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 3, "UnhealthyThresholdCount": 2}
 NOT_IN_USE = ("unused", "Target.NotInUse")
@@ -16,6 +16,7 @@ INVALID_STATE = ("unused", "Target.InvalidState")
 STARTING = ("initial", "Elb.RegistrationInProgress")
 CHECKING = ("initial", "Elb.InitialHealthChecking")
 HEALTHY = ("healthy", "")
+MISMATCH = ("unhealthy", "Target.ResponseCodeMismatch")
 DRAINING = ("draining", "Target.DeregistrationInProgress")
 
 
@@ -57,25 +58,16 @@ def service(network: Network) -> Service:
     return serve(network)
 
 
-def test_one_passed_check_makes_a_target_healthy(service: Service, clock: VirtualClock) -> None:
-    service.register()
-    assert service.health() == CHECKING
-    clock.advance(9)
-    assert service.health() == CHECKING
-    clock.advance(1)
-    assert service.health() == HEALTHY
-
-
-def test_checks_begin_when_the_balancer_is_active(network: Network, clock: VirtualClock) -> None:
+def test_checks_begin_when_the_balancer_is_active_and_one_passed_is_enough(
+    network: Network, clock: VirtualClock
+) -> None:
     instance = network.running()
     balancer, group = network.balancer(), network.target_group(**CHECKS)
     network.listener(balancer, group)
     network.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
-    assert network.health_of(group, instance) == STARTING
-    clock.advance(60)
-    assert network.health_of(group, instance) == CHECKING
-    clock.advance(10)
-    assert network.health_of(group, instance) == HEALTHY
+    for seconds, health in ((0, STARTING), (60, CHECKING), (9, CHECKING), (1, HEALTHY)):
+        clock.advance(seconds)
+        assert network.health_of(group, instance) == health
 
 
 def test_a_target_is_unused_until_something_forwards_to_its_group(network: Network, clock: VirtualClock) -> None:
@@ -86,9 +78,8 @@ def test_a_target_is_unused_until_something_forwards_to_its_group(network: Netwo
     balancer = network.balancer()
     clock.advance(60)
     weights = [{"TargetGroupArn": other, "Weight": 1}, {"TargetGroupArn": group, "Weight": 0}]
-    listener = network.listener(
-        balancer, group, DefaultActions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}]
-    )
+    forward = {"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}
+    listener = network.listener(balancer, group, DefaultActions=[forward])
     assert network.health_of(group, instance) == CHECKING
     clock.advance(10)
     assert network.health_of(group, instance) == HEALTHY
@@ -98,26 +89,18 @@ def test_a_target_is_unused_until_something_forwards_to_its_group(network: Netwo
     assert network.health_of(group, instance) == CHECKING
 
 
-def test_a_stopped_instance_is_no_target(service: Service, clock: VirtualClock) -> None:
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_stopped_instance_is_no_target_until_it_runs_again(
+    service: Service, clock: VirtualClock, *, looks: bool
+) -> None:
     service.healthy()
     service.network.ec2.stop_instances(InstanceIds=[service.instance])
     assert service.health() == INVALID_STATE
     clock.advance(15)
     service.network.ec2.start_instances(InstanceIds=[service.instance])
     clock.advance(10)
-    assert service.health() == CHECKING
+    assert not looks or service.health() == CHECKING
     clock.advance(10)
-    assert service.health() == HEALTHY
-
-
-def test_checks_begin_when_the_instance_runs_again_whether_or_not_anyone_looks(
-    service: Service, clock: VirtualClock
-) -> None:
-    service.healthy()
-    service.network.ec2.stop_instances(InstanceIds=[service.instance])
-    clock.advance(15)
-    service.network.ec2.start_instances(InstanceIds=[service.instance])
-    clock.advance(20)
     assert service.health() == HEALTHY
 
 
@@ -131,66 +114,35 @@ def test_a_zone_that_is_not_enabled(service: Service, network: Network) -> None:
 
 
 def test_thresholds(service: Service, aws: StrictAws, clock: VirtualClock) -> None:
-    service.healthy()
-    aws.set_target_unhealthy(service.group, service.instance, "Target.Timeout")
-    clock.advance(19)
-    assert service.health() == HEALTHY
-    clock.advance(1)
-    assert service.health() == ("unhealthy", "Target.Timeout")
-    aws.set_target_healthy(service.group, service.instance)
-    clock.advance(29)
-    assert service.health() == ("unhealthy", "Target.Timeout")
-    clock.advance(1)
-    assert service.health() == HEALTHY
-
-
-def test_a_target_that_never_was_healthy(service: Service, aws: StrictAws, clock: VirtualClock) -> None:
     aws.set_target_unhealthy(service.group, service.instance)
     service.register()
-    clock.advance(19)
-    assert service.health() == CHECKING
-    clock.advance(1)
-    assert service.health() == ("unhealthy", "Target.ResponseCodeMismatch")
+    for seconds, health in ((19, CHECKING), (1, MISMATCH)):
+        clock.advance(seconds)
+        assert service.health() == health
+    aws.set_target_healthy(service.group, service.instance)
+    for seconds, health in ((29, MISMATCH), (1, HEALTHY)):
+        clock.advance(seconds)
+        assert service.health() == health
+    aws.set_target_unhealthy(service.group, service.instance, "Target.Timeout")
+    for seconds, health in ((19, HEALTHY), (1, ("unhealthy", "Target.Timeout"))):
+        clock.advance(seconds)
+        assert service.health() == health
 
 
-def test_health_can_come_from_a_hook(service: Service, aws: StrictAws, clock: VirtualClock) -> None:
-    asked: list[tuple[str, str, int]] = []
-
-    def sick(group: str, instance: str, port: int) -> str:
-        asked.append((group, instance, port))
-        return "unhealthy"
-
-    service.healthy()
-    aws.health = sick  # type: ignore[assignment]  # a plain str will do in a test
-    assert service.health() == HEALTHY
-    clock.advance(20)
-    assert service.health() == ("unhealthy", "Target.FailedHealthChecks")
-    assert set(asked) == {(service.group, service.instance, 80)}
-    aws.health = None
-    assert service.health() == ("unhealthy", "Target.FailedHealthChecks")
-    clock.advance(30)
-    assert service.health() == HEALTHY
-
-
-def test_a_deregistered_target_drains(service: Service, clock: VirtualClock) -> None:
+@pytest.mark.parametrize("delay", [300, 20])
+def test_a_deregistered_target_drains_for_its_groups_delay(service: Service, clock: VirtualClock, delay: int) -> None:
+    if delay != 300:  # the default
+        pair = {"Key": "deregistration_delay.timeout_seconds", "Value": str(delay)}
+        service.network.elb.modify_target_group_attributes(TargetGroupArn=service.group, Attributes=[pair])
     service.healthy()
     service.deregister()
     assert service.health() == DRAINING
-    clock.advance(299)
+    clock.advance(delay - 1)
     assert service.health() == DRAINING
     service.deregister()
     clock.advance(1)
     assert service.network.health(service.group) == {}
     service.deregister()
-
-
-def test_the_delay_is_the_groups(service: Service, clock: VirtualClock) -> None:
-    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "20"}
-    service.network.elb.modify_target_group_attributes(TargetGroupArn=service.group, Attributes=[delay])
-    service.healthy()
-    service.deregister()
-    clock.advance(20)
-    assert service.network.health(service.group) == {}
 
 
 def test_registering_again_cancels_draining(service: Service, clock: VirtualClock) -> None:
@@ -215,28 +167,15 @@ def test_what_gets_no_traffic_goes_at_once(service: Service, how: str) -> None:
     assert service.network.health(service.group) == {}
 
 
-def test_one_instance_on_two_ports(service: Service) -> None:
-    service.register(80, 8080)
-    assert set(service.network.health(service.group)) == {(service.instance, 80), (service.instance, 8080)}
-    service.deregister()
-    health = service.network.health(service.group)
-    assert health[service.instance, 80] == DRAINING
-    assert health[service.instance, 8080] == CHECKING
-
-
-def test_a_target_that_is_not_registered(service: Service) -> None:
-    answer = service.network.elb.describe_target_health(
-        TargetGroupArn=service.group, Targets=[{"Id": service.instance}]
-    )["TargetHealthDescriptions"]
-    assert answer[0]["TargetHealth"]["Reason"] == "Target.NotRegistered"
-
-
 def test_a_terminated_instance_leaves_its_groups(service: Service, clock: VirtualClock) -> None:
     service.healthy()
     service.network.ec2.terminate_instances(InstanceIds=[service.instance])
     assert service.health() == INVALID_STATE
     clock.advance(15)
     assert service.network.health(service.group) == {}
+    asked = {"TargetGroupArn": service.group, "Targets": [{"Id": service.instance}]}
+    (told,) = service.network.elb.describe_target_health(**asked)["TargetHealthDescriptions"]
+    assert told["TargetHealth"]["Reason"] == "Target.NotRegistered"
 
 
 def test_only_running_instances_of_the_vpc_are_registered(
@@ -244,34 +183,20 @@ def test_only_running_instances_of_the_vpc_are_registered(
 ) -> None:
     other = Network.make(ec2, elb, clock, "10.1.0.0/16")
     for instance in (other.running(), service.network.launch(), "i-00000000000000000"):
-        with refused("InvalidTarget"):
-            elb.register_targets(TargetGroupArn=service.group, Targets=[{"Id": instance}])
+        wanted = {"TargetGroupArn": service.group, "Targets": [{"Id": instance}]}
+        refuses("InvalidTarget", elb.register_targets, **wanted)
     assert service.network.health(service.group) == {}
-
-
-def test_zero_makes_health_immediate() -> None:
-    clock = VirtualClock()
-    with StrictAws(clock=clock.now, timing=replace(ROUND, initial=0, failing=0, recovering=0, draining=0)) as aws:
-        service = serve(Network.make(client("ec2"), client("elbv2"), clock))
-        service.register()
-        assert service.health() == HEALTHY
-        aws.set_target_unhealthy(service.group, service.instance)
-        assert service.health() == ("unhealthy", "Target.ResponseCodeMismatch")
-        aws.set_target_healthy(service.group, service.instance)
-        assert service.health() == HEALTHY
-        service.deregister()
-        assert service.network.health(service.group) == {}
+    foreign = other.target_group("other")
+    refuses("InvalidConfigurationRequest", service.network.listener, service.balancer, foreign, 81)
 
 
 def test_a_group_serves_one_balancer(service: Service, network: Network, elb: Any) -> None:
-    second = network.balancer("second")
-    with refused("TargetGroupAssociationLimit"):
-        network.listener(second, service.group)
+    second, code = network.balancer("second"), "TargetGroupAssociationLimit"
+    refuses(code, network.listener, second, service.group)
     listener = network.listener(second, network.target_group("other"))
-    with refused("TargetGroupAssociationLimit"):
-        network.rule(listener, 1, service.group)
-    with refused("TargetGroupAssociationLimit"):
-        elb.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": service.group}])
+    refuses(code, network.rule, listener, 1, service.group)
+    action = {"Type": "forward", "TargetGroupArn": service.group}
+    refuses(code, elb.modify_listener, ListenerArn=listener, DefaultActions=[action])
     elb.delete_listener(ListenerArn=service.listener)
     network.rule(listener, 1, service.group)
     (shown,) = elb.describe_target_groups(TargetGroupArns=[service.group])["TargetGroups"]
@@ -281,67 +206,14 @@ def test_a_group_serves_one_balancer(service: Service, network: Network, elb: An
     assert elb.describe_target_groups(LoadBalancerArn=service.balancer)["TargetGroups"] == []
 
 
-def test_a_group_of_another_vpc_gets_no_traffic(service: Service, ec2: Any, elb: Any, clock: VirtualClock) -> None:
-    other = Network.make(ec2, elb, clock, "10.1.0.0/16")
-    with refused("InvalidConfigurationRequest"):
-        service.network.listener(service.balancer, other.target_group("other"), 81)
-
-
-CHANGES: dict[str, Any] = {
-    "Port": 81,
-    "Protocol": "HTTPS",
-    "HealthCheckPath": "/up",
-    "HealthyThresholdCount": 4,
-    "Matcher": {"HttpCode": "204"},
-    "ProtocolVersion": "HTTP2",
-}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_the_same_group_again_is_the_same(network: Network, name: str) -> None:
+def test_the_same_group_again_is_the_same(network: Network, elb: Any) -> None:
     arn = network.target_group(**CHECKS)
     assert network.target_group(**CHECKS, HealthCheckPath="/", HealthCheckTimeoutSeconds=5) == arn
-    with refused("DuplicateTargetGroupName"):
-        network.target_group(**CHECKS | {name: CHANGES[name]})
-
-
-def test_bad_group_names_are_refused(network: Network) -> None:
-    for name in ("x" * 33, "-x", "x-", "x_y"):
-        with refused("ValidationError"):
-            network.target_group(name)
-
-
-def test_group_attributes(network: Network, elb: Any) -> None:
-    arn = network.target_group()
-    described = elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
-    held = {item["Key"]: item["Value"] for item in described}
-    assert held["deregistration_delay.timeout_seconds"] == "300"
-    assert held["stickiness.lb_cookie.duration_seconds"] == "86400"
-
-    def change(key: str, value: str) -> Any:
-        changes = [{"Key": key, "Value": value}]
-        return elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=changes)["Attributes"]
-
-    answer = change("deregistration_delay.timeout_seconds", "3600")
-    assert {item["Key"]: item["Value"] for item in answer} == held | {"deregistration_delay.timeout_seconds": "3600"}
-    for key, value in (
-        ("deregistration_delay.timeout_seconds", "3601"),
-        ("deregistration_delay.seconds", "1"),
-        ("stickiness.enabled", "on"),
-    ):
-        with refused("ValidationError"):
-            change(key, value)
-
-
-def test_a_time_out_is_below_its_interval(network: Network, elb: Any) -> None:
-    arn = network.target_group(**CHECKS)
-    with refused("ValidationError"):
-        elb.modify_target_group(TargetGroupArn=arn, HealthCheckTimeoutSeconds=10)
-    elb.modify_target_group(TargetGroupArn=arn, HealthCheckTimeoutSeconds=9)
-    with refused("TargetGroupNotFound"):
-        elb.modify_target_group(TargetGroupArn=arn + "0", HealthCheckTimeoutSeconds=9)
-
-
-def test_twenty_groups_a_call(network: Network, elb: Any) -> None:
-    with refused("ValidationError"):
-        elb.describe_target_groups(TargetGroupArns=[network.target_group()] * 21)
+    for name, value in (
+        ("Port", 81), ("Protocol", "HTTPS"), ("HealthCheckPath", "/up"), ("HealthyThresholdCount", 4),
+        ("Matcher", {"HttpCode": "204"}), ("ProtocolVersion", "HTTP2"),
+    ):  # fmt: skip
+        refuses("DuplicateTargetGroupName", network.target_group, **CHECKS | {name: value})
+    for bad in ("x" * 33, "-x", "x-", "x_y"):
+        refuses("ValidationError", network.target_group, bad)
+    refuses("ValidationError", elb.describe_target_groups, TargetGroupArns=[arn] * 21)

@@ -27,6 +27,22 @@ subnets:
 """
 
 
+def network() -> dict[str, Any]:
+    """A VPC with two public subnets, of both protocols, as data."""
+    route = {"destination_cidr_block": "0.0.0.0/0", "internet_gateway": "main"}
+    return {
+        "stack": "shop",
+        "region": "eu-west-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "amazon_provided_ipv6_cidr_block": True}},
+        "subnets": {
+            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name, "ipv6_cidr_block": number}
+            for number, name in enumerate("ab")
+        },
+        "internet_gateways": {"main": {}},
+        "route_tables": {"main": {"subnets": ["a", "b"], "routes": [route]}},
+    }
+
+
 def load(data: str, variables: Mapping[str, str] | None = None, region: str | None = None) -> Stack:
     """A stack from a text."""
     return parse_stack(data.encode(), "spec.yaml", Path(), variables or {}, region)

@@ -33,10 +33,10 @@ def test_each_row_says_one_of_our_keys_or_why_there_is_none(source: str) -> None
     assert reasons
 
 
-@pytest.mark.parametrize("key", sorted(set(KEY.findall(TEXT))))
-def test_each_key_is_one_that_can_be_explained(key: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", key]) == 0, capsys.readouterr().err
-    assert capsys.readouterr().out.splitlines()[0].endswith(key.partition(".")[2])
+def test_each_key_is_one_that_can_be_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    for key in sorted(set(KEY.findall(TEXT))):
+        assert main(["explain", key]) == 0, capsys.readouterr().err
+        assert capsys.readouterr().out.splitlines()[0].endswith(key.partition(".")[2])
 
 
 def test_each_annotation_is_said_in_the_example() -> None:
@@ -45,14 +45,3 @@ def test_each_annotation_is_said_in_the_example() -> None:
     known = [re.sub(r"\.[A-Z.]+$|-PORT$|\.PROTOCOL-PORT$", "", name) for name in names]
     assert len(known) > 50
     assert [name for name in known if name not in spec] == []
-
-
-def test_each_example_is_named() -> None:
-    named = re.findall(r"\(\.\./specs/examples/([a-z-]+)\.yaml\)", TEXT)
-    assert sorted(named) == sorted(file.stem for file in (ROOT / "specs" / "examples").glob("*.yaml"))
-
-
-def test_what_has_a_schema_of_its_own_is_reached() -> None:
-    """The tables speak of everything that a load balancer consists of."""
-    kinds = {key.partition(".")[0] for key in KEY.findall(TEXT)}
-    assert {"load_balancer", "listener", "rule", "target_group", "trust_store", "security_group", "log_bucket"} <= kinds

@@ -72,10 +72,3 @@ def test_codes_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "They want the same." in capsys.readouterr().out
     assert main(["diff", "old.yaml", "none.yaml"]) == 3
     assert "none.yaml:1:1: can't be read" in capsys.readouterr().err
-
-
-def test_different_stacks_are_told_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = (folder / "old.yaml").read_text(encoding="utf-8").replace("stack: demo", "stack: other")
-    (folder / "other.yaml").write_text(text, encoding="utf-8")
-    assert main(["diff", "old.yaml", "other.yaml"]) == 0
-    assert "Note: they are different stacks: demo in us-east-1, other in us-east-1" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from functools import cache
@@ -22,6 +21,7 @@ from alb_reconcile.sandbox.strict.elb_attributes import (
     group_defaults,
 )
 from alb_reconcile.spec.schema import resolved
+from tests.test_conformance import model
 
 DATA = Path(botocore.__file__).parent / "data"
 OF_OTHERS = re.compile(r"(by only|only by|only if) .*(Network Load Balancers|Gateway Load Balancers)")
@@ -31,8 +31,7 @@ SHAPES = {"load_balancer": "LoadBalancerAttribute", "target_group": "TargetGroup
 @cache
 def documented(kind: str) -> dict[str, str]:
     """The attributes of an Application Load Balancer, or of its groups, and what is said of each."""
-    file = max((DATA / "elbv2").glob("*/service-2.json.gz"))
-    shape = json.loads(gzip.decompress(file.read_bytes()))["shapes"][SHAPES[kind]]
+    shape = model("elbv2")["shapes"][SHAPES[kind]]
     found: dict[str, str] = {}
     for part in shape["members"]["Key"]["documentation"].split("<p>The following attribute")[1:]:
         introduction, *items = re.split(r"<li> <p> <code>(?=[a-z_0-9]+\.)", part)
@@ -98,43 +97,3 @@ def test_the_regions_are_those_that_aws_documents() -> None:
     region = resolved("stack")["properties"]["region"]
     assert region["examples"] == sorted(known)
     assert [name for name in known if not re.fullmatch(region["pattern"], name)] == []
-
-
-LEFT_OUT = {
-    "TargetGroupArn": "it says which group a call is about",
-    "QuicServerId": "TargetDescription: for groups of the protocols QUIC and TCP_QUIC, which are Network Load Balancers'",
-}
-"""What a spec can't say of target groups, and why."""
-
-
-def test_what_aws_can_be_told_of_target_groups_a_spec_can_say() -> None:
-    file = max((DATA / "elbv2").glob("*/service-2.json.gz"))
-    shapes = json.loads(gzip.decompress(file.read_bytes()))["shapes"]
-    members = {
-        member
-        for shape in ("CreateTargetGroupInput", "ModifyTargetGroupInput", "TargetDescription")
-        for member in shapes[shape]["members"]
-    }
-    said = set(re.findall(r"\w+", " ".join(_said(resolved("target_group")))))
-    assert len(members) > 20
-    assert members - said - LEFT_OUT.keys() == set()
-    assert LEFT_OUT.keys() <= members
-
-
-def _said(schema: Any) -> list[str]:
-    """What a schema's properties stand for in AWS's words."""
-    if isinstance(schema, list):
-        return [text for item in schema for text in _said(item)]
-    if not isinstance(schema, dict):
-        return []
-    own = [schema["x-aws"]] if isinstance(schema.get("x-aws"), str) else []
-    return own + [text for item in schema.values() for text in _said(item)]
-
-
-def test_the_types_of_targets_are_those_that_aws_documents() -> None:
-    """All but load balancers, which only Network Load Balancers take (CreateTargetGroup, TargetType)."""
-    file = max((DATA / "elbv2").glob("*/service-2.json.gz"))
-    shapes = json.loads(gzip.decompress(file.read_bytes()))["shapes"]
-    assert {*resolved("target_group")["properties"]["target_type"]["enum"], "alb"} == set(
-        shapes["TargetTypeEnum"]["enum"]
-    )

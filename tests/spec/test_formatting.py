@@ -109,7 +109,6 @@ LONG = "{" + ", ".join(f"key-{number}: value-number-{number}" for number in rang
     ],
 )
 def test_a_comment_is_kept_or_named(text: str, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """ruamel.yaml loses some, moves some to another key, and raises NotImplementedError for others."""
     (tmp_path / "x.yaml").write_text(text)
     code = main(["fmt", str(tmp_path / "x.yaml")])
     after, told = (tmp_path / "x.yaml").read_text(), capsys.readouterr().err

@@ -6,7 +6,6 @@ WEB_API_PYTHON=/path/to/python3.9 runs the script with the interpreter that Amaz
 from __future__ import annotations
 
 import ast
-import base64
 import contextlib
 import hashlib
 import http.client
@@ -16,7 +15,6 @@ import re
 import runpy
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from websockets.sync.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +32,7 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parents[2] / "specs" / "user-data" / "web-api.py"
 PYTHON = os.environ.get("WEB_API_PYTHON", sys.executable)
 WHO = {"INSTANCE_ID": "i-0123456789abcdef0", "AVAILABILITY_ZONE": "eu-west-1a", "VERSION": "v7"}
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 MIB = 1 << 20
-
-
-# ---- the process ----
 
 
 class Server:
@@ -97,9 +92,6 @@ def server() -> Iterator[Server]:
         assert started.stop() == (0, "")  # whatever the tests did to it, it had nothing to say
 
 
-# ---- the file ----
-
-
 def test_it_is_a_user_data_script() -> None:
     source = SCRIPT.read_bytes()
     assert source.startswith(b"#!/usr/bin/python3\n")
@@ -127,20 +119,6 @@ def test_it_keeps_idle_connections_longer_than_the_alb_and_stops_later_than_its_
     assert int(stop[1]) > module["MAX_SLOW"] + 5
 
 
-@pytest.mark.parametrize("argument", ["--help", "-h"])
-def test_help(argument: str) -> None:
-    done = subprocess.run([PYTHON, "-W", "error", SCRIPT, argument], capture_output=True, text=True, check=True)
-    assert "web-api.py serve" in done.stdout
-    assert "INSTANCE_ID" in done.stdout
-    assert done.stderr == ""
-
-
-def test_an_unknown_command_is_not_an_install() -> None:
-    done = subprocess.run([PYTHON, SCRIPT, "srve"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "web-api.py serve" in done.stdout
-
-
 @pytest.mark.parametrize("port", ["http", "70000"])
 def test_a_port_that_is_none_is_an_error_without_a_traceback(port: str) -> None:
     environment = clean_environment({**WHO, "PORT": port})
@@ -150,28 +128,19 @@ def test_a_port_that_is_none_is_an_error_without_a_traceback(port: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-# ---- install ----
-
-
-def install(tmp_path: Path, systemctl: str) -> subprocess.CompletedProcess[str]:
+def install(tmp_path: Path) -> subprocess.CompletedProcess[str]:
     stub = tmp_path / "bin" / "systemctl"
     stub.parent.mkdir(exist_ok=True)
-    stub.write_text(f"#!/bin/sh\necho \"$@\" >> '{tmp_path}/calls'\n{systemctl}\n")
+    stub.write_text(f"#!/bin/sh\necho \"$@\" >> '{tmp_path}/calls'\n")
     stub.chmod(0o755)
     environment = {"PATH": str(stub.parent), "WEB_API_ROOT": str(tmp_path / "root")}
-    return subprocess.run(
-        [PYTHON, "-W", "error", SCRIPT],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        umask=0o077,
-    )
+    command = [PYTHON, "-W", "error", str(SCRIPT)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, umask=0o077)
 
 
 def test_install(tmp_path: Path) -> None:
     for _ in range(2):  # the second run finds what the first has left
-        done = install(tmp_path, "exit 0")
+        done = install(tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         calls = (tmp_path / "calls").read_text().splitlines()
         assert calls[-3:] == ["daemon-reload", "enable web-api", "restart web-api"]
@@ -191,22 +160,6 @@ def test_install(tmp_path: Path) -> None:
         "AmbientCapabilities=CAP_NET_BIND_SERVICE",
         "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
     ]
-
-
-def test_what_is_installed_serves(tmp_path: Path) -> None:
-    install(tmp_path, "exit 0")
-    with running(tmp_path / "root/opt/web-api/web-api.py", INSTANCE_ID="i-1", AVAILABILITY_ZONE="z") as started:
-        assert started.get("/")[1]["version"] == hashlib.sha256(SCRIPT.read_bytes()).hexdigest()[:12]
-
-
-def test_an_install_that_cannot_start_the_service_fails(tmp_path: Path) -> None:
-    done = install(tmp_path, '[ "$1" != restart ]')
-    assert done.returncode == 1
-    assert done.stderr.startswith("web-api: cannot install: ")
-    assert "Traceback" not in done.stderr
-
-
-# ---- who answers ----
 
 
 class Metadata(ThreadingHTTPServer):
@@ -268,17 +221,6 @@ def test_instance_and_zone_are_the_metadata_services(failures: int) -> None:
     assert (answer["instance_id"], answer["availability_zone"]) == ("i-0feedc0ffee", "eu-central-1b")
 
 
-def test_only_what_the_environment_does_not_say_is_asked() -> None:
-    with metadata() as (service, url):
-        with running(AWS_EC2_METADATA_SERVICE_ENDPOINT=url, AVAILABILITY_ZONE="mars-1a") as started:
-            answer = started.get("/")[1]
-        assert (answer["instance_id"], answer["availability_zone"]) == ("i-0feedc0ffee", "mars-1a")
-        assert service.seen == [("PUT", "/latest/api/token"), ("GET", "/latest/meta-data/instance-id")]
-        with running(AWS_EC2_METADATA_SERVICE_ENDPOINT=url, **WHO) as started:
-            assert started.get("/")[1]["instance_id"] == WHO["INSTANCE_ID"]
-        assert len(service.seen) == 2
-
-
 def test_without_metadata_it_serves_all_the_same() -> None:
     with socket.socket() as closed:  # bound, so that nobody else gets the port; not listening
         closed.bind(("127.0.0.1", 0))
@@ -286,9 +228,6 @@ def test_without_metadata_it_serves_all_the_same() -> None:
         with running(AWS_EC2_METADATA_SERVICE_ENDPOINT=url, IMDS_SECONDS="0.3") as started:
             answer = started.get("/")[1]
     assert (answer["instance_id"], answer["availability_zone"]) == (socket.gethostname(), "unknown")
-
-
-# ---- HTTP ----
 
 
 def test_any_path_tells_who_answers_and_what_was_seen(server: Server) -> None:
@@ -315,80 +254,17 @@ def test_any_path_tells_who_answers_and_what_was_seen(server: Server) -> None:
     }
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_every_usual_method_is_answered(server: Server, method: str) -> None:
-    response, body = server.request(method, "/x")
-    assert (response.status, json.loads(body)["method"]) == (200, method)
-
-
-def test_an_unknown_method_is_501(server: Server) -> None:
-    response, body = server.request("BREW", "/")
-    assert response.status == 501
-    assert "BREW" in json.loads(body)["error"]
-
-
-@pytest.mark.parametrize("path", ["/health", "/health?from=alb"])
+@pytest.mark.parametrize("path", ["/health?from=alb"])
 def test_health(server: Server, path: str) -> None:
     response, body = server.request("GET", path)
     assert (response.status, body) == (200, b"ok")
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/slow?seconds=x", "/ws"])
-def test_head_is_get_without_the_body(server: Server, path: str) -> None:
-    got, body = server.request("GET", path)
-    with contextlib.closing(server.connect()) as connection:
-        connection.request("HEAD", path)
-        head = connection.getresponse()
-        assert (head.status, head.read()) == (got.status, b"")
-        if path != "/":  # whose body has the method's name in it
-            assert int(head.headers["Content-Length"]) == len(body)
-        connection.request("GET", "/health")  # nothing was left over on the connection
-        assert connection.getresponse().read() == b"ok"
-
-
-def test_connections_are_kept_alive(server: Server) -> None:
-    with contextlib.closing(server.connect()) as connection:
-        connection.connect()
-        first = connection.sock
-        for path in ("/", "/health", "/slow?seconds=no", "/ws", "/"):
-            connection.request("GET", path)
-            connection.getresponse().read()
-            assert connection.sock is first
-
-
-def test_requests_are_answered_at_the_same_time(server: Server) -> None:
-    with contextlib.closing(server.connect()) as slow:
-        start = time.monotonic()
-        slow.request("GET", "/slow?seconds=0.5")
-        assert server.request("GET", "/health")[1] == b"ok"
-        assert json.loads(slow.getresponse().read())["path"] == "/slow"
-        assert time.monotonic() - start >= 0.5
-
-
-@pytest.mark.parametrize("query", ["seconds=0", "seconds=0.01", "other=1&seconds=0"])
-def test_slow_takes_what_is_a_time(server: Server, query: str) -> None:
-    status, answer = server.get("/slow?" + query)
-    assert (status, answer["path"]) == (200, "/slow")
-
-
-@pytest.mark.parametrize(
-    "query", ["=", "=x", "=-1", "=60.1", "=61", "=nan", "=inf", "=1e1", "=1_0", "=1&seconds=2", "=%D9%A1"]
-)
+@pytest.mark.parametrize("query", ["=", "=-1", "=60.1", "=nan", "=1&seconds=2"])
 def test_slow_refuses_what_is_not(server: Server, query: str) -> None:
     status, answer = server.get("/slow?seconds" + query)
     assert status == 400
     assert "60" in answer["error"]
-
-
-def test_slow_takes_two_seconds_unless_told() -> None:
-    with running(**WHO) as started, contextlib.closing(started.connect()) as connection:
-        start = time.monotonic()
-        connection.request("GET", "/slow")
-        assert connection.getresponse().status == 200
-        assert 2 <= time.monotonic() - start < 10
-
-
-# ---- request bodies ----
 
 
 def chunks(*parts: bytes) -> bytes:
@@ -397,101 +273,20 @@ def chunks(*parts: bytes) -> bytes:
 
 BODIES = {
     "length": b"Content-Length: 11\r\n\r\nhello world",
-    "length 0": b"Content-Length: 0\r\n\r\n",
     "large": b"Content-Length: 300000\r\n\r\n" + b"x" * 300_000,
     "chunked": b"Transfer-Encoding: chunked\r\n\r\n" + chunks(b"hello", b"GET /no HTTP/1.1\r\n\r\n", b""),
-    "chunk extension": b"Transfer-Encoding: Chunked\r\n\r\n1;a=b\r\nx\r\n0\r\n\r\n",
     "trailers": b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n",
 }
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-@pytest.mark.parametrize("method", [b"POST", b"PUT"])
-def test_a_body_is_read_to_its_end(server: Server, method: bytes, body: bytes) -> None:
-    request = method + b" /body HTTP/1.1\r\nHost: x\r\n" + body
+def test_a_body_is_read_to_its_end(server: Server, body: bytes) -> None:
+    request = b"POST /body HTTP/1.1\r\nHost: x\r\n" + body
     with server.socket() as client:
         client.sendall(request * 2 + b"GET /after HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = read_all(client)
     assert answer.count(b"HTTP/1.1 200 OK\r\n") == 3
     assert re.findall(rb'"path": "(.*?)"', answer) == [b"/body", b"/body", b"/after"]
-
-
-def test_expect_100_continue(server: Server) -> None:
-    with server.socket() as client:
-        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.sendall(b"ok")
-        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
-
-
-REFUSED = {
-    "length is no number": (400, b"Content-Length: ten\r\n\r\n"),
-    "length has a sign": (400, b"Content-Length: +1\r\n\r\nx"),
-    "length is endless": (400, b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n"),
-    "two lengths": (400, b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx"),
-    "length and chunks": (400, b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    "unknown coding": (400, b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-    "chunk size is no number": (400, b"Transfer-Encoding: chunked\r\n\r\n-1\r\n"),
-    "chunk is longer": (400, b"Transfer-Encoding: chunked\r\n\r\n1\r\nhello\r\n0\r\n\r\n"),
-    "chunk line is endless": (400, b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 2000),
-    "too long": (413, b"Content-Length: 10485761\r\n\r\n" + b"x" * 1_000_000),
-    "chunk too long": (413, b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n" + b"x" * 1_000_000),
-}
-
-
-@pytest.mark.parametrize(("status", "body"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_body_that_cannot_be_read_ends_the_connection(server: Server, status: int, body: bytes) -> None:
-    with server.socket() as client:
-        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + body)
-        client.shutdown(socket.SHUT_WR)
-        head, _, content = read_all(client).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 %d " % status)
-    assert b"\r\nConnection: close" in head
-    assert json.loads(content)["error"]
-
-
-# ---- broken clients ----
-
-BROKEN = {
-    "nothing": b"",
-    "half a request": b"GET / HT",
-    "half a head": b"GET / HTTP/1.1\r\nHost: x\r\n",
-    "half a body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
-    "half a chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf",
-    "a TLS hello": bytes.fromhex("16030100c8010000c40303") + bytes(range(189)),
-    "garbage": b"\xff\xfe\x00\r\n\r\n",
-    "a version that is none": b"GET / HTTP/x.y\r\n\r\n",
-    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "HTTP/0.9": b"GET /\r\n",
-    "an endless line": b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
-    "endless headers": b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n",
-    "a path that is none": b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
-@pytest.mark.parametrize("reset", [False, True])
-def test_a_broken_client_harms_nobody(server: Server, data: bytes, reset: bool) -> None:
-    with server.socket() as client:
-        client.sendall(data)
-        if reset:  # closing with a linger time of 0 sends a reset instead of an end
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        else:
-            client.shutdown(socket.SHUT_WR)
-            read_all(client)
-    assert server.request("GET", "/health")[1] == b"ok"
-
-
-def test_a_client_that_does_not_wait_for_its_answer_harms_nobody(server: Server) -> None:
-    for _ in range(20):
-        with server.socket() as client:
-            client.sendall(b"GET /slow?seconds=0.1 HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    time.sleep(0.3)  # for the answers to be written, to nobody
-    assert server.request("GET", "/health")[1] == b"ok"
-
-
-# ---- shutting down ----
 
 
 def test_sigterm_finishes_what_is_in_flight() -> None:
@@ -519,202 +314,19 @@ def test_sigterm_finishes_what_is_in_flight() -> None:
         assert read_all(idle).endswith(b"\r\n\r\nok")  # an idle connection holds nothing up
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_at_once_when_it_is_idle(number: signal.Signals) -> None:
-    with running(**WHO) as started, contextlib.closing(WebSocket(started)):
-        start = time.monotonic()
-        started.process.send_signal(number)
-        assert started.process.communicate(timeout=10)[1] == ""
-        assert started.process.returncode == 0
-        assert time.monotonic() - start < 5
-
-
-# ---- WebSocket ----
-
-
 def read_all(client: socket.socket) -> bytes:
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
-def handshake(path: str = "/ws", method: str = "GET", **headers: str | None) -> bytes:
-    fields: dict[str, str | None] = {
-        "Host": "x",
-        "Upgrade": "websocket",
-        "Connection": "keep-alive, Upgrade",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version": "13",
-        **{name.replace("_", "-"): value for name, value in headers.items()},
-    }
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items() if value)]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def frame(opcode: int, data: bytes = b"", *, final: bool = True, mask: bytes | None = b"\x01\xfe\x37\x80") -> bytes:
-    size = len(data)
-    masked = 0x80 if mask else 0
-    if size < 126:
-        length = bytes([masked | size])
-    elif size < 1 << 16:
-        length = struct.pack("!BH", masked | 126, size)
-    else:
-        length = struct.pack("!BQ", masked | 127, size)
-    if mask:
-        repeated = (mask * (size // 4 + 1))[:size]
-        data = mask + (int.from_bytes(data, "big") ^ int.from_bytes(repeated, "big")).to_bytes(size, "big")
-    return bytes([(0x80 if final else 0) | opcode]) + length + data
-
-
-class WebSocket:
-    def __init__(self, server: Server, after: bytes = b"") -> None:
-        self.socket = server.socket()
-        self.socket.sendall(handshake() + after)
-        self.file = self.socket.makefile("rb")
-        self.head = b"".join(iter(self.file.readline, b"\r\n"))
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
-
-    def send(self, *frames: bytes) -> None:
-        self.socket.sendall(b"".join(frames))
-
-    def receive(self) -> tuple[int, bytes]:
-        first, size = self.file.read(2)
-        assert first & 0x70 == 0
-        assert first & 0x80  # the server does not fragment
-        assert size < 128  # nor mask
-        if size == 126:
-            (size,) = struct.unpack("!H", self.file.read(2))
-            assert size > 125
-        elif size == 127:
-            (size,) = struct.unpack("!Q", self.file.read(8))
-            assert size > 65535
-        return first & 0x0F, self.file.read(size)
-
-    def expect_close(self, code: int) -> None:
-        opcode, data = self.receive()
-        assert (opcode, int.from_bytes(data[:2], "big")) == (CLOSE, code)
-        data[2:].decode()
-        assert self.file.read() == b""
-
-
-@pytest.fixture
-def ws(server: Server) -> Iterator[WebSocket]:
-    with contextlib.closing(WebSocket(server)) as opened:
-        assert opened.head.startswith(b"HTTP/1.1 101 ")
-        yield opened
-
-
-def test_handshake(ws: WebSocket) -> None:
-    headers = dict(line.split(": ", 1) for line in ws.head.decode().splitlines()[1:])
-    assert headers["Upgrade"] == "websocket"
-    assert headers["Connection"] == "Upgrade"
-    assert headers["Sec-WebSocket-Accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, 1.3
-    assert headers["X-Instance-Id"] == WHO["INSTANCE_ID"]
-    assert "Content-Length" not in headers
-
-
-NOT_101 = {
-    "another path": (404, handshake("/")),
-    "a path below": (404, handshake("/ws/more")),
-    "health": (404, handshake("/health")),
-    "no upgrade": (426, handshake(Upgrade=None, Connection="keep-alive")),
-    "an upgrade to something else": (426, handshake(Upgrade="h2c")),
-    "not a connection header": (426, handshake(Connection="keep-alive")),
-    "version 8": (426, handshake(Sec_WebSocket_Version="8")),
-    "no version": (426, handshake(Sec_WebSocket_Version=None)),
-    "no key": (400, handshake(Sec_WebSocket_Key=None)),
-    "a short key": (400, handshake(Sec_WebSocket_Key=base64.b64encode(b"short").decode())),
-    "not a GET": (400, handshake(method="POST")),
-}
-
-
-@pytest.mark.parametrize(("status", "request_"), NOT_101.values(), ids=NOT_101.keys())
-def test_what_is_not_a_handshake(server: Server, status: int, request_: bytes) -> None:
-    with server.socket() as client:
-        client.sendall(request_ + b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        answer = read_all(client)
-    assert answer.startswith(b"HTTP/1.1 %d " % status)
-    assert answer.endswith(b"ok")  # the connection goes on
-    if status == 426:
-        assert b"\r\nUpgrade: websocket\r\n" in answer
-        assert b"\r\nSec-WebSocket-Version: 13\r\n" in answer
-
-
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_003, MIB])
-def test_messages_of_every_length_come_back(ws: WebSocket, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, MIB])
+def test_web_socket_messages_of_every_length_come_back(server: Server, size: int) -> None:
     data = hashlib.shake_128(b"").digest(size)
-    for _ in range(2):
-        ws.send(frame(BINARY, data))
-        assert ws.receive() == (BINARY, data)
-
-
-def test_text_comes_back_as_text(ws: WebSocket) -> None:
-    ws.send(frame(TEXT, "grüße, 世界".encode()), frame(TEXT, b""))
-    assert ws.receive() == (TEXT, "grüße, 世界".encode())
-    assert ws.receive() == (TEXT, b"")
-
-
-def test_a_frame_may_follow_the_handshake_at_once(server: Server) -> None:
-    with contextlib.closing(WebSocket(server, after=frame(TEXT, b"early"))) as opened:
-        assert opened.receive() == (TEXT, b"early")
-
-
-def test_ping_is_answered_and_pong_is_not(ws: WebSocket) -> None:
-    ws.send(frame(PONG, b"unasked"), frame(PING, b"are you there?"), frame(PING))
-    assert ws.receive() == (PONG, b"are you there?")
-    assert ws.receive() == (PONG, b"")
-
-
-def test_fragments_are_put_together_around_a_ping(ws: WebSocket) -> None:
-    euro = "€".encode()  # cut in the middle of a character
-    ws.send(frame(TEXT, euro[:1], final=False), frame(CONTINUATION, euro[1:2], final=False))
-    ws.send(frame(PING, b"!"), frame(CONTINUATION, euro[2:]))
-    assert ws.receive() == (PONG, b"!")
-    assert ws.receive() == (TEXT, euro)
-
-
-@pytest.mark.parametrize("data", [b"", struct.pack("!H", 1000), struct.pack("!H", 4999)])
-def test_a_close_is_answered_with_its_code(ws: WebSocket, data: bytes) -> None:
-    ws.send(frame(CLOSE, data + (b"bye" if data else b"")))
-    assert ws.receive() == (CLOSE, data)
-    ws.socket.shutdown(socket.SHUT_WR)
-    assert ws.file.read() == b""
-
-
-VIOLATIONS = {
-    "unmasked": (1002, frame(TEXT, b"x", mask=None)),
-    "reserved bit": (1002, bytes([0xC1]) + frame(TEXT, b"x")[1:]),
-    "unknown opcode": (1002, frame(0x3, b"x")),
-    "unknown control opcode": (1002, frame(0xB)),
-    "long ping": (1002, frame(PING, b"x" * 126)),
-    "fragmented ping": (1002, frame(PING, final=False)),
-    "continuation of nothing": (1002, frame(CONTINUATION, b"x")),
-    "message within a message": (1002, frame(TEXT, b"x", final=False) + frame(TEXT, b"x")),
-    "close code of one byte": (1002, frame(CLOSE, b"x")),
-    "close code 1005": (1002, frame(CLOSE, struct.pack("!H", 1005))),
-    "close code 999": (1002, frame(CLOSE, struct.pack("!H", 999))),
-    "close reason not UTF-8": (1007, frame(CLOSE, struct.pack("!H", 1000) + b"\xff")),
-    "text not UTF-8": (1007, frame(TEXT, b"\xff")),
-    "text ends within a character": (1007, frame(TEXT, b"\xe2\x82")),
-    "too long": (1009, frame(BINARY, b"x" * (MIB + 1))),
-    "absurdly long": (1009, b"\x82\xff" + b"\xff" * 8),
-    "too long together": (
-        1009,
-        frame(BINARY, b"x" * 700_000, final=False) + frame(CONTINUATION, b"x" * 700_000),
-    ),
-}
-
-
-@pytest.mark.parametrize(("code", "data"), VIOLATIONS.values(), ids=VIOLATIONS.keys())
-def test_a_violation_ends_the_connection_with_its_code(ws: WebSocket, code: int, data: bytes) -> None:
-    ws.send(data)
-    ws.socket.shutdown(socket.SHUT_WR)
-    ws.expect_close(code)
-
-
-def test_a_websocket_that_breaks_off_harms_nobody(server: Server) -> None:
-    for data in (b"", b"\x81", frame(TEXT, b"whole")[:-2], frame(BINARY, b"x" * 1000, final=False)):
-        with contextlib.closing(WebSocket(server)) as opened:
-            opened.send(data)
-    assert server.request("GET", "/health")[1] == b"ok"
+    with connect(f"ws://127.0.0.1:{server.port}/ws") as client:
+        assert client.response is not None
+        assert client.response.headers["X-Instance-Id"] == WHO["INSTANCE_ID"]
+        for _ in range(2):
+            client.send(data)
+            assert client.recv() == data
+        assert client.ping().wait(10)
+        client.send(["a message ", "in fragments"])
+        assert client.recv() == "a message in fragments"

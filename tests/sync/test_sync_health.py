@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.api.serving import not_ready
-from alb_reconcile.api.status import look
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_text
 from alb_reconcile.journal.history import write_history
 from alb_reconcile.journal.record import ADVICE, NO_USE, StepRecord
 from alb_reconcile.model.errors import ExitCode
-from tests.harness import load
 from tests.journal.records import made
 from tests.kinds.hand import edited
+from tests.sync.acts import deregister, make_ill, stop, told_by_status
 from tests.sync.rounds import go_round
 
 if TYPE_CHECKING:
@@ -27,46 +24,21 @@ if TYPE_CHECKING:
     from tests.kinds.hand import Hand
 
 
-def make_ill(hand: Hand, *names: str) -> None:
-    for name in names:
-        hand.world.strict.set_target_unhealthy(hand["target_group.web"], hand[f"instance.{name}"])
-    hand.wait(300)
-
-
-def test_all_is_well(hand: Hand, spec: Spec) -> None:
-    ending = hand.world.sync(spec)
-    assert (ending.problems, ending.not_ready, ending.is_failed) == ((), (), False)
-
-
-def test_no_healthy_target_is_a_failure(hand: Hand, spec: Spec) -> None:
-    make_ill(hand, "web-1", "web-2")
-    ending = hand.world.sync(spec)
-    assert ending.problems == ("no target of target_group.web is healthy (unhealthy)",)
-    assert ending.is_failed
-
-
-def test_so_it_is_where_something_else_is_corrected(hand: Hand, spec: Spec) -> None:
+def test_no_healthy_target_is_a_failure_where_something_else_is_corrected(hand: Hand, spec: Spec) -> None:
     make_ill(hand, "web-1", "web-2")
     hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
     ending = hand.world.sync(spec)
     assert ending.problems == ("no target of target_group.web is healthy (unhealthy)",)
+    assert ending.is_failed
     assert hand.world.plan(spec).is_empty
-
-
-def test_one_ill_target_isnt_a_failure_and_not_in_order_either(hand: Hand, spec: Spec) -> None:
-    make_ill(hand, "web-1")
-    ending = hand.world.sync(spec)
-    assert ending.not_ready == ("1 of 2 targets of target_group.web isn't healthy (unhealthy)",)
-    assert not ending.is_failed
 
 
 def test_who_is_new_or_leaves_or_is_stopped_isnt_ill(hand: Hand, spec: Spec) -> None:
     """Health checks of a target that was registered a moment ago have just begun."""
-    group, name = hand["target_group.web"], hand["instance.web-1"]
-    hand.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": name, "Port": 80}])
-    hand.wait(400)
+    deregister(hand, "web-1")
     make_ill(hand, "web-2")
-    hand.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": name, "Port": 80}])
+    again = [{"Id": hand["instance.web-1"], "Port": 80}]
+    hand.elb.register_targets(TargetGroupArn=hand["target_group.web"], Targets=again)
     hand.wait(1)
     ending = hand.world.sync(spec)
     assert (ending.problems, len(ending.not_ready)) == ((), 1)
@@ -76,13 +48,11 @@ def test_who_is_new_or_leaves_or_is_stopped_isnt_ill(hand: Hand, spec: Spec) -> 
 def test_that_somebody_stopped_them_is_an_outage_where_status_calls_it_one(
     hand: Hand, spec: Spec, names: tuple[str, ...]
 ) -> None:
-    hand.ec2.stop_instances(InstanceIds=[hand[f"instance.{name}"] for name in names])
-    hand.wait(90)
+    stop(hand, *names)
     ending = hand.world.sync(spec)
-    found: Any = hand.world._run(lambda aws: look(aws, load(spec).target()))
     is_down = len(names) == 2
     assert ending.problems == ("2 of 2 targets of target_group.web are unused, so it serves nobody",) * is_down
-    assert any("serves nobody" in line for line in not_ready(*found)) == is_down
+    assert any("serves nobody" in line for line in told_by_status(hand, spec)) == is_down
 
 
 @pytest.mark.parametrize("state", ["stopped", "any"])
@@ -90,8 +60,7 @@ def test_that_the_spec_lets_them_be_stopped_is_no_failure(hand: Hand, spec: Spec
     """A service that is off at night must not call somebody each round."""
     spec["instances"]["web"]["state"] = state
     hand.make(spec, allow={"empty-target-group": 1})
-    hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"], hand["instance.web-2"]])
-    hand.wait(90)
+    stop(hand, "web-1", "web-2")
     ending = hand.world.sync(spec)
     assert (ending.problems, ending.not_ready) == ((), ())
 
@@ -108,45 +77,24 @@ def test_a_group_without_requests_may_be_ill(hand: Hand, spec: Spec) -> None:
 def test_after_a_swap_that_failed_the_copy_that_is_ill_is_named_and_nobody_calls_it_an_outage(
     hand: Hand, spec: Spec, *, is_back: bool
 ) -> None:
-    """Found: "2 of 2 targets of target_group.web aren't healthy"; and later that it serves nobody."""
     serving = hand["target_group.web"]
     hand.world.strict.health = lambda group, *_: None if group == serving else "unhealthy"
     wrong = edited(spec, "target_groups/web/health_check/path", "/typo")
     assert hand.world.apply(wrong).failures
     wanted = spec if is_back else wrong
-
-    def told() -> list[str]:
-        found: Any = hand.world._run(lambda aws: look(aws, load(wanted).target()))
-        return not_ready(*found)
-
-    groups = {
-        item["TargetGroupArn"]: item["TargetGroupName"] for item in hand.elb.describe_target_groups()["TargetGroups"]
-    }
-    (name,) = groups.keys() - {serving}
-    which = (
-        f"the leftover target_group.web ({groups[name]}), which apply deletes,"
-        if is_back
-        else f"the new target_group.web ({groups[name]}), at weight 0,"
-    )
-    assert told() == [f"2 of 2 targets of {which} aren't healthy (unhealthy)"]
+    groups = hand.elb.describe_target_groups()["TargetGroups"]
+    (name,) = (item["TargetGroupName"] for item in groups if item["TargetGroupArn"] != serving)
+    which = f"the leftover target_group.web ({name}), which apply deletes,"
+    which = which if is_back else f"the new target_group.web ({name}), at weight 0,"
+    assert told_by_status(hand, wanted) == [f"2 of 2 targets of {which} aren't healthy (unhealthy)"]
     ending = hand.world.sync(wanted)
     assert (ending.problems, ending.not_ready, ending.notes) == ((), (), () if is_back else (ADVICE,))
     beside = [reason for reason in ending.selection.withheld.values() if NO_USE in reason]
     assert bool(beside) is not is_back
-    assert all(f" in targetgroup/{groups[name]}/" in reason for reason in beside), "the same target is in both"
+    assert all(f" in targetgroup/{name}/" in reason for reason in beside), "the same target is in both"
     if is_back:
-        assert told() == [], "nothing forwards to it any more"
+        assert told_by_status(hand, wanted) == [], "nothing forwards to it any more"
         hand.make(spec)
-
-
-def test_a_round_over_stopped_targets_fails(hand: Hand, spec: Spec, tmp_path: Path) -> None:
-    """Nobody is told in working hours only, with exit code 2."""
-    hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"], hand["instance.web-2"]])
-    hand.wait(90)
-    report, record = go_round(hand, spec, tmp_path)
-    assert (report.code, record.result) == (ExitCode.FAILED, "failed")
-    assert record.not_ready == ("2 of 2 targets of target_group.web are unused, so it serves nobody",)
-    assert len(record.withheld) == 2, "and the report names who does not run"
 
 
 def test_a_stack_that_runs_in_another_region(hand: Hand, spec: Spec, tmp_path: Path) -> None:
@@ -199,41 +147,3 @@ def test_a_load_balancer_without_its_tags_serves(hand: Hand, spec: Spec) -> None
     assert f"{arn} is there already" in ending.selection.withheld["create:load_balancer.public"]
     assert ending.problems == ()
     assert not ending.is_failed
-
-
-def test_of_two_at_an_address_each_place_says_which_is_ill_and_what_leads_out(
-    hand: Hand, spec: Spec, tmp_path: Path
-) -> None:
-    """Found: the old instance, which served, stood as "a duplicate", and "registration.web/web-1:80 is unhealthy" below it; the issue advised the
-    `apply` that had failed."""
-    new, texts = copy.deepcopy(spec), list[str]()
-    new["instances"]["web"] |= {"user_data": "#!/bin/sh\nfalse\n", "rollout": {"health_timeout": "2m"}}
-    old = hand["instance.web-1"]
-    known = {old, hand["instance.web-2"]}
-    hand.world.strict.health = lambda _, target, __: None if target in known else "unhealthy"
-    (failure, *_) = hand.world.apply(new).failures
-    ill = failure.partition("target ")[2].partition(":")[0]
-    report, _ = go_round(hand, new, tmp_path, texts=texts)
-    mail = sync_text(report, Style(colored=False))
-    told = f"a duplicate at its address, which still serves, while {ill} beside it is unhealthy"
-    assert f"· delete instance.web-1 {old} not applied (spec): {told}; the spec has changed" in mail
-    assert f"    registration.web/web-1:80 {ill}:80 is unhealthy\n    {ADVICE}\n" in mail
-    (issue,) = (tmp_path / "issues").glob("*.md")
-    assert told in issue.read_text(encoding="utf-8")
-    assert f"shows what is to be done. {ADVICE} This issue" in issue.read_text(encoding="utf-8")
-    (text,) = texts
-    assert text.startswith(
-        "demo (us-east-1): the spec has changed, and 3 resources aren't as it says; registration.web/web-1:80: "
-    )
-    assert text.endswith(f"while {ill}:80 beside it is unhealthy")
-    report, _ = go_round(hand, spec, tmp_path)
-    mail = sync_text(report, Style(colored=False))
-    assert (
-        f"· delete instance.web-1 {ill} not applied (spec): a duplicate at its address, which is unhealthy; the spec"
-        in mail
-    )
-    assert ADVICE not in mail
-    assert "`apply --sandbox` does it" in issue.read_text(encoding="utf-8")
-    hand.make(spec)
-    report, _ = go_round(hand, spec, tmp_path)
-    assert report.code is ExitCode.OK

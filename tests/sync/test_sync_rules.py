@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.at_length import SOAK
-from tests.harness import world
-from tests.kinds.hand import Hand
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed
+from alb_reconcile.sync.severity import weigh
 from tests.properties.test_rule_order import BOTH, ONE, routed, rule
 from tests.sync.words import done
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.harness import Spec
+    from tests.kinds.hand import Hand
 
 OTHER = rule(30, "api", "/3/*")
 NEW = rule(5, "new", "/2/*")
@@ -38,30 +41,35 @@ def default(hand: Hand) -> None:
     hand.elb.modify_listener(ListenerArn=hand["listener.public/http"], DefaultActions=told)
 
 
+def make_and_delete_a_rule(hand: Hand, spec: Spec) -> None:
+    hand.make(spec)
+    hand.wait(600)
+    hand.elb.delete_rule(RuleArn=hand["rule.public/http/b"])
+    hand.wait(600)
+
+
 SPECS = {
     "a new rule": routed("web", a=ONE, c=OTHER, n=rule(5, "api", "/3/7/*")),
     "a new group": routed("web", a=ONE, c=OTHER, n=rule(5, "new", "/3/7/*")),
     "a wider rule": routed("web", a=BOTH, c=OTHER),
 }
-CASES = [(name, change) for name in SPECS for change in (action, conditions, default)]
 
 
-@pytest.mark.parametrize(("name", "change"), CASES if SOAK else CASES[::4])
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "change"), [*zip(SPECS, (action, conditions, default), strict=True)])
 def test_what_somebody_has_changed_is_put_right_though_a_new_rule_would_come_before(
-    name: str, change: Callable[[Hand], None]
+    hand: Hand, name: str, change: Callable[[Hand], None]
 ) -> None:
-    """Found: it waited for the new rule, which isn't applied."""
-    with world() as here:
-        hand = Hand(here)
-        before = routed("web", a=ONE, c=OTHER)
-        hand.make(before)
-        here.clock.advance(600)
-        change(hand)
-        here.clock.advance(600)
-        assert "drift" in done(here.sync(SPECS[name])).values()
-        assert here.plan(before).is_empty
+    before = routed("web", a=ONE, c=OTHER)
+    hand.make(before)
+    hand.wait(600)
+    change(hand)
+    hand.wait(600)
+    assert "drift" in done(hand.world.sync(SPECS[name])).values()
+    assert hand.world.plan(before).is_empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "spec"),
     [
@@ -71,46 +79,53 @@ def test_what_somebody_has_changed_is_put_right_though_a_new_rule_would_come_bef
     ids=["another action", "a rule less"],
 )
 def test_a_rule_that_somebody_has_deleted_is_made_though_its_group_could_stand_beside_nothing_that_stays(
-    before: Spec, spec: Spec
+    hand: Hand, before: Spec, spec: Spec
 ) -> None:
-    """Found: where its group was to stand beside what the spec changes, too, neither was done."""
-    with world() as here:
-        hand = Hand(here)
-        hand.make(before)
-        here.clock.advance(600)
-        hand.elb.delete_rule(RuleArn=hand["rule.public/http/b"])
-        here.clock.advance(600)
-        here.sync(spec)
-        assert here.plan(before).is_empty
+    make_and_delete_a_rule(hand, before)
+    hand.world.sync(spec)
+    assert hand.world.plan(before).is_empty
 
 
-def test_a_rule_whose_group_nothing_checks_is_not_made_where_others_answer_its_requests() -> None:
+@pytest.mark.slow
+def test_a_rule_whose_group_nothing_checks_is_not_made_where_others_answer_its_requests(hand: Hand) -> None:
     """Its group could be checked only beside what the spec changes, and no target would answer until then."""
-    with world() as here:
-        hand = Hand(here)
-        hand.make(routed("web", b=NEW))
-        here.clock.advance(600)
-        hand.elb.delete_rule(RuleArn=hand["rule.public/http/b"])
-        here.clock.advance(600)
-        ending = here.sync(routed("api", b=NEW))
-        assert not ending.selection.steps
-        assert "and not on the way" in ending.selection.withheld["create:rule.public/http/b"]
+    make_and_delete_a_rule(hand, routed("web", b=NEW))
+    ending = hand.world.sync(routed("api", b=NEW))
+    assert not ending.selection.steps
+    assert "and not on the way" in ending.selection.withheld["create:rule.public/http/b"]
 
 
-def test_where_nothing_is_new_it_stands_beside_what_somebody_else_has_made() -> None:
+@pytest.mark.slow
+def test_where_nothing_is_new_it_stands_beside_what_somebody_else_has_made(hand: Hand) -> None:
     """And nothing of it is left there."""
-    with world() as here:
-        hand, spec = Hand(here), routed(b=NEW)
-        hand.make(spec)
-        hand.elb.delete_rule(RuleArn=hand["rule.public/http/b"])
-        hand.elb.create_rule(
-            ListenerArn=hand["listener.public/http"], Priority=40,
-            Conditions=[{"Field": "path-pattern", "Values": ["/9/*"]}],
-            Actions=[{"Type": "forward", "TargetGroupArn": hand["target_group.web"]}],
-        )  # fmt: skip
-        here.clock.advance(600)
-        here.sync(spec)
-        rules = hand.elb.describe_rules(ListenerArn=hand["listener.public/http"])["Rules"]
-        told = [item.get("ForwardConfig", {}) for one in rules for item in one["Actions"]]
-        groups = [part["TargetGroupArn"] for config in told for part in config.get("TargetGroups", ())]
-        assert groups.count(hand["target_group.new"]) == 1
+    spec = routed(b=NEW)
+    make_and_delete_a_rule(hand, spec)
+    hand.elb.create_rule(
+        ListenerArn=hand["listener.public/http"], Priority=40,
+        Conditions=[{"Field": "path-pattern", "Values": ["/9/*"]}],
+        Actions=[{"Type": "forward", "TargetGroupArn": hand["target_group.web"]}],
+    )  # fmt: skip
+    hand.wait(600)
+    hand.world.sync(spec)
+    rules = hand.elb.describe_rules(ListenerArn=hand["listener.public/http"])["Rules"]
+    told = [item.get("ForwardConfig", {}) for one in rules for item in one["Actions"]]
+    groups = [part["TargetGroupArn"] for config in told for part in config.get("TargetGroups", ())]
+    assert groups.count(hand["target_group.new"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "weight"),
+    [("draining", "delete", "update"), ("draining", "replace", "replace"), ("healthy", "delete", "replace")],
+)
+def test_a_target_that_leaves_already_is_not_drained_again(status: str, action: Any, weight: str) -> None:
+    """To take it out weighs as much as a change; what drains a target weighs as much as a replacement."""
+    state = Registration(target_group="arn:web", target="i-1", port=80)
+    address = Address("registration", "web/web-1:80")
+    step = Step(
+        action,
+        address,
+        "arn:web|i-1:80",
+        "key",
+        observed=Observed(address, "arn:web|i-1:80", state, {}, "demo", status),
+    )
+    assert weigh(step, ()) == weight

@@ -207,11 +207,13 @@ def front_http2(context: ssl.SSLContext, instances: tuple[str, ...]) -> Iterator
                     connection.send_headers(event.stream_id, [(":status", "200"), ("content-type", kind)])
                     connection.send_data(event.stream_id, body, end_stream=True)
             writer.write(connection.data_to_send())
-        writer.close()
 
     async def safely(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.CancelledError):  # a client that leaves; the end of the test
-            await serve(reader, writer)
+            try:
+                await serve(reader, writer)
+            finally:
+                writer.close()
 
     server = loop.run_until_complete(asyncio.start_server(safely, "127.0.0.1", 0, ssl=context))
     thread = threading.Thread(target=loop.run_forever)

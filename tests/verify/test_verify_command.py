@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from alb_reconcile.api.verifying import Way
 from alb_reconcile.cli.main import main
-from alb_reconcile.sandbox import client as sandbox_client
-from alb_reconcile.sandbox import preparation
 from alb_reconcile.verification.site import Settings
 from tests.harness import World, demo
 from tests.verify import servers
@@ -42,40 +39,17 @@ class TestDemo:
     def test_it_balances(self, bench: Bench) -> None:
         names = bench.instances()
         with servers.front(servers.in_turn(*names.values())) as front:
-            shown = bench.run(*to(front.port), *QUICK)
-            said = bench.run(*to(front.port), *QUICK, "--format", "json")
-        assert (shown.code, said.code) == (0, 0), shown.text + shown.errors
+            shown = bench.run(*to(front.port), *QUICK, "--path", "/items", "--host", "shop.example.com")
+            said = bench.run(*to(front.port), *QUICK, "--format", "json", "--websocket")
+        assert (shown.code, said.code) == (0, 1), shown.text + shown.errors
         assert "Verified: 1 of 1 listeners and rules answered 40 requests as expected." in shown.text
-        assert "✓ listener.public/http default action  forward to web" in shown.text
-        assert max(map(len, shown.text.splitlines())) <= 110
         check = said.check("listener.public/http")
-        assert said.json["ok"] is True
+        assert check["problems"] == ["WebSocket: the handshake was answered 200 instead of 101"]
         assert (check["requests"], check["statuses"], check["errors"]) == (40, {"200": 40}, {})
-        assert set(check["latency_ms"]) == {"p50", "p95", "p99"}
-        assert [(item["name"], item["id"], item["answers"], item["expected_share"]) for item in check["targets"]] == [
-            ("web-1", names["web-1"], 20, 0.5),
-            ("web-2", names["web-2"], 20, 0.5),
-        ]  # fmt: skip
-        assert all(item["within_tolerance"] and item["health"] == "healthy" for item in check["targets"])
         host = check["request"]["host"]
         assert host.endswith(".elb.amazonaws.com")
-        assert set(front.log) == {("GET", host, "/")}
-
-    def test_one_target_gets_everything(self, bench: Bench) -> None:
-        names = bench.instances()
-        with servers.front(servers.in_turn(names["web-1"])) as front:
-            shown = bench.run(*to(front.port), *QUICK)
-        assert shown.code == 1
-        assert "web-2 never answered; 50.0% was expected" in shown.text
-        assert "Not verified: 0 of 1" in shown.text
-
-    def test_too_few_requests_to_judge(self, bench: Bench) -> None:
-        with servers.front(servers.in_turn(bench.instances()["web-1"])) as front:
-            shown = bench.run(*to(front.port), "--requests", "10", "--format", "json")
-        check = shown.check("listener.public/http")
-        assert shown.code == 0
-        assert [item["within_tolerance"] for item in check["targets"]] == [None, None]
-        assert "10 requests are too few to judge shares; 30 are enough" in check["notes"]
+        assert front.log[:40] == [("GET", "shop.example.com", "/items")] * 40
+        assert ("GET", host, "/") in front.log[40:]
 
     def test_strangers_answer(self, bench: Bench) -> None:
         ids = bench.instances().values()
@@ -85,22 +59,6 @@ class TestDemo:
         assert "answers come from targets that aren't registered" in shown.text
         assert "\x1b" not in shown.text
         assert "\\x1b[31mevil" in shown.text
-
-    def test_errors_of_the_load_balancer(self, bench: Bench) -> None:
-        turns = itertools.cycle([502, *[200] * 9])
-        names = list(bench.instances().values())
-        good = servers.in_turn(*names)
-
-        def route(*request: Any) -> servers.Answer:
-            status = next(turns)
-            return good(*request) if status == 200 else (status, {}, b"<html>")
-
-        with servers.front(route) as front:
-            shown = bench.run(*to(front.port), *QUICK, "--concurrency", "1", "--format", "json")
-        check = shown.check("listener.public/http")
-        assert shown.code == 1
-        assert check["statuses"] == {"200": 36, "502": 4}
-        assert [text for text in check["problems"] if text.startswith("4 of 40 requests: status 502 instead of")]
 
     def test_nobody_there_is_asked_for_by_another_path(self, bench: Bench) -> None:
         """Found: an API without `/` was said to need another attribute."""
@@ -126,28 +84,13 @@ class TestDemo:
         assert "5 of 5 requests: status 404 instead of 200-399" in strict.text
 
     def test_other_attributions(self, bench: Bench) -> None:
-        ids = list(bench.instances().values())
-        with servers.front(servers.in_turn(*ids)) as front:
-            header = bench.run(*to(front.port), *QUICK, "--attribute", "header:X-Instance-Id")
-            wrong = bench.run(*to(front.port), *QUICK, "--attribute", "json:hostname")
-            none = bench.run(*to(front.port), *QUICK, "--attribute", "none")
-        assert (header.code, wrong.code, none.code) == (0, 1, 0)
-        text = wrong.flat
-        assert '40 answers have no JSON field "hostname"' in text
-        assert "they have instance_id, version" in text
-        assert "shares aren't judged" in none.flat
-
-    def test_for_a_duration(self, bench: Bench) -> None:
+        """And for a duration."""
         with servers.front(servers.in_turn(*bench.instances().values())) as front:
-            shown = bench.run(*to(front.port), "--duration", "1s", "--rate", "50", "--format", "json")
-        assert shown.code == 0
-        assert 5 <= shown.check("listener.public/http")["requests"] <= 50
-
-    def test_a_path_and_a_host_of_ones_own(self, bench: Bench) -> None:
-        with servers.front(servers.in_turn(*bench.instances().values())) as front:
-            code = bench.run(*to(front.port), *QUICK, "--path", "/items", "--host", "shop.example.com").code
-        assert code == 0
-        assert set(front.log) == {("GET", "shop.example.com", "/items")}
+            options = ("--attribute", "header:X-Instance-Id", "--duration", "1s", "--rate", "50", "--format", "json")
+            header = bench.run(*to(front.port), *options)
+        assert header.code == 0
+        check = header.check("listener.public/http")
+        assert (5 <= check["requests"] <= 50, check["unattributed"]) == (True, 0)
 
     def test_at_the_end_of_apply(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """With defaults, which lead to a name that doesn't resolve here: what fails is the verification alone."""
@@ -181,26 +124,13 @@ class TestDemo:
 class TestBadWeather:
     """Each one clear line, and a bounded wait."""
 
-    @pytest.mark.parametrize(
-        ("behave", "text"),
-        [
-            (None, "the connection is refused"),
-            (servers.hang, "no whole answer within the time-out"),
-            (servers.reset, "the connection was closed before a whole answer had come"),
-        ],
-        ids=["refused", "hanging", "reset"],
-    )
-    def test_servers_that_fail(self, bench: Bench, behave: Any, text: str) -> None:
+    def test_a_server_that_hangs(self, bench: Bench) -> None:
         """Given up after a few, so that nobody waits for a hundred time-outs."""
-        if behave is None:
-            shown = bench.run(*to(servers.unused_port()), "--rate", "1000", "--timeout", "1s")
-        else:
-            with servers.broken(behave) as port:
-                shown = bench.run(*to(port), "--rate", "1000", "--timeout", "1s")
+        with servers.broken(servers.hang) as port:
+            shown = bench.run(*to(port), "--rate", "1000", "--timeout", "1s")
         assert shown.code == 1
-        assert text in shown.flat
+        assert "no whole answer within the time-out" in shown.flat
         assert "given up after" in shown.text
-        assert "Traceback" not in shown.errors
 
     @pytest.mark.parametrize(
         "options",
@@ -215,19 +145,3 @@ class TestBadWeather:
         (tmp_path / "spec.yaml").write_text(yaml.safe_dump(demo()))
         assert main(["verify", str(tmp_path / "spec.yaml"), *options]) == 64
         assert "Traceback" not in capsys.readouterr().err
-
-    def test_a_sandbox_without_traffic(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        quiet = sandbox_client.Sandbox(1, 1, 10, "", "", traffic=False)
-        monkeypatch.setattr(sandbox_client, "running", lambda: quiet)
-        monkeypatch.setattr(preparation, "prepare", lambda *_: [])
-        monkeypatch.setattr(sandbox_client, "start", lambda: (quiet, False))
-        monkeypatch.setattr(sandbox_client.Sandbox, "endpoint_url", property(lambda _: None))
-        shown = bench.run("--sandbox")
-        assert (shown.code, shown.text) == (1, "")
-        assert shown.errors.startswith("the sandbox was started without traffic")
-
-    def test_a_websocket(self, bench: Bench) -> None:
-        with servers.front(servers.in_turn(*bench.instances().values())) as front:
-            shown = bench.run(*to(front.port), *QUICK, "--websocket")
-        assert shown.code == 1
-        assert "WebSocket: the handshake was answered 200 instead of 101" in shown.text

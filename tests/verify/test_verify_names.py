@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.sandbox.names.answers import Book, Entry, take_book
@@ -17,7 +15,7 @@ from alb_reconcile.sandbox.names.server import NameServer
 from alb_reconcile.sandbox.names.zones import make_zones
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.verification.attribution import DEMO
-from alb_reconcile.verification.client import Client, Endpoint, Trust
+from alb_reconcile.verification.client import Client, Endpoint
 from alb_reconcile.verification.names import NameFinding, asking, verify_names
 from alb_reconcile.verification.site import Settings, Site
 from tests.adoption.adopting import target_of
@@ -26,7 +24,6 @@ from tests.verify import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from alb_reconcile.aws.client import Aws
     from tests.harness import World
@@ -59,15 +56,6 @@ def account() -> Iterator[World]:
         yield there
 
 
-@contextmanager
-def serving(book: Book) -> Iterator[NameServer]:
-    made = NameServer(book.answer)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
 def verify(
     account: World, book: Book, spec: Spec | None = None, endpoint: Endpoint | None = None
 ) -> Mapping[str, NameFinding]:
@@ -93,61 +81,38 @@ def verify(
         async with Client.opened(DEMO, 5) as client:
             return await verify_names(site, replace(Settings(), dns_timeout=0), client, lambda _: None)
 
-    with serving(book) as server:
+    with closing(NameServer(book.answer)) as server:
         return {item.address.name: item for item in asyncio.run(main(server.port))}
 
 
-def test_all_leads_where_it_should(account: World) -> None:
-    def to_https(method: str, host: str, target: str, headers: Mapping[str, str]) -> servers.Answer:
-        return 301, {"Location": f"https://{host}{target}"}, b""
+def sending(place: str) -> servers.Route:
+    return lambda method, host, target, headers: (301, {"Location": place.format(host=host, target=target)}, b"")
 
-    with servers.front(to_https) as front:
+
+def test_all_leads_where_it_should(account: World) -> None:
+    with servers.front(sending("https://{host}{target}")) as front:
         found = verify(account, take_book(account.clock.now()), endpoint=Endpoint("127.0.0.1", front.port, 80))
-    assert {key: item.state for key, item in found.items()} == {
-        "api": "ok", "any": "ok", "text": "ok", "inside": "skipped",
-    }  # fmt: skip
+    states = {key: item.state for key, item in found.items()}
+    assert states == {"api": "ok", "any": "ok", "text": "ok", "inside": "skipped"}
     assert (found["api"].values, found["api"].redirects, found["text"].redirects) == (("127.0.0.1",), True, None)
     assert found["any"].name == "verify.example.com"
     assert found["inside"].notes == ("it is in a private zone; look it up inside of its VPC",)
 
 
 def test_a_name_that_leads_elsewhere_or_nowhere_is_told(account: World) -> None:
-    book = take_book(account.clock.now())
+    """And one that was never made."""
+    book, spec = take_book(account.clock.now()), named()
+    spec["records"]["new"] = {**spec["records"]["api"], "name": "new.example.com"}
     entries = [Entry("api.example.com", "A", values=("192.0.2.1",)), Entry(ZONE, "TXT", values=('"other"',))]
-    found = verify(account, Book({ZONE: entries}, book.balancers))
+    found = verify(account, Book({ZONE: entries}, book.balancers), spec)
     assert found["api"].problems == ("api.example.com leads to 192.0.2.1 instead of load_balancer.public (127.0.0.1)",)
     assert found["text"].problems == ('example.com has "other" instead of "v=spf1 -all"',)
     assert "verify.example.com has no A record; check that the domain's name servers" in found["any"].problems[0]
+    assert found["new"].problems == ("record.new doesn't exist; run apply first",)
 
 
 def test_port_80_that_sends_elsewhere_is_told(account: World) -> None:
-    def elsewhere(method: str, host: str, target: str, headers: Mapping[str, str]) -> servers.Answer:
-        return 301, {"Location": "http://example.net/"}, b""
-
-    with servers.front(elsewhere) as front:
+    with servers.front(sending("http://example.net/")) as front:
         found = verify(account, take_book(account.clock.now()), endpoint=Endpoint("127.0.0.1", front.port, 80))
     said = "http://api.example.com/ answers 301 and leads to http://example.net/ instead of https://api.example.com/"
     assert (found["api"].state, found["api"].redirects, found["api"].problems) == ("failed", False, (said,))
-
-
-def test_a_name_whose_certificate_is_anothers_is_told(account: World, tmp_path: Path) -> None:
-    spec = named()
-    https = {
-        "protocol": "HTTPS", "port": 443, "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/x",
-        "default_action": {"fixed_response": {"status_code": 404}},
-    }  # fmt: skip
-    spec["load_balancers"]["public"]["listeners"] = {"http": https}  # under the address of the one that is there
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(ca_file := tmp_path / "ca.pem"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("www.example.net").configure_cert(context)
-    with servers.front(servers.in_turn("a"), context) as front:
-        endpoint = Endpoint("127.0.0.1", front.port, 443, Trust(str(ca_file)))
-        found = verify(account, take_book(account.clock.now()), spec, endpoint)
-    assert "https://api.example.com/: the certificate is for other names; add this name" in found["api"].problems[0]
-
-
-def test_one_that_was_never_made_is_told(account: World) -> None:
-    spec = named()
-    spec["records"]["new"] = {**spec["records"]["api"], "name": "new.example.com"}
-    assert verify(account, Book(), spec)["new"].problems == ("record.new doesn't exist; run apply first",)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.harness import World
+    from tests.verify.bench import Shown
 
 
 @pytest.fixture(scope="module")
@@ -28,47 +29,42 @@ def bench(account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     return Bench(account, shop(), tmp_path, capsys)
 
 
-def add_by_hand(bench: Bench, priority: int, condition: dict[str, object]) -> str:
-    """A rule of somebody else's at port 443. Returns its ARN."""
+def verify(bench: Bench, *options: str, plain: servers.Route = to_https, main: servers.Route | None = None) -> Shown:
+    """With one load balancer's listeners at two local ports."""
+    with servers.front(plain) as at_80, servers.front(main or shop_balancer(bench.instances())) as at_443:
+        return bench.run(*to(at_80.port), *to(at_443.port, 443), *(options or QUICK))
+
+
+def verify_behind(bench: Bench, priority: int, field: str, config: str, value: str, *options: str) -> Shown:
+    """With a rule of somebody else's at port 443."""
     client = bench.account.client("elbv2")
     [balancer] = client.describe_load_balancers()["LoadBalancers"]
     listeners = client.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
     [arn] = [item["ListenerArn"] for item in listeners if item["Port"] == 443]
     action = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "418"}}
+    condition = {"Field": field, f"{config}Config": {"Values": [value]}}
     made = client.create_rule(ListenerArn=arn, Priority=priority, Conditions=[condition], Actions=[action])
-    return str(made["Rules"][0]["RuleArn"])
+    try:
+        return verify(bench, *QUICK, *options)
+    finally:
+        client.delete_rule(RuleArn=made["Rules"][0]["RuleArn"])
 
 
 def test_everything_is_as_wanted(bench: Bench) -> None:
-    with servers.front(to_https) as plain, servers.front(shop_balancer(bench.instances())) as main:
-        ways = (*to(plain.port), *to(main.port, 443))
-        shown = bench.run(*ways, "--requests", "100", "--rate", "1000", "--format", "json")
-        text = bench.run(*ways, *QUICK)
-    assert (shown.code, text.code) == (0, 0), text.text + text.errors
+    shown = verify(bench, "--requests", "100", "--rate", "1000", "--format", "json")
+    assert shown.code == 0, shown.text + shown.errors
     assert [item["address"] for item in shown.json["checks"]] == [
-        "listener.public/http",
-        "rule.public/https/api",
-        "rule.public/https/canary",
-        "rule.public/https/rest",
+        "listener.public/http", "rule.public/https/api", "rule.public/https/canary", "rule.public/https/rest",
         "listener.public/https",
-    ]
+    ]  # fmt: skip
     api, canary, rest = (shown.check(f"rule.public/https/{name}") for name in ("api", "canary", "rest"))
-    assert {item["name"]: item["expected_share"] for item in api["targets"]} == {
-        "stable-1": 0.45,
-        "stable-2": 0.45,
-        "canary-1": 0.1,
-    }
-    assert {item["name"]: item["answers"] for item in api["targets"]} == {
-        "stable-1": 45,
-        "stable-2": 45,
-        "canary-1": 10,
-    }
+    found = {item["name"]: (item["answers"], item["expected_share"]) for item in api["targets"]}
+    assert found == {"stable-1": (45, 0.45), "stable-2": (45, 0.45), "canary-1": (10, 0.1)}
     assert (api["request"]["host"], api["request"]["path"]) == ("shop.example.com", "/api/")
     assert canary["targets"][0]["answers"] == 100
     assert rest["request"]["host"] == "verify.example.com"
     assert shown.check("listener.public/https")["statuses"] == {"404": 3}
     assert shown.check("listener.public/http")["statuses"] == {"301": 3}
-    assert "Verified: 5 of 5 listeners and rules" in text.text
 
 
 def test_weights_that_are_not_kept(bench: Bench) -> None:
@@ -80,15 +76,17 @@ def test_weights_that_are_not_kept(bench: Bench) -> None:
     def route(method: str, host: str, target: str, headers: Mapping[str, str]) -> servers.Answer:
         return (wrong if target.startswith("/api/") else right)(method, host, target, headers)
 
-    with servers.front(to_https) as plain, servers.front(route) as main:
-        shown = bench.run(*to(plain.port), *to(main.port, 443), *QUICK)
+    shown = verify(bench, main=route)
     assert shown.code == 1
     assert "canary-1 answered 50.0% of the requests instead of 10.0%: more than chance" in shown.flat
     assert "Not verified: 4 of 5" in shown.text
 
 
 def test_answers_by_the_wrong_action(bench: Bench) -> None:
-    """A redirect elsewhere, another text, and rules that aren't followed."""
+    """A redirect elsewhere, another text, rules that aren't followed, and one that was never applied."""
+    rules = bench.spec["load_balancers"]["public"]["listeners"]["https"]["rules"]
+    rules["new"] = {"priority": 5, "conditions": [{"path_pattern": "/new"}], "action": {"forward": "stable"}}
+    bench.write()
 
     def elsewhere(*_: object) -> servers.Answer:
         return 301, {"Location": "https://evil.example.com/"}, b""
@@ -96,72 +94,34 @@ def test_answers_by_the_wrong_action(bench: Bench) -> None:
     def lost(*_: object) -> servers.Answer:
         return 404, {"Content-Type": "text/plain"}, b"no such page"
 
-    with servers.front(elsewhere) as plain, servers.front(lost) as main:
-        ways = (*to(plain.port), *to(main.port, 443))
-        shown = bench.run(*ways, "--requests", "5", "--rate", "1000", "--attribute", "json:instance_id")
+    options = ("--requests", "5", "--rate", "1000", "--attribute", "json:instance_id")
+    shown = verify(bench, *options, plain=elsewhere, main=lost)
     assert shown.code == 1
     assert 'redirected to "https://evil.example.com/" instead of "https://shop-public-' in shown.flat
     assert "3 of 3 requests: the body isn't the fixed response's" in shown.flat
     assert "5 answers have no JSON field" in shown.flat
-    assert "Not verified: 0 of 5" in shown.text
-
-
-def test_a_rule_that_was_never_applied(bench: Bench) -> None:
-    rules = bench.spec["load_balancers"]["public"]["listeners"]["https"]["rules"]
-    rules["new"] = {"priority": 5, "conditions": [{"path_pattern": "/new"}], "action": {"forward": "stable"}}
-    bench.write()
-    with servers.front(to_https) as plain, servers.front(shop_balancer(bench.instances())) as main:
-        shown = bench.run(*to(plain.port), *to(main.port, 443), *QUICK)
-    assert shown.code == 1
     assert "rule.public/https/new doesn't exist; run apply first" in shown.text
+    assert "Not verified: 0 of 6" in shown.text
 
 
 @pytest.mark.parametrize(
     ("condition", "states", "code"),
     [
-        (
-            {"Field": "host-header", "HostHeaderConfig": {"Values": ["*.EXAMPLE.com"]}},
-            {"api": "unreachable", "canary": "unreachable", "rest": "unreachable", "": "ok"},
-            1,
-        ),
-        (
-            {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/api/*"]}},
-            {"api": "unreachable", "canary": "ok", "rest": "ok", "": "ok"},
-            1,
-        ),
-        (
-            {"Field": "source-ip", "SourceIpConfig": {"Values": ["203.0.113.0/24"]}},
-            {"api": "skipped", "canary": "skipped", "rest": "skipped", "": "skipped"},
-            0,
-        ),
+        (("host-header", "HostHeader", "*.EXAMPLE.com"), ["unreachable"] * 3 + ["ok"], 1),
+        (("path-pattern", "PathPattern", "/api/*"), ["unreachable", "ok", "ok", "ok"], 1),
+        (("source-ip", "SourceIp", "203.0.113.0/24"), ["skipped"] * 4, 0),
     ],
-    ids=["host", "path", "source"],
 )
 def test_rules_of_somebody_else_come_first(
-    bench: Bench, condition: dict[str, object], states: dict[str, str], code: int
+    bench: Bench, condition: tuple[str, str, str], states: list[str], code: int
 ) -> None:
-    arn = add_by_hand(bench, 1, condition)
-    try:
-        with servers.front(to_https) as plain, servers.front(shop_balancer(bench.instances())) as main:
-            shown = bench.run(*to(plain.port), *to(main.port, 443), *QUICK, "--format", "json")
-    finally:
-        bench.account.client("elbv2").delete_rule(RuleArn=arn)
-    found = {item["address"]: item["state"] for item in shown.json["checks"]}
-    assert shown.code == code
-    assert found.pop("listener.public/http") == "ok"
-    assert found == {
-        f"rule.public/https/{name}" if name else "listener.public/https": state for name, state in states.items()
-    }
+    shown = verify_behind(bench, 1, *condition, "--format", "json")
+    assert ([item["state"] for item in shown.json["checks"]], shown.code) == (["ok", *states], code)
 
 
 def test_a_default_action_that_nothing_is_left_for(bench: Bench) -> None:
     """A rule for everything at the end is usual, and no mistake."""
-    arn = add_by_hand(bench, 900, {"Field": "path-pattern", "PathPatternConfig": {"Values": ["*"]}})
-    try:
-        with servers.front(to_https) as plain, servers.front(shop_balancer(bench.instances())) as main:
-            shown = bench.run(*to(plain.port), *to(main.port, 443), *QUICK)
-    finally:
-        bench.account.client("elbv2").delete_rule(RuleArn=arn)
+    shown = verify_behind(bench, 900, "path-pattern", "PathPattern", "*")
     assert shown.code == 0, shown.text
     assert "no request can reach it: the rules before it take all of them" in shown.flat
     assert "Verified: 4 of 5 listeners and rules" in shown.text

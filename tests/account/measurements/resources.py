@@ -48,14 +48,8 @@ def launch(bench: Bench, token: str, count: int = 1, **changed: Any) -> list[dic
     """Instances that are launched as the demo's are, unless something is changed. Raises ClientError."""
     found = bench.ec2.describe_instances(InstanceIds=bench.instances[:1])["Reservations"][0]["Instances"][0]
     usual = {"ImageId": found["ImageId"], "InstanceType": found["InstanceType"], "SubnetId": found["SubnetId"]}
-    launched = bench.ec2.run_instances(
-        MinCount=count,
-        MaxCount=count,
-        ClientToken=token,
-        TagSpecifications=bench.tagged("instance"),
-        **(usual | changed),
-    )
-    return list(launched["Instances"])
+    wanted = {**usual, "TagSpecifications": bench.tagged("instance"), **changed}
+    return list(bench.ec2.run_instances(MinCount=count, MaxCount=count, ClientToken=token, **wanted)["Instances"])
 
 
 def _launch(bench: Bench, token: str, **changed: Any) -> str:
@@ -65,13 +59,10 @@ def _launch(bench: Bench, token: str, **changed: Any) -> str:
 @_on_service(instances=1)
 def life_of_failed_client_tokens(bench: Bench) -> str:
     """Can the client token of a launch that was refused be used again with other parameters, and how soon?"""
-    told = []
-    mistakes = {
-        "an image that doesn't exist": {"ImageId": "ami-0123456789abcdef0"},
-        "an address outside": {"PrivateIpAddress": "172.31.255.250"},
-    }
-    for number, (name, mistake) in enumerate(mistakes.items()):
-        token = f"{bench.run}-failed-{number}"
+    told = list[str]()
+    unknown, outside = {"ImageId": "ami-0123456789abcdef0"}, {"PrivateIpAddress": "172.31.255.250"}
+    for name, mistake in (("an image that doesn't exist", unknown), ("an address outside", outside)):
+        token = f"{bench.run}-failed-{len(told)}"
         refused = answer(partial(_launch, bench, token, **mistake))
         told.append(f"{name} ({refused}): {_used_again(bench, partial(_launch, bench, token))}")
     return "; ".join(told)
@@ -101,12 +92,8 @@ def terminated_instances(bench: Bench) -> str:
     again = answer(lambda: _same(_launch(bench, token), made))
 
     def tags() -> list[Any]:
-        found = [
-            item
-            for each in bench.ec2.describe_instances(InstanceIds=[made])["Reservations"]
-            for item in each["Instances"]
-        ]
-        return [tag for item in found for tag in item.get("Tags", [])]
+        found = bench.ec2.describe_instances(InstanceIds=[made])["Reservations"]
+        return [tag for each in found for item in each["Instances"] for tag in item.get("Tags", [])]
 
     gone = bench.until(lambda: not tags(), patience=900, poll=10)
     return f"tags: {'still there after 900 s' if gone is None else f'gone after {gone:.0f} s'}; the same launch again: {again}"
@@ -121,22 +108,16 @@ def _same(made: str, before: str) -> None:
 def token_of_a_deleted_volume(bench: Bench) -> str:
     """What does CreateVolume answer to the client token of a volume that has been deleted?"""
     zone = bench.ec2.describe_availability_zones()["AvailabilityZones"][0]["ZoneName"]
-    wanted = {
-        "AvailabilityZone": zone,
-        "Size": 1,
-        "ClientToken": f"{bench.run}-volume",
-        "TagSpecifications": bench.tagged("volume"),
-    }
+    wanted = {"AvailabilityZone": zone, "Size": 1, "ClientToken": f"{bench.run}-volume"}
+    wanted["TagSpecifications"] = bench.tagged("volume")
     made = bench.ec2.create_volume(**wanted)["VolumeId"]
     bench.ec2.get_waiter("volume_available").wait(VolumeIds=[made], WaiterConfig={"Delay": 2, "MaxAttempts": 60})
     bench.ec2.delete_volume(VolumeId=made)
     again: dict[str, Any] = {}
     told = answer(lambda: again.update(bench.ec2.create_volume(**wanted)))
-    return (
-        told
-        if not again
-        else f"accepted: {'the deleted one' if again['VolumeId'] == made else 'another one'}, {again['State']}"
-    )
+    if not again:
+        return told
+    return f"accepted: {'the deleted one' if again['VolumeId'] == made else 'another one'}, {again['State']}"
 
 
 @_alone()
@@ -145,10 +126,8 @@ def token_of_a_deleted_certificate(bench: Bench) -> str:
     acm, token = bench.tool.place.client("acm"), f"{bench.run}certificate"
 
     def request() -> str:
-        made = acm.request_certificate(
-            DomainName=f"{bench.run}.example.com", ValidationMethod="DNS", IdempotencyToken=token, Tags=bench.tags
-        )
-        return str(made["CertificateArn"])
+        wanted = {"DomainName": f"{bench.run}.example.com", "ValidationMethod": "DNS", "IdempotencyToken": token}
+        return str(acm.request_certificate(**wanted, Tags=bench.tags)["CertificateArn"])
 
     first = request()
     until_shown(bench, acm, first)
@@ -168,22 +147,11 @@ def overlapping_range(bench: Bench) -> str:
 @_on_service(addresses=2)
 def address_of_an_associated_instance(bench: Bench) -> str:
     """Is AssociateAddress without permission to reassociate refused if the instance has another association?"""
-    made = [
-        bench.ec2.allocate_address(Domain="vpc", TagSpecifications=bench.tagged("elastic-ip"))["AllocationId"]
-        for _ in "ab"
-    ]
+    tags = bench.tagged("elastic-ip")
+    made = [bench.ec2.allocate_address(Domain="vpc", TagSpecifications=tags)["AllocationId"] for _ in "ab"]
+    give = partial(bench.ec2.associate_address, InstanceId=bench.instances[0], AllowReassociation=False)
     try:
-        first, second = (
-            answer(
-                partial(
-                    bench.ec2.associate_address,
-                    InstanceId=bench.instances[0],
-                    AllocationId=each,
-                    AllowReassociation=False,
-                )
-            )
-            for each in made
-        )
+        first, second = (answer(partial(give, AllocationId=each)) for each in made)
     finally:
         for item in bench.ec2.describe_addresses(AllocationIds=made)["Addresses"]:
             if "AssociationId" in item:
@@ -207,12 +175,7 @@ def zone_of_an_address_outside(bench: Bench) -> str:
 def subnets_of_an_endpoint(bench: Bench) -> str:
     """Does an interface endpoint give up a subnet and take another one of the same zone in one call?"""
     zone = bench.ec2.describe_availability_zones()["AvailabilityZones"][0]["ZoneName"]
-    first, second = (
-        bench.ec2.create_subnet(
-            VpcId=bench.vpc, CidrBlock=block, AvailabilityZone=zone, TagSpecifications=bench.tagged("subnet")
-        )["Subnet"]["SubnetId"]
-        for block in ("10.77.1.0/24", "10.77.2.0/24")
-    )
+    first, second = bench.subnets(bench.vpc, dict.fromkeys(("10.77.1.0/24", "10.77.2.0/24"), zone))
     made = bench.ec2.create_vpc_endpoint(
         VpcId=bench.vpc, VpcEndpointType="Interface", ServiceName=f"com.amazonaws.{bench.tool.place.region}.ssm",
         SubnetIds=[first], PrivateDnsEnabled=False, TagSpecifications=bench.tagged("vpc-endpoint"),
@@ -223,7 +186,7 @@ def subnets_of_an_endpoint(bench: Bench) -> str:
 
     bench.until(lambda: state() == "available", patience=600, poll=5)
     told = answer(
-        lambda: bench.ec2.modify_vpc_endpoint(VpcEndpointId=made, AddSubnetIds=[second], RemoveSubnetIds=[first])
+        partial(bench.ec2.modify_vpc_endpoint, VpcEndpointId=made, AddSubnetIds=[second], RemoveSubnetIds=[first])
     )
     bench.ec2.delete_vpc_endpoints(VpcEndpointIds=[made])
     return told
@@ -235,13 +198,9 @@ def default_certificate_in_the_list(bench: Bench) -> str:
     acm = bench.tool.place.client("acm")
     first, second = (imported(bench, acm, f"{name}.example.com") for name in "ab")
     listener = https(bench, bench.id("load_balancer.public"), first)
+    add = partial(bench.elb.add_listener_certificates, ListenerArn=listener)
     try:
-        added = answer(
-            lambda: bench.elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": second}])
-        )
-        twice = answer(
-            lambda: bench.elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": first}])
-        )
+        added, twice = (answer(partial(add, Certificates=[{"CertificateArn": each}])) for each in (second, first))
         shown = bench.elb.describe_listener_certificates(ListenerArn=listener)["Certificates"]
     finally:
         bench.elb.delete_listener(ListenerArn=listener)
@@ -274,10 +233,8 @@ def until_shown(bench: Bench, acm: Any, arn: str) -> None:
 
 def _self_signed(name: str) -> dict[str, bytes]:
     """A certificate and its key, as ImportCertificate takes them."""
-    key, subject = (
-        rsa.generate_private_key(public_exponent=65537, key_size=2048),
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
-    )
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
@@ -301,18 +258,16 @@ def _zone(bench: Bench) -> tuple[str, str]:
 def _record(bench: Bench, action: str, name: str, kind: str, **what: Any) -> str:
     identifier, zone = _zone(bench)
     change = {"Action": action, "ResourceRecordSet": {"Name": f"{name}.{zone}", "Type": kind, **what}}
-    route53 = bench.tool.place.client("route53")
-    return answer(
-        lambda: route53.change_resource_record_sets(HostedZoneId=identifier, ChangeBatch={"Changes": [change]})
-    )
+    ask = bench.tool.place.client("route53").change_resource_record_sets
+    return answer(partial(ask, HostedZoneId=identifier, ChangeBatch={"Changes": [change]}))
 
 
 @_alone()
 def words_of_route53(bench: Bench) -> Facts:
     """In what words does ChangeResourceRecordSets refuse?"""
-    value = {"TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]}
-    other = {"TTL": 60, "ResourceRecords": [{"Value": "192.0.2.2"}]}
-    name = {"TTL": 60, "ResourceRecords": [{"Value": "example.com"}]}
+    value, other, name = (
+        {"TTL": 60, "ResourceRecords": [{"Value": each}]} for each in ("192.0.2.1", "192.0.2.2", "example.com")
+    )
     _record(bench, "CREATE", "there", "A", **value)
     return {
         "created again": _record(bench, "CREATE", "there", "A", **value),
@@ -328,12 +283,8 @@ def alias_to_a_new_load_balancer(bench: Bench) -> str:
     """Is an alias to a load balancer that was made a moment ago refused for a while?"""
     identifier, zone = _zone(bench)
     with bench.balancer("alias") as made:
-        target = {
-            "HostedZoneId": made["CanonicalHostedZoneId"],
-            "DNSName": made["DNSName"],
-            "EvaluateTargetHealth": False,
-        }
-        row = {"Name": f"alias.{zone}", "Type": "A", "AliasTarget": target}
+        target = {"HostedZoneId": made["CanonicalHostedZoneId"], "DNSName": made["DNSName"]}
+        row = {"Name": f"alias.{zone}", "Type": "A", "AliasTarget": {**target, "EvaluateTargetHealth": False}}
         batch = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": row}]}
         change = bench.tool.place.client("route53").change_resource_record_sets
         return bench.until_taken(lambda: change(HostedZoneId=identifier, ChangeBatch=batch), poll=5)

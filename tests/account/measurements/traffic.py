@@ -71,8 +71,11 @@ def requests_to_a_deregistered_target(bench: Bench) -> str:
         statuses.add(reply.status_code)
         return reply.status_code == 200 and reply.json()["instance_id"] != leaving
 
-    with bench.away(leaving):
+    bench.elb.deregister_targets(TargetGroupArn=bench.id("target_group.web"), Targets=[{"Id": leaving}])
+    try:
         told = _changes(bench, is_by_another, "/")
+    finally:
+        _are_back(bench, [{"Id": leaving}])
     return f"{told.partition(', ')[2]} (by it, or failed); statuses: {', '.join(map(str, sorted(statuses)))}"
 
 

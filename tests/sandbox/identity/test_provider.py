@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -48,13 +47,6 @@ def test_it_describes_itself_under_the_issuers_own_name(base: str) -> None:
     assert not {"d", "p", "q"} & httpx.get(told["jwks_uri"]).json()["keys"][0].keys()
 
 
-def test_its_first_page_names_whom_it_stands_for(service: Service, base: str) -> None:
-    lines = httpx.get(service.url).text.splitlines()
-    assert f"{ISSUER}: {base}/.well-known/openid-configuration" in lines
-    assert httpx.get(f"{service.url}/favicon.ico").status_code == 404
-    assert httpx.get(f"{service.url}/public-keys/other").status_code == 404
-
-
 def test_a_page_of_texts_that_somebody_sends_has_no_markup_of_theirs(base: str) -> None:
     page = httpx.get(f"{base}/authorize", params={**ASKED, "client_id": "<script>", "scope": '"><b>'}).text
     assert "<script>" not in page
@@ -82,15 +74,3 @@ def test_a_code_is_for_one_client_and_one_way_back(base: str) -> None:
     told = httpx.get(f"{base}/userinfo", headers={"Authorization": f"Bearer {answer.json()['access_token']}"})
     assert told.json() == {"sub": "alice", "name": "Alice", "preferred_username": "alice"}
     assert httpx.get(f"{base}/userinfo", headers={"Authorization": "Bearer made-up"}).status_code == 401
-
-
-def test_claims_that_arent_an_object_are_refused(base: str) -> None:
-    for claims in ("[1]", "{", "7"):
-        asked = {"grant_type": "client_credentials", "claims": claims}
-        assert httpx.post(f"{base}/token", data=asked).json() == {"error": "invalid_request"}
-
-
-def test_an_issuer_without_a_scheme_has_a_place_too(service: Service) -> None:
-    answer = httpx.post(f"{service.url}/plain/token", data={"grant_type": "client_credentials"})
-    assert answer.status_code == 200
-    assert local_issuer(service.url, replace(LOGIN, issuer="plain").issuer) == f"{service.url}/plain"

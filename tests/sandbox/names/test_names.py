@@ -77,20 +77,6 @@ def test_it_answers_by_udp_and_tcp(server: NameServer) -> None:
     assert refused.rcode() == dns.rcode.REFUSED
 
 
-def test_who_can_take_no_more_comes_again_by_tcp(server: NameServer) -> None:
-    query = dns.message.make_query("large.example.com", "TXT")
-    assert dns.query.udp(query, "127.0.0.1", 5, server.port).flags & dns.flags.TC
-    answer, by_tcp = dns.query.udp_with_fallback(query, "127.0.0.1", 5, server.port)
-    assert by_tcp
-    assert len(answer.answer[0]) == 20
-
-
-def test_what_is_no_question_gets_no_answer(server: NameServer) -> None:
-    assert server.respond(b"GET / HTTP/1.1", by_udp=True) == b""
-    reply = dns.message.make_response(dns.message.make_query("api.example.com", "A"))
-    assert server.respond(reply.to_wire(), by_udp=True) == b""
-
-
 def test_a_change_reaches_it_when_it_is_in_sync() -> None:
     with world() as there:
         zone = World("123456789012", REGION)

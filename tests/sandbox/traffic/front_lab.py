@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         kind = self.path.split("?")[0].rpartition("/")[2]
         self.server.paths.append(self.path)
+        self.server.asked.append(self.headers)
         if kind == "slow":
             self.server.gate.wait(TIMEOUT)
         elif kind == "reset":
@@ -68,21 +70,19 @@ class Handler(BaseHTTPRequestHandler):
             self.server.released.wait(TIMEOUT)
             self.close_connection = True
             return
-        self._tell()
+        self._tell(int(kind) if kind.isdigit() else 200)
 
     do_POST = do_GET  # noqa: N815  # so http.server calls it
 
-    def _tell(self) -> None:
+    def _tell(self, status: int) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         told = {"target": self.server.name, "path": self.path, "method": self.command, "body": body}
         content = json.dumps(told | {"headers": self.headers.items()}).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         if cookie := self.headers.get("X-Set-Cookie"):
             self.send_header("Set-Cookie", cookie)
-        if answer := self.headers.get("X-Answer"):
-            self.send_header(*answer.split(": ", 1))
         self.end_headers()
         self.wfile.write(content)
 
@@ -103,7 +103,7 @@ class Api(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
-        self.name, self.paths = name, list[str]()
+        self.name, self.paths, self.asked = name, list[str](), list[Message]()
         self.gate, self.released = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
         self.thread.start()
@@ -187,6 +187,7 @@ class Lab:
         """How many seconds the front's clock is ahead."""
         self.front = Front(folder, speed=10, clock=lambda: time.monotonic() + self.later)
         self.addresses = {(f"i-{name}", 80): api.port for name, api in self.apis.items()}
+        self._client = httpx.Client(timeout=TIMEOUT, limits=httpx.Limits(max_keepalive_connections=0))
         self.snapshot = Snapshot()
 
     def show(self, listeners: Sequence[Listener], groups: Sequence[TargetGroup] = (), **rest: Any) -> Snapshot:
@@ -208,7 +209,9 @@ class Lab:
         return f"{door.protocol.lower()}://127.0.0.1:{door.local_port}"
 
     def get(self, path: str = "/", port: int = 80, **rest: Any) -> httpx.Response:
-        return httpx.get(self.url(port) + path, timeout=TIMEOUT, **rest)
+        """Over a connection of its own, without cookies. To make a client takes ten times as long as to ask."""
+        self._client.cookies.clear()
+        return self._client.get(self.url(port) + path, **rest)
 
     def targets(self, count: int, headers: Mapping[str, str] | None = None) -> list[str]:
         """Who answered that many requests over one connection."""
@@ -221,6 +224,7 @@ class Lab:
         return found
 
     def close(self) -> None:
+        self._client.close()
         self.front.close()
         for api in self.apis.values():
             api.stop()

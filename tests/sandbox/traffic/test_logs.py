@@ -1,24 +1,19 @@
-"""Access, connection and health check logs: AWS's format and layout, from real requests."""
+"""Access logs: AWS's format and layout, from real requests."""
 
 from __future__ import annotations
 
 import gzip
 import re
 import shlex
-import ssl
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
-from alb_reconcile.sandbox.strict.health import Check
-from alb_reconcile.sandbox.traffic.log_lines import choose_certificate, health_entry, quoted
 from alb_reconcile.sandbox.traffic.logbook import Logbook
-from alb_reconcile.sandbox.traffic.snapshot import Instance, Mutual
-from tests.sandbox.authorities import authority
+from alb_reconcile.sandbox.traffic.snapshot import Instance
 from tests.sandbox.traffic.front_lab import Lab, arn, fixed, forward, group, listener, rule, wait_until, when
 from tests.sandbox.traffic.test_front_transforms import rewrite
 
@@ -36,12 +31,6 @@ ACCESS_FIELDS = (
     "transformed_uri request_transform_status ip_address"
 )
 ACCESS = ACCESS_FIELDS.split()
-CONNECTION_FIELDS = (
-    "timestamp client_ip client_port listener_port tls_protocol tls_cipher tls_handshake_latency leaf_client_cert_subject "
-    "leaf_client_cert_validity leaf_client_cert_serial_number tls_verify_status conn_trace_id tls_keyexchange elb ip_address"
-)
-CONNECTION = CONNECTION_FIELDS.split()
-CERTIFICATES = {"arn:shop": ("shop.example.com",), "arn:any": ("*.example.com",)}
 
 
 class Site:
@@ -62,18 +51,18 @@ class Site:
         for kind in ("access", "connection", "health_check"):
             attributes |= {f"{kind}_logs.s3.enabled": "true", f"{kind}_logs.s3.bucket": kind}
         attributes["access_logs.s3.prefix"] = "our/logs"
-        made = self.lab.show(listeners, [group("web", "i-a")], attributes=attributes, certificates=CERTIFICATES)
+        made = self.lab.show(listeners, [group("web", "i-a")], attributes=attributes)
         balancer = replace(made.load_balancers[0], arn=BALANCER)
         instance = Instance("i-a", "running", "us-east-1a", "10.0.0.7", "", 1, (80,))
         self.lab.change(load_balancers=(balancer,), instances=(instance,))
 
-    def write(self, records: int, checks: tuple[Check, ...] = ()) -> dict[str, list[str]]:
+    def write(self, records: int) -> dict[str, list[str]]:
         """The logs by bucket, once so many records are there, at the end of five minutes."""
         self.wrote += records
         file = self.lab.front.records
         wait_until(lambda: file.exists() and len(file.read_bytes().splitlines()) >= self.wrote)
         self.objects.clear()
-        self.book.write(self.lab.snapshot, checks, 60.0, NOON)
+        self.book.write(self.lab.snapshot, (), 60.0, NOON)
         assert self.objects == {}
         self.book.write(self.lab.snapshot, (), 360.0, NOON + timedelta(minutes=5))
         self.book._window = None
@@ -132,79 +121,3 @@ def test_where_they_go(site: Site) -> None:
     assert keys.keys() == {"access", "connection"}
     assert re.fullmatch(f"our/logs/{path}{name}", keys["access"])
     assert re.fullmatch(rf"{path}conn_log\.{name}", keys["connection"])
-
-
-def test_connections(site: Site, tmp_path: Path) -> None:
-    mutual = Mutual("verify", authority("one").pem)
-    site.show(listener(443, rule(forward("web")), protocol="HTTPS", certificates=tuple(CERTIFICATES), mutual=mutual))
-    for name, left in (("one", 5), ("two", 5), ("one", -1)):
-        context = ssl.create_default_context(cafile=str(site.lab.front.ca_file))
-        context.load_cert_chain(authority(name).client(tmp_path, f"{name}{left}", days_left=left).file)
-        url = site.lab.url(443).replace("127.0.0.1", "localhost")
-        try:
-            with httpx.Client(verify=context) as client:
-                client.get(url, extensions={"sni_hostname": "shop.example.com"})
-        except httpx.TransportError:
-            assert (name, left) != ("one", 5)
-    logs = site.write(4)
-    good, strange, old = (named(CONNECTION, line) for line in logs["connection"])
-    assert (good["listener_port"], good["tls_protocol"], good["tls_verify_status"]) == ("443", "TLSv1.3", "Success")
-    assert good["leaf_client_cert_subject"] == r"CN=one5,O=Example\, Inc,C=US"
-    assert re.fullmatch(r"NotBefore=\S+Z;NotAfter=\S+Z", good["leaf_client_cert_validity"])
-    assert re.fullmatch(r"[0-9A-F]+", good["leaf_client_cert_serial_number"])
-    assert float(good["tls_handshake_latency"]) >= 0
-    assert strange["tls_verify_status"] == "Failed:ClientCertUntrusted"
-    assert (old["tls_verify_status"], old["tls_handshake_latency"]) == ("Failed:ClientCertExpired", "-")
-    (request,) = (named(ACCESS, line) for line in logs["access"])
-    assert request["conn_trace_id"] == good["conn_trace_id"]
-    assert (request["type"], request["domain_name"]) == ("https", "shop.example.com")
-    assert request["chosen_cert_arn"] == "arn:shop"
-
-
-def test_health_checks(site: Site) -> None:
-    site.show(listener(80, rule(forward("web"))))
-    checks = (
-        Check(arn("web"), "i-a", 80, 50.0, "", 0.25, 200),
-        Check(arn("web"), "i-a", 80, 60.0, "Target.Timeout|Request timed out", 5.0),
-        Check(arn("other"), "i-a", 80, 60.0, ""),
-    )
-    lines = site.write(0, checks)["health_check"]
-    rest = "app/shop/50dc6c495c0c9188 127.0.0.1"
-    assert lines == [
-        f"http 2026-03-01T12:00:50.000000Z 0.250000000 10.0.0.7:80 web PASS 200 - {rest}",
-        f"http 2026-03-01T12:01:00.000000Z 5.000000000 10.0.0.7:80 web FAIL - TimedOut {rest}",
-    ]
-    (key,) = (key for bucket, key in site.objects if bucket == "health_check")
-    assert "/health_check_log_123456789012_elasticloadbalancing_us-east-1_app.shop." in key
-
-
-@pytest.mark.parametrize(
-    ("reason", "code", "version", "expected"),
-    [
-        ("Target.ResponseCodeMismatch|x", 502, "HTTP1", "http FAIL 502 TargetError"),
-        ("Target.ResponseCodeMismatch|x", 404, "HTTP1", "http FAIL 404 ResponseCodeMismatch"),
-        ("Target.FailedHealthChecks|x", -1, "HTTP2", "h2 FAIL - ConnectionReset"),
-        ("Target.ResponseCodeMismatch|x", 13, "GRPC", "grpc FAIL 13 GRPCUnexpectedStatus"),
-    ],
-)
-def test_reasons_of_health_checks(reason: str, code: int, version: str, expected: str) -> None:
-    line = health_entry(Check("g", "i-a", 80, 0, reason, 0, code), group("web", version=version), "t", NOON, BALANCER)
-    kind, _, _, _, _, status, told, why, *_ = line.split(" ")
-    assert f"{kind} {status} {told} {why}" == expected
-
-
-def test_certificates_are_chosen_as_clients_get_them() -> None:
-    arns = ("arn:default", "arn:any", "arn:shop")
-    for name, expected in (
-        ("SHOP.example.com", "arn:shop"),
-        ("x.example.com", "arn:any"),
-        ("a.b.example.com", "arn:default"),
-        (None, "arn:default"),
-    ):
-        assert choose_certificate(name, arns, lambda arn: CERTIFICATES.get(arn, ())) == expected
-    assert choose_certificate("x", (), lambda _: ()) == ""
-
-
-def test_what_would_end_a_field_is_escaped() -> None:
-    assert quoted('a"b\n') == r'"a\x22b\x0a"'
-    assert quoted(None) == quoted("") == '"-"'

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,38 +19,29 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from alb_reconcile.sandbox.traffic.processes import Processes, Program, web_api_file
+from alb_reconcile.sandbox.traffic.processes import Processes, Program
 from alb_reconcile.sandbox.traffic.snapshot import Instance
 from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from alb_reconcile.sandbox.client import Process
 
+PYTHON = f"{sys.executable} -I -S -c"
 ONE = Instance("i-1", "running", "us-east-1a", "10.0.1.5", "abc123", 1, (80,))
 TWO = Instance("i-2", "running", "us-east-1b", "10.0.2.5", "abc123", 1, (80,))
 DIRECT = build_opener(ProxyHandler({}))
-SLEEPS = f"{sys.executable} -I -S -c 'import time; time.sleep(600)'"
-
-
-class Clock:
-    """HTTP time, which passes where a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+SLEEPS = f"{PYTHON} 'import time; time.sleep(600)'"
 
 
 class Machine:
     """Processes, stepped by the test as the sandbox steps them."""
 
     def __init__(self, folder: Path, serve: str = "") -> None:
-        self.clock = Clock()
+        self.now = 1000.0
         self.folder = folder
-        self.processes = Processes(Program.choose(serve, folder), folder / "instances", clock=self.clock)
+        self.processes = Processes(Program.choose(serve, folder), folder / "instances", clock=lambda: self.now)
 
     def step(self, *instances: Instance) -> dict[str, Process]:
         self.processes.begin(instances)
@@ -67,8 +59,11 @@ class Machine:
         return told
 
 
+Make = Callable[..., Machine]
+
+
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
+def make(tmp_path: Path) -> Iterator[Make]:
     made: list[Machine] = []
 
     def start(serve: str = "") -> Machine:
@@ -104,7 +99,7 @@ def answer(port: int) -> dict[str, str]:
     return found[0]
 
 
-def test_each_instance_serves_the_demo_as_itself(make: Callable[..., Machine]) -> None:
+def test_each_instance_serves_the_demo_as_itself(make: Make) -> None:
     told = make().step(ONE, TWO, replace(ONE, id="i-3", state="stopped"))
     assert (told["i-1"].state, told["i-3"].state, told["i-3"].pid) == ("runs", "stopped", None)
     found = [answer(told[name].local_port) for name in ("i-1", "i-2")]
@@ -113,7 +108,7 @@ def test_each_instance_serves_the_demo_as_itself(make: Callable[..., Machine]) -
     assert {item["version"] for item in found} == {"abc123"}
 
 
-def test_stopping_starting_and_rebooting_reach_the_process(make: Callable[..., Machine]) -> None:
+def test_stopping_starting_and_rebooting_reach_the_process(make: Make) -> None:
     machine = make()
     first = machine.step(ONE)["i-1"]
     answer(first.local_port)
@@ -129,9 +124,9 @@ def test_stopping_starting_and_rebooting_reach_the_process(make: Callable[..., M
     machine.until(lambda told: told["i-1"].state == "stopped", replace(rebooted, state="shutting-down"))
 
 
-def test_one_that_is_deaf_to_sigterm_is_killed_after_a_while(make: Callable[..., Machine]) -> None:
+def test_one_that_is_deaf_to_sigterm_is_killed_after_a_while(make: Make) -> None:
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
-    machine = make(shlex.join([sys.executable, "-I", "-S", "-c", deaf]))
+    machine = make(f"{PYTHON} {shlex.quote(deaf)}")
     pid = machine.step(ONE)["i-1"].pid
     assert pid is not None
     log = machine.folder / "instances" / "i-1.log"
@@ -139,72 +134,23 @@ def test_one_that_is_deaf_to_sigterm_is_killed_after_a_while(make: Callable[...,
     stopping = replace(ONE, state="stopping")
     assert machine.step(stopping)["i-1"].state == "ends"
     assert machine.step(stopping)["i-1"].pid == pid
-    machine.clock.now += 11
+    machine.now += 11
     assert machine.until(lambda told: told["i-1"].pid is None, stopping)["i-1"].state == "stopped"
 
 
-def test_a_crashed_one_is_started_again_after_three_seconds(make: Callable[..., Machine]) -> None:
+def test_a_crashed_one_is_started_again_after_three_seconds(make: Make) -> None:
     machine = make(SLEEPS)
     before = machine.step(ONE)["i-1"]
     assert before.pid is not None
     os.kill(before.pid, signal.SIGKILL)
     waits = machine.until(lambda told: told["i-1"].pid is None, ONE)["i-1"]
     assert (waits.state, waits.restarts, waits.note.partition(";")[0]) == ("waits", 1, "killed by SIGKILL")
-    machine.clock.now += 3.01
+    machine.now += 3.01
     after = machine.step(ONE)["i-1"]
     assert (after.state, after.local_port, after.restarts) == ("runs", before.local_port, 1)
 
 
-def test_a_crash_loop_is_told_with_its_last_words_and_slows_down(make: Callable[..., Machine]) -> None:
-    fails = "import sys; print('starting', flush=True); sys.exit('no database at \\x1b[1m10.0.0.9')"
-    machine = make(shlex.join([sys.executable, "-I", "-S", "-c", fails]))
-    pauses = []
-    for count in range(1, 9):
-        told = machine.until(lambda told, count=count: told["i-1"].restarts == count, ONE)["i-1"]  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
-        began = machine.clock.now
-        while machine.step(ONE)["i-1"].state == "waits":
-            machine.clock.now += 1
-        pauses.append(machine.clock.now - began)
-    note, _, log = told.note.partition("; see ")
-    assert note == "exit code 1: no database at [1m10.0.0.9"
-    assert Path(log).name == "i-1.log"
-    assert max(pauses[:5]) <= 4
-    assert pauses[7] > pauses[6] > pauses[5] > 4
-
-
-def test_a_program_that_has_gone_is_told(make: Callable[..., Machine], tmp_path: Path) -> None:
-    told = make(str(tmp_path / "nowhere")).step(ONE)["i-1"]
-    assert (told.state, told.pid) == ("waits", None)
-    assert told.note == f"can't be started: No such file or directory: {tmp_path / 'nowhere'}"
-
-
-def test_it_runs_where_the_user_is_with_little_around_it(
-    make: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of somebody")
-    monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    shows = "import json, os, time; print(json.dumps([os.getcwd(), dict(os.environ)]), flush=True); time.sleep(600)"
-    machine = make(shlex.join([sys.executable, "-I", "-S", "-c", shows]))
-    log = tmp_path / "instances" / "i-1.log"
-    machine.until(lambda _: log.read_text().endswith("\n"), ONE)
-    folder, environment = json.loads(log.read_text())
-    assert folder == str(tmp_path)
-    assert environment["BIND"] == "127.0.0.1"
-    assert environment["PATH"] == os.environ["PATH"]
-    assert not {"AWS_SECRET_ACCESS_KEY", "PYTHONPATH"} & set(environment)
-
-
-def test_clearing_takes_processes_and_logs_along(make: Callable[..., Machine]) -> None:
-    machine = make(SLEEPS)
-    pids = [item.pid for item in machine.step(ONE, TWO).values()]
-    machine.step(replace(ONE, state="shutting-down"))
-    machine.processes.clear()
-    assert not any(pid is None or is_there(pid) for pid in pids)
-    assert machine.step() == {}
-    assert list((machine.folder / "instances").iterdir()) == []
-
-
-def test_a_terminated_instance_finishes_what_it_is_answering(make: Callable[..., Machine]) -> None:
+def test_a_terminated_instance_finishes_what_it_is_answering(make: Make) -> None:
     """Of a body that no buffers can hold it has read some, when all but its last byte is sent: it is at it."""
     machine = make()
     started = machine.step(ONE)["i-1"]
@@ -237,56 +183,18 @@ signal.pause()
 """
 
 
-def alone(folder: Path, serve: str) -> tuple[subprocess.Popen[str], int, int]:
-    """A sandbox of nothing but processes, with the ids of its instance and its reaper."""
-    arguments = [sys.executable, "-c", ALONE, str(folder), serve]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    instance, reaper = process.stdout.readline().split()
-    return process, int(instance), int(reaper)
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
-def test_no_process_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
-    child = tmp_path / "child"
-    process, instance, reaper = alone(tmp_path / "state", f"sh -c 'sleep 600 & echo $! > {child}; wait'")
-    until(lambda: child.exists() and child.read_text().strip())
-    end(process)
-    for pid in (instance, int(child.read_text()), reaper):
-        gone(pid)
-
-
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="what is left is found through /proc")
-def test_where_all_was_killed_at_once_the_next_start_cleans_up(
-    tmp_path: Path,
-) -> None:
-    process, instance, reaper = alone(tmp_path / "state", SLEEPS)
-    os.kill(reaper, signal.SIGKILL)
-    end(process)
+@pytest.mark.slow
+def test_where_all_was_killed_at_once_the_next_start_cleans_up(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", ALONE, str(tmp_path / "state"), SLEEPS]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        instance, reaper = map(int, process.stdout.readline().split())
+        os.kill(reaper, signal.SIGKILL)
+        process.kill()
     gone(reaper)
     assert is_there(instance)
     Processes(Program.choose("", tmp_path), tmp_path / "other").close()
     assert is_there(instance)
     Processes(Program.choose("", tmp_path), tmp_path / "state").close()
     gone(instance)
-
-
-def test_a_reaper_that_was_killed_is_made_anew(make: Callable[..., Machine]) -> None:
-    machine = make(SLEEPS)
-    first = machine.step(ONE)["i-1"].pid
-    os.kill(machine.processes._reaper._process.pid, signal.SIGKILL)
-    gone(machine.processes._reaper._process.pid)
-    second = machine.step(ONE, TWO)["i-2"].pid
-    assert first is not None
-    assert second is not None
-    machine.processes._reaper.close()
-    gone(first)
-    gone(second)
-
-
-def test_the_demo_is_the_one_beside_the_specs() -> None:
-    assert web_api_file() == Path(__file__).parents[3] / "specs" / "user-data" / "web-api.py"

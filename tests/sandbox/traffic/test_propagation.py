@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alb_reconcile.sandbox.traffic.propagation import Propagation
-from alb_reconcile.sandbox.traffic.snapshot import (
-    HealthCheck,
-    Listener,
-    LoadBalancer,
-    Rule,
-    Snapshot,
-    TargetGroup,
-    TargetState,
-)
+import pytest
 
-CHECK = HealthCheck("HTTP", None, "/", 30, 5, 5, 2, "200")
+from alb_reconcile.sandbox.traffic.propagation import Propagation
+from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, Rule, Snapshot, TargetGroup, TargetState
+from tests.sandbox.traffic.front_lab import CHECK
 
 
 def group(**targets: str) -> TargetGroup:
@@ -34,61 +27,39 @@ def state(snapshot: Snapshot) -> dict[str, str]:
 BEFORE = Snapshot((balancer("lb"),), {"tg": group(a="healthy", b="healthy")})
 
 
-def test_a_registration_that_ends_is_known_at_the_end_of_the_window() -> None:
-    nodes = Propagation(10)
-    nodes.pass_on(BEFORE, 100)
+@pytest.fixture
+def nodes() -> Propagation:
+    made = Propagation(10)
+    made.pass_on(BEFORE, 100)
+    return made
+
+
+def test_a_registration_that_ends_or_is_gone_is_known_at_the_end_of_the_window(nodes: Propagation) -> None:
+    known = {"a": "healthy", "b": "healthy"}
     after = replace(BEFORE, target_groups={"tg": group(a="draining", b="healthy", c="initial")})
-    assert state(nodes.pass_on(after, 101)) == {"a": "healthy", "b": "healthy"}
-    assert state(nodes.pass_on(after, 109.9)) == {"a": "healthy", "b": "healthy"}
+    assert state(nodes.pass_on(after, 101)) == state(nodes.pass_on(after, 109.9)) == known
     assert state(nodes.pass_on(after, 110)) == {"a": "draining", "b": "healthy", "c": "initial"}
-
-
-def test_one_that_is_gone_altogether_gets_requests_until_then() -> None:
-    nodes = Propagation(10)
-    nodes.pass_on(BEFORE, 100)
     gone = replace(BEFORE, target_groups={"tg": group(b="healthy")})
-    assert state(nodes.pass_on(gone, 105)) == {"a": "healthy", "b": "healthy"}
-    assert state(nodes.pass_on(gone, 112)) == {"b": "healthy"}
+    assert state(nodes.pass_on(gone, 111)) == {"a": "draining", "b": "healthy", "c": "initial"}
+    assert state(nodes.pass_on(gone, 122)) == {"b": "healthy"}
 
 
-def test_security_groups_hold_at_once() -> None:
-    nodes = Propagation(10)
-    nodes.pass_on(BEFORE, 100)
-    shut = replace(BEFORE, ingress={"lb": (range(443, 444),)})
-    assert nodes.pass_on(shut, 101).ingress == shut.ingress
-
-
-def test_their_own_checks_they_know_at_once() -> None:
-    nodes = Propagation(10)
-    nodes.pass_on(BEFORE, 100)
-    ill = replace(BEFORE, target_groups={"tg": group(a="unhealthy", b="healthy")})
+def test_security_groups_hold_at_once_and_their_own_checks_they_know(nodes: Propagation) -> None:
+    ill = replace(BEFORE, target_groups={"tg": group(a="unhealthy", b="healthy")}, ingress={"lb": (range(443, 444),)})
+    assert nodes.pass_on(ill, 101).ingress == ill.ingress
     assert state(nodes.pass_on(ill, 101)) == {"a": "unhealthy", "b": "healthy"}
 
 
-def test_rules_reach_them_late() -> None:
-    nodes = Propagation(10)
-    nodes.pass_on(BEFORE, 100)
-    moved = replace(BEFORE, load_balancers=(balancer("lb", "other"),))
-    assert nodes.pass_on(moved, 101).load_balancers == BEFORE.load_balancers
-    assert nodes.pass_on(moved, 111).load_balancers == moved.load_balancers
+def test_rules_reach_them_late_but_for_a_new_load_balancer(nodes: Propagation) -> None:
+    both = replace(BEFORE, load_balancers=(balancer("lb", "other"), balancer("new")))
+    assert nodes.pass_on(both, 101).load_balancers == (balancer("lb"), balancer("new"))
+    assert nodes.pass_on(both, 111).load_balancers == both.load_balancers
+    first = Propagation(10)
+    first.pass_on(Snapshot(), 100)
+    assert first.pass_on(BEFORE, 101) == BEFORE
 
 
-def test_a_new_load_balancer_has_what_it_was_made_with() -> None:
-    nodes = Propagation(10)
-    nodes.pass_on(Snapshot(), 100)
-    assert nodes.pass_on(BEFORE, 101).load_balancers == BEFORE.load_balancers
-    assert state(nodes.pass_on(BEFORE, 101)) == {"a": "healthy", "b": "healthy"}
-
-
-def test_without_lag_everything_is_known_at_once() -> None:
-    nodes = Propagation(0)
-    nodes.pass_on(BEFORE, 100)
-    assert nodes.pass_on(Snapshot(), 100) == Snapshot()
-
-
-def test_a_change_is_due_when_its_window_has_ended() -> None:
-    nodes = Propagation(10)
-    nodes.pass_on(BEFORE, 100)
+def test_a_change_is_due_when_its_window_has_ended(nodes: Propagation) -> None:
     assert not nodes.is_due(115), "nothing has changed"
     nodes.pass_on(replace(BEFORE, load_balancers=(balancer("lb", "other"),)), 116)
     assert not nodes.is_due(130), "it was passed on"
@@ -99,7 +70,8 @@ def test_a_change_is_due_when_its_window_has_ended() -> None:
     assert not nodes.is_due(130)
 
 
-def test_without_lag_nothing_is_due() -> None:
+def test_without_lag_everything_is_known_at_once_and_nothing_is_due() -> None:
     nodes = Propagation(0)
     nodes.pass_on(BEFORE, 100)
     assert not nodes.is_due(200)
+    assert nodes.pass_on(Snapshot(), 100) == Snapshot()

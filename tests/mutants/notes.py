@@ -1,0 +1,50 @@
+"""A plugin of pytest that notes how long each test takes, and ends a run in which one doesn't end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pytest
+
+FILE: Final = Path("notes.json")
+"""Seconds by the name of each test that has passed."""
+LIMIT: Final = 30
+"""Seconds of processor time for one test: the longest takes a quarter of it."""
+LIMITED: Final = "TESTS_HAVE_TO_END"
+"""The variable of the environment with which it holds."""
+ENDLESS: Final = 99
+"""Exit code of a run with a test that takes longer."""
+_seconds: Final = Counter[str]()
+_failed: Final = set[str]()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what a part of a test took."""
+    _seconds[report.nodeid] += report.duration  # type: ignore[assignment] # a Counter counts seconds as well
+    if report.outcome != "passed":
+        _failed.add(report.nodeid)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin to count."""
+    if LIMITED in os.environ:
+        signal.signal(signal.SIGPROF, lambda *_: os._exit(ENDLESS))
+        signal.setitimer(signal.ITIMER_PROF, LIMIT)
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Stop it."""
+    signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the notes."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        passed = {name: seconds for name, seconds in _seconds.items() if name not in _failed}
+        FILE.write_text(json.dumps(passed), encoding="utf-8")
