@@ -23,7 +23,7 @@ demo: $(READY)
 fleet-demo: $(READY)
 	@$(BIN)/python -m tests.fleet_demo
 
-# in longer slices of a core than the usual 3 ms (where the kernel has them) the four lose less of what is in its caches: a tenth of the time
+# in longer slices of a core than the usual 3 ms (where the kernel has them) the processes lose less of what is in its caches: a tenth of the time
 SLICES = $(shell chrt --other --sched-runtime 10000000 0 true 2>/dev/null && echo chrt --other --sched-runtime 10000000 0)
 test: $(READY)
 	$(SLICES) $(BIN)/pytest --numprocesses=3 --dist=worksteal -m "not slow"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,13 +20,13 @@ LIMITED: Final = "TESTS_HAVE_TO_END"
 """The variable of the environment with which it holds."""
 ENDLESS: Final = 99
 """Exit code of a run with a test that takes longer."""
-_seconds: Final = Counter[str]()
+_seconds: Final = defaultdict[str, float](float)
 _failed: Final = set[str]()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Note what a part of a test took."""
-    _seconds[report.nodeid] += report.duration  # type: ignore[assignment] # a Counter counts seconds as well
+    _seconds[report.nodeid] += report.duration
     if report.outcome != "passed":
         _failed.add(report.nodeid)
 
