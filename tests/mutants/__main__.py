@@ -1,7 +1,7 @@
 """`make mutants`: breaks the product on purpose in small places, one at a time, and counts how often the tests notice.
 
 The places are drawn from a seed. All quick tests of `FOLDERS` are run once, to see which lines each executes. Then, for each place, those that execute it are run
-in a copy of the tree, until one fails, for at most 90 s of processor time. What no test has found by then survives.
+in a copy of the tree, until one fails, for at most 90 s of processor time. It has to pass without the change. What no test has found by then survives.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -27,13 +26,12 @@ from queue import Queue
 from typing import TYPE_CHECKING, Final
 
 import coverage
-import pytest
 
 from tests.mutants import notes
 from tests.mutants.sites import Mutant, find_mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build" / "mutants"
@@ -106,7 +104,7 @@ class Tests:
             command = [*_PYTEST, *options, *QUICK, *folders]
             subprocess.run(command, cwd=place, env=_environment(place), check=False)  # a test that fails is left out
         self._data.read()
-        self._seconds: dict[str, float] = json.loads((place / notes.FILE).read_text(encoding="utf-8"))
+        self._seconds: dict[str, float] = json.loads((place / notes.FILE).read_text(encoding="utf-8"))["passed"]
         self._of: dict[str, list[str]] = defaultdict(list)
         for test in self._seconds:
             self._of[_module(test)].append(test)
@@ -186,28 +184,30 @@ def _environment(place: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(place), "PYTHONHASHSEED": "0", **more}
 
 
-def run(place: Path, batches: list[list[str]]) -> tuple[bool, str]:
-    """Run tests in a copy until one fails. Returns whether one did, and which."""
+def run(place: Path, batches: list[list[str]]) -> tuple[tuple[str, ...], str]:
+    """Run tests in a copy until one fails. Returns what makes it fail as arguments of pytest, none where nothing does, and what to say of it."""
     left = SECONDS
     for tests in batches:
-        code, told, used = _run_some(place, tests, left)
-        if code == pytest.ExitCode.USAGE_ERROR:
-            return True, "a module that can't be collected"
-        if code == notes.ENDLESS:
-            return True, f"a test that doesn't end in {notes.LIMIT} s"
+        code, used = _run_some(place, tests, left)
         if code > 0:
-            failed = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.MULTILINE)
-            return True, failed[1] if failed else told.strip().rpartition("\n")[2]
+            noted = place / notes.FILE
+            failed = json.loads(noted.read_text(encoding="utf-8"))["failed"] if noted.exists() else []
+            return (
+                (tuple(failed), failed[0])
+                if failed
+                else (("--collect-only", *tests), "a module that can't be collected")
+            )
         left -= used
         if code < 0 or left <= 0:
-            return False, f"none in {SECONDS} s"
-    return False, f"none of {sum(map(len, batches))}"
+            return (), f"none in {SECONDS} s"
+    return (), f"none of {sum(map(len, batches))}"
 
 
-def _run_some(place: Path, tests: list[str], seconds: int) -> tuple[int, str, int]:
-    """The exit code, what was printed, and the seconds of processor time that it took; negative, if it was ended."""
+def _run_some(place: Path, tests: Sequence[str], seconds: int = SECONDS) -> tuple[int, int]:
+    """The exit code, negative if it was ended, and the seconds of processor time that it took."""
+    (place / notes.FILE).unlink(missing_ok=True)
     (place / "tests.txt").write_text("\n".join(tests), encoding="utf-8")
-    with (place / "printed").open("w+", encoding="utf-8") as printed:
+    with (place / "printed").open("w", encoding="utf-8") as printed:
         process = subprocess.Popen(
             [*_PYTEST, "-x", "@tests.txt"], cwd=place, env=_environment(place, **{notes.LIMITED: "1"}), stdout=printed, stderr=subprocess.STDOUT, start_new_session=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)),
@@ -218,8 +218,7 @@ def _run_some(place: Path, tests: list[str], seconds: int) -> tuple[int, str, in
         guard.cancel()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        printed.seek(0)
-        return os.waitstatus_to_exitcode(status), printed.read(), int(usage.ru_utime + usage.ru_stime)
+    return os.waitstatus_to_exitcode(status), int(usage.ru_utime + usage.ru_stime)
 
 
 def main() -> int:
@@ -253,10 +252,14 @@ def main() -> int:
         began = time.monotonic()
         try:
             (place / mutant.file).write_text(mutant.applied(source), encoding="utf-8")
-            killed, by = run(place, tests[mutant])
+            failed, by = run(place, tests[mutant])
+            (place / mutant.file).write_text(source, encoding="utf-8")
+            if failed and _run_some(place, failed)[0]:
+                failed, by = (), f"{by} fails without the change, too"
         finally:
             (place / mutant.file).write_text(source, encoding="utf-8")
             places.put(place)
+        killed = bool(failed)
         result = Result(area, str(mutant), killed, by, round(time.monotonic() - began, 1))
         print(f"{'killed  ' if killed else 'SURVIVED'} {result.seconds:5.1f} s  {mutant}  [{by}]", flush=True)
         return result
