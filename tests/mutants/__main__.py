@@ -93,14 +93,14 @@ class Tests:
             rooms = sorted({Path(prefix).parts[1] for prefixes in AREAS.values() for prefix in prefixes})
             sources = "\n    ".join(f"alb_reconcile/{room}" for room in rooms)
             (place / "coverage.rc").write_text(f"[run]\nparallel = true\nsource =\n    {sources}\n", encoding="utf-8")
-            options = (
+            options = [
                 "--cov",
                 "--cov-config=coverage.rc",
                 "--cov-context=test",
                 "--cov-report=",
                 "--numprocesses=2",
                 "--dist=worksteal",
-            )
+            ]
             command = [*_PYTEST, *options, *QUICK, *folders]
             subprocess.run(command, cwd=place, env=_environment(place), check=False)  # a test that fails is left out
         self._data.read()
@@ -165,19 +165,8 @@ def copy_tree(place: Path) -> None:
             shutil.copy2(ROOT / name, place / name)
 
 
-_PYTEST: Final = (
-    sys.executable,
-    "-B",
-    "-m",
-    "pytest",
-    "-q",
-    "--no-header",
-    "--tb=no",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    notes.__name__,
-)
+_OPTIONS: Final = ["-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p"]
+_PYTEST: Final = (sys.executable, "-B", "-m", "pytest", *_OPTIONS, notes.__name__)
 
 
 def _environment(place: Path, **more: str) -> dict[str, str]:
