@@ -79,12 +79,14 @@ _PARTS = {"load": (0,), "docs": (1,), "golden": (1,), "e2e": (2, 3)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits longest begins first, so that it doesn't stand alone at the end: each of pytest's workers begins with a part
-    of the list, which is a quarter of it in `make test`. What takes long follows, and modules stay together."""
+    """What starts processes or sends load is slow. What waits longest begins first, so that it doesn't stand alone at the end: each
+    of pytest's workers begins with a part of the list. What takes long follows, and modules stay together."""
     parts: list[list[pytest.Item]] = [[], [], [], []]
     modules: defaultdict[Path, list[pytest.Item]] = defaultdict(list)
     for item in items:
         modules[item.path].append(item)
+        if item.path.parent.name in ("e2e", "load"):
+            item.add_marker(pytest.mark.slow)
     turns = {folder: itertools.cycle(numbers) for folder, numbers in (*_PARTS.items(), ("properties", range(4)))}
     rest: list[pytest.Item] = []
     for path in sorted(modules, key=lambda path: [*turns, path.parent.name].index(path.parent.name)):

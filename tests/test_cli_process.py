@@ -12,6 +12,8 @@ import pytest
 
 from tests.processes import GUARD
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 VALID = "stack: shop\nregion: eu-west-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
 BROKEN = VALID.replace("10.0.0.0/16", "10.0.0.0/40")

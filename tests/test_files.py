@@ -25,6 +25,8 @@ from tests.processes import GUARD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
+
 SPEC = "stack: shop\nregion: us-east-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
 SPARSE = 8 << 30
 LITTLE = 400 << 20
@@ -84,7 +86,6 @@ def test_a_spec_and_a_policy(make: Callable[[Path], None], tmp_path: Path, capsy
     assert told(capsys, "plan", "shop.yaml", "--policy", "ill.yaml", code=3).startswith("ill.yaml:1:1: ")
 
 
-@pytest.mark.slow
 @each
 def test_a_saved_plan(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path / "plan")

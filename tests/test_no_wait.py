@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.harness import World
 
+pytestmark = pytest.mark.slow
+
 FILE = "spec.yaml"
 APPLY = ("apply", "--yes", FILE)
 CLOSING = "All steps are done, and nothing was waited for: status says when it is ready, and apply waits for it."

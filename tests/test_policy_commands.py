@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.harness import World
 
+pytestmark = pytest.mark.slow
+
 SPEC = "stack: shop\nregion: us-east-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
 
 

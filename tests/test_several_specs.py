@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.harness import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
@@ -44,7 +46,6 @@ def stacks(account: World) -> set[str]:
     return {item["Value"] for item in found["Tags"]}
 
 
-@pytest.mark.slow
 def test_destroy_takes_no_folder_and_no_pattern(account: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder may hold more than whoever types its name thinks of."""
     assert main(["apply", "--yes", "."]) == 0

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from alb_reconcile.model.plan import Step
     from tests.properties.watched import WatchedWorld
 
+pytestmark = pytest.mark.slow
+
 
 class _Quick(Keeper):
     """Whose runs aren't compared one by one: the whole account is, after them."""

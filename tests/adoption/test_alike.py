@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.harness import World
     from tests.properties.watched import WatchedWorld
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_exists_and_nobody_owns_is_named_in_one_line(world: WatchedWorld, keep: Keeper) -> None:
     spec = web(2)
@@ -49,7 +51,6 @@ def test_a_name_that_aws_has_once_is_refused_with_both_ways_out(world: WatchedWo
     assert f'"alb" belongs to {balancer}, which is outside this stack; choose another name' in str(refused.value)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["security_group.main", "target_group.main", "vpc.main"])
 def test_what_its_users_still_name_isnt_made_a_second_time(world: WatchedWorld, keep: Keeper, lost: str) -> None:
     ids = build_runbook(world, {})

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.adoption.adopting import Keeper
     from tests.properties.watched import WatchedWorld
 
+pytestmark = pytest.mark.slow
+
 
 def _addresses(found: dict[str, dict[str, str]]) -> set[str]:
     return {item[tags.ADDRESS] for item in found.values()}

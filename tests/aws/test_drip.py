@@ -21,6 +21,8 @@ from tests.processes import GUARD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
 PAUSE = 0.02
 """Seconds between bytes: far less than what a byte may take."""

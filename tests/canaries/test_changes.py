@@ -17,6 +17,8 @@ from tests.harness import by_hand, demo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.slow
+
 WANTED = {
     "marked": plain_canary("marked"),
     "named tag": plain_canary("named"),
@@ -109,7 +111,6 @@ def leaks_of(office: Office) -> dict[str, set[str]]:
     return {place: names for place, names in office.leaks(VALUES).items() if place != "tags"}
 
 
-@pytest.mark.slow
 def test_both_sides_of_a_change_are_hidden(shop: Office) -> None:
     """As a plan, as drift with its issue, message and history, and as it is set right."""
     change_by_hand()

@@ -14,6 +14,8 @@ from tests.canaries.canaries import forms, leaks_in_files, plain_canary
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 C = plain_canary("mistake")
 VPC = "stack: small\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n"
 INSTANCE = """\

@@ -18,8 +18,6 @@ from tests.processes import GUARD
 if TYPE_CHECKING:
     from tests.e2e.tool import Account, Tool
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parent.parent.parent
 NAMED = {ACCOUNT: "123456789012", REGION: "us-east-1"}
 

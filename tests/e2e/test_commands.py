@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.tool import DEMO, Account, Tool
 from tests.processes import GUARD
 
@@ -29,7 +27,6 @@ def small(tool: Tool, name: str, more: str = "") -> str:
     return f"{name}.yaml"
 
 
-@pytest.mark.slow
 def test_exit_codes(sandbox: Tool, account: Account) -> None:
     """Of the command line as a script calls it; what is refused or wrong has changed nothing."""
     before, spec = account.census(), small(sandbox, "small")
@@ -62,7 +59,6 @@ def test_exit_codes(sandbox: Tool, account: Account) -> None:
     assert account.census() == before
 
 
-@pytest.mark.slow
 def test_a_plan_that_cannot_be_shown(sandbox: Tool) -> None:
     """A full disk is a failure; a reader that leaves is none."""
     with (
@@ -80,7 +76,6 @@ def test_a_plan_that_cannot_be_shown(sandbox: Tool) -> None:
     assert (process.returncode, told) == (0, "")
 
 
-@pytest.mark.slow
 def test_an_aws_that_accepts_and_never_answers(tmp_path: Path) -> None:
     """One clear line, and an end. The patience is shortened."""
     tool = Tool(tmp_path, AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing")

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from tests.e2e.proxy import Proxy
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def slow(sandbox: Tool, tmp_path: Path) -> Iterator[tuple[Proxy, Tool]]:

@@ -22,7 +22,6 @@ HELP = "end other programs, or let this one have more memory and threads"
 ADVICE = "(ulimit -v, ulimit -u); what was done stays. Then run the command again\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("closed", "code", "said"),
     [
@@ -74,7 +73,6 @@ def test_too_little_memory(
     assert (told.count("\n"), f"{HELP} {ADVICE}" in told) == (1, "ulimit -n" not in said)
 
 
-@pytest.mark.slow
 def test_a_full_disk(sandbox: Tool, tmp_path: Path) -> None:
     """No file of the run's may grow: the history of before is still there."""
     (tmp_path / "shop.yaml").write_text("stack: shop\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n")

@@ -17,8 +17,6 @@ from tests.load.sender import Load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow
-
 
 MAKERS = {"aws_cli.sh": "sh", "script.py": sys.executable, "playbook.yaml": "ansible-playbook"}
 """What makes a service, and what runs it."""

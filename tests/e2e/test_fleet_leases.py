@@ -7,8 +7,6 @@ import re
 import signal
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from alb_reconcile.locking.durations import LEASE, MARGIN
 from tests.e2e.fleets import BUCKET, OnQueue, make_fleet
 from tests.e2e.hosts import Host, s3
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
     from tests.e2e.proxy import Proxy
     from tests.e2e.tool import Tool
-
-pytestmark = pytest.mark.slow
 
 ACCOUNT = "111111111111"
 OPERATION = "fleet/many/operation.json"

@@ -29,7 +29,6 @@ pytest.importorskip("celery", reason="the extra fleet isn't installed")
 from alb_reconcile.fleet.celery_app import enqueue, make_app
 from tests.e2e.fleets import POISON, OnQueue, WorkerProcess, lease_key, make_fleet, make_queue, runs_of
 
-pytestmark = pytest.mark.slow
 _SMALL = ("111111111111",), ("us-east-1",)
 _MANY = {
     "http": (("111111111111", "222222222222", "333333333333"), ("us-east-1",)),

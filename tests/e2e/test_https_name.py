@@ -20,8 +20,6 @@ from tests.processes import GUARD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow
-
 SPEC, REGION = "https.yaml", "eu-central-1"
 NAME = "shop.example.com"
 PICTURE = Path(__file__).parent.parent.parent / "docs" / "images" / "https.png"

@@ -36,21 +36,16 @@ def is_whole(tool: Tool, account: Account, before: dict[str, int]) -> None:
     assert account.census() == {name: count + MADE[name] for name, count in before.items()}
 
 
-SLOW = [(number, when) for number in (2, 8, 14, 20, 24) for when in ("before", "after")]
-"""The demo's creation makes 25 calls that change something; tests/properties/test_scenes.py tries each, without processes."""
-
-
-@pytest.mark.parametrize(
-    ("number", "when"), [(22, "before"), *(pytest.param(*each, marks=pytest.mark.slow) for each in SLOW)]
-)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", [2, 8, 14, 20, 24])
 def test_a_creation_that_is_killed(proxied: tuple[Proxy, Tool], account: Account, number: int, when: str) -> None:
+    """The demo's creation makes 25 calls that change something; tests/properties/test_scenes.py tries each, without processes."""
     (proxy, tool), before = proxied, account.census()
     assert killed(proxy, tool, number, when)
     tool.run("apply", "--yes", DEMO)
     is_whole(tool, account, before)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "when"), [(1, "after"), (9, "before"), (9, "after"), (14, "before")])
 def test_a_destroy_that_is_killed(proxied: tuple[Proxy, Tool], account: Account, number: int, when: str) -> None:
     """Nothing is left, and nothing but the stack is gone."""
@@ -68,7 +63,6 @@ CREATES = (
 )  # fmt: skip
 
 
-@pytest.mark.slow
 def test_a_proxys_page_in_the_place_of_what_was_made(proxied: tuple[Proxy, Tool], account: Account) -> None:
     """Of each create once: the call has taken effect, and nothing is made twice."""
     (proxy, tool), before, runs = proxied, account.census(), 0

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from tests.e2e.proxy import Proxy
     from tests.e2e.tool import Account, Tool
-
-pytestmark = pytest.mark.slow
 PATIENT = ("--yes", "--lock-timeout", "1h")
 FIRST = ("CreateInternetGateway", "CreateVpc")
 """What a run sends first, both at once. A run frozen between the lease's check and such a call sends it when it wakes up.

@@ -22,8 +22,6 @@ from tests.processes import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Tool]:

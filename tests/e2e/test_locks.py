@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from tests.e2e.tool import Account, Tool
     from tests.forked import Forked
 
-pytestmark = pytest.mark.slow
-
 HELD = "is held by alb-reconcile apply (user "
 PATIENT = ("--yes", "--lock-timeout", "1h")
 

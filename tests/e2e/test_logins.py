@@ -18,8 +18,6 @@ from tests.processes import GUARD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow
-
 SPEC = "login.yaml"
 PICTURE = Path(__file__).parent.parent.parent / "docs" / "images" / "oidc-login.png"
 

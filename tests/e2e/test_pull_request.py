@@ -19,8 +19,6 @@ from tests.processes import GUARD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow
-
 WORKFLOW = yaml.safe_load((Path(__file__).parent.parent.parent / "examples" / "github-actions.yaml").read_text())
 
 GH = """#!{python}

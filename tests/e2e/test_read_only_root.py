@@ -49,10 +49,7 @@ def _sealed(state: Path) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", _SEALED, "sealed", str(state)]
 
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not _may_seal(), reason="no mount namespace can be made here: it takes root"),
-]
+pytestmark = pytest.mark.skipif(not _may_seal(), reason="no mount namespace can be made here: it takes root")
 
 
 @pytest.fixture

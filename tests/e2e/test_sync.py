@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from tests.e2e.proxy import Proxy
     from tests.e2e.tool import Account, Tool
 
-pytestmark = pytest.mark.slow
-
 SMALL = """
 stack: {stack}
 region: us-east-1

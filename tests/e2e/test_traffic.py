@@ -21,8 +21,6 @@ from tests.processes import GUARD, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow
-
 ON = {"ALB_RECONCILE_SANDBOX_TRAFFIC": "on"}
 IMAGE = "ami-04681a1dbd79675a5"
 

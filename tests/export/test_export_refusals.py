@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from tests.harness import World
 
+pytestmark = pytest.mark.slow
+
 
 HERE = "us-east-1, account 123456789012"
 
@@ -237,7 +239,6 @@ def test_a_state_gives_names_and_that_of_something_else_is_told(account: World, 
     )  # fmt: skip
 
 
-@pytest.mark.slow
 def test_the_command_writes_a_spec_and_its_files_once(
     account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

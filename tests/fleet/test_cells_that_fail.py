@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from alb_reconcile.fleet.results import CellResult, StackResult
     from tests.fleet.conftest import Team
 
+pytestmark = pytest.mark.slow
+
 FIRST = "111111111111/us-east-1"
 SMALL = "stack: {}\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n"
 """A spec that is soon looked at."""

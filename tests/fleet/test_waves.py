@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from alb_reconcile.fleet.cells import Cell
     from tests.fleet.conftest import Team
 
+pytestmark = pytest.mark.slow
+
 NOON = "2026-11-26T12:00:00Z"
 
 

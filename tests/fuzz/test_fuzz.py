@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 FOUND = "stack: shop\nregion: us-east-1\nload_balancers: {public: {listeners: {http: {protocol: HTTP, port: 80}}, security_groups: %s}}\n"
 SOURCE = "stack: shop\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\nsecurity_groups: {web: {ingress: [{port: 80, security_group: %s}]}}\n"
 LOGIN = (

@@ -11,6 +11,8 @@ from tests.golden.by_hand import protect, tags_of
 if TYPE_CHECKING:
     from tests.golden.scene import Scene
 
+pytestmark = pytest.mark.slow
+
 SMALL: Final = """\
 stack: small
 region: us-east-1
@@ -52,7 +54,6 @@ def alone(scene: Scene) -> None:
     )
 
 
-@pytest.mark.slow
 def test_life(scene: Scene) -> None:
     """Created, in order, looked at, and destroyed."""
     alone(scene)
@@ -80,7 +81,6 @@ def test_life(scene: Scene) -> None:
     scene.check()
 
 
-@pytest.mark.slow
 def test_changes(scene: Scene) -> None:
     """Updated in place, rolled, and grown; each planned in both formats first."""
     scene.run("apply", "--yes", "demo.yaml")
@@ -110,7 +110,6 @@ def test_changes(scene: Scene) -> None:
     scene.check()
 
 
-@pytest.mark.slow
 def test_refusals(scene: Scene) -> None:
     """What limits, protection and policy are for."""
     alone(scene)

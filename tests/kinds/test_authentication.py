@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.kinds.hand import Faults, Hand
 
+pytestmark = pytest.mark.slow
+
 HTTPS, A = "listener.public/https", "rule.public/https/a"
 LISTENERS = "load_balancers/public/listeners"
 ACTION = f"{LISTENERS}/https/default_action"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
+pytestmark = pytest.mark.slow
+
 BESIDE: tuple[Spec, ...] = ({}, {"instance_initiated_shutdown_behavior": "stop"})
 """What else a spec declares of what a tag keeps, or nothing: then nothing writes that tag any more."""
 

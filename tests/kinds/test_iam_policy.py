@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from alb_reconcile.api.iam_policy import Command
     from tests.harness import World
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "123456789012"
 COMMANDS: tuple[Command, ...] = ("plan", "apply", "sync", "destroy")
 KINDS = load_kinds()
@@ -162,7 +164,6 @@ def test_nothing_of_others_may_be_changed(file: Path) -> None:
             assert not is_allowed(documents, Request(action, theirs, other)), (action, kind)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_policy_is_as_aws_takes_it(command: Command) -> None:
     stacks = [load(read(file)).target() for file in (*OWN, *TRANSLATED)]

@@ -15,6 +15,8 @@ from tests.kinds.many import HOUR, ever_launched, members, numbers, rows, target
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+pytestmark = pytest.mark.slow
+
 
 def hide(here: World, hides: Callable[[Mapping[str, Any]], bool]) -> None:
     """Reads don't show some instances for a minute."""

@@ -21,6 +21,8 @@ from tests.kinds.example import example_of
 if TYPE_CHECKING:
     from tests.harness import Spec
 
+pytestmark = pytest.mark.slow
+
 RUN, OTHER = "74e358", "0a1b2c"
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
+pytestmark = pytest.mark.slow
+
 
 def rolled() -> Spec:
     spec = demo()

@@ -95,6 +95,7 @@ def stray(hand: Hand, priority: int, path: str = "/stray", **params: Any) -> str
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_every_sort_of_condition_is_made_stable_and_repaired(hand: Hand, condition: Spec) -> None:
     spec = ruled(a=rule(10, "/a/*") | {"conditions": [condition]})
     hand.make(spec)

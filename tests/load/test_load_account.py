@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from tests.account.place import Program
     from tests.load.stage import Stage
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def program(hasty: Stage, monkeypatch: pytest.MonkeyPatch) -> Program:

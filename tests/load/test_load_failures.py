@@ -8,8 +8,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.e2e.proxy import in_front_of
 from tests.load.specs import told, web
 from tests.load.stage import LONGEST, Stage
@@ -17,8 +15,6 @@ from tests.load.stage import LONGEST, Stage
 if TYPE_CHECKING:
     from tests.e2e.proxy import Proxy
     from tests.e2e.tool import Tool
-
-pytestmark = pytest.mark.slow
 
 
 def test_a_version_that_fails_its_health_check(stage: Stage) -> None:

@@ -7,7 +7,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import httpx
-import pytest
 
 from tests.load.specs import listener, web
 from tests.processes import GUARD
@@ -15,8 +14,6 @@ from tests.processes import GUARD
 if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.load.stage import Stage
-
-pytestmark = pytest.mark.slow
 
 NAME = "api.example.com"
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.load.specs import private
 
 if TYPE_CHECKING:
     from tests.load.stage import Stage
-
-pytestmark = pytest.mark.slow
 
 
 def test_a_private_stack_is_rolled(hasty: Stage) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.load.specs import web
 
 if TYPE_CHECKING:
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
 # Each proof begins with what the one before it has left, which saves time where they run in this order.
 
 
-@pytest.mark.slow
 def test_a_roll_of_two(stage: Stage) -> None:
     with stage.under_load(web(version="swift"), requests=300, around=80) as proof:
         stage.apply(web(version="second"))
@@ -22,7 +19,6 @@ def test_a_roll_of_two(stage: Stage) -> None:
     proof.moves("swift", "second")
 
 
-@pytest.mark.slow
 def test_in_place_type_changes(stage: Stage) -> None:
     """To a larger one and back: each instance leaves, is stopped and changed, and returns."""
     small, large = web(version="second", max_unavailable=1), web(version="second", max_unavailable=1)
@@ -36,7 +32,6 @@ def test_in_place_type_changes(stage: Stage) -> None:
     assert len(proof.load.from_instances()) == 2, "the same instances, all the time"
 
 
-@pytest.mark.slow
 def test_scaling_out_and_in(stage: Stage) -> None:
     with stage.under_load(web(version="third")) as proof:
         stage.apply(web(version="third", count=6))
@@ -46,7 +41,6 @@ def test_scaling_out_and_in(stage: Stage) -> None:
     assert len(proof.load.from_instances()) == 6
 
 
-@pytest.mark.slow
 def test_targets_that_do_not_drain(stage: Stage) -> None:
     """A change reaches the load balancers late, as on AWS: what doesn't settle loses requests."""
     before, after = (web(version=version, settle="30s") for version in ("early", "late"))

@@ -6,8 +6,6 @@ import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from alb_reconcile.sandbox.client import LAG
 from tests.load.conftest import SPEED
 from tests.load.specs import listener, told, two_groups, web
@@ -15,8 +13,6 @@ from tests.load.specs import listener, told, two_groups, web
 if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.load.stage import Proof, Stage
-
-pytestmark = pytest.mark.slow
 
 IMAGE = "ami-04681a1dbd79675a5"
 BLUE, GREEN = told("blue"), told("green")

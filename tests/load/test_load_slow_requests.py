@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.load.stage import Stage
 
-pytestmark = pytest.mark.slow
-
 DELAY, SETTLE = 200, 30
 SECONDS = 4
 """HTTP time: 120 s of AWS's, more than `settle` and less than the delay."""

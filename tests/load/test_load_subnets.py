@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.load.stage import Stage
 
-pytestmark = pytest.mark.slow
-
 FRONT = {"edge-a": "10.0.21.0/24", "edge-b": "10.0.22.0/24", "edge-c": "10.0.23.0/24"}
 """The load balancer's own subnets, of the public route table."""
 

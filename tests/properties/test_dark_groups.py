@@ -14,6 +14,8 @@ from tests.properties.test_ill_starts import alone, go
 from tests.properties.test_pairs import check_pair
 from tests.properties.watched import watched
 
+pytestmark = pytest.mark.slow
+
 
 def shared(share: int, *paths: str) -> Spec:
     """The group of one target gets so much of what the rule for all gets, and all from a rule for each of these paths."""
@@ -87,7 +89,6 @@ def test_a_rule_waits_no_longer_than_for_the_first_target() -> None:
         assert here.clock.now() - began < 120
 
 
-@pytest.mark.slow
 def test_a_load_balancer_goes_though_nothing_answers_at_one_of_its_ports() -> None:
     """Found: its successor waited in vain for a target of a group that has a `min_healthy`, and whose predecessor had none, either."""
     before = demo()

@@ -14,6 +14,8 @@ from tests.properties.watched import watched
 if TYPE_CHECKING:
     from tests.harness import Spec
 
+pytestmark = pytest.mark.slow
+
 TWO_RULES = coloured("web", one=(10, "/1/*", "blue"), two=(20, "/2/*", "green"))
 ROLLED = TWO_RULES | {"instances": changed(roll)["instances"]}
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.harness import Spec
 
+pytestmark = pytest.mark.slow
+
 KINDS = load_kinds()
 
 

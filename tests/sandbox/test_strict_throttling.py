@@ -13,6 +13,8 @@ from tests.sandbox.strict_world import Network, client, refused, refuses
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
+
 EC2 = "RequestLimitExceeded"
 ELB = "Throttling"
 FILTER = {"Filters": [{"Name": "tag-key", "Values": ["a"]}]}

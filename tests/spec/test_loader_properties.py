@@ -24,6 +24,8 @@ from tests.spec.worst import CASES, SHARE
 if TYPE_CHECKING:
     from random import Random
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "specs"
 TEXTS = {file.stem: file.read_text(encoding="utf-8") for file in sorted(SPECS.glob("*.yaml"))}

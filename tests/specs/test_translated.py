@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.harness import World
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted((SPECS / "examples").glob("*.yaml"))
 UNUSED = "no listener or rule forwards to it"
 UNANSWERED = ("192.168.0.10", "10.0.0.20")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 SPEC = "stack: {}\nregion: us-east-1\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n"
 BROKEN = SPEC.replace("cidr_block", "cdir_block")
 
@@ -90,7 +92,6 @@ def test_settings_of_aws_that_cant_be_used_are_a_failed_run_of_each_stack(
     assert all("State: closed" in issue.read_text(encoding="utf-8") for issue in issues)
 
 
-@pytest.mark.slow
 def test_whose_broken_specs_are_nobodys(folder: Path) -> None:
     """One that was never run, one whose stack another spec has now, and one whose stack was destroyed."""
     stacks = folder / "stacks"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from tests.harness import Spec, World
 
+pytestmark = pytest.mark.slow
+
 ISSUER = "https://id.example.com"
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 SHOT = Shot("k", Endpoint("127.0.0.1", 1, 80), Request("shop.example.com", "/api/v1", query=(("q", "1"),)))
 STRIP = Transform("url_rewrite", "^/api/(.*)$", "/$1")
 HOST = Transform("host_header_rewrite", "^shop", "internal")

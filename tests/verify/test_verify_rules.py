@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.harness import World
     from tests.verify.bench import Shown
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[World]:

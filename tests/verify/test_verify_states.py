@@ -18,6 +18,8 @@ from tests.verify.bench import QUICK, Bench, converged, to
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def test_ill_targets_are_named_and_get_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One of two; then both, when the load balancer fails open; then the balancer is gone."""
@@ -67,7 +69,6 @@ def test_after_a_swap_that_failed_the_group_that_serves_is_judged(
         assert [part.target_group for part in check.action.forward] == [old["TargetGroupArn"]]
 
 
-@pytest.mark.slow
 def test_certificates_and_http_versions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     authority, spec = servers.Authority(tmp_path), demo()
     with world() as account:

@@ -27,6 +27,8 @@ from tests.aws.test_answers import answering
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 HOST = "shop.example.com"
 GUARD = Login("https://id.example.com", "web", "secret", "C", "openid", 7200, (), "authenticate", "arn")
 REFRESHED = replace(GUARD, scope="openid offline_access")

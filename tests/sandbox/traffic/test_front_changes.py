@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from alb_reconcile.sandbox.traffic.snapshot import Snapshot
 
+pytestmark = pytest.mark.slow
+
 EACH = 60
 """Requests between two changes."""
 ALGORITHMS = ("round_robin", "least_outstanding_requests", "weighted_random")
