@@ -17,11 +17,11 @@ from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.kinds._instance_options import UNSHOWN, attributes, read_attributes
-from alb_reconcile.kinds._record_values import AliasTarget
-from alb_reconcile.kinds._secrets import current_version, secret_of, secret_tag
 from alb_reconcile.kinds.images import RESOLVE
 from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.instance.options import UNSHOWN, attributes, read_attributes
+from alb_reconcile.kinds.listener.secrets import current_version, secret_of, secret_tag
+from alb_reconcile.kinds.record.values import AliasTarget
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, UserData

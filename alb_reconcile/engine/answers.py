@@ -14,8 +14,8 @@ from ipaddress import ip_network
 from itertools import combinations, product
 
 from alb_reconcile.engine.doors import Asked, Door
-from alb_reconcile.kinds._conditions import Condition
 from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.rule.conditions import Condition
 
 Value = tuple[str, str, str]
 """A condition's field, the name of a header, and the value."""

@@ -7,11 +7,11 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row, refuse_foreign_interfaces
-from alb_reconcile.kinds._ipam import Use, check_pools, is_from_pool
 from alb_reconcile.kinds.base import Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.vpc.ipam import Use, check_pools, is_from_pool
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError

@@ -8,8 +8,7 @@ from typing import Any, Final
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Row
-from alb_reconcile.kinds._instance_options import primary_interface
-from alb_reconcile.kinds._instances import is_alive, is_copy
+from alb_reconcile.kinds._instance_rows import is_alive, is_copy, primary_interface
 from alb_reconcile.kinds.base import Entry, IamActions, Kind, Named
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip import KIND as ELASTIC_IP

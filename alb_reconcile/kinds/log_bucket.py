@@ -21,11 +21,11 @@ from alb_reconcile.aws.bucket_tags import (
 )
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement, with_statement
-from alb_reconcile.kinds._logs import buckets_in, read_attributes
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
+from alb_reconcile.kinds.load_balancer.log_delivery import bucket_arn, may_write, statement, with_statement
+from alb_reconcile.kinds.load_balancer.logs import buckets_in, read_attributes
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address

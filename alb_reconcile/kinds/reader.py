@@ -53,7 +53,7 @@ class Reader:
         self.warnings: list[str] = []
         """What was read besides that a user should know of."""
         self.kept: Mapping[tuple[Address, str], Any] = {}
-        """The volumes that outlive their instances (`kinds._persistent_volumes.Kept`), by its address and their name."""
+        """The volumes that outlive their instances (`kinds.instance.persistent_volumes.Kept`), by its address and their name."""
         self._tasks: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
     async def once(self, read: Callable[[*_Ts], Awaitable[_T]], *args: *_Ts) -> _T:

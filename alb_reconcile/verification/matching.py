@@ -7,7 +7,7 @@ from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from alb_reconcile.kinds import _conditions as rules
+from alb_reconcile.kinds.rule import conditions as rules
 from alb_reconcile.model.secrets import HIDDEN, Headers, is_secret_header
 from alb_reconcile.verification.expressions import describes
 

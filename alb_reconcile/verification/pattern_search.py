@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from alb_reconcile.kinds._patterns import Pattern
+from alb_reconcile.kinds.rule.patterns import Pattern
 
 _WORK: Final = 1_500_000
 """Steps after which a search ends unfinished: about a second."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alb_reconcile.kinds._conditions import conditions_from_aws
+from alb_reconcile.kinds.rule.conditions import conditions_from_aws
 from alb_reconcile.verification.expressions import describes, samples
 from alb_reconcile.verification.matching import Condition, Request, read_conditions, takes
 from alb_reconcile.verification.request_search import Preferences, find_request

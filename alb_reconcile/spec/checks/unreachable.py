@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from alb_reconcile.kinds._conditions import Condition, read_conditions
-from alb_reconcile.kinds._patterns import can_begin_with, parse
-from alb_reconcile.kinds._shadows import find_shadows
+from alb_reconcile.kinds.rule.conditions import Condition, read_conditions
+from alb_reconcile.kinds.rule.patterns import can_begin_with, parse
+from alb_reconcile.kinds.rule.shadows import find_shadows
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 
