@@ -29,7 +29,7 @@ from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind
 from alb_reconcile.model.steps import Place, TakeOver
 
