@@ -8,6 +8,7 @@ from typing import Any
 from alb_reconcile.adoption.evidence import Candidate, Scene
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.discover import discover_kind
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
@@ -44,7 +45,9 @@ async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Surve
     kinds = load_kinds()
     rest = [name for name in kinds if name != "vpc"]
     found: Survey = defaultdict(list)
-    for name, part in zip(rest, await asyncio.gather(*(kinds[name].discover(reader) for name in rest)), strict=True):
+    for name, part in zip(
+        rest, await asyncio.gather(*(discover_kind(reader, kinds[name]) for name in rest)), strict=True
+    ):
         found[name] = [_candidate(reader, item) for item in part if not (item.is_gone or item.is_leaving)]
     subnet_vpcs = {item["SubnetId"]: str(item["VpcId"]) for item in theirs}
     return found, subnet_vpcs | {item.found.id: item.vpc for item in found["subnet"]}

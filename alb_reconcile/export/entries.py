@@ -61,7 +61,7 @@ def _plain(schema: Schema, value: Any, named: Named) -> Any:
         return sorted(found) if "x-refers" in schema.get("items", {}) else found
     if isinstance(value, str):
         return named.name_of(value) if "x-refers" in schema else value
-    return value if isinstance(value, bool | int) else None
+    return value if isinstance(value, bool | int | float) else None
 
 
 def _plain_mapping(schema: Schema, value: Mapping[str, Any], named: Named) -> Entry:

@@ -144,7 +144,7 @@ class Kind(ABC, Generic[P]):
 
     iam_actions: ClassVar[IamActions]
     is_always_read: ClassVar[bool] = True
-    """Whether it is looked for whatever a stack has, unless it `is_rare`."""
+    """Whether it is looked for also where a spec declares none, unless it `is_rare`. Of any other kind `is_hinted` says that."""
     iam_type: ClassVar[str | None] = None
     """What the Service Authorization Reference calls its type of resource, where that isn't its `arn_type`, nor its name."""
     quotas: ClassVar[tuple[Quota, ...]] = ()
@@ -159,6 +159,10 @@ class Kind(ABC, Generic[P]):
     def id_key(self) -> str:
         """What AWS calls its id in calls and answers: VpcId, ListenerArn."""
         return self.listing.id_key if self.listing else f"{camel(self.name)}Arn"
+
+    async def is_hinted(self, reader: Reader) -> bool:
+        """Whether what is read anyway says that the stack may have one that its spec doesn't declare. Raises AwsError."""
+        return False
 
     @abstractmethod
     async def discover(self, reader: Reader) -> list[Observed]:

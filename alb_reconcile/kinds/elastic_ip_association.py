@@ -1,5 +1,6 @@
 """Elastic IP addresses of instances (EC2 AssociateAddress, DisassociateAddress)."""
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -85,20 +86,13 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
         },
     )  # fmt: skip
 
+    async def is_hinted(self, reader: Reader) -> bool:
+        """By addresses that an instance has."""
+        return bool(await _held(reader))
+
     async def discover(self, reader: Reader) -> list[Observed]:
-        """Of the stack's own addresses, and of those that its spec names. Where it has none, nothing is read for it."""
         wanted = {item.address for item, _ in each_of(reader.desired.values(), ElasticIpAssociation)}
-        listing = ELASTIC_IP.listing
-        rows = [
-            *await ELASTIC_IP.own_rows(reader),
-            *await reader.by_ids(ELASTIC_IP.id_prefix, listing.operation, listing.key, listing.id_filter),
-        ]
-        held: dict[str, list[Row]] = {}
-        for item in rows:
-            if item.get("InstanceId") and item.get("AssociationId"):
-                held.setdefault(item["InstanceId"], []).append(item)
-        if not held and not wanted:
-            return []
+        held = await _held(reader)
         found = []
         for instance in await reader.instances():
             if not is_alive(instance) or is_copy(instance):
@@ -131,6 +125,16 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
         missing = ("InvalidAssociationID.NotFound",)
         association = observed.detail(Associated).id
         await run.gone("ec2", "disassociate_address", missing=missing, AssociationId=association)
+
+
+async def _held(reader: Reader) -> dict[str, list[Row]]:
+    """The addresses that instances have, by instance: of the stack's own addresses, and of those that its spec names."""
+    listing, held = ELASTIC_IP.listing, defaultdict[str, list[Row]](list)
+    named = await reader.by_ids(ELASTIC_IP.id_prefix, listing.operation, listing.key, listing.id_filter)
+    for item in [*await ELASTIC_IP.own_rows(reader), *named]:
+        if item.get("InstanceId") and item.get("AssociationId"):
+            held[item["InstanceId"]].append(item)
+    return held
 
 
 def _primary(instance: Row, rows: Iterable[Row]) -> Row | None:

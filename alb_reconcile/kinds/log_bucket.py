@@ -117,11 +117,8 @@ class LogBucketKind(Kind[LogBucket]):
         return state.name or ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        """Nothing is read where the spec declares none: what it no longer declares is found by `destroy`, by its tags where the
-        spec gave it a name."""
+        """A bucket that the spec no longer declares is found by `destroy` alone, by its tags where the spec gave it a name."""
         declared = [item for item in reader.desired.values() if isinstance(item.state, LogBucket)]
-        if not declared and not reader.everything:
-            return []
         own = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
         named = list(own)
         if reader.everything and not reader.thorough:

@@ -176,9 +176,12 @@ class CertificateKind(Kind[Certificate]):
         if wanted.type == REQUESTED and wanted.zone:
             yield from zone_grants(scope, wanted.zone, {f"_*.{name.removeprefix('*.')}" for name in wanted.names})
 
+    async def is_hinted(self, reader: Reader) -> bool:
+        """By listeners of the stack that have one that the spec doesn't name."""
+        return bool(await used(reader))
+
     async def discover(self, reader: Reader) -> list[Observed]:
-        """ACM is read where the spec declares certificates, or a listener of the stack uses one that the spec doesn't name. Who asks
-        for no stack finds them by what uses them."""
+        """An export of what no stack has finds certificates by what uses them."""
         if reader.stack == NO_STACK:
             return []
         found = await reader.looked_for(self.name, "certificates", self._find(reader))
@@ -207,8 +210,6 @@ class CertificateKind(Kind[Certificate]):
         """
         declared = [item.state for item in reader.desired.values() if isinstance(item.state, Certificate)]
         held = await used(reader)
-        if not (declared or held or reader.everything):
-            return []
         near, every = set[str](), set(held)
         if declared or reader.everything:
             rows = await once(reader, "certificates", list_certificates)

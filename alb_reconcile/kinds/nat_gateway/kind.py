@@ -145,8 +145,6 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
                 ZoneAddresses(f"{around.region or ''}{zone}" if len(zone) == 1 else zone, addresses or ())
                 for zone, addresses in zones
             )
-        if (private := fields.get(_PRIVATE)) is not None:
-            fields[_PRIVATE] = tuple(sorted(private))
         return NatGateway(**fields)
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
