@@ -166,34 +166,46 @@ def _is_notes(owner: ast.expr, key: ast.expr) -> bool:
 
 
 @cache
-def kinds() -> frozenset[str]:
-    """The names of the classes that are one kind's properties, or its driver."""
-    bases: dict[str, set[str]] = {}
-    for source in sources():
-        if source.path.startswith("kinds/"):
-            for node in ast.walk(source.tree):
-                if isinstance(node, ast.ClassDef):
-                    bases[node.name] = {name for base in node.bases for name in _names(base)}
-    found = {"Kind", "Properties"}  # the bases
-    while more := {name for name, those in bases.items() if those & found} - found:
-        found |= more
-    if len(found) < 12:
-        raise SystemExit("no kinds were found in kinds/: their bases have another name now")
-    return frozenset(found - {"Kind", "Properties"})
+def fields() -> frozenset[str]:
+    """The names of kinds' properties."""
+    rooms = [source for source in sources() if source.path.startswith("kinds/")]
+    classes = [node for source in rooms for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
+    own = [node for node in classes if "Properties" in {name for base in node.bases for name in _names(base)}]
+    found = {
+        part.target.id
+        for node in own
+        for part in node.body
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+    }
+    if "cidr_block" not in found:
+        raise SystemExit("no properties of kinds were found in kinds/: their base has another name now")
+    return frozenset(found)
 
 
-def kinds_by_isinstance() -> list[str]:
-    """Where code outside of kinds/, zero_downtime/ and the model of doors (docs/adr/0020, 0024) asks which kind something is of."""
-    names = ("world", "doors", "answers", "service", "safety", "gate", "zones", "plan/closures", "plan/leads")
-    at_home = ("kinds/", "engine/plan/zero_downtime/", *(f"engine/{name}.py" for name in names))
-    found = [source for source in product() if not source.path.startswith(at_home)]
-    return [place for source in found for place in source.places(_asks_for_a_kind)]
+def kinds_elsewhere() -> list[str]:
+    """Where code outside of kinds/ names a kind, one of its classes, or asks for one of its properties by name."""
+    found = []
+    for source in product():
+        if not source.path.startswith("kinds/"):
+            classes = {
+                name.asname or name.name
+                for node in ast.walk(source.tree)
+                if isinstance(node, ast.ImportFrom)
+                and (node.module or "").removeprefix(f"{PACKAGE}.kinds.").split(".")[0] in ROOMS
+                for name in node.names
+            }
+            found += source.places(lambda node, classes=classes: _names_a_kind(node, classes))
+    return found
 
 
-def _asks_for_a_kind(node: ast.AST) -> bool:
+def _names_a_kind(node: ast.AST, classes: set[str]) -> bool:
     match node:
-        case ast.Call(func=ast.Name(id="isinstance"), args=[_, classes]) | ast.MatchClass(cls=classes):
-            return not _names(classes).isdisjoint(kinds())
+        case ast.Name(id=name):
+            return name in classes
+        case ast.Constant(value=str(text)):
+            return text in ROOMS
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]):
+            return name in fields()
         case _:
             return False
 
@@ -288,10 +300,11 @@ NUMBERS: Final = (
     Number("circles between packages", package_circles, 0, "what knows each other is one package"),
     Number("notes, facts, memory by key", notes_by_key, 0, "planner, executor and kinds talk by types"),
     Number(
-        "isinstance of a kind elsewhere",
-        kinds_by_isinstance,
-        40,
-        "outside of kinds/, zero_downtime/ and the doors: a kind is one room",
+        "lines that name a kind elsewhere",
+        kinds_elsewhere,
+        0,
+        "a kind keeps its facts: others ask for what it can do",
+        0,
     ),
     Number("modules that a few kinds share", shared_by_few, 12, "what is one kind's lies in its folder"),
     Number(
