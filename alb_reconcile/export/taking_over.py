@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from alb_reconcile.adoption.adopt import Adoption
-from alb_reconcile.adoption.evidence import Candidate
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.export.entries import entry_of, plain_fields
 from alb_reconcile.export.scope import Found, read_around
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Entry, Grouped
+from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step

@@ -12,6 +12,7 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_settings
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
@@ -207,6 +208,15 @@ class Kind(ABC, Generic[P]):
         """What an entry needs of what AWS knows by name rather than by a stack's tag. Of its `iam_actions`, those of other services
         than EC2 and ELBv2 are needed only as far as a grant names them."""
         return ()
+
+    def is_in_place(self, desired: Desired, item: Candidate, known: Known) -> bool:
+        """Whether a candidate is where the resource must be."""
+        place = known.place_of(desired)
+        return place is not None and place == item.place
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        """What speaks for a candidate, which is in place, being the resource that an entry describes; None if nothing does."""
+        return by_settings(desired, item, known)
 
     def suggest_name(self, state: P) -> str:
         """What to call an entry whose resource has no name; empty for its kind's name."""

@@ -54,9 +54,11 @@ from alb_reconcile.kinds.instance.protection import (
     say_unprotected,
     stoppable,
 )
+from alb_reconcile.kinds.instance.recognition import weigh_instance
 from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
 from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
@@ -278,6 +280,9 @@ class InstanceKind(Ec2Kind[Instance]):
             return defaults
         disks = {name: {**_volumes.DEFAULTS, **disk} for name, disk in _volumes.by_name(wanted.data_volumes).items()}
         return {**defaults, "data_volumes": _volumes.flat(disks)}
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        return weigh_instance(desired, item, known)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await reader.instances()

@@ -20,6 +20,7 @@ from alb_reconcile.kinds.listener.actions import actions_from_aws, call_with_act
 from alb_reconcile.kinds.listener.providers import check_providers
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keep_others, tell_unsupported
 from alb_reconcile.model.actions import Action
@@ -173,6 +174,10 @@ class ListenerKind(HasAttributes[Listener]):
             check_providers(aws, intents, "default_action"),
         )
         return [finding for part in found for finding in part]
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        port = self.of(item.found).port
+        return Evidence(0, f"its port {port}") if known.bound(desired).port == port else None
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]

@@ -1,6 +1,7 @@
 """Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, DeleteLoadBalancer)."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +26,7 @@ from alb_reconcile.kinds.load_balancer.logs import (
 from alb_reconcile.kinds.load_balancer.nodes import Moved, wait_until_active, wait_until_gone
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, name_in_common
 from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
@@ -209,6 +211,19 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             used = ("wafv2:GetWebACLForResource", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL")
             yield Grant(used, (acls, balancers))
 
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        wanted, found = known.bound(desired), self.of(item.found)
+        listeners: list[Any] = [entry.state for entry in known.wanted("listener")]
+        ports = {state.port for state in listeners if state.load_balancer == desired.address}
+        shape = (
+            wanted.scheme in (None, found.scheme)
+            and set(wanted.subnets) == set(found.subnets)
+            and ports <= known.once(_ports)[item.found.id]
+        )
+        if name := name_in_common(desired, item):
+            return Evidence(0 if shape else 1, name, named=True)
+        return Evidence(1, "its subnets and ports") if shape and not wanted.name else None
+
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]
         return list(await asyncio.gather(*(self._observe(reader, item) for item in ours)))
@@ -359,6 +374,14 @@ async def _check_web_acl(aws: Aws, item: Intent) -> list[Finding]:
             text = f"there is no web ACL {arn} in this region and account; create it, or correct the ARN"
             return [Finding(item.desired, "web_acl", text)]
     return []
+
+
+def _ports(known: Known) -> Mapping[str, set[int]]:
+    """Of each load balancer's listeners, by its ARN."""
+    found = defaultdict[str, set[int]](set)
+    for state in known.there("listener"):
+        found[str(state.load_balancer)].add(state.port)
+    return found
 
 
 KIND: Final = LoadBalancerKind()

@@ -19,6 +19,7 @@ from alb_reconcile.kinds.listener.actions import actions_from_aws, call_with_act
 from alb_reconcile.kinds.listener.providers import check_providers
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
 from alb_reconcile.kinds.rule.conditions import (
     Condition,
     Transform,
@@ -142,6 +143,12 @@ class RuleKind(Kind[Rule]):
         checks = (secrets.check_secret(aws, item, "action") for item in intents)
         found = await asyncio.gather(*checks, check_providers(aws, intents, "action"))
         return [finding for part in found for finding in part]
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        wanted, found = known.bound(desired), self.of(item.found)
+        if wanted.conditions == found.conditions:
+            return Evidence(int(wanted.priority != found.priority), "its conditions")
+        return Evidence(2, f"its priority {wanted.priority}") if wanted.priority == found.priority else None
 
     async def discover(self, reader: Reader) -> list[Observed]:
         balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]

@@ -15,6 +15,7 @@ from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing,
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
 from alb_reconcile.kinds.route_table import ways_out
 from alb_reconcile.kinds.subnet.free_ranges import choose_range, find_in, full_vpcs, lost_subnets, taken
 from alb_reconcile.kinds.vpc.ipam import (
@@ -193,6 +194,15 @@ class SubnetKind(Ec2Kind[Subnet]):
 
     def suggest_name(self, state: Subnet) -> str:
         return f"subnet-{str(state.availability_zone)[-1:]}"
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        wanted, found = known.bound(desired), self.of(item.found)
+        same = wanted.cidr_block == found.cidr_block and (
+            wanted.availability_zone in (None, found.availability_zone)
+            and wanted.availability_zone_id in (None, found.availability_zone_id)
+        )
+        shape = f"its CIDR block {wanted.cidr_block} in that zone" if same else ""
+        return by_name_and_shape(name_in_common(desired, item), shape)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         pools = [state.ipv6_ipam_pool_id for _, state in each_of(reader.desired.values(), Subnet)]

@@ -14,6 +14,7 @@ from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing,
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
 from alb_reconcile.kinds.vpc import encryption
 from alb_reconcile.kinds.vpc.encryption import (
     NONE,
@@ -232,6 +233,11 @@ class VpcKind(Ec2Kind[Vpc]):
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """AWS documents no time for encryption controls; minutes are usual."""
         return (10, 600) if "vpc_encryption_control" in fields else super().takes(action, fields)
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        wanted, found = known.bound(desired), self.of(item.found)
+        shape = f"its CIDR block {wanted.cidr_block}" if wanted.cidr_block == found.cidr_block else ""
+        return by_name_and_shape(name_in_common(desired, item), shape)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await self.own_rows(reader)
