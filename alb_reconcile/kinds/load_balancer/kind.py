@@ -66,6 +66,7 @@ class LoadBalancer(Properties):
     """A load balancer without its listeners."""
 
     kind = "load_balancer"
+    is_entrance = True
     service = "elbv2"
     removed_late = ("subnets", "security_groups", "ip_address_type")
     is_for_others = True
