@@ -16,6 +16,7 @@ def take_out_doubles(found: Found, stack: str) -> dict[str, str]:
     """By the ids of those that aren't kept, the id of the one that is. They, and what registers them, are taken out of what was
     found."""
     known = {key: item.found for key, item in found.all.items()}
+    # a plan sees what is the stack's, and what is in that
     own = [item for item in known.values() if not found.addresses.keys().isdisjoint(lineage(item, known))]
     ranking = Ranking(stack, own, {})
     places: dict[Address, list[Observed]] = defaultdict(list)

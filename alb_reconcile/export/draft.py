@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from alb_reconcile.engine.plan.decide import subnets_of
 from alb_reconcile.export.entries import EntryWriter, by_tags, can_be_said, differing, plain_tags
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
 from alb_reconcile.export.scope import Found
@@ -204,7 +205,7 @@ class _Composer:
         numbers = [self._place(item) or place for place, item in enumerate(items, 1)]
         if max(numbers) > 1:
             entry = {"count": max(numbers), **entry}
-        entry["subnets"] = sorted({self.writer.name_of(text) for item in items for text in item.state.subnets})
+        entry["subnets"] = sorted({self.writer.name_of(str(key)) for item in items for key in subnets_of(item.state)})
         for number, item in zip(numbers, items, strict=True):
             self.writer.called[item.id] = name
             self.result.ids[Address(kind.name, f"{name}-{number}")] = item.id
