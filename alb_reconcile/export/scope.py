@@ -68,11 +68,6 @@ class Found:
     addresses: Mapping[str, Address] = field(default_factory=dict)
     """What the stack has already, by id, where it is a stack of this tool's that is exported."""
 
-    def id_of(self, kind: str, name: str) -> str:
-        """The id of what AWS calls by a name; the name where nothing of that kind is known by it."""
-        states = ((key, item.found.state) for key, item in self.all.items())
-        return next((key for key, it in states if it.kind == kind and getattr(it, "name", None) == name), name)
-
 
 async def read_around(aws: Aws, vpcs: set[str]) -> Found:
     """All that there is in some VPCs; nothing is chosen."""
