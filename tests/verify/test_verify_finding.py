@@ -75,6 +75,8 @@ class TestRequests:
         found = find_request(path("/p?"), rivals, WISHES)
         assert found.request is not None
         assert re.fullmatch(r"/p[^A-Za-z]", found.request.path)
+        rivals += [path(f"/p{char}") for char in f"{string.digits}/"]
+        assert find_request(path("/p?"), rivals, WISHES).request == Request("x", "/p_")
 
     def test_many_rules_take_no_time(self) -> None:
         """As many as a listener can have, and the search among them ends unfinished rather than never."""
@@ -153,6 +155,8 @@ def test_the_request(
     [
         (path("/a/*"), SHADOWS, WISHES, True, ""),  # two that shadow a third together
         (host("SHOP.example.com"), [host("shop.EXAMPLE.com")], WISHES, True, ""),
+        (host("-*", "*-", ".*", "*.", "*..*", "*.-*", "*-.*"), [], WISHES, True, ""),  # no names, as DNS has them
+        (host("*"), [host("?*")], WISHES, True, ""),
         (path(expressions=("^/api/v[0-9]$",)), [path("/*")], WISHES, True, ""),
         (method("DELETE", "POST"), [], WISHES, False, "--any-method"),
         (TEN, [], WISHES, False, "--source-address"),
