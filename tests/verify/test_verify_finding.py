@@ -82,7 +82,8 @@ class TestRequests:
         """As many as a listener can have, and the search among them ends unfinished rather than never."""
         rivals = [path(f"*{number}*x*") for number in range(100)]
         assert find_request((), rivals, WISHES).request == Request("lb.aws", "/")
-        assert find_request(path("*1*"), [*rivals, path("/*")], WISHES).request is None
+        found = find_request(path("*1*"), [*rivals, path("/*")], WISHES)
+        assert (found.request, found.unreachable) == (None, False)
 
 
 def path(*values: str, expressions: tuple[str, ...] = ()) -> tuple[Condition, ...]:
