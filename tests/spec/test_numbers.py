@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from alb_reconcile.export.entries import plain_fields
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.export.entries import EntryWriter
 from alb_reconcile.kinds.log_bucket import LogBucket
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed
@@ -21,4 +20,4 @@ def test_what_is_wanted_is_said() -> None:
 def test_an_exported_fraction_is_whole() -> None:
     state = LogBucket(expiration_days=cast("int", 1.5))
     found = Observed(Address("log_bucket", "logs"), "arn:aws:s3:::logs", state, {}, "demo")
-    assert plain_fields(load_kinds()["log_bucket"], found, cast("Any", None))["expiration_days"] == 1.5
+    assert EntryWriter(cast("Any", None), "us-east-1").write(found)["expiration_days"] == 1.5
