@@ -18,9 +18,7 @@ def urls(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
 
 def listeners(discovery: Discovery) -> list[tuple[str, str]]:
     """Each listener's ARN and URL, sorted by this."""
-    hosts = {
-        item.id: item.detail(Entrance).dns_name for item in discovery.resources if item.state.is_entrance
-    }
+    hosts = {item.id: item.detail(Entrance).dns_name for item in discovery.resources if item.state.is_entrance}
     found = []
     for item, state in each_of(discovery.resources, Listener):
         if state.load_balancer in hosts:
