@@ -29,8 +29,6 @@ READING = {
 }  # fmt: skip
 OURS = {"--format", "--yes", "--set", "--out", "--max-workers", "-v", "--websocket", "--trace", "--tag"}
 PARSER = make_parser()
-
-
 ALL = [tuple(name.split()) for name, _ in find_commands(PARSER)]
 
 

@@ -23,8 +23,6 @@ REPLACE = StepRecord(
 FAILED = StepRecord(
     "update:target_group.web@arn:tg", "update", "drift", "failed", 0.5, "arn:tg", "AccessDenied", "it was denied", "req-1"
 )  # fmt: skip
-
-
 RENAMED = StepRecord(
     "create:load_balancer.public", "create", "drift", "done", 9.0, reason="another DNS name than before, new.example.com"
 )  # fmt: skip

@@ -12,8 +12,6 @@ from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import UsageError
 
 SECRET = "a secret of some length"
-
-
 PLACE = {"ALB_RECONCILE_WEBHOOK_URL": "https://hooks.example.com", "ALB_RECONCILE_WEBHOOK_SECRET": SECRET}
 
 

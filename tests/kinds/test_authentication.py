@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from tests.kinds.hand import Faults, Hand
 
-pytestmark = pytest.mark.slow
-
 HTTPS, A = "listener.public/https", "rule.public/https/a"
 LISTENERS = "load_balancers/public/listeners"
 ACTION = f"{LISTENERS}/https/default_action"
@@ -85,6 +83,7 @@ def ready(hand: Hand) -> None:
     put()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "action",
     [{"authenticate_cognito": COGNITO}, {"jwt_validation": JWT}, oidc(ssm="/web/oidc")],
@@ -126,6 +125,7 @@ BEFORE = rf"rule.public/https/open would let in whom {A} keeps out now, before i
 CORRECT = {"sync": {"correct": ["create", "update", "replace", "delete"]}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "refused", "free"),
     [
@@ -256,6 +256,7 @@ def test_a_rotation_is_seen_by_the_version_and_written_once(
         hand.refuses_run(spec, "there is no SSM parameter /web/oidc in this region and account")
 
 
+@pytest.mark.slow
 def test_a_secret_of_the_environment_or_a_file_changes_with_its_version(
     hand: Hand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -308,6 +309,7 @@ def test_a_run_that_ends_between_the_secret_and_its_tag_writes_it_again(hand: Ha
     assert held(hand) == ["the next one", "the next one"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("port", [80, 8080], ids=["another scope", "another target group"])
 def test_an_unchanged_secret_isnt_said_again(hand: Hand, port: int) -> None:
     ready(hand)

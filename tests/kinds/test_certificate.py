@@ -197,6 +197,7 @@ def test_a_record_that_is_missing_or_wrong_is_put_right_and_somebody_elses_stays
     change(hand, home, "UPSERT", theirs)
     (failure,) = hand.world.apply(hand.spec).failures
     assert "with another value (elsewhere.example.net), which isn't overwritten; delete it, or give it the" in failure
+    hand.world.destroy(hand.spec)
     assert cnames(home) == [theirs]
 
 

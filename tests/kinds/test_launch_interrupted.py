@@ -63,8 +63,6 @@ AFTERWARDS = {
     "fewer of another version": lambda: web(4, "two"),
     "nothing": None,
 }
-
-
 CASES = [(shown, after) for shown in HIDDEN for after in AFTERWARDS if after == "the same" or shown != "all"]
 QUICK = [("all", "the same"), ("but two of five", "the same"), ("the last only", "more")]
 

@@ -69,6 +69,7 @@ def test_a_range_goes_when_its_subnets_have_moved_to_the_new_one(hand: Hand) -> 
     hand.make(SECONDARY)
     moved = edited(SECONDARY, "vpcs/main/secondary_cidr_blocks", ["10.4.0.0/16", "100.65.0.0/16"])
     hand.make(edited(moved, "subnets/a/cidr_block", "100.65.1.0/24"))
+    assert [params["CidrBlock"] for params in calls(hand.world, "associate_vpc_cidr_block")] == ["100.65.0.0/16"]
 
 
 def test_tenancy_can_be_given_up_in_place_only(hand: Hand) -> None:

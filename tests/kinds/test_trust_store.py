@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
+from alb_reconcile.kinds.trust_store import KIND
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Observed
 from tests.harness import Spec, by_hand, demo
 from tests.kinds.example import STACK, Example
 from tests.kinds.hand import edited, order
@@ -116,6 +121,13 @@ def test_a_trust_store_of_somebody_else(hand: Hand) -> None:
     hand.make(edited(edited(mutual(), f"{VERIFY}/trust_store", arn), "trust_stores", None))
     hand.world.destroy(hand.spec)
     assert hand.elb.describe_trust_stores()["TrustStores"]
+
+
+def test_one_by_which_a_listener_verifies_is_used_by_it() -> None:
+    state = SimpleNamespace(mutual_authentication=SimpleNamespace(trust_store="arn"))
+    found = Observed(Address.parse(HTTPS), "listener", cast("Any", state), {}, "demo")
+    (used,) = asyncio.run(KIND.find_used(cast("Any", None), [found]))
+    assert (used.id, used.users) == ("arn", ("listener",))
 
 
 def test_lists_are_added_before_others_are_removed(hand: Hand) -> None:

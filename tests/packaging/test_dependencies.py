@@ -26,8 +26,6 @@ NETWORK = (
     "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='pypi.org', port=443): Max retries exceeded with "
     "url: /pypi/amqp/5.4.2/json (Caused by NewConnectionError('Failed to establish a new connection'))"
 )
-
-
 ALLOWED = (
     "MIT", "mit", "Apache-2.0 OR BSD-3-Clause", "Apache-2.0 AND CNRI-Python", "GPL-3.0-only OR MIT", "MIT OR LicenseRef-Sold",
     "MIT AND (LGPL-2.1-only OR ISC)", "Apache-2.0 WITH LLVM-exception", "BSD", "BSD License", "BSD License, Apache Software License",

@@ -161,16 +161,12 @@ def _give_length(spec: Spec, path: list[str], pool: str, name: str) -> None:
 _BY_HAND = re.compile(
     r"while these have a part of it: (.*); .* by hand: aws ec2 disassociate-subnet-cidr-block$", re.MULTILINE
 )
-
-
 _KEPT = re.compile(r"(sg-\w+) can't be deleted, since (security_group\.\S+) keeps a rule that names it:")
 
 
 _UNDECLARED = re.compile(
     r"security_group\.(\S+): \S+ can't be deleted, since (\S+) keeps it: the spec doesn't manage its (security_groups); declare that"
 )
-
-
 _HELD = re.compile(
     r"(\S+)(?: can't be deleted, since \S+ keeps it: the spec doesn't manage| stays with \S+, whose \w+ the spec doesn't manage)"
 )

@@ -154,8 +154,6 @@ WAYS = {
     "scale out": Way(demo, lambda: scaled(4), floor=2, options=CLOSE),
     "scale in": Way(lambda: scaled(4), lambda: scaled(1), floor=1),
 }
-
-
 MANY = {
     "create many": Way(None, many),
     "roll many": Way(many, lambda: many(user_data="#!/bin/sh\nexec web-api --new\n"), floor=6),

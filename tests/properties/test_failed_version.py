@@ -56,8 +56,6 @@ NEXT = {
     "a larger old one": lambda: scaled(4),
     "the old one in another group": regrouped,
 }
-
-
 AFTER = [(way, following) for way in WAYS for following in NEXT]
 
 

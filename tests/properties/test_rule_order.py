@@ -65,8 +65,6 @@ WAYS = {
     ),
     "all but a path to the default": (routed("web", main=rule(10, "api", "/1/*")), routed("new")),
 }
-
-
 BACK = ", and back"
 TURNED = [f"{name}{way}" for name in WAYS for way in ("", BACK)]
 

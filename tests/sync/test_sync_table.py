@@ -305,7 +305,7 @@ CASES = {
         want={**NEW_IMAGE, "instances/web/count": 3}, apply_changes=True,
         left=new(*INSTANCES, "instance.web-3", "registration.web/web-3:80"),
     ),
-    "a zone isn't taken from a target that waits": Case(third_zone, left=drift("load_balancer.public", STRANGER)),
+    "a zone is kept for a target that waits": Case(third_zone, left=drift("load_balancer.public", STRANGER)),
     "a table doesn't let a subnet go that nobody takes": Case(
         all_of(move_subnet, left_alone("route_table.second")), before={**SPLIT}, left=drift(TABLE, "route_table.second"),
     ),

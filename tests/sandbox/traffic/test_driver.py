@@ -182,6 +182,7 @@ def test_a_life_behind_a_load_balancer(start: Start, service: Service, clock: Vi
     pid = stage.pid_of(service.instance)
     assert pid is not None
     ec2.terminate_instances(**ids)
+    assert stage.driver.catch_up()
     until(lambda: stage.pid_of(service.instance) is None)
     assert stage.front.seen_by[service.instance, "shutting-down"], "it ended before the front was told"
     assert not is_there(pid)
