@@ -7,7 +7,7 @@ import ast
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,15 +15,13 @@ import grimp
 
 ROOT: Final = Path(__file__).parent.parent
 PACKAGE: Final = "alb_reconcile"
-CORE: Final = ("model", "aws", "kinds", "spec", "engine")
 EMULATOR: Final = "sandbox"
-ROOMS: Final = {file.name.replace(".schema.json", ".py") for file in (ROOT / "schemas").glob("*.schema.json")} - {
-    "common.py",
-    "stack.py",
+ROOMS: Final = {file.name.removesuffix(".schema.json") for file in (ROOT / "schemas").glob("*.schema.json")} - {
+    "common",
+    "stack",
 }
-"""The modules of kinds, by their schemas."""
+"""The modules and folders of kinds, by their schemas."""
 NOTES: Final = ("notes", "facts", "memory")
-LONGEST_FILE: Final = 400
 COMMAND_LINES: Final = ("cli/main.py", "cli/options/", f"{EMULATOR}/server.py")
 """Where arguments of a process may be untyped: the command line's parser, and that of the emulator's own process."""
 
@@ -167,34 +165,46 @@ def _is_notes(owner: ast.expr, key: ast.expr) -> bool:
 
 
 @cache
-def kinds() -> frozenset[str]:
-    """The names of the classes that are one kind's properties, or its driver."""
-    bases: dict[str, set[str]] = {}
-    for source in sources():
-        if source.path.startswith("kinds/"):
-            for node in ast.walk(source.tree):
-                if isinstance(node, ast.ClassDef):
-                    bases[node.name] = {name for base in node.bases for name in _names(base)}
-    found = {"Kind", "Properties"}  # the bases
-    while more := {name for name, those in bases.items() if those & found} - found:
-        found |= more
-    if len(found) < 12:
-        raise SystemExit("no kinds were found in kinds/: their bases have another name now")
-    return frozenset(found - {"Kind", "Properties"})
+def fields() -> frozenset[str]:
+    """The names of kinds' properties."""
+    rooms = [source for source in sources() if source.path.startswith("kinds/")]
+    classes = [node for source in rooms for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
+    own = [node for node in classes if "Properties" in {name for base in node.bases for name in _names(base)}]
+    found = {
+        part.target.id
+        for node in own
+        for part in node.body
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+    }
+    if "cidr_block" not in found:
+        raise SystemExit("no properties of kinds were found in kinds/: their base has another name now")
+    return frozenset(found)
 
 
-def kinds_by_isinstance() -> list[str]:
-    """Where code outside of kinds/, zero_downtime/ and the model of doors (docs/adr/0020, 0024) asks which kind something is of."""
-    names = ("world", "doors", "answers", "service", "safety", "gate", "zones", "plan/closures", "plan/leads")
-    at_home = ("kinds/", "engine/plan/zero_downtime/", *(f"engine/{name}.py" for name in names))
-    found = [source for source in product() if not source.path.startswith(at_home)]
-    return [place for source in found for place in source.places(_asks_for_a_kind)]
+def kinds_elsewhere() -> list[str]:
+    """Where code outside of kinds/ names a kind, one of its classes, or asks for one of its properties by name."""
+    found = []
+    for source in product():
+        if not source.path.startswith("kinds/"):
+            classes = {
+                name.asname or name.name
+                for node in ast.walk(source.tree)
+                if isinstance(node, ast.ImportFrom)
+                and (node.module or "").removeprefix(f"{PACKAGE}.kinds.").split(".")[0] in ROOMS
+                for name in node.names
+            }
+            found += source.places(partial(_names_a_kind, classes=classes))
+    return found
 
 
-def _asks_for_a_kind(node: ast.AST) -> bool:
+def _names_a_kind(node: ast.AST, *, classes: set[str]) -> bool:
     match node:
-        case ast.Call(func=ast.Name(id="isinstance"), args=[_, classes]) | ast.MatchClass(cls=classes):
-            return not _names(classes).isdisjoint(kinds())
+        case ast.Name(id=name):
+            return name in classes
+        case ast.Constant(value=str(text)):
+            return text in ROOMS
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]):
+            return name in fields()
         case _:
             return False
 
@@ -208,28 +218,12 @@ def _names(node: ast.expr) -> set[str]:
     }
 
 
-def long_files() -> list[str]:
-    return [
-        f"{PACKAGE}/{source.path}: {len(source.lines)} lines"
-        for source in sources()
-        if len(source.lines) > LONGEST_FILE
-    ]
+def _is_shared(path: str) -> bool:
+    return path.startswith("kinds/_") and not path.startswith("kinds/__")
 
 
-def lines_of_the_core() -> int:
-    core = (source for source in sources() if source.path.split("/")[0] in CORE and not _is_a_kinds_room(source.path))
-    return sum(len(source.lines) for source in core)
-
-
-def _is_a_kinds_room(path: str) -> bool:
-    """Whether a module is one kind's, or belongs to a few of them (`_launchable.py`)."""
-    folder, _, name = path.partition("/")
-    return folder == "kinds" and (name in ROOMS or (name[0] == "_" and name[1] != "_"))
-
-
-def lines_of_the_kinds() -> int:
-    rooms = [source for source in sources() if _is_a_kinds_room(source.path)]
-    return sum(len(source.lines) for source in rooms) // len(ROOMS)
+def shared_by_few() -> list[str]:
+    return [source.path for source in sources() if _is_shared(source.path)]
 
 
 def lines_of_the_product() -> int:
@@ -290,22 +284,15 @@ NUMBERS: Final = (
     Number("circles between packages", package_circles, 0, "what knows each other is one package"),
     Number("notes, facts, memory by key", notes_by_key, 0, "planner, executor and kinds talk by types"),
     Number(
-        "isinstance of a kind elsewhere",
-        kinds_by_isinstance,
-        40,
-        "outside of kinds/, zero_downtime/ and the doors: a kind is one room",
+        "lines that name a kind elsewhere",
+        kinds_elsewhere,
+        0,
+        "a kind keeps its facts: others ask for what it can do",
+        689,
     ),
-    Number(f"files over {LONGEST_FILE} lines", long_files, 0, "a file is read in one sitting"),
+    Number("modules that a few kinds share", shared_by_few, 12, "what is one kind's lies in its folder"),
     Number(
-        "lines of the core",
-        lines_of_the_core,
-        10_200,
-        "model, aws, spec, engine, what kinds share: read in a day",
-        21_150,  # the doors (docs/adr/0020), by zone too, what is secret (docs/adr/0023), the safety rule that holds a run (docs/adr/0024)
-    ),
-    Number("lines of a kind's room", lines_of_the_kinds, 400, "on the average, with what only a few kinds share", 551),
-    Number(
-        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 58_940
+        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 59_045
     ),
     Number("args.format ==", formats, 0, "render/ alone knows the formats"),
     Number("argparse.Namespace elsewhere", namespaces, 0, "behind the command line's parser options have types"),

@@ -142,7 +142,8 @@ def faults_of(name: str, kind: AnyKind) -> Iterator[str]:
     state, fields = kind.properties, fields_of(name).keys()
     rules = {
         "it is a Kind of Properties": isinstance(kind, Kind) and issubclass(state, Properties),
-        "it has its module's name": type(kind).__module__ == f"{Kind.__module__.rpartition('.')[0]}.{name}",
+        "it has its module's name": type(kind).__module__.removesuffix(".kind")
+        == f"{Kind.__module__.rpartition('.')[0]}.{name}",
         "its name is the same": kind.name == name == state.kind,
         "both of its classes say what they are": bool(type(kind).__doc__ and state.__doc__),
         "it has an article": kind.noun.startswith(("a ", "an ")),

@@ -8,20 +8,21 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from alb_reconcile.adoption.evidence import Candidate, Scene, order
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.match import NEW, Match, Matcher
 from alb_reconcile.adoption.preview import Preview, preview_plan
-from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs, told_place
+from alb_reconcile.adoption.survey import held, survey_rest, survey_vpcs, told_place
 from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.kinds._instance_options import UNSHOWN, attributes, read_attributes
-from alb_reconcile.kinds._record_values import AliasTarget
-from alb_reconcile.kinds._secrets import current_version, secret_of, secret_tag
+from alb_reconcile.kinds import in_order_of_recognition
 from alb_reconcile.kinds.images import RESOLVE
 from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.instance.options import UNSHOWN, attributes, read_attributes
+from alb_reconcile.kinds.listener.secrets import current_version, secret_of, secret_tag
+from alb_reconcile.kinds.recognition import Candidate, Known
+from alb_reconcile.kinds.record.values import AliasTarget
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, UserData
@@ -102,19 +103,19 @@ async def _find(reader: HypotheticalReader, target: DesiredStack, given: Mapping
         resolve_images(reader.aws, references, target.desired.values()), survey_vpcs(reader)
     )
     _refuse(list(dict.fromkeys(map(str, lost))))
-    scene = Scene(target.desired, target.stack, images=images)
-    matcher = Matcher(target.stack, scene, given, await told_place(reader.aws))
+    known = Known(target.desired, target.stack, images=images)
+    matcher = Matcher(target.stack, known, given, await told_place(reader.aws))
     there = held(reader, vpcs)
-    scene.ids.update({address: item.id for address, item in there.items()})
+    known.ids.update({address: item.id for address, item in there.items()})
     matcher.match("vpc", vpcs)
     own = {item.found.id for item in vpcs if item.owner == target.stack}
     matched = {item.found.found.id for item in matcher.matches.values()}
-    found, scene.subnet_vpcs = await survey_rest(reader, own | matched)
+    found, known.subnet_vpcs = await survey_rest(reader, own | matched)
     every = [item for part in (vpcs, *found.values()) for item in part]
     there |= held(reader, every)
-    scene.ids.update({address: item.id for address, item in there.items()})
-    add_findings(scene, found)
-    for kind in order()[1:]:
+    known.ids.update({address: item.id for address, item in there.items()})
+    known.found = found
+    for kind in in_order_of_recognition()[1:]:
         matcher.match(kind, found[kind])
     ours = [item for item in every if item.owner == target.stack]
     news = [match for match in matcher.matches.values() if match.address.kind == "vpc"]
@@ -156,7 +157,7 @@ def _misled(matcher: Matcher, region: str) -> list[str]:
         f"If it is, run adopt with {match.address}={match.found.found.id}"
         for match in matcher.matches.values()
         if isinstance(alias := getattr(match.found.found.state, "alias", None), AliasTarget)
-        if isinstance(getattr(matcher.scene.desired[match.address].state, "alias", None), Address)
+        if isinstance(getattr(matcher.known.desired[match.address].state, "alias", None), Address)
         if (there := _REGION.search(alias.dns_name)) and there[1] != region and match.address not in matcher.given
     ]
 
@@ -177,7 +178,7 @@ async def _prepare(
 ) -> Adoption:
     matches = tuple(matcher.matches[address] for address in target.desired if address in matcher.matches)
     notes: list[str] = []
-    parts = await asyncio.gather(*(_tag(reader, target, match, matcher.scene.images, notes, keep) for match in matches))
+    parts = await asyncio.gather(*(_tag(reader, target, match, matcher.known.images, notes, keep) for match in matches))
     if has_records := any(match.address.kind == "record" for match in matches):
         told = {match.address: match.found.found for match in matches}
         parts = [replace(item, write={**item.write, **_zones(reader, target, told[item.address])}) for item in parts]

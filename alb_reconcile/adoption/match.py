@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from alb_reconcile.adoption.evidence import Candidate, Scene, place_of_candidate, weigh
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import is_id_of
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.text import number_of
@@ -32,7 +33,7 @@ class Matcher:
     """Matches one kind after the other. `given` holds the user's own choices, by address."""
 
     stack: str
-    scene: Scene
+    known: Known
     given: Mapping[Address, str]
     place: str = ""
     """The region and the account, in words."""
@@ -47,8 +48,8 @@ class Matcher:
         """Match the entries of a kind that nothing of the stack answers to."""
         entries = [
             desired
-            for address, desired in self.scene.desired.items()
-            if address.kind == kind and address not in self.scene.ids
+            for address, desired in self.known.desired.items()
+            if address.kind == kind and address not in self.known.ids
         ]
         free = {item.found.id: item for item in candidates if not item.owner}
         for desired in entries:
@@ -62,9 +63,15 @@ class Matcher:
         for desired in entries:
             self._refuse_foreign(desired, candidates)
 
+    def _weigh(self, desired: Desired, item: Candidate) -> Evidence | None:
+        """What speaks for a candidate; None if nothing does, or if it is in another place."""
+        kind = load_kinds()[desired.address.kind]
+        is_in_place = kind.is_in_place(desired, item, self.known)
+        return kind.evidence(desired, item, self.known) if is_in_place else None
+
     def _take(self, desired: Desired, item: Candidate, how: str) -> None:
         self.matches[desired.address] = Match(desired.address, item, how)
-        self.scene.ids[desired.address] = item.found.id
+        self.known.ids[desired.address] = item.found.id
         self.settled.add(desired.address)
 
     def _take_given(self, desired: Desired, candidates: Sequence[Candidate]) -> None:
@@ -90,19 +97,19 @@ class Matcher:
             return f"it is already {item.found.address}; release it first, or rename it with move"
         if item.owner:
             return f"it belongs to the stack {item.owner}; release it there first"
-        if not self.scene.is_in_place(desired, item):
-            place, where = self.scene.place_of(desired), place_of_candidate(item)
+        if not load_kinds()[desired.address.kind].is_in_place(desired, item, self.known):
+            place, where = self.known.place_of(desired), item.place
             if place is None:
                 parent = "VPC" if not desired.state.parent else desired.state.parent.replace("_", " ")
                 return f"it is in {where}, but the {parent} of the entry isn't matched; give its id too"
             return f"it is in {where}, not in {place}"
-        return "" if weigh(desired, item, self.scene) else self._anothers(item, kind)
+        return "" if self._weigh(desired, item) else self._anothers(item, kind)
 
     def _anothers(self, item: Candidate, kind: str) -> str:
         """Of what nothing but the given id speaks for: which entry it is meant by, as far as that is told by itself."""
-        for other in self.scene.desired.values():
-            if other.address.kind == kind and other.address not in self.given.keys() | self.scene.ids.keys():
-                evidence = weigh(other, item, self.scene)
+        for other in self.known.desired.values():
+            if other.address.kind == kind and other.address not in self.given.keys() | self.known.ids.keys():
+                evidence = self._weigh(other, item)
                 if evidence and evidence.rank < _INTERCHANGEABLE:
                     return f"it is like {other.address}, by {evidence.words}; correct the id, or give that entry's, too"
         return ""
@@ -117,7 +124,7 @@ class Matcher:
             options = {
                 key: evidence.words
                 for key, item in free.items()
-                if key not in claimed and (evidence := weigh(desired, item, self.scene)) and evidence.rank == rank
+                if key not in claimed and (evidence := self._weigh(desired, item)) and evidence.rank == rank
             }
             if options:
                 proposals[desired.address] = options
@@ -162,7 +169,7 @@ class Matcher:
         if desired.address in self.settled:
             return
         foreign = (item for item in candidates if item.owner not in ("", self.stack))
-        weighed = [(evidence, item) for item in foreign if (evidence := weigh(desired, item, self.scene))]
+        weighed = [(evidence, item) for item in foreign if (evidence := self._weigh(desired, item))]
         named = sorted((pair for pair in weighed if pair[0].named), key=lambda pair: pair[0].rank)
         for evidence, item in named[:1]:
             self.problems.append(

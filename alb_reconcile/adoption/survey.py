@@ -5,17 +5,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from alb_reconcile.adoption.evidence import Candidate, Scene
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.discover import discover_kind
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
+from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.resource import Observed
 
 Survey = dict[str, list[Candidate]]
 """Candidates by kind; those of kinds without tags too."""
@@ -44,7 +41,9 @@ async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Surve
     kinds = load_kinds()
     rest = [name for name in kinds if name != "vpc"]
     found: Survey = defaultdict(list)
-    for name, part in zip(rest, await asyncio.gather(*(kinds[name].discover(reader) for name in rest)), strict=True):
+    for name, part in zip(
+        rest, await asyncio.gather(*(discover_kind(reader, kinds[name]) for name in rest)), strict=True
+    ):
         found[name] = [_candidate(reader, item) for item in part if not (item.is_gone or item.is_leaving)]
     subnet_vpcs = {item["SubnetId"]: str(item["VpcId"]) for item in theirs}
     return found, subnet_vpcs | {item.found.id: item.vpc for item in found["subnet"]}
@@ -53,20 +52,6 @@ async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Surve
 def held(reader: HypotheticalReader, found: list[Candidate]) -> dict[Address, Observed]:
     """What is the stack's already, by address."""
     return {item.found.address: item.found for item in found if item.owner == reader.stack and item.found.state.service}
-
-
-def add_findings(scene: Scene, found: Survey) -> None:
-    """What a survey tells of relations."""
-    every = [item.found for part in found.values() for item in part]
-    registrations = each_of(every, Registration)
-    scene.targets = {(str(state.target_group), str(state.target)) for _, state in registrations}
-    scene.rules = {str(state.security_group): state for _, state in each_of(every, SecurityGroupRules)}
-    scene.gateways = [item.found for item in found["nat_gateway"] if item.owner in ("", scene.stack)]
-    scene.actions = {item.found.id: action_of(item.found.state) for item in [*found["listener"], *found["rule"]]}
-    ports: dict[str, set[int]] = defaultdict(set)
-    for _, state in each_of(every, Listener):
-        ports[str(state.load_balancer)].add(state.port)
-    scene.ports = ports
 
 
 def _candidate(reader: HypotheticalReader, item: Observed) -> Candidate:

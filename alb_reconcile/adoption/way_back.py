@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from alb_reconcile.adoption.evidence import Scene, order
 from alb_reconcile.adoption.match import Matcher
-from alb_reconcile.adoption.survey import Survey, add_findings
+from alb_reconcile.adoption.survey import Survey
+from alb_reconcile.kinds import in_order_of_recognition
+from alb_reconcile.kinds.recognition import Known
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.resource import Desired, Observed
@@ -23,20 +24,19 @@ def ids_for_adopt(
     }
     needed: dict[Address, str] = {}
     for desired in (target.desired, _renamed(target)):
-        scene = Scene(desired, target.stack, subnet_vpcs=subnet_vpcs)
-        add_findings(scene, survey)
-        while (lost := _lost(scene, free, there, needed)).keys() - needed.keys():
+        known = Known(desired, target.stack, subnet_vpcs=subnet_vpcs, found=survey)
+        while (lost := _lost(known, free, there, needed)).keys() - needed.keys():
             needed |= lost
     return {address: needed[address] for address in target.desired if address in needed}
 
 
-def _lost(scene: Scene, free: Survey, there: Mapping[Address, str], given: Mapping[Address, str]) -> dict[Address, str]:
+def _lost(known: Known, free: Survey, there: Mapping[Address, str], given: Mapping[Address, str]) -> dict[Address, str]:
     """What isn't found of the first kind of which something isn't; what is in it depends on that."""
-    matcher = Matcher(scene.stack, replace(scene, ids={}, _bound={}), given)
-    for kind in order():
+    matcher = Matcher(known.stack, replace(known, ids={}, _bound={}), given)
+    for kind in in_order_of_recognition():
         matcher.match(kind, free.get(kind, ()))
         entries = {address: key for address, key in there.items() if address.kind == kind}
-        if lost := {address: key for address, key in entries.items() if matcher.scene.ids.get(address) != key}:
+        if lost := {address: key for address, key in entries.items() if matcher.known.ids.get(address) != key}:
             return lost
     return {}
 

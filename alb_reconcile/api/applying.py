@@ -1,11 +1,12 @@
-"""Making a stack as its spec says, or deleting it: held, recorded, and looked at afterwards."""
+"""Making a stack as its spec says, or deleting it: held, recorded, told to a `Reporter`, and looked at afterwards."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple, Protocol
 
 from alb_reconcile.api.allowances import check_allowed
 from alb_reconcile.api.runs import on_stack
@@ -88,7 +89,7 @@ def apply(
     failed, something remains or doesn't get healthy; LeaseError, LeaseLostError, AwsError, UnreachableError, UsageError.
     Ctrl-C starts nothing new, lets calls in progress finish, and raises KeyboardInterrupt.
     """
-    return _run(stack, "apply", Wishes(allow or {}, expected, confirm, on_event, timeout, lock_timeout))
+    return _run(stack, Wishes(allow or {}, timeout, lock_timeout), Callbacks(expected, confirm, on_event))
 
 
 def destroy(
@@ -101,150 +102,159 @@ def destroy(
     lock_timeout: float = 0,
 ) -> Result:
     """Delete the whole stack, and nothing else. Options, errors and AWS's actions are those of `apply`."""
-    return _run(stack, "destroy", Wishes(allow or {}, expected, confirm, on_event, None, lock_timeout))
+    return _run(stack, Wishes(allow or {}, None, lock_timeout), Callbacks(expected, confirm, on_event), destroy=True)
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What both are told."""
+    """What the user wants of a run. `timeout` is as for `apply`. `remark`: what those read beside the command whom this run keeps waiting."""
 
     allow: Mapping[str, int] = field(default_factory=dict)
-    expected: Plan | None = None
-    confirm: Callable[[Plan], bool] | None = None
-    on_event: Callable[[Event], None] = lambda _: None
     timeout: float | None = 900
     lock_timeout: float = 0
+    remark: str = ""
 
 
-def _run(stack: Stack, command: str, wishes: Wishes) -> Result:
+class Ended(NamedTuple):
+    """A run that came to its end: what was planned, what came of it, and what is recorded, the exit code among it."""
+
+    planned: StackPlan
+    applied: Applied
+    recorder: Recorder
+
+
+Followers = tuple[Callable[[Event], None], Callable[[Awaited], None]]
+"""What is told how each step goes, and how each thing is that is waited for after the steps."""
+
+
+class Reporter(Protocol):
+    """What is told of a run, and asked. What it raises ends the run, and is recorded."""
+
+    def say(self, text: str, /) -> None:
+        """What couldn't be recorded, and which other run has the stack."""
+
+    def warn(self, text: str, /) -> None:
+        """What couldn't be written to AWS."""
+
+    def check(self, planned: StackPlan) -> None:
+        """The plan, which is made while the stack is held. Raises RefusedError where another one was expected."""
+
+    async def confirm(self, planned: StackPlan) -> None:
+        """The plan may be carried out. Raises RefusedError where it has steps that the user doesn't want."""
+
+    def follow(self, planned: StackPlan) -> AbstractContextManager[Followers]:
+        """The plan is carried out, from the beginning of the block to its end."""
+
+    async def end(self, ended: Ended) -> None:
+        """All is done that could be, and isn't judged yet. What the reporter finds out itself it notes in the recorder."""
+
+
+@dataclass(frozen=True)
+class Callbacks(Reporter):
+    """What a program gets: it may confirm, and is told of steps; all else is log lines."""
+
+    expected: Plan | None = None
+    confirmed: Callable[[Plan], bool] | None = None
+    on_event: Callable[[Event], None] = lambda _: None
+
+    say = warn = staticmethod(LOG.warning)
+
+    def check(self, planned: StackPlan) -> None:
+        if self.expected is not None and self.expected.to_json() != planned.plan.to_json():
+            raise RefusedError(
+                "the expected plan is stale: the spec or the account has changed since; nothing was changed. Plan again"
+            )
+
+    async def confirm(self, planned: StackPlan) -> None:
+        if self.confirmed and planned.plan.steps and not await asyncio.to_thread(self.confirmed, planned.plan):
+            raise RefusedError("not confirmed; nothing was changed")
+
+    @contextmanager
+    def follow(self, _: StackPlan) -> Iterator[Followers]:
+        yield self.on_event, lambda item: LOG.info(item.text)
+
+    async def end(self, _: Ended) -> None:
+        return
+
+
+def _run(stack: Stack, wishes: Wishes, reporter: Reporter, *, destroy: bool = False) -> Result:
     check_allowed(wishes.allow)
     settings, session = read_settings(os.environ), stack.session
 
     async def main(aws: Aws, target: DesiredStack) -> Result:
-        return await run_over(aws, target, command, wishes, settings, session)
+        return finished(await run_over(aws, target, wishes, settings, reporter, sandbox=session.sandbox), session)
 
     with settings.traces_end(LOG.warning):
-        return on_stack(stack, main, destroy=command == "destroy")
+        return on_stack(stack, main, destroy=destroy)
 
 
 async def run_over(
     aws: Aws,
     target: DesiredStack,
-    command: str,
     wishes: Wishes,
     settings: Settings,
-    session: Session,
+    reporter: Reporter,
+    *,
+    sandbox: bool,
     keep: Callable[[Record], object] = lambda _: None,
-) -> Result:
-    """`apply` or `destroy` over a connection. `keep` is given the run's record, however it ends. Raises what they raise."""
-    async with (
-        recorded(aws, target, command, settings, LOG.warning, sandbox=session.sandbox, keep=keep) as recorder,
-        holding(aws, target, command, wishes.allow, wishes.lock_timeout, LOG.warning) as planned,
-    ):
-        recorder.plan = planned.plan
-        recorder.causes = {} if target.destroy else find_causes(planned)
-        await _ask(aws, planned, wishes)
-        applied = await carry_out(
-            aws,
-            planned,
-            recorder,
-            on_event=wishes.on_event,
-            warn=LOG.warning,
-            on_wait=lambda item: LOG.info(item.text),
-            timeout=wishes.timeout,
-        )
-        result = _result(planned, applied, recorder, wishes, session)
-        if applied.found is None:
-            recorder.exit_code = code_of(aws, applied.outcomes)
-        elif not result.ok:
-            recorder.exit_code = ExitCode.FAILED
-    if recorder.exit_code is ExitCode.INTERRUPTED:
-        raise InterruptedRun("interrupted; run it again to continue")
-    if not result.ok:
-        raise UnfinishedError(result)
-    return result
+) -> Ended:
+    """Make a stack as it is wanted, or destroy it, over a connection. `keep` is given the run's record, however it ends.
 
-
-def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: Wishes, session: Session) -> Result:
-    """What a run came to; the recorder is told, too."""
-    found = applied.found
-    if found is None:
-        return Result(planned.plan, applied.outcomes, run=recorder.run)
-    waits = wishes.timeout is not None or planned.target.destroy
-    ill = () if waits else tuple(not_ready(found.discovery, find_standing(found.situation)))
-    recorder.not_ready = ill or applied.problems
-    return Result(
-        planned.plan,
-        applied.outcomes,
-        rest=found.plan,
-        problems=applied.problems,
-        not_ready=ill,
-        times=applied.times,
-        urls=tuple(urls(found.discovery, local_urls(session))),
-        run=recorder.run,
-    )
-
-
-async def _ask(aws: Aws, planned: StackPlan, wishes: Wishes) -> None:
-    """Refuse what isn't the plan that was expected, can't be destroyed, or isn't confirmed."""
-    made = planned.plan
-    if wishes.expected is not None and wishes.expected.to_json() != made.to_json():
-        raise RefusedError(
-            "the expected plan is stale: the spec or the account has changed since; nothing was changed. Plan again"
-        )
-    refuse_blocked(planned)
-    if wishes.confirm is None or made.is_empty:
-        return
-    if not await asyncio.to_thread(wishes.confirm, made):
-        raise RefusedError("not confirmed; nothing was changed")
-    if aws.guard is not None:  # the answer may have taken hours
-        await aws.guard.permit(0.0)
-    check_windows(planned.target.policy, wishes.allow, datetime.now(UTC))
-
-
-@asynccontextmanager
-async def holding(
-    aws: Aws,
-    target: DesiredStack,
-    command: str,
-    allow: Mapping[str, int],
-    lock_timeout: float,
-    say: Callable[[str], None],
-) -> AsyncIterator[StackPlan]:
-    """Hold a stack, with the plan that was made meanwhile. Raises what `hold` and `plan_stack` raise, and RefusedError for what
-    these credentials may not do."""
+    Raises what `apply` does, but for the steps that failed and what is left: the recorder's exit code tells of those.
+    """
+    command = "destroy" if target.destroy else "apply"
 
     async def look() -> StackPlan:
-        found = await plan_stack(aws, target, Options(allow=allow, eager=True))
+        found = await plan_stack(aws, target, Options(allow=wishes.allow, eager=True))
         await check_permissions(aws, found.plan)
         return found
 
-    async with hold(aws, target, command, lock_timeout, look, say) as planned:
-        yield planned
+    async with (
+        recorded(aws, target, command, settings, reporter.say, sandbox=sandbox, keep=keep) as recorder,
+        hold(aws, target, command + wishes.remark, wishes.lock_timeout, look, reporter.say) as planned,
+    ):
+        recorder.plan = planned.plan
+        recorder.causes = {} if target.destroy else find_causes(planned)
+        reporter.check(planned)
+        if planned.blockers:  # what isn't the stack's would stop a destroy half-way
+            lines = (f"  {item}" for item in (*planned.blockers, *planned.plan.warnings))
+            raise RefusedError("\n".join([f"{target.stack} can't be destroyed, and nothing was changed:", *lines]))
+        await reporter.confirm(planned)
+        if planned.plan.steps:  # the answer may have taken hours
+            if aws.guard is not None:
+                await aws.guard.permit(0.0)
+            check_windows(planned.target.policy, wishes.allow, datetime.now(UTC))
+        applied = await _carry_out(aws, planned, recorder, wishes.timeout, reporter)
+        recorder.not_ready = applied.problems
+        if (found := applied.found) and wishes.timeout is None and not target.destroy:
+            recorder.not_ready = tuple(not_ready(found.discovery, find_standing(found.situation)))
+        ended = Ended(planned, applied, recorder)
+        await reporter.end(ended)
+        if applied.found is None:
+            recorder.exit_code = _code_of(aws, applied.outcomes)
+        elif applied.problems or not applied.is_reached:
+            recorder.exit_code = ExitCode.FAILED
+    return ended
 
 
-async def carry_out(
-    aws: Aws,
-    planned: StackPlan,
-    recorder: Recorder,
-    *,
-    on_event: Callable[[Event], None],
-    warn: Callable[[str], None],
-    on_wait: Callable[[Awaited], None],
-    timeout: float | None,
+async def _carry_out(
+    aws: Aws, planned: StackPlan, recorder: Recorder, timeout: float | None, reporter: Reporter
 ) -> Applied:
-    """`apply_stack`, followed by the recorder. Raises what ended it after its steps."""
-
-    def both(event: Event) -> None:
-        recorder(event)
-        on_event(event)
+    """`apply_stack`, followed by the recorder and the reporter. Raises what ended it after its steps."""
 
     def on_outcomes(outcomes: tuple[Outcome, ...]) -> None:
         recorder.outcomes = outcomes  # at once: whatever comes after, the record says what was done
 
-    applied = await apply_stack(
-        aws, planned, on_event=both, on_outcomes=on_outcomes, warn=warn, on_wait=on_wait, timeout=timeout
-    )
+    with reporter.follow(planned) as (on_step, on_wait):
+
+        def on_event(event: Event) -> None:
+            recorder(event)
+            on_step(event)
+
+        applied = await apply_stack(
+            aws, planned, on_event=on_event, on_outcomes=on_outcomes, warn=reporter.warn, on_wait=on_wait,
+            timeout=timeout,
+        )  # fmt: skip
     recorder.times |= applied.times
     recorder.remarks = new_names(planned.plan, applied.outcomes, applied.found)
     if planned.plan.steps:
@@ -254,7 +264,7 @@ async def carry_out(
     return applied
 
 
-def code_of(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
+def _code_of(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
     """What a run ends with of which a step wasn't done: only one that has changed nothing is refused. Raises why it was stopped, if it
     wasn't by the user."""
     if aws.halted is not None:
@@ -266,8 +276,16 @@ def code_of(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
     return ExitCode.REFUSED if refused else ExitCode.FAILED
 
 
-def refuse_blocked(planned: StackPlan) -> None:
-    """Raises RefusedError where something that isn't the stack's would stop a destroy half-way."""
-    if planned.blockers:
-        first = f"{planned.plan.stack} can't be destroyed, and nothing was changed:"
-        raise RefusedError("\n".join([first, *(f"  {item}" for item in (*planned.blockers, *planned.plan.warnings))]))
+def finished(ended: Ended, session: Session) -> Result:
+    """What a run came to. Raises InterruptedRun and UnfinishedError where that isn't what was wanted."""
+    planned, applied, recorder = ended
+    if recorder.exit_code is ExitCode.INTERRUPTED:
+        raise InterruptedRun("interrupted; run it again to continue")
+    rest, where = (found.plan, urls(found.discovery, local_urls(session))) if (found := applied.found) else (None, [])
+    ill = () if applied.problems else recorder.not_ready
+    result = Result(
+        planned.plan, applied.outcomes, rest, applied.problems, ill, applied.times, tuple(where), recorder.run
+    )
+    if not result.ok:
+        raise UnfinishedError(result)
+    return result

@@ -18,9 +18,7 @@ def urls(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
 
 def listeners(discovery: Discovery) -> list[tuple[str, str]]:
     """Each listener's ARN and URL, sorted by this."""
-    hosts = {
-        item.id: item.detail(Entrance).dns_name for item in discovery.resources if item.address.kind == "load_balancer"
-    }
+    hosts = {item.id: item.detail(Entrance).dns_name for item in discovery.resources if item.state.is_entrance}
     found = []
     for item, state in each_of(discovery.resources, Listener):
         if state.load_balancer in hosts:
@@ -34,7 +32,7 @@ def listeners(discovery: Discovery) -> list[tuple[str, str]]:
 def not_ready(discovery: Discovery, standing: Standing) -> list[str]:
     """What serves nobody, in words, and then what isn't in order yet, or isn't as it should be: targets, load balancers, instances."""
     service = standing.service
-    balancers = [item for item in discovery.resources if item.address.kind == "load_balancer" and not is_in_order(item)]
+    balancers = [item for item in discovery.resources if item.state.is_entrance and not is_in_order(item)]
     apart = ("load_balancer", "registration")
     others = [item for item in standing.ill if item.address.kind not in apart]
     ill = [printable(f"{item.address} is {item.status}") for item in (*balancers, *others)]

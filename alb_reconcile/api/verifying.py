@@ -112,9 +112,7 @@ def _is_sandbox(endpoint: str) -> bool:
 
 def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
     """The listeners' endpoints by ARN, at their load balancers' DNS names."""
-    names = {
-        item.id: item.detail(Entrance).dns_name for item in found.resources if item.address.kind == "load_balancer"
-    }
+    names = {item.id: item.detail(Entrance).dns_name for item in found.resources if item.state.is_entrance}
     endpoints = {}
     for arn, listener in _listeners(found).items():
         host, port = way.instead.get(listener.port, (names[str(listener.load_balancer)], listener.port))

@@ -14,8 +14,9 @@ from ipaddress import ip_network
 from itertools import combinations, product
 
 from alb_reconcile.engine.doors import Asked, Door
-from alb_reconcile.kinds._conditions import Condition
 from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.rule.conditions import Condition
+from alb_reconcile.kinds.rule.patterns import is_included, split
 
 Value = tuple[str, str, str]
 """A condition's field, the name of a header, and the value."""
@@ -119,12 +120,7 @@ def _covers(one: Value, other: Value) -> bool:
         return one == other
     if one[0] == "source_ip":
         return _subnet_of(other[2], one[2])
-    return one[0] in _PATTERNS and re.fullmatch(_expression(one), _text(other), re.DOTALL) is not None
-
-
-def _expression(value: Value) -> str:
-    """A pattern as a regular expression. What stands for any text isn't what stands for one character."""
-    return "".join({"*": ".*", "?": "[^*]"}.get(char, re.escape(char)) for char in _text(value))
+    return one[0] in _PATTERNS and is_included(split(_text(other)), (split(_text(one)),))
 
 
 def _text(value: Value) -> str:
@@ -147,7 +143,8 @@ def _may_meet(one: Sort, other: Sort) -> bool:
 
 @lru_cache(100_000)
 def _overlap(one: Value, other: Value) -> bool:
-    """Whether a value may meet both. Two patterns may where their texts begin and end alike, as far as these are known."""
+    """Whether a value may meet both. Two patterns may where their texts begin and end alike, as far as these are known; they
+    aren't searched, since a value may be a regular expression, too."""
     if _covers(one, other) or _covers(other, one):
         return True
     begins, ends = zip(

@@ -12,9 +12,9 @@ from typing import Literal
 from alb_reconcile.aws.calls import MADE_FOR
 from alb_reconcile.engine.gate import Gate
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds._nodes import wait_for_old_nodes
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
 from alb_reconcile.kinds.context import NeverMadeError, Others, Run, all_of
+from alb_reconcile.kinds.load_balancer.nodes import wait_for_old_nodes
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref

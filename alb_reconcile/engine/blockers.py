@@ -96,7 +96,7 @@ class _Look:
         self.own |= {made for item in discovery.resources for made in getattr(item.details, "made_along", ())}
         parts = (item.details.ids for item in discovery.resources if isinstance(item.details, Interfaces))
         self.own |= {known for ids in parts for known in ids}
-        self.balancers = {getattr(item.state, "name", "") for item in live if item.address.kind == "load_balancer"}
+        self.balancers = {getattr(item.state, "name", "") for item in live if item.state.is_entrance}
 
     def ids(self, kind: str) -> list[str]:
         """What goes of a kind."""

@@ -68,7 +68,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         return asyncio.ensure_future(allowed(name, read, nothing))
 
     elsewhere = begin("what the spec names by id", _read_foreign(reader), ({}, []))
-    own = {name: begin(name, kind.discover(reader), []) for name, kind in load_kinds().items()}
+    own = {name: begin(name, discover_kind(reader, kind), []) for name, kind in load_kinds().items()}
     # where they depend on another answer they don't wait for the rest
     account = read_account(reader.aws, account_ids) if reader.eager else _account(reader, account_ids)
     identity = asyncio.ensure_future(account)
@@ -121,6 +121,13 @@ async def _account(reader: Reader, allowed: Collection[str]) -> str:
         for arn in [arn for part in arns for arn in part][:1]:
             reader.aws.learn_account(arn)
     return await read_account(reader.aws, allowed)
+
+
+async def discover_kind(reader: Reader, kind: AnyKind) -> list[Observed]:
+    """A kind's resources in the stack. A kind that isn't always read is looked for where the spec declares one, where all is
+    looked at, or where something hints at one."""
+    is_due = kind.is_always_read or reader.everything or reader.declares(kind.name) or await kind.is_hinted(reader)
+    return await kind.discover(reader) if is_due else []
 
 
 async def read_account(aws: Aws, allowed: Collection[str]) -> str:

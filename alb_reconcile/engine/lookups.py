@@ -9,7 +9,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds._certificates import FINDING, find_certificates
+from alb_reconcile.kinds.certificate.serving import FINDING, find_certificates
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import describe_id, is_id_of
 from alb_reconcile.model import tags

@@ -221,7 +221,7 @@ async def apply_stack(
     goal, target = goal or Goal(), planned.target
     own = (item.id for item in planned.discovery.resources if item.owner == target.stack)
     applied = Applied(found=planned, is_reached=True, began=aws.now())
-    balancers = (item for item in planned.discovery.resources if item.address.kind == "load_balancer")
+    balancers = (item for item in planned.discovery.resources if item.state.is_entrance)
     active = {item.id: applied.began for item in balancers if is_in_order(item)}
     run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn)
     run.targets.ready.update(active)
@@ -364,5 +364,5 @@ def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Ite
             and not item.is_leaving
             and str(getattr(item.state, "target", "")) not in resting
         )
-        if item.address.kind == "load_balancer" or gets_requests:
+        if item.state.is_entrance or gets_requests:
             yield item

@@ -1,30 +1,41 @@
-"""Of several resources at one address of a stack, as half a roll leaves them, the one that is meant."""
+"""Keeps of several resources at one address of a stack, as half a roll leaves them, the one that a plan keeps."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Collection
 
-from alb_reconcile.engine.plan.decide import named_ids
+from alb_reconcile.engine.plan.decide import Ranking, named_ids
+from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.export.scope import Found
-from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.abilities import fixed
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.resource import Observed
 
 
-def take_out_doubles(found: Found) -> dict[str, str]:
-    """Those that aren't meant, by id, and the one that is: what serves, then what others use, then the oldest. They, and what
-    registers them, are taken out of what was found."""
-    live = [item.found for item in found.all.values() if not (item.found.is_gone or item.found.is_leaving)]
-    healthy = {str(state.target) for item, state in each_of(live, Registration) if item.status == "healthy"}
-    uses = Counter(text for item in live for text in set(named_ids(item.state)))
+def take_out_doubles(found: Found, stack: str) -> dict[str, str]:
+    """By the ids of those that aren't kept, the id of the one that is. They, and what registers them, are taken out of what was
+    found."""
+    known = {key: item.found for key, item in found.all.items()}
+    # a plan sees what is the stack's, and what is in that
+    own = [item for item in known.values() if not found.addresses.keys().isdisjoint(lineage(item, known))]
+    ranking = Ranking(stack, own, {})
     places: dict[Address, list[Observed]] = defaultdict(list)
-    for item in live:
-        if address := found.addresses.get(item.id):
-            places[address].append(item)
+    for key, address in found.addresses.items():
+        places[address].append(known[key])
     doubles: dict[str, str] = {}
-    for items in places.values():
-        best, *rest = sorted(items, key=lambda item: (item.id not in healthy, -uses[item.id], item.created, item.id))
+    # a network comes before what is in it
+    for items in sorted(places.values(), key=lambda items: load_kinds()[items[0].state.kind].position):
+        best, *rest = sorted(items, key=lambda item: ranking.of(item, is_replaced=_is_replaced(item, doubles)))
         doubles |= {item.id: best.id for item in rest}
     found.chosen -= doubles.keys()
-    for key, other in list(found.all.items()):
-        if key in doubles or not (other.found.state.service or doubles.keys().isdisjoint(named_ids(other.found.state))):
+    for key, item in known.items():
+        if key in doubles or not (item.state.service or doubles.keys().isdisjoint(named_ids(item.state))):
             del found.all[key]
     return doubles
+
+
+def _is_replaced(item: Observed, doubles: Collection[str]) -> bool:
+    """Whether a plan replaces it, whatever else the spec says: AWS can't take it out of what goes."""
+    values = [getattr(item.state, name, None) for name in fixed(item.state, item)]
+    # a load balancer's VPC is told by its subnets alone
+    return any(text in doubles for text in named_ids((getattr(item.details, "vpc", None), *values)))

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.export.entries import by_tags, can_be_said, differing, entry_of, plain_fields, plain_tags
+from alb_reconcile.engine.plan.decide import subnets_of
+from alb_reconcile.export.entries import EntryWriter, by_tags, can_be_said, differing, plain_tags
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
 from alb_reconcile.export.scope import Found
-from alb_reconcile.kinds import in_spec_order, load_kinds
+from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.resource import Observed, Properties, field_names
+from alb_reconcile.model.resource import Observed, field_names
 from alb_reconcile.model.text import digest, number_of
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import SECTIONS, resolved
@@ -42,7 +43,7 @@ class Draft:
 
     def write(self) -> "Written":
         """The spec, with all that is known now."""
-        return _Writer(self).write()
+        return _Composer(self).compose()
 
 
 @dataclass
@@ -60,14 +61,13 @@ class Written:
     """What is to be in the files that it names, by their names."""
 
 
-class _Writer:
-    """Names what the draft has chosen, writes its entries; it is what kinds ask about the resources around one."""
+class _Composer:
+    """Names what the draft has chosen, and puts its entries in their places."""
 
     def __init__(self, draft: Draft) -> None:
-        self.draft, self.region = draft, draft.region
-        self.result = Written({"stack": draft.stack, "region": draft.region, "account_ids": [draft.account]})
-        self.called: dict[str, str] = {}
-        self.here: Path = ()
+        self.draft, self.writer = draft, EntryWriter(draft.found, draft.region)
+        head = {"stack": draft.stack, "region": draft.region, "account_ids": [draft.account]}
+        self.result = Written(head, self.writer.remarks)
         there = draft.found.all
         self.own = {key: there[key].found for key in draft.found.chosen if key not in draft.excluded}
         self.members: dict[str, list[Observed]] = defaultdict(list)
@@ -75,26 +75,8 @@ class _Writer:
             if not item.found.state.service and item.found.parent_id in self.own:
                 self.members[str(item.found.parent_id)].append(item.found)
 
-    # -- what kinds ask
-
-    def name_of(self, physical_id: str) -> str:
-        return self.called.get(physical_id, physical_id)
-
-    def state_of(self, physical_id: str) -> Properties | None:
-        found = self.draft.found.all.get(physical_id)
-        return found.found.state if found else None
-
-    def id_of(self, kind: str, name: str) -> str:
-        return self.draft.found.id_of(kind, name)
-
-    def remark(self, text: str) -> None:
-        self.result.remarks.setdefault(self.here, []).append(text)
-
-    # -- writing
-
-    def write(self) -> Written:
-        tags = self._common_tags()
-        if tags:
+    def compose(self) -> Written:
+        if tags := self._common_tags():
             self.result.data["tags"] = tags
         kinds = [kind for kind in in_spec_order() if kind.section and kind.properties.parent is None]
         for kind in kinds:
@@ -105,15 +87,15 @@ class _Writer:
             if isinstance(kind, Grouped):
                 self._write_groups(kind, section)
             else:
-                for item in sorted(self._of(kind), key=lambda item: self.called[item.id]):
-                    self._write_one(kind, item, section, (kind.section,), self.called[item.id])
+                for item in sorted(self._of(kind), key=lambda item: self.writer.called[item.id]):
+                    self._write_one(kind, item, section, (kind.section,), self.writer.called[item.id])
             if section:
                 self.result.data[kind.section] = section
         self._imply_vpc()
         for item in sorted(self.own.values(), key=lambda item: item.id):
             for member in sorted(self.members[item.id], key=lambda member: member.id):
-                if not (member.is_leaving or member.is_gone):
-                    self._write_member(item, member)
+                self.writer.here = self.result.paths[item.id]
+                self.writer.write_member(member, self._at(self.writer.here))
         self._leave_unsaid()
         for path in {*self.result.paths.values()}:
             _put_in_order(self._at(path))
@@ -136,7 +118,7 @@ class _Writer:
             else:
                 name = unique(name_of(kind, item, own, before, self.draft.names), taken)
             taken.add(name)
-            self.called[item.id] = name
+            self.writer.called[item.id] = name
             self.result.ids[Address(kind.name, f"{above}{name}")] = item.id
 
     def _names_outside(self, kind: AnyKind) -> set[str]:
@@ -147,16 +129,16 @@ class _Writer:
         return {str(getattr(item.state, "name", "")) for item in others if item.state.kind == kind.name}
 
     def _write_one(self, kind: AnyKind, item: Observed, section: dict[str, Entry], above: Path, name: str) -> None:
-        self.here = (*above, name)
-        self.result.paths[item.id] = self.here
+        self.writer.here = (*above, name)
+        self.result.paths[item.id] = self.writer.here
         entry = {
             **self._name_of(kind, item, f"{self.draft.stack}-{name}"),
-            **self._entry_of(kind, item),
+            **self._entry_of(item),
             **self._tags_of(item),
         }
         section[name] = entry
         self._say_beside([item])
-        address = "/".join(str(part) for part in self.here[1::2])
+        address = "/".join(str(part) for part in self.writer.here[1::2])
         for child in in_spec_order():
             if child.section and child.properties.parent == kind.name:
                 self._write_children(child, item, entry, (*above, name, child.section), address)
@@ -166,7 +148,7 @@ class _Writer:
         self._name_all(kind, children, f"{address}/")
         nested: dict[str, Entry] = {}
         for child in sorted(children, key=_in_order):
-            self._write_one(kind, child, nested, above, self.called[child.id])
+            self._write_one(kind, child, nested, above, self.writer.called[child.id])
         if nested:
             entry[kind.section] = nested
         strange = [
@@ -180,9 +162,9 @@ class _Writer:
             ]
             self.result.remarks.setdefault(above[:-1], []).append(f"others: keep, since {'; '.join(sorted(reasons))}")
 
-    def _entry_of(self, kind: AnyKind, item: Observed) -> Entry:
+    def _entry_of(self, item: Observed) -> Entry:
         """An entry, with what only tags of ours know of what the stack has already."""
-        entry = entry_of(kind, item, self)
+        entry = self.writer.write(item)
         if item.id not in self.draft.found.addresses:
             return entry
         known, name = self.draft.found.tags.get(item.id, {}), str(getattr(item.state, "name", ""))
@@ -198,7 +180,7 @@ class _Writer:
         groups: dict[str, list[Observed]] = defaultdict(list)
         for item in sorted(self._of(kind), key=lambda item: by_number(self.draft.found.tags.get(item.id, {}), item)):
             groups[self._likeness(kind, item)].append(item)
-        self.result.remarks = {key: value for key, value in self.result.remarks.items() if key}
+        self.result.remarks.pop((), None)
         taken: set[str] = set()
         alike: dict[str, str] = {}
         stems = Counter(stem(self.draft.found.tags.get(items[0].id, {})) for items in groups.values())
@@ -218,17 +200,16 @@ class _Writer:
                 self._tell_apart(section, other, name, kind)
 
     def _write_group(self, kind: Any, items: Sequence[Observed], section: dict[str, Entry], name: str) -> None:
-        self.here = (kind.section, name)
-        entry = self._entry_of(kind, items[0])
+        self.writer.here = (kind.section, name)
+        entry = self._entry_of(items[0])
         numbers = [self._place(item) or place for place, item in enumerate(items, 1)]
         if max(numbers) > 1:
             entry = {"count": max(numbers), **entry}
-        for key in ("subnets",):
-            entry[key] = sorted({self.name_of(text) for item in items for text in getattr(item.state, key)})
+        entry["subnets"] = sorted({self.writer.name_of(str(key)) for item in items for key in subnets_of(item.state)})
         for number, item in zip(numbers, items, strict=True):
-            self.called[item.id] = name
+            self.writer.called[item.id] = name
             self.result.ids[Address(kind.name, f"{name}-{number}")] = item.id
-            self.result.paths[item.id] = self.here
+            self.result.paths[item.id] = self.writer.here
         entry |= self._file_of(kind, items[0], name)
         given = self._name_of(kind, items[0], "" if "count" in entry else f"{self.draft.stack}-{name}-1")
         if given and "count" in entry:
@@ -248,17 +229,17 @@ class _Writer:
         if tags and not keys:
             named = sorted((self.draft.found.tags[key]["Name"] for key in (*ids[0], *ids[1])), key=number_of)
             common = numbering(dict(enumerate(named, 1)))
-            self.remark(
+            self.writer.remark(
                 f"apart from {other}, since they differ in tags ({', '.join(tags)}). For one entry, leave these tags out of the spec, "
                 f"and write count: {len(named)}{common and f' and name: {common}'}"
             )
         else:
             told = [*keys, *(f"the tag {key}" for key in tags)]
-            self.remark(f"apart from {other}, which has {' and '.join(told) or 'a name'} of its own")
+            self.writer.remark(f"apart from {other}, which has {' and '.join(told) or 'a name'} of its own")
 
     def _say_beside(self, items: Iterable[Observed]) -> None:
         for text in dict.fromkeys(text for item in items for text in self.draft.found.asides.get(item.id, ())):
-            self.remark(text)
+            self.writer.remark(text)
 
     def _place(self, item: Observed) -> int:
         """Its number, where it has one already."""
@@ -267,22 +248,22 @@ class _Writer:
 
     def _common_name(self, items: Mapping[int, Observed]) -> Entry:
         """The name of which each has its number, where it isn't the one that they would get anyway."""
-        usual = f"{self.draft.stack}-{self.called[next(iter(items.values())).id]}"
+        usual = f"{self.draft.stack}-{self.writer.called[next(iter(items.values())).id]}"
         have = {place: self.draft.found.tags.get(item.id, {}).get("Name", "") for place, item in items.items()}
         found = numbering(have)
         if not found and all(have.values()) and {*have.values()} != {usual}:
             names = [*dict.fromkeys(have.values())]
             told = ", ".join([*names[:_MOST], *(["…"] if len(names) > _MOST else [])])
-            self.remark(f"{told} keep their names; what replaces them is called {usual}-1 and so on")
+            self.writer.remark(f"{told} keep their names; what replaces them is called {usual}-1 and so on")
         return {"name": found} if found and found != usual else {}
 
     def _likeness(self, kind: Any, item: Observed) -> str:
         """Equal for those that one entry can describe, or does."""
-        self.here = ()
+        self.writer.here = ()
         if address := self.draft.found.addresses.get(item.id):
             return str(kind.group_of(address.name))
         own = self.draft.found.tags.get(item.id, {})
-        entry = {**entry_of(kind, item, self), "subnets": None}
+        entry = {**self.writer.write(item), "subnets": None}
         known = self.draft.names.get(item.id, "")
         return digest(
             [
@@ -310,7 +291,7 @@ class _Writer:
             return {}
         word = kind.file_key.removesuffix("_file").replace("_", " ")
         if not self.draft.folder:
-            self.remark(
+            self.writer.remark(
                 f"its {word} isn't written here, since it may hold secrets: with --out it goes to a file; without it a new one starts without any"
             )
             return {}
@@ -347,13 +328,7 @@ class _Writer:
         further = {key: value for key, value in own.items() if key not in common or common[key] != value}
         return {"tags": further} if further else {}
 
-    # -- members, and what is left out
-
-    def _write_member(self, carrier: Observed, member: Observed) -> None:
-        kind = load_kinds()[member.state.kind]
-        self.here = self.result.paths[carrier.id]
-        entry = self._at(self.here)
-        kind.write_member(member, entry, plain_fields(kind, member, self), self)
+    # -- what is left out
 
     def _at(self, path: Path) -> Any:
         place: Any = self.result.data

@@ -1,13 +1,17 @@
-"""Entries from what was observed: the way back, derived from a kind's fields and its schema; what differs, the kind says."""
+"""Writes entries of a spec from what was observed: by a kind's fields and its schema; what differs from these, the kind says."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.kinds.base import AnyKind, Entry, Named
+from alb_reconcile.export.scope import Found
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import AnyKind, Entry
 from alb_reconcile.kinds.images import entry_for
 from alb_reconcile.model import tags
-from alb_reconcile.model.resource import Observed, field_names
+from alb_reconcile.model.resource import Observed, Properties, field_names
+from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import resolved
 
 _OURS = ("aws:", "alb-reconcile:")
@@ -15,9 +19,77 @@ _NOTHING: tuple[Any, ...] = (None, False, "", (), [], {})
 Schema = Mapping[str, Any]
 
 
-def entry_of(kind: AnyKind, observed: Observed, named: Named, *, whole: bool = False) -> Entry:
-    """The entry of a kind with a section, without tags and without what nests in it; a `whole` one says also what it needn't."""
-    return kind.write_entry(observed, plain_fields(kind, observed, named, whole=whole), named)
+@dataclass
+class EntryWriter:
+    """Writes entries, for `export` and `adopt --write`. It tells kinds what they ask about the resources around one (`Named`)."""
+
+    found: Found
+    region: str
+    called: dict[str, str] = field(default_factory=dict)
+    """What the spec calls resources, by their ids."""
+    here: Path = ()
+    """Where the entry is that is written."""
+    remarks: dict[Path, list[str]] = field(default_factory=dict)
+    """What is said beside an entry, or beside one of its keys."""
+
+    def name_of(self, physical_id: str) -> str:
+        return self.called.get(physical_id, physical_id)
+
+    def state_of(self, physical_id: str) -> Properties | None:
+        found = self.found.all.get(physical_id)
+        return found.found.state if found else None
+
+    def id_of(self, kind: str, name: str) -> str:
+        states = ((key, item.found.state) for key, item in self.found.all.items())
+        return next((key for key, it in states if it.kind == kind and getattr(it, "name", None) == name), name)
+
+    def remark(self, text: str) -> None:
+        self.remarks.setdefault(self.here, []).append(text)
+
+    def write(self, observed: Observed, *, whole: bool = False) -> Entry:
+        """The entry of one, without tags and without what nests in it; a `whole` one says also what it needn't."""
+        kind = load_kinds()[observed.state.kind]
+        return kind.write_entry(observed, self._plain_fields(kind, observed, whole=whole), self)
+
+    def write_member(self, observed: Observed, entry: Entry) -> None:
+        """Write into the entry that carries it what has none of its own."""
+        kind = load_kinds()[observed.state.kind]
+        kind.write_member(observed, entry, self._plain_fields(kind, observed), self)
+
+    def _plain_fields(self, kind: AnyKind, observed: Observed, *, whole: bool = False) -> Entry:
+        """The fields that a spec has in the same form, without what goes without saying."""
+        schema = resolved(kind.name)
+        hidden = {observed.state.parent, *kind.properties.said_elsewhere}
+        entry = {
+            name: value
+            for name in field_names(kind.properties)
+            if name in schema["properties"] and name not in hidden
+            for value in [self._plain(schema["properties"][name], getattr(observed.state, name))]
+            if value is not None
+        }
+        return entry if whole else _without_usual(kind, schema, entry, "")
+
+    def _plain(self, schema: Schema, value: Any) -> Any:
+        """A field's value as a key has it; None for what is no plain data."""
+        if isinstance(value, Mapping):
+            return self._plain_mapping(schema, value)
+        if isinstance(value, tuple | list):
+            if hasattr(value, "_fields"):
+                return None
+            found = [self._plain(schema.get("items", {}), item) for item in value]
+            if None in found:
+                return None
+            return sorted(found) if "x-refers" in schema.get("items", {}) else found
+        if isinstance(value, str):
+            return self.name_of(value) if "x-refers" in schema else value
+        return value if isinstance(value, bool | int | float) else None
+
+    def _plain_mapping(self, schema: Schema, value: Mapping[str, Any]) -> Entry:
+        known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
+        if "string" in others.get("type", ()) and "integer" in others["type"]:  # AWS has texts for whatever it is
+            return {key: _typed(str(item)) for key, item in sorted(value.items())}
+        pairs = ((key, self._plain(known.get(key, others), item)) for key, item in value.items())
+        return {key: item for key, item in pairs if item is not None}
 
 
 def by_tags(entry: Entry, known: Mapping[str, str]) -> Entry:
@@ -32,44 +104,6 @@ def by_tags(entry: Entry, known: Mapping[str, str]) -> Entry:
         said = {key: value for key, value in disk.items() if tags.has_declared(known[tags.SPEC], f"root_volume.{key}")}
         entry |= {"root_volume": said} if said else {}
     return entry
-
-
-def plain_fields(kind: AnyKind, observed: Observed, named: Named, *, whole: bool = False) -> Entry:
-    """The fields that a spec has in the same form, without what goes without saying."""
-    schema = resolved(kind.name)
-    hidden = {observed.state.parent, *kind.properties.said_elsewhere}
-    entry = {
-        name: value
-        for name in field_names(kind.properties)
-        if name in schema["properties"] and name not in hidden
-        for value in [_plain(schema["properties"][name], getattr(observed.state, name), named)]
-        if value is not None
-    }
-    return entry if whole else _without_usual(kind, schema, entry, "")
-
-
-def _plain(schema: Schema, value: Any, named: Named) -> Any:
-    """A field's value as a key has it; None for what is no plain data."""
-    if isinstance(value, Mapping):
-        return _plain_mapping(schema, value, named)
-    if isinstance(value, tuple | list):
-        if hasattr(value, "_fields"):
-            return None
-        found = [_plain(schema.get("items", {}), item, named) for item in value]
-        if None in found:
-            return None
-        return sorted(found) if "x-refers" in schema.get("items", {}) else found
-    if isinstance(value, str):
-        return named.name_of(value) if "x-refers" in schema else value
-    return value if isinstance(value, bool | int) else None
-
-
-def _plain_mapping(schema: Schema, value: Mapping[str, Any], named: Named) -> Entry:
-    known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
-    if "string" in others.get("type", ()) and "integer" in others["type"]:  # AWS has texts for whatever it is
-        return {key: _typed(str(item)) for key, item in sorted(value.items())}
-    pairs = ((key, _plain(known.get(key, others), item, named)) for key, item in value.items())
-    return {key: item for key, item in pairs if item is not None}
 
 
 def _typed(text: str) -> str | int | bool:

@@ -75,7 +75,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     """Write a spec of what is meant. Changes nothing. Raises RefusedError where nothing is, or it is another stack's."""
     found, account = await asyncio.gather(find(aws, scope), read_account(aws, ()))
     await add_acls(aws, found)
-    doubles = take_out_doubles(found)
+    doubles = take_out_doubles(found, scope.stack)
     stack = scope.stack or wishes.stack or stack_name(_stack_names(found, scope))
     if wishes.names is not None and not wishes.names.keys() & found.chosen:
         found.notes.append(

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from alb_reconcile.adoption.evidence import Candidate
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs, told_place
 from alb_reconcile.aws.client import Aws
@@ -17,6 +16,7 @@ from alb_reconcile.kinds._ec2 import read_interfaces
 from alb_reconcile.kinds.base import FoundByUse, Used
 from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.kinds.reader import NO_STACK
+from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
@@ -67,11 +67,6 @@ class Found:
     """Why what others use as well stays outside, by id."""
     addresses: Mapping[str, Address] = field(default_factory=dict)
     """What the stack has already, by id, where it is a stack of this tool's that is exported."""
-
-    def id_of(self, kind: str, name: str) -> str:
-        """The id of what AWS calls by a name; the name where nothing of that kind is known by it."""
-        states = ((key, item.found.state) for key, item in self.all.items())
-        return next((key for key, it in states if it.kind == kind and getattr(it, "name", None) == name), name)
 
 
 async def read_around(aws: Aws, vpcs: set[str]) -> Found:

@@ -1,4 +1,4 @@
-"""`adopt --write`: a spec that is to say what runs, where it says otherwise."""
+"""Finds for `adopt --write` the values that make a spec say what runs."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from alb_reconcile.adoption.adopt import Adoption
-from alb_reconcile.adoption.evidence import Candidate
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.export.entries import entry_of, plain_fields
-from alb_reconcile.export.scope import Found, read_around
+from alb_reconcile.export.entries import EntryWriter
+from alb_reconcile.export.scope import read_around
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Entry, Grouped
+from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Properties
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import resolved
 
@@ -34,11 +33,13 @@ async def changes_for(aws: Aws, adoption: Adoption) -> dict[Path, Any]:
     # what is to be replaced doesn't stay, and is what the entry stands for all the same
     addresses |= {step.observed.id: step.address for step in plan.steps if step.observed and step.desired}
     addresses |= {match.found.found.id: match.address for match in adoption.matches}
-    writer = _Writer(found, plan.region, addresses, plan)
+    called = {key: str(path_of(each)[-1]) for key, each in addresses.items() if load_kinds()[each.kind].section}
+    # its remarks are dropped: what an entry can't say stays a difference, which is shown
+    taking = _Taking(plan, addresses, EntryWriter(found, plan.region, called))
     values: dict[Path, list[Any]] = defaultdict(list)
     for step in plan.steps:
         if step.observed is not None and step.part_of is None and step.action != "create":
-            for path, value in writer.values_of(step):
+            for path, value in taking.values_of(step):
                 values[path] += [] if value in values[path] else [value]
     # what equal members of a group have otherwise each can't be said
     return {path: options[0] for path, options in values.items() if len(options) == 1}
@@ -51,42 +52,26 @@ def unwritten(plan: Plan, step: Step) -> list[str]:
 
 
 @dataclass
-class _Writer:
-    """What kinds ask about the resources around one, by the names that the spec has for them."""
+class _Taking:
+    """Reads off what runs the values that a plan's steps would change."""
 
-    found: Found
-    region: str
-    addresses: Mapping[str, Address]
     plan: Plan
-
-    def name_of(self, physical_id: str) -> str:
-        address = self.addresses.get(physical_id)
-        return str(path_of(address)[-1]) if address else physical_id
-
-    def state_of(self, physical_id: str) -> Properties | None:
-        found = self.found.all.get(physical_id)
-        return found.found.state if found else None
-
-    def id_of(self, kind: str, name: str) -> str:
-        return self.found.id_of(kind, name)
-
-    def remark(self, text: str) -> None:
-        """What can't be said stays a difference, which is shown."""
+    addresses: Mapping[str, Address]
+    writer: EntryWriter
 
     def values_of(self, step: Step) -> Iterator[tuple[Path, Any]]:
-        kind = load_kinds()[step.address.kind]
-        if not kind.section:
+        if not load_kinds()[step.address.kind].section:
             carrier = (step.observed and step.observed.parent_id) or ""
-            if not unwritten(self.plan, step) and carrier in self.addresses and carrier in self.found.all:
-                yield from self._of_members(kind.name, carrier, path_of(self.addresses[carrier]))
+            if not unwritten(self.plan, step) and carrier in self.addresses and carrier in self.writer.found.all:
+                yield from self._of_members(step.address.kind, carrier, path_of(self.addresses[carrier]))
             return
-        item = self.found.all.get(step.id or "")
+        item = self.writer.found.all.get(step.id or "")
         if item is None or step.desired is None:
             return
         path = path_of(step.desired.address)
         values = dict(self._of_item(step, path, item))
         for other, address in self.addresses.items():  # what only some members of a group have can't be said
-            mate = self.found.all.get(other)
+            mate = self.writer.found.all.get(other)
             if mate is not None and address.kind == step.address.kind and path_of(address) == path:
                 theirs = dict(self._of_item(step, path, mate))
                 values = {key: value for key, value in values.items() if theirs[key] == value}
@@ -94,25 +79,23 @@ class _Writer:
 
     def _of_item(self, step: Step, path: Path, item: Candidate) -> Iterator[tuple[Path, Any]]:
         """What a resource has of the properties that a step is about."""
-        entry = entry_of(load_kinds()[step.address.kind], item.found, self, whole=True)
+        entry = self.writer.write(item.found, whole=True)
         secrets = unwritten(self.plan, step)
         for change in step.changes:
             name, _, rest = change.path.partition(".")
             if change.path in secrets or (change.path == "tags.Name" and step.action == "replace"):
                 continue  # a name is kept as long as its resource stays
             if name == "tags":
-                yield from self._of_tag(path, rest, self.found.tags.get(item.found.id, {}), entry)
+                yield from self._of_tag(path, rest, self.writer.found.tags.get(item.found.id, {}), entry)
             elif name != _UNNAMED:
                 below = entry.get(name)
                 yield (*path, name, rest) if rest else (*path, name), below.get(rest) if rest and below else below
 
     def _of_members(self, kind: str, carrier: str, path: Path) -> Iterator[tuple[Path, Any]]:
-        above = self.found.all[carrier].found
-        entry = entry_of(load_kinds()[above.state.kind], above, self, whole=True)
-        for item in self.found.all.values():
-            if item.found.state.kind == kind and item.found.parent_id == carrier and not item.found.is_leaving:
-                driver = load_kinds()[kind]
-                driver.write_member(item.found, entry, plain_fields(driver, item.found, self), self)
+        entry = self.writer.write(self.writer.found.all[carrier].found, whole=True)
+        for item in self.writer.found.all.values():
+            if item.found.state.kind == kind and item.found.parent_id == carrier:
+                self.writer.write_member(item.found, entry)
         for key in resolved(kind).get("properties", {}):
             yield (*path, key), entry.get(key)
 

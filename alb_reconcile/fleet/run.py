@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from alb_reconcile.api.applying import Wishes, run_over
+from alb_reconcile.api.applying import Callbacks, Wishes, finished, run_over
 from alb_reconcile.api.planning import make
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
@@ -240,11 +240,14 @@ async def _plan_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResul
 
 async def _apply_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResult:
     settings, kept = cell.settings, list[Record]()
-    wishes = Wishes(settings.allow, timeout=settings.ways.timeout, lock_timeout=settings.lock_timeout)
+    wishes = Wishes(settings.allow, settings.ways.timeout, settings.lock_timeout)
     session = settings.credentials.session
     try:
         found = await resolve_lookups(aws, target)
-        await run_over(aws, found, "apply", wishes, settings.journal, session, kept.append)
+        ended = await run_over(
+            aws, found, wishes, settings.journal, Callbacks(), sandbox=session.sandbox, keep=kept.append
+        )
+        finished(ended, session)
     except ReconcileError as error:
         if not kept:
             raise

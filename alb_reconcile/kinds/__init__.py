@@ -26,3 +26,19 @@ def is_in_order(found: Observed) -> bool:
 def in_spec_order() -> tuple[AnyKind, ...]:
     """The kinds in the order in which a spec names them: what is referred to comes first."""
     return tuple(sorted(load_kinds().values(), key=lambda kind: (kind.position, kind.name)))
+
+
+@cache
+def in_order_of_recognition() -> tuple[str, ...]:
+    """The kinds that can be adopted, in the order in which they are matched: each after those that tell of it."""
+    kinds = {kind.name: kind for kind in in_spec_order() if kind.properties.service}
+    ordered: list[str] = []
+    while len(ordered) < len(kinds):
+        ordered.append(
+            next(
+                name
+                for name, kind in kinds.items()
+                if name not in ordered and {kind.properties.parent, *kind.recognized_after} - {None} <= set(ordered)
+            )
+        )
+    return tuple(ordered)

@@ -33,12 +33,11 @@ class Ec2Kind(Kind[P]):
             return await reader.tagged(self.listing.operation, self.listing.key)
         if not await may_have(reader, self):
             return []
-        is_declared = any(address.kind == self.name for address in reader.desired)
         try:
             rows = await reader.tagged(self.listing.operation, self.listing.key)
         except AwsError as error:
             # who has none, and had none, needn't be allowed to look
-            if is_declared or error.code != "UnauthorizedOperation" or await has(reader, self):
+            if reader.declares(self.name) or error.code != "UnauthorizedOperation" or await has(reader, self):
                 raise
             return []
         return [row for row in rows if reader.ours(tags.from_list(row.get("Tags")))]

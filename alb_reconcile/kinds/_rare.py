@@ -28,7 +28,7 @@ async def may_have(reader: Reader, kind: AnyKind) -> bool:
     say that the spec at hand was applied last: a run that was to delete the resource may have been cut short. So a look
     misses what somebody tagged by hand later.
     """
-    if reader.everything or any(address.kind == kind.name for address in reader.desired):
+    if reader.everything or reader.declares(kind.name):
         return True
     found = await reader.once(_left_over, reader)
     return found is None or any(item.startswith(kind.id_prefix) for item in found)

@@ -4,11 +4,6 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
-from alb_reconcile.aws.polling import WaitError
-from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._instances import wait_for_instance
-from alb_reconcile.kinds.context import Run
-
 IP: Final = "ip"
 LAMBDA: Final = "lambda"
 Row = Mapping[str, Any]
@@ -62,18 +57,3 @@ def by_address(instances: Iterable[Row]) -> dict[Place, str]:
         for address in addresses_of(item, ipv6=ipv6)
         if item["State"]["Name"] not in ("shutting-down", "terminated")
     }
-
-
-async def address_of(run: Run, instance: str, *, ipv6: bool) -> str:
-    """The address at which an instance serves, as soon as EC2 shows it. Raises WaitError where it has none."""
-
-    def check(item: Any) -> str:
-        if item is None:
-            return f"{instance} to be visible"
-        if not addresses_of(item, ipv6=ipv6):
-            kind = "IPv6" if ipv6 else "private"
-            raise WaitError(f"{instance} has no {kind} address, so it can't be a target by address")
-        return ""
-
-    item = await wait_for_instance(run, instance, check, waits.LAG)
-    return addresses_of(item, ipv6=ipv6)[0] if item else ""

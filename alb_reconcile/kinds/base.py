@@ -12,6 +12,7 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_settings
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
@@ -144,7 +145,7 @@ class Kind(ABC, Generic[P]):
 
     iam_actions: ClassVar[IamActions]
     is_always_read: ClassVar[bool] = True
-    """Whether it is looked for whatever a stack has, unless it `is_rare`."""
+    """Whether it is looked for also where a spec declares none, unless it `is_rare`. Of any other kind `is_hinted` says that."""
     iam_type: ClassVar[str | None] = None
     """What the Service Authorization Reference calls its type of resource, where that isn't its `arn_type`, nor its name."""
     quotas: ClassVar[tuple[Quota, ...]] = ()
@@ -159,6 +160,10 @@ class Kind(ABC, Generic[P]):
     def id_key(self) -> str:
         """What AWS calls its id in calls and answers: VpcId, ListenerArn."""
         return self.listing.id_key if self.listing else f"{camel(self.name)}Arn"
+
+    async def is_hinted(self, reader: Reader) -> bool:
+        """Whether what is read anyway says that the stack may have one that its spec doesn't declare. Raises AwsError."""
+        return False
 
     @abstractmethod
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -203,6 +208,15 @@ class Kind(ABC, Generic[P]):
         """What an entry needs of what AWS knows by name rather than by a stack's tag. Of its `iam_actions`, those of other services
         than EC2 and ELBv2 are needed only as far as a grant names them."""
         return ()
+
+    def is_in_place(self, desired: Desired, item: Candidate, known: Known) -> bool:
+        """Whether a candidate is where the resource must be."""
+        place = known.place_of(desired)
+        return place is not None and place == item.place
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        """What speaks for a candidate, which is in place, being the resource that an entry describes; None if nothing does."""
+        return by_settings(desired, item, known)
 
     def suggest_name(self, state: P) -> str:
         """What to call an entry whose resource has no name; empty for its kind's name."""

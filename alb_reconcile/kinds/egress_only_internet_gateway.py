@@ -9,6 +9,7 @@ from alb_reconcile.kinds.base import IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
@@ -57,6 +58,9 @@ class EgressOnlyInternetGatewayKind(Ec2Kind[EgressOnlyInternetGateway]):
         delete=("ec2:DeleteEgressOnlyInternetGateway",),
         on={"ec2:CreateEgressOnlyInternetGateway": "egress-only-internet-gateway+ vpc"},
     )  # fmt: skip
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        return by_name_and_shape(name_in_common(desired, item), f"its attachment to {item.vpc}" if item.vpc else "")
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

@@ -7,11 +7,12 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row, refuse_foreign_interfaces
-from alb_reconcile.kinds._ipam import Use, check_pools, is_from_pool
 from alb_reconcile.kinds.base import Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, by_settings
+from alb_reconcile.kinds.vpc.ipam import Use, check_pools, is_from_pool
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
@@ -75,6 +76,17 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
         on={"ec2:AllocateAddress": "elastic-ip+ ipam-pool ipv4pool-ec2"},
     )  # fmt: skip
 
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        plain, held = by_settings(desired, item, known), item.found.detail(Holder).instance
+        associated: list[Any] = [entry.state for entry in known.wanted("elastic_ip_association")]
+        users = {known.ids.get(state.instance) for state in associated if state.elastic_ip == desired.address}
+        name = plain.words if plain and plain.named else ""
+        if held and held in users:
+            return by_name_and_shape(name, f"its association with {held}")
+        if gateway := _gateway_of(desired, item, known):
+            return Evidence(0 if name else 1, f"{name} and " * bool(name) + f"its NAT gateway {gateway}", named=True)
+        return plain
+
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await self.own_rows(reader)
         return [self._observe(reader, row) for row in rows]
@@ -132,6 +144,20 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
     async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
         params: dict[str, Any] = {self.id_key: physical_id}
         await run.gone("ec2", "release_address", retry=retry, missing=self.missing, **params)
+
+
+def _gateway_of(desired: Desired, item: Candidate, known: Known) -> str:
+    """The NAT gateway that has an address, where the spec gives it to one of the same subnet."""
+    gateways = [(known.ids.get(entry.address), known.bound(entry)) for entry in known.wanted("nat_gateway")]
+    for there in known.found.get("nat_gateway", ()):
+        state: Any = there.found.state
+        if there.owner not in ("", known.stack) or state.elastic_ip != item.found.id:
+            continue
+        for own, wanted in gateways:
+            is_to_have_it = wanted.elastic_ip in (desired.address, item.found.id)
+            if is_to_have_it and wanted.subnet == state.subnet and own in (None, there.found.id):
+                return there.found.id
+    return ""
 
 
 KIND: Final = ElasticIpKind()

@@ -1,5 +1,6 @@
 """Elastic IP addresses of instances (EC2 AssociateAddress, DisassociateAddress)."""
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -8,8 +9,7 @@ from typing import Any, Final
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Row
-from alb_reconcile.kinds._instance_options import primary_interface
-from alb_reconcile.kinds._instances import is_alive, is_copy
+from alb_reconcile.kinds._instance_rows import is_alive, is_copy, primary_interface
 from alb_reconcile.kinds.base import Entry, IamActions, Kind, Named
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip import KIND as ELASTIC_IP
@@ -86,20 +86,13 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
         },
     )  # fmt: skip
 
+    async def is_hinted(self, reader: Reader) -> bool:
+        """By addresses that an instance has."""
+        return bool(await _held(reader))
+
     async def discover(self, reader: Reader) -> list[Observed]:
-        """Of the stack's own addresses, and of those that its spec names. Where it has none, nothing is read for it."""
         wanted = {item.address for item, _ in each_of(reader.desired.values(), ElasticIpAssociation)}
-        listing = ELASTIC_IP.listing
-        rows = [
-            *await ELASTIC_IP.own_rows(reader),
-            *await reader.by_ids(ELASTIC_IP.id_prefix, listing.operation, listing.key, listing.id_filter),
-        ]
-        held: dict[str, list[Row]] = {}
-        for item in rows:
-            if item.get("InstanceId") and item.get("AssociationId"):
-                held.setdefault(item["InstanceId"], []).append(item)
-        if not held and not wanted:
-            return []
+        held = await _held(reader)
         found = []
         for instance in await reader.instances():
             if not is_alive(instance) or is_copy(instance):
@@ -132,6 +125,16 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
         missing = ("InvalidAssociationID.NotFound",)
         association = observed.detail(Associated).id
         await run.gone("ec2", "disassociate_address", missing=missing, AssociationId=association)
+
+
+async def _held(reader: Reader) -> dict[str, list[Row]]:
+    """The addresses that instances have, by instance: of the stack's own addresses, and of those that its spec names."""
+    listing, held = ELASTIC_IP.listing, defaultdict[str, list[Row]](list)
+    named = await reader.by_ids(ELASTIC_IP.id_prefix, listing.operation, listing.key, listing.id_filter)
+    for item in [*await ELASTIC_IP.own_rows(reader), *named]:
+        if item.get("InstanceId") and item.get("AssociationId"):
+            held[item["InstanceId"]].append(item)
+    return held
 
 
 def _primary(instance: Row, rows: Iterable[Row]) -> Row | None:

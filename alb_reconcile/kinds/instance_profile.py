@@ -160,8 +160,6 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         return InstanceProfile(name=entry.get("name"), other_policies=others, **role)
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        if not await self._is_asked(reader):
-            return []
         found = []
         rows = reader.once(_read_profiles, reader.aws, path_of(reader))
         for row in await reader.looked_for(self.name, "instance profiles", rows):
@@ -193,10 +191,8 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         rows = await aws.pages("iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=path, MaxItems=1000)
         return [row["Path"].split("/")[3] for row in rows if row["Path"].startswith(path)]
 
-    async def _is_asked(self, reader: Reader) -> bool:
-        """Whether there may be any: nothing is read where the spec declares none, and no instance has one of that path."""
-        if reader.everything or any(address.kind == self.name for address in reader.desired):
-            return True
+    async def is_hinted(self, reader: Reader) -> bool:
+        """By instances that have one of the stack's path."""
         mark = f":instance-profile{path_of(reader)}"
         return any(mark in (row.get("IamInstanceProfile") or {}).get("Arn", "") for row in await reader.instances())
 

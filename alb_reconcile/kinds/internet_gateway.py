@@ -12,6 +12,7 @@ from alb_reconcile.kinds.base import IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -69,6 +70,13 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
             "ec2:DetachInternetGateway": "internet-gateway vpc",
         },
     )  # fmt: skip
+
+    def is_in_place(self, desired: Desired, item: Candidate, known: Known) -> bool:
+        """One that is attached nowhere can be attached."""
+        return not item.vpc or super().is_in_place(desired, item, known)
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        return by_name_and_shape(name_in_common(desired, item), f"its attachment to {item.vpc}" if item.vpc else "")
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

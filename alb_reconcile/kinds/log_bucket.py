@@ -21,11 +21,11 @@ from alb_reconcile.aws.bucket_tags import (
 )
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement, with_statement
-from alb_reconcile.kinds._logs import buckets_in, read_attributes
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
+from alb_reconcile.kinds.load_balancer.log_delivery import bucket_arn, may_write, statement, with_statement
+from alb_reconcile.kinds.load_balancer.logs import buckets_in, read_attributes
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -117,11 +117,8 @@ class LogBucketKind(Kind[LogBucket]):
         return state.name or ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        """Nothing is read where the spec declares none: what it no longer declares is found by `destroy`, by its tags where the
-        spec gave it a name."""
+        """A bucket that the spec no longer declares is found by `destroy` alone, by its tags where the spec gave it a name."""
         declared = [item for item in reader.desired.values() if isinstance(item.state, LogBucket)]
-        if not declared and not reader.everything:
-            return []
         own = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
         named = list(own)
         if reader.everything and not reader.thorough:

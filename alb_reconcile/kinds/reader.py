@@ -53,7 +53,7 @@ class Reader:
         self.warnings: list[str] = []
         """What was read besides that a user should know of."""
         self.kept: Mapping[tuple[Address, str], Any] = {}
-        """The volumes that outlive their instances (`kinds._persistent_volumes.Kept`), by its address and their name."""
+        """The volumes that outlive their instances (`kinds.instance.persistent_volumes.Kept`), by its address and their name."""
         self._tasks: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
     async def once(self, read: Callable[[*_Ts], Awaitable[_T]], *args: *_Ts) -> _T:
@@ -114,13 +114,20 @@ class Reader:
         named = (getattr(item.state, "vpc", None) for item in self.desired.values())
         return own | {vpc for vpc in named if isinstance(vpc, str)}
 
+    def declares(self, kind: str) -> bool:
+        """Whether the spec has a resource of a kind."""
+        return any(address.kind == kind for address in self.desired)
+
     async def looked_for(self, kind: str, what: str, read: Awaitable[list[_T]]) -> list[_T]:
         """What was read of a kind that few stacks have. Where the spec declares none, credentials that may not read it do."""
         try:
             return await read
         except AwsError as error:
-            is_declared = any(address.kind == kind for address in self.desired)
-            if is_declared or error.code not in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"):
+            if self.declares(kind) or error.code not in (
+                "AccessDenied",
+                "AccessDeniedException",
+                "UnauthorizedOperation",
+            ):
                 raise
             self.warnings.append(
                 f"these credentials may not look for {what} ({iam_action(error.service, error.operation)}); if the stack has any, they stay"

@@ -14,6 +14,7 @@ from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keep_others
 from alb_reconcile.model.address import Address, Ref
@@ -128,6 +129,15 @@ class RouteTableKind(Ec2Kind[RouteTable]):
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         main = any(part.get("Main") for part in row.get("Associations", ()))
         return "its VPC's main route table, which AWS deletes only with the VPC" if main else ""
+
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        wanted, found = known.bound(desired), self.of(item.found)
+        subnets = set(wanted.subnets or ()).intersection(item.found.detail(Associations).by_subnet)
+        name = name_in_common(desired, item)
+        shape = f"its associated subnets ({', '.join(sorted(subnets))})" if subnets else ""
+        if not name and not shape and not wanted.subnets and wanted.routes and wanted.routes == found.routes:
+            return Evidence(2, "its routes")
+        return by_name_and_shape(name, shape)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         tables, subnets = await asyncio.gather(self.own_rows(reader), reader.tagged("describe_subnets", "Subnets"))

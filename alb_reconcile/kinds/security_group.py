@@ -1,6 +1,6 @@
 """Security groups without their rules (EC2 CreateSecurityGroup, DeleteSecurityGroup)."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -10,11 +10,12 @@ from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, name_in_common
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules, read_permissions
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Desired, Observed, Properties, bind
 
 _MOST_WORN: Final = 5
 """Security groups of one network interface, by default (Amazon VPC quotas)."""
@@ -87,6 +88,18 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
     def suggest_name(self, state: SecurityGroup) -> str:
         return state.name or ""
 
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        wanted, found = known.bound(desired), self.of(item.found)
+        same_words = wanted.description in (None, found.description)
+        same_rules = _same_rules(desired, item, known)
+        if name := name_in_common(desired, item):
+            return Evidence(0 if same_words and same_rules else 1, name, named=True)
+        if wanted.name or not same_words:
+            return None  # it would be replaced
+        if same_rules:
+            return Evidence(2, "its rules" if wanted.description is None else "its description and rules")
+        return Evidence(3, "its description") if wanted.description is not None else None
+
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]
 
@@ -117,6 +130,28 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
 
     async def update(self, run: Run, wanted: SecurityGroup, observed: Observed, fields: frozenset[str]) -> None:
         """Nothing of a group itself can be changed but its tags."""
+
+
+def _same_rules(desired: Desired, item: Candidate, known: Known) -> bool:
+    """Whether it lets in and out what the spec says; a group that isn't known yet may be any."""
+    entry = known.desired.get(Address(SecurityGroupRules.kind, desired.address.name))
+    found = known.once(_rules_by_group).get(item.found.id)
+    if entry is None or found is None:
+        return False
+    wanted: Any = bind(entry.state, {**known.ids, desired.address: item.found.id})
+    for have, want in ((found.ingress, wanted.ingress), (found.egress, wanted.egress)):
+        if want is not None and _rule_shapes(have or (), want) != _rule_shapes(want, want):
+            return False
+    return bool(wanted.ingress or wanted.egress)
+
+
+def _rules_by_group(known: Known) -> Mapping[str, SecurityGroupRules]:
+    return {str(state.security_group): state for state in known.there(SecurityGroupRules.kind)}
+
+
+def _rule_shapes(rules: Collection[Any], wanted: Collection[Any]) -> set[tuple[object, ...]]:
+    known = {rule.source for rule in wanted if isinstance(rule.source, str)}
+    return {(*rule[:3], rule.source if rule.source in known else "another group") for rule in rules}
 
 
 KIND: Final = SecurityGroupKind()

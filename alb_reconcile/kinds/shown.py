@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from alb_reconcile.kinds._conditions import Condition, Transform
 from alb_reconcile.kinds.route_table import Route
+from alb_reconcile.kinds.rule.conditions import Condition, Transform
 from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address

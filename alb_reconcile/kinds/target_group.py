@@ -15,8 +15,10 @@ from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 
@@ -204,6 +206,21 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
                 name_of_it = target if isinstance(target, str) else target.name
                 yield Address("registration", f"{name}/{label(name_of_it, port)}"), state
 
+    def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
+        wanted, found = known.bound(desired), self.of(item.found)
+        fits = (wanted.target_type or INSTANCE, wanted.protocol, wanted.port) == (
+            found.target_type,
+            found.protocol,
+            found.port,
+        ) and wanted.protocol_version in (None, found.protocol_version)
+        doors = [
+            address
+            for address, entry in known.desired.items()
+            if address in known.ids and _leads_to(address, entry, desired.address, item.found.id, known)
+        ]
+        shape = f"{doors[0]}, which forwards to it" if doors and fits and wanted.name in (None, found.name) else ""
+        return by_name_and_shape(name_in_common(desired, item), shape)
+
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]
         return list(await asyncio.gather(*(self._observe(reader, item) for item in ours)))
@@ -274,6 +291,20 @@ def _targets(target: str, around: Around) -> list[Ref]:
     instances = around.entries("instances")[target]
     count = 0 if instances.get("state") == "stopped" else instances.get("count", 1)
     return [Address("instance", f"{target}-{number}") for number in range(1, count + 1)]
+
+
+def _leads_to(door: Address, entry: Desired, group: Address, arn: str, known: Known) -> bool:
+    """Whether a listener or rule gives the ARN what the spec gives the group."""
+    wanted = action_of(entry.state).forward
+    weights = [part.weight for part in wanted if part.target_group == group]
+    found = known.once(_forwards).get(known.ids[door], ()) if weights else ()
+    return len(wanted) == len(found) and any(part.target_group == arn and part.weight in weights for part in found)
+
+
+def _forwards(known: Known) -> Mapping[str, Sequence[Any]]:
+    """What listeners and rules forward to, by their ARNs."""
+    doors = [item.found for kind in ("listener", "rule") for item in known.found.get(kind, ())]
+    return {door.id: action_of(door.state).forward for door in doors}
 
 
 KIND: Final = TargetGroupKind()

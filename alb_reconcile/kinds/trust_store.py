@@ -130,6 +130,12 @@ class TrustStoreKind(NamedKind[TrustStore]):
         found = await asyncio.gather(*(_check_files(aws, item) for item in intents))
         return [finding for part in found for finding in part]
 
+    async def is_hinted(self, reader: Reader) -> bool:
+        """By listeners of the stack that have one."""
+        balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]
+        found = await asyncio.gather(*(reader.listeners(arn) for arn in balancers))
+        return any((item.get("MutualAuthentication") or {}).get("TrustStoreArn") for part in found for item in part)
+
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await self._read(reader)
         seen = [{**item, "Tags": reader.seen(item["TrustStoreArn"], item, item["Tags"])} for item in rows]
@@ -152,15 +158,11 @@ class TrustStoreKind(NamedKind[TrustStore]):
         return [Used(tuple(ids), f"trust store {arn}", arn, why=why) for arn, ids in named.items()]
 
     async def _read(self, reader: Reader) -> list[dict[str, Any]]:
-        """All of the account's in the region, with their tags under `Tags`. Most stacks have none, and nothing is read unless the
-        spec declares one, a listener of the stack uses one, or everything is looked at."""
-        is_declared = any(address.kind == self.name for address in reader.desired)
-        if not (is_declared or reader.everything or await _verifies(reader)):
-            return []
+        """All of the account's in the region, with their tags under `Tags`."""
         try:
             return await reader.once(_read_stores, reader)
         except AwsError as error:
-            if is_declared:
+            if reader.declares(self.name):
                 raise
             # most stacks have none, and are destroyed without that permission, too
             reader.warnings.append(f"trust stores can't be read, so that one of this stack would stay: {error}")
@@ -326,10 +328,3 @@ async def _read_stores(reader: Reader) -> list[dict[str, Any]]:
     found = await reader.account_wide("describe_trust_stores", "TrustStores")
     tagged = await reader.elb_tags([item["TrustStoreArn"] for item in found])
     return [{**item, "Tags": tagged.get(item["TrustStoreArn"], {})} for item in found]
-
-
-async def _verifies(reader: Reader) -> bool:
-    """Whether a listener of the stack has a trust store."""
-    balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]
-    found = await asyncio.gather(*(reader.listeners(arn) for arn in balancers))
-    return any((item.get("MutualAuthentication") or {}).get("TrustStoreArn") for part in found for item in part)

@@ -130,7 +130,7 @@ def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
 
 def tells_of_zones(state: Properties) -> bool:
     """Whether a resource carries that tag."""
-    return state.carries_applied or state.kind == "load_balancer"
+    return state.carries_applied or state.is_entrance
 
 
 def is_known_in(tag: str, wanted: Desired) -> bool:

@@ -150,11 +150,14 @@ def _with_defaults(state: Properties) -> Properties:
 
 
 def _plain(schema: dict[str, Any], value: Any) -> Any:
-    """A key's value as a field holds it: references by address, and attributes as AWS has them, which is text."""
+    """A key's value as a field holds it: references by address, attributes as AWS has them, which is text, and a list of texts or
+    numbers as a sorted tuple, since their order means nothing."""
     if "x-refers" in schema and not isinstance(value, dict):
         return refer(schema["x-refers"], value)
     if "x-refers" in schema.get("items", {}):
         return refer_all(schema["items"]["x-refers"], value)
     if "string" in (schema.get("additionalProperties") or {}).get("type", ()):
         return {key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in value.items()}
+    if schema.get("type") == "array" and not any(isinstance(item, dict) for item in value):
+        return tuple(sorted(value))
     return value

@@ -372,6 +372,7 @@ _NOUNS: Final = {
     "array": "a list",
     "boolean": "true or false",
     "integer": "a whole number",
+    "number": "a number",
     "string": "text",
 }
 
@@ -383,7 +384,7 @@ def describe_type(schema: _Schema) -> str:
     if "enum" in schema:
         return _choices(schema["enum"])
     if "minimum" in schema and "maximum" in schema:
-        return f"a whole number from {schema['minimum']} to {schema['maximum']}"
+        return f"{_NOUNS['number' if 'number' in _types(schema) else 'integer']} from {schema['minimum']} to {schema['maximum']}"
     return " or ".join(_NOUNS[name] for name in _types(schema)) or "a value"
 
 

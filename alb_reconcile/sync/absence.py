@@ -53,7 +53,7 @@ def explain(ending: Ending, planned: StackPlan, folder: Path, seen: Record, bega
     """The end of a run that has seen nothing of a stack: an outage where it was there, unless it was destroyed or released here.
     `seen` is the run's record so far."""
     selection = ending.selection
-    balancers = [item for item in planned.plan.desired.values() if item.address.kind == "load_balancer"]
+    balancers = [item for item in planned.plan.desired.values() if item.state.is_entrance]
     is_like_nothing = set(selection.withheld.values()) == {NEVER_APPLIED}
     try:
         past = find_past(runs_of(folder, seen), began)

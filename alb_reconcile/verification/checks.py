@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from alb_reconcile.kinds._conditions import Transform
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.rule.conditions import Transform
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action

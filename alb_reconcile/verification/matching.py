@@ -1,13 +1,12 @@
-"""Which requests a rule takes, as the ALB documents it ("Condition types for listener rules")."""
+"""Says whether a rule takes a request ("Condition types for listener rules", Elastic Load Balancing)."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from alb_reconcile.kinds import _conditions as rules
+from alb_reconcile.kinds.rule import conditions as rules
+from alb_reconcile.kinds.rule import patterns
 from alb_reconcile.model.secrets import HIDDEN, Headers, is_secret_header
 from alb_reconcile.verification.expressions import describes
 
@@ -116,14 +115,4 @@ def comes_from(ranges: Iterable[str], source: str) -> bool | None:
 
 def fits(pattern: str, text: str, *, case: bool = False, escapes: bool = False) -> bool:
     """Whether a text fits a pattern: `*` stands for any number of characters, `?` for exactly one."""
-    return _compile(pattern, case, escapes).fullmatch(text) is not None
-
-
-@cache
-def _compile(pattern: str, case: bool, escapes: bool) -> re.Pattern[str]:
-    parts = re.findall(r"\\[*?]|\*+|.", pattern, re.DOTALL) if escapes else re.findall(r"\*+|.", pattern, re.DOTALL)
-    texts = [
-        ".*" if part[0] == "*" else "." if part == "?" else re.escape(part[-1] if len(part) == 2 else part)
-        for part in parts
-    ]
-    return re.compile("".join(texts), re.DOTALL | (0 if case else re.IGNORECASE))
+    return patterns.fits((patterns.split(pattern, escapes=escapes, fold=not case),), text if case else text.lower())

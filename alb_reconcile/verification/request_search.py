@@ -1,14 +1,16 @@
-"""The request that proves a rule: one that it takes, and none of the rules before it."""
+"""Finds the request that proves a rule: one that the rule takes, and none of the rules before it."""
 
 import itertools
 import re
+import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
+from alb_reconcile.kinds.rule.patterns import UndecidedError, fill, search, split
 from alb_reconcile.verification.expressions import samples
 from alb_reconcile.verification.matching import EXTRAS, Condition, Request, comes_from, meets, takes
-from alb_reconcile.verification.pattern_search import HOST, PATH, search
 
 SAFE_METHODS: Final = ("GET", "OPTIONS", "HEAD")
 """Those that a service doesn't change anything for (RFC 9110, 9.2.1), the ones whose answers say most first."""
@@ -16,7 +18,15 @@ _FILLS: Final = ("", "verify", "x")
 _MOST: Final = 200
 """Combinations of methods, headers and queries that are tried."""
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
-_FIELDS: Final = {"host-header": HOST, "path-pattern": PATH}
+_ANY: Final = ("*",)
+_NO_HOSTS: Final = tuple(map(split, ("", "-*", "*-", ".*", "*.", "*..*", "*.-*", "*-.*")))
+"""Names as DNS has them are labels of letters, digits and inner hyphens, with dots between them."""
+_FIELDS: Final = {
+    "host-header": partial(search, _ANY, _NO_HOSTS, characters=f"xyzvwqjk{string.ascii_lowercase}{string.digits}-."),
+    "path-pattern": partial(
+        search, _ANY, start="/", characters=f"xyzvwqjk{string.ascii_letters}{string.digits}_-.$/~\"'@:+&*%=,;()!"
+    ),
+}
 """What is searched for exactly: the fields of conditions, and what their texts can look like."""
 
 Rules = tuple[Condition, ...]
@@ -129,12 +139,7 @@ def _queries(own: Rules) -> list[tuple[tuple[str, str], ...]]:
 
 def _fill(pattern: str, *, escapes: bool = False) -> list[str]:
     """Texts that fit a pattern."""
-    parts = re.findall(r"\\[*?]|.", pattern, re.DOTALL) if escapes else list(pattern)
-    return list(
-        dict.fromkeys(
-            "".join(fill if part == "*" else "x" if part == "?" else part[-1] for part in parts) for fill in _FILLS
-        )
-    )
+    return list(dict.fromkeys(fill(split(pattern, escapes=escapes), star, "x") for star in _FILLS))
 
 
 def _nice(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None:
@@ -176,39 +181,32 @@ def _pairs(own: Rules, avoided: Sequence[Rules], base: Request) -> list[tuple[st
     if any(condition.field in EXTRAS and not meets(condition, base) for condition in own):
         return []
     rivals = [rule for rule in avoided if _can_take(rule, base)]
-    hosts, paths = _search("host-header", [own, *rivals]), _search("path-pattern", [own, *rivals])
-    return [
-        (host, path)
-        for fitting, host in hosts.witnesses.items()
-        if _all_met(own, "host-header", fitting)
-        for also, path in paths.witnesses.items()
-        if _all_met(own, "path-pattern", also)
-        and not any(_all_met(rule, "host-header", fitting) and _all_met(rule, "path-pattern", also) for rule in rivals)
-    ]
+    hosts, paths = (_search(field, [own, *rivals]).texts for field in ("host-header", "path-pattern"))
+    return [(host, path) for host, those in hosts for path, these in paths if those & these == {0}]
 
 
 @dataclass(frozen=True)
 class _Side:
-    """All hosts, or all paths, as far as the patterns of rules tell them apart: one for each set that it fits."""
+    """All hosts, or all paths, as far as rules tell them apart: each with the rules (by index) that ask no other one."""
 
-    witnesses: dict[frozenset[str], str]
+    texts: Sequence[tuple[str, frozenset[int]]]
     complete: bool
 
 
 def _search(field: str, rules: Iterable[Rules]) -> _Side:
-    conditions = [condition for rule in rules for condition in rule if condition.field == field]
-    patterns = list(dict.fromkeys(pattern for condition in conditions for pattern in _patterns(condition)))
-    found = search(patterns, _FIELDS[field])
-    witnesses = {frozenset(patterns[i] for i in fitting): text for fitting, text in found.witnesses.items()}
-    return _Side(witnesses, found.complete)
-
-
-def _patterns(condition: Condition) -> Iterable[str]:
-    return map(str.lower, condition.values) if condition.field == "host-header" else condition.values
-
-
-def _all_met(rule: Rules, field: str, fitting: frozenset[str]) -> bool:
-    return all(not fitting.isdisjoint(_patterns(condition)) for condition in rule if condition.field == field)
+    fold = field == "host-header"
+    asked = [
+        [[split(text, fold=fold) for text in part.values] for part in rule if part.field == field] for rule in rules
+    ]
+    patterns = dict.fromkeys(pattern for conditions in asked for values in conditions for pattern in values)
+    texts: list[tuple[str, frozenset[int]]] = []
+    try:
+        for fitting, text in _FIELDS[field](apart=tuple(patterns)):
+            met = (i for i, conditions in enumerate(asked) if not any(map(fitting.isdisjoint, conditions)))
+            texts.append((text, frozenset(met)))
+    except UndecidedError:
+        return _Side(texts, complete=False)
+    return _Side(texts, complete=True)
 
 
 def _can_take(rule: Rules, base: Request) -> bool:

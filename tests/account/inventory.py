@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from botocore.exceptions import ClientError
 
 from alb_reconcile.aws.record_tags import RecordId, plain_name, read_about, registry_of, tags_in
-from alb_reconcile.kinds._certificate_lists import KEY_ALGORITHMS
-from alb_reconcile.kinds._functions import statement_id
-from alb_reconcile.kinds._validation import records_of
+from alb_reconcile.kinds.certificate.lists import KEY_ALGORITHMS
+from alb_reconcile.kinds.certificate.validation import records_of
+from alb_reconcile.kinds.registration.functions import statement_id
 from alb_reconcile.model.tags import STACK, VALIDATION
 from tests.account.place import TAG
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 class _Quick(Keeper):
     """Whose runs aren't compared one by one: the whole account is, after them."""
 
-    def _run(self, main: Any, *, writes: set[str]) -> Any:
+    def _run(self, main: Any, *, writes: str) -> Any:
         return self.world._run(main)
 
 

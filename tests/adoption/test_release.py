@@ -150,7 +150,7 @@ def test_a_released_instance_is_left_alone(world: WatchedWorld, keep: Keeper, us
 def test_no_released_instance_is_taken_for_a_launched_one(
     world: WatchedWorld, keep: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alb_reconcile.kinds._instances._ATTEMPTS", 1)
+    monkeypatch.setattr("alb_reconcile.kinds.instance.launches._ATTEMPTS", 1)
     world.converge(demo())
     keep.release(demo(), "instance.web-2")
     released = [item.id for item in world.account.instances()][1]

@@ -9,7 +9,7 @@ import pytest
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.export.scope import Scope, read_around
-from alb_reconcile.kinds._instance_options import UNSHOWN
+from alb_reconcile.kinds.instance.options import UNSHOWN
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.model.text import camel
 from tests.adoption.adopting import our_tags

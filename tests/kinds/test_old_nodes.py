@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
-from alb_reconcile.kinds._nodes import Moved, wait_for_old_nodes
+from alb_reconcile.kinds.load_balancer.nodes import Moved, wait_for_old_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
-from alb_reconcile.kinds._launchable import VCPU_QUOTAS, vcpu_quota
+from alb_reconcile.kinds.instance.launchable import VCPU_QUOTAS, vcpu_quota
 from alb_reconcile.sandbox.strict import quotas as codes
 from alb_reconcile.sandbox.strict.quota_counts import vcpu_quota as emulated
 from alb_reconcile.sandbox.strict.world import World as Place

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kinds._ranges import index_of, range_at
+from alb_reconcile.kinds.vpc.ranges import index_of, range_at
 from tests.harness import demo
 from tests.kinds.example import STACK
 from tests.kinds.hand import calls, edited, short, update

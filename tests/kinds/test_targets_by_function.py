@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kinds._functions import _permits, statement_id
+from alb_reconcile.kinds.registration.functions import _permits, statement_id
 from alb_reconcile.model.errors import SpecError
 from tests.harness import by_hand, demo, load
 from tests.kinds.hand import create, short

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.kinds._encryption import EXCLUSIONS
+from alb_reconcile.kinds.vpc.encryption import EXCLUSIONS
 from tests.harness import Spec, demo
 from tests.kinds.example import STACK, Example
 from tests.pools import known_pools

@@ -49,7 +49,7 @@ QUICK: Final = ("-m", "not slow")
 AREAS: Final[Mapping[str, tuple[str, ...]]] = {
     "order": (
         *(f"alb_reconcile/engine/{name}" for name in ("plan/", "gate.py", "safety.py", "answers.py", "zones.py", "world.py", "doors.py")),
-        *(f"alb_reconcile/kinds/{name}" for name in ("_health.py", "_nodes.py", "known_targets.py")),
+        *(f"alb_reconcile/kinds/{name}" for name in ("_health.py", "load_balancer/nodes.py", "known_targets.py")),
     ),
     "kinds": ("alb_reconcile/kinds/", "alb_reconcile/engine/discover.py", "alb_reconcile/sync/", "alb_reconcile/locking/"),
 }  # fmt: skip

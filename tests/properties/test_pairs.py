@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.kinds import registration
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.registration import kind as registration
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import each_of
 from tests.harness import demo, load

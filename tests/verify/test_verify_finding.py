@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alb_reconcile.kinds._conditions import conditions_from_aws
+from alb_reconcile.kinds.rule.conditions import conditions_from_aws
 from alb_reconcile.verification.expressions import describes, samples
 from alb_reconcile.verification.matching import Condition, Request, read_conditions, takes
 from alb_reconcile.verification.request_search import Preferences, find_request
@@ -75,12 +75,15 @@ class TestRequests:
         found = find_request(path("/p?"), rivals, WISHES)
         assert found.request is not None
         assert re.fullmatch(r"/p[^A-Za-z]", found.request.path)
+        rivals += [path(f"/p{char}") for char in f"{string.digits}/"]
+        assert find_request(path("/p?"), rivals, WISHES).request == Request("x", "/p_")
 
     def test_many_rules_take_no_time(self) -> None:
         """As many as a listener can have, and the search among them ends unfinished rather than never."""
         rivals = [path(f"*{number}*x*") for number in range(100)]
         assert find_request((), rivals, WISHES).request == Request("lb.aws", "/")
-        assert find_request(path("*1*"), [*rivals, path("/*")], WISHES).request is None
+        found = find_request(path("*1*"), [*rivals, path("/*")], WISHES)
+        assert (found.request, found.unreachable) == (None, False)
 
 
 def path(*values: str, expressions: tuple[str, ...] = ()) -> tuple[Condition, ...]:
@@ -153,6 +156,8 @@ def test_the_request(
     [
         (path("/a/*"), SHADOWS, WISHES, True, ""),  # two that shadow a third together
         (host("SHOP.example.com"), [host("shop.EXAMPLE.com")], WISHES, True, ""),
+        (host("-*", "*-", ".*", "*.", "*..*", "*.-*", "*-.*"), [], WISHES, True, ""),  # no names, as DNS has them
+        (host("*"), [host("?*")], WISHES, True, ""),
         (path(expressions=("^/api/v[0-9]$",)), [path("/*")], WISHES, True, ""),
         (method("DELETE", "POST"), [], WISHES, False, "--any-method"),
         (TEN, [], WISHES, False, "--source-address"),

@@ -15,8 +15,9 @@ from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws, wi
 from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target, told_without
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
+from alb_reconcile.kinds._instance_rows import is_copy
 from alb_reconcile.kinds.base import ListedApart
+from alb_reconcile.kinds.instance.launches import warnings_of_copies
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack

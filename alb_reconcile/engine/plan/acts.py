@@ -38,7 +38,7 @@ def split(graph: Graph) -> None:
 def _leads(step: Step) -> bool:
     """Whether requests go by way of what a step changes."""
     state = step.state or (step.observed.state if step.observed else None)
-    return state is not None and (bool(state.moves) or state.is_target or state.kind == "load_balancer")
+    return state is not None and (bool(state.moves) or state.is_target or state.is_entrance)
 
 
 def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> None:

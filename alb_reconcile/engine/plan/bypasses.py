@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from alb_reconcile.kinds._conditions import Condition
-from alb_reconcile.kinds._shadows import split, takes_all
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.rule.conditions import Condition
+from alb_reconcile.kinds.rule.shadows import split, takes_all
 from alb_reconcile.model.abilities import action_of, keeps_out
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step

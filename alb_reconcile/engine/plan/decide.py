@@ -41,8 +41,30 @@ DUPLICATE: Final = "a duplicate at its address"
 Held = Mapping[str, frozenset[str]]
 """By id, the paths of properties that stay as they are found, since they wait for a person."""
 _P = TypeVar("_P", bound=Properties)
+Rank = tuple[bool, bool, bool, int, int, str, str]
 _HEAVY: Final = 1000
 """What a load balancer weighs against other things that name a VPC."""
+
+
+class Ranking:
+    """Which of several at one address of a stack is meant: the one with the lowest rank. A plan keeps it, `export` writes it."""
+
+    def __init__(self, stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> None:
+        here = [item for item in live if not item.is_leaving]
+        healthy = [(item.id, state) for item, state in each_of(here, Registration) if item.status == "healthy"]
+        forwarded = {str(part.target_group) for item in here for part in action_of(item.state).receiving}
+        self._serving = {text for known, state in healthy for text in (known, str(state.target))}
+        self._serving |= {str(state.target_group) for _, state in healthy}.intersection(forwarded)
+        self._mentions = Counter(text for item in here for text in named_ids(item.state))
+        for item, _ in each_of(here, LoadBalancer):
+            # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
+            self._mentions[item.detail(Entrance).vpc] += _HEAVY
+        self._strange = find_strange(stack, here, desired)
+
+    def of(self, item: Observed, *, is_replaced: bool, changes: int = 0) -> Rank:
+        """What the stack has made, what need not be replaced, what serves, what others name, what matches best, the oldest."""
+        idle = item.id not in self._serving
+        return item.id in self._strange, is_replaced, idle, -self._mentions[item.id], changes, item.created, item.id
 
 
 @dataclass
@@ -93,40 +115,28 @@ def decide(
     result = Decisions(stack, live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
         result.seen_ids.setdefault(item.address, []).append(item.id)
+    ranking = Ranking(stack, result.live, desired)
     candidates: dict[Address, list[Observed]] = defaultdict(list)
-    registrations = each_of(result.live, Registration)
-    healthy = [(item.id, state) for item, state in registrations if item.status == "healthy"]
-    forwarded = {str(part.target_group) for item in result.live for part in action_of(item.state).receiving}
-    serving = {text for known, state in healthy for text in (known, str(state.target))}
-    serving |= {str(state.target_group) for _, state in healthy}.intersection(forwarded)
-    mentions = Counter(text for item in result.live for text in named_ids(item.state))
-    for item, _ in each_of(result.live, LoadBalancer):
-        # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
-        mentions[item.detail(Entrance).vpc] += _HEAVY
     for item in result.live:
-        if not item.is_leaving:
+        if item.owner == stack and not item.is_leaving:
             candidates[item.address].append(item)
     owned = {item.id: item.address for item in result.live if item.owner == stack}
     facts = Lookups(
         images=discovery.images, desired=desired, addresses=owned, keeps_unsupported=discovery.keeps_unsupported
     )
-    strange = find_strange(stack, result.live, desired)
     order = TopologicalSorter(
         {address: {other for other in references(item.state) if other in desired} for address, item in desired.items()}
     )
     for address in order.static_order():
         wanted = desired[address]
-        options = [
-            _compare(wanted, item, result.ids, facts, held.get(item.id, frozenset()))
-            for item in candidates.get(address, ())
-            if item.owner == stack
-        ]
-        for option in options:
+        options: dict[Rank, Decision] = {}
+        for item in candidates.get(address, ()):
+            option = _compare(wanted, item, result.ids, facts, held.get(item.id, frozenset()))
             _keep_in_its_vpc(option, result, discovery)
-            if option.found and option.found.id in forced and not option.forces:
-                option.forces, option.reason = ("vpc",), forced[option.found.id]
-        made = [option for option in options if option.found and option.found.id not in strange]
-        best = min(made or options, key=lambda option: _rank(option, serving, mentions), default=None)
+            if item.id in forced and not option.forces:
+                option.forces, option.reason = ("vpc",), forced[item.id]
+            options[ranking.of(item, is_replaced=bool(option.forces), changes=len(option.changes))] = option
+        best = options[min(options)] if options else None
         if (best is None or best.forces) and rests(wanted, result):
             result.resting.append(wanted)
             result.kept.append(
@@ -191,15 +201,6 @@ def entrance_of(decisions: Decisions, wanted: Desired | None) -> Address | None:
     if isinstance(state, Listener) and isinstance(state.load_balancer, Address):
         return state.load_balancer
     return None
-
-
-def _rank(option: Decision, serving: set[str], mentions: Counter[str]) -> tuple[bool, bool, int, int, str, str]:
-    """The survivor of several at one address: what need not be replaced, what serves, what others name, what matches
-    best, the oldest."""
-    found = option.found
-    assert found is not None  # noqa: S101 (for mypy: options are made from resources)
-    idle = found.id not in serving
-    return bool(option.forces), idle, -mentions[found.id], len(option.changes), found.created, found.id
 
 
 def _compare(

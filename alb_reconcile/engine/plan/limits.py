@@ -283,7 +283,7 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         and step.address.kind == "load_balancer"
         and plan.ids.get(step.address, step.id) == step.id
     }
-    balancers = {item.id for item in plan.live if item.address.kind == "load_balancer"}
+    balancers = {item.id for item in plan.live if item.state.is_entrance}
     renewed = sum(step.address.kind == "load_balancer" and step.action == "replace" for step in steps) + len(taken)
     followed = {step.id for step in steps if step.detail(TakeOver).groups} - twins.keys()
     gone = balancers.intersection(deleted) - followed

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.kinds._volumes import by_name, persistent
 from alb_reconcile.kinds.instance import Instance, LaunchedWith
+from alb_reconcile.kinds.instance.volumes import by_name, persistent
 from alb_reconcile.model import tags
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import each_of

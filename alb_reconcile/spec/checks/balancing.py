@@ -1,7 +1,7 @@
 """Load balancers, listeners, rules and target groups: what AWS refuses, and targets that could never serve."""
 
-from alb_reconcile.kinds._actions import is_sticky
 from alb_reconcile.kinds.base import Entry
+from alb_reconcile.kinds.listener.actions import is_sticky
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 

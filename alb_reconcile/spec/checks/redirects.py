@@ -1,4 +1,4 @@
-"""Redirects: those that lead in a circle, and to ports at which nobody answers in that protocol."""
+"""Warns of redirects that lead in a circle, or to a port at which the load balancer doesn't speak that protocol."""
 
 import itertools
 from collections import defaultdict
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from alb_reconcile.kinds._conditions import Condition
-from alb_reconcile.kinds._patterns import Tokens, fits, parse
-from alb_reconcile.kinds._shadows import is_always_met
 from alb_reconcile.kinds.base import Entry
+from alb_reconcile.kinds.rule.conditions import Condition
+from alb_reconcile.kinds.rule.patterns import fits, parse
+from alb_reconcile.kinds.rule.shadows import is_always_met
 from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.spec.checks.unreachable import Ordered, rules_in_order
 from alb_reconcile.spec.document import Path, render_path
@@ -201,7 +201,6 @@ def _meets(condition: Condition, url: _Url) -> bool | None:
 
 
 def _fit(patterns: Sequence[str], text: str, *, fold: bool = False, escapes: bool = False) -> bool | None:
-    found: list[Tokens | None] = [parse(pattern, fold=fold, escapes=escapes) for pattern in patterns]
-    if None in found:
-        return None
-    return any(fits(tokens, text.lower() if fold else text) for tokens in found if tokens is not None)
+    found = [parse(pattern, fold=fold, escapes=escapes) for pattern in patterns]
+    known = tuple(tokens for tokens in found if tokens is not None)
+    return fits(known, text.lower() if fold else text) if len(known) == len(found) else None

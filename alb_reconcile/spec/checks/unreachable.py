@@ -1,11 +1,11 @@
-"""Rules that no request reaches: earlier rules take all of theirs, or no request can meet their conditions."""
+"""Warns of rules that no request reaches: earlier rules take all of theirs, or no request can meet their conditions."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from alb_reconcile.kinds._conditions import Condition, read_conditions
-from alb_reconcile.kinds._patterns import can_begin_with, parse
-from alb_reconcile.kinds._shadows import find_shadows
+from alb_reconcile.kinds.rule.conditions import Condition, read_conditions
+from alb_reconcile.kinds.rule.patterns import find_text, parse
+from alb_reconcile.kinds.rule.shadows import find_shadows
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 
@@ -54,7 +54,9 @@ def _check_shadows(outline: Outline, path: Path, conditions: Sequence[Condition]
 def _is_never_met(outline: Outline, path: Path) -> bool:
     """Report values that no request has. Returns whether that leaves nothing to meet a condition by."""
     paths, ranges = (_values_of(outline, path, field) for field in ("path_pattern", "source_ip"))
-    vain = [place for place, text in paths if (tokens := parse(text)) is not None and not can_begin_with(tokens, "/")]
+    vain = [
+        place for place, text in paths if (tokens := parse(text)) is not None and find_text(tokens, start="/") is None
+    ]
     for place, text in paths:
         if place in vain:
             outline.warn(place, f'no path fits "{text}", since each begins with /; write "/{text}"')

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from alb_reconcile.engine.plan.decide import Decisions
-from alb_reconcile.kinds._shadows import find_shadows
 from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.rule.shadows import find_shadows
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import bind, each_of

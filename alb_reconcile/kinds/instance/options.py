@@ -1,0 +1,272 @@
+"""What RunInstances takes as a structure or an attribute beside the essentials: how it is asked for, shown and changed."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from alb_reconcile.aws.client import Aws, batches
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._instance_rows import primary_interface
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model.errors import AwsError, ignoring
+from alb_reconcile.model.text import camel
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A mapping of an instance's entry that RunInstances takes, and DescribeInstances shows, under one name.
+
+    `change` is the call that changes it, `whole` the name under which that call wants all of it rather than key by key.
+    """
+
+    field: str
+    keys: tuple[str, ...]
+    change: str = ""
+    whole: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name in AWS's calls and answers."""
+        return camel(self.field)
+
+
+METADATA: Final = Option(
+    "metadata_options",
+    ("http_tokens", "http_put_response_hop_limit", "http_endpoint", "http_protocol_ipv6", "instance_metadata_tags"),
+)
+MONITORING: Final = Option("monitoring", ("enabled",))
+CREDITS: Final = Option("credit_specification", ("cpu_credits",))
+HOSTNAMES: Final = Option(
+    "private_dns_name_options",
+    ("hostname_type", "enable_resource_name_dns_a_record", "enable_resource_name_dns_aaaa_record"),
+    "modify_private_dns_name_options",
+)
+RESERVATION: Final = Option(
+    "capacity_reservation_specification",
+    ("capacity_reservation_preference", "capacity_reservation_target"),
+    "modify_instance_capacity_reservation_attributes",
+    whole="CapacityReservationSpecification",
+)
+OPTIONS: Final = (
+    MONITORING,
+    CREDITS,
+    Option(
+        "placement",
+        ("tenancy", "group_name", "group_id", "partition_number", "host_id", "host_resource_group_arn", "affinity"),
+        "modify_instance_placement",
+    ),
+    RESERVATION,
+    Option(
+        "cpu_options",
+        ("core_count", "threads_per_core", "amd_sev_snp", "nested_virtualization"),
+        "modify_instance_cpu_options",
+    ),
+    Option("hibernation_options", ("configured",)),
+    Option("enclave_options", ("enabled",)),
+    Option("maintenance_options", ("auto_recovery",), "modify_instance_maintenance_options"),
+    HOSTNAMES,
+    Option("network_performance_options", ("bandwidth_weighting",), "modify_instance_network_performance_options"),
+)
+"""All but the metadata service's, which has rules of its own."""
+
+UNSHOWN: Final = ("instance_initiated_shutdown_behavior", "disable_api_termination", "disable_api_stop")
+"""Attributes that only a call for each instance and attribute would show. A tag keeps what they were set to."""
+PLAIN: Final = ("ebs_optimized", *UNSHOWN)
+"""What RunInstances takes as it is."""
+_MOST: Final = 1000
+"""Instances of one DescribeInstanceCreditSpecifications call."""
+_SPELLED: Final = {"enable_resource_name_dns_aaaa_record": "EnableResourceNameDnsAAAARecord"}
+
+
+def by_aws(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a spec gives, by AWS's names, all the way down."""
+    return {
+        _SPELLED.get(key) or camel(key): by_aws(value) if isinstance(value, Mapping) else value
+        for key, value in (given or {}).items()
+    }
+
+
+def launch_options(wanted: Any) -> dict[str, Any]:
+    """The parameters of RunInstances for what an instance's properties say of these."""
+    found: dict[str, Any] = {camel(name): getattr(wanted, name) for name in PLAIN}
+    found |= {item.name: by_aws(getattr(wanted, item.field)) or None for item in OPTIONS}
+    address, count = wanted.private_ip_address, wanted.ipv6_address_count
+    found |= {"PrivateIpAddress": address, "Ipv6AddressCount": count or None}
+    return found
+
+
+def with_public_address(params: dict[str, Any], wanted: bool | None) -> dict[str, Any]:
+    """The parameters of a launch; where a public address is asked for, or refused, what concerns the primary network interface
+    is said of that (RunInstances: not of both)."""
+    if wanted is None:
+        return params
+    moved = {"SubnetId": "SubnetId", "SecurityGroupIds": "Groups"}
+    moved |= {name: name for name in ("PrivateIpAddress", "Ipv6AddressCount")}
+    interface = {"DeviceIndex": 0, "AssociatePublicIpAddress": wanted, "DeleteOnTermination": True}
+    interface |= {moved[key]: value for key, value in params.items() if key in moved and value is not None}
+    return {key: value for key, value in params.items() if key not in moved} | {"NetworkInterfaces": [interface]}
+
+
+def observe_options(row: Row) -> dict[str, Any]:
+    """What DescribeInstances shows of these; None for what it doesn't."""
+    shown: dict[str, Any] = {item.field: _keys(item, row.get(item.name)) for item in (METADATA, *OPTIONS)}
+    state = (row.get("Monitoring") or {}).get("State")
+    shown["monitoring"] = {"enabled": state in ("enabled", "pending")} if state else None
+    interface = primary_interface(row)
+    shown["private_ip_address"] = row.get("PrivateIpAddress") or None
+    shown["ipv6_address_count"] = len(interface.get("Ipv6Addresses", ())) if interface else None
+    shown["associate_public_ip_address"] = _has_public_address(row, interface)
+    return shown | {"source_dest_check": row.get("SourceDestCheck"), "ebs_optimized": row.get("EbsOptimized")}
+
+
+def _keys(item: Option, shown: Row | None) -> dict[str, Any] | None:
+    if shown is None:
+        return None
+    found = {key: shown.get(_SPELLED.get(key) or camel(key)) for key in item.keys}
+    if target := shown.get("CapacityReservationTarget"):
+        names = {"capacity_reservation_id", "capacity_reservation_resource_group_arn"}
+        found["capacity_reservation_target"] = {key: target[camel(key)] for key in names if target.get(camel(key))}
+    return found
+
+
+def _has_public_address(row: Row, interface: Row) -> bool | None:
+    """Whether AWS has given it one of its own. A stopped instance has none, and an Elastic IP address hides it."""
+    is_shown = row["State"]["Name"] == "running" and interface and not has_elastic_ip(interface)
+    return bool(interface.get("Association")) if is_shown else None
+
+
+def has_elastic_ip(interface: Row) -> bool:
+    """Whether its public address is of an account. Such a one stays while the instance is stopped."""
+    return bool((interface.get("Association") or {}).get("IpOwnerId", "amazon") != "amazon")
+
+
+def attributes(wanted: Any, without: Collection[str] = ()) -> str:
+    """What a tag says of the attributes that AWS doesn't show.
+
+    It is told before which of them change: whoever follows a run that is cut short doesn't know them then, and sets them.
+    """
+    given = {name: value for name in UNSHOWN if name not in without and (value := getattr(wanted, name)) is not None}
+    return " ".join(f"{name}={str(value).lower()}" for name, value in sorted(given.items()))
+
+
+def attributes_of(tag: str) -> dict[str, Any]:
+    """The inverse."""
+    said = dict(part.split("=", 1) for part in tag.split() if "=" in part)
+    return {name: {"true": True, "false": False}.get(said[name], said[name]) for name in UNSHOWN if name in said}
+
+
+async def read_attributes(aws: Aws, instance: str, names: Iterable[str]) -> dict[str, Any]:
+    """Attributes that only DescribeInstanceAttribute shows, as they are."""
+    found: dict[str, Any] = {}
+    for name in names:
+        title = camel(name)
+        attribute = title[:1].lower() + title[1:]
+        answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=instance, Attribute=attribute)
+        found[name] = (answer.get(title) or {}).get("Value")
+    return found
+
+
+async def read_credits(aws: Aws, instances: Iterable[str]) -> dict[str, Any]:
+    """The credit options of instances by id (DescribeInstanceCreditSpecifications); none where one of them is gone meanwhile."""
+    found: dict[str, Any] = {}
+    with ignoring("InvalidInstanceID*"):
+        for batch in batches(sorted(instances), _MOST):
+            operation, key = "describe_instance_credit_specifications", "InstanceCreditSpecifications"
+            for row in await aws.pages("ec2", operation, key, InstanceIds=batch):
+                found[row["InstanceId"]] = {"cpu_credits": row.get("CpuCredits")}
+    return found
+
+
+def unshown(wanted: Any, found: Any, interface: Row, is_changed: bool) -> dict[str, Any]:
+    """Of these, what a comparison leaves out: what AWS doesn't show. Who starts by a changed entry is told anew of a public address."""
+    names = {"private_ip_address", "ipv6_address_count", "source_dest_check", "ebs_optimized", METADATA.field}
+    names |= {item.field for item in OPTIONS}
+    if not is_changed or (wanted.state, found.state) != ("running", "stopped") or has_elastic_ip(interface):
+        names.add("associate_public_ip_address")
+    return {name: None for name in names if getattr(wanted, name) is not None and getattr(found, name) is None}
+
+
+async def change_running(run: Run, wanted: Any, instance: str, interface: Row, fields: Collection[str]) -> None:
+    """Change what AWS changes in any state."""
+
+    async def modify(operation: str, **params: Any) -> None:
+        await run.aws.call("ec2", operation, retry=waits.INSTANCE_BUSY, **params)
+
+    for name in {*fields} & {"source_dest_check", *UNSHOWN}:
+        await modify(
+            "modify_instance_attribute", InstanceId=instance, **{camel(name): {"Value": getattr(wanted, name)}}
+        )
+    if "monitoring" in fields:
+        operation = "monitor_instances" if wanted.monitoring["enabled"] else "unmonitor_instances"
+        await modify(operation, InstanceIds=[instance])
+    if "credit_specification" in fields:
+        await _change_credits(run, {"InstanceId": instance, **by_aws(wanted.credit_specification)})
+    if "associate_public_ip_address" in fields:
+        await modify(
+            "modify_network_interface_attribute",
+            NetworkInterfaceId=interface["NetworkInterfaceId"],
+            AssociatePublicIpAddress=wanted.associate_public_ip_address,
+        )
+    if "ipv6_address_count" in fields:
+        await _change_addresses(run, wanted.ipv6_address_count, interface)
+    for item in OPTIONS:
+        names = {key for key in item.keys if f"{item.field}.{key}" in fields and not _stops(wanted, item, key)}
+        if item.change and names:
+            await modify(item.change, InstanceId=instance, **_changes(wanted, item, names))
+
+
+async def _change_credits(run: Run, specification: dict[str, Any]) -> None:
+    """AWS answers with what it refused rather than with an error."""
+    operation = "modify_instance_credit_specification"
+    answer = await run.aws.call(
+        "ec2", operation, retry=waits.INSTANCE_BUSY, InstanceCreditSpecifications=[specification]
+    )
+    for item in answer.get("UnsuccessfulInstanceCreditSpecifications", ()):
+        error = item.get("Error") or {}
+        raise AwsError("ec2", operation, str(error.get("Code")), str(error.get("Message")), "")
+
+
+async def change_stopped(run: Run, wanted: Any, instance: str, fields: Collection[str]) -> None:
+    """Change what AWS changes while the instance is stopped."""
+
+    async def modify(operation: str, **params: Any) -> None:
+        await run.aws.call("ec2", operation, retry=waits.INSTANCE_BUSY, InstanceId=instance, **params)
+
+    for name in ("instance_type", "ebs_optimized"):
+        if name in fields:
+            await modify("modify_instance_attribute", **{camel(name): {"Value": getattr(wanted, name)}})
+    if "enclave_options" in fields:
+        await modify("modify_instance_attribute", EnclaveOptions=by_aws(wanted.enclave_options))
+    for item in OPTIONS:
+        names = {key for key in item.keys if f"{item.field}.{key}" in fields and _stops(wanted, item, key)}
+        if item.change and names:
+            await modify(item.change, **_changes(wanted, item, names))
+
+
+def _stops(wanted: Any, item: Option, key: str) -> bool:
+    return item.field in wanted.stopped_on or f"{item.field}.{key}" in wanted.stopped_on
+
+
+def _changes(wanted: Any, item: Option, names: Collection[str]) -> dict[str, Any]:
+    given = getattr(wanted, item.field)
+    if item.whole:
+        return {item.whole: by_aws(given)}
+    if item.field == "cpu_options" and not {"core_count", "threads_per_core"}.isdisjoint(names):
+        names = {*names, "core_count", "threads_per_core"}  # AWS wants both
+    found = by_aws({key: given[key] for key in names if key in given})
+    if "HostnameType" in found:  # what ModifyPrivateDnsNameOptions calls it
+        found["PrivateDnsHostnameType"] = found.pop("HostnameType")
+    return found
+
+
+async def _change_addresses(run: Run, count: int, interface: Row) -> None:
+    """AWS chooses those that are added; the last ones go."""
+    there = [item["Ipv6Address"] for item in interface.get("Ipv6Addresses", ())]
+    identity = {"NetworkInterfaceId": interface["NetworkInterfaceId"]}
+    if count > len(there):
+        # it has no token: repeated after a lost reply it would assign twice as many
+        await run.aws.call("ec2", "assign_ipv6_addresses", once=True, Ipv6AddressCount=count - len(there), **identity)
+    else:
+        await run.aws.call("ec2", "unassign_ipv6_addresses", Ipv6Addresses=there[count:], **identity)

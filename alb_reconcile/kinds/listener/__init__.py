@@ -1,0 +1,5 @@
+"""Listeners (ELBv2 CreateListener, ModifyListener, DeleteListener)."""
+
+from alb_reconcile.kinds.listener.kind import KIND, Listener
+
+__all__ = ["KIND", "Listener"]

@@ -1,0 +1,217 @@
+"""Client secrets of authenticate-oidc actions: where they are read, and how a change of them is seen without keeping them.
+
+The resource carries a tag with a digest of where the secret is and the version that was written last. SSM and Secrets
+Manager say the version without saying the secret; of the environment and of files the spec says it (`version`).
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds.base import Intent
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
+from alb_reconcile.kinds.listener.actions import actions_to_aws
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.actions import Action, Secret
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+from alb_reconcile.model.files import read_file
+from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.secrets import mark
+from alb_reconcile.model.text import digest
+
+READ: Final = ("ssm:DescribeParameters", "secretsmanager:DescribeSecret")
+"""The IAM actions that say a version, and no secret: `aws/ssm` decrypts for everybody in the account who may call GetParameter."""
+_SAY: Final = ("ssm:GetParameter", "secretsmanager:GetSecretValue", "kms:Decrypt")
+_POOL: Final = "cognito-idp:DescribeUserPoolClient"
+WRITE: Final = (*_SAY, _POOL)
+"""Those that say the secret; and what AWS wants to be allowed where a user pool authenticates."""
+_MISSING: Final = ("ResourceNotFoundException",)
+_MOST: Final = 4096
+"""Bytes of a file."""
+
+
+def secret_of(action: Action) -> Secret | None:
+    """Where the client secret of an action is."""
+    return action.authentication.client_secret if action.authentication else None
+
+
+def secret_grants(scope: Scope, action: Action) -> Iterator[Grant]:
+    """What reads the client secret of an action, which may be encrypted with any key; or its user pool."""
+    secret = secret_of(action)
+    if action.authentication and (pool := dict(action.authentication.settings).get("user_pool_arn")):
+        yield Grant((_POOL,), (pool,))
+    if secret is None or secret.source not in ("ssm", "secretsmanager"):
+        return
+    if secret.source == "ssm":
+        yield Grant(READ[:1])
+        yield Grant(_SAY[:1], (scope.arn("ssm", f"parameter/{secret.name.removeprefix('/')}"),))
+    else:  # Secrets Manager adds six characters
+        own = scope.arn("secretsmanager", f"secret:{secret.name}-??????")
+        yield Grant((READ[1], _SAY[1]), (secret.name if secret.name.startswith("arn:") else own,))
+    via = (("StringEquals", "kms:ViaService", (f"{secret.source}.{scope.region}.amazonaws.com",)),)
+    yield Grant(("kms:Decrypt",), (scope.arn("kms", "key/*"),), via)
+
+
+async def current_version(aws: Aws, secret: Secret) -> str:
+    """The version that a secret has now (SSM DescribeParameters, Secrets Manager DescribeSecret); empty where it can't be read."""
+    try:
+        if secret.source == "ssm":
+            named = [{"Key": "Name", "Values": [secret.name]}]
+            rows = await aws.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=named, MaxResults=50)
+            return next((str(row["Version"]) for row in rows if row["Name"] == secret.name), "")
+        if secret.source == "secretsmanager":
+            answer = await aws.call("secretsmanager", "describe_secret", SecretId=secret.name)
+            if "DeletedDate" in answer:
+                return ""
+            stages: Mapping[str, list[str]] = answer.get("VersionIdsToStages") or {}
+            return next((version for version, names in stages.items() if "AWSCURRENT" in names), "")
+    except AwsError as error:
+        if error.code not in _MISSING:
+            raise
+        return ""
+    return secret.version
+
+
+async def observe_secret(
+    reader: Reader, wanted: Desired | None, action: Action, found: Mapping[str, str]
+) -> tuple[Action, str]:
+    """An observed action with the client secret that its tag says was written, and the version that it would have now."""
+    secret = secret_of(action_of(wanted.state)) if wanted else None
+    if secret is None or action.authentication is None or action.authentication.type != "authenticate-oidc":
+        return action, ""
+    version = await reader.once(current_version, reader.aws, secret)
+    place, _, written = found.get(tags.CLIENT_SECRET, "").partition(" ")
+    if place != _place(secret):
+        return action, version
+    known = replace(action.authentication, client_secret=replace(secret, version=written))
+    return replace(action, authentication=known), version
+
+
+def _place(secret: Secret) -> str:
+    return digest([secret.source, secret.name, *filter(None, [secret.json_key])], 8)
+
+
+def secret_tag(secret: Secret) -> dict[str, str]:
+    """The tag that says which secret was written."""
+    return {tags.CLIENT_SECRET: f"{_place(secret)} {secret.version}".strip()}
+
+
+async def read_secret(run: Run, secret: Secret) -> tuple[str, Secret]:
+    """The secret itself, for the call at hand, and which version it is. Raises RefusedError where it can't be read."""
+    text, found = await _read(run, secret)
+    mark(text)
+    return text, found
+
+
+async def _read(run: Run, secret: Secret) -> tuple[str, Secret]:
+    if secret.source == "ssm":
+        answer = await run.aws.call("ssm", "get_parameter", Name=secret.name, WithDecryption=True)
+        return str(answer["Parameter"]["Value"]), replace(secret, version=str(answer["Parameter"]["Version"]))
+    if secret.source == "secretsmanager":
+        answer = await run.aws.call("secretsmanager", "get_secret_value", SecretId=secret.name)
+        return _text_of(secret, answer), replace(secret, version=str(answer["VersionId"]))
+    text = _local(secret)
+    if problem := _problem(secret, text):
+        raise RefusedError(f"the client secret can't be used: {problem}")
+    return text or "", secret
+
+
+def _text_of(secret: Secret, answer: Mapping[str, Any]) -> str:
+    """The client secret in a secret of Secrets Manager. Raises RefusedError, which never shows what it holds."""
+    text, place = answer.get("SecretString"), f"the secret {secret.name}"
+    if text is None:
+        raise RefusedError(f"{place} holds bytes, not text; store it as SecretString")
+    if not secret.json_key:
+        return str(text)
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RefusedError(f"{place} isn't a JSON object; take json_key out, or correct the secret")
+    value = found.get(secret.json_key)
+    if not isinstance(value, str) or not value:
+        raise RefusedError(f"{place} has no text under the key {secret.json_key}; correct json_key, or the secret")
+    return value
+
+
+def _local(secret: Secret) -> str | None:
+    """What the environment or a file says, without the line break at its end; None where there is nothing."""
+    if secret.source == "env":
+        return os.environ.get(secret.name)
+    try:
+        return read_file(Path(secret.folder) / secret.name, _MOST).decode().rstrip("\r\n")
+    except (OSError, ValueError):
+        return None
+
+
+def _problem(secret: Secret, text: str | None) -> str:
+    if text:
+        return ""
+    if secret.source == "env":
+        return f"the environment variable {secret.name} is {'empty' if text == '' else 'not set'}; set it"
+    return f"the file {secret.name} is {'empty' if text == '' else 'not there, or can not be read as text'}; correct its name"
+
+
+async def check_secret(aws: Aws, item: Intent, field: str) -> list[Finding]:
+    """What stands against the client secret of what is to be made or changed."""
+    secret = secret_of(getattr(item.wanted, field))
+    if secret is None or (item.fields is not None and field not in item.fields):
+        return []
+    problem = _problem(secret, _local(secret)) if secret.source in ("env", "file") else await _objection(aws, secret)
+    return [Finding(item.desired, f"{field}.authenticate_oidc", problem)] if problem else []
+
+
+async def _objection(aws: Aws, secret: Secret) -> str:
+    """Why AWS can't give a secret; empty if it can, as far as one sees without reading it."""
+    what, action = {"ssm": ("SSM parameter", READ[0])}.get(secret.source, ("secret in Secrets Manager", READ[1]))
+    try:
+        if await current_version(aws, secret):
+            return ""
+        if secret.source == "secretsmanager" and await _is_leaving(aws, secret):
+            return f"the secret {secret.name} is scheduled for deletion; restore it, or name another one"
+    except AwsError as error:
+        if "AccessDenied" not in error.code:
+            raise
+        return f"these credentials may not look at the {what} {secret.name}; allow them {action}"
+    return f"there is no {what} {secret.name} in this region and account; correct its name"
+
+
+async def _is_leaving(aws: Aws, secret: Secret) -> bool:
+    with ignoring(*_MISSING):
+        return "DeletedDate" in await aws.call("secretsmanager", "describe_secret", SecretId=secret.name)
+    return False
+
+
+def version_in(observed: Observed) -> str:
+    """The version that the client secret of an observed listener or rule would have now."""
+    return observed.details if isinstance(observed.details, str) else ""
+
+
+async def action_with_secret(
+    run: Run, wanted: Action, observed: Observed | None = None
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """What AWS is told of an action, with its client secret unless AWS has it, and the tags that say which one it is."""
+    secret = secret_of(wanted)
+    is_kept = observed is not None and keeps_secret(wanted, observed)
+    if secret is None or is_kept:
+        return actions_to_aws(wanted, existing_secret=is_kept), {}
+    text, written = await read_secret(run, secret)
+    return actions_to_aws(wanted, text), secret_tag(written)
+
+
+def keeps_secret(wanted: Action, observed: Observed) -> bool:
+    """Whether the client secret that AWS has stays."""
+    before = action_of(observed.state).authentication
+    if before is None or before.type != "authenticate-oidc":
+        return False
+    secret = secret_of(wanted)
+    return secret is None or secret == before.client_secret

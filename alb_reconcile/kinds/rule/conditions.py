@@ -1,0 +1,237 @@
+"""Conditions and transforms of rules: from a spec, to ELBv2, and back from what it describes."""
+
+import json
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
+from typing import Any, Final, NamedTuple, TypeVar
+
+from alb_reconcile.kinds.base import Entry, Named
+from alb_reconcile.kinds.listener.actions import from_words, in_words
+from alb_reconcile.model.secrets import Headers, is_secret_header
+
+_FIELDS: Final = {
+    "host_header": ("host-header", "HostHeaderConfig"),
+    "path_pattern": ("path-pattern", "PathPatternConfig"),
+    "http_header": ("http-header", "HttpHeaderConfig"),
+    "http_request_method": ("http-request-method", "HttpRequestMethodConfig"),
+    "query_string": ("query-string", "QueryStringConfig"),
+    "source_ip": ("source-ip", "SourceIpConfig"),
+}
+_TRANSFORMS: Final = {
+    "host_header_rewrite": ("host-header-rewrite", "HostHeaderRewriteConfig"),
+    "url_rewrite": ("url-rewrite", "UrlRewriteConfig"),
+}
+_KNOWN: Final = frozenset({"Values", "RegexValues", "HttpHeaderName"})
+_HEADERS: Final = ("http_header", "http-header")
+_QUERIES: Final = ("query_string", "query-string")
+"""As a spec names the conditions, and AWS those that no spec can say."""
+
+
+class Condition(NamedTuple):
+    """One condition: any of its values, regular expressions or (key, value) pairs meets it. `name` is a header's.
+
+    What no spec can say is in AWS's words: `field` is its type, and `values` has the rest.
+    """
+
+    field: str
+    values: tuple[str, ...] = ()
+    regex_values: tuple[str, ...] = ()
+    name: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def unsupported(self) -> str:
+        """What no spec can say; empty for what one can."""
+        return "" if self.field in _FIELDS else f"{self.field} {self.values[0]}"
+
+    def redacted(self, headers: Headers, instead: str) -> "Condition":
+        """Without the values of secret headers, and of all queries. What takes anything is no secret."""
+
+        def hidden(values: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(dict.fromkeys(instead if value.strip("*?") else value for value in values))
+
+        if self.field in _QUERIES:
+            pairs = ((key, instead if value.strip("*?") else value) for key, value in self.pairs)
+            return self._replace(values=hidden(self.values), pairs=tuple(dict.fromkeys(pairs)))
+        if self.field not in _HEADERS or (self.name and not is_secret_header(self.name, headers)):
+            return self
+        return self._replace(values=hidden(self.values), regex_values=hidden(self.regex_values))
+
+    def __str__(self) -> str:
+        pairs = (f"{key}={value}" if key else value for key, value in self.pairs)
+        regex = (f"regex {text}" for text in self.regex_values)
+        return f"{self.field} {self.name + ': ' if self.name else ''}{', '.join([*self.values, *regex, *pairs])}"
+
+
+class Transform(NamedTuple):
+    """A rewriting of the request that goes to the target; what no spec can say is in AWS's words, as in `Condition`."""
+
+    type: str
+    regex: str = ""
+    replacement: str = ""
+
+    @property
+    def unsupported(self) -> str:
+        """What no spec can say; empty for what one can."""
+        return "" if self.type in _TRANSFORMS else f"{self.type} {self.regex}"
+
+    def __str__(self) -> str:
+        return self.unsupported or f"{self.type} {self.regex} to {self.replacement}"
+
+
+_S = TypeVar("_S", Condition, Transform)
+
+
+# -- conditions
+
+
+def read_conditions(entries: Iterable[Entry]) -> tuple[Condition, ...]:
+    """The conditions that an entry of a spec describes, in a canonical order."""
+    return tuple(sorted(_read(field, given) for item in entries for field, given in item.items()))
+
+
+def _read(field: str, given: Any) -> Condition:
+    if field == "query_string":
+        items = given if isinstance(given, list) else [given]
+        return Condition(field, pairs=tuple(sorted((item.get("key", ""), item["value"]) for item in items)))
+    entry = given if isinstance(given, dict) else {"values": given}
+    values = _listed(entry.get("values", ()))
+    if field == "source_ip":
+        values = tuple(sorted(map(_network, values)))
+    # AWS compares names of headers without case
+    return Condition(field, values, _listed(entry.get("regex_values", ())), entry.get("http_header_name", "").lower())
+
+
+def _listed(values: str | Iterable[str]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(sorted(values))
+
+
+def _network(text: str) -> str:
+    """A range of addresses as it is written most often; AWS may write IPv6 otherwise."""
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        return text
+
+
+def conditions_to_aws(conditions: Iterable[Condition]) -> list[dict[str, Any]]:
+    """What CreateRule and ModifyRule are told."""
+    return [_condition_to_aws(item) for item in conditions]
+
+
+def _condition_to_aws(item: Condition) -> dict[str, Any]:
+    if item.unsupported:
+        kind, rest = from_words(item.unsupported)
+        return {"Field": kind, **rest}
+    field, key = _FIELDS[item.field]
+    config: dict[str, Any] = {"HttpHeaderName": item.name} if item.name else {}
+    if item.pairs:
+        config["Values"] = [{**({"Key": name} if name else {}), "Value": value} for name, value in item.pairs]
+    if item.values:
+        config["Values"] = list(item.values)
+    if item.regex_values:
+        config["RegexValues"] = list(item.regex_values)
+    return {"Field": field, key: config}
+
+
+def conditions_from_aws(items: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
+    """A rule's conditions in a canonical order, with what no spec can say."""
+    return tuple(sorted(map(_condition_from_aws, items)))
+
+
+def _condition_from_aws(item: Mapping[str, Any]) -> Condition:
+    for name, (field, key) in _FIELDS.items():
+        if item["Field"] != field:
+            continue
+        config = item.get(key) or {}
+        values = config.get("Values") or item.get("Values") or ()
+        regex = tuple(sorted(config.get("RegexValues") or item.get("RegexValues") or ()))
+        known = {"Field", "Values", "RegexValues", key}
+        if any(value for part in item.keys() - known if (value := item[part])) or config.keys() - _KNOWN:
+            break
+        if name == "query_string":
+            return Condition(name, pairs=tuple(sorted((pair.get("Key") or "", pair["Value"]) for pair in values)))
+        if not values and not regex:
+            break
+        texts = map(_network, values) if name == "source_ip" else values
+        return Condition(name, tuple(sorted(texts)), regex, config.get("HttpHeaderName", "").lower())
+    kind, _, rest = in_words(item).partition(" ")
+    return Condition(kind, (rest,))
+
+
+# -- transforms
+
+
+def read_transforms(entries: Iterable[Entry] | None) -> tuple[Transform, ...] | None:
+    """The transforms that an entry of a spec describes; None where it says nothing of them."""
+    if entries is None:
+        return None
+    return tuple(
+        sorted(Transform(kind, given["regex"], given["replace"]) for item in entries for kind, given in item.items())
+    )
+
+
+def transforms_to_aws(transforms: Iterable[Transform]) -> list[dict[str, Any]]:
+    """What CreateRule and ModifyRule are told."""
+    return [_transform_to_aws(item) for item in transforms]
+
+
+def _transform_to_aws(item: Transform) -> dict[str, Any]:
+    if item.unsupported:
+        kind, rest = from_words(item.unsupported)
+        return {"Type": kind, **rest}
+    kind, key = _TRANSFORMS[item.type]
+    return {"Type": kind, key: {"Rewrites": [{"Regex": item.regex, "Replace": item.replacement}]}}
+
+
+def transforms_from_aws(items: Iterable[Mapping[str, Any]]) -> tuple[Transform, ...]:
+    """A rule's transforms, with what no spec can say."""
+    return tuple(sorted(map(_transform_from_aws, items)))
+
+
+def _transform_from_aws(item: Mapping[str, Any]) -> Transform:
+    for name, (kind, key) in _TRANSFORMS.items():
+        config = item.get(key) or {}
+        rewrites: list[dict[str, str]] = config.get("Rewrites") or []
+        is_plain = len(rewrites) == 1 and rewrites[0].keys() == {"Regex", "Replace"} and config.keys() == {"Rewrites"}
+        if item["Type"] == kind and is_plain:
+            return Transform(name, rewrites[0]["Regex"], rewrites[0]["Replace"])
+    kind, _, rest = in_words(item).partition(" ")
+    return Transform(kind, json.dumps(json.loads(rest), sort_keys=True))
+
+
+# -- back to a spec
+
+
+def write_conditions(conditions: Iterable[Condition], named: Named) -> list[Entry]:
+    """The inverse of `read_conditions`. What no spec can say is remarked."""
+    return [{item.field: _write(item)} for item in _sayable(conditions, "a condition", named)]
+
+
+def _write(item: Condition) -> Any:
+    if item.field == "query_string":
+        return [{**({"key": key} if key else {}), "value": value} for key, value in item.pairs]
+    entry: Entry = {"http_header_name": item.name} if item.name else {}
+    entry |= {"values": list(item.values)} if item.values else {}
+    entry |= {"regex_values": list(item.regex_values)} if item.regex_values else {}
+    return entry if item.name or item.regex_values else _one_or_many(item.values)
+
+
+def _one_or_many(values: tuple[str, ...]) -> str | list[str]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def write_transforms(transforms: Iterable[Transform], named: Named) -> list[Entry]:
+    """The inverse of `read_transforms`. What no spec can say is remarked."""
+    return [
+        {item.type: {"regex": item.regex, "replace": item.replacement}}
+        for item in _sayable(transforms, "a transform", named)
+    ]
+
+
+def _sayable(items: Iterable[_S], what: str, named: Named) -> list[_S]:
+    found = list(items)
+    for item in found:
+        if item.unsupported:
+            named.remark(f"no spec can say {what} of it, which stays as it is: {item.unsupported}")
+    return [item for item in found if not item.unsupported]

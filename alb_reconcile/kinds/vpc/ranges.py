@@ -1,0 +1,237 @@
+"""The address ranges of VPCs and subnets beside their first (EC2 AssociateVpcCidrBlock, AssociateSubnetCidrBlock …)."""
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from alb_reconcile.aws.polling import WaitError, repeat_until
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds.context import Run, all_of
+from alb_reconcile.kinds.vpc.ipam import is_from_pool, length_of, pool_params
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+
+AMAZON: Final = "Amazon"
+"""The pool of the IPv6 ranges that Amazon provides."""
+_LEAVING: Final = ("disassociating", "disassociated", "failing", "failed")
+_SORTS: Final = (("CidrBlockAssociationSet", "CidrBlock"), ("Ipv6CidrBlockAssociationSet", "Ipv6CidrBlock"))
+Association = Mapping[str, Any]
+
+
+def associations(row: Mapping[str, Any]) -> Iterator[tuple[str, Association]]:
+    """The ranges of a VPC or a subnet that there are or that come, each with its association."""
+    for name, key in _SORTS:
+        for item in row.get(name) or ():
+            if (item.get(f"{key}State") or {}).get("State", "associated") not in _LEAVING:
+                yield str(item.get(key, "")), item
+
+
+def leaving(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The associations of a VPC's ranges that are on their way out, as after a run that was killed: they still count."""
+    return tuple(
+        str(item["AssociationId"])
+        for name, key in _SORTS
+        for item in row.get(name) or ()
+        if (item.get(f"{key}State") or {}).get("State") == "disassociating"
+    )
+
+
+def ipv6_of(row: Mapping[str, Any]) -> tuple[str, Association] | None:
+    """The first IPv6 range of a VPC or a subnet."""
+    return next((found for found in associations(row) if ":" in found[0] or "Ipv6Pool" in found[1]), None)
+
+
+def index_of(ipv6_range: str) -> int:
+    """Which of its VPC's 256 ranges a subnet has, where Amazon has provided the VPC's."""
+    return (int(ipaddress.IPv6Network(ipv6_range).network_address) >> 64) & 0xFF
+
+
+def range_at(ipv6_range: str, index: int) -> str:
+    """The range of that number in a VPC's, /64 as every subnet's: what Terraform calls cidrsubnet(range, 8, index)."""
+    network = ipaddress.IPv6Network(ipv6_range)
+    first = int(network.network_address) + (index << 64)
+    return f"{ipaddress.IPv6Address(first)}/64"
+
+
+_HOW: Final = {
+    "vpc": ("describe_vpcs", "Vpcs", "VpcIds"),
+    "subnet": ("describe_subnets", "Subnets", "SubnetIds"),
+}
+
+
+async def describe(run: Run, kind: str, physical_id: str) -> dict[str, Any]:
+    """A VPC or a subnet as AWS shows it now; empty while it doesn't."""
+    operation, key, ids = _HOW[kind]
+    with ignoring("InvalidVpcID.NotFound", "InvalidSubnetID.NotFound"):
+        params: dict[str, Any] = {ids: [physical_id]}
+        rows = await run.aws.pages("ec2", operation, key, **params)
+        return dict(rows[0]) if rows else {}
+    return {}
+
+
+async def associate(run: Run, kind: str, physical_id: str, params: Mapping[str, Any]) -> None:
+    """Associate a range with a VPC or a subnet. Where a reply got lost, it is looked for: AWS would choose another one of IPv6."""
+    named = params.get("CidrBlock") or params.get("Ipv6CidrBlock")
+    call = partial(run.aws.call, "ec2", f"associate_{kind}_cidr_block", once=not named)
+    key = {"vpc": "VpcId", "subnet": "SubnetId"}[kind]
+
+    async def is_there() -> bool:
+        row = await describe(run, kind, physical_id)
+        return named in dict(associations(row)) if named else ipv6_of(row) is not None
+
+    try:
+        await call(**{key: physical_id, **params})
+    except AwsError as error:
+        patience = waits.LOST_REPLY if error.ambiguous else 0
+        if not (named or error.ambiguous) or not await repeat_until(run.aws, is_there, bool, patience):
+            raise
+
+
+async def add_ranges(run: Run, vpc: str, ranges: Sequence[str], *, ipv6: bool) -> None:
+    """Associate further ranges with a VPC, and wait until it has them; with `ipv6` also one of IPv6 that is coming."""
+    literal = [item for item in ranges if not is_from_pool(item)]
+    await all_of(*(associate(run, "vpc", vpc, {"CidrBlock": item}) for item in literal))
+    # one after the other: which one came is told by what wasn't there before
+    given = [await _associate_from_pool(run, vpc, item) for item in filter(is_from_pool, ranges)]
+    if literal or given or ipv6:
+        await wait_until_associated(run, "vpc", vpc, [*literal, *given], ipv6=ipv6)
+
+
+async def _associate_from_pool(run: Run, vpc: str, wanted: str) -> str:
+    """The range that an IPAM pool has given a VPC. Where a reply got lost, it is looked for."""
+    there = set(dict(associations(await describe(run, "vpc", vpc))))
+    params = pool_params(wanted, "Ipv4")
+
+    async def find_new() -> str:
+        row = await describe(run, "vpc", vpc)
+        length = params.get("Ipv4NetmaskLength")
+        new = [name for name, _ in associations(row) if ":" not in name and name not in there]
+        return next((name for name in new if length in (None, length_of(name))), "")
+
+    try:
+        call = partial(run.aws.call, "ec2", "associate_vpc_cidr_block", once=True)
+        answer = await call(VpcId=vpc, **params)
+        return str(answer["CidrBlockAssociation"]["CidrBlock"])
+    except AwsError as error:
+        if not error.ambiguous or not (found := await repeat_until(run.aws, find_new, bool, waits.LOST_REPLY)):
+            raise
+        return found
+
+
+async def wait_until_associated(run: Run, kind: str, physical_id: str, ranges: Iterable[str], *, ipv6: bool) -> None:
+    """Until a VPC or a subnet has those ranges, and one of IPv6 whichever it is: nothing can be made in them before."""
+    wanted = set(ranges)
+
+    def check(row: Any) -> str:
+        for name, part in _SORTS:
+            for item in (row or {}).get(name) or ():
+                state = item.get(f"{part}State") or {}
+                if state.get("State") in ("failing", "failed") and (item.get(part) in wanted or ipv6):
+                    why = state.get("StatusMessage") or "no reason given"
+                    raise WaitError(f"AWS couldn't associate {item.get(part)}: {why}")
+        there = {name for name, item in associations(row or {}) if _is_associated(item)}
+        missing = sorted(wanted - there)
+        if ipv6 and not any(":" in name for name in there):
+            missing.append("an IPv6 range")
+        return f"{', '.join(missing)} to be associated" if missing else ""
+
+    await _until(run, kind, physical_id, check)
+
+
+def _is_associated(item: Association) -> bool:
+    return all((item.get(f"{key}State") or {}).get("State") not in ("associating", *_LEAVING) for _, key in _SORTS)
+
+
+async def wait_while_associating(run: Run, vpc: str) -> bool:
+    """Until no range of a VPC is still to come, as after a run that was killed meanwhile. Returns whether any was."""
+    seen: list[bool] = []
+
+    def check(row: Any) -> str:
+        coming = sorted(name for name, item in associations(row or {}) if not _is_associated(item))
+        seen.append(bool(coming))
+        return f"{', '.join(coming)} to be associated" if coming else ""
+
+    await _until(run, "vpc", vpc, check)
+    return any(seen)
+
+
+async def wait_until_gone(run: Run, kind: str, physical_id: str, association: str) -> None:
+    """Until a range isn't associated any more, so that another one can be."""
+
+    def check(row: Any) -> str:
+        for name, part in _SORTS:
+            for item in (row or {}).get(name) or ():
+                state = (item.get(f"{part}State") or {}).get("State", "")
+                if item["AssociationId"] == association and state != "disassociated":
+                    return f"{item.get(part)} to be disassociated"
+        return ""
+
+    await _until(run, kind, physical_id, check)
+
+
+async def _until(run: Run, kind: str, physical_id: str, check: Callable[[Any], str]) -> None:
+    async def fetch(ids: set[str]) -> Mapping[str, Any]:
+        return {item: await describe(run, kind, item) for item in ids}
+
+    await run.wait(f"ranges of {kind}s", fetch, physical_id, check, waits.RANGE_ASSOCIATED)
+
+
+class Exchanges(dict[str, asyncio.Future[None]]):
+    """By VPC whose IPv6 range goes in this run: a subnet that is to have a part of another one waits for that."""
+
+
+async def ipv6_part(run: Run, vpc: str, wanted: str | int) -> str:
+    """A subnet's IPv6 range; of a number, the one of that number in its VPC's, which is known when the VPC is made."""
+    if exchange := run.shared.of(Exchanges).get(vpc):
+        await exchange
+    if isinstance(wanted, str):
+        return wanted
+
+    async def read() -> str:
+        found = ipv6_of(await describe(run, "vpc", vpc))
+        return found[0] if found else ""
+
+    async def find() -> str:
+        return await repeat_until(run.aws, read, bool, waits.LAG)
+
+    if around := str(await run.shared.once(f"IPv6 range of {vpc}", find)):
+        return range_at(around, wanted)
+    raise RefusedError(f"{vpc} has no IPv6 range, of which this subnet is to have number {wanted}")
+
+
+async def leave_range(run: Run, vpc: str, found: Association, cidr: str) -> None:
+    """Disassociate a range of a VPC, as soon as the stack's own subnets have left it. Raises RefusedError for others' in it."""
+    try:
+        await _disassociate(run, found)
+    except AwsError as error:
+        if error.code not in waits.RANGE_IN_USE:
+            raise
+        await _refuse_foreign_subnets(run, vpc, cidr)
+        run.say(f"no subnet to be left in {cidr}")
+        await _disassociate(run, found, waits.RANGE_IN_USE)
+    await wait_until_gone(run, "vpc", vpc, str(found["AssociationId"]))
+
+
+async def _disassociate(run: Run, found: Association, retry: waits.Codes | None = None) -> None:
+    await run.gone(
+        "ec2", "disassociate_vpc_cidr_block", retry=retry, missing=_NO_ASSOCIATION, AssociationId=found["AssociationId"]
+    )
+
+
+_NO_ASSOCIATION: Final = ("InvalidVpcCidrBlockAssociationID.NotFound",)
+
+
+async def _refuse_foreign_subnets(run: Run, vpc: str, cidr: str) -> None:
+    rows = await run.aws.pages("ec2", "describe_subnets", "Subnets", where={"vpc-id": vpc})
+    around = ipaddress.ip_network(cidr)
+    foreign = []
+    for row in rows:
+        names = [name for name in (row.get("CidrBlock"), *(name for name, _ in associations(row))) if name]
+        inside = any(
+            (net := ipaddress.ip_network(name)).version == around.version and net.overlaps(around) for name in names
+        )
+        if inside and row["SubnetId"] not in run.own:
+            foreign.append(str(row["SubnetId"]))
+    if foreign:
+        raise RefusedError(f"{cidr} has subnets outside this stack: {', '.join(sorted(foreign))}; delete them first")

@@ -1,0 +1,361 @@
+"""VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
+
+import json
+import re
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, Self
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
+from alb_reconcile.kinds.quotas import Quota
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.vpc_endpoint.services import find_lost_services
+from alb_reconcile.kinds.vpc_endpoint.subnets import MISSING, exchange_subnets, read_endpoints
+from alb_reconcile.model.abilities import keep_others
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+from alb_reconcile.model.policy_document import PolicyDocument
+from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.text import camel
+
+GATEWAY, INTERFACE, LOAD_BALANCER = "Gateway", "Interface", "GatewayLoadBalancer"
+_FULL_NAME: Final = re.compile(r"(com|cn\.com|aws)\.")
+_LISTS: Final = {"route_tables": "RouteTableIds", "subnets": "SubnetIds", "security_groups": "SecurityGroupIds"}
+RESOURCE, SERVICE_NETWORK = "Resource", "ServiceNetwork"
+LEADS_TO: Final = {
+    "service_name": "ServiceName",
+    "resource_configuration_arn": "ResourceConfigurationArn",
+    "service_network_arn": "ServiceNetworkArn",
+}
+"""What an endpoint leads to, one of these: a service, or what VPC Lattice has."""
+DOMAINS: Final = "private_dns_specified_domains"
+ONLY_INBOUND: Final = "private_dns_only_for_inbound_resolver_endpoint"
+_DNS_OPTIONS: Final = (
+    "dns_record_ip_type",
+    ONLY_INBOUND,
+    "private_dns_preference",
+    DOMAINS,
+)
+_USUAL: Final = {
+    "private_dns_enabled": True,
+    "ip_address_type": "ipv4",
+    "dns_options.dns_record_ip_type": "ipv4",
+}
+_FULL_ACCESS: Final = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+_GIVEN: Final = {
+    PolicyDocument.of({"Version": version, **_FULL_ACCESS}).meaning for version in ("2008-10-17", "2012-10-17")
+}
+"""The policy where nothing is said (AWS PrivateLink Guide, "Default endpoint policy")."""
+_TAKEN: Final = ("RouteAlreadyExists", "InvalidParameter~conflicting DNS domain")
+"""What AWS says where another endpoint has the service's route, or its private DNS name, already."""
+_OVER: Final = ("failed", "rejected", "expired")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VpcEndpoint(Properties):
+    """A private way from a VPC to a service."""
+
+    kind = "vpc_endpoint"
+    service = "ec2"
+    carries_applied = True
+    addresses = 1
+    holds = frozenset({"security_groups"})
+    ways = frozenset({"route_tables"})
+    replaced_on = frozenset({"vpc", *LEADS_TO, "service_region", "vpc_endpoint_type"})
+    leaving = frozenset({"deleting"})
+    gone = frozenset({"deleted"})
+
+    vpc: Ref
+    service_name: str | None = None
+    resource_configuration_arn: str | None = None
+    service_network_arn: str | None = None
+    service_region: str | None = None
+    vpc_endpoint_type: str | None = None
+    route_tables: tuple[Ref, ...] | None = None
+    subnets: tuple[Ref, ...] | None = None
+    security_groups: tuple[Ref, ...] | None = None
+    private_dns_enabled: bool | None = None
+    ip_address_type: str | None = None
+    dns_options: Mapping[str, Any] | None = None
+    policy_document: PolicyDocument | None = None
+
+    @property
+    def leads_to(self) -> str:
+        """The service or the ARN."""
+        return self.service_name or self.resource_configuration_arn or self.service_network_arn or ""
+
+    def with_others(self, observed: Self) -> Self:
+        return replace(self, route_tables=keep_others(self.route_tables, observed.route_tables, str))
+
+    def slots(self) -> Iterable[Hashable]:
+        if self.private_dns_enabled:
+            yield "private DNS", str(self.vpc), self.leads_to
+        for table in self.route_tables or ():
+            yield "endpoint's route", str(table), self.service_name
+
+    def needs(self, other: Properties) -> bool:
+        """S3's gateway endpoint, if its private DNS is for inbound resolvers only, as AWS has it where nothing is said (EC2
+        DnsOptionsSpecification)."""
+        is_open = (self.dns_options or {}).get(ONLY_INBOUND) is False
+        return (
+            isinstance(other, VpcEndpoint)
+            and (self.vpc_endpoint_type, other.vpc_endpoint_type) == (INTERFACE, GATEWAY)
+            and (self.vpc, gateway_name(self.service_name)) == (other.vpc, other.service_name)
+            and self.leads_to.endswith(".s3")
+            and not (is_open or self.private_dns_enabled is False)
+        )
+
+    def remark(self, found: Observed) -> str:
+        """What nobody but a user, or the service's owner, can mend."""
+        if found.status == "pendingacceptance":
+            return f"waits for the owner of {self.leads_to} to accept it"
+        if found.status in _OVER:
+            why = f" ({found.reason})" if found.reason else ""
+            return f"is {found.status}{why}; delete {found.id} by hand, and apply again"
+        return ""
+
+
+class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
+    """Drives VPC endpoints."""
+
+    properties = VpcEndpoint
+    noun = "a VPC endpoint"
+    position = 58
+    section = "vpc_endpoints"
+    id_prefix = "vpce-"
+    listing = Listing("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "vpc-endpoint-id")
+    is_rare = True
+    usual = _USUAL
+    missing = MISSING
+    ready = frozenset({"available"})
+    quotas = (
+        Quota("L-1B52E74A", "gateway endpoints", 20, only={"vpc_endpoint_type": (GATEWAY,)}),
+        # AWS PrivateLink quotas: "a combined quota for interface endpoints and Gateway Load Balancer endpoints"
+        Quota(
+            "L-29B6F2EB", "interface endpoints", 50, ("vpc",), only={"vpc_endpoint_type": (INTERFACE, LOAD_BALANCER)}
+        ),
+    )
+    iam_actions = IamActions(
+        read=("ec2:DescribeVpcEndpoints",),
+        look=("servicequotas:GetServiceQuota", "ec2:DescribeVpcEndpointServices"),
+        create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone", "vpce:AllowMultiRegion"),
+        update=(
+            "ec2:ModifyVpcEndpoint", "ec2:CreateTags", "ec2:DescribeSubnets", "ec2:DescribeNetworkInterfaces",
+            "vpce:AllowMultiRegion",
+        ),
+        delete=("ec2:DeleteVpcEndpoints", "vpce:AllowMultiRegion"),
+        on={
+            "ec2:CreateVpcEndpoint": "vpc-endpoint+ vpc subnet route-table security-group",
+            "ec2:ModifyVpcEndpoint": "vpc-endpoint subnet route-table security-group",
+        },
+    )  # fmt: skip
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> VpcEndpoint:
+        own: dict[str, Any] = {"vpc_endpoint_type": type_of(entry)}
+        if "service_name" in entry:
+            own["service_name"] = full_name(fields["service_name"], entry.get("service_region") or around.region)
+        if DOMAINS in (options := entry.get("dns_options") or {}):
+            own["dns_options"] = {**options, DOMAINS: tuple(sorted(options[DOMAINS]))}
+        if "policy_document" in entry:
+            own["policy_document"] = PolicyDocument.of(entry["policy_document"])
+        return VpcEndpoint(**{**fields, **own})
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        state = self.of(observed)
+        region = entry.pop("service_region", named.region)
+        if region != named.region:
+            entry["service_region"] = region
+        if "service_name" in entry:
+            entry["service_name"] = entry["service_name"].removeprefix(f"com.amazonaws.{region}.")
+        if type_of({**entry, "vpc_endpoint_type": None}) == state.vpc_endpoint_type:
+            entry.pop("vpc_endpoint_type", None)
+        if state.vpc_endpoint_type == INTERFACE and not state.private_dns_enabled:
+            entry["private_dns_enabled"] = False
+        elif state.vpc_endpoint_type not in (RESOURCE, SERVICE_NETWORK) or not state.private_dns_enabled:
+            entry.pop("private_dns_enabled", None)
+        else:
+            entry["private_dns_enabled"] = True
+        if state.policy_document and state.policy_document.meaning not in _GIVEN:
+            entry["policy_document"] = json.loads(state.policy_document.text)
+        return entry
+
+    def suggest_name(self, state: VpcEndpoint) -> str:
+        return state.leads_to.rpartition(".")[2]
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """Services that the region doesn't have."""
+        return await find_lost_services(aws, intents)
+
+    def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
+        """A gateway endpoint is there at once; the others' network interfaces come and go in minutes."""
+        return {"update": (0, 60), "delete": (5, 300)}.get(action, (2, 180))
+
+    def grants(self, wanted: VpcEndpoint, scope: Scope) -> Iterable[Grant]:
+        if wanted.private_dns_enabled:
+            yield Grant(("route53:AssociateVPCWithHostedZone",), (scope.zone("*"),))
+        if wanted.service_region:
+            yield Grant(("vpce:AllowMultiRegion",))
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        return [self._observe(reader, row) for row in await self.own_rows(reader)]
+
+    def _observe(self, reader: Reader, row: Row) -> Observed:
+        options = dict(row.get("DnsOptions") or {})
+        if (domains := options.get(camel(DOMAINS))) is not None:
+            options[camel(DOMAINS)] = tuple(sorted(domains))
+        state = VpcEndpoint(
+            vpc=row["VpcId"],
+            **{name: row.get(key) or "" for name, key in LEADS_TO.items()},
+            service_region=row.get("ServiceRegion"),
+            vpc_endpoint_type=row.get("VpcEndpointType") or GATEWAY,
+            route_tables=tuple(sorted(row.get("RouteTableIds") or ())),
+            subnets=tuple(sorted(row.get("SubnetIds") or ())),
+            security_groups=tuple(sorted(group["GroupId"] for group in row.get("Groups") or ())),
+            private_dns_enabled=row.get("PrivateDnsEnabled"),
+            ip_address_type=row.get("IpAddressType"),
+            dns_options={name: options[camel(name)] for name in _DNS_OPTIONS if camel(name) in options},
+            policy_document=PolicyDocument.of(row["PolicyDocument"]) if row.get("PolicyDocument") else None,
+        )
+        held = Interfaces(tuple(row.get("NetworkInterfaceIds") or ()))
+        return replace(self.observe(reader, row, state, _state(row), details=held), reason=_reason(row))
+
+    async def create(self, run: Run, wanted: VpcEndpoint, desired: Desired) -> str:
+        params: dict[str, Any] = {key: list(given) for name, key in _LISTS.items() if (given := getattr(wanted, name))}
+        params |= _settings(wanted, {*_SETTINGS, *LEADS_TO, "service_region"})
+        try:
+            endpoint = await self.create_by_token(
+                run, desired, waits.ENDPOINT_UNKNOWN,
+                VpcId=wanted.vpc, VpcEndpointType=wanted.vpc_endpoint_type, **params,
+            )  # fmt: skip
+        except AwsError as error:
+            if not any(error.matches(code) for code in _TAKEN):
+                raise
+            endpoint = await self._find(run, wanted, desired, error)
+        await self._wait(run, endpoint, wanted)
+        return endpoint
+
+    async def _find(self, run: Run, wanted: VpcEndpoint, desired: Desired, error: AwsError) -> str:
+        """Whose endpoint is in the way: our own, whose reply got lost, or a stranger's."""
+        for row in await self.find_own(run, desired, {"vpc-id": str(wanted.vpc)}):
+            is_same = all((row.get(key) or None) == getattr(wanted, name) for name, key in LEADS_TO.items())
+            if is_same and _state(row) != "deleting":
+                return str(row["VpcEndpointId"])
+        raise RefusedError(
+            f"{wanted.vpc} has an endpoint for {wanted.leads_to} outside this stack; adopt it, or delete it ({error.code}: {error.message})"
+        ) from None
+
+    async def update(self, run: Run, wanted: VpcEndpoint, observed: Observed, fields: frozenset[str]) -> None:
+        before = self.of(observed)
+        params: dict[str, Any] = _settings(wanted, fields.intersection(_SETTINGS))
+        for name, key in _LISTS.items():
+            if name in fields:
+                have, want = set(getattr(before, name) or ()), set(getattr(wanted, name) or ())
+                params |= {f"Add{key}": sorted(want - have)} if want - have else {}
+                params |= {f"Remove{key}": sorted(have - want)} if have - want else {}
+        if not params:
+            return
+        if observed.status == "pending":  # since a run that was killed
+            await self._wait(run, observed.id, wanted)
+        modify = partial(
+            run.aws.call, "ec2", "modify_vpc_endpoint", retry=waits.ENDPOINT_UNKNOWN, VpcEndpointId=observed.id
+        )
+        if {"AddSubnetIds", "RemoveSubnetIds"} <= params.keys():
+            await exchange_subnets(run, observed.id, modify, params, {*map(str, before.subnets or ())})
+        else:
+            await modify(**params)
+        await self._wait(run, observed.id, wanted)
+
+    async def delete(self, run: Run, observed: Observed) -> None:
+        if not observed.is_leaving:
+            await self.call_delete(run, observed.id, {})
+        await _watch(run, observed.id, _is_there, waits.ENDPOINT_GONE)
+
+    async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
+        """DeleteVpcEndpoints answers with success, and says in the answer what it refuses."""
+        with ignoring(*self.missing):
+            answer = await run.aws.call("ec2", "delete_vpc_endpoints", retry=retry, VpcEndpointIds=[physical_id])
+            for item in answer.get("Unsuccessful") or ():
+                error, request = item["Error"], answer.get("ResponseMetadata", {}).get("RequestId", "")
+                raise AwsError("ec2", "delete_vpc_endpoints", error["Code"], error.get("Message", ""), request)
+
+    async def _wait(self, run: Run, endpoint: str, wanted: VpcEndpoint) -> None:
+        """Until it is there; a gateway endpoint is from the beginning."""
+        if wanted.vpc_endpoint_type != GATEWAY:
+            await _watch(run, endpoint, _is_pending, waits.ENDPOINT_AVAILABLE)
+
+
+def full_name(name: str, region: str | None) -> str:
+    """A service's whole name; that of one of AWS's own is short for its name in the region."""
+    return f"com.amazonaws.{region}.{name}" if region and not _FULL_NAME.match(name) else name
+
+
+def gateway_name(service: str | None) -> str:
+    """What its gateway endpoint is called, if it has one: in China services' interface endpoints begin with cn."""
+    return (service or "").removeprefix("cn.")
+
+
+def type_of(entry: Entry) -> str:
+    """AWS's default is a gateway endpoint, which is in no subnet."""
+    if "resource_configuration_arn" in entry:
+        return RESOURCE
+    if "service_network_arn" in entry:
+        return SERVICE_NETWORK
+    return str(entry.get("vpc_endpoint_type") or (INTERFACE if "subnets" in entry else GATEWAY))
+
+
+_SETTINGS: Final = frozenset({"private_dns_enabled", "ip_address_type", "dns_options", "policy_document"})
+
+
+def _settings(wanted: VpcEndpoint, names: Collection[str]) -> dict[str, Any]:
+    """Those properties as AWS takes them, as far as they are wanted."""
+    given = {name: value for name in sorted(names) if (value := getattr(wanted, name)) is not None}
+    if "policy_document" in given:
+        given["policy_document"] = given["policy_document"].text
+    if "dns_options" in given:
+        options = given["dns_options"].items()
+        given["dns_options"] = {camel(name): list(item) if name == DOMAINS else item for name, item in options}
+    return {camel(name): value for name, value in given.items()}
+
+
+def _state(row: Row) -> str:
+    """AWS's word, which its API Reference begins with a capital letter and its answers don't."""
+    return str(row.get("State", "")).lower()
+
+
+def _reason(row: Row) -> str:
+    return str(row.get("FailureReason") or (row.get("LastError") or {}).get("Message") or "")
+
+
+def _is_pending(row: Any) -> str:
+    state = _state(row) if row else "unknown"
+    if state in _OVER:
+        raise WaitError(f"the endpoint is {state}: {_reason(row) or 'no reason given'}")
+    # whether its owner accepts it may take days
+    return (
+        "" if state in ("available", "pendingacceptance", "partial") else f"the endpoint to be available (now {state})"
+    )
+
+
+def _is_there(row: Any) -> str:
+    state = _state(row) if row else "deleted"
+    return "" if state == "deleted" else f"the endpoint's network interfaces to be deleted (now {state})"
+
+
+async def _watch(run: Run, endpoint: str, check: Any, timeout: float) -> None:
+    async def fetch(ids: set[str]) -> Mapping[str, Any]:
+        return {row["VpcEndpointId"]: row for part in [await read_endpoints(run, sorted(ids))] for row in part}
+
+    await run.wait("VPC endpoints", fetch, endpoint, check, timeout)
+
+
+KIND: Final = VpcEndpointKind()
