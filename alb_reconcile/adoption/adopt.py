@@ -114,7 +114,7 @@ async def _find(reader: HypotheticalReader, target: DesiredStack, given: Mapping
     every = [item for part in (vpcs, *found.values()) for item in part]
     there |= held(reader, every)
     known.ids.update({address: item.id for address, item in there.items()})
-    known.found = found
+    known.learn(found)
     for kind in in_order_of_recognition()[1:]:
         matcher.match(kind, found[kind])
     ours = [item for item in every if item.owner == target.stack]

@@ -55,14 +55,18 @@ class Known:
     """What there is around, by kind; nothing while VPCs are matched."""
     _bound: dict[Address, tuple[int, Any]] = field(default_factory=dict)
     """Bound properties by address, each with how many ids were known then: no id is ever forgotten."""
-    _derived: dict[object, tuple[int, Any]] = field(default_factory=dict)
+    _derived: dict[object, Any] = field(default_factory=dict)
+
+    def learn(self, found: Mapping[str, Sequence[Candidate]]) -> None:
+        """From now on that is what there is around."""
+        self.found = found
+        self._derived.clear()
 
     def once(self, derive: "Callable[[Known], _T]") -> _T:
         """What a function makes of all that was found, or is wanted: made once."""
-        known = self._derived.get(derive)
-        if known is None or known[0] != id(self.found):
-            known = self._derived[derive] = (id(self.found), derive(self))
-        return cast("_T", known[1])
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        return cast("_T", self._derived[derive])
 
     def wanted(self, kind: str) -> list[Desired]:
         """What the spec has of a kind."""
