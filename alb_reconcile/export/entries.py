@@ -57,7 +57,7 @@ class EntryWriter:
         kind.write_member(observed, entry, self._plain_fields(kind, observed), self)
 
     def _plain_fields(self, kind: AnyKind, observed: Observed, *, whole: bool = False) -> Entry:
-        """The fields that a spec has in the same form, without what goes without saying."""
+        """The fields that have the same form in a spec, but for defaults."""
         schema = resolved(kind.name)
         hidden = {observed.state.parent, *kind.properties.said_elsewhere}
         entry = {

@@ -31,9 +31,7 @@ IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 SERIOUS = (
     "r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ' ' + v.nodes[0].html)"
 )
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium on this machine: apt-get install chromium-headless-shell"
-)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium-headless-shell")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""How an entry describes instances that somebody else has launched."""
+"""Writes the entry of a spec that describes instances as they run."""
 
 from collections.abc import Mapping
 from typing import Any, Final

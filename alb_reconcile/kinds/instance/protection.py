@@ -32,7 +32,7 @@ async def is_on(aws: Aws, instance: str, attribute: str) -> bool:
 async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]:
     """Within the block AWS stops the instance, whatever protects it before and after.
 
-    A tag says meanwhile nothing of that, so that whoever follows a run that was cut short protects it.
+    Meanwhile the instance's tag leaves the protection out. If this run is cut short, the next one sees that, and protects the instance.
     """
     if not (run.step.lifts_protection or wanted.disable_api_stop):
         yield
