@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 from alb_reconcile.cli.pictures.scene import Balancer, Door, Group, Net, Network, Node, Route, Scene, Share, Tally, Zone
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.kinds import is_in_order
-from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.shown import short_id, show
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action
@@ -19,6 +18,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Change, Observed
 from alb_reconcile.model.secrets import hide, redact_change
+from alb_reconcile.model.service import Entrance
 from alb_reconcile.model.text import printable
 
 _DRAWN: Final = frozenset({
