@@ -8,12 +8,12 @@ from operator import itemgetter
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.vpc import Vpc
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery, Other
 from alb_reconcile.model.resource import Desired, each_of
+from alb_reconcile.model.service import Network
 from alb_reconcile.model.text import printable
 
 _MOST = 3
@@ -24,7 +24,7 @@ async def find_alike(aws: Aws, situation: Situation) -> list[str]:
     """Warnings of what is like an entry that is to be made: by name, and of VPCs by name and range (EC2 DescribeVpcs); and which stack of
     another name the very same spec was applied to."""
     made, discovery, desired = situation.made, situation.discovery, situation.target.desired
-    wanted = [(item, state.cidr_block) for item, state in each_of(made.values(), Vpc) if state.cidr_block]
+    wanted = [(item, state.cidr_block) for item, state in each_of(made.values(), Network) if state.cidr_block]
     blocks = sorted({block for _, block in wanted})
     rows = await aws.pages("ec2", "describe_vpcs", "Vpcs", where={"cidr": blocks}) if wanted else []
     there = [(row, tags.from_list(row.get("Tags"))) for row in rows]

@@ -109,7 +109,7 @@ def find_anchors(own: Iterable[Observed]) -> list[Observed]:
     found = [item for item in own if item.state.carries_applied]
     if len(found) > 1:
         return found
-    found += (item for item in own if item.state.kind in ("instance", "load_balancer"))
+    found += (item for item in own if item.state.is_server or item.state.is_entrance)
     return found or [item for item in own if isinstance(item.state, Pool)]
 
 

@@ -12,9 +12,8 @@ from typing import Literal
 from alb_reconcile.aws.calls import MADE_FOR
 from alb_reconcile.engine.gate import Gate
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
+from alb_reconcile.kinds.base import AnyKind, HasNodes, Ordered, Prepares
 from alb_reconcile.kinds.context import NeverMadeError, Others, Run, all_of
-from alb_reconcile.kinds.load_balancer.nodes import wait_for_old_nodes
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
@@ -246,7 +245,9 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
     """Carry out one step. Returns the id of what it made or changed. It is a task of its own, whose calls are told as the step's."""
     MADE_FOR.set(step.key)
     run = replace(run, step=step)
-    await wait_for_old_nodes(run, step.old_nodes)
+    for other in load_kinds().values() if step.old_nodes else ():
+        if isinstance(other, HasNodes):
+            await other.wait_for_old_nodes(run, step.old_nodes)
     seconds, settled = step.pause
     if seconds:
         run.say(f"{seconds} s, until {settled}")

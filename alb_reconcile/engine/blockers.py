@@ -15,13 +15,12 @@ from alb_reconcile.model.decisions import subnets_of
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.plan import Plan
-from alb_reconcile.model.service import Holder, Routes
+from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import Guard, Holder, Network, Routes, Segment, StaticAddress
 from alb_reconcile.model.text import camel
 
 _ONLY_ANSWERS: Final = ("vpc_endpoint", "gateway_load_balancer_endpoint")
 """The types of interfaces that need no route: they are spoken to from inside the VPC, and answer."""
-_ROUTED: Final = {"nat_gateway": "route.nat-gateway-id", "internet_gateway": "route.gateway-id"}
-"""DescribeRouteTables: the filters by what a route leads to."""
 
 
 CUT_OFF: Final = "cut-off"
@@ -96,11 +95,11 @@ class _Look:
         self.own |= {made for item in discovery.resources for made in getattr(item.details, "made_along", ())}
         parts = (item.details.ids for item in discovery.resources if isinstance(item.details, Interfaces))
         self.own |= {known for ids in parts for known in ids}
-        self.balancers = {getattr(item.state, "name", "") for item in live if item.state.is_entrance}
+        self.balancers = {item.state.own_name for item in live if item.state.is_entrance}
 
-    def ids(self, kind: str) -> list[str]:
-        """What goes of a kind."""
-        return sorted(known for known, step in self.going.items() if step.address.kind == kind)
+    def ids(self, part: type[Properties]) -> list[str]:
+        """What goes and plays that part."""
+        return sorted(known for known, step in self.going.items() if step.plays(part))
 
     def keys(self, *ids: str) -> frozenset[str]:
         """The steps that delete these, and the replacements that they are part of."""
@@ -119,7 +118,7 @@ class _Look:
         address, desired = self.going[known].address, self.plan.desired
         file = next((item.file for item in desired.values()), "SPEC")
         # in a network that is split off, say; of what `destroy` takes, only an address would be of use by itself
-        may_stay = address not in desired if desired else address.kind == "elastic_ip"
+        may_stay = address not in desired if desired else self.going[known].plays(StaticAddress)
         keep = f"to leave it there, run: {advised('release', file, str(address))}; else " * may_stay
         text = f"{self.name(known)} is in use by {whom} outside this stack: {', '.join(by)}; {keep}{then or what} first"
         return Blocker(self.keys(known) | more, text)
@@ -167,9 +166,9 @@ class _Look:
         return Blocker(item.keys, text, CUT_OFF)
 
     async def _foreign(self, cut: Mapping[str, object]) -> list[dict[str, Any]]:
-        vpcs, subnets = self.ids("vpc"), self.ids("subnet")
+        vpcs, subnets = self.ids(Network), self.ids(Segment)
         lost = sorted(cut.keys() - set(subnets))
-        named = {"vpc-id": vpcs, "group-id": self.ids("security_group")}
+        named = {"vpc-id": vpcs, "group-id": self.ids(Guard)}
         named["subnet-id"] = lost if vpcs else [*subnets, *lost]
         reads = (read_interfaces(self.aws, name, values) for name, values in named.items() if values)
         seen = {item["NetworkInterfaceId"]: item for part in await asyncio.gather(*reads) for item in part}
@@ -197,7 +196,7 @@ class _Look:
 
     async def group_references(self) -> list[Blocker]:
         """Groups of others whose rules name ours. Asked by rule, which finds those in peered VPCs too."""
-        groups = self.ids("security_group")
+        groups = self.ids(Guard)
         if not groups:
             return []
         names = ("ip-permission.group-id", "egress.ip-permission.group-id")
@@ -213,7 +212,7 @@ class _Look:
 
     async def inhabitants(self) -> list[Blocker]:
         """What others have put into VPCs that go."""
-        vpcs = self.ids("vpc")
+        vpcs = self.ids(Network)
 
         async def read(sort: _Sort) -> list[tuple[str, dict[str, Any]]]:
             # without the right to look, the deletes find out by trying
@@ -233,9 +232,12 @@ class _Look:
 
     async def routes_of_others(self) -> list[Blocker]:
         """Route tables of others that lead to a gateway that goes; where its VPC goes, all in it have been looked at."""
-        asked = {} if self.ids("vpc") else {kind: ids for kind in _ROUTED if (ids := self.ids(kind))}
+        asked: dict[str, list[str]] = defaultdict(list)
+        for known, step in self.going.items() if not self.ids(Network) else ():
+            if step.observed and step.observed.state.route_filter:
+                asked[step.observed.state.route_filter].append(known)
         read = partial(self.aws.pages, "ec2", "describe_route_tables", "RouteTables")
-        parts = await asyncio.gather(*(read(where={_ROUTED[kind]: ids}) for kind, ids in asked.items()))
+        parts = await asyncio.gather(*(read(where={name: sorted(ids)}) for name, ids in asked.items()))
         users: dict[str, list[str]] = defaultdict(list)
         for row in (row for part in parts for row in part if row["RouteTableId"] not in self.own):
             targets = {item.get(key) for item in row["Routes"] for key in ("NatGatewayId", "GatewayId")}

@@ -8,19 +8,17 @@ from typing import Any, TypeVar
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.engine.plan.situation import Situation, situate
-from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import AnyKind, Listing
+from alb_reconcile.kinds import load_kinds, names_of
+from alb_reconcile.kinds.base import AnyKind, Listing, NamedInAccount
 from alb_reconcile.kinds.images import PARAMETER, RESOLVE, SEARCH, explain_lost
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import Shared
-from alb_reconcile.kinds.subnet import place_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Finding, Foreign, Other
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, each_of
 from alb_reconcile.model.service import Server
-from alb_reconcile.model.text import camel
 
 _T = TypeVar("_T")
 
@@ -72,8 +70,8 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
     # where they depend on another answer they don't wait for the rest
     account = read_account(reader.aws, account_ids) if reader.eager else _account(reader, account_ids)
     identity = asyncio.ensure_future(account)
-    instances = None if reader.eager else own["instance"]
-    images = begin("images", _images(reader.aws, tuple(reader.desired.values()), instances), ({}, []))
+    servers = None if reader.eager else [own[name] for name in sorted(names_of(Server))]
+    images = begin("images", _images(reader.aws, tuple(reader.desired.values()), servers), ({}, []))
     tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, *own.values()]
     try:
         await asyncio.gather(*tasks)
@@ -105,12 +103,10 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
 
 async def _taken(reader: Reader) -> dict[tuple[str, str], Other]:
     """What others have of those kinds whose names are unique in account and region, by kind and name."""
-    read = {"load_balancer": await reader.load_balancers(), "target_group": await reader.target_groups()}
+    kinds = [kind for kind in load_kinds().values() if isinstance(kind, NamedInAccount)]
+    found = await asyncio.gather(*(kind.others(reader) for kind in kinds))
     return {
-        (kind, item[f"{camel(kind)}Name"]): Other(item[f"{camel(kind)}Arn"], item.get("VpcId", ""), item["Tags"])
-        for kind, items in read.items()
-        for item in items
-        if not reader.ours(item["Tags"])
+        (kind.name, name): other for kind, others in zip(kinds, found, strict=True) for name, other in others.items()
     }
 
 
@@ -150,7 +146,7 @@ async def _read_foreign(reader: Reader) -> tuple[dict[str, Foreign], list[Findin
         if not ids:
             return
         for item in await reader.by_ids(kind.id_prefix, listing.operation, listing.key, listing.id_filter):
-            found[item[listing.id_key]] = place_of(item)
+            found[item[listing.id_key]] = kind.locate(item)
         name = kind.noun.partition(" ")[2]
         for missing in [item for item in ids if item not in found]:
             text = f"there is no {name} {missing} in this account and region; correct the id"
@@ -162,10 +158,10 @@ async def _read_foreign(reader: Reader) -> tuple[dict[str, Foreign], list[Findin
 
 
 async def _images(
-    aws: Aws, desired: Collection[Desired], instances: Awaitable[list[Observed]] | None
+    aws: Aws, desired: Collection[Desired], servers: Iterable[Awaitable[list[Observed]]] | None
 ) -> tuple[dict[str, str], list[Finding]]:
     """Resolve the image references of what may be made anew, beside these instances."""
-    found = await instances if instances else ()
+    found = [item for part in await asyncio.gather(*servers or ()) for item in part]
     settled = {item.address: item.tags.get(tags.IMAGE) for item in found if not item.is_gone}
     wanted = {
         state.image_id

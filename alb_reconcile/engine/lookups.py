@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.certificate.serving import FINDING, find_certificates
+from alb_reconcile.kinds.base import FoundByDomain
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import describe_id, is_id_of
 from alb_reconcile.model import tags
@@ -19,8 +19,6 @@ from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.lookup import FoundId, Lookup, lookups_in, paths_of, resolve
 from alb_reconcile.model.resource import Desired
 
-_DEFAULTS: Final = {"vpc": "is-default", "subnet": "default-for-az"}
-"""The filters that show what is an account's by default."""
 _PARAMETERS: Final = 10
 """Of one GetParameters call."""
 _ENDED: Final = ("deleted", "deleting", "terminated", "shutting-down", "failed")
@@ -49,7 +47,7 @@ async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = F
     rows, parameters, certificates = await asyncio.gather(
         _read_rows(aws, by_rows),
         _read_parameters(aws, sorted(by_parameter)),
-        find_certificates(aws, by_domain, target.stack),
+        _find_by_domain(aws, by_domain, target.stack),
     )
     declared = set() if takes_own else {*map(str, target.desired)}
     found: dict[Lookup, tuple[FoundId, ...]] = {}
@@ -77,8 +75,24 @@ def lookup_grants(wanted: Lookup, scope: Scope) -> Iterator[Grant]:
     if wanted.by == "ssm":
         yield Grant(("ssm:GetParameters",), (scope.arn("ssm", f"parameter/{wanted.parameter.removeprefix('/')}"),))
     if wanted.by == "domain":
-        yield Grant(FINDING[:1])
-        yield Grant(FINDING[1:], (scope.arn("acm", "certificate/*"),))
+        yield from _finder(wanted.kind).finding_grants(scope)
+
+
+def _finder(kind: str) -> FoundByDomain:
+    found = load_kinds()[kind]
+    if not isinstance(found, FoundByDomain):
+        raise TypeError(f"the checks let a look-up of {kind} by domain through")
+    return found
+
+
+async def _find_by_domain(aws: Aws, wanted: Sequence[Lookup], stack: str) -> dict[Lookup, tuple[list[str], str]]:
+    parts = await asyncio.gather(
+        *(
+            _finder(kind).find_by_domain(aws, [item for item in wanted if item.kind == kind], stack)
+            for kind in sorted({item.kind for item in wanted})
+        )
+    )
+    return {item: answer for part in parts for item, answer in part.items()}
 
 
 async def _read_rows(aws: Aws, wanted: Iterable[Lookup]) -> dict[Lookup, list[Row]]:
@@ -95,7 +109,7 @@ async def _read_alike(aws: Aws, items: list[Lookup]) -> dict[Lookup, list[Row]]:
     listing = load_kinds()[first.kind].listing
     if listing is None:
         raise AssertionError(f"the checks let a look-up of {first.kind} through")
-    where: dict[str, Any] = {_DEFAULTS[first.kind]: "true"} if first.by == "default" else {}
+    where: dict[str, Any] = {listing.default_filter: "true"} if first.by == "default" else {}
     for place, (key, _) in enumerate(first.tags):
         where[f"tag:{key}"] = {item.tags[place][1] for item in items}
     rows = [row for row in await aws.pages("ec2", listing.operation, listing.key, where=where) if _is_there(row)]

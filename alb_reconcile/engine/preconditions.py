@@ -22,6 +22,7 @@ from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Lookups, Properties, bind
+from alb_reconcile.model.service import Segment
 
 
 async def check_preconditions(aws: Aws, situation: Situation) -> list[Finding | str]:
@@ -36,7 +37,7 @@ async def check_preconditions(aws: Aws, situation: Situation) -> list[Finding | 
     for address, item in decisions.desired.items():
         if item.found is None or item.changes or item.forces:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
-    zones = set_off(_read_zones(aws, intents.get("subnet", ())))
+    zones = set_off(_read_zones(aws, [item for part in intents.values() for item in part]))
     checks = [
         kind.check_preconditions(aws, intents[name], desired, zones)
         for name, kind in load_kinds().items()
@@ -48,9 +49,9 @@ async def check_preconditions(aws: Aws, situation: Situation) -> list[Finding | 
     return [*(item for item in found if not isinstance(item, Unread)), *unread[:1]]
 
 
-async def _read_zones(aws: Aws, subnets: Iterable[Intent]) -> tuple[str, ...]:
+async def _read_zones(aws: Aws, intents: Iterable[Intent]) -> tuple[str, ...]:
     """The region's zones (DescribeAvailabilityZones), if a subnet is to be made."""
-    if all(item.fields is not None for item in subnets):
+    if not any(item.fields is None and isinstance(item.wanted, Segment) for item in intents):
         return ()
     with ignoring("UnauthorizedOperation"):  # AWS itself refuses a wrong zone later
         found = await aws.pages("ec2", "describe_availability_zones", "AvailabilityZones")
@@ -162,8 +163,15 @@ class _Account:
         self.states.update((address, item.state) for address, item in decisions.desired.items())
         self.entrances: dict[Ref, Ref | None] = {}
         for ref, state in self.states.items():
-            balancer = self.place(ref, ("load_balancer",)) or self.place(ref, ("listener", "load_balancer"))
-            self.entrances |= {part.target_group: balancer for part in action_of(state).forward}
+            self.entrances |= {part.target_group: self.entrance(ref) for part in action_of(state).forward}
+
+    def entrance(self, ref: Ref) -> Ref:
+        """The load balancer that a listener or rule is of."""
+        state = self.states.get(ref)
+        while state is not None and state.parent and not state.is_entrance:
+            ref = getattr(state, state.parent)
+            state = self.states.get(ref)
+        return ref
 
     def place(self, ref: Ref, within: Sequence[str]) -> Ref | None:
         """Where a resource is, by the fields that lead there; a target group is where a load balancer forwards to it."""

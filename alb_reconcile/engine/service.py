@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from alb_reconcile.engine.doors import Shut, find_cut, find_doors, join
 from alb_reconcile.engine.safety import ALONE
@@ -19,7 +20,18 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired, Observed, each_of, references
-from alb_reconcile.model.service import Balancer, Member, Name, Permissions, Pool, Port, Routes, ServedBy, Server
+from alb_reconcile.model.service import (
+    Balancer,
+    Gateway,
+    Member,
+    Name,
+    Permissions,
+    Pool,
+    Port,
+    Routes,
+    ServedBy,
+    Server,
+)
 from alb_reconcile.model.text import printable
 
 ILL = ("unhealthy", "unavailable")
@@ -260,9 +272,7 @@ def checks_after(plan: Plan) -> int:
     groups"): one more interval may pass before the first of them, the last may take its whole time-out, and AWS shows it later.
     """
     shut = any(_takes_away(step) for step in plan.steps)
-    may_mend = any(step.address.kind in _NETWORK for step in plan.steps) and any(
-        item.status in ILL for item in plan.live
-    )
+    may_mend = any(step.plays(*_LEADING) for step in plan.steps) and any(item.status in ILL for item in plan.live)
     checks = [state.health_check or {} for _, state in each_of(plan.live, Pool)] if shut or may_mend else []
     names = ("unhealthy_threshold_count",) * shut + ("healthy_threshold_count",) * may_mend
     times = [
@@ -275,8 +285,8 @@ def checks_after(plan: Plan) -> int:
 
 _SHOWN = 15
 """Seconds in which a rule takes effect, and AWS shows what the checks have found."""
-_NETWORK = ("load_balancer", "route_table", "security_group_rules", "instance", "internet_gateway")
-"""The kinds that lead requests to targets."""
+_LEADING: Final = (Balancer, Routes, Permissions, Server, Gateway)
+"""What leads requests to targets."""
 
 
 def _takes_away(step: Step) -> bool:

@@ -8,9 +8,10 @@ from typing import Final
 from alb_reconcile.engine.applied_tags import find_lost
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.service import Service, judge
-from alb_reconcile.kinds import is_in_order
+from alb_reconcile.kinds import is_in_order, names_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Balancer, Member, Pool, Router, Server
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Standing:
     """What there is and `apply` would update, replace or delete."""
 
 
-_SERVING: Final = ("load_balancer", "listener", "rule", "target_group", "registration")
-"""The kinds without which nothing can be said of what clients get."""
+_SERVING: Final = (Balancer, Router, Pool, Member)
+"""Without what nothing can be said of what clients get."""
 
 
 def find_standing(situation: Situation, untagged: Collection[Address] = ()) -> Standing:
@@ -42,7 +43,7 @@ def find_standing(situation: Situation, untagged: Collection[Address] = ()) -> S
     shown = Counter(item.address for item in discovery.resources if not item.is_gone)
     if not shown:
         return Standing()
-    is_read = discovery.unread.keys().isdisjoint(_SERVING)
+    is_read = discovery.unread.keys().isdisjoint(names_of(*_SERVING))
     if target.destroy:  # without a spec nothing says what stays
         return Standing(service=judge(discovery.resources, {}) if is_read else Service())
     missing = sorted(
@@ -62,7 +63,8 @@ def find_standing(situation: Situation, untagged: Collection[Address] = ()) -> S
         wanted = decisions.desired.get(found.address)
         if wanted is None or found.is_gone or is_in_order(found):
             continue
-        is_to_run = getattr(wanted.desired.state, "state", "running") == "running"
+        state = wanted.desired.state
+        is_to_run = not isinstance(state, Server) or state.state == "running"
         if is_to_run and (wanted.found is found or (wanted.found is None and found.is_leaving)):
             ill.append(found)
     told = {known: fates[known] for known in several if known in fates}

@@ -31,7 +31,7 @@ async def find_untagged(aws: Aws, situation: Situation) -> list[Finding]:
     found: dict[Address, Finding] = {}
     fits = [(_alike(made[use[0]], decisions.stack, free[use[2]]), use) for use in uses if use[2] in free]
     for likeness, (address, place, known) in sorted(fits, reverse=True):
-        item, is_target = made[address], address.kind == "instance"
+        item, is_target = made[address], made[address].state.is_server
         if known not in {other.id for other in found.values()} and address not in found and (likeness or not is_target):
             is_sure = is_target or [(use[0].kind, use[1]) for use in uses].count((address.kind, place)) == 1
             adopt = advised("adopt", item.file, f"{address}={known}" * is_sure)

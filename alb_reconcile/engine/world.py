@@ -12,7 +12,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed, Properties, field_names, with_fields
-from alb_reconcile.model.service import ANYWHERE, Case, Member, Permissions, Port, Route, Routes
+from alb_reconcile.model.service import ANYWHERE, Balancer, Case, Member, Permissions, Port, Route, Routes, Server
 from alb_reconcile.model.steps import HandOver, SetPriorities
 
 COMING = "coming"
@@ -21,7 +21,7 @@ OWN = "own"
 """The owner of what a plan makes."""
 UNUSED = "unused"
 """The status of a target that isn't checked."""
-_MADE = {"load_balancer": "active", "registration": COMING, "instance": "running"}
+_MADE = ((Balancer, "active"), (Member, COMING), (Server, "running"))
 """The status of what a step makes."""
 
 
@@ -161,7 +161,8 @@ def _take(found: dict[str, Observed], step: Step) -> None:
         made = step.state
         if isinstance(made, Permissions) and made.egress is None:  # EC2 CreateSecurityGroup
             made = with_fields(made, egress=ANYWHERE)
-        status, name = _MADE.get(step.address.kind, ""), str(step.address)
+        status = next((word for part, word in _MADE if isinstance(made, part)), "")
+        name = str(step.address)
         found[name] = Observed(step.address, name, made, {}, OWN, status)
     if isinstance(step.state, Routes):
         _take_over(found, step)
@@ -170,7 +171,8 @@ def _take(found: dict[str, Observed], step: Step) -> None:
 def _take_over(found: dict[str, Observed], step: Step) -> None:
     """A subnet has one route table: the one that takes it last (EC2 ReplaceRouteTableAssociation)."""
     before = step.observed.state.subnets if step.observed and isinstance(step.observed.state, Routes) else ()
-    taken = {str(item) for item in getattr(step.state, "subnets", None) or ()}.difference(map(str, before or ()))
+    now = step.state.subnets if isinstance(step.state, Routes) else ()
+    taken = {str(item) for item in now or ()}.difference(map(str, before or ()))
     own = step.observed.id if step.action == "update" and step.observed else str(step.address)
     for known, item in found.items():
         if isinstance(item.state, Routes) and known != own and not taken.isdisjoint(map(str, item.state.subnets or ())):

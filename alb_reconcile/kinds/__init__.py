@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from alb_reconcile.kinds.base import AnyKind
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed, Properties
 
 
 @cache
@@ -20,6 +20,12 @@ def load_kinds() -> Mapping[str, AnyKind]:
 def is_in_order(found: Observed) -> bool:
     """Whether a resource is, by AWS's word for its status; most have none."""
     return not found.status or found.status in load_kinds()[found.address.kind].ready
+
+
+@cache
+def names_of(*parts: type[Properties]) -> frozenset[str]:
+    """The names of the kinds that play one of these parts in a service (`model.service`)."""
+    return frozenset(name for name, kind in load_kinds().items() if issubclass(kind.properties, parts))
 
 
 @cache

@@ -13,9 +13,10 @@ from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_settings
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.decisions import Decisions
-from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.discovery import Discovery, Finding, Foreign, Other
+from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.steps import SetPriorities
@@ -29,7 +30,8 @@ class Listing:
     """How EC2 lists the resources of a kind: the Describe action, the key of its list, and of the id in it.
 
     `id_filter` is the filter by id, `vpc_filter` the one by VPC; where that is empty, everything is read. What somebody
-    else's resource is like is read where a spec names it by its id, if a plan `needs_foreign` ones.
+    else's resource is like is read where a spec names it by its id, if a plan `needs_foreign` ones. `default_filter` is the one that
+    shows what an account has by default.
     """
 
     operation: str
@@ -38,6 +40,7 @@ class Listing:
     id_filter: str
     vpc_filter: str = "vpc-id"
     needs_foreign: bool = False
+    default_filter: str = ""
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,10 @@ class Kind(ABC, Generic[P]):
         """What the reader of a plan is to know of some of its steps."""
         return ()
 
+    def locate(self, row: Mapping[str, Any]) -> Foreign:
+        """Where something is that EC2 describes so."""
+        return Foreign(row.get("VpcId"), row.get("AvailabilityZone"))
+
     def suggest_name(self, state: P) -> str:
         """What to call an entry whose resource has no name; empty for its kind's name."""
         return ""
@@ -273,6 +280,39 @@ class Grouped(Protocol):
 
     def member_of(self, state: Any, number: int) -> Any:
         """The properties of a member, of those that the entry describes."""
+
+
+@runtime_checkable
+class NamedInAccount(Protocol):
+    """A kind whose resources' names are unique in their account and region."""
+
+    @property
+    def name(self) -> str:
+        """The kind's name."""
+
+    async def others(self, reader: Reader) -> dict[str, Other]:
+        """By name, those that aren't the stack's. Raises AwsError."""
+
+
+@runtime_checkable
+class FoundByDomain(Protocol):
+    """A kind of which a spec may mean the one for a domain."""
+
+    async def find_by_domain(
+        self, aws: Aws, wanted: Sequence[Lookup], stack: str
+    ) -> dict[Lookup, tuple[list[str], str]]:
+        """By look-up the ids of those that there are, and what is wrong with them. Raises AwsError."""
+
+    def finding_grants(self, scope: Scope) -> Iterable[Grant]:
+        """What that needs of IAM."""
+
+
+@runtime_checkable
+class HasNodes(Protocol):
+    """A kind whose resources leave network interfaces for a while in the subnets that they have left."""
+
+    async def wait_for_old_nodes(self, run: Run, subnets: Mapping[str, Collection[Ref]]) -> None:
+        """Wait until none is left outside of the given subnets, by ARN. Raises WaitError, AwsError."""
 
 
 @runtime_checkable

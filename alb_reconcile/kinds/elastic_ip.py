@@ -1,7 +1,7 @@
 """Elastic IP addresses (EC2 AllocateAddress, ReleaseAddress)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
@@ -14,17 +14,17 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, by_settings
 from alb_reconcile.kinds.vpc.ipam import Use, check_pools, is_from_pool
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.discovery import Discovery, Finding, Foreign
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Desired, Observed, Properties
-from alb_reconcile.model.service import Holder
+from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.service import Holder, StaticAddress
 
 _USUAL: Final = {"public_ipv4_pool": "amazon"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElasticIp(Properties):
+class ElasticIp(StaticAddress):
     """A public IPv4 address that stays the same."""
 
     kind = "elastic_ip"
@@ -65,6 +65,10 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
         delete=("ec2:ReleaseAddress", "ec2:DescribeNetworkInterfaces"),
         on={"ec2:AllocateAddress": "elastic-ip+ ipam-pool ipv4pool-ec2"},
     )  # fmt: skip
+
+    def locate(self, row: Mapping[str, Any]) -> Foreign:
+        holder = row.get("InstanceId") or row.get("NetworkInterfaceId") or ""
+        return replace(super().locate(row), holder=holder)
 
     def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
         for step in steps:

@@ -41,6 +41,7 @@ class ElasticIpAssociation(PublicAddress):
     """
 
     kind = "elastic_ip_association"
+    said_in = frozenset({"elastic_ip"})
     service = ""
     parent = "instance"
     follows = ("internet_gateway",)

@@ -18,15 +18,16 @@ from alb_reconcile.model.address import Ref
 from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import Desired, Observed, Properties, bind, each_of
-from alb_reconcile.model.service import Segment, Server
+from alb_reconcile.model.resource import Desired, Observed, bind, each_of
+from alb_reconcile.model.service import Gateway, Segment, Server
 
 
 @dataclass(frozen=True, kw_only=True)
-class InternetGateway(Properties):
+class InternetGateway(Gateway):
     """A VPC's way to the internet. `vpc` is the one that it is attached to; observed, None if it is attached nowhere."""
 
     kind = "internet_gateway"
+    route_filter = "route.gateway-id"
     service = "ec2"
     in_vpc = "vpc"
     is_for_others = True

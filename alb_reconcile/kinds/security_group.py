@@ -16,6 +16,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind
+from alb_reconcile.model.service import Guard
 
 _MOST_WORN: Final = 5
 """Security groups of one network interface, by default (Amazon VPC quotas)."""
@@ -28,7 +29,7 @@ def worn_together(wanted: tuple[Ref, ...] | None, found: tuple[Ref, ...] | None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecurityGroup(Properties):
+class SecurityGroup(Guard):
     """A security group; its rules are a resource apart, so that two groups can name each other."""
 
     kind = "security_group"

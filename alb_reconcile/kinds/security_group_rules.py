@@ -33,6 +33,7 @@ class SecurityGroupRules(Permissions):
     """Everything that a group lets in and out."""
 
     kind = "security_group_rules"
+    said_in = frozenset({"ingress", "egress"})
     service = ""
     removed_late = ("egress", "ingress")
     leads_on = False

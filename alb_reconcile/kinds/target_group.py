@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._elb import LINKED_ROLE, HasAttributes, NamedKind
+from alb_reconcile.kinds._elb import LINKED_ROLE, HasAttributes, NamedKind, others_among
 from alb_reconcile.kinds._targets import IP, LAMBDA, as_address, is_function, label
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Named
 from alb_reconcile.kinds.context import Run
@@ -20,6 +20,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Other
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.service import Pool, ServedBy
 
@@ -200,6 +201,9 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
                 )
                 name_of_it = target if isinstance(target, str) else target.name
                 yield Address("registration", f"{name}/{label(name_of_it, port)}"), state
+
+    async def others(self, reader: Reader) -> dict[str, Other]:
+        return others_among(await reader.target_groups(), reader, self.name)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)

@@ -97,7 +97,12 @@ class Step:
     @property
     def carried_by(self) -> str:
         """The kind that carries it out: the order of rules is no resource, but theirs."""
-        return "rule" if isinstance(self.details, SetPriorities) else self.address.kind
+        return self.details.kind if isinstance(self.details, SetPriorities) else self.address.kind
+
+    @property
+    def sets_order(self) -> bool:
+        """Whether it moves several rules of a listener at once."""
+        return isinstance(self.details, SetPriorities)
 
     def plays(self, *parts: type[Properties]) -> bool:
         """Whether its resource plays one of these parts in the service (`model.service`), or is of a kind."""

@@ -78,6 +78,12 @@ class Properties:
     """Whether it carries the digest of the whole spec: what EC2 tags in one call and what outlives instances."""
     in_vpc: ClassVar[str] = ""
     """The field that names the VPC that it is in."""
+    worn: ClassVar[str] = ""
+    """The field that names the security groups of its network interfaces."""
+    said_in: ClassVar[frozenset[str]] = frozenset()
+    """Of a member of a collection, the keys of its entry that say it."""
+    route_filter: ClassVar[str] = ""
+    """The filter of DescribeRouteTables for routes that lead to it."""
     in_subnets: ClassVar[str] = ""
     """The field that names the subnets in which it has addresses, or which it serves."""
     addresses: ClassVar[int] = 0

@@ -108,6 +108,11 @@ class Member(Properties):
     availability_zone: str | None
 
 
+def group_of(state: Properties | None) -> str:
+    """The target group that a `Member` is in, by its id or address; empty for anything else."""
+    return str(state.target_group) if isinstance(state, Member) else ""
+
+
 @dataclass(frozen=True)
 class Registered:
     """How AWS knows a `Member`: an instance's id, an address or a function's ARN; and the zone that it counts to."""
@@ -151,6 +156,18 @@ class Holder:
     def is_one_of(self, own: Container[str]) -> bool:
         """Whether it is one of those interfaces or instances."""
         return self.interface in own or self.instance in own
+
+
+class StaticAddress(Properties):
+    """An Elastic IP address, which its owner may have given to others."""
+
+
+class Guard(Properties):
+    """A security group, without its rules (`Permissions`)."""
+
+
+class Gateway(Properties):
+    """An internet gateway: clients' way into a VPC, and the answers' way out."""
 
 
 class Network(Properties):

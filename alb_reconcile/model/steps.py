@@ -16,9 +16,10 @@ HEALTH_TIMEOUT = 600
 
 @dataclass(frozen=True)
 class SetPriorities:
-    """Rules of one listener change places, all in one call. By ARN, to which priority."""
+    """Rules of one listener change places, all in one call. By ARN, to which priority; `kind` is the rules'."""
 
     priorities: tuple[tuple[str, int], ...] = ()
+    kind: str = ""
 
 
 @dataclass(frozen=True)

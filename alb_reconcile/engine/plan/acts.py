@@ -92,5 +92,5 @@ def _moves(step: Step) -> bool:
         return False
     state = step.state or (step.observed.state if step.observed else None)
     if state is None:
-        return step.carried_by == "rule"  # the order of rules
+        return step.sets_order
     return bool(state.moves) and (step.action != "update" or not state.moves.isdisjoint(step.tops))

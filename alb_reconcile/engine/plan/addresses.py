@@ -2,9 +2,9 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import partial
 
 from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.kinds import names_of
 from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.address import Address, Ref
@@ -12,7 +12,7 @@ from alb_reconcile.model.decisions import Decision, Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Properties, bind, field_names
-from alb_reconcile.model.service import Holder, Member, PublicAddress
+from alb_reconcile.model.service import Holder, Member, PublicAddress, Server
 from alb_reconcile.model.steps import Associate
 
 
@@ -22,6 +22,7 @@ class _Held:
 
     by: str = ""
     is_ours: bool = True
+    is_server: bool = False
 
 
 def _holder_of(address: Ref | None, decisions: Decisions, discovery: Discovery) -> _Held:
@@ -33,7 +34,7 @@ def _holder_of(address: Ref | None, decisions: Decisions, discovery: Discovery) 
             holder = item.details.instance or item.details.interface
     own = [item for item in discovery.resources if item.owner == decisions.stack]
     is_ours = any(item.id == holder or (item.id != allocation and allocation in named_ids(item.state)) for item in own)
-    return _Held(holder, is_ours or not holder)
+    return _Held(holder, is_ours or not holder, any(is_id_of(name, holder) for name in names_of(Server)))
 
 
 def new_slots(item: Decision) -> set[Hashable]:
@@ -55,9 +56,9 @@ def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     leaving = {item.id for item in decisions.live if item.is_leaving}
     for item in decisions.desired.values():
         moves = not conflicts(item.state, item.state)
-        for known in filter(partial(is_id_of, "elastic_ip"), named_ids(tuple(new_slots(item)))):
+        for known in named_ids(tuple(new_slots(item))):
             held = _Held() if moves and known in own else _holder_of(known, decisions, discovery)
-            if not held.is_ours and (moves or is_id_of("instance", held.by)):
+            if not held.is_ours and (moves or held.is_server):
                 text = f"{known} is associated with {held.by}, which isn't this stack's; disassociate it there first, or choose another address"
                 findings.append(Finding(item.desired, field_of(item.state, known), text))
             elif held.by in leaving and not moves:

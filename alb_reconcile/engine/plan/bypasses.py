@@ -34,7 +34,7 @@ def find_bypasses(steps: Sequence[Step], live: Iterable[Observed]) -> dict[str, 
 
     Only what a rule takes for certain counts, and only what it forwards: nobody gets in by a redirect or a page.
     """
-    if not any(step.carried_by == "rule" and step.action != "delete" for step in steps):
+    if not any(step.sets_order or (step.plays(Case) and step.action != "delete") for step in steps):
         return {}
     before = [_placed(item.address, item.id, item.state) for item in live if isinstance(item.state, Case | Port)]
     guards = sorted((item for item in before if item.asks), key=lambda item: item.priority)

@@ -178,7 +178,7 @@ class _Comparison:
         if then is not None and isinstance(found.state, Port) and isinstance(then.item.state, Port):
             before, after = (str(state.load_balancer) for state in (found.state, then.item.state))
             path = (
-                "load_balancer"
+                (found.state.parent or "")
                 if before != after
                 else "port"
                 if found.state.port != then.item.state.port

@@ -35,6 +35,8 @@ Held = Mapping[str, frozenset[str]]
 """By id, the paths of properties that stay as they are found, since they wait for a person."""
 _P = TypeVar("_P", bound=Properties)
 Rank = tuple[bool, bool, bool, int, int, str, str]
+_BY_OTHERS: Final = ("",)
+"""In the place of paths: what forces a replacement is no change of its own."""
 _HEAVY: Final = 1000
 """What a load balancer weighs against other things that name a VPC."""
 
@@ -87,7 +89,7 @@ def decide(
             option = _compare(wanted, item, result.ids, facts, held.get(item.id, frozenset()))
             _keep_in_its_vpc(option, result, discovery)
             if item.id in forced and not option.forces:
-                option.forces, option.reason = ("vpc",), forced[item.id]
+                option.forces, option.reason = _BY_OTHERS, forced[item.id]
             options[ranking.of(item, is_replaced=bool(option.forces), changes=len(option.changes))] = option
         best = options[min(options)] if options else None
         if (best is None or best.forces) and rests(wanted, result):
@@ -133,7 +135,7 @@ def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) 
         return
     vpcs = {result.location_of(subnet, discovery).vpc for subnet in wanted.subnets}
     if vpcs.isdisjoint({found.detail(Entrance).vpc, None}):
-        option.forces, option.reason = ("vpc",), "a load balancer can't move to another VPC"
+        option.forces, option.reason = _BY_OTHERS, "a load balancer can't move to another VPC"
 
 
 def _compare(

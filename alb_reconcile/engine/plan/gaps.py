@@ -9,14 +9,16 @@ from alb_reconcile.engine.plan.rehearsal import Gap
 from alb_reconcile.engine.plan.zero_downtime.costs import times
 from alb_reconcile.engine.safety import ALONE
 from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import Case, Member, Port
 
 _IN_TWO: Final = "make it in two applies, the first one with"
-_BESIDE: Final[Mapping[str, str]] = {
-    "registration": f"{_IN_TWO} a higher count, so that others answer meanwhile",
-    "rule": f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
-    "listener": "without a gap the listener that has the port keeps it, and its action changes instead",
+_BESIDE: Final[Mapping[type[Properties], str]] = {
+    Member: f"{_IN_TWO} a higher count, so that others answer meanwhile",
+    Case: f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
+    Port: "without a gap the listener that has the port keeps it, and its action changes instead",
 }
-"""By the kind of what opens the way again, what to do where that can't come first."""
+"""By what opens the way again, what to do where that can't come first."""
 
 
 def tell_gap(plan: Plan, gap: Gap) -> str:
@@ -43,7 +45,7 @@ def _name(step: Step) -> str:
 
 def _way_out(gap: Gap) -> str:
     """Two applies, of which the first one has what answers meanwhile."""
-    kind = gap.end.address.kind if gap.end else ""
     if ALONE in gap.text:
-        return f"{'set max_surge, or ' * (kind == 'registration')}make it with cross-zone load balancing on, and switch that off in a second apply"
-    return _BESIDE.get(kind, f"{_IN_TWO} what is new beside what there is")
+        return f"{'set max_surge, or ' * bool(gap.end and gap.end.plays(Member))}make it with cross-zone load balancing on, and switch that off in a second apply"
+    found = (text for part, text in _BESIDE.items() if gap.end and gap.end.plays(part))
+    return next(found, f"{_IN_TWO} what is new beside what there is")

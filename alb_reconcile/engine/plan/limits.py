@@ -22,7 +22,7 @@ from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Observed, Properties
-from alb_reconcile.model.service import Balancer
+from alb_reconcile.model.service import Balancer, StaticAddress
 from alb_reconcile.model.steps import TakeOver
 
 _SMALL_STACK: Final = 5
@@ -288,7 +288,7 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
     renewed = sum(step.plays(Balancer) and step.action == "replace" for step in steps) + len(taken)
     followed = {step.id for step in steps if step.detail(TakeOver).groups} - twins.keys()
     gone = balancers.intersection(deleted) - followed
-    addresses = sum(item.address.kind == "elastic_ip" and item.id in deleted | replaced for item in plan.live)
+    addresses = sum(isinstance(item.state, StaticAddress) and item.id in deleted | replaced for item in plan.live)
     return _Damage(
         renewed, gone, addresses, twins, deleted, replaced, own.intersection(replaced | deleted | updated), own
     )

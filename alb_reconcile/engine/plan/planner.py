@@ -1,5 +1,6 @@
 """`make_plan`: decisions as steps, in an order that is read off the data."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -273,20 +274,22 @@ _CUT: Final = "requests and WebSockets that are still open on a target when it h
 
 def _no_longer_managed(decisions: Decisions) -> list[str]:
     notes = []
-    leaving = [found.parent_id for found, _ in decisions.to_delete.values() if not found.state.service]
+    members = frozenset().union(*(kind.properties.said_in for kind in load_kinds().values()))
+    leaving: dict[str, set[str]] = defaultdict(set)
+    for found, _ in decisions.to_delete.values():
+        leaving[found.parent_id or ""] |= found.state.said_in
     for address, item in decisions.desired.items():
         if not item.found or item.forces or not item.desired.spec_digest:
             continue
-        candidates = {*field_names(type(item.state)), "ingress", "egress", "targets", "routes", "subnets", "elastic_ip"}
+        candidates = {*field_names(type(item.state)), *members}
         for name in field_names(type(item.state)):
             value = getattr(item.found.state, name)
             if isinstance(value, Mapping) and _is_said(item.desired, name):
                 candidates |= {f"{name}.{key}" for key in value}
         candidates |= {f"tags.{key}" for key in item.found.tags}
-        if getattr(item.desired.state, "user_data", None) is not None:  # user_data_file says it now
-            candidates.discard("user_data")
-        if item.found.id in leaving:  # the plan says what becomes of its address
-            candidates.discard("elastic_ip")
+        # another key says it now, as user_data_file does; and the plan says what becomes of members
+        candidates -= {name for name in field_names(type(item.state)) if getattr(item.desired.state, name) is not None}
+        candidates -= leaving[item.found.id]
         gone = tags.no_longer_declared(item.desired, item.found.tags.get(tags.SPEC, ""), candidates)
         if gone:
             notes.append(f"{address}: {', '.join(gone)} no longer managed; it keeps its value")

@@ -16,24 +16,28 @@ from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
-from alb_reconcile.model.service import Case, Member
+from alb_reconcile.model.service import (
+    Balancer,
+    Case,
+    Gateway,
+    Member,
+    Name,
+    Permissions,
+    Pool,
+    Router,
+    Routes,
+    group_of,
+)
 from alb_reconcile.model.steps import Deregister, Register
 
-_WAYS: Final = frozenset(
-    {
-        "listener",
-        "rule",
-        "rule_priorities",
-        "record",
-        "load_balancer",
-        "security_group_rules",
-        "route_table",
-        "internet_gateway",
-    }
-)
-"""The kinds whose steps open and shut ways."""
-_OPENING: Final = _WAYS | {"registration", "target_group"}
-"""The kinds whose steps may open a way that is shut, too."""
+_WAYS: Final = (Router, Name, Balancer, Permissions, Routes, Gateway)
+"""What opens and shuts ways."""
+_OPENING: Final = (*_WAYS, Member, Pool)
+"""What may open a way that is shut, too."""
+
+
+def _is_way(step: Step) -> bool:
+    return step.sets_order or step.plays(*_WAYS)
 
 
 def _taking_first(step: Step) -> int:
@@ -161,9 +165,7 @@ class _Rehearsal:
         for step in (steps[key] for key in self.order.later):
             for group in self._lacking(_awaited(self.plan, step)[0]):
                 coming = [
-                    other
-                    for other in steps.values()
-                    if self.order.left[other.key] and str(getattr(other.state, "target_group", "")) == group
+                    other for other in steps.values() if self.order.left[other.key] and group_of(other.state) == group
                 ]
                 if coming:
                     name = self.plan.names.get(group, group)
@@ -180,7 +182,7 @@ class _Rehearsal:
         if step.detail(Register).is_checked:
             self._checked.add(str(step.address))
         is_shut = any(gap.end is None for gap in self.gaps.values())
-        if is_risky or (is_shut and step.address.kind in _OPENING):
+        if is_risky or (is_shut and (step.sets_order or step.plays(*_OPENING))):
             ahead, self._ahead = self._ahead, None
             if ahead and ahead[0] is step:
                 self.world, self._waiting = ahead[1], []
@@ -218,8 +220,8 @@ def may_shut(step: Step) -> bool:
     if step.plays(Member):
         return step.action == "delete" and not step.detail(Deregister).least
     if step.action == "create":
-        return step.address.kind in _WAYS and step.act is not Act.PREPARE
-    return step.address.kind in _WAYS or is_zonal(step.state)
+        return _is_way(step) and step.act is not Act.PREPARE
+    return _is_way(step) or is_zonal(step.state)
 
 
 def _asks_zones(step: Step, zonal: Collection[str]) -> bool:

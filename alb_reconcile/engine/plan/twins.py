@@ -61,8 +61,7 @@ def _is_own(stack: str, item: Observed, items: Iterable[Observed], wanted: Desir
 
 
 def _name_of(item: Desired | Observed) -> str | None:
-    name: str | None = getattr(item.state, "name", None)
-    return name
+    return item.state.own_name or None
 
 
 def _given_names(stack: str, item: Observed, beside: str) -> set[str | None]:

@@ -19,7 +19,8 @@ from alb_reconcile.kinds.certificate.checks import check_certificate
 from alb_reconcile.kinds.certificate.lists import list_certificates, read_tags
 from alb_reconcile.kinds.certificate.pem import PemError, PemFile, read_certificate
 from alb_reconcile.kinds.certificate.reads import find_used, observe_zone, once, seen_in, tell, used
-from alb_reconcile.kinds.certificate.validation import DEAD, ISSUED, Deleted, Seen
+from alb_reconcile.kinds.certificate.serving import FINDING, find_certificates
+from alb_reconcile.kinds.certificate.validation import DEAD, ISSUED, REQUESTED, Deleted, Seen
 from alb_reconcile.kinds.context import Run, create_once
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
@@ -28,10 +29,11 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.text import digest
 
-IMPORTED, REQUESTED = "IMPORTED", "AMAZON_ISSUED"
+IMPORTED: Final = "IMPORTED"
 _FROM_FILES: Final = frozenset({"certificate", "certificate_chain", "domain_name", "subject_alternative_names"})
 
 
@@ -157,6 +159,15 @@ class CertificateKind(Kind[Certificate]):
         """The zones of those that are requested, the dates of those that are imported."""
         found = await asyncio.gather(*(check_certificate(aws, item) for item in intents))
         return [finding for part in found for finding in part]
+
+    async def find_by_domain(
+        self, aws: Aws, wanted: Sequence[Lookup], stack: str
+    ) -> dict[Lookup, tuple[list[str], str]]:
+        return await find_certificates(aws, wanted, stack)
+
+    def finding_grants(self, scope: Scope) -> Iterable[Grant]:
+        yield Grant(FINDING[:1])
+        yield Grant(FINDING[1:], (scope.arn("acm", "certificate/*"),))
 
     def grants(self, wanted: Certificate, scope: Scope) -> Iterable[Grant]:
         own = (scope.arn("acm", "certificate/*"),)

@@ -21,6 +21,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.text import digest
 
+REQUESTED: Final = "AMAZON_ISSUED"
 PENDING, ISSUED = "PENDING_VALIDATION", "ISSUED"
 DEAD: Final = frozenset({"FAILED", "EXPIRED", "REVOKED", "VALIDATION_TIMED_OUT"})
 """Statuses out of which a certificate doesn't come."""

@@ -78,6 +78,7 @@ class Instance(Server):
     """An instance. `subnets` are those that it may be in; observed, the one that it is in."""
 
     kind = "instance"
+    worn = "security_groups"
     removed_late = ("security_groups",)
     is_target = True
     is_server = True

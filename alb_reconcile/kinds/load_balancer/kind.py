@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._elb import LINKED_ROLE, HasAttributes, NamedKind
+from alb_reconcile.kinds._elb import LINKED_ROLE, HasAttributes, NamedKind, others_among
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._protection import unlocked
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
@@ -23,7 +23,7 @@ from alb_reconcile.kinds.load_balancer.logs import (
     with_bucket_arns,
     with_bucket_names,
 )
-from alb_reconcile.kinds.load_balancer.nodes import Moved, wait_until_active, wait_until_gone
+from alb_reconcile.kinds.load_balancer.nodes import Moved, wait_for_old_nodes, wait_until_active, wait_until_gone
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, name_in_common
@@ -31,7 +31,7 @@ from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.decisions import Decisions
-from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.discovery import Discovery, Finding, Other
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, bind, each_of
 from alb_reconcile.model.service import Balancer, Entrance, Segment
@@ -55,6 +55,7 @@ class LoadBalancer(Balancer):
     """A load balancer without its listeners."""
 
     kind = "load_balancer"
+    worn = "security_groups"
     is_entrance = True
     in_subnets = "subnets"
     service = "elbv2"
@@ -229,6 +230,12 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             if state.ipam_pools and isinstance(there, LoadBalancer) and there.scheme == "internal":
                 text = "are for public addresses, which this internal load balancer has none of; remove them"
                 yield Finding(item, "ipam_pools", text)
+
+    async def wait_for_old_nodes(self, run: Run, subnets: Mapping[str, Collection[Ref]]) -> None:
+        await wait_for_old_nodes(run, subnets)
+
+    async def others(self, reader: Reader) -> dict[str, Other]:
+        return others_among(await reader.load_balancers(), reader, self.name)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)

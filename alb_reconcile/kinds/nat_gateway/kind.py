@@ -57,6 +57,7 @@ class NatGateway(Properties):
     """
 
     kind = "nat_gateway"
+    route_filter = "route.nat-gateway-id"
     service = "ec2"
     in_vpc = "vpc"
     is_for_others = True

@@ -45,6 +45,7 @@ class Registration(Member):
     """
 
     kind = "registration"
+    said_in = frozenset({"targets"})
     service = ""
     leaving = frozenset({"draining"})
     replaced_on = frozenset({"target_group", "target", "port", "target_type", "ip_address_type", "availability_zone"})

@@ -154,7 +154,9 @@ class SubnetKind(Ec2Kind[Subnet]):
     position = 20
     section = "subnets"
     id_prefix = "subnet-"
-    listing = Listing("describe_subnets", "Subnets", "SubnetId", "subnet-id", needs_foreign=True)
+    listing = Listing(
+        "describe_subnets", "Subnets", "SubnetId", "subnet-id", needs_foreign=True, default_filter="default-for-az"
+    )
     missing = ("InvalidSubnetID.NotFound",)
     in_use = waits.SUBNET_IN_USE
     holds_interfaces = True
@@ -201,6 +203,10 @@ class SubnetKind(Ec2Kind[Subnet]):
     def suggest_name(self, state: Subnet) -> str:
         return f"subnet-{str(state.availability_zone)[-1:]}"
 
+    def locate(self, row: Mapping[str, Any]) -> Foreign:
+        free = row.get("AvailableIpAddressCount") if row.get("CidrBlock") else None
+        return replace(super().locate(row), free=free, has_ipv6=ipv6_of(row) is not None)
+
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)
         same = wanted.cidr_block == found.cidr_block and (
@@ -236,7 +242,9 @@ class SubnetKind(Ec2Kind[Subnet]):
                 name: options[key] for name, (key, _) in _DNS_NAMES.items() if key in options
             },
         )
-        return self.observe(reader, row, state, row.get("State", ""), details=replace(place_of(row), leads_out=leads))
+        return self.observe(
+            reader, row, state, row.get("State", ""), details=replace(self.locate(row), leads_out=leads)
+        )
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
@@ -397,15 +405,6 @@ def _uses(intent: Intent) -> Iterator[Use]:
         yield Use(intent.desired, "ipv4_ipam_pool_id", wanted.ipv4_ipam_pool_id, length, is_named=is_named)
     if wanted.ipv6_ipam_pool_id and (fields is None or fields.intersection(_IPV6)):
         yield Use(intent.desired, "ipv6_ipam_pool_id", wanted.ipv6_ipam_pool_id, wanted.ipv6_netmask_length, "ipv6")
-
-
-def place_of(row: Row) -> Foreign:
-    """Where something is that AWS describes so; of a subnet how many IPv4 addresses are free, if it has any, and whether it
-    has some of IPv6; of an Elastic IP address who has it."""
-    free = row.get("AvailableIpAddressCount") if row.get("CidrBlock") else None
-    has_ipv6 = ipv6_of(row) is not None if "SubnetId" in row else None
-    holder = row.get("InstanceId") or row.get("NetworkInterfaceId") if "AllocationId" in row else ""
-    return Foreign(row.get("VpcId"), row.get("AvailabilityZone"), free, has_ipv6, holder or "")
 
 
 KIND: Final = SubnetKind()

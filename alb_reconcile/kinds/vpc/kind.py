@@ -159,7 +159,7 @@ class VpcKind(Ec2Kind[Vpc]):
     position = 10
     section = "vpcs"
     id_prefix = "vpc-"
-    listing = Listing("describe_vpcs", "Vpcs", "VpcId", "vpc-id", vpc_filter="", needs_foreign=True)
+    listing = Listing("describe_vpcs", "Vpcs", "VpcId", "vpc-id", "", needs_foreign=True, default_filter="is-default")
     missing = ("InvalidVpcID.NotFound",)
     in_use = waits.VPC_IN_USE
     ready = frozenset({"available"})

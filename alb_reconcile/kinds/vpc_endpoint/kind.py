@@ -64,6 +64,7 @@ class VpcEndpoint(Properties):
     """A private way from a VPC to a service."""
 
     kind = "vpc_endpoint"
+    worn = "security_groups"
     service = "ec2"
     in_vpc = "vpc"
     carries_applied = True

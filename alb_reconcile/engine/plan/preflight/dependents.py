@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from alb_reconcile.engine.plan.addresses import field_of, new_slots
 from alb_reconcile.model.abilities import action_of, conflicts, is_needy, needs, slots
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.decisions import DUPLICATE, Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Properties, bind, each_of
-from alb_reconcile.model.service import Permissions, PublicAddress, Routes
+from alb_reconcile.model.service import Case, Permissions, Pool, Port, PublicAddress, Routes
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
@@ -63,16 +63,19 @@ def shared_target_groups(decisions: Decisions, _: Discovery) -> list[str]:
 def early_protocol_versions(decisions: Decisions, _: Discovery) -> list[str]:
     """Groups that speak HTTP/2 behind a listener that isn't HTTPS yet: AWS wouldn't let them be checked there before they serve."""
     entries = decisions.desired.items()
-    versions = {address: getattr(item.desired.state, "protocol_version", None) for address, item in entries}
-    kept = {address: item.found.state for address, item in entries if item.found and not item.forces}
+    states = {address: item.desired.state for address, item in entries}
+    versions = {address: state.protocol_version for address, state in states.items() if isinstance(state, Pool)}
+    kept: dict[Ref, Properties] = {
+        address: item.found.state for address, item in entries if item.found and not item.forces
+    }
     return [
         f"{address}: {listener} is HTTP now, and {part.target_group} with {versions[part.target_group]} can stand behind HTTPS only; first "
         "apply protocol: HTTPS with the protocol version as it was"
         for address, item in entries
-        for listener in (getattr(item.desired.state, "listener", address),)
+        for listener in (item.desired.state.listener if isinstance(item.desired.state, Case) else address,)
         for part in action_of(item.desired.state).forward
         if isinstance(part.target_group, Address) and versions.get(part.target_group) in ("HTTP2", "GRPC")
-        if getattr(kept.get(listener), "protocol", "") == "HTTP"
+        if isinstance(there := kept.get(listener), Port) and there.protocol == "HTTP"
     ]
 
 

@@ -25,7 +25,7 @@ def full_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
             most = entries[needed.most_common(1)[0][0]].desired
             parts = ", ".join(f"{number} for {name}" for name, number in needed.most_common())
             text = f"{names.get(str(subnet), subnet)} has {free} free addresses, and this plan needs {needed.total()} there ({parts}); make fewer at a time, or name more or larger subnets"
-            path = next((name for name in ("count", "subnets") if name in most.declared), "subnet")
+            path = next(name for name in ("count", most.state.in_subnets) if name in most.declared or name != "count")
             findings.append(Finding(most, path, text))
     return findings
 

@@ -12,7 +12,7 @@ def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
     gone = (found for found, _ in decisions.to_delete.values())
     replaced = (item.found for item in decisions.desired.values() if item.found and item.forces)
     going = {found.id: found for found in (*gone, *replaced) if found.owner == decisions.stack}
-    by_name = {(found.state.known_in, getattr(found.state, "name", "")): found for found in going.values()}
+    by_name = {(found.state.known_in, found.state.own_name): found for found in going.values()}
     found: list[Finding | str] = []
     named: set[str] = set()
     for item in decisions.desired.values() if going else ():

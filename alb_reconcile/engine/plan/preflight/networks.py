@@ -25,10 +25,10 @@ def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Find
         other = decisions.desired.get(user) if isinstance(user, Address) else None
         if item is None or other is None:
             continue
-        own: Ref | None = getattr(item.desired.state, "vpc", None)
+        own = item.desired.state.network
         for vpc in _others(own, other.desired.state, places, decisions):
             text = f"is {own}, but {user} is in {vpc}; both must be in one VPC"
-            findings.append(Finding(item.desired, "vpc", text))
+            findings.append(Finding(item.desired, item.desired.state.in_vpc, text))
     return findings
 
 

@@ -1,6 +1,5 @@
 """Names and places that only AWS knows."""
 
-from alb_reconcile.kinds.security_group import SecurityGroup
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
@@ -14,8 +13,8 @@ from alb_reconcile.model.service import Balancer, Member, Server
 def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     findings = []
     for address, item in decisions.desired.items():
-        name = getattr(item.desired.state, "name", None)
-        holder = discovery.taken.get((address.kind, str(name)))
+        name = item.desired.state.own_name
+        holder = discovery.taken.get((address.kind, name))
         if name and holder and (item.found is None or item.forces):
             adopt = f"{advised('adopt', item.desired.file)} takes it over; or "
             if place := discovery.elsewhere(holder):
@@ -35,16 +34,16 @@ def strange_security_groups(decisions: Decisions, discovery: Discovery) -> list[
     for item in [item.desired for item in decisions.desired.values()]:
         known = (decisions.location_of(subnet, discovery).vpc for subnet in subnets_of(item.state))
         here = {bind(vpc, decisions.ids) for vpc in known if vpc}
-        for group in getattr(item.state, "security_groups", None) or ():
+        for group in (getattr(item.state, item.state.worn) if item.state.worn else ()) or ():
             entry = decisions.desired.get(group) if isinstance(group, Address) else None
-            vpc = entry.desired.state.vpc if entry and isinstance(entry.desired.state, SecurityGroup) else None
+            vpc = entry.desired.state.network if entry else None
             vpc = vpc or discovery.foreign.get(str(group), Foreign()).vpc
             if vpc and here and bind(vpc, decisions.ids) not in here:
                 places = ", ".join(sorted(map(str, here)))
                 text = f"{group} is in the VPC {vpc}, but this is in {places}; choose one in the same VPC"
                 is_made = entry is not None and (entry.found is None or bool(entry.forces))
                 unless = "" if is_made else ", unless it is associated with this one: AWS refuses it otherwise"
-                findings.append(Finding(item, "security_groups", text + unless, warning=not is_made))
+                findings.append(Finding(item, item.state.worn, text + unless, warning=not is_made))
     return findings
 
 

@@ -21,7 +21,7 @@ from alb_reconcile.model.decisions import Decision
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Change, Desired, Lifecycle, Properties, bind
-from alb_reconcile.model.service import Case, Member, Port
+from alb_reconcile.model.service import Case, Member, Pool, Port
 from alb_reconcile.model.steps import Attach
 
 _MOST_GROUPS: Final = 5
@@ -53,7 +53,7 @@ def _unchecked(graph: Graph, members: Mapping[Ref, list[str]]) -> Iterator[Ref]:
         for item in action_of(decision.desired.state).forward:
             if isinstance(item.target_group, str) and item.target_group not in serving:
                 yield item.target_group  # somebody else's, whose targets we don't know
-        if address.kind == "target_group":
+        if isinstance(decision.desired.state, Pool):
             known = graph.decisions.ids.get(address)
             if known not in serving and (known is None or address in members or known in joined):
                 yield address

@@ -11,7 +11,7 @@ from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import bind, each_of
-from alb_reconcile.model.service import Case, Member, Port, Server
+from alb_reconcile.model.service import Case, Member, Port, Server, group_of
 from alb_reconcile.model.steps import Register
 
 
@@ -42,7 +42,7 @@ def started(graph: Graph) -> dict[Ref, list[str]]:
     for step in graph.of(Server, "update"):
         if any(change.path == "state" and change.after == "running" for change in step.changes):
             for item in graph.registered[str(step.id)]:
-                group = getattr(item.state, "target_group", "")
+                group = group_of(item.state)
                 if group not in serving:
                     found[graph.addresses.get(group, group)].append(step.key)
     return found
@@ -51,9 +51,9 @@ def started(graph: Graph) -> dict[Ref, list[str]]:
 def wait_for_health(graph: Graph, key: str) -> None:
     """Have a registration wait for its target's health, unless the target fails in the group that goes, too."""
     step = graph.steps[key]
-    own = bind(getattr(step.state, "target", None), graph.decisions.ids)
+    own = bind(step.state.target, graph.decisions.ids) if isinstance(step.state, Member) else None
     ill = [item.state for item in graph.registered.get(str(own), ()) if item.status == "unhealthy"]
-    if not any(getattr(state, "target_group", None) in graph.deleted for state in ill):
+    if not any(group_of(state) in graph.deleted for state in ill):
         graph.specify(key, replace(step.detail(Register), is_checked=True))
 
 

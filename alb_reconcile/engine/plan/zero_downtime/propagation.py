@@ -29,7 +29,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Rollout, bind, each_of
-from alb_reconcile.model.service import Balancer, Case, Member, Name, Pool, Port, Server
+from alb_reconcile.model.service import Balancer, Case, Member, Name, Pool, Port, Router, Server
 from alb_reconcile.model.steps import Deregister
 
 _TTL: Final = 60
@@ -54,11 +54,11 @@ def add_pauses(graph: Graph, flow: Flow) -> None:
 
 
 def _after_what_led_there(graph: Graph, step: Step, before: Iterable[Step]) -> None:
-    kinds = {other.address.kind for other in before if other.act is Act.MOVE and other.key in graph.edges[step.key]}
+    moved = [other for other in before if other.act is Act.MOVE and other.key in graph.edges[step.key]]
     renamed = any(other.plays(Name) and other.action == "update" for other in before)
-    if step.plays(Member) and kinds & {"listener", "rule"}:
+    if step.plays(Member) and any(other.plays(Router) for other in moved):
         graph.pause(step.key, _settle(graph, step), _AT_NODES)
-    elif step.plays(Port) and step.action == "delete" and "listener" in kinds:
+    elif step.plays(Port) and step.action == "delete" and any(other.plays(Port) for other in moved):
         graph.pause(step.key, Rollout().settle, _NOT_REDIRECTED)
     if renamed and step.plays(Balancer, Port, Case, Member):
         graph.pause(step.key, _TTL, _BY_NAME)
@@ -66,7 +66,8 @@ def _after_what_led_there(graph: Graph, step: Step, before: Iterable[Step]) -> N
 
 def _settle(graph: Graph, step: Step) -> int:
     """What the spec says for the instance that a target is; its default for any other."""
-    target = str(getattr(step.observed.state if step.observed else None, "target", ""))
+    there = step.observed.state if step.observed else None
+    target = str(there.target) if isinstance(there, Member) else ""
     address = next((item.address for item in graph.decisions.live if item.id == target), None)
     return (rollout_of(graph, address) if address else Rollout()).settle
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Final
 
 from alb_reconcile.engine.answers import Answers
 from alb_reconcile.engine.doors import find_doors
@@ -12,9 +11,7 @@ from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.world import World
 from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Observed
-
-_DECIDING: Final = ("load_balancer", "listener", "rule")
-"""The kinds whose steps decide what answers which requests."""
+from alb_reconcile.model.service import Balancer, Router
 
 
 class Turns:
@@ -29,7 +26,7 @@ class Turns:
         if not is_served or not graph.forwarding("create", "update", "delete"):
             return
         before = World(graph.decisions.live)
-        moves = (step for step in graph.steps.values() if step.carried_by in _DECIDING)
+        moves = (step for step in graph.steps.values() if step.sets_order or step.plays(Balancer, Router))
         last = sorted(moves, key=lambda step: (not step.attaches, step.takes_away))
         now, then = list(find_doors(before)), list(find_doors(before.after(last)))
         answers = Answers(now, then)

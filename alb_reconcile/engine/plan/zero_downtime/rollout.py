@@ -13,7 +13,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import bind, each_of
-from alb_reconcile.model.service import Member, Server
+from alb_reconcile.model.service import Member, Server, group_of
 from alb_reconcile.model.steps import Launch, Register
 
 STOPS: Final = "stops the instance"
@@ -31,7 +31,7 @@ def leave_for_restarts(graph: Graph) -> None:
         for item in registered[step.id]:
             gone = graph.removers.get(item.id)
             if gone is None:
-                is_checked = getattr(item.state, "target_group", "") in serving
+                is_checked = group_of(item.state) in serving
                 leaves = Step("delete", item.address, item.id, reason=RESTARTED, observed=item)
                 decision = graph.decisions.desired.get(item.address)
                 if decision is None and item.status in ("healthy", "initial") and item.parent_id not in parked:
@@ -282,7 +282,7 @@ def _one_after_another(graph: Graph, steps: list[Step], width: int) -> None:
 
 def _groups_of(graph: Graph, steps: Iterable[Step]) -> set[str]:
     """The target groups in which instances are that are changed."""
-    return {str(getattr(item.state, "target_group", "")) for step in steps for item in graph.registered[str(step.id)]}
+    return {group_of(item.state) for step in steps for item in graph.registered[str(step.id)]}
 
 
 def _leaving(graph: Graph, step: Step) -> list[str]:

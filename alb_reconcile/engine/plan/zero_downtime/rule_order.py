@@ -49,7 +49,9 @@ def _order_rules_of(
             Step(
                 "update", Address("rule_priorities", address.name), listener, order,
                 changes=tuple(Change(f"{rule}.priority", before, after) for rule, before, after in sorted(moved.values())),
-                details=SetPriorities(tuple((arn, after) for arn, (_, _, after) in sorted(moved.items()))),
+                details=SetPriorities(
+                    tuple((arn, after) for arn, (_, _, after) in sorted(moved.items())), found[0].address.kind
+                ),
             )
         )  # fmt: skip
     made = [
