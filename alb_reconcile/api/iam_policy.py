@@ -199,7 +199,7 @@ class _Needs:
             action for action in ("create", "update", "replace", "delete")
             if any(self.stack.sync.of(own, action) == "correct" for own in names)
         }  # fmt: skip
-        return {"read", "look"} | verbs_of(kind.name, may)
+        return {"read", "look"} | verbs_of(kind.properties, may)
 
     def _says(self, kind: AnyKind, fields: str | None) -> bool:
         """Whether an entry says one of these properties; where none are given, or there is no entry, it makes no difference."""
@@ -222,13 +222,13 @@ class _Needs:
         stated = kind.iam_actions.on.get(action, "*" if _LISTS.match(action) else own)
         service = action.partition(":")[0]
         for word in stated.split():
-            name = word.rstrip("+*")
+            name = word.rstrip("+*@")
             if not name:
                 yield _Part(action, "*", self._regional(Grant((action,))))
             elif word.endswith("+"):
                 yield _Part(action, self._arn(service, name), self._equals(_REQUEST))
-            elif word.endswith("*"):
-                yield _Part(action, self._arn(service, name, "*" if name == "vpc" else ""))  # which others may share
+            elif word.endswith(("*", "@")):
+                yield _Part(action, self._arn(service, name, "*" * word.endswith("@")))
             else:
                 if name in self._own_types:
                     yield _Part(action, self._arn(service, name), self._equals(_STACK))

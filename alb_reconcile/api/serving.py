@@ -6,7 +6,7 @@ from alb_reconcile.engine.standing import Standing
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import each_of
-from alb_reconcile.model.service import Entrance, Port
+from alb_reconcile.model.service import Balancer, Entrance, Member, Port
 from alb_reconcile.model.text import printable
 
 
@@ -32,7 +32,6 @@ def not_ready(discovery: Discovery, standing: Standing) -> list[str]:
     """What serves nobody, in words, and then what isn't in order yet, or isn't as it should be: targets, load balancers, instances."""
     service = standing.service
     balancers = [item for item in discovery.resources if item.state.is_entrance and not is_in_order(item)]
-    apart = ("load_balancer", "registration")
-    others = [item for item in standing.ill if item.address.kind not in apart]
+    others = [item for item in standing.ill if not isinstance(item.state, Balancer | Member)]
     ill = [printable(f"{item.address} is {item.status}") for item in (*balancers, *others)]
     return [*service.nobody, *service.off, *service.partly, *service.beside, *ill]

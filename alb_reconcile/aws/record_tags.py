@@ -20,11 +20,11 @@ LABEL: Final = "alb-reconcile"
 TTL: Final = 300
 BUSY: Final[Mapping[str, float]] = {"PriorRequestNotComplete": 300.0, "Throttling": 300.0}
 """Route 53 takes one change of a zone after the other."""
-_ABOUT: Final = "record"
 _STACK: Final = "alb-reconcile:stack"
 REGION: Final = "alb-reconcile:region"
 """Zones are of no region, and stacks are: two of one name are two owners, each in a region of its own."""
 _OURS: Final = "alb-reconcile:"
+_ABOUT: Final = "alb-reconcile:record"
 _STAR: Final = "_wildcard"
 """A star's place in the name of a record about a wildcard: there it would be a wildcard, too."""
 _ANOTHER: Final = "(another)"
@@ -84,9 +84,7 @@ def record_about(record: RecordId, zone_name: str, tags: Mapping[str, str], regi
 
 def _txt(record: RecordId, zone_name: str, texts: Mapping[str, str], region: str) -> dict[str, Any]:
     about = " ".join(filter(None, (record.type, record.name, record.set_identifier)))
-    values = [
-        quoted(f"{key}={value}") for key, value in sorted({**texts, REGION: region, _OURS + _ABOUT: about}.items())
-    ]
+    values = [quoted(f"{key}={value}") for key, value in sorted({**texts, REGION: region, _ABOUT: about}.items())]
     return {
         "Name": name_about(record, zone_name) + ".", "Type": "TXT", "TTL": TTL,
         "ResourceRecords": [{"Value": value} for value in values],
@@ -99,7 +97,7 @@ def read_about(row: Mapping[str, Any], zone: str, region: str) -> tuple[RecordId
     A stack of another region is told with it, as `shop in eu-west-1`, which is no stack's name: it isn't the one of that name here.
     """
     texts = dict(_unquoted(item["Value"]).partition("=")[::2] for item in row.get("ResourceRecords", ()))
-    kind, _, rest = texts.pop(_OURS + _ABOUT, "").partition(" ")
+    kind, _, rest = texts.pop(_ABOUT, "").partition(" ")
     name, _, identifier = rest.partition(" ")
     if texts.get(REGION) == region:
         del texts[REGION]

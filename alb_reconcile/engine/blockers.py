@@ -19,8 +19,8 @@ from alb_reconcile.model.resource import Properties
 from alb_reconcile.model.service import Guard, Holder, Network, Routes, Segment, StaticAddress
 from alb_reconcile.model.text import camel
 
-_ONLY_ANSWERS: Final = ("vpc_endpoint", "gateway_load_balancer_endpoint")
-"""The types of interfaces that need no route: they are spoken to from inside the VPC, and answer."""
+_ONLY_ANSWERS: Final = "_endpoint"
+"""How the types of interfaces end that need no route: they are spoken to from inside the VPC, and answer."""
 
 
 CUT_OFF: Final = "cut-off"
@@ -149,7 +149,7 @@ class _Look:
             if used:
                 users[used[0]].append(describe_interface(row))
                 more[used[0]] |= self.keys(*used).union(*(item.keys for item in losses))
-            elif row.get("InterfaceType") not in _ONLY_ANSWERS:
+            elif not row.get("InterfaceType", "").endswith(_ONLY_ANSWERS):
                 for item in losses:
                     left[item].append(describe_interface(row))
         return [

@@ -15,10 +15,10 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding, Foreign, Other
+from alb_reconcile.model.discovery import Discovery, Finding, Other
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, each_of
-from alb_reconcile.model.service import Server
+from alb_reconcile.model.service import Foreign, Server
 
 _T = TypeVar("_T")
 
@@ -176,7 +176,7 @@ async def resolve_further_images(aws: Aws, situation: Situation) -> Situation:
     """The situation, decided once more with the images of instances that turn out to be replaced for another reason than their image."""
     discovery, decided = situation.discovery, situation.decisions.desired.values()
     made = each_of([item.desired for item in decided if not item.found or item.forces], Server)
-    lost = {str(getattr(item.desired.state, "image_id", "")) for item in discovery.findings}
+    lost = {state.image_id for _, state in each_of([item.desired for item in discovery.findings], Server)}
     needed = {state.image_id for _, state in made if state.image_id.startswith(RESOLVE)} - {*discovery.images, *lost}
     if not needed:
         return situation

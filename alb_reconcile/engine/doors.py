@@ -18,13 +18,13 @@ from alb_reconcile.engine.zones import is_zonal, node_zones, target_zone, zone_o
 from alb_reconcile.kinds._targets import as_address
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.secrets import redact
 from alb_reconcile.model.service import (
     Associations,
     Balancer,
     Case,
+    Foreign,
     Member,
     Name,
     Permission,
@@ -222,8 +222,8 @@ class _Ways:
 
     def versions(self, balancer: str) -> frozenset[str]:
         """The versions of IP for which a load balancer has addresses."""
-        state = getattr(self.world.get(balancer), "state", None)
-        kind = (state.ip_address_type if isinstance(state, Balancer) else None) or ""
+        found = self.world.get(balancer)
+        kind = (found.state.ip_address_type if found and isinstance(found.state, Balancer) else None) or ""
         return frozenset(f"IPv{version}" for version in _FAMILIES.get(kind, (4,)))
 
     def narrow(self, balancer: str, listener: Port) -> Iterator[Shut]:

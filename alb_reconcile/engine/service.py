@@ -122,7 +122,9 @@ class _Judgement:
         """What was there and let clients in. What is in a load balancer that is missing goes without saying."""
         for address in sorted(self.lost):
             state = self.desired[address].state
-            parent = state.load_balancer if isinstance(state, Port) else getattr(state, "alias", None)
+            parent = (
+                state.load_balancer if isinstance(state, Port) else state.alias if isinstance(state, Name) else None
+            )
             # what is in a load balancer that isn't there, or has lost its tags, isn't read
             is_told = isinstance(parent, Address) and (parent not in self.number or self._is_without_listener(parent))
             if isinstance(state, Balancer | Port | Name) and not is_told:
@@ -252,7 +254,8 @@ class _Judgement:
         for item, _ in each_of(self.live, Server):
             wanted = self.desired.get(item.address)
             state = wanted.state if wanted else None
-            if self.desired and not is_in_order(item) and getattr(state, "state", None) != "running":
+            is_to_run = isinstance(state, Server) and state.state == "running"
+            if self.desired and not is_in_order(item) and not is_to_run:
                 yield item.id
 
     def _name(self, group: str) -> str:

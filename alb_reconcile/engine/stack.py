@@ -363,7 +363,7 @@ def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Ite
             isinstance(item.state, Member)
             and item.parent_id in serving
             and not item.is_leaving
-            and str(getattr(item.state, "target", "")) not in resting
+            and str(item.state.target) not in resting
         )
         if item.state.is_entrance or gets_requests:
             yield item

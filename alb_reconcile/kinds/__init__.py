@@ -5,7 +5,8 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 
-from alb_reconcile.kinds.base import AnyKind
+from alb_reconcile.kinds.base import AnyKind, Grouped
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed, Properties
 
 
@@ -26,6 +27,12 @@ def is_in_order(found: Observed) -> bool:
 def names_of(*parts: type[Properties]) -> frozenset[str]:
     """The names of the kinds that play one of these parts in a service (`model.service`)."""
     return frozenset(name for name, kind in load_kinds().items() if issubclass(kind.properties, parts))
+
+
+def group_of(address: Address) -> Address | None:
+    """The entry of which a resource is one of several alike (`Grouped`); None where there is one of each."""
+    kind = load_kinds().get(address.kind)
+    return Address(address.kind, kind.group_of(address.name)) if isinstance(kind, Grouped) else None
 
 
 @cache

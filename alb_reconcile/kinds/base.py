@@ -15,10 +15,11 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_settings
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.decisions import Decisions
-from alb_reconcile.model.discovery import Discovery, Finding, Foreign, Other
+from alb_reconcile.model.discovery import Discovery, Finding, Other
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
+from alb_reconcile.model.service import Foreign
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import camel
 
@@ -234,6 +235,10 @@ class Kind(ABC, Generic[P]):
     def locate(self, row: Mapping[str, Any]) -> Foreign:
         """Where something is that EC2 describes so."""
         return Foreign(row.get("VpcId"), row.get("AvailabilityZone"))
+
+    def entry_of(self, name: str) -> Address | None:
+        """The entry that describes a resource with that name; None where it is called as the entry is, or its tags say it."""
+        return None
 
     def suggest_name(self, state: P) -> str:
         """What to call an entry whose resource has no name; empty for its kind's name."""

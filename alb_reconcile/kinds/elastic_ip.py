@@ -14,11 +14,11 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, by_settings
 from alb_reconcile.kinds.vpc.ipam import Use, check_pools, is_from_pool
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding, Foreign
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Observed
-from alb_reconcile.model.service import Holder, StaticAddress
+from alb_reconcile.model.service import Foreign, Holder, StaticAddress
 
 _USUAL: Final = {"public_ipv4_pool": "amazon"}
 

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Final
 
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties, each_of, field_names
-from alb_reconcile.model.service import Case, Port, Segment
+from alb_reconcile.model.service import Case, Foreign, Port, Segment
 
 DUPLICATE: Final = "a duplicate at its address"
 """Why one of two resources at an address goes; it takes nothing away that the spec wants (but see `plan.twins`)."""

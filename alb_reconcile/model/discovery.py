@@ -3,22 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired, Observed
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """Where a resource is: its VPC, and of a subnet its availability zone, how many IPv4 addresses are free, and whether it has
-    an IPv6 range; of an Elastic IP address the instance or network interface that has it."""
-
-    vpc: Ref | None = None
-    zone: str | None = None
-    free: int | None = None
-    has_ipv6: bool | None = None
-    holder: str = ""
-    leads_out: bool | None = None
-    """Of a subnet of the stack, whether answers reach the internet's clients by its route table; None where nobody has looked."""
+from alb_reconcile.model.service import Foreign, Network
 
 
 @dataclass(frozen=True)
@@ -73,7 +60,9 @@ class Discovery:
     def vpcs(self) -> dict[str, str]:
         """The VPCs that the stack has or its spec names, in words by id."""
         named = {str(item.vpc): str(item.vpc) for item in self.foreign.values() if item.vpc}
-        return named | {item.id: f"{item.id} ({item.address})" for item in self.resources if item.state.kind == "vpc"}
+        return named | {
+            item.id: f"{item.id} ({item.address})" for item in self.resources if isinstance(item.state, Network)
+        }
 
     def elsewhere(self, other: Other) -> str:
         """Where it is, if that is none of those VPCs: no `adopt` looks there."""

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.requests.conditions import Condition, Transform
 from alb_reconcile.model.resource import Observed, Properties
 
@@ -85,6 +84,7 @@ class Pool(Properties):
     """A target group: targets that share the requests, and the check that each has to pass."""
 
     vpc: Ref | None
+    port: int | None
     protocol_version: str | None
     attributes: Mapping[str, str] | None
     health_check: Mapping[str, Any] | None
@@ -174,6 +174,20 @@ class Network(Properties):
     """A VPC."""
 
     cidr_block: str | None
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Where a resource is: its VPC, and of a subnet its availability zone, how many IPv4 addresses are free, and whether it has
+    an IPv6 range; of an Elastic IP address the instance or network interface that has it."""
+
+    vpc: Ref | None = None
+    zone: str | None = None
+    free: int | None = None
+    has_ipv6: bool | None = None
+    holder: str = ""
+    leads_out: bool | None = None
+    """Of a subnet of the stack, whether answers reach the internet's clients by its route table; None where nobody has looked."""
 
 
 class Segment(Properties):

@@ -100,5 +100,5 @@ def _answers(balancer: Desired, planned: StackPlan) -> bool:
     """Whether a load balancer of its name is there, whoever's it is now."""
     name = getattr(balancer.state, "name", None)
     derived = re.compile(re.escape(balancer.tags["Name"]) + "(-[0-9a-f]{8})?")
-    names = (taken for kind, taken in planned.discovery.taken if kind == "load_balancer")
+    names = (taken for kind, taken in planned.discovery.taken if kind == balancer.address.kind)
     return any(taken == name or derived.fullmatch(taken) for taken in names)

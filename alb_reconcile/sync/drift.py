@@ -136,7 +136,7 @@ class _Judge:
         port, or the group gets requests and none is."""
         if isinstance(wanted.state, Member) and group.id in self.emptied:
             return True
-        state, member = wanted.state, self.desired.get(getattr(wanted.state, "target", None) or wanted.address)
+        state, member = wanted.state, self.desired.get(_target_of(wanted))
         if not isinstance(state, Member) or member is None or member.lifecycle.group is None:
             return False
         known = {
@@ -229,3 +229,9 @@ class _Judge:
     def _is_moved(self, address: Address) -> bool:
         wanted, found = self.desired.get(address), self.by_address.get(address)
         return wanted is not None and found is not None and self._compare(wanted, found) == "spec"
+
+
+def _target_of(wanted: Desired) -> Address:
+    """The instance of the spec that a target is; of anything else, itself."""
+    found = wanted.state.target if isinstance(wanted.state, Member) else None
+    return found if isinstance(found, Address) else wanted.address

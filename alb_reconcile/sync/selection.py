@@ -14,6 +14,7 @@ from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.engine.preconditions import may_be_protected
 from alb_reconcile.engine.service import ILL
 from alb_reconcile.journal.record import NO_USE, NOTHING_THERE
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import DUPLICATE
@@ -156,24 +157,27 @@ _TAKING: Final = "taking away what others may depend on"
 def _care(plan: Plan, policy: DriftPolicy, step: Step, weight: str) -> tuple[Care, str]:
     """What the spec says of a step's resource, and by which word; of an order of rules, what it says of the most delicate of them."""
     if not isinstance(step.details, SetPriorities):
-        names = _names(step.address, step.desired)
+        names = _names(step.address, step.desired, step.carried_by)
         return policy.of(names, weight), policy.key(names, weight)
-    rules = [_names(plan.names.get(arn) or step.address, None) for arn, _ in step.details.priorities]
+    rules = [_names(plan.names.get(arn) or step.address, None, step.carried_by) for arn, _ in step.details.priorities]
     said = {policy.of(names, weight): policy.key(names, weight) for names in rules}
     return said.popitem() if len(said) == 1 else ("report", said.get("report", weight))
 
 
-def _names(address: Address, wanted: Desired | None) -> tuple[str, ...]:
+def _names(address: Address, wanted: Desired | None, kind: str) -> tuple[str, ...]:
     """By what the spec may speak of a resource, the closest first: its address, its entry's, its kind."""
     names = [str(address)]
     if wanted is not None and wanted.carrier is not None:
         names.append(str(wanted.carrier))
     owner = (wanted and wanted.carrier) or address
-    if owner.kind == "instance":
-        names.append(str(Address("instance", owner.name.rpartition("-")[0])))
-    elif address.kind == "registration":
-        names.append(str(Address("target_group", address.name.partition("/")[0])))
-    return (*names, "rule" if address.kind == "rule_priorities" else address.kind)
+    if entry := _entry_of(owner) or _entry_of(address):
+        names.append(str(entry))
+    return (*names, kind)
+
+
+def _entry_of(address: Address) -> Address | None:
+    kind = load_kinds().get(address.kind)
+    return kind.entry_of(address.name) if kind else None
 
 
 def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], causes: Mapping[str, str]) -> Selection:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Set
 
 from alb_reconcile.model.abilities import with_others
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import stops
+from alb_reconcile.model.resource import Properties, stops
 from alb_reconcile.model.service import Member, Server
 from alb_reconcile.model.steps import Associate
 
@@ -39,9 +39,9 @@ def _takes_ways(step: Step, names: Collection[str]) -> bool:
     return any({*(getattr(both, name) or ())}.difference(getattr(wanted, name) or (), names) for name in changed)
 
 
-def verbs_of(kind: str, may: Set[str]) -> Set[str]:
+def verbs_of(kind: type[Properties], may: Set[str]) -> Set[str]:
     """What is done with a kind where its steps may count as these actions."""
-    makes_anew = "replace" in may or (kind == "registration" and "update" in may)  # of an instance that has gone
+    makes_anew = "replace" in may or (issubclass(kind, Member) and "update" in may)  # of an instance that has gone
     return (may | ({"create", "delete"} if makes_anew else set())) - {"replace"}
 
 

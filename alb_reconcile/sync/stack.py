@@ -25,7 +25,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, ignoring
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.model.service import Member
+from alb_reconcile.model.service import Balancer, Gateway, Member, Permissions, Router, Routes
 from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
@@ -320,8 +320,7 @@ async def _without_what_apply_refuses(aws: Aws, found: Survey) -> Survey:
 
 def is_entrance(step: Step) -> bool:
     """Whether a step is about what lets requests in, answers them, or leads the answers back."""
-    network = ("internet_gateway", "route_table", "security_group_rules")
-    return step.address.kind in ("load_balancer", "listener", "rule", "registration", *network)
+    return step.plays(Balancer, Router, Member, Gateway, Routes, Permissions)
 
 
 def _is_about(step: Step, outage: str) -> bool:

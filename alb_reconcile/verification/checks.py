@@ -10,7 +10,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.requests.conditions import Transform
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind, each_of
-from alb_reconcile.model.service import Case, Entrance, Member, Pool, Port
+from alb_reconcile.model.service import Balancer, Case, Entrance, Member, Pool, Port
 from alb_reconcile.verification.matching import Request, read_conditions
 from alb_reconcile.verification.promises import inserted_headers
 from alb_reconcile.verification.request_search import Preferences, Rules, find_request
@@ -40,13 +40,10 @@ class Check:
     http2: bool = False
     transforms: tuple[Transform, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_default: bool = False
+    """Whether it is what no rule takes."""
     wants_certificate: bool = False
     """Whether only clients with a certificate come in."""
-
-    @property
-    def is_default(self) -> bool:
-        """Whether it is what no rule takes."""
-        return self.address.kind == "listener"
 
     @property
     def keeps_out(self) -> bool:
@@ -110,6 +107,7 @@ def _listener(
             http2=wanted.protocol == "HTTPS" and http2,
             transforms=transforms if action.forward else (),
             headers=inserted_headers(wanted.attributes or {}),
+            is_default=row == address,
             wants_certificate=wanted.wants_certificate,
         )
         reason = blocked or _missing(row, there, action)
@@ -166,7 +164,8 @@ def _missing(address: Address, there: Mapping[Address, Observed], action: Action
 def _attributes(address: Address, desired: Mapping[Address, Desired]) -> Mapping[str, str]:
     """What the spec gives a load balancer or a target group."""
     wanted = desired.get(address)
-    return getattr(wanted.state, "attributes", None) or {} if wanted else {}
+    state = wanted.state if wanted else None
+    return (state.attributes if isinstance(state, Balancer | Pool) else None) or {}
 
 
 def notes_on_groups(

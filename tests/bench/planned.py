@@ -16,9 +16,9 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Desired, Lookups, Observed, bind
-from alb_reconcile.model.service import Associations, Entrance, ServedBy
+from alb_reconcile.model.service import Associations, Entrance, Foreign, ServedBy
 from alb_reconcile.spec.stack import Stack, load_stack
 from tests.bench.memory import peak
 

@@ -346,9 +346,9 @@ def test_what_is_said_of_its_actions_is_in_the_service_authorization_reference(n
     assert found.on.keys() | found.fields.keys() <= stated
     for action, text in found.on.items():
         for token in text.split():
-            _, by_request, by_own = types[action][token.rstrip("+*")] if token != "*" else (False, True, True)
+            _, by_request, by_own = types[action][token.rstrip("+*@")] if token != "*" else (False, True, True)
             assert by_request if token.endswith("+") else by_own or token.endswith("*"), (action, token)
-        named = {token.rstrip("+*") for token in text.split()}
+        named = {token.rstrip("+*@") for token in text.split()}
         needed = {
             item for item, (is_required, *_) in types[action].items() if is_required and not item.endswith("/net")
         }

@@ -24,11 +24,11 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired, Observed, bind
-from alb_reconcile.model.service import Associations, Entrance, Permission, ServedBy
+from alb_reconcile.model.service import Associations, Entrance, Foreign, Permission, ServedBy
 from alb_reconcile.model.text import physical_name
 from tests.harness import REGION, Spec, demo, load
 

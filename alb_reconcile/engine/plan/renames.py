@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from alb_reconcile.engine.plan.decide import forcing
+from alb_reconcile.kinds import group_of, load_kinds
 from alb_reconcile.model.abilities import settle, slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
@@ -105,7 +106,8 @@ def _pairs(gone: Sequence[Step], made: Iterable[Step], ids: Mapping[Address, str
 
 def _place(address: Address) -> tuple[str, ...]:
     """What stays when an entry is renamed: its kind, what it is in, and a member's number."""
-    number = address.name.rpartition("-")[2] if address.kind == "instance" else ""
+    group = group_of(address)
+    number = address.name.removeprefix(group.name) if group else ""
     return address.kind, address.name.rpartition("/")[0], number
 
 
@@ -130,6 +132,5 @@ def _is_there(wanted: object, found: object) -> bool:
 
 def _spelled(address: Address) -> str:
     """As `move` wants it: all members of an instance entry move together."""
-    if address.kind == "instance":
-        return f"instances.{address.name.rpartition('-')[0]}"
-    return str(address)
+    group = group_of(address)
+    return f"{load_kinds()[group.kind].section}.{group.name}" if group else str(address)

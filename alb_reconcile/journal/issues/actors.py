@@ -21,8 +21,8 @@ from alb_reconcile.model.errors import AwsError, ReconcileError
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.markdown import code_span
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed
-from alb_reconcile.model.service import Member
+from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.service import Member, Pool
 
 _MOST: Final = 5
 """Requests: LookupEvents takes two a second, of everybody in the account and region."""
@@ -50,11 +50,12 @@ class Clue(NamedTuple):
 def find_clues(steps: Sequence[Step], live: Sequence[Observed] = ()) -> dict[str, Clue]:
     """For what is to be made, by step key."""
     makers = {step.address: step.state for step in steps if step.action == "create" and step.state}
-    ports = {item.id: getattr(item.state, "port", None) for item in live}
+    ports = {item.id: state.port for item, state in each_of(live, Pool)}
 
     def clue(address: Address) -> Clue:
         state = makers[address]
-        target, parent = getattr(state, "target", None), getattr(state, state.parent) if state.parent else None
+        target = state.target if isinstance(state, Member) else None
+        parent = getattr(state, state.parent) if state.parent else None
         for other in (parent, target):
             if isinstance(other, Address) and other in makers:  # it went with that
                 return clue(other)

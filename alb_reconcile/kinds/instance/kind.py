@@ -234,6 +234,9 @@ class InstanceKind(Ec2Kind[Instance]):
     def group_of(self, name: str) -> str:
         return name.rpartition("-")[0]
 
+    def entry_of(self, name: str) -> Address:
+        return Address(self.name, self.group_of(name))
+
     def member_of(self, state: Instance, number: int) -> Instance:
         given: Any = state.private_ip_address
         return replace(state, private_ip_address=given[number - 1]) if isinstance(given, list) else state

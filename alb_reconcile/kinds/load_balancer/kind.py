@@ -152,7 +152,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         ),
         on={
             "elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+", "elasticloadbalancing:SetWebACL": "",
-            "ec2:GetSecurityGroupsForVpc": "vpc*",
+            "ec2:GetSecurityGroupsForVpc": "vpc@",
         },
         fields={
             "elasticloadbalancing:DescribeCapacityReservation": "minimum_load_balancer_capacity",

@@ -119,6 +119,9 @@ class RegistrationKind(Kind[Registration]):
         """Until health checks have begun; what a look may be behind."""
         return 0, 30 if action == "create" else 15
 
+    def entry_of(self, name: str) -> Address:
+        return Address("target_group", name.partition("/")[0])
+
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
         """Each instance of an entry is a target that is said once. What has no entry is somebody's, an ECS service's, say, who
         will take it out again: it stays, and isn't managed."""

@@ -39,10 +39,10 @@ from alb_reconcile.kinds.vpc.ranges import (
 )
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Finding, Foreign
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
-from alb_reconcile.model.service import Segment
+from alb_reconcile.model.service import Foreign, Segment
 from alb_reconcile.model.text import camel
 
 

@@ -192,7 +192,7 @@ class VpcKind(Ec2Kind[Vpc]):
         ),
         delete=("ec2:DeleteVpc",),
         on={
-            "ec2:DescribeVpcAttribute": "vpc*", "ec2:GetIpamPoolAllocations": "ipam-pool",
+            "ec2:DescribeVpcAttribute": "vpc@", "ec2:GetIpamPoolAllocations": "ipam-pool",
             "ec2:GetVpcResourcesBlockingEncryptionEnforcement": "vpc", "ec2:CreateVpc": "vpc+ ipam-pool",
             "ec2:AssociateVpcCidrBlock": "vpc ipam-pool",
             "ec2:CreateVpcEncryptionControl": "vpc vpc-encryption-control*",

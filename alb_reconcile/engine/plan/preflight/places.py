@@ -5,9 +5,9 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.decisions import Decisions, subnets_of
-from alb_reconcile.model.discovery import Discovery, Finding, Foreign
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import bind, each_of
-from alb_reconcile.model.service import Balancer, Member, Server
+from alb_reconcile.model.service import Balancer, Foreign, Member, Server
 
 
 def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:

@@ -289,7 +289,7 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
             takeover = replace(takeover, shift=replace(shift, recovery=recovery_of(graph, takeover.groups)))
             graph.specify(step.key, takeover)
         for name in graph.of(Name, "update") if takeover.groups else ():  # it leads elsewhere when that serves
-            if getattr(name.observed.state if name.observed else None, "alias", "") == step.id:
+            if name.observed and isinstance(name.observed.state, Name) and name.observed.state.alias == step.id:
                 graph.specify(name.key, takeover)
 
 

@@ -93,7 +93,7 @@ def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> di
 def _tell_in_the_way(item: Decision, other: Observed) -> str:
     """Which rule has the priority of one that is to be made. One that nobody owns and asks for the same is that very rule."""
     told = f"{item.desired.address}: priority {_priority(other)} is in use by {other.address}"
-    wanted, there = (getattr(state, "conditions", None) for state in (item.state, other.state))
+    wanted, there = (state.conditions if isinstance(state, Case) else None for state in (item.state, other.state))
     if other.owner is None and wanted == there:
         return f"{told}, which has the same conditions, and no stack owns it: {advised('adopt', item.desired.file)} takes it over"
     return f"{told}, which is outside this stack; choose another"
