@@ -19,7 +19,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.resource import each_of
-from alb_reconcile.model.service import Entrance, Name, Port
+from alb_reconcile.model.service import DnsName, Entrance, Frontend
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.sandbox.identity.places import local_issuer
 from alb_reconcile.verification.attribution import DEMO, Attribution
@@ -92,7 +92,7 @@ async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, sa
     health = partial(read_health, Run(aws, target.stack))
     sandbox = sandbox_client.running() if way.sandbox else None
     provider = partial(local_issuer, sandbox.provider) if sandbox and sandbox.provider else None
-    has_names = any(isinstance(item.state, Name) for item in target.desired.values())
+    has_names = any(isinstance(item.state, DnsName) for item in target.desired.values())
     server = (sandbox_client.HOST, sandbox.names) if sandbox and sandbox.names else (None, 53)
     look_up = asking(*server) if has_names and not way.instead else None
     site = Site(
@@ -147,8 +147,8 @@ async def _by_door(found: Discovery, trust: Trust) -> tuple[dict[str, Endpoint],
         await asyncio.sleep(0.2)
 
 
-def _listeners(found: Discovery) -> dict[str, Port]:
-    return {item.id: state for item, state in each_of(found.resources, Port)}
+def _listeners(found: Discovery) -> dict[str, Frontend]:
+    return {item.id: state for item, state in each_of(found.resources, Frontend)}
 
 
 def complete(sending: Sending, attribute: str | None, expect_status: str | None) -> Settings:

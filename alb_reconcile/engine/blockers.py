@@ -16,7 +16,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.resource import Properties
-from alb_reconcile.model.service import Guard, Holder, Network, Routes, Segment, StaticAddress
+from alb_reconcile.model.service import Firewall, Holder, Network, Routes, Segment, StaticAddress
 from alb_reconcile.model.text import camel
 
 _ONLY_ANSWERS: Final = "_endpoint"
@@ -168,7 +168,7 @@ class _Look:
     async def _foreign(self, cut: Mapping[str, object]) -> list[dict[str, Any]]:
         vpcs, subnets = self.ids(Network), self.ids(Segment)
         lost = sorted(cut.keys() - set(subnets))
-        named = {"vpc-id": vpcs, "group-id": self.ids(Guard)}
+        named = {"vpc-id": vpcs, "group-id": self.ids(Firewall)}
         named["subnet-id"] = lost if vpcs else [*subnets, *lost]
         reads = (read_interfaces(self.aws, name, values) for name, values in named.items() if values)
         seen = {item["NetworkInterfaceId"]: item for part in await asyncio.gather(*reads) for item in part}
@@ -196,7 +196,7 @@ class _Look:
 
     async def group_references(self) -> list[Blocker]:
         """Groups of others whose rules name ours. Asked by rule, which finds those in peered VPCs too."""
-        groups = self.ids(Guard)
+        groups = self.ids(Firewall)
         if not groups:
             return []
         names = ("ip-permission.group-id", "egress.ip-permission.group-id")

@@ -23,13 +23,13 @@ from alb_reconcile.model.secrets import redact
 from alb_reconcile.model.service import (
     Associations,
     Balancer,
-    Case,
+    DnsName,
     Foreign,
+    Frontend,
     Member,
-    Name,
     Permission,
     Pool,
-    Port,
+    RoutingRule,
     Segment,
     Server,
 )
@@ -149,8 +149,8 @@ def find_doors(world: World) -> Iterator[Door]:
         yield from doors
     for item in world.items.values():
         state = item.state
-        balancer = str(state.alias) if isinstance(state, Name) and isinstance(state.alias, Ref) else ""
-        if isinstance(state, Name) and isinstance((found := world.get(balancer) or item).state, Balancer):
+        balancer = str(state.alias) if isinstance(state, DnsName) and isinstance(state.alias, Ref) else ""
+        if isinstance(state, DnsName) and isinstance((found := world.get(balancer) or item).state, Balancer):
             shut = () if balancer in open_at else (Shut(f"{found.address} answers nothing", frozenset([balancer])),)
             yield Door(item, balancer, (state.zone, state.name, state.type), barred=shut)
 
@@ -207,7 +207,7 @@ class _Ways:
         is_known = self.world.get(group) is not None
         return Reach(group, counts["healthy"], counts[COMING], tuple(join(lost)), tuple(join(cut)), is_known)
 
-    def into(self, balancer: str, listener: Port) -> Iterator[Shut]:
+    def into(self, balancer: str, listener: Frontend) -> Iterator[Shut]:
         """What keeps clients out of a listener: security groups, and subnets from which no answer gets out."""
         found = self.world.get(balancer)
         if found is None or not isinstance(found.state, Balancer):
@@ -226,7 +226,7 @@ class _Ways:
         kind = (found.state.ip_address_type if found and isinstance(found.state, Balancer) else None) or ""
         return frozenset(f"IPv{version}" for version in _FAMILIES.get(kind, (4,)))
 
-    def narrow(self, balancer: str, listener: Port) -> Iterator[Shut]:
+    def narrow(self, balancer: str, listener: Frontend) -> Iterator[Shut]:
         """What keeps the internet's clients of a version of IP out, as far as all of it is known."""
         found = self.world.get(balancer)
         state = found.state if found else None
@@ -395,8 +395,8 @@ def speaks_http1(world: World, door: Door) -> bool:
 def describe_door(door: Door) -> str:
     """A door as a reader knows it: its address, and what clients ask for."""
     state = door.item.state
-    if isinstance(state, Name):
+    if isinstance(state, DnsName):
         return f"{door.item.address} (the name {state.name})"
-    if isinstance(state, Case):
+    if isinstance(state, RoutingRule):
         return f"{door.item.address} ({', '.join(map(str, redact(state.conditions, None)))})"
-    return f"{door.item.address} (port {state.port})" if isinstance(state, Port) else str(door.item.address)
+    return f"{door.item.address} (port {state.port})" if isinstance(state, Frontend) else str(door.item.address)

@@ -21,7 +21,7 @@ from alb_reconcile.kinds.known_targets import Near
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
-from alb_reconcile.model.service import Member, Name
+from alb_reconcile.model.service import DnsName, Member
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister
 
 _Health = Mapping[str, Mapping[str, Any]]
@@ -165,7 +165,7 @@ def _way(doors: Mapping[Asked, Door], asked: Asked) -> object:
 
 def _behind(world: World, door: Door) -> Iterator[str]:
     """The groups, as far as they are known, that get a door's requests; of a name, those of its load balancer."""
-    doors = find_doors(world) if isinstance(door.item.state, Name) else (door,)
+    doors = find_doors(world) if isinstance(door.item.state, DnsName) else (door,)
     for other in doors:
         if other.balancer == door.balancer:
             yield from (reach.group for reach in other.reaches if reach.is_known)

@@ -22,12 +22,12 @@ from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired, Observed, each_of, references
 from alb_reconcile.model.service import (
     Balancer,
+    DnsName,
+    Frontend,
     Gateway,
     Member,
-    Name,
     Permissions,
     Pool,
-    Port,
     Routes,
     ServedBy,
     Server,
@@ -123,11 +123,15 @@ class _Judgement:
         for address in sorted(self.lost):
             state = self.desired[address].state
             parent = (
-                state.load_balancer if isinstance(state, Port) else state.alias if isinstance(state, Name) else None
+                state.load_balancer
+                if isinstance(state, Frontend)
+                else state.alias
+                if isinstance(state, DnsName)
+                else None
             )
             # what is in a load balancer that isn't there, or has lost its tags, isn't read
             is_told = isinstance(parent, Address) and (parent not in self.number or self._is_without_listener(parent))
-            if isinstance(state, Balancer | Port | Name) and not is_told:
+            if isinstance(state, Balancer | Frontend | DnsName) and not is_told:
                 yield f"{address} is missing, so it serves nobody"
 
     def _is_without_listener(self, balancer: Address) -> bool:
@@ -141,7 +145,7 @@ class _Judgement:
 
     def shut(self) -> Iterator[tuple[str, str]]:
         """Load balancers without a listener, and listeners that keep all clients out; with the field of `Service`."""
-        meant = {item.state.load_balancer for item in self.desired.values() if isinstance(item.state, Port)}
+        meant = {item.state.load_balancer for item in self.desired.values() if isinstance(item.state, Frontend)}
         for item, state in each_of(self.live, Balancer):
             if item.is_leaving:
                 continue
@@ -155,7 +159,9 @@ class _Judgement:
                 yield "nobody", f"no subnet of {item.address} has a route to an internet gateway, so it serves nobody"
             closed = {door.item.address: door.item.state for door in doors if len(door.barred) > len(dark)}
             if closed:
-                ports = " or ".join(str(state.port) for _, state in sorted(closed.items()) if isinstance(state, Port))
+                ports = " or ".join(
+                    str(state.port) for _, state in sorted(closed.items()) if isinstance(state, Frontend)
+                )
                 who = "it" if len(closed) == len(doors) else ", ".join(map(str, sorted(closed)))
                 text = f"no security group of {item.address} lets clients in on port {ports}"
                 yield "nobody", f"{text}, so {who} {'serves' if ',' not in who else 'serve'} nobody"
@@ -309,7 +315,7 @@ def find_needed(
     the others, each with all that it refers to, and its members."""
     world = World(resources)
     names = {item.id: item.address for item in world.items.values()}
-    roots = {address for address in lost if isinstance(desired[address].state, Balancer | Port | Name)}
+    roots = {address for address in lost if isinstance(desired[address].state, Balancer | Frontend | DnsName)}
     for door in find_doors(world):
         dark = [reach.group for reach in door.reaches if reach.is_known and not reach.healthy]
         roots |= {names[known] for known in (*dark, *([door.balancer] if door.barred else ())) if known in names}

@@ -12,7 +12,17 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed, Properties, field_names, with_fields
-from alb_reconcile.model.service import ANYWHERE, Balancer, Case, Member, Permissions, Port, Route, Routes, Server
+from alb_reconcile.model.service import (
+    ANYWHERE,
+    Balancer,
+    Frontend,
+    Member,
+    Permissions,
+    Route,
+    Routes,
+    RoutingRule,
+    Server,
+)
 from alb_reconcile.model.steps import HandOver, SetPriorities
 
 COMING = "coming"
@@ -86,9 +96,9 @@ class World:
         return world
 
     @cached_property
-    def listeners(self) -> list[tuple[Observed, Port]]:
+    def listeners(self) -> list[tuple[Observed, Frontend]]:
         """Every listener, with its properties."""
-        return [(item, item.state) for item in self.items.values() if isinstance(item.state, Port)]
+        return [(item, item.state) for item in self.items.values() if isinstance(item.state, Frontend)]
 
     @cached_property
     def checked(self) -> frozenset[str]:
@@ -97,11 +107,11 @@ class World:
         return frozenset().union(*map(_groups, hosts), *self.guests.values())
 
     @cached_property
-    def rules(self) -> dict[str, list[tuple[Observed, Case]]]:
+    def rules(self) -> dict[str, list[tuple[Observed, RoutingRule]]]:
         """The rules of each listener, by its id."""
-        found: dict[str, list[tuple[Observed, Case]]] = defaultdict(list)
+        found: dict[str, list[tuple[Observed, RoutingRule]]] = defaultdict(list)
         for item in self.items.values():
-            if isinstance(item.state, Case):
+            if isinstance(item.state, RoutingRule):
                 found[str(item.state.listener)].append((item, item.state))
         return found
 
@@ -146,7 +156,7 @@ def _take(found: dict[str, Observed], step: Step) -> None:
     """Let a step that creates or changes something have happened."""
     if isinstance(step.details, SetPriorities):
         for arn, priority in step.details.priorities:
-            if arn in found and isinstance(state := found[arn].state, Case):
+            if arn in found and isinstance(state := found[arn].state, RoutingRule):
                 found[arn] = replace(found[arn], state=with_fields(state, priority=priority))
     elif step.state is None:
         return

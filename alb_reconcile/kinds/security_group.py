@@ -16,7 +16,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind
-from alb_reconcile.model.service import Guard
+from alb_reconcile.model.service import Firewall
 
 _MOST_WORN: Final = 5
 """Security groups of one network interface, by default (Amazon VPC quotas)."""
@@ -29,7 +29,7 @@ def worn_together(wanted: tuple[Ref, ...] | None, found: tuple[Ref, ...] | None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecurityGroup(Guard):
+class SecurityGroup(Firewall):
     """A security group; its rules are a resource apart, so that two groups can name each other."""
 
     kind = "security_group"

@@ -8,7 +8,7 @@ from typing import Final
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties, each_of, field_names
-from alb_reconcile.model.service import Case, Foreign, Port, Segment
+from alb_reconcile.model.service import Foreign, Frontend, RoutingRule, Segment
 
 DUPLICATE: Final = "a duplicate at its address"
 """Why one of two resources at an address goes; it takes nothing away that the spec wants (but see `plan.twins`)."""
@@ -71,9 +71,9 @@ class Decisions:
     def entrance_of(self, wanted: Desired | None) -> Address | None:
         """The load balancer of the spec that a listener or rule of it belongs to."""
         state = wanted.state if wanted else None
-        if isinstance(state, Case) and isinstance(state.listener, Address):
+        if isinstance(state, RoutingRule) and isinstance(state.listener, Address):
             state = self.desired[state.listener].desired.state
-        if isinstance(state, Port) and isinstance(state.load_balancer, Address):
+        if isinstance(state, Frontend) and isinstance(state.load_balancer, Address):
             return state.load_balancer
         return None
 

@@ -15,7 +15,7 @@ from alb_reconcile.model.requests.conditions import Condition, Transform
 from alb_reconcile.model.resource import Observed, Properties
 
 
-class Name(Properties):
+class DnsName(Properties):
     """A DNS name that clients ask for."""
 
     zone: str
@@ -55,7 +55,7 @@ class Router(Properties):
     """Decides what becomes of a request: a listener by its default action, or one of its rules."""
 
 
-class Port(Router):
+class Frontend(Router):
     """A listener: a port of a load balancer. Answers the requests that none of its rules takes."""
 
     load_balancer: Ref
@@ -70,7 +70,7 @@ class Port(Router):
         raise NotImplementedError
 
 
-class Case(Router):
+class RoutingRule(Router):
     """A rule of a listener: takes the requests that meet its conditions, unless a rule with a lower priority does."""
 
     listener: Ref
@@ -162,7 +162,7 @@ class StaticAddress(Properties):
     """An Elastic IP address, which its owner may have given to others."""
 
 
-class Guard(Properties):
+class Firewall(Properties):
     """A security group, without its rules (`Permissions`)."""
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired, Properties, each_of
-from alb_reconcile.model.service import Name
+from alb_reconcile.model.service import DnsName
 from alb_reconcile.model.text import digest
 
 STACK: Final = "alb-reconcile:stack"
@@ -121,7 +121,7 @@ def applied_tags(desired: Mapping[Address, Desired]) -> dict[str, str]:
 
 def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
     """The zones of records that a spec declares, and those of earlier tags; empty where there are none."""
-    named = {str(state.zone) for _, state in each_of(desired.values(), Name)} - {""}
+    named = {str(state.zone) for _, state in each_of(desired.values(), DnsName)} - {""}
     found = " ".join(sorted(named.union(*(tag.split() for tag in before))))
     return found if len(found) <= 256 else EVERY_ZONE
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from alb_reconcile.model.plan import Need, Plan, Step
-from alb_reconcile.model.service import Associations, Case, Member, Name, Port, Routes, Server
+from alb_reconcile.model.service import Associations, DnsName, Frontend, Member, Routes, RoutingRule, Server
 from alb_reconcile.model.steps import HandOver, SetPriorities
 from alb_reconcile.sync.severity import weigh
 
@@ -116,7 +116,11 @@ class Dependents:
         earlier = self._steps[key]
         if step.needs[key] is not Need.ORDER:
             return True
-        if step.action == "update" and step.plays(Case, Port, Name) and not (step.attaches or step.takes_away):
+        if (
+            step.action == "update"
+            and step.plays(RoutingRule, Frontend, DnsName)
+            and not (step.attaches or step.takes_away)
+        ):
             return self._causes.get(step.key) == "spec"  # what answers otherwise by hand is set right at once
         if (
             step.action == "update" and step.takes_away

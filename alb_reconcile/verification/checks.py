@@ -10,7 +10,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.requests.conditions import Transform
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind, each_of
-from alb_reconcile.model.service import Balancer, Case, Entrance, Member, Pool, Port
+from alb_reconcile.model.service import Balancer, Entrance, Frontend, Member, Pool, RoutingRule
 from alb_reconcile.verification.matching import Request, read_conditions
 from alb_reconcile.verification.promises import inserted_headers
 from alb_reconcile.verification.request_search import Preferences, Rules, find_request
@@ -67,7 +67,7 @@ class Choice:
 def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice: Choice) -> tuple[Check, ...]:
     """The checks of a stack: listener by listener, rules in their order, the default action last."""
     there = {item.address: item for item in discovery.resources if not item.is_gone}
-    listeners = sorted((item.address, state) for item, state in each_of(desired.values(), Port))
+    listeners = sorted((item.address, state) for item, state in each_of(desired.values(), Frontend))
     return tuple(
         check for address, state in listeners for check in _listener(address, state, discovery, desired, there, choice)
     )
@@ -75,7 +75,7 @@ def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice
 
 def _listener(
     address: Address,
-    state: Port,
+    state: Frontend,
     discovery: Discovery,
     desired: Mapping[Address, Desired],
     there: Mapping[Address, Observed],
@@ -84,14 +84,16 @@ def _listener(
     wanted = bind(state, _ids(address, discovery, there))
     own = [
         (item.address, bind(rule, _ids(item.address, discovery, there)))
-        for item, rule in each_of(desired.values(), Case)
+        for item, rule in each_of(desired.values(), RoutingRule)
         if rule.listener == address
     ]
     own.sort(key=lambda row: (row[1].priority, row[0]))
     balancer = next((item for item in there.values() if item.address == state.load_balancer), None)
     found = there.get(address)
     blocked = _blocked(address, balancer, found)
-    rivals = [rule for _, rule in each_of(discovery.resources, Case) if found is not None and rule.listener == found.id]
+    rivals = [
+        rule for _, rule in each_of(discovery.resources, RoutingRule) if found is not None and rule.listener == found.id
+    ]
     rivals.sort(key=lambda rule: rule.priority)
     host = choice.host or (balancer.detail(Entrance).dns_name if balancer else "")
     preferences = Preferences(host, choice.path, choice.any_method, choice.source_address or "")
@@ -126,12 +128,12 @@ def _ids(row: Address, discovery: Discovery, there: Mapping[Address, Observed]) 
     return {address: item.id for address, item in there.items()} | {names[id_]: id_ for id_ in asked if id_ in names}
 
 
-def _before(state: Properties, rivals: list[Case]) -> list[Rules]:
+def _before(state: Properties, rivals: list[RoutingRule]) -> list[Rules]:
     """What the rules before a rule take; before the default action come all of them."""
     return [
         read_conditions(rule.conditions)
         for rule in rivals
-        if not isinstance(state, Case) or rule.priority < state.priority
+        if not isinstance(state, RoutingRule) or rule.priority < state.priority
     ]
 
 

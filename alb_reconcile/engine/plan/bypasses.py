@@ -10,7 +10,7 @@ from alb_reconcile.model.plan import Step
 from alb_reconcile.model.requests.conditions import Condition
 from alb_reconcile.model.requests.shadows import split, takes_all
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.model.service import Case, Port
+from alb_reconcile.model.service import Frontend, RoutingRule
 from alb_reconcile.model.steps import SetPriorities
 
 _LAST: Final = 1_000_000
@@ -34,9 +34,11 @@ def find_bypasses(steps: Sequence[Step], live: Iterable[Observed]) -> dict[str, 
 
     Only what a rule takes for certain counts, and only what it forwards: nobody gets in by a redirect or a page.
     """
-    if not any(step.sets_order or (step.plays(Case) and step.action != "delete") for step in steps):
+    if not any(step.sets_order or (step.plays(RoutingRule) and step.action != "delete") for step in steps):
         return {}
-    before = [_placed(item.address, item.id, item.state) for item in live if isinstance(item.state, Case | Port)]
+    before = [
+        _placed(item.address, item.id, item.state) for item in live if isinstance(item.state, RoutingRule | Frontend)
+    ]
     guards = sorted((item for item in before if item.asks), key=lambda item: item.priority)
     if not guards:
         return {}
@@ -54,9 +56,9 @@ def find_bypasses(steps: Sequence[Step], live: Iterable[Observed]) -> dict[str, 
     return found
 
 
-def _placed(address: Address, arn: str, state: Case | Port) -> _Placed:
+def _placed(address: Address, arn: str, state: RoutingRule | Frontend) -> _Placed:
     listener, priority, conditions = (
-        (state.listener, state.priority, state.conditions) if isinstance(state, Case) else (arn, _LAST, ())
+        (state.listener, state.priority, state.conditions) if isinstance(state, RoutingRule) else (arn, _LAST, ())
     )
     asks, forwards = "action" in keeps_out(state), bool(action_of(state).forward)
     return _Placed(address, arn, listener, priority, conditions, asks, forwards)
@@ -68,7 +70,7 @@ def _after(steps: Iterable[Step], before: Iterable[_Placed]) -> list[_Placed]:
     for step in steps:
         if step.action in ("delete", "replace"):
             placed.pop(step.id or "", None)
-        if not isinstance(step.state, Case | Port):
+        if not isinstance(step.state, RoutingRule | Frontend):
             continue
         if step.action in ("create", "replace"):
             made.append(_placed(step.address, "", step.state))

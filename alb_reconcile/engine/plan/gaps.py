@@ -10,13 +10,13 @@ from alb_reconcile.engine.plan.zero_downtime.costs import times
 from alb_reconcile.engine.safety import ALONE
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Properties
-from alb_reconcile.model.service import Case, Member, Port
+from alb_reconcile.model.service import Frontend, Member, RoutingRule
 
 _IN_TWO: Final = "make it in two applies, the first one with"
 _BESIDE: Final[Mapping[type[Properties], str]] = {
     Member: f"{_IN_TWO} a higher count, so that others answer meanwhile",
-    Case: f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
-    Port: "without a gap the listener that has the port keeps it, and its action changes instead",
+    RoutingRule: f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
+    Frontend: "without a gap the listener that has the port keeps it, and its action changes instead",
 }
 """By what opens the way again, what to do where that can't come first."""
 

@@ -18,19 +18,19 @@ from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
 from alb_reconcile.model.service import (
     Balancer,
-    Case,
+    DnsName,
     Gateway,
     Member,
-    Name,
     Permissions,
     Pool,
     Router,
     Routes,
+    RoutingRule,
     group_of,
 )
 from alb_reconcile.model.steps import Deregister, Register
 
-_WAYS: Final = (Router, Name, Balancer, Permissions, Routes, Gateway)
+_WAYS: Final = (Router, DnsName, Balancer, Permissions, Routes, Gateway)
 """What opens and shuts ways."""
 _OPENING: Final = (*_WAYS, Member, Pool)
 """What may open a way that is shut, too."""
@@ -204,7 +204,11 @@ class _Rehearsal:
             self.gaps[asked].end = self.gaps[asked].end or step
         for asked in told.keys() - self.gaps.keys():
             place, (door, _) = step.desired.at() if step.desired else str(step.address), self.safety.kept[asked]
-            which = f", for {sort}," if not isinstance(door.item.state, Case) and (sort := describe_sort(asked)) else ""
+            which = (
+                f", for {sort},"
+                if not isinstance(door.item.state, RoutingRule) and (sort := describe_sort(asked))
+                else ""
+            )
             words = f"{place}: {describe_door(door)}{which} answers before and after this plan, and not on the way"
             self.gaps[asked] = Gap(door, f"{words}: {told[asked]}", step)
 

@@ -28,7 +28,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Lookups, Observed
-from alb_reconcile.model.service import Port
+from alb_reconcile.model.service import Frontend
 from alb_reconcile.model.steps import Shift
 
 
@@ -49,7 +49,7 @@ class MutualAuthentication(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listener(Port):
+class Listener(Frontend):
     """One port of a load balancer."""
 
     kind = "listener"
@@ -245,7 +245,7 @@ class ListenerKind(HasAttributes[Listener]):
         await wait_for_shift(run, run.step.detail(Shift))
         told, secret_tags = await secrets.action_with_secret(run, wanted.default_action)
         answer = await call_with_actions(run.aws, "create_listener", retry=waits.LISTENER_UNKNOWN,
-            LoadBalancerArn=wanted.load_balancer, Port=wanted.port, DefaultActions=told,
+            LoadBalancerArn=wanted.load_balancer, Frontend=wanted.port, DefaultActions=told,
             Tags=[*run.tag_list(desired), *tags.to_list(secret_tags)], **_tls_told(wanted), **_mutual_told(wanted),
         )  # fmt: skip
         arn = str(answer["Listeners"][0]["ListenerArn"])

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from alb_reconcile.aws.record_tags import plain_name, quoted
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.resource import Properties
-from alb_reconcile.model.service import Name
+from alb_reconcile.model.service import DnsName
 
 _TEXTS: Final = ("TXT", "SPF")
 _NAMES: Final = ("CNAME", "MX", "PTR", "SRV")
@@ -23,7 +23,7 @@ class AliasTarget(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(Name):
+class Record(DnsName):
     """A record set."""
 
     kind = "record"

@@ -41,12 +41,12 @@ from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.requests.conditions import Condition, Transform
 from alb_reconcile.model.requests.shadows import find_shadows
 from alb_reconcile.model.resource import Desired, Lookups, Observed, bind, each_of
-from alb_reconcile.model.service import Case
+from alb_reconcile.model.service import RoutingRule
 from alb_reconcile.model.steps import SetPriorities, Shift
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule(Case):
+class Rule(RoutingRule):
     """A rule. Its priority is no slot: priorities are moved by one call of their own (`RuleKind.set_order`)."""
 
     kind = "rule"

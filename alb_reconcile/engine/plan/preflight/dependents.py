@@ -9,7 +9,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.decisions import DUPLICATE, Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Properties, bind, each_of
-from alb_reconcile.model.service import Case, Permissions, Pool, Port, PublicAddress, Routes
+from alb_reconcile.model.service import Frontend, Permissions, Pool, PublicAddress, Routes, RoutingRule
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
@@ -72,10 +72,10 @@ def early_protocol_versions(decisions: Decisions, _: Discovery) -> list[str]:
         f"{address}: {listener} is HTTP now, and {part.target_group} with {versions[part.target_group]} can stand behind HTTPS only; first "
         "apply protocol: HTTPS with the protocol version as it was"
         for address, item in entries
-        for listener in (item.desired.state.listener if isinstance(item.desired.state, Case) else address,)
+        for listener in (item.desired.state.listener if isinstance(item.desired.state, RoutingRule) else address,)
         for part in action_of(item.desired.state).forward
         if isinstance(part.target_group, Address) and versions.get(part.target_group) in ("HTTP2", "GRPC")
-        if isinstance(there := kept.get(listener), Port) and there.protocol == "HTTP"
+        if isinstance(there := kept.get(listener), Frontend) and there.protocol == "HTTP"
     ]
 
 

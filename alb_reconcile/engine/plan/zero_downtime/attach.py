@@ -21,7 +21,7 @@ from alb_reconcile.model.decisions import Decision
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Change, Desired, Lifecycle, Properties, bind
-from alb_reconcile.model.service import Case, Member, Pool, Port
+from alb_reconcile.model.service import Frontend, Member, Pool, RoutingRule
 from alb_reconcile.model.steps import Attach
 
 _MOST_GROUPS: Final = 5
@@ -114,13 +114,13 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
     guests: dict[Address, list[tuple[str, tuple[Ref, ...]]]] = defaultdict(list)
     given: dict[Address, set[Ref]] = defaultdict(set)
     for step in [
-        *graph.of(Case, "create"),
-        *graph.of(Case, "update"),
-        *graph.of(Port, "update"),
+        *graph.of(RoutingRule, "create"),
+        *graph.of(RoutingRule, "update"),
+        *graph.of(Frontend, "update"),
     ]:
         wanted = step.desired.state if step.desired else None
         groups = tuple(group for group in shares_of(forward_after(step)) if group in new)
-        listener = wanted.listener if isinstance(wanted, Case) else step.address
+        listener = wanted.listener if isinstance(wanted, RoutingRule) else step.address
         if groups and isinstance(listener, Address) and not step.attaches:
             host = _host(graph, listener, groups, given)
             if host is not None:
@@ -168,11 +168,16 @@ def _host(graph: Graph, listener: Address, groups: tuple[Ref, ...], given: Mappi
     hosts = [
         _Host(item, _ends(graph, item))
         for address, item in graph.decisions.desired.items()
-        if address == listener or (isinstance(item.desired.state, Case) and item.desired.state.listener == listener)
+        if address == listener
+        or (isinstance(item.desired.state, RoutingRule) and item.desired.state.listener == listener)
     ]
     known = graph.decisions.ids.get(listener)
     for found, _ in graph.decisions.to_delete.values():
-        if isinstance(found.state, Case) and found.parent_id == known and found.address not in graph.decisions.desired:
+        if (
+            isinstance(found.state, RoutingRule)
+            and found.parent_id == known
+            and found.address not in graph.decisions.desired
+        ):
             gone = Desired(found.address, found.state, found.state, {}, Lifecycle(), "")
             hosts.append(_Host(Decision(gone, found.state, found), graph.removers.get(found.id)))
     wanted = set(groups)

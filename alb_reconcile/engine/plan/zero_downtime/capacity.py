@@ -27,7 +27,7 @@ from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, bind, each_of
-from alb_reconcile.model.service import Balancer, Case, Member, Name, Port
+from alb_reconcile.model.service import Balancer, DnsName, Frontend, Member, RoutingRule
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver, Wanted
 
 
@@ -240,7 +240,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: 
     for step in graph.steps.values():
         if step.attaches:
             checked.update(str(bind(item.target_group, graph.decisions.ids)) for item in action_of(step.state).forward)
-    for step in [*graph.of(Case, "create", "update"), *graph.of(Port, "update")]:
+    for step in [*graph.of(RoutingRule, "create", "update"), *graph.of(Frontend, "update")]:
         if step.attaches or step.takes_away:
             continue
         is_new = not _forwarded(step)
@@ -288,8 +288,8 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.health_timeout(takeover.groups))
             takeover = replace(takeover, shift=replace(shift, recovery=recovery_of(graph, takeover.groups)))
             graph.specify(step.key, takeover)
-        for name in graph.of(Name, "update") if takeover.groups else ():  # it leads elsewhere when that serves
-            if name.observed and isinstance(name.observed.state, Name) and name.observed.state.alias == step.id:
+        for name in graph.of(DnsName, "update") if takeover.groups else ():  # it leads elsewhere when that serves
+            if name.observed and isinstance(name.observed.state, DnsName) and name.observed.state.alias == step.id:
                 graph.specify(name.key, takeover)
 
 

@@ -11,7 +11,7 @@ from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import bind, each_of
-from alb_reconcile.model.service import Case, Member, Port, Server, group_of
+from alb_reconcile.model.service import Frontend, Member, RoutingRule, Server, group_of
 from alb_reconcile.model.steps import Register
 
 
@@ -106,11 +106,11 @@ def group_address(graph: Graph, group: Ref) -> Ref:
 def making_room(graph: Graph, made: Step) -> Step | None:
     """The delete of a listener that has the port of one that is made."""
     wanted = made.state
-    if not isinstance(wanted, Port):
+    if not isinstance(wanted, Frontend):
         return None
-    for step in graph.of(Port, "delete"):
+    for step in graph.of(Frontend, "delete"):
         found = step.observed.state if step.observed else None
-        if isinstance(found, Port) and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port):
+        if isinstance(found, Frontend) and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port):
             return step
     return None
 
@@ -118,7 +118,7 @@ def making_room(graph: Graph, made: Step) -> Step | None:
 def listener_of(graph: Graph, step: Step) -> str | None:
     """The step that makes or changes the listener which a step of a listener or of one of its rules is about."""
     state = step.desired.state if step.desired else None
-    listener = state.listener if isinstance(state, Case) else step.address
+    listener = state.listener if isinstance(state, RoutingRule) else step.address
     return graph.makers.get(listener) if isinstance(listener, Address) else None
 
 

@@ -29,7 +29,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Rollout, bind, each_of
-from alb_reconcile.model.service import Balancer, Case, Member, Name, Pool, Port, Router, Server
+from alb_reconcile.model.service import Balancer, DnsName, Frontend, Member, Pool, Router, RoutingRule, Server
 from alb_reconcile.model.steps import Deregister
 
 _TTL: Final = 60
@@ -55,12 +55,12 @@ def add_pauses(graph: Graph, flow: Flow) -> None:
 
 def _after_what_led_there(graph: Graph, step: Step, before: Iterable[Step]) -> None:
     moved = [other for other in before if other.act is Act.MOVE and other.key in graph.edges[step.key]]
-    renamed = any(other.plays(Name) and other.action == "update" for other in before)
+    renamed = any(other.plays(DnsName) and other.action == "update" for other in before)
     if step.plays(Member) and any(other.plays(Router) for other in moved):
         graph.pause(step.key, _settle(graph, step), _AT_NODES)
-    elif step.plays(Port) and step.action == "delete" and any(other.plays(Port) for other in moved):
+    elif step.plays(Frontend) and step.action == "delete" and any(other.plays(Frontend) for other in moved):
         graph.pause(step.key, Rollout().settle, _NOT_REDIRECTED)
-    if renamed and step.plays(Balancer, Port, Case, Member):
+    if renamed and step.plays(Balancer, Frontend, RoutingRule, Member):
         graph.pause(step.key, _TTL, _BY_NAME)
 
 
@@ -94,10 +94,10 @@ def _before_it_ends(graph: Graph, step: Step) -> None:
             None,
         )
         if given_up and any(
-            isinstance(item.state, Name) and item.state.alias == step.id for item in graph.decisions.live
+            isinstance(item.state, DnsName) and item.state.alias == step.id for item in graph.decisions.live
         ):
             graph.pause(step.key, _TTL + int(waits.RECORDS_USUALLY), f"clients have forgotten its {given_up} addresses")
-    elif step.plays(Port) and step.action in ("create", "update") and _begins_to_redirect(step):
+    elif step.plays(Frontend) and step.action in ("create", "update") and _begins_to_redirect(step):
         room = step if step.action == "update" else making_room(graph, step)
         if room is not None:
             graph.pause(room.key, Rollout().settle, _REDIRECTED)

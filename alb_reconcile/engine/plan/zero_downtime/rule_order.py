@@ -12,7 +12,7 @@ from alb_reconcile.model.decisions import Decision
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Observed
-from alb_reconcile.model.service import Case, Port
+from alb_reconcile.model.service import Frontend, RoutingRule
 from alb_reconcile.model.steps import SetPriorities
 
 _LAST_PRIORITY = 50_000
@@ -26,15 +26,15 @@ def order_rules(graph: Graph) -> None:
     """
     rules: dict[str, list[Observed]] = defaultdict(list)
     for found in graph.decisions.live:
-        if isinstance(found.state, Case):
+        if isinstance(found.state, RoutingRule):
             rules[str(found.state.listener)].append(found)
     wanted: dict[Ref, list[Decision]] = defaultdict(list)
     for decision in graph.decisions.desired.values():
-        if isinstance(decision.desired.state, Case):
+        if isinstance(decision.desired.state, RoutingRule):
             wanted[decision.desired.state.listener].append(decision)
     for address, decision in graph.decisions.desired.items():
         listener = graph.decisions.ids.get(address)
-        if isinstance(decision.state, Port) and listener:
+        if isinstance(decision.state, Frontend) and listener:
             _order_rules_of(graph, address, listener, wanted[address], rules[listener])
 
 
@@ -73,7 +73,7 @@ def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> di
     stay: set[str] = set()
     used = {_priority(other) for other in found}
     for item in decisions:
-        priority = item.state.priority if isinstance(item.state, Case) else 0
+        priority = item.state.priority if isinstance(item.state, RoutingRule) else 0
         used.add(priority)
         if item.found and not item.forces:
             stay.add(item.found.id)
@@ -93,7 +93,9 @@ def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> di
 def _tell_in_the_way(item: Decision, other: Observed) -> str:
     """Which rule has the priority of one that is to be made. One that nobody owns and asks for the same is that very rule."""
     told = f"{item.desired.address}: priority {_priority(other)} is in use by {other.address}"
-    wanted, there = (state.conditions if isinstance(state, Case) else None for state in (item.state, other.state))
+    wanted, there = (
+        state.conditions if isinstance(state, RoutingRule) else None for state in (item.state, other.state)
+    )
     if other.owner is None and wanted == there:
         return f"{told}, which has the same conditions, and no stack owns it: {advised('adopt', item.desired.file)} takes it over"
     return f"{told}, which is outside this stack; choose another"
@@ -108,7 +110,7 @@ def _park(priority: int, used: set[int]) -> int:
 
 
 def _priority(rule: Observed) -> int:
-    return rule.state.priority if isinstance(rule.state, Case) else 0
+    return rule.state.priority if isinstance(rule.state, RoutingRule) else 0
 
 
 def _strip_priorities(graph: Graph, moved: Iterable[str]) -> None:
