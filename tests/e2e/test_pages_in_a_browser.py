@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.fleet import fleet_page
-from alb_reconcile.cli.pictures.page import plan_page, scene_page
+from alb_reconcile.cli.pictures.page import plan_page
 from alb_reconcile.cli.pictures.report import report_page
 from tests.e2e.browser import BROWSER, browsing
 from tests.fleet.test_fleet_page import view
@@ -45,12 +44,12 @@ def pages() -> dict[str, str]:
     changed = planned(want=CANARY | {"instances/web/instance_type": "t3.small", "instances/web/count": 3})
     hostile = many(2, EVIL)
     return {
-        "changed": plan_page(changed.plan, make_scene(changed), "web-1 would be replaced", "later"),
-        "large": scene_page(make_scene(planned({"instances/web/count": 60}))),
-        "going": scene_page(make_scene(planned(destroy=True))),
+        "changed": plan_page(changed, "web-1 would be replaced", "later"),
+        "large": plan_page(planned({"instances/web/count": 60})),
+        "going": plan_page(planned(destroy=True)),
         "report": report_page("stacks", subjects(), "now"),
         "fleet": fleet_page(view(20, EVIL)),
-        "hostile": plan_page(hostile.plan, make_scene(hostile), EVIL, EVIL),
+        "hostile": plan_page(hostile, EVIL, EVIL),
     }
 
 
