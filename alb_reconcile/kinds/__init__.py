@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from alb_reconcile.kinds.base import AnyKind
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed, Properties
 
 
 @cache
@@ -15,6 +15,12 @@ def load_kinds() -> Mapping[str, AnyKind]:
     modules = [importlib.import_module(f"{__name__}.{item.name}") for item in pkgutil.iter_modules(__path__)]
     kinds: list[AnyKind] = [module.KIND for module in modules if hasattr(module, "KIND")]
     return {kind.name: kind for kind in kinds}
+
+
+def facts_of(kind: str) -> type[Properties]:
+    """The facts of a kind; of one that this version doesn't have, those that most kinds have."""
+    found = load_kinds().get(kind)
+    return found.properties if found else Properties
 
 
 def is_in_order(found: Observed) -> bool:

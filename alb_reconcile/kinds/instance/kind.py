@@ -74,6 +74,7 @@ class Instance(Properties):
     """An instance. `subnets` are those that it may be in; observed, the one that it is in."""
 
     kind = "instance"
+    is_costly = True
     removed_late = ("security_groups",)
     is_target = True
     service = "ec2"
@@ -283,6 +284,15 @@ class InstanceKind(Ec2Kind[Instance]):
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         return weigh_instance(desired, item, known)
+
+    async def owners(self, reader: Reader) -> list[str]:
+        """Without copies, which have the tags of what they were copied from, and without what has ended."""
+        states = ["pending", "running", "stopping", "stopped"]
+        filters = [{"Name": "tag-key", "Values": [tags.STACK]}, {"Name": "instance-state-name", "Values": states}]
+        reservations = await reader.aws.pages("ec2", "describe_instances", "Reservations", Filters=filters)
+        rows = [row for reservation in reservations for row in reservation["Instances"]]
+        reader.warnings += warnings_of_copies(rows)
+        return [tags.from_list(row["Tags"])[tags.STACK] for row in rows if not is_copy(row)]
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await reader.instances()

@@ -67,6 +67,7 @@ class LoadBalancer(Properties):
 
     kind = "load_balancer"
     is_entrance = True
+    is_costly = True
     service = "elbv2"
     removed_late = ("subnets", "security_groups", "ip_address_type")
     is_for_others = True

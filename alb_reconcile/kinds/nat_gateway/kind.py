@@ -57,6 +57,7 @@ class NatGateway(Properties):
     """
 
     kind = "nat_gateway"
+    is_costly = True
     service = "ec2"
     is_for_others = True
     addresses = 1
