@@ -148,6 +148,13 @@ def test_what_the_spec_names_by_its_id_is_told_apart() -> None:
     assert label(text, "subnet-0a") == ["not this stack's"]
 
 
+def test_a_target_without_a_box_is_told_in_its_group() -> None:
+    address = {"instances": None, "target_groups/web": {**GROUP, "target_type": "ip", "targets": ["10.0.0.9"]}}
+    text = stack_mermaid(planned(want=address, is_there=False))
+    assert label(text, "target_group.web") == ["+ created", "registration + created"]
+    assert not any("target_group.web -->" in edge for edge in edges(text))
+
+
 def test_many_that_are_alike_are_one() -> None:
     text = stack_mermaid(planned({"instances/web/count": 80}, {"instances/web/count": 82}))
     ways = edges(text)

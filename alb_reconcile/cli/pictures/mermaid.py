@@ -39,49 +39,41 @@ class _Chart:
         """The edges that requests take."""
         for thing in things:
             self._draw(thing)
-        nodes: list[_Key] = [item.address for item in things if self._whole(item) is item]
+        nodes: list[_Key] = [item.address for item in things if self.things.whole(item) is item]
         self.nodes = [*nodes, *dict.fromkeys(key for pair in self.edges for key in pair if isinstance(key, str))]
 
-    def _whole(self, thing: Thing) -> Thing:
-        """With what a resource is drawn: with its parent, unless it decides about requests itself."""
-        parent = None if thing.state.action_field else self.things.parent(thing)
-        return self._whole(parent) if parent else thing
-
     def _draw(self, thing: Thing) -> None:
-        state, whole = thing.state, self._whole(thing)
+        state, whole, told = thing.state, self.things.whole(thing), WORDS.get(thing.action, thing.status)
         is_member = state.is_target and whole is not thing
-        told = WORDS.get(thing.action, thing.status)
-        ends = []
+        is_told = whole is thing or (not is_member and thing.action in ("", whole.action))
         for name in field_names(type(state)):
             for key in self.things.refers(getattr(state, name)):
                 other = self.things.get(key)
-                end = self._whole(other).address if other else key
+                end = self.things.whole(other).address if other else key
                 if end == whole.address:
                     continue
                 pair = (end, whole.address) if name in (state.parent, state.part_of) else (whole.address, end)
                 self.edges[pair] += Counter([told] if is_member else [])
                 if is_member or (state.action_field and name == state.parent) or (other and other.state.is_entrance):
                     self.ways.add(pair)
-                ends.append(end)
+                is_told |= is_member
         for share in self.things.shares(thing):
             self.edges[whole.address, share.group] += Counter([f"{share.part:.0%}"] if share.part < 1 else [])
             self.ways.add((whole.address, share.group))
-        if (not ends and is_member) or (
-            whole is not thing and not is_member and thing.action not in ("", whole.action)
-        ):
+        if not is_told:
             self.parts[whole.address][f"{state.kind} {told}"] += 1
 
     def lines(self) -> Iterator[str]:
         """The whole flowchart."""
         groups = self._alike() if len(self.nodes) > _MANY else [[key] for key in self.nodes]
-        drawn = sorted(groups, key=lambda group: not self._action(group[0]))[:_MOST_NODES]
+        drawn = sorted(groups, key=lambda group: not self.things.action(group[0]))[:_MOST_NODES]
         numbers = {key: f"n{number}" for number, group in enumerate(drawn) for key in group}
         yield "flowchart TB"
         yield from (f"  {numbers[group[0]]}[{_quoted(self._label(group))}]" for group in drawn)
         edges = [*self._between(numbers)]
         yield from edges[:_MOST_EDGES]
         for action, color in _STYLES.items():
-            if names := [numbers[group[0]] for group in drawn if self._action(group[0]) == action]:
+            if names := [numbers[group[0]] for group in drawn if self.things.action(group[0]) == action]:
                 yield f"  classDef {action} stroke:{color},stroke-width:3px"
                 yield f"  class {','.join(names)} {action}"
         left = [(sum(map(len, groups)) - len(numbers), "resources"), (len(edges) - _MOST_EDGES, "arrows")]
@@ -96,7 +88,7 @@ class _Chart:
             around[end].add(("from", start))
         found: dict[Hashable, list[_Key]] = defaultdict(list)
         for key in self.nodes:
-            found[isinstance(key, str) or key.kind, self._action(key), frozenset(around[key])].append(key)
+            found[isinstance(key, str) or key.kind, self.things.action(key), frozenset(around[key])].append(key)
         return [part for item in found.values() for part in ([item] if len(item) > _FEW else [[key] for key in item])]
 
     def _between(self, numbers: Mapping[_Key, str]) -> Iterator[str]:
@@ -117,10 +109,6 @@ class _Chart:
             for last in sorted(ends):
                 if all(last not in _reach(item, ahead) for item in ends - {first, last}):
                     yield f"  {first} -.-> {last}"
-
-    def _action(self, key: _Key) -> str:
-        thing = self.things.get(key)
-        return thing.action if thing else ""
 
     def _label(self, group: list[_Key]) -> Iterator[str]:
         more = f" and {len(group) - 1} more" * (len(group) > 1)

@@ -92,9 +92,19 @@ class Things:
         """What has that address; None for an id of what isn't the stack's."""
         return self.by_address.get(key) if isinstance(key, Address) else None
 
+    def action(self, key: Address | str) -> str:
+        """What the plan does to what has that address; empty for nothing."""
+        thing = self.get(key)
+        return thing.action if thing else ""
+
     def parent(self, thing: Thing) -> Thing | None:
         """The resource with which AWS deletes it, if that is the stack's."""
         return self.get(self.key(getattr(thing.state, thing.state.parent))) if thing.state.parent else None
+
+    def whole(self, thing: Thing) -> Thing:
+        """With what a resource is drawn: with its parent, unless it decides about requests itself."""
+        parent = None if thing.state.action_field else self.parent(thing)
+        return self.whole(parent) if parent else thing
 
     def decides(self, thing: Thing) -> str:
         """What it says of the requests that it takes: its port, its conditions, and what it does if it doesn't forward them."""
