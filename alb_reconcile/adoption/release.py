@@ -14,14 +14,15 @@ from alb_reconcile.adoption.way_back import ids_for_adopt
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Server
 from alb_reconcile.model.text import did_you_mean
 
 _HOLDING_NOTHING: Final = frozenset({"record", "target_group"})
@@ -187,7 +188,7 @@ def _with_children(chosen: list[Observed], own: list[Observed]) -> list[Observed
 
 async def volumes_of(reader: HypotheticalReader, items: Iterable[Observed]) -> dict[str, tuple[str, ...]]:
     """The volumes with the stack's tag that instances were launched with, by instance."""
-    instances = {item.id for item in items if item.state.kind == "instance"}
+    instances = {item.id for item in items if isinstance(item.state, Server)}
     found: dict[str, tuple[str, ...]] = {}
     if not instances:
         return found

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from alb_reconcile.engine.standing import Standing
 from alb_reconcile.kinds import is_in_order
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.service import Entrance, Port
 from alb_reconcile.model.text import printable
 
 
@@ -20,7 +19,7 @@ def listeners(discovery: Discovery) -> list[tuple[str, str]]:
     """Each listener's ARN and URL, sorted by this."""
     hosts = {item.id: item.detail(Entrance).dns_name for item in discovery.resources if item.state.is_entrance}
     found = []
-    for item, state in each_of(discovery.resources, Listener):
+    for item, state in each_of(discovery.resources, Port):
         if state.load_balancer in hosts:
             scheme, port = state.protocol.lower(), state.port
             default = {"http": 80, "https": 443}[scheme]

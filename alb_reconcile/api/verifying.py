@@ -15,12 +15,11 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.service import Entrance, Port
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.sandbox.identity.places import local_issuer
 from alb_reconcile.verification.attribution import DEMO, Attribution
@@ -148,8 +147,8 @@ async def _by_door(found: Discovery, trust: Trust) -> tuple[dict[str, Endpoint],
         await asyncio.sleep(0.2)
 
 
-def _listeners(found: Discovery) -> dict[str, Listener]:
-    return {item.id: state for item, state in each_of(found.resources, Listener)}
+def _listeners(found: Discovery) -> dict[str, Port]:
+    return {item.id: state for item, state in each_of(found.resources, Port)}
 
 
 def complete(sending: Sending, attribute: str | None, expect_status: str | None) -> Settings:

@@ -14,9 +14,9 @@ from ipaddress import ip_network
 from itertools import combinations, product
 
 from alb_reconcile.engine.doors import Asked, Door
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.rule.conditions import Condition
-from alb_reconcile.kinds.rule.patterns import is_included, split
+from alb_reconcile.model.requests.conditions import Condition
+from alb_reconcile.model.requests.patterns import is_included, split
+from alb_reconcile.model.service import Case
 
 Value = tuple[str, str, str]
 """A condition's field, the name of a header, and the value."""
@@ -65,7 +65,7 @@ class Answers:
         found: dict[Asked, Door] = {}
         doors = list(doors)
         for door in doors:
-            if not isinstance(door.item.state, Rule) and not (door.asked in found and found[door.asked].answers):
+            if not isinstance(door.item.state, Case) and not (door.asked in found and found[door.asked].answers):
                 found[door.asked] = door
         for listener, rules in _by_listener(doors).items():
             rules.sort(key=lambda part: part[1].priority)
@@ -88,10 +88,10 @@ class Answers:
         return self._known[key]
 
 
-def _by_listener(doors: Iterable[Door]) -> dict[Asked, list[tuple[Door, Rule]]]:
-    found: dict[Asked, list[tuple[Door, Rule]]] = defaultdict(list)
+def _by_listener(doors: Iterable[Door]) -> dict[Asked, list[tuple[Door, Case]]]:
+    found: dict[Asked, list[tuple[Door, Case]]] = defaultdict(list)
     for door in doors:
-        if isinstance(door.item.state, Rule):
+        if isinstance(door.item.state, Case):
             found[door.asked[:3]].append((door, door.item.state))
     return found
 

@@ -16,6 +16,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.resource import Desired, Observed, references
+from alb_reconcile.model.service import Pool
 
 
 async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
@@ -109,7 +110,7 @@ def find_anchors(own: Iterable[Observed]) -> list[Observed]:
     if len(found) > 1:
         return found
     found += (item for item in own if item.state.kind in ("instance", "load_balancer"))
-    return found or [item for item in own if item.state.kind == "target_group"]
+    return found or [item for item in own if isinstance(item.state, Pool)]
 
 
 def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> dict[Address, bool]:

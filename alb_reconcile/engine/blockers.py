@@ -8,14 +8,14 @@ from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.cut_off import CutOff, find_cut_off
-from alb_reconcile.engine.plan.decide import subnets_of
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
-from alb_reconcile.kinds.elastic_ip import Holder
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import subnets_of
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.service import Holder, Routes
 from alb_reconcile.model.text import camel
 
 _ONLY_ANSWERS: Final = ("vpc_endpoint", "gateway_load_balancer_endpoint")
@@ -77,7 +77,7 @@ async def find_blockers(aws: Aws, situation: Situation, plan: Plan) -> list[Bloc
 def _find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
     """What the spec puts into others' subnets of which the route table goes, since no entry declares it any more."""
     own = {item.id for item in plan.live if item.owner == plan.stack}
-    going = {step.key for step in plan.steps if step.action == "delete" and step.address.kind == "route_table"}
+    going = {step.key for step in plan.steps if step.action == "delete" and step.plays(Routes)}
     for cut in find_cut_off(plan):
         users = [str(key) for key, item in plan.desired.items() if cut.subnet in subnets_of(item.state)]
         if users and cut.subnet not in own and going & cut.keys:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from alb_reconcile.kinds.route_table import Associations, Route, RouteTable
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed, bind, each_of
+from alb_reconcile.model.service import Associations, Route, Routes
 
 _DEFAULTS: Final = ("0.0.0.0/0", "::/0")
 
@@ -24,7 +24,7 @@ class CutOff(NamedTuple):
 def find_cut_off(plan: Plan) -> Iterator[CutOff]:
     """All of them, whosever the subnets are. A route that leads nowhere already is no loss."""
     ends = _Ends(plan)
-    for found, before in each_of(plan.live, RouteTable):
+    for found, before in each_of(plan.live, Routes):
         if found.owner != plan.stack:
             continue
         associations = found.detail(Associations)
@@ -46,22 +46,22 @@ class _Ends:
         self.going = {step.id: step for step in plan.steps if step.action == "delete" and step.id}
         # of two updates of a table the second one says how it ends
         self.changing = {step.address: step for step in plan.steps if step.action not in ("delete", "")}
-        self.there = {item.id: state for item, state in each_of(plan.live, RouteTable)}
+        self.there = {item.id: state for item, state in each_of(plan.live, Routes)}
         self.takers = {
             str(bind(subnet, plan.ids)): address
             for address, item in plan.desired.items()
-            if isinstance(item.state, RouteTable)
+            if isinstance(item.state, Routes)
             for subnet in item.state.subnets or ()
         }
 
-    def leaves(self, found: Observed, before: RouteTable, subnet: str) -> Step | None:
+    def leaves(self, found: Observed, before: Routes, subnet: str) -> Step | None:
         """The step by which a subnet leaves a table, where no other table takes it."""
         if subnet in self.takers:
             return None
         if found.id in self.going:
             return self.going[found.id]
         step = self.changing.get(found.address)
-        after = step.state.subnets if step and isinstance(step.state, RouteTable) else None
+        after = step.state.subnets if step and isinstance(step.state, Routes) else None
         return step if after is not None and subnet in (before.subnets or ()) and subnet not in after else None
 
     def loses(self, found: Observed, subnet: str, route: Route) -> Iterator[CutOff]:
@@ -80,7 +80,7 @@ class _Ends:
 
     def _routes(self, table: Address) -> tuple[Route, ...]:
         step, there = self.changing.get(table), self.there.get(self.plan.ids.get(table, ""))
-        wanted = step.state.routes if step and isinstance(step.state, RouteTable) else None
+        wanted = step.state.routes if step and isinstance(step.state, Routes) else None
         return wanted if wanted is not None else (there.routes if there else None) or ()
 
     def keys(self, *steps: Step | None) -> frozenset[str]:

@@ -11,7 +11,6 @@ from alb_reconcile.engine.plan.situation import Situation, situate
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Listing
 from alb_reconcile.kinds.images import PARAMETER, RESOLVE, SEARCH, explain_lost
-from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.kinds.subnet import place_of
@@ -20,6 +19,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Finding, Foreign, Other
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, each_of
+from alb_reconcile.model.service import Server
 from alb_reconcile.model.text import camel
 
 _T = TypeVar("_T")
@@ -169,7 +169,7 @@ async def _images(
     settled = {item.address: item.tags.get(tags.IMAGE) for item in found if not item.is_gone}
     wanted = {
         state.image_id
-        for item, state in each_of(desired, Instance)
+        for item, state in each_of(desired, Server)
         if state.image_id.startswith(RESOLVE)
         and (settled.get(item.address) != state.image_id or item.lifecycle.image_update == "replace")
     }
@@ -179,7 +179,7 @@ async def _images(
 async def resolve_further_images(aws: Aws, situation: Situation) -> Situation:
     """The situation, decided once more with the images of instances that turn out to be replaced for another reason than their image."""
     discovery, decided = situation.discovery, situation.decisions.desired.values()
-    made = each_of([item.desired for item in decided if not item.found or item.forces], Instance)
+    made = each_of([item.desired for item in decided if not item.found or item.forces], Server)
     lost = {str(getattr(item.desired.state, "image_id", "")) for item in discovery.findings}
     needed = {state.image_id for _, state in made if state.image_id.startswith(RESOLVE)} - {*discovery.images, *lost}
     if not needed:
@@ -198,7 +198,7 @@ async def resolve_images(
     newest = asyncio.gather(*(_newest(aws, item) for item in searches))
     found, ids = await asyncio.gather(_from_parameters(aws, parameters), newest)
     found |= {reference: image for reference, image in zip(searches, ids, strict=True) if image}
-    lost = [(item, state.image_id) for item, state in each_of(desired, Instance) if state.image_id in references]
+    lost = [(item, state.image_id) for item, state in each_of(desired, Server) if state.image_id in references]
     return found, [Finding(item, *explain_lost(image)) for item, image in lost if image not in found]
 
 

@@ -16,21 +16,23 @@ from typing import Final
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.engine.zones import is_zonal, node_zones, target_zone, zone_of
 from alb_reconcile.kinds._targets import as_address
-from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import Associations, leads_out
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.security_group_rules import Permission
-from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.secrets import redact
+from alb_reconcile.model.service import (
+    Associations,
+    Balancer,
+    Case,
+    Member,
+    Name,
+    Permission,
+    Pool,
+    Port,
+    Segment,
+    Server,
+)
 
 Asked = tuple[object, ...]
 """What tells a door from all others (`Door.asked`), or a sort of requests (`engine.answers`)."""
@@ -147,8 +149,8 @@ def find_doors(world: World) -> Iterator[Door]:
         yield from doors
     for item in world.items.values():
         state = item.state
-        balancer = str(state.alias) if isinstance(state, Record) and isinstance(state.alias, Ref) else ""
-        if isinstance(state, Record) and isinstance((found := world.get(balancer) or item).state, LoadBalancer):
+        balancer = str(state.alias) if isinstance(state, Name) and isinstance(state.alias, Ref) else ""
+        if isinstance(state, Name) and isinstance((found := world.get(balancer) or item).state, Balancer):
             shut = () if balancer in open_at else (Shut(f"{found.address} answers nothing", frozenset([balancer])),)
             yield Door(item, balancer, (state.zone, state.name, state.type), barred=shut)
 
@@ -192,7 +194,7 @@ class _Ways:
             self._reached[balancer, group] = replace(whole, zones=parts)
         return self._reached[balancer, group]
 
-    def _count(self, balancer: str, group: str, targets: Iterable[tuple[Observed, Registration]]) -> Reach:
+    def _count(self, balancer: str, group: str, targets: Iterable[tuple[Observed, Member]]) -> Reach:
         counts = {"healthy": 0, COMING: 0}
         lost: list[Shut] = []
         cut: list[Shut] = []
@@ -205,10 +207,10 @@ class _Ways:
         is_known = self.world.get(group) is not None
         return Reach(group, counts["healthy"], counts[COMING], tuple(join(lost)), tuple(join(cut)), is_known)
 
-    def into(self, balancer: str, listener: Listener) -> Iterator[Shut]:
+    def into(self, balancer: str, listener: Port) -> Iterator[Shut]:
         """What keeps clients out of a listener: security groups, and subnets from which no answer gets out."""
         found = self.world.get(balancer)
-        if found is None or not isinstance(found.state, LoadBalancer):
+        if found is None or not isinstance(found.state, Balancer):
             return
         worn = [str(group) for group in found.state.security_groups or ()]
         rules = [self.world.admissions.get(group) for group in worn]
@@ -221,14 +223,14 @@ class _Ways:
     def versions(self, balancer: str) -> frozenset[str]:
         """The versions of IP for which a load balancer has addresses."""
         state = getattr(self.world.get(balancer), "state", None)
-        kind = (state.ip_address_type if isinstance(state, LoadBalancer) else None) or ""
+        kind = (state.ip_address_type if isinstance(state, Balancer) else None) or ""
         return frozenset(f"IPv{version}" for version in _FAMILIES.get(kind, (4,)))
 
-    def narrow(self, balancer: str, listener: Listener) -> Iterator[Shut]:
+    def narrow(self, balancer: str, listener: Port) -> Iterator[Shut]:
         """What keeps the internet's clients of a version of IP out, as far as all of it is known."""
         found = self.world.get(balancer)
         state = found.state if found else None
-        if found is None or not isinstance(state, LoadBalancer) or state.scheme != "internet-facing":
+        if found is None or not isinstance(state, Balancer) or state.scheme != "internet-facing":
             return
         versions = _FAMILIES.get(state.ip_address_type or "", (4,))
         rules = self._rules(tuple(map(str, state.security_groups or ())), "ingress")
@@ -241,13 +243,15 @@ class _Ways:
             for subnet in map(str, state.subnets):
                 if subnet in self.world.tables:
                     item, table = self.world.tables[subnet]
-                    routes = (route for route in table.routes or () if leads_out(route) and self.world.is_there(route))
+                    routes = (
+                        route for route in table.routes or () if table.leads_out(route) and self.world.is_there(route)
+                    )
                     if not any(_is_wide(route.destination, version) for route in routes):
                         name = self.world.items[subnet].address if subnet in self.world.items else subnet
                         text = f"{name} of {found.address} has no default route for clients of IPv{version}"
                         yield Shut(text, frozenset([found.id, subnet, item.id]), f"IPv{version}")
 
-    def _dark_subnets(self, found: Observed, state: LoadBalancer) -> tuple[Shut, ...]:
+    def _dark_subnets(self, found: Observed, state: Balancer) -> tuple[Shut, ...]:
         """The subnets of an internet-facing load balancer from which answers don't get out."""
         if state.scheme != "internet-facing":
             return ()
@@ -258,7 +262,7 @@ class _Ways:
 
     def _why_dark(self, balancer: Observed, name: str) -> Shut | None:
         subnet = self.world.get(name)
-        if subnet is None or not isinstance(subnet.state, Subnet):
+        if subnet is None or not isinstance(subnet.state, Segment):
             return None
         table = self.world.tables.get(name)
         if table is None:
@@ -270,21 +274,21 @@ class _Ways:
             item, state = table
             dead = item.details.blackholes if isinstance(item.details, Associations) else frozenset()
             routes = (route for route in state.routes or () if route not in dead and self.world.is_there(route))
-            is_dark, by = not any(map(leads_out, routes)), [item.id]
+            is_dark, by = not any(map(state.leads_out, routes)), [item.id]
             by += [str(route.target) for route in state.routes or () if not self.world.is_there(route)]
         text = f"{subnet.address} of {balancer.address} has no route to an internet gateway"
         return Shut(text, frozenset([balancer.id, name, *by])) if is_dark else None
 
-    def to(self, balancer: str, group: str, target: Registration) -> tuple[Shut, ...]:
+    def to(self, balancer: str, group: str, target: Member) -> tuple[Shut, ...]:
         """What keeps a load balancer's requests, or its checks, from a target."""
         entry, instance = self.world.get(group), self.world.get(target.target)
         port, found = target.port, self.world.get(balancer)
-        if port is None or found is None or not isinstance(found.state, LoadBalancer):
+        if port is None or found is None or not isinstance(found.state, Balancer):
             return ()
-        state = entry.state if entry and isinstance(entry.state, TargetGroup) else None
+        state = entry.state if entry and isinstance(entry.state, Pool) else None
         checked = str((state.health_check or {}).get("port", "")) if state else ""
         ports = (port, int(checked)) if checked.isdigit() and int(checked) != port else (port,)
-        their = instance.state if instance and isinstance(instance.state, Instance) else None
+        their = instance.state if instance and isinstance(instance.state, Server) else None
         worn = tuple(map(str, their.security_groups or ())) if their else ()
         places = tuple(map(str, their.subnets)) if their else tuple(filter(None, [as_address(str(target.target))]))
         is_ipv6 = target.ip_address_type == "ipv6"
@@ -298,7 +302,7 @@ class _Ways:
     def _closed(
         self,
         balancer: Observed,
-        state: LoadBalancer,
+        state: Balancer,
         worn: tuple[str, ...],
         places: tuple[str, ...],
         ports: tuple[int, ...],
@@ -361,7 +365,7 @@ class _Ways:
         if as_address(subnet):
             return ip_network(subnet)
         found = self.world.get(subnet)
-        state = found.state if found and isinstance(found.state, Subnet) else None
+        state = found.state if found and isinstance(found.state, Segment) else None
         text = str((state.ipv6_cidr_block if is_ipv6 else state.cidr_block) if state else "")
         return ip_network(text, strict=False) if "/" in text else None
 
@@ -385,16 +389,14 @@ def _is_wide(destination: str, version: int) -> bool:
 def speaks_http1(world: World, door: Door) -> bool:
     """Whether a client of HTTP/1.1 gets an answer: AWS answers 464 where a group speaks HTTP2 or GRPC ("HTTP 464")."""
     groups = (world.get(item.group) for item in door.reaches)
-    return all(
-        found.state.protocol_version in _HTTP1 for found in groups if found and isinstance(found.state, TargetGroup)
-    )
+    return all(found.state.protocol_version in _HTTP1 for found in groups if found and isinstance(found.state, Pool))
 
 
 def describe_door(door: Door) -> str:
     """A door as a reader knows it: its address, and what clients ask for."""
     state = door.item.state
-    if isinstance(state, Record):
+    if isinstance(state, Name):
         return f"{door.item.address} (the name {state.name})"
-    if isinstance(state, Rule):
+    if isinstance(state, Case):
         return f"{door.item.address} ({', '.join(map(str, redact(state.conditions, None)))})"
-    return f"{door.item.address} (port {state.port})" if isinstance(state, Listener) else str(door.item.address)
+    return f"{door.item.address} (port {state.port})" if isinstance(state, Port) else str(door.item.address)

@@ -18,11 +18,10 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import Hope, is_to_grow, may_serve, read_health
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.known_targets import Near
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
+from alb_reconcile.model.service import Member, Name
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister
 
 _Health = Mapping[str, Mapping[str, Any]]
@@ -117,7 +116,7 @@ class Gate:
         """The other targets in the zone of one that leaves, now and after the plan; None where the rule asks for none there."""
         going, world = step.observed, self._now()
         group = world.get(going.parent_id) if going else None
-        if not going or not group or not isinstance(going.state, Registration) or not is_zonal(group.state):
+        if not going or not group or not isinstance(going.state, Member) or not is_zonal(group.state):
             return None
         zone = target_zone(world, going, going.state)
         asking = [
@@ -148,7 +147,7 @@ def _as_shown(world: World, health: _Health, made: Mapping[str, str]) -> World:
     """The world with that health, by group. `made` has the ids of what the run has made, by its name in a world."""
 
     def shown(item: Observed) -> Observed:
-        if not isinstance(item.state, Registration) or str(item.state.target_group) not in health:
+        if not isinstance(item.state, Member) or str(item.state.target_group) not in health:
             return item
         # by its address, if it is registered by address: `kinds._health.target_key`
         target = health[str(item.state.target_group)].get(made.get(item.id, item.id).partition("|")[2], {})
@@ -166,7 +165,7 @@ def _way(doors: Mapping[Asked, Door], asked: Asked) -> object:
 
 def _behind(world: World, door: Door) -> Iterator[str]:
     """The groups, as far as they are known, that get a door's requests; of a name, those of its load balancer."""
-    doors = find_doors(world) if isinstance(door.item.state, Record) else (door,)
+    doors = find_doors(world) if isinstance(door.item.state, Name) else (door,)
     for other in doors:
         if other.balancer == door.balancer:
             yield from (reach.group for reach in other.reaches if reach.is_known)

@@ -10,7 +10,6 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.engine.blockers import LIFT, Blocker
-from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of, subnets_of
 from alb_reconcile.engine.plan.preflight.free_addresses import full_subnets
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
@@ -18,6 +17,7 @@ from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protecte
 from alb_reconcile.kinds.quotas import Quota, Unread, over_quota, read_quota
 from alb_reconcile.model.abilities import action_of, settle
 from alb_reconcile.model.address import Ref
+from alb_reconcile.model.decisions import Decision, Decisions, subnets_of
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.plan import Plan, Step
@@ -64,7 +64,7 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
     wanted: Properties = item.state
     if is_made:
         wanted = settle(bind(item.desired.creation, decisions.ids), None, facts)
-    zones = {zone for subnet in subnets_of(item.state) if (zone := location_of(subnet, decisions, discovery).zone)}
+    zones = {zone for subnet in subnets_of(item.state) if (zone := decisions.location_of(subnet, discovery).zone)}
     known = item.found.id if item.found and not is_made else ""
     fields = None if is_made else frozenset(change.top for change in item.changes)
     paths = frozenset() if is_made else frozenset(change.path for change in item.changes)

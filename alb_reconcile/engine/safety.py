@@ -14,11 +14,11 @@ from typing import Final
 from alb_reconcile.engine.answers import Answers
 from alb_reconcile.engine.doors import Asked, Door, Reach, describe_door, find_doors, join
 from alb_reconcile.engine.world import COMING, World
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.service import Member
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
 MISSING: Final = "for a moment no"
@@ -56,7 +56,7 @@ class Safety:
                 least[str(bind(wanted.group, plan.ids))].append(wanted.enough)
         spare: dict[str, int] = defaultdict(int)
         used = {reach.group for door in last.values() for reach in door.reaches}
-        for _, registered in each_of(plan.live, Registration) if kept else ():
+        for _, registered in each_of(plan.live, Member) if kept else ():
             address, group = plan.names.get(str(registered.target)), str(registered.target_group)
             if group not in used:
                 entry = plan.desired.get(address) if address else None

@@ -14,18 +14,12 @@ from alb_reconcile.engine.safety import ALONE
 from alb_reconcile.engine.world import World
 from alb_reconcile.engine.zones import target_zone
 from alb_reconcile.kinds import is_in_order
-from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import RouteTable
-from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired, Observed, each_of, references
+from alb_reconcile.model.service import Balancer, Member, Name, Permissions, Pool, Port, Routes, ServedBy, Server
 from alb_reconcile.model.text import printable
 
 ILL = ("unhealthy", "unavailable")
@@ -116,10 +110,10 @@ class _Judgement:
         """What was there and let clients in. What is in a load balancer that is missing goes without saying."""
         for address in sorted(self.lost):
             state = self.desired[address].state
-            parent = state.load_balancer if isinstance(state, Listener) else getattr(state, "alias", None)
+            parent = state.load_balancer if isinstance(state, Port) else getattr(state, "alias", None)
             # what is in a load balancer that isn't there, or has lost its tags, isn't read
             is_told = isinstance(parent, Address) and (parent not in self.number or self._is_without_listener(parent))
-            if isinstance(state, LoadBalancer | Listener | Record) and not is_told:
+            if isinstance(state, Balancer | Port | Name) and not is_told:
                 yield f"{address} is missing, so it serves nobody"
 
     def _is_without_listener(self, balancer: Address) -> bool:
@@ -133,8 +127,8 @@ class _Judgement:
 
     def shut(self) -> Iterator[tuple[str, str]]:
         """Load balancers without a listener, and listeners that keep all clients out; with the field of `Service`."""
-        meant = {item.state.load_balancer for item in self.desired.values() if isinstance(item.state, Listener)}
-        for item, state in each_of(self.live, LoadBalancer):
+        meant = {item.state.load_balancer for item in self.desired.values() if isinstance(item.state, Port)}
+        for item, state in each_of(self.live, Balancer):
             if item.is_leaving:
                 continue
             if item.id not in self.open:
@@ -147,16 +141,14 @@ class _Judgement:
                 yield "nobody", f"no subnet of {item.address} has a route to an internet gateway, so it serves nobody"
             closed = {door.item.address: door.item.state for door in doors if len(door.barred) > len(dark)}
             if closed:
-                ports = " or ".join(
-                    str(state.port) for _, state in sorted(closed.items()) if isinstance(state, Listener)
-                )
+                ports = " or ".join(str(state.port) for _, state in sorted(closed.items()) if isinstance(state, Port))
                 who = "it" if len(closed) == len(doors) else ", ".join(map(str, sorted(closed)))
                 text = f"no security group of {item.address} lets clients in on port {ports}"
                 yield "nobody", f"{text}, so {who} {'serves' if ',' not in who else 'serve'} nobody"
 
     def dark(self) -> Iterator[str]:
         """Subnets of load balancers from which clients get no answer, while others answer."""
-        for item, state in each_of(self.live, LoadBalancer):
+        for item, state in each_of(self.live, Balancer):
             door = next((door for door in self.doors if door.item.parent_id == item.id), None)
             subnets = {str(subnet) for subnet in state.subnets}
             dark = [shut for shut in (door.barred if door else ()) if not subnets.isdisjoint(shut.by)]
@@ -169,14 +161,14 @@ class _Judgement:
         resting = {item.address for item in self.live if item.status in ("stopping", "stopped")}
         return {
             state.target_group
-            for _, state in each_of(self.desired.values(), Registration)
+            for _, state in each_of(self.desired.values(), Member)
             if state.target not in resting and isinstance(state.target_group, Address)
         }
 
     def emptied(self) -> Iterator[tuple[str, Address | None]]:
         """Groups that get requests and have no target, with the address of those that are the spec's."""
         for item in self.live:
-            if item.address.kind != "target_group" or item.id not in self.askers or self.world.targets.get(item.id):
+            if not isinstance(item.state, Pool) or item.id not in self.askers or self.world.targets.get(item.id):
                 continue
             asking = self.askers[item.id]
             if item.address not in self.desired or self.number[item.address] > 1:
@@ -196,7 +188,7 @@ class _Judgement:
         served = {item.address for item in self.live if item.id in asked}  # another at its address, as after a swap
         wanted = {part.target_group for item in self.desired.values() for part in action_of(item.state).forward}
         for item in self.live:
-            if item.address.kind != "target_group" or item.address in served or not self.world.targets.get(item.id):
+            if not isinstance(item.state, Pool) or item.address in served or not self.world.targets.get(item.id):
                 continue
             if not item.detail(ServedBy).load_balancers:
                 text = "has targets, but no listener or rule forwards to it, so it serves nobody"
@@ -245,7 +237,7 @@ class _Judgement:
 
     def _resting(self) -> Iterator[str]:
         """The instances that stand still, as the spec lets them."""
-        for item, _ in each_of(self.live, Instance):
+        for item, _ in each_of(self.live, Server):
             wanted = self.desired.get(item.address)
             state = wanted.state if wanted else None
             if self.desired and not is_in_order(item) and getattr(state, "state", None) != "running":
@@ -271,7 +263,7 @@ def checks_after(plan: Plan) -> int:
     may_mend = any(step.address.kind in _NETWORK for step in plan.steps) and any(
         item.status in ILL for item in plan.live
     )
-    checks = [state.health_check or {} for _, state in each_of(plan.live, TargetGroup)] if shut or may_mend else []
+    checks = [state.health_check or {} for _, state in each_of(plan.live, Pool)] if shut or may_mend else []
     names = ("unhealthy_threshold_count",) * shut + ("healthy_threshold_count",) * may_mend
     times = [
         int(check.get("interval_seconds", 30)) * (int(check.get(name, 5)) + 1) + int(check.get("timeout_seconds", 5))
@@ -290,7 +282,7 @@ _NETWORK = ("load_balancer", "route_table", "security_group_rules", "instance", 
 def _takes_away(step: Step) -> bool:
     """Whether it takes members of a collection away without which requests may not get through."""
     if step.action == "delete":
-        return step.address.kind in ("route_table", "security_group_rules")
+        return step.plays(Routes, Permissions)
     fields = step.observed.state.removed_late if step.observed and step.action == "update" else ()
     return any(
         change.path in fields and not set(change.before or ()) <= set(change.after or ()) for change in step.changes
@@ -304,7 +296,7 @@ def find_needed(
     the others, each with all that it refers to, and its members."""
     world = World(resources)
     names = {item.id: item.address for item in world.items.values()}
-    roots = {address for address in lost if isinstance(desired[address].state, LoadBalancer | Listener | Record)}
+    roots = {address for address in lost if isinstance(desired[address].state, Balancer | Port | Name)}
     for door in find_doors(world):
         dark = [reach.group for reach in door.reaches if reach.is_known and not reach.healthy]
         roots |= {names[known] for known in (*dark, *([door.balancer] if door.barred else ())) if known in names}
@@ -312,7 +304,7 @@ def find_needed(
             roots.add(door.item.address)
     members: dict[Address, list[Address]] = defaultdict(list)
     for address, item in desired.items():
-        parents = (item.carrier,) if item.carrier else item.state.subnets if isinstance(item.state, RouteTable) else ()
+        parents = (item.carrier,) if item.carrier else item.state.subnets if isinstance(item.state, Routes) else ()
         for parent in parents or ():
             if isinstance(parent, Address):
                 members[parent].append(address)

@@ -38,6 +38,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import InterruptedRun, PlanError, ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Member
 
 SETTLE_TIMEOUT: Final = 180.0
 """Seconds for which AWS's reads may lag behind its writes."""
@@ -359,7 +360,7 @@ def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Ite
         resting = {item.id for item in discovery.resources if item.status in ended}
     for item in discovery.resources:
         gets_requests = (
-            item.address.kind == "registration"
+            isinstance(item.state, Member)
             and item.parent_id in serving
             and not item.is_leaving
             and str(getattr(item.state, "target", "")) not in resting

@@ -4,17 +4,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.alike import fitting
-from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, each_of, field_names, references
+from alb_reconcile.model.service import Member
 
 _Use = tuple[Address, str, str]  # an entry that would be made, the place that one already has, and its id
 
@@ -48,9 +48,9 @@ def second_ones(untagged: Iterable[Finding], steps: Iterable[Step]) -> dict[str,
 
 
 def _uses(decisions: Decisions, made: Collection[Address]) -> Iterator[_Use]:
-    joining = each_of(decisions.desired.values(), Registration)
+    joining = each_of(decisions.desired.values(), Member)
     wanted = [(item.target_group, item.target) for _, item in joining if item.target in made]
-    for target, there in each_of(decisions.live if wanted else (), Registration):
+    for target, there in each_of(decisions.live if wanted else (), Member):
         if there.target not in decisions.live_ids and not target.is_leaving:
             place = f"target_group.{target.address.name.partition('/')[0]}"
             missing = (name for group, name in wanted if group == there.target_group and isinstance(name, Address))

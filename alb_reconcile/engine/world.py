@@ -8,15 +8,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import Route, RouteTable
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.security_group_rules import ANYWHERE, SecurityGroupRules
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, Properties, field_names
+from alb_reconcile.model.resource import Observed, Properties, field_names, with_fields
+from alb_reconcile.model.service import ANYWHERE, Case, Member, Permissions, Port, Route, Routes
 from alb_reconcile.model.steps import HandOver, SetPriorities
 
 COMING = "coming"
@@ -78,11 +74,11 @@ class World:
                     self.items[item.id] = replace(item, status=COMING if is_checked else UNUSED)
         self.__dict__.pop("targets", None)
 
-    def turned(self, status: str, which: Callable[[Observed, Registration], bool]) -> World:
+    def turned(self, status: str, which: Callable[[Observed, Member], bool]) -> World:
         """The same resources; those targets have that status, unless they drain."""
         world = World(
             replace(item, status=status)
-            if isinstance(item.state, Registration) and not item.is_leaving and which(item, item.state)
+            if isinstance(item.state, Member) and not item.is_leaving and which(item, item.state)
             else item
             for item in self.items.values()
         )
@@ -90,9 +86,9 @@ class World:
         return world
 
     @cached_property
-    def listeners(self) -> list[tuple[Observed, Listener]]:
+    def listeners(self) -> list[tuple[Observed, Port]]:
         """Every listener, with its properties."""
-        return [(item, item.state) for item in self.items.values() if isinstance(item.state, Listener)]
+        return [(item, item.state) for item in self.items.values() if isinstance(item.state, Port)]
 
     @cached_property
     def checked(self) -> frozenset[str]:
@@ -101,39 +97,39 @@ class World:
         return frozenset().union(*map(_groups, hosts), *self.guests.values())
 
     @cached_property
-    def rules(self) -> dict[str, list[tuple[Observed, Rule]]]:
+    def rules(self) -> dict[str, list[tuple[Observed, Case]]]:
         """The rules of each listener, by its id."""
-        found: dict[str, list[tuple[Observed, Rule]]] = defaultdict(list)
+        found: dict[str, list[tuple[Observed, Case]]] = defaultdict(list)
         for item in self.items.values():
-            if isinstance(item.state, Rule):
+            if isinstance(item.state, Case):
                 found[str(item.state.listener)].append((item, item.state))
         return found
 
     @cached_property
-    def targets(self) -> dict[str, list[tuple[Observed, Registration]]]:
+    def targets(self) -> dict[str, list[tuple[Observed, Member]]]:
         """The targets of each group, by its id, without those that drain."""
-        found: dict[str, list[tuple[Observed, Registration]]] = defaultdict(list)
+        found: dict[str, list[tuple[Observed, Member]]] = defaultdict(list)
         for item in self.items.values():
-            if isinstance(item.state, Registration) and not item.is_leaving:
+            if isinstance(item.state, Member) and not item.is_leaving:
                 found[str(item.state.target_group)].append((item, item.state))
         return found
 
     @cached_property
-    def admissions(self) -> dict[str, tuple[Observed, SecurityGroupRules]]:
+    def admissions(self) -> dict[str, tuple[Observed, Permissions]]:
         """What each security group lets through, by the group's id."""
         return {
             str(item.state.security_group): (item, item.state)
             for item in self.items.values()
-            if isinstance(item.state, SecurityGroupRules)
+            if isinstance(item.state, Permissions)
         }
 
     @cached_property
-    def tables(self) -> dict[str, tuple[Observed, RouteTable]]:
+    def tables(self) -> dict[str, tuple[Observed, Routes]]:
         """The route table of each subnet, by the subnet's id."""
         return {
             str(subnet): (item, item.state)
             for item in self.items.values()
-            if isinstance(item.state, RouteTable)
+            if isinstance(item.state, Routes)
             for subnet in item.state.subnets or ()
         }
 
@@ -150,40 +146,36 @@ def _take(found: dict[str, Observed], step: Step) -> None:
     """Let a step that creates or changes something have happened."""
     if isinstance(step.details, SetPriorities):
         for arn, priority in step.details.priorities:
-            if arn in found and isinstance(state := found[arn].state, Rule):
-                found[arn] = replace(found[arn], state=replace(state, priority=priority))
+            if arn in found and isinstance(state := found[arn].state, Case):
+                found[arn] = replace(found[arn], state=with_fields(state, priority=priority))
     elif step.state is None:
         return
     elif step.action == "update" and step.observed is not None:
         there = found.get(step.observed.id, step.observed)
         state = _merged(step.state, there.state)
-        if isinstance(state, RouteTable) and isinstance(there.state, RouteTable):
+        if isinstance(state, Routes) and isinstance(there.state, Routes):
             stay = step.detail(HandOver).moving.intersection(map(str, there.state.subnets or ()))
-            state = replace(state, subnets=tuple(sorted({*(state.subnets or ()), *stay}, key=str)))
+            state = with_fields(state, subnets=tuple(sorted({*(state.subnets or ()), *stay}, key=str)))
         found[there.id] = replace(there, state=state)
     else:
         made = step.state
-        if isinstance(made, SecurityGroupRules) and made.egress is None:  # EC2 CreateSecurityGroup
-            made = replace(made, egress=ANYWHERE)
+        if isinstance(made, Permissions) and made.egress is None:  # EC2 CreateSecurityGroup
+            made = with_fields(made, egress=ANYWHERE)
         status, name = _MADE.get(step.address.kind, ""), str(step.address)
         found[name] = Observed(step.address, name, made, {}, OWN, status)
-    if isinstance(step.state, RouteTable):
+    if isinstance(step.state, Routes):
         _take_over(found, step)
 
 
 def _take_over(found: dict[str, Observed], step: Step) -> None:
     """A subnet has one route table: the one that takes it last (EC2 ReplaceRouteTableAssociation)."""
-    before = step.observed.state.subnets if step.observed and isinstance(step.observed.state, RouteTable) else ()
+    before = step.observed.state.subnets if step.observed and isinstance(step.observed.state, Routes) else ()
     taken = {str(item) for item in getattr(step.state, "subnets", None) or ()}.difference(map(str, before or ()))
     own = step.observed.id if step.action == "update" and step.observed else str(step.address)
     for known, item in found.items():
-        if (
-            isinstance(item.state, RouteTable)
-            and known != own
-            and not taken.isdisjoint(map(str, item.state.subnets or ()))
-        ):
+        if isinstance(item.state, Routes) and known != own and not taken.isdisjoint(map(str, item.state.subnets or ())):
             left = tuple(subnet for subnet in item.state.subnets or () if str(subnet) not in taken)
-            found[known] = replace(item, state=replace(item.state, subnets=left))
+            found[known] = replace(item, state=with_fields(item.state, subnets=left))
 
 
 def _merged(wanted: Properties, found: Properties) -> Properties:

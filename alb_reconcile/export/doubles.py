@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Collection
 
-from alb_reconcile.engine.plan.decide import Ranking, named_ids
+from alb_reconcile.engine.plan.decide import Ranking
 from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.export.scope import Found
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.abilities import fixed
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.resource import Observed
 
 

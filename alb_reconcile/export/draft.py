@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.engine.plan.decide import subnets_of
 from alb_reconcile.export.entries import EntryWriter, by_tags, can_be_said, differing, plain_tags
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
 from alb_reconcile.export.scope import Found
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import subnets_of
 from alb_reconcile.model.resource import Observed, field_names
 from alb_reconcile.model.text import digest, number_of
 from alb_reconcile.spec.document import Path

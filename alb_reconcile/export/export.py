@@ -10,7 +10,6 @@ from typing import Any, Final
 from alb_reconcile.adoption.adopt import Adoption, UnmatchedError, find_adoption
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.service import unserved
 from alb_reconcile.export.doubles import take_out_doubles
 from alb_reconcile.export.draft import Draft, Written
@@ -22,8 +21,10 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import HasFile, HasUnshown
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import AwsError, Problem, RefusedError, SpecError
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.document import Path, render_path
 from alb_reconcile.spec.formatting import dump
@@ -90,7 +91,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
             found, scope, (f"{found.addresses.get(key, key)}: {why}" for key, why in draft.excluded.items())
         )
     lost = sorted(
-        key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"
+        key for key in found.seeds & draft.excluded.keys() if isinstance(found.all[key].found.state, Balancer)
     )
     problems += tuple(f"{key} can't be described: {draft.excluded[key]}" for key in lost)
     header = [f"What ran in {region}, account {account}: {scope}.", _LEFT_OUT]

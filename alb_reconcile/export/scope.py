@@ -10,7 +10,6 @@ from typing import Final
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs, told_place
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._ec2 import read_interfaces
 from alb_reconcile.kinds.base import FoundByUse, Used
@@ -20,8 +19,10 @@ from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Properties, field_names
+from alb_reconcile.model.service import Routes
 from alb_reconcile.model.text import printable
 
 _SCALED: Final = "aws:autoscaling:groupName"
@@ -266,7 +267,7 @@ def _leave_out(found: Found) -> None:
 def _leave_without_table(found: Found) -> None:
     """Subnets whose ways out are in a route table that isn't taken along, and their VPC. A VPC's main table never is: AWS
     deletes it only with the VPC."""
-    tables = [item for item in found.all.values() if item.found.state.kind == "route_table"]
+    tables = [item for item in found.all.values() if isinstance(item.found.state, Routes)]
     by_subnet = {subnet: item for item in tables for subnet in getattr(item.found.details, "by_subnet", ())}
     mains = {item.vpc: item for item in tables if item.builtin}
     following: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -14,7 +14,6 @@ from typing import Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.engine.apply import Event, Outcome
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.journal.begun import Begun
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import history_file, read_history, write_history
@@ -24,15 +23,16 @@ from alb_reconcile.journal.record import Record, Result, StepRecord, place_name
 from alb_reconcile.journal.revision import commit_of
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.journal.tracing import RunTrace
-from alb_reconcile.kinds.load_balancer import dns_names
 from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, InterruptedRun, LeaseLostError
 from alb_reconcile.model.host import iso, user_name
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.service import dns_names
 from alb_reconcile.model.text import printable
 from alb_reconcile.model.version import __version__
 

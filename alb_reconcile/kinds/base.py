@@ -14,7 +14,9 @@ from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_settings
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import camel
@@ -217,6 +219,14 @@ class Kind(ABC, Generic[P]):
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         """What speaks for a candidate, which is in place, being the resource that an entry describes; None if nothing does."""
         return by_settings(desired, item, known)
+
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding | str]:
+        """What AWS would refuse half-way, or what is probably not meant, of this kind's resources in a plan."""
+        return ()
+
+    def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
+        """What the reader of a plan is to know of some of its steps."""
+        return ()
 
     def suggest_name(self, state: P) -> str:
         """What to call an entry whose resource has no name; empty for its kind's name."""

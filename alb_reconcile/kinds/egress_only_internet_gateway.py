@@ -20,6 +20,7 @@ class EgressOnlyInternetGateway(Properties):
 
     kind = "egress_only_internet_gateway"
     service = "ec2"
+    in_vpc = "vpc"
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc"})

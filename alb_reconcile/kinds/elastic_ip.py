@@ -1,6 +1,6 @@
 """Elastic IP addresses (EC2 AllocateAddress, ReleaseAddress)."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,23 +14,13 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, by_settings
 from alb_reconcile.kinds.vpc.ipam import Use, check_pools, is_from_pool
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.service import Holder
 
 _USUAL: Final = {"public_ipv4_pool": "amazon"}
-
-
-@dataclass(frozen=True)
-class Holder:
-    """What an address is associated with: a network interface, and the instance that has it; empty if with nothing."""
-
-    interface: str = ""
-    instance: str = ""
-
-    def is_one_of(self, own: Container[str]) -> bool:
-        """Whether it is one of those interfaces or instances."""
-        return self.interface in own or self.instance in own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +65,11 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
         delete=("ec2:ReleaseAddress", "ec2:DescribeNetworkInterfaces"),
         on={"ec2:AllocateAddress": "elastic-ip+ ipam-pool ipv4pool-ec2"},
     )  # fmt: skip
+
+    def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
+        for step in steps:
+            if step.action == "delete" and step.observed:
+                yield step, f"{self.of(step.observed).address} goes back to AWS, for others to get"
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         plain, held = by_settings(desired, item, known), item.found.detail(Holder).instance

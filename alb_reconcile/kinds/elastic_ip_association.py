@@ -19,6 +19,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties, each_of
+from alb_reconcile.model.service import PublicAddress
 from alb_reconcile.model.steps import Associate
 
 _HELD: Final = "Resource.AlreadyAssociated"
@@ -33,7 +34,7 @@ class Associated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElasticIpAssociation(Properties):
+class ElasticIpAssociation(PublicAddress):
     """The Elastic IP address of an instance's primary network interface.
 
     Observed, `elastic_ip` is the address itself where its allocation isn't one of the stack or its spec.

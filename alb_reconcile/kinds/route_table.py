@@ -1,10 +1,10 @@
 """Route tables with their routes and associations (EC2 CreateRouteTable, CreateRoute, AssociateRouteTable)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.kinds import load_kinds, waits
@@ -18,37 +18,27 @@ from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keep_others
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Observed, Properties, each_of
+from alb_reconcile.model.resource import Desired, Observed, bind, each_of
+from alb_reconcile.model.service import Associations, Route, Routes
 from alb_reconcile.model.steps import HandOver
 from alb_reconcile.model.text import snake
 
 
-class Route(NamedTuple):
-    """Where the traffic to a range of addresses goes, of IPv4 or IPv6, or to a prefix list's (pl-…)."""
-
-    destination: str
-    target: Ref
-
-
-@dataclass(frozen=True)
-class Associations:
-    """The associations of a route table, by subnet; those of others' subnets too. And its routes that lead nowhere, as AWS
-    says (blackhole)."""
-
-    by_subnet: Mapping[str, str]
-    blackholes: frozenset[Route] = frozenset()
-
-
 @dataclass(frozen=True, kw_only=True)
-class RouteTable(Properties):
+class RouteTable(Routes):
     """Routes, and the subnets that follow them."""
 
     kind = "route_table"
     service = "ec2"
+    in_vpc = "vpc"
     removed_late = ("routes", "subnets")
     ways = frozenset({"routes"})
     part_of = "subnets"
+    in_subnets = "subnets"
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc"})
@@ -57,6 +47,10 @@ class RouteTable(Properties):
     vpc: Ref
     routes: tuple[Route, ...] | None = None
     subnets: tuple[Ref, ...] | None = None
+
+    @staticmethod
+    def leads_out(route: Route) -> bool:
+        return leads_out(route)
 
     def with_others(self, observed: Self) -> Self:
         return replace(
@@ -129,6 +123,35 @@ class RouteTableKind(Ec2Kind[RouteTable]):
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         main = any(part.get("Main") for part in row.get("Associations", ()))
         return "its VPC's main route table, which AWS deletes only with the VPC" if main else ""
+
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
+        """Subnets of another VPC than the table; and routes that leave a NAT gateway which isn't the stack's for a new one: it wasn't
+        adopted, perhaps, or has lost its tags."""
+        own = {item.id for item in decisions.live}
+        for item, state in each_of(decisions.desired.values(), RouteTable):
+            found = {decisions.location_of(subnet, discovery).vpc for subnet in state.subnets or ()}
+            here = bind(state.vpc, decisions.ids)
+            for vpc in sorted((vpc for vpc in found if vpc and bind(vpc, decisions.ids) != here), key=str):
+                text = f"one of them is in {vpc}, but this is in {state.vpc}; choose subnets of the same VPC"
+                yield Finding(item.desired, "subnets", text)
+            if item.found is None or item.forces:
+                continue
+            left = set(self.of(item.found).routes or ()) - item.found.detail(Associations).blackholes
+            for there, wanted in ((there, wanted) for there in left for wanted in state.routes or ()):
+                is_new = isinstance(wanted.target, Address) and wanted.target not in decisions.ids
+                is_other = str(there.target).startswith("nat-") and there.target not in own
+                if (
+                    wanted.destination == there.destination
+                    and is_new
+                    and is_other
+                    and str(wanted.target).startswith("nat_gateway.")
+                ):
+                    text = (
+                        f"{there.destination} leaves {there.target}, which isn't this stack's, for a new {wanted.target}, so outgoing "
+                        f"connections get another address; if the entry means {there.target}, run: "
+                    )
+                    text += advised("adopt", item.desired.file, f"{wanted.target}={there.target}")
+                    yield Finding(item.desired, "routes", text, warning=True)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)

@@ -33,6 +33,7 @@ class SecurityGroup(Properties):
 
     kind = "security_group"
     service = "ec2"
+    in_vpc = "vpc"
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc", "name", "description"})

@@ -21,6 +21,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.service import Pool, ServedBy
 
 INSTANCE: Final = "instance"
 _HEALTH_CHECK: Final = {
@@ -65,20 +66,14 @@ _USUAL: Final = {
 """ELBv2 CreateTargetGroup and TargetGroupAttribute: the defaults of groups of HTTP."""
 
 
-@dataclass(frozen=True)
-class ServedBy:
-    """The ARNs of the load balancers that forward to a target group; AWS allows one."""
-
-    load_balancers: tuple[str, ...]
-
-
 @dataclass(frozen=True, kw_only=True)
-class TargetGroup(Properties):
+class TargetGroup(Pool):
     """A target group. One of functions has neither VPC nor protocol nor port."""
 
     kind = "target_group"
     set_last = frozenset({("attributes.stickiness.enabled", "true")})  # ELBv2 ModifyTargetGroupAttributes
     service = "elbv2"
+    in_vpc = "vpc"
     is_for_others = True
     missed = 4
     longest_name: ClassVar[int] = 32

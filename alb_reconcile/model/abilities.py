@@ -74,6 +74,13 @@ class HoldsUnsupported(Protocol):
         """All of it by field, in AWS's words: first its type."""
 
 
+class KeepsOut(Protocol):
+    """Properties that let some clients in only, beside what an action asks."""
+
+    def keeps_out(self) -> dict[str, str]:
+        """By what, field by field, in words."""
+
+
 class Annotates(Protocol):
     """Properties of which more is kept in tags than what every resource carries."""
 
@@ -164,11 +171,9 @@ def tell_unsupported(found: Properties) -> str:
 def keeps_out(found: Properties | None) -> dict[str, str]:
     """By what a load balancer, listener or rule keeps people out: field by field, in words."""
     authentication = action_of(found).authentication
-    mutual = getattr(found, "mutual_authentication", None)
     return {
         **({"action": authentication.type} if authentication and authentication.keeps_out else {}),
-        **({"mutual_authentication": "mutual authentication"} if mutual and mutual.mode == "verify" else {}),
-        **({"web_acl": "the web ACL"} if getattr(found, "web_acl", None) else {}),
+        **(cast("KeepsOut", found).keeps_out() if _has(type(found), "keeps_out") else {}),
     }
 
 

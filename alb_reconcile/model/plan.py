@@ -99,6 +99,11 @@ class Step:
         """The kind that carries it out: the order of rules is no resource, but theirs."""
         return "rule" if isinstance(self.details, SetPriorities) else self.address.kind
 
+    def plays(self, *parts: type[Properties]) -> bool:
+        """Whether its resource plays one of these parts in the service (`model.service`), or is of a kind."""
+        holder = self.desired or self.observed
+        return holder is not None and isinstance(holder.state, parts)
+
     def needing(self, *how: Need) -> set[str]:
         """The keys of those of its `needs` that it needs so."""
         return {key for key, need in self.needs.items() if need in how}

@@ -54,6 +54,8 @@ class Properties:
     """Whether requests go on to what it refers to, rather than that it only names others."""
     is_target: ClassVar[bool] = False
     """Whether it serves as one of several, so that nothing needs it alone."""
+    is_server: ClassVar[bool] = False
+    """Whether it runs what answers requests, so that others answer while it is stopped or replaced."""
     is_entrance: ClassVar[bool] = False
     """Whether requests come in by a DNS name that AWS gives it."""
     removed_late: ClassVar[tuple[str, ...]] = ()
@@ -76,6 +78,10 @@ class Properties:
     """Whether it is of no use by itself: it is created for whatever refers to it."""
     carries_applied: ClassVar[bool] = False
     """Whether it carries the digest of the whole spec: what EC2 tags in one call and what outlives instances."""
+    in_vpc: ClassVar[str] = ""
+    """The field that names the VPC that it is in."""
+    in_subnets: ClassVar[str] = ""
+    """The field that names the subnets in which it has addresses, or which it serves."""
     addresses: ClassVar[int] = 0
     """How many addresses AWS wants to be free in each of its `subnets` when one is made there."""
     known_in: ClassVar[str] = ""
@@ -84,6 +90,11 @@ class Properties:
     """How long a name is that this tool gives it and that tells its settings (`text.physical_name`); 0 for none."""
     missed: ClassVar[int] = 9
     """How soon a service misses one that somebody deletes; the lowest number first."""
+
+    @property
+    def own_name(self) -> str:
+        """The name that AWS knows it by, beside its id; empty where it has none."""
+        return getattr(self, "name", None) or ""
 
     @property
     def outlives_parent(self) -> bool:
@@ -312,6 +323,11 @@ def bind(value: _T, ids: Mapping[Address, str]) -> _T:
         changed = {name: new for name, old in held if (new := bind(old, ids)) is not old}
         bound = dataclasses.replace(value, **changed) if changed else value
     return bound  # type: ignore[no-any-return]  # of the same type as the value, but for the addresses in it
+
+
+def with_fields(state: _P, **fields: Any) -> _P:
+    """Properties with other values of some fields. Raises TypeError for a field that they haven't."""
+    return dataclasses.replace(state, **fields)
 
 
 def keep(wanted: _P, found: Properties, paths: Iterable[str]) -> _P:

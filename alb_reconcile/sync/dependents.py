@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Set
 from typing import NamedTuple
 
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.plan import Need, Plan, Step
+from alb_reconcile.model.service import Associations, Case, Member, Name, Port, Routes, Server
 from alb_reconcile.model.steps import HandOver, SetPriorities
 from alb_reconcile.sync.severity import weigh
 
@@ -58,7 +57,7 @@ class Dependents:
             {
                 step.desired.lifecycle.group
                 for step in map(self._steps.__getitem__, out)
-                if step.action == "replace" and step.address.kind == "instance" and step.desired is not None
+                if step.action == "replace" and step.plays(Server) and step.desired is not None
             },
             self._heirs(out),
         )
@@ -102,11 +101,11 @@ class Dependents:
         users = self._users[step.key]
         if step.state and step.state.is_for_others and users and all(key in waiting.keys for key in users):
             return f"only {self._steps[users[0]].address} would use it, which isn't done"
-        joins = [key for key in users if isinstance(self._steps[key].state, Registration)]
+        joins = [key for key in users if isinstance(self._steps[key].state, Member)]
         missed = [key for key in joins if self._causes.get(key) == "drift" and key not in self._ignored]
-        if missed and step.address.kind == "instance" and all(key in waiting.keys for key in joins):
+        if missed and step.plays(Server) and all(key in waiting.keys for key in joins):
             return f"it would serve nobody: {self._steps[missed[0]].address} isn't done"
-        group = step.desired.lifecycle.group if step.desired and step.address.kind == "instance" else None
+        group = step.desired.lifecycle.group if step.desired and step.plays(Server) else None
         return "the group's other instances are still to be replaced" if group and group in waiting.rolling else ""
 
     def _is_needed(self, step: Step, key: str) -> bool:
@@ -117,31 +116,27 @@ class Dependents:
         earlier = self._steps[key]
         if step.needs[key] is not Need.ORDER:
             return True
-        if (
-            step.action == "update"
-            and step.address.kind in ("rule", "listener", "record")
-            and not (step.attaches or step.takes_away)
-        ):
+        if step.action == "update" and step.plays(Case, Port, Name) and not (step.attaches or step.takes_away):
             return self._causes.get(step.key) == "spec"  # what answers otherwise by hand is set right at once
         if (
             step.action == "update" and step.takes_away
         ):  # a zone that is taken away cuts its targets off; a port that is open is closed at once
             is_of_zones = any(change.path == "subnets" for change in step.changes)
             return is_of_zones or self._causes.get(step.key) == "spec"
-        if step.action == "delete" and step.address.kind == "registration":
+        if step.action == "delete" and step.plays(Member):
             return self._causes.get(step.key) == "spec"  # it stays as long as requests go there
-        if step.action == "create" and step.address.kind == "instance" and _adds(earlier):
+        if step.action == "create" and step.plays(Server) and _adds(earlier):
             return True  # its user data runs once, and needs the way out
         return earlier.action in ("create", "replace")
 
     def _keeps_a_subnet(self, step: Step, out: Collection[str]) -> str:
         """A route table lets a subnet go only if the one that takes it does."""
-        if step.address.kind != "route_table" or step.observed is None:
+        if not step.plays(Routes) or step.observed is None:
             return ""
         held = set(step.observed.detail(Associations).by_subnet) & step.detail(HandOver).moving
         for key in out:
             taker = self._steps[key]
-            claims = taker.state.subnets if isinstance(taker.state, RouteTable) else ()
+            claims = taker.state.subnets if isinstance(taker.state, Routes) else ()
             if taker.key != step.key and held.intersection(map(str, claims or ())):
                 return f"{taker.address} is to take over its subnets, and isn't done"
         return ""

@@ -6,17 +6,16 @@ from typing import Final, Literal
 
 from alb_reconcile.engine.applied_tags import find_anchors, find_lost, spec_digest
 from alb_reconcile.engine.apply import Outcome
-from alb_reconcile.engine.plan.decide import DUPLICATE, named_ids
 from alb_reconcile.engine.plan.planner import POINT_THERE, made_anew
 from alb_reconcile.engine.stack import StackPlan
-from alb_reconcile.kinds.load_balancer import dns_names
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE, named_ids
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.plan import Need, Plan, Step
 from alb_reconcile.model.resource import Desired, Observed, each_of, references
+from alb_reconcile.model.service import Member, dns_names
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 Cause = Literal["drift", "spec"]
@@ -91,7 +90,7 @@ class _Judge:
         self.is_over = not self.live or is_ending(planned.plan.stack, planned.discovery)
         self.applied = find_said(planned)
         asked = {str(part.target_group) for item in plan.live for part in action_of(item.state).receiving}
-        self.emptied = asked - {str(state.target_group) for _, state in each_of(plan.live, Registration)}
+        self.emptied = asked - {str(state.target_group) for _, state in each_of(plan.live, Member)}
         self.lost = find_lost(plan.stack, desired, planned.discovery)
         self.whole = tags.spec_digest_of(desired)
         self.makers = {step.address: step.key for step in plan.steps if step.action in _MAKING}
@@ -103,12 +102,12 @@ class _Judge:
         self.joins: dict[Address, list[str]] = defaultdict(list)
         for step in plan.steps:
             state = step.desired.state if step.desired else step.observed.state if step.observed else None
-            if isinstance(state, Registration):
+            if isinstance(state, Member):
                 group = plan.names.get(str(state.target_group), state.target_group)
                 if isinstance(group, Address):
                     self.joins[group].append(step.key)
         self.members: dict[Address, list[Desired]] = defaultdict(list)
-        for _, registration in each_of(desired.values(), Registration):
+        for _, registration in each_of(desired.values(), Member):
             group, target = registration.target_group, registration.target
             member = desired.get(target) if isinstance(target, Address) else None
             if isinstance(group, Address) and member is not None:
@@ -135,10 +134,10 @@ class _Judge:
     def _is_missed(self, wanted: Desired, group: Observed) -> bool:
         """Whether a target was in the group, whatever its entry says now: the other instances of the target's entry are there on its
         port, or the group gets requests and none is."""
-        if isinstance(wanted.state, Registration) and group.id in self.emptied:
+        if isinstance(wanted.state, Member) and group.id in self.emptied:
             return True
         state, member = wanted.state, self.desired.get(getattr(wanted.state, "target", None) or wanted.address)
-        if not isinstance(state, Registration) or member is None or member.lifecycle.group is None:
+        if not isinstance(state, Member) or member is None or member.lifecycle.group is None:
             return False
         known = {
             item.id
@@ -147,7 +146,7 @@ class _Judge:
         }
         return any(
             there.target_group == group.id and there.target in known and there.port == state.port
-            for _, there in each_of(self.plan.live, Registration)
+            for _, there in each_of(self.plan.live, Member)
         )
 
     def _why_it_is_missing(self, wanted: Desired) -> Cause:
@@ -208,7 +207,7 @@ class _Judge:
         if (
             step.detail(Deregister).least is not None
             and step.observed is not None
-            and isinstance(step.observed.state, Registration)
+            and isinstance(step.observed.state, Member)
         ):
             groups.append(step.observed.state.target_group)
         for group in groups:

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.limits import find_losses
 from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.engine.preconditions import may_be_protected
 from alb_reconcile.engine.service import ILL
 from alb_reconcile.journal.record import NO_USE, NOTHING_THERE
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.drift_policy import DEFAULTS, Care, DriftPolicy
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired, each_of
+from alb_reconcile.model.service import Member
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.sync.dependents import Dependents
 from alb_reconcile.sync.severity import weigh
@@ -128,7 +128,7 @@ def select(
 def _beside(step: Step, discovery: Discovery) -> str:
     """Of one of several at an address, whether it serves, and which of the others doesn't."""
     health: dict[str, set[str]] = defaultdict(set)
-    for item, state in each_of(discovery.resources, Registration):
+    for item, state in each_of(discovery.resources, Member):
         for name in (item.id, str(state.target)):
             health[name].add(item.status)
     others = [item.id for item in discovery.resources if item.address == step.address and item.id != step.id]

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Set
 
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import with_others
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import stops
+from alb_reconcile.model.service import Member, Server
 from alb_reconcile.model.steps import Associate
 
 
@@ -15,14 +15,14 @@ def weigh(step: Step, names: Collection[str], dead: Collection[str] = ()) -> str
 
     Nothing is drained where the instance is one of the `dead`.
     """
-    registration = step.observed.state if step.observed and step.address.kind == "registration" else None
-    if isinstance(registration, Registration) and step.action in ("replace", "delete"):
+    registration = step.observed.state if step.observed and step.plays(Member) else None
+    if isinstance(registration, Member) and step.action in ("replace", "delete"):
         if str(registration.target) in dead or (step.part_of is None and step.action == "delete" and _is_leaving(step)):
             return "update"
         return "replace"
     if step.part_of is not None or step.detail(Associate).taken_from:
         return "replace"
-    if step.address.kind == "instance" and step.action == "update":
+    if step.plays(Server) and step.action == "update":
         is_switched = any(change.path == "state" for change in step.changes)
         return (
             "replace" if is_switched or (step.observed and stops(step.changes, type(step.observed.state))) else "update"

@@ -25,6 +25,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, ignoring
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Member
 from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
@@ -343,7 +344,7 @@ def unhealthy(planned: StackPlan) -> tuple[str, ...]:
 
 
 def _is_unhealthy(item: Observed) -> bool:
-    return item.address.kind == "registration" and item.status in ILL
+    return isinstance(item.state, Member) and item.status in ILL
 
 
 def _unawaited(seen: Survey, rest: Selection) -> set[str]:
@@ -353,11 +354,7 @@ def _unawaited(seen: Survey, rest: Selection) -> set[str]:
     unhealthy = {
         item.id for item in seen.planned.discovery.resources if _is_unhealthy(item) and item.address not in touched
     }
-    going = {
-        step.id
-        for step in rest.left
-        if step.id and step.address.kind == "registration" and step.action in ("delete", "replace")
-    }
+    going = {step.id for step in rest.left if step.id and step.plays(Member) and step.action in ("delete", "replace")}
     groups = {part.step.id for part in seen.planned.waiting.parts}
     going |= {item.id for item in seen.planned.discovery.resources if item.parent_id in groups}
     return unhealthy | going

@@ -4,17 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.rule.conditions import Transform
-from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.requests.conditions import Transform
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind, each_of
+from alb_reconcile.model.service import Case, Entrance, Member, Pool, Port
 from alb_reconcile.verification.matching import Request, read_conditions
 from alb_reconcile.verification.promises import inserted_headers
 from alb_reconcile.verification.request_search import Preferences, Rules, find_request
@@ -74,7 +70,7 @@ class Choice:
 def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice: Choice) -> tuple[Check, ...]:
     """The checks of a stack: listener by listener, rules in their order, the default action last."""
     there = {item.address: item for item in discovery.resources if not item.is_gone}
-    listeners = sorted((item.address, state) for item, state in each_of(desired.values(), Listener))
+    listeners = sorted((item.address, state) for item, state in each_of(desired.values(), Port))
     return tuple(
         check for address, state in listeners for check in _listener(address, state, discovery, desired, there, choice)
     )
@@ -82,7 +78,7 @@ def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice
 
 def _listener(
     address: Address,
-    state: Listener,
+    state: Port,
     discovery: Discovery,
     desired: Mapping[Address, Desired],
     there: Mapping[Address, Observed],
@@ -91,14 +87,14 @@ def _listener(
     wanted = bind(state, _ids(address, discovery, there))
     own = [
         (item.address, bind(rule, _ids(item.address, discovery, there)))
-        for item, rule in each_of(desired.values(), Rule)
+        for item, rule in each_of(desired.values(), Case)
         if rule.listener == address
     ]
     own.sort(key=lambda row: (row[1].priority, row[0]))
     balancer = next((item for item in there.values() if item.address == state.load_balancer), None)
     found = there.get(address)
     blocked = _blocked(address, balancer, found)
-    rivals = [rule for _, rule in each_of(discovery.resources, Rule) if found is not None and rule.listener == found.id]
+    rivals = [rule for _, rule in each_of(discovery.resources, Case) if found is not None and rule.listener == found.id]
     rivals.sort(key=lambda rule: rule.priority)
     host = choice.host or (balancer.detail(Entrance).dns_name if balancer else "")
     preferences = Preferences(host, choice.path, choice.any_method, choice.source_address or "")
@@ -114,8 +110,7 @@ def _listener(
             http2=wanted.protocol == "HTTPS" and http2,
             transforms=transforms if action.forward else (),
             headers=inserted_headers(wanted.attributes or {}),
-            wants_certificate=wanted.mutual_authentication is not None
-            and wanted.mutual_authentication.mode == "verify",
+            wants_certificate=wanted.wants_certificate,
         )
         reason = blocked or _missing(row, there, action)
         if reason:
@@ -133,12 +128,12 @@ def _ids(row: Address, discovery: Discovery, there: Mapping[Address, Observed]) 
     return {address: item.id for address, item in there.items()} | {names[id_]: id_ for id_ in asked if id_ in names}
 
 
-def _before(state: Properties, rivals: list[Rule]) -> list[Rules]:
+def _before(state: Properties, rivals: list[Case]) -> list[Rules]:
     """What the rules before a rule take; before the default action come all of them."""
     return [
         read_conditions(rule.conditions)
         for rule in rivals
-        if not isinstance(state, Rule) or rule.priority < state.priority
+        if not isinstance(state, Case) or rule.priority < state.priority
     ]
 
 
@@ -180,14 +175,12 @@ def notes_on_groups(
     """By ARN of the stack's target groups: the name, why it needn't share equally (or nothing), and the targets that aren't
     registered."""
     there = {item.address for item in discovery.resources if not item.is_gone}
-    absent = sorted(
-        str(item.address) for item, _ in each_of(desired.values(), Registration) if item.address not in there
-    )
+    absent = sorted(str(item.address) for item, _ in each_of(desired.values(), Member) if item.address not in there)
     return {
         item.id: (
             item.address.name,
             uneven(_attributes(item.address, desired)),
             tuple(name for name in absent if name.startswith(f"registration.{item.address.name}/")),
         )
-        for item, _ in each_of(discovery.resources, TargetGroup)
+        for item, _ in each_of(discovery.resources, Pool)
     }

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from alb_reconcile.kinds.rule import conditions as rules
-from alb_reconcile.kinds.rule import patterns
+from alb_reconcile.model.requests import conditions as rules
+from alb_reconcile.model.requests import patterns
 from alb_reconcile.model.secrets import HIDDEN, Headers, is_secret_header
 from alb_reconcile.verification.expressions import describes
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance
-from alb_reconcile.kinds.record import Record
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.secrets import hide_query
+from alb_reconcile.model.service import Entrance, Name, Port
 from alb_reconcile.verification.client import ERRORS, Client, Endpoint, Shot
 from alb_reconcile.verification.matching import Request
 from alb_reconcile.verification.site import LookUp, Settings, Site
@@ -55,7 +53,7 @@ async def verify_names(
     there = {item.address for item in site.discovery.resources if not item.is_gone}
     names = [
         _verify(site, settings, client, say, item.address, state, there)
-        for item, state in each_of(site.desired.values(), Record)
+        for item, state in each_of(site.desired.values(), Name)
     ]
     return tuple(await asyncio.gather(*names))
 
@@ -66,7 +64,7 @@ async def _verify(
     client: Client,
     say: Callable[[str], None],
     address: Address,
-    wanted: Record,
+    wanted: Name,
     there: set[Address],
 ) -> NameFinding:
     name = wanted.name.replace("*", _HOST, 1)
@@ -95,7 +93,7 @@ async def _verify(
 
 
 async def _resolved(
-    site: Site, settings: Settings, say: Callable[[str], None], name: str, wanted: Record
+    site: Site, settings: Settings, say: Callable[[str], None], name: str, wanted: Name
 ) -> tuple[tuple[str, ...], str]:
     """What the name leads to, and what is wrong with that, after waiting for as long as resolvers may not know it yet."""
     loop = asyncio.get_running_loop()
@@ -118,7 +116,7 @@ async def look(site: Site, name: str, kind: str) -> tuple[str, ...]:
     return tuple(sorted(await site.look_up(name, kind)))
 
 
-async def _misled(site: Site, name: str, wanted: Record, values: tuple[str, ...]) -> str:
+async def _misled(site: Site, name: str, wanted: Name, values: tuple[str, ...]) -> str:
     if not values:
         return f"{name} has no {wanted.type} record; check that the domain's name servers are those of its hosted zone"
     if isinstance(wanted.alias, Address):
@@ -137,9 +135,9 @@ async def _misled(site: Site, name: str, wanted: Record, values: tuple[str, ...]
     return ""
 
 
-def _listeners(site: Site, balancer: Address) -> Iterator[tuple[Listener, Endpoint]]:
+def _listeners(site: Site, balancer: Address) -> Iterator[tuple[Port, Endpoint]]:
     ids = {item.address: item.id for item in site.discovery.resources if not item.is_gone}
-    for item, state in each_of(site.desired.values(), Listener):
+    for item, state in each_of(site.desired.values(), Port):
         endpoint = site.endpoints.get(ids.get(item.address, ""))
         if state.load_balancer == balancer and endpoint is not None:
             usual = {"HTTPS": 443, "HTTP": 80}[state.protocol]
@@ -147,7 +145,7 @@ def _listeners(site: Site, balancer: Address) -> Iterator[tuple[Listener, Endpoi
                 yield state, endpoint
 
 
-def _sends_to_https(site: Site, listener: Listener) -> bool:
+def _sends_to_https(site: Site, listener: Port) -> bool:
     return dict(listener.default_action.redirect).get("protocol") == "HTTPS"
 
 

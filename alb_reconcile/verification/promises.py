@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from alb_reconcile.kinds.rule.conditions import Transform
+from alb_reconcile.model.requests.conditions import Transform
 from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.verification.client import Reply, Shot
 

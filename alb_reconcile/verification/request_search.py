@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from alb_reconcile.kinds.rule.patterns import UndecidedError, fill, search, split
+from alb_reconcile.model.requests.patterns import UndecidedError, fill, search, split
 from alb_reconcile.verification.expressions import samples
 from alb_reconcile.verification.matching import EXTRAS, Condition, Request, comes_from, meets, takes
 

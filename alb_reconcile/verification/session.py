@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import InterruptedRun
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.secrets import Headers
+from alb_reconcile.model.service import Member, Server
 from alb_reconcile.verification.checks import Check, notes_on_groups, plan_checks
 from alb_reconcile.verification.client import Client
 from alb_reconcile.verification.judge import Finding, Tally, judge
@@ -99,8 +99,8 @@ async def _groups(checks: tuple[Check, ...], site: Site) -> dict[str, Group]:
     arns = sorted(
         {str(item.target_group) for check in checks if check.state == "send" for item in check.action.forward}
     )
-    names = {item.id: item.address.name for item in site.discovery.resources if item.address.kind == "instance"}
-    registrations = each_of(site.discovery.resources, Registration)
+    names = {item.id: item.address.name for item in site.discovery.resources if isinstance(item.state, Server)}
+    registrations = each_of(site.discovery.resources, Member)
     ids = {item.id: str(state.target) for item, state in registrations}
     notes = notes_on_groups(site.discovery, site.desired)
     healths = await asyncio.gather(*(site.health(arn) for arn in arns))

@@ -12,7 +12,6 @@ from alb_reconcile.cli.render.console import complain, emit, is_diverted
 from alb_reconcile.cli.render.plan import estimate
 from alb_reconcile.cli.render.style import Style, is_terminal, show_seconds
 from alb_reconcile.engine.apply import Event, Outcome
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.zero_downtime.costs import longest
 from alb_reconcile.engine.stack import Awaited
 from alb_reconcile.kinds import facts_of
@@ -20,6 +19,7 @@ from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import by_resource, total
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.text import printable
 

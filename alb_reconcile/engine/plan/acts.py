@@ -6,7 +6,6 @@ there is both.
 
 from dataclasses import replace
 
-from alb_reconcile.engine.plan.decide import location_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.model.abilities import expanded
 from alb_reconcile.model.plan import Act, Step
@@ -61,7 +60,7 @@ def removed_by(graph: Graph, step: Step, fields: tuple[str, ...]) -> tuple[tuple
     wanted, found = step.state, step.observed
     if wanted is None or found is None or step.tops.isdisjoint(fields):
         return (), None
-    union = expanded(wanted, found.state, lambda subnet: location_of(subnet, graph.decisions, graph.discovery).zone)
+    union = expanded(wanted, found.state, lambda subnet: graph.decisions.location_of(subnet, graph.discovery).zone)
     both = replace(wanted, **{name: getattr(union, name) for name in fields})
     return tuple(change for change in diff(wanted, both) if change.top in fields), both
 

@@ -4,17 +4,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 
-from alb_reconcile.engine.plan.decide import Decision, Decisions, named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
-from alb_reconcile.kinds.elastic_ip import ElasticIp, Holder
-from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
 from alb_reconcile.kinds.identifiers import is_id_of
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import Decision, Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Properties, bind, field_names
+from alb_reconcile.model.service import Holder, Member, PublicAddress
 from alb_reconcile.model.steps import Associate
 
 
@@ -73,9 +71,9 @@ def move_addresses(graph: Graph) -> None:
 
     Assumes all other edges. Guarantees that an address of the stack is taken from somebody else only if the plan says so.
     """
-    for step in graph.of_kind(ElasticIpAssociation.kind, "create", "update"):
+    for step in graph.of(PublicAddress, "create", "update"):
         wanted = bind(step.desired.state, graph.decisions.ids) if step.desired else None
-        if not isinstance(wanted, ElasticIpAssociation):
+        if not isinstance(wanted, PublicAddress):
             continue
         held = _holder_of(wanted.elastic_ip, graph.decisions, graph.discovery)
         if not held.is_ours:
@@ -83,12 +81,9 @@ def move_addresses(graph: Graph) -> None:
             graph.say(step.key, effects=f"takes it from {held.by}, which isn't this stack's")
         elif held.by and held.by != wanted.instance:
             _follow(graph, step, wanted, held.by)
-    for step in graph.of_kind(ElasticIp.kind, "delete"):
-        if step.observed and isinstance(step.observed.state, ElasticIp):
-            graph.say(step.key, effects=f"{step.observed.state.address} goes back to AWS, for others to get")
 
 
-def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) -> None:
+def _follow(graph: Graph, step: Step, wanted: PublicAddress, old: str) -> None:
     maker = graph.makers.get(wanted.instance) if isinstance(wanted.instance, Address) else None
     goes = graph.removers.get(old)
     if maker and goes in graph.edges[maker]:
@@ -96,8 +91,8 @@ def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) ->
         return
     arrivals = [
         item.key
-        for item in graph.of_kind("registration", *MAKING)
-        if maker and item.desired and isinstance(item.desired.state, Registration)
+        for item in graph.of(Member, *MAKING)
+        if maker and item.desired and isinstance(item.desired.state, Member)
         if item.desired.state.target == wanted.instance
     ]
     # a successor that an earlier run has made is registered, and may fail: the old one leaves its groups only if it is healthy

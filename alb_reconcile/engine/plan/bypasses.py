@@ -4,14 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.rule.conditions import Condition
-from alb_reconcile.kinds.rule.shadows import split, takes_all
 from alb_reconcile.model.abilities import action_of, keeps_out
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.requests.conditions import Condition
+from alb_reconcile.model.requests.shadows import split, takes_all
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Case, Port
 from alb_reconcile.model.steps import SetPriorities
 
 _LAST: Final = 1_000_000
@@ -37,7 +36,7 @@ def find_bypasses(steps: Sequence[Step], live: Iterable[Observed]) -> dict[str, 
     """
     if not any(step.carried_by == "rule" and step.action != "delete" for step in steps):
         return {}
-    before = [_placed(item.address, item.id, item.state) for item in live if isinstance(item.state, Rule | Listener)]
+    before = [_placed(item.address, item.id, item.state) for item in live if isinstance(item.state, Case | Port)]
     guards = sorted((item for item in before if item.asks), key=lambda item: item.priority)
     if not guards:
         return {}
@@ -55,9 +54,9 @@ def find_bypasses(steps: Sequence[Step], live: Iterable[Observed]) -> dict[str, 
     return found
 
 
-def _placed(address: Address, arn: str, state: Rule | Listener) -> _Placed:
+def _placed(address: Address, arn: str, state: Case | Port) -> _Placed:
     listener, priority, conditions = (
-        (state.listener, state.priority, state.conditions) if isinstance(state, Rule) else (arn, _LAST, ())
+        (state.listener, state.priority, state.conditions) if isinstance(state, Case) else (arn, _LAST, ())
     )
     asks, forwards = "action" in keeps_out(state), bool(action_of(state).forward)
     return _Placed(address, arn, listener, priority, conditions, asks, forwards)
@@ -69,7 +68,7 @@ def _after(steps: Iterable[Step], before: Iterable[_Placed]) -> list[_Placed]:
     for step in steps:
         if step.action in ("delete", "replace"):
             placed.pop(step.id or "", None)
-        if not isinstance(step.state, Rule | Listener):
+        if not isinstance(step.state, Case | Port):
             continue
         if step.action in ("create", "replace"):
             made.append(_placed(step.address, "", step.state))

@@ -12,13 +12,11 @@ from alb_reconcile.engine.safety import ALONE, serves_in
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.engine.zones import target_zone
 from alb_reconcile.kinds._health import is_unasked
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Balancer, Case, Name, Port
 
 
 class Closure(NamedTuple):
@@ -91,13 +89,13 @@ def _turns(step: Step) -> bool:
 
 def _answers(door: Door) -> bool:
     """Whether clients get an answer now. A rule counts only if it forwards to targets: a redirect or a fixed response needs none."""
-    return door.answers and (bool(door.reaches) or not isinstance(door.item.state, Rule))
+    return door.answers and (bool(door.reaches) or not isinstance(door.item.state, Case))
 
 
 def _expected(plan: Plan, steps: Iterable[Step], before: World) -> World:
     """The resources after those steps, with the targets that are expected to become healthy: AWS is still checking some, or says
     nothing of them, and the spec has others, of which one that is ill may be mended."""
-    changes = any(step.address.kind == "load_balancer" and step.action != "delete" for step in plan.steps)
+    changes = any(step.plays(Balancer) and step.action != "delete" for step in plan.steps)
 
     def is_expected(item: Observed, _: object) -> bool:
         is_unchecked = is_unasked(item.reason, item.description) or (changes and item.reason == "Target.NotInUse")
@@ -120,7 +118,7 @@ class _Comparison:
         """All of them."""
         told: set[object] = set()
         for asked, door in answering.items():
-            is_name = isinstance(door.item.state, Record)
+            is_name = isinstance(door.item.state, Name)
             told_of = {asked[:2], *((door.balancer,) if asked in self.by_asked else ())}
             if door.balancer in self.after.gone or (is_name and not told.isdisjoint(told_of)):
                 continue  # its load balancer counts itself; what that answers no more, and a name's other type, are told
@@ -129,7 +127,7 @@ class _Comparison:
                 yield closure
 
     def _compare(self, door: Door, then: Door | None) -> Iterator[Closure]:
-        rule = isinstance(door.item.state, Rule)
+        rule = isinstance(door.item.state, Case)
         if then is None:
             yield from () if rule else self._gone(door)  # its listener's door says it
         elif shut := _new(door.barred, then.barred) or _new(
@@ -151,14 +149,14 @@ class _Comparison:
 
     def _dark(self, door: Door, then: Door) -> list[Closure]:
         """The groups that lose their targets, where targets have answered."""
-        other = then if then.item.id != door.item.id and isinstance(then.item.state, Rule) else None
+        other = then if then.item.id != door.item.id and isinstance(then.item.state, Case) else None
         return [part for reach in then.reaches if door.reaches for part in self._unanswered(door, reach, other)]
 
     def _is_left(self, door: Door, then: Door) -> bool:
         """Whether the requests of a rule that goes fall to another target group, and not to a rule that is made or changed for them."""
         names = {then.item.id, str(then.item.address)}
         is_meant = any(step.id in names or str(step.address) in names for step in self.steps)
-        then, is_rule = self._followed(then), isinstance(then.item.state, Rule)
+        then, is_rule = self._followed(then), isinstance(then.item.state, Case)
         is_same = set(self._names(door)) <= set(self._names(then)) and then.answers
         return not is_same and not (is_rule and is_meant)
 
@@ -175,9 +173,9 @@ class _Comparison:
         """A listener or a record that goes, or a listener on another port, unless it goes back to where it was applied."""
         found, then = door.item, self.by_item.get(door.item.id) or self.by_item.get(str(door.item.address))
         text, path = "it would be deleted", ""
-        if isinstance(found.state, Record) and self._leads_on(found.state):
+        if isinstance(found.state, Name) and self._leads_on(found.state):
             return  # elsewhere, in the user's own words
-        if then is not None and isinstance(found.state, Listener) and isinstance(then.item.state, Listener):
+        if then is not None and isinstance(found.state, Port) and isinstance(then.item.state, Port):
             before, after = (str(state.load_balancer) for state in (found.state, then.item.state))
             path = (
                 "load_balancer"
@@ -228,12 +226,12 @@ class _Comparison:
             )
             yield Closure(f"{name} would have no healthy target in {zone}, {ALONE}", self._keys(by), is_emptied=True)
 
-    def _leads_on(self, record: Record) -> bool:
+    def _leads_on(self, record: Name) -> bool:
         """Whether the name still has a record of that type, or one of IPv4 beside a lost one of IPv6, to which clients turn then."""
         types = (record.type, "A") if record.type == "AAAA" else (record.type,)
         states = (item.state for item in self.after.items.values())
         return any(
-            isinstance(state, Record) and (state.zone, state.name) == (record.zone, record.name) and state.type in types
+            isinstance(state, Name) and (state.zone, state.name) == (record.zone, record.name) and state.type in types
             for state in states
         )
 

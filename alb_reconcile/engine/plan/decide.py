@@ -2,25 +2,18 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Final, TypeVar
 
 from alb_reconcile.engine.plan.twins import find_strange
 from alb_reconcile.engine.plan.unseen import Unseen
-from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
-from alb_reconcile.kinds.instance import Instance, place_of
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of, extra_tags, fixed, settle, unsupported, with_others
-from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE, Decision, Decisions, named_ids, subnets_of
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import (
     Change,
     Desired,
@@ -34,10 +27,10 @@ from alb_reconcile.model.resource import (
     keep,
     references,
     stops,
+    with_fields,
 )
+from alb_reconcile.model.service import Balancer, Entrance, Member, PublicAddress, Server
 
-DUPLICATE: Final = "a duplicate at its address"
-"""Why one of two resources at an address goes; it takes nothing away that the spec wants (but see `plan.twins`)."""
 Held = Mapping[str, frozenset[str]]
 """By id, the paths of properties that stay as they are found, since they wait for a person."""
 _P = TypeVar("_P", bound=Properties)
@@ -51,12 +44,12 @@ class Ranking:
 
     def __init__(self, stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> None:
         here = [item for item in live if not item.is_leaving]
-        healthy = [(item.id, state) for item, state in each_of(here, Registration) if item.status == "healthy"]
+        healthy = [(item.id, state) for item, state in each_of(here, Member) if item.status == "healthy"]
         forwarded = {str(part.target_group) for item in here for part in action_of(item.state).receiving}
         self._serving = {text for known, state in healthy for text in (known, str(state.target))}
         self._serving |= {str(state.target_group) for _, state in healthy}.intersection(forwarded)
         self._mentions = Counter(text for item in here for text in named_ids(item.state))
-        for item, _ in each_of(here, LoadBalancer):
+        for item, _ in each_of(here, Balancer):
             # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
             self._mentions[item.detail(Entrance).vpc] += _HEAVY
         self._strange = find_strange(stack, here, desired)
@@ -65,46 +58,6 @@ class Ranking:
         """What the stack has made, what need not be replaced, what serves, what others name, what matches best, the oldest."""
         idle = item.id not in self._serving
         return item.id in self._strange, is_replaced, idle, -self._mentions[item.id], changes, item.created, item.id
-
-
-@dataclass
-class Decision:
-    """What becomes of one desired resource, and of the one that was found for it, if any."""
-
-    desired: Desired
-    state: Properties
-    """The desired properties, bound as far as ids are known and settled by what there is."""
-    found: Observed | None = None
-    changes: tuple[Change, ...] = ()
-    forces: tuple[str, ...] = ()
-    """The paths of changes that AWS can't make in place; not empty means replacement."""
-    reason: str = ""
-
-
-@dataclass
-class Decisions:
-    """All of them. `ids` are those of the resources that stay; `to_delete` has what goes, with the reason."""
-
-    stack: str = ""
-    desired: dict[Address, Decision] = field(default_factory=dict)
-    to_delete: dict[str, tuple[Observed, str]] = field(default_factory=dict)
-    ids: dict[Address, str] = field(default_factory=dict)
-    live: tuple[Observed, ...] = ()
-    seen_ids: dict[Address, list[str]] = field(default_factory=dict)
-    """All physical ids that were ever seen at an address, dead ones too."""
-    kept: list[str] = field(default_factory=list)
-    resting: list[Desired] = field(default_factory=list)
-    """Registrations that are wanted, and that nobody makes, since AWS refuses an instance that is stopped."""
-
-    @cached_property
-    def live_ids(self) -> frozenset[str]:
-        """The ids of all that there is and that isn't on its way out."""
-        return frozenset(item.id for item in self.live if not item.is_leaving)
-
-    @property
-    def kinds(self) -> set[type[Properties]]:
-        """Those of everything that there is or is desired."""
-        return {type(item.state) for item in self.desired.values()} | {type(item.state) for item in self.live}
 
 
 def decide(
@@ -163,12 +116,12 @@ def _tell_kept(address: Address, kept: Mapping[str, tuple[str, ...]]) -> str:
 
 def rests(wanted: Desired, result: Decisions) -> bool:
     """Whether a registration is wanted of an instance that doesn't run, and that nobody wants to run: AWS refuses it."""
-    if not isinstance(wanted.state, Registration) or not isinstance(wanted.state.target, Address):
+    if not isinstance(wanted.state, Member) or not isinstance(wanted.state.target, Address):
         return False
     item = result.desired.get(wanted.state.target)
-    if item is None or item.found is None or item.forces or not isinstance(item.desired.state, Instance):
+    if item is None or item.found is None or item.forces or not isinstance(item.desired.state, Server):
         return False
-    if stops(item.changes, Instance):
+    if stops(item.changes, type(item.desired.state)):
         return False  # which starts it in the end
     return item.desired.state.state is None and item.found.status in ("stopped", "stopping")
 
@@ -176,31 +129,11 @@ def rests(wanted: Desired, result: Decisions) -> bool:
 def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) -> None:
     """A load balancer can't leave its VPC, which only its subnets tell."""
     wanted, found = option.desired.state, option.found
-    if not isinstance(wanted, LoadBalancer) or found is None or option.forces:
+    if not isinstance(wanted, Balancer) or found is None or option.forces:
         return
-    vpcs = {location_of(subnet, result, discovery).vpc for subnet in wanted.subnets}
+    vpcs = {result.location_of(subnet, discovery).vpc for subnet in wanted.subnets}
     if vpcs.isdisjoint({found.detail(Entrance).vpc, None}):
         option.forces, option.reason = ("vpc",), "a load balancer can't move to another VPC"
-
-
-def location_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Foreign:
-    """The VPC and the zone of a subnet that isn't made yet (then all its addresses are free), of the stack or foreign; as far as
-    they are known."""
-    if isinstance(subnet, Address):
-        ((_, state),) = each_of([decisions.desired[subnet]], Subnet)
-        return Foreign(state.vpc, state.availability_zone, state.size, state.wants_ipv6)
-    own = next((item for item in decisions.live if item.id == subnet), None)
-    return own.detail(Foreign) if own else discovery.foreign.get(subnet, Foreign())
-
-
-def entrance_of(decisions: Decisions, wanted: Desired | None) -> Address | None:
-    """The load balancer of the spec that a listener or rule of it belongs to."""
-    state = wanted.state if wanted else None
-    if isinstance(state, Rule) and isinstance(state.listener, Address):
-        state = decisions.desired[state.listener].desired.state
-    if isinstance(state, Listener) and isinstance(state.load_balancer, Address):
-        return state.load_balancer
-    return None
 
 
 def _compare(
@@ -277,32 +210,19 @@ def _keeps_its_name(wanted: Desired, found: Observed) -> bool:
     return not is_given and (found.tags.get(tags.NAME) == tags.KEPT or is_shared)
 
 
-def named_ids(value: object) -> Iterable[str]:
-    """Everything in an observed state that may be another resource's id."""
-    if isinstance(value, str):
-        return (value,)
-    if isinstance(value, tuple):
-        return [text for member in value for text in named_ids(member)]
-    if isinstance(value, Properties):
-        return [text for name in field_names(type(value)) for text in named_ids(getattr(value, name))]
-    if hasattr(value, "forward"):
-        return [item.target_group for item in value.forward]
-    return ()
-
-
 def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Discovery) -> None:
     """A new instance goes to the emptiest of its subnets, of several to the one that the spec names first, or to where a
     launch has made it that isn't shown yet, or where a volume waits for it; one that is replaced stays where it was, if it may."""
     groups: dict[str | None, Counter[str]] = defaultdict(Counter)
-    instances = list(each_of(result.desired.values(), Instance))
+    instances = list(each_of(result.desired.values(), Server))
     perhaps = {address: launch.place for launch in unseen for address in launch.members}
     zones = {address: zone for (address, _), (_, zone) in discovery.kept.items()}
     for item, state in instances:
         if zone := zones.get(item.desired.address):
-            near = (subnet for subnet in state.subnets if location_of(subnet, result, discovery).zone == zone)
+            near = (subnet for subnet in state.subnets if result.location_of(subnet, discovery).zone == zone)
             perhaps[item.desired.address] = tuple(map(str, near))
     now = {
-        address: place_of(item.found) if item.found else perhaps.get(address, ())
+        address: tuple(map(str, subnets_of(item.found.state))) if item.found else perhaps.get(address, ())
         for item, _ in instances
         for address in [item.desired.address]
     }
@@ -314,11 +234,11 @@ def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Disco
         count, there = groups[item.desired.lifecycle.group], now[item.desired.address]
         count.subtract(there)
         same = [subnet for subnet in state.subnets if subnet in there]
-        order = [str(bind(subnet, result.ids)) for subnet in getattr(item.desired.state, "subnets", ())]
+        order = [str(bind(subnet, result.ids)) for subnet in subnets_of(item.desired.state)]
         places = [subnet for name in order for subnet in same or state.subnets if str(subnet) == name]
         place = min(places or state.subnets, key=lambda subnet: count[str(subnet)])
         count[str(place)] += 1
-        item.state = replace(state, subnets=(place,))
+        item.state = with_fields(state, subnets=(place,))
         item.changes = tuple(
             replace(change, after=(place,)) if change.path == "subnets" else change for change in item.changes
         )
@@ -336,7 +256,7 @@ def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: D
             result.to_delete[item.id] = (item, reason)
     for item in [item for item in result.live if item.is_leaving]:
         wanted = result.desired.get(item.address)
-        if isinstance(item.state, Registration) and wanted and wanted.state == item.state:
+        if isinstance(item.state, Member) and wanted and wanted.state == item.state:
             continue  # it is registered again, which ends the draining
         gone = result.to_delete.keys() | {d.found.id for d in result.desired.values() if d.found and d.forces}
         if gone.intersection(named_ids(item.state)):
@@ -365,9 +285,9 @@ def _why_it_goes(
 
 def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]) -> str:
     """The same for what carries no tags: it is managed as its entry says."""
-    if isinstance(item.state, ElasticIpAssociation):
+    if isinstance(item.state, PublicAddress):
         return "its address goes" if _goes(owned.get(str(item.state.elastic_ip)), result) else ""
-    if not isinstance(item.state, Registration):
+    if not isinstance(item.state, Member):
         return ""
     if not carrier.lifecycle.members:
         return "its instance goes" if _goes(owned.get(str(item.state.target)), result) else ""
@@ -387,9 +307,3 @@ def _goes(item: Observed | None, result: Decisions) -> bool:
 def _not_in_the_spec(carrier: Desired | None) -> str:
     """With what would leave it there: it may be another team's."""
     return "not in the spec" + (f"; others: keep in {carrier.address} would leave it" if carrier else "")
-
-
-def subnets_of(state: Properties) -> tuple[Ref, ...]:
-    """The subnets in which a resource has addresses."""
-    found: tuple[Ref, ...] = getattr(state, "subnets", ())
-    return found or tuple(filter(None, [getattr(state, "subnet", None)]))

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.implied import lineage
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.service import Member, Pool
 
 
 def find_empty(plan: Plan) -> list[str]:
@@ -17,7 +17,7 @@ def find_empty(plan: Plan) -> list[str]:
     makes = [step for step in plan.steps if step.action == "create" and step.address in plan.desired]
     asked = {part.target_group for item in plan.desired.values() for part in action_of(item.state).receiving}
     new = {part.target_group for step in makes for part in action_of(plan.desired[step.address].state).receiving}
-    filled = {state.target_group for _, state in each_of(plan.desired.values(), Registration)}
+    filled = {state.target_group for _, state in each_of(plan.desired.values(), Member)}
     empty = (new | asked.intersection(step.address for step in makes)) - filled
     own = ((address, item.lifecycle) for address, item in plan.desired.items() if address in empty)
     return [_tell_emptied(address) for address, how in own if how.members and not how.keep_others]
@@ -30,7 +30,7 @@ def _tell_emptied(name: Ref) -> str:
 def find_forsaken(plan: Plan) -> Iterator[tuple[set[str], str]]:
     """The groups that go while a rule or listener which nothing changes forwards to them: the steps, and why not."""
     gone = {step.id for step in plan.steps if step.action in ("delete", "replace")}
-    going = {step.id: step for step in plan.steps if step.action == "delete" and step.address.kind == "target_group"}
+    going = {step.id: step for step in plan.steps if step.action == "delete" and step.plays(Pool)}
     known = {item.id: item for item in plan.live} if going else {}
     for item in known.values():
         if plan.ids.get(item.address) == item.id or not gone.isdisjoint(lineage(item, known)):

@@ -9,15 +9,13 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 
-from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.engine.plan.leads import closure
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
-from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.plan import Need, Step
-from alb_reconcile.model.resource import Observed, each_of, stops
+from alb_reconcile.model.resource import Observed, Properties, each_of, stops
+from alb_reconcile.model.service import Member, Permissions, Pool, Router, ServedBy, Server
 from alb_reconcile.model.steps import Details
 
 MAKING = ("create", "replace", "update")
@@ -124,7 +122,7 @@ class Graph:
     @cached_property
     def groups(self) -> dict[str, Observed]:
         """The target groups that there are, by ARN."""
-        return {item.id: item for item in self.decisions.live if item.address.kind == "target_group"}
+        return {item.id: item for item in self.decisions.live if isinstance(item.state, Pool)}
 
     @cached_property
     def removers(self) -> dict[str, str]:
@@ -141,24 +139,28 @@ class Graph:
     def registered(self) -> dict[str, list[Observed]]:
         """What is registered and not draining, by instance id."""
         found: dict[str, list[Observed]] = defaultdict(list)
-        for item, state in each_of(self.decisions.live, Registration):
+        for item, state in each_of(self.decisions.live, Member):
             if not item.is_leaving:
                 found[str(state.target)].append(item)
         return found
 
+    def of(self, part: type[Properties], *actions: str) -> list[Step]:
+        """The steps of resources that play a part in the service (`model.service`)."""
+        return [step for step in self.steps.values() if step.action in actions and step.plays(part)]
+
     def of_kind(self, kind: str, *actions: str) -> list[Step]:
-        """The steps of a kind."""
+        """The steps of a kind, by its name."""
         return [step for step in self.steps.values() if step.address.kind == kind and step.action in actions]
 
     def forwarding(self, *actions: str) -> list[Step]:
         """The steps of listeners and of rules."""
-        return [*self.of_kind("listener", *actions), *self.of_kind("rule", *actions)]
+        return self.of(Router, *actions)
 
     def drop_implied(self) -> None:
         """Leave out the deletes that AWS makes with another one: a listener goes with its load balancer."""
         going = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
         tangled = self._tangled_groups(going)
-        stopped = {step.id for step in self.of_kind("instance", "update") if not self.destroy and is_stopped_by(step)}
+        stopped = {step.id for step in self.of(Server, "update") if not self.destroy and is_stopped_by(step)}
         for key, step in list(self.steps.items()):
             found = step.observed
             parent = found.parent_id if found and step.action == "delete" else None
@@ -168,10 +170,7 @@ class Graph:
                 or parent not in going
                 or parent in tangled
                 or found.state.outlives_parent
-                or (
-                    isinstance(found.state, Registration)
-                    and (found.state.target in stopped or not self._is_cut_off(parent))
-                )
+                or (isinstance(found.state, Member) and (found.state.target in stopped or not self._is_cut_off(parent)))
             ):
                 continue
             self.implied[found.id] = going[parent]
@@ -194,7 +193,7 @@ class Graph:
             str(state.security_group): {
                 text for text in named_ids(state) if text in going and text != state.security_group
             }
-            for _, state in each_of(self.decisions.live, SecurityGroupRules)
+            for _, state in each_of(self.decisions.live, Permissions)
             if state.security_group in going
         }
         try:

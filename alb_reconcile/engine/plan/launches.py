@@ -10,6 +10,7 @@ from alb_reconcile.engine.plan.unseen import Unseen
 from alb_reconcile.model import tags
 from alb_reconcile.model.plan import Step, plain
 from alb_reconcile.model.resource import Change
+from alb_reconcile.model.service import Server
 from alb_reconcile.model.steps import Launch
 from alb_reconcile.model.text import digest
 
@@ -26,7 +27,7 @@ def launch_together(graph: Graph, unseen: Iterable[Unseen]) -> None:
     again after a kill by reads that don't show the launch yet, makes the same call, with the same token.
     """
     alike: dict[Hashable, list[Step]] = defaultdict(list)
-    for step in graph.of_kind("instance", "create", "replace"):
+    for step in graph.of(Server, "create", "replace"):
         missing = tuple(launch.token for launch in unseen if step.address in launch.members)
         if missing:
             graph.specify(step.key, replace(step.detail(Launch), missing=missing))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from alb_reconcile.engine.plan.decide import Decisions, named_ids
-from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.resource import Properties, field_names, references
+from alb_reconcile.model.service import Port
 
 
 class Leads:
@@ -23,7 +23,7 @@ class Leads:
     def __init__(self, states: Mapping[str, Properties]) -> None:
         self.states = states
         self._ports: dict[tuple[Ref, int], str] = {
-            (state.load_balancer, state.port): name for name, state in states.items() if isinstance(state, Listener)
+            (state.load_balancer, state.port): name for name, state in states.items() if isinstance(state, Port)
         }
         self.below: dict[str, set[str]] = defaultdict(set)
         self.upper: dict[str, set[str]] = defaultdict(set)
@@ -31,7 +31,7 @@ class Leads:
         """What each leads to without its parts; a listener also to what its load balancer does, by which its clients come in."""
         for name, state in states.items():
             lower = self.referred(state)
-            if isinstance(state, Listener):
+            if isinstance(state, Port):
                 lower = lower | self.referred(states.get(str(state.load_balancer)))
             self.own[name] = lower
             self.below[name] |= lower
@@ -54,7 +54,7 @@ class Leads:
             return set()
         found = self._named(state)
         redirect = dict(action_of(state).redirect)
-        if isinstance(state, Listener) and redirect and "host" not in redirect:
+        if isinstance(state, Port) and redirect and "host" not in redirect:
             port = redirect.get("port", "")
             other = self._ports.get((state.load_balancer, int(port) if port.isdigit() else state.port))
             found |= {other} if other else set()

@@ -22,6 +22,7 @@ from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Observed, Properties
+from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.steps import TakeOver
 
 _SMALL_STACK: Final = 5
@@ -280,11 +281,11 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         for step in steps
         if step.detail(TakeOver).groups
         and step.part_of is None
-        and step.address.kind == "load_balancer"
+        and step.plays(Balancer)
         and plan.ids.get(step.address, step.id) == step.id
     }
     balancers = {item.id for item in plan.live if item.state.is_entrance}
-    renewed = sum(step.address.kind == "load_balancer" and step.action == "replace" for step in steps) + len(taken)
+    renewed = sum(step.plays(Balancer) and step.action == "replace" for step in steps) + len(taken)
     followed = {step.id for step in steps if step.detail(TakeOver).groups} - twins.keys()
     gone = balancers.intersection(deleted) - followed
     addresses = sum(item.address.kind == "elastic_ip" and item.id in deleted | replaced for item in plan.live)

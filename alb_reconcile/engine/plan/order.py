@@ -5,16 +5,16 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import product
 
-from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.places import refuse_held, refuse_kept_names
 from alb_reconcile.engine.plan.renames import refuse_successors
-from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.abilities import is_needy, needs
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import bind, each_of, field_names, references, stops
+from alb_reconcile.model.service import Associations, Routes
 from alb_reconcile.model.steps import HandOver
 
 
@@ -98,18 +98,18 @@ def _after_what_is_needed(graph: Graph) -> None:
 
 def _hand_over_subnets(graph: Graph) -> None:
     """A subnet that moves to another table is moved by that one, in one call; the old one lets it go without a gap."""
-    tables = graph.of_kind("route_table", "create", "replace", "update", "delete")
+    tables = graph.of(Routes, "create", "replace", "update", "delete")
     if not tables:
         return
     associations = {
         subnet: association
-        for found, _ in each_of(graph.decisions.live, RouteTable)
+        for found, _ in each_of(graph.decisions.live, Routes)
         for subnet, association in found.detail(Associations).by_subnet.items()
     }
     claims = {
         address: {bind(subnet, graph.decisions.ids) for subnet in item.desired.state.subnets or ()}
         for address, item in graph.decisions.desired.items()
-        if isinstance(item.desired.state, RouteTable)
+        if isinstance(item.desired.state, Routes)
     }
     for step in tables:
         is_old = step.action == "delete"

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Member
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import printable
 
@@ -53,7 +53,7 @@ class Pauses:
         for state in (step.observed.state if step.observed else None, step.desired.state if step.desired else None):
             if state is not None and state.parent is not None:
                 ids.append(self._known(getattr(state, state.parent)))
-            if isinstance(state, Registration):
+            if isinstance(state, Member):
                 ids.append(self._known(state.target))
         if step.desired is not None and step.desired.carrier is not None:
             ids.append(self.ids.get(step.desired.carrier))

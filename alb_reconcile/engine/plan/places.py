@@ -3,15 +3,13 @@
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
-from typing import Final
 
-from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
-from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import conflicts, slots
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, plain
-from alb_reconcile.model.resource import Observed, bind
+from alb_reconcile.model.resource import Observed, Properties, bind, field_names, with_fields
 
 
 def make_room(graph: Graph) -> None:
@@ -81,8 +79,8 @@ def refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
         item = graph.decisions.desired.get(graph.steps[key].address)
         if item is None or item.found is None or not item.forces or graph.steps[key].action != "replace":
             continue
-        name = getattr(item.state, "name", None)
-        if name and name == getattr(item.found.state, "name", None) and any(slots(item.state)):
+        name = item.state.own_name
+        if name and name == item.found.state.own_name and any(slots(item.state)):
             differs = " and ".join(
                 f"{change.path} is {_json(change.before)} and should be {_json(change.after)}"
                 for change in item.changes
@@ -108,13 +106,11 @@ def refuse_held(graph: Graph, keys: Iterable[str]) -> None:
         bound = bind(wanted.state, graph.decisions.ids)
         for slot in set(slots(bound)).intersection(slots(holder.state)):
             what, *rest = slot if isinstance(slot, tuple) else (slot,)
-            fields = [name for name in wanted.declared if rest and rest[-1] in named_ids(getattr(bound, name, None))]
-            if isinstance(bound, Subnet):  # which only overlaps
-                parts = {name: Subnet(vpc=bound.vpc, **{name: getattr(bound, name)}) for name in _RANGES}
-                fields = [name for name in _RANGES if name in wanted.declared and conflicts(parts[name], holder.state)]
-                rest = [getattr(bound, name) for name in fields[:1]]
-            if len(rest) == 1 and fields and fields[0] != "vpc":
-                known = graph.addresses.get(rest[0], rest[0])
+            names = [name for name in wanted.declared if name in field_names(type(bound)) and name != bound.in_vpc]
+            fields = [name for name in names if _conflicts_by(bound, name, names, slot, holder.state)]
+            if len(rest) == 1 and fields:
+                held = str(getattr(bound, fields[0]))
+                known = graph.addresses.get(held, held)
                 problems.append(
                     f"{wanted.at(fields[0])}: the new {later.address} can't have {known} as long as {earlier.address} "
                     f"({holder.id}) has it, which can't go before the new one is there; give it another {what}"
@@ -123,7 +119,10 @@ def refuse_held(graph: Graph, keys: Iterable[str]) -> None:
         raise RefusedError("\n".join(problems))
 
 
-_RANGES: Final = ("cidr_block", "ipv6_cidr_block")
+def _conflicts_by(wanted: Properties, field: str, fields: Iterable[str], slot: Hashable, holder: Properties) -> bool:
+    """Whether both would want one slot if that were the only one of these fields with a value."""
+    alone = with_fields(wanted, **{name: None for name in fields if name != field})
+    return slot in slots(alone) and conflicts(alone, holder)
 
 
 def _json(value: object) -> str:

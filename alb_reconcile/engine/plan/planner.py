@@ -8,7 +8,6 @@ from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.acts import set_acts, split
 from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.closures import find_shrunk
-from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, location_of
 from alb_reconcile.engine.plan.emptied import find_empty
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
@@ -22,7 +21,6 @@ from alb_reconcile.engine.plan.renames import find_renames, told_with
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.engine.plan.unseen import Unseen
-from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
@@ -32,15 +30,16 @@ from alb_reconcile.engine.plan.zero_downtime.requests import Turns
 from alb_reconcile.engine.plan.zero_downtime.rollout import Rounds, leave_for_restarts, leave_late
 from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
 from alb_reconcile.engine.plan.zero_downtime.traffic import keep_old_entrance, wait_for_targets
-from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.waits import EARLIER_RUN
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import remark, settle
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE, Decision, Decisions
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, each_of, field_names
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, each_of, field_names, with_fields
+from alb_reconcile.model.service import Balancer, Server
 from alb_reconcile.model.steps import Deregister, Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
@@ -133,7 +132,10 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
         flow.let_go_last()
         leave_late(graph)
     move_addresses(graph)
-    tell_volumes(graph)
+    steps = [*graph.steps.values()]
+    for kind in load_kinds().values():
+        for step, effect in kind.tell_plan([item for item in steps if item.address.kind == kind.name], graph.discovery):
+            graph.say(step.key, effects=effect)
     if not graph.destroy:
         _wait_until_safe(graph)
     keys = sort_keys(graph)
@@ -187,11 +189,11 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
     ids = graph.decisions.ids
     state: Properties = settle(bind(item.desired.creation, ids), None, facts)
     details: Details | None = None
-    if isinstance(state, Instance) and isinstance(item.state, Instance):
-        state = replace(state, subnets=item.state.subnets)
+    if isinstance(state, Server) and isinstance(item.state, Server):
+        state = with_fields(state, subnets=item.state.subnets)
         details = Launch(digest(sorted(graph.decisions.seen_ids.get(item.desired.address, ()))))
-    if isinstance(item.desired.state, LoadBalancer):
-        vpcs = [location_of(subnet, graph.decisions, graph.discovery).vpc for subnet in item.desired.state.subnets]
+    if isinstance(item.desired.state, Balancer):
+        vpcs = [graph.decisions.location_of(subnet, graph.discovery).vpc for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
     # beside what is replaced, which may have the same settings, it needs another name; and another token than one that failed or is going
     seen = graph.decisions.seen_ids.get(item.desired.address, ())
@@ -231,7 +233,7 @@ def made_anew(steps: Iterable[Step], live: Iterable[Observed], *, was_there: boo
     return [
         step
         for step in steps
-        if step.address.kind == "load_balancer" and step.desired and step.action in ("create", "replace")
+        if step.plays(Balancer) and step.desired and step.action in ("create", "replace")
         if step.action == "replace"
         or was_there
         or tags.DESTROYING in said
@@ -240,7 +242,7 @@ def made_anew(steps: Iterable[Step], live: Iterable[Observed], *, was_there: boo
 
 
 def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
-    balancers = each_of(decisions.desired.values(), LoadBalancer)
+    balancers = each_of(decisions.desired.values(), Balancer)
     stay = (item for item in decisions.desired.values() if not item.forces)
     return [
         *(

@@ -13,11 +13,10 @@ from alb_reconcile.engine.doors import Asked, Door, describe_door
 from alb_reconcile.engine.safety import Safety, is_held, shift_of
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.engine.zones import is_zonal, target_zone
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
+from alb_reconcile.model.service import Case, Member
 from alb_reconcile.model.steps import Deregister, Register
 
 _WAYS: Final = frozenset(
@@ -203,7 +202,7 @@ class _Rehearsal:
             self.gaps[asked].end = self.gaps[asked].end or step
         for asked in told.keys() - self.gaps.keys():
             place, (door, _) = step.desired.at() if step.desired else str(step.address), self.safety.kept[asked]
-            which = f", for {sort}," if not isinstance(door.item.state, Rule) and (sort := describe_sort(asked)) else ""
+            which = f", for {sort}," if not isinstance(door.item.state, Case) and (sort := describe_sort(asked)) else ""
             words = f"{place}: {describe_door(door)}{which} answers before and after this plan, and not on the way"
             self.gaps[asked] = Gap(door, f"{words}: {told[asked]}", step)
 
@@ -216,7 +215,7 @@ class _Rehearsal:
 
 def may_shut(step: Step) -> bool:
     """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
-    if step.address.kind == "registration":
+    if step.plays(Member):
         return step.action == "delete" and not step.detail(Deregister).least
     if step.action == "create":
         return step.address.kind in _WAYS and step.act is not Act.PREPARE
@@ -232,7 +231,7 @@ def _asks_zones(step: Step, zonal: Collection[str]) -> bool:
 def _passed(world: World, which: Collection[str]) -> World:
     """The world in which these targets have passed their checks, or all those of these groups, as far as they are checked."""
 
-    def has_passed(item: Observed, state: Registration) -> bool:
+    def has_passed(item: Observed, state: Member) -> bool:
         return str(state.target_group) in world.checked and not {item.id, str(state.target_group)}.isdisjoint(which)
 
     return world.turned("healthy", has_passed) if which else world

@@ -4,16 +4,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from alb_reconcile.engine.plan.decide import Decisions, Held, decide, entrance_of
+from alb_reconcile.engine.plan.decide import Held, decide
 from alb_reconcile.engine.plan.unseen import Unseen, find_unseen
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Desired, each_of
+from alb_reconcile.model.service import Balancer, Member, Pool, ServedBy
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,16 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
     A target group serves one load balancer only, so it goes with it, and another takes its place where it is to serve
     another one.
     """
-    ours = {item.id for item, _ in each_of(decisions.live, LoadBalancer)}
+    ours = {item.id for item, _ in each_of(decisions.live, Balancer)}
     wanted: dict[Address, set[str | None]] = defaultdict(set)
     for item in decisions.desired.values():
-        entrance = entrance_of(decisions, item.desired)
+        entrance = decisions.entrance_of(item.desired)
         for part in action_of(item.desired.state).forward:
             if entrance and isinstance(part.target_group, Address):
                 wanted[part.target_group].add(decisions.ids.get(entrance))
     forced = {}
     replaced = _functions_replaced(decisions)
-    for item, _ in each_of(decisions.desired.values(), TargetGroup):
+    for item, _ in each_of(decisions.desired.values(), Pool):
         address = item.desired.address
         if item.found and not item.forces and item.found.id in replaced:
             forced[item.found.id] = "its function is replaced, and a group has one only"
@@ -80,12 +79,12 @@ def _functions_replaced(decisions: Decisions) -> set[str]:
     leave a gap between them, so another group takes over (ELB User Guide, "Deregister the Lambda function")."""
     made = {
         str(state.target_group)
-        for item, state in each_of(decisions.desired.values(), Registration)
+        for item, state in each_of(decisions.desired.values(), Member)
         if state.outlives_parent and item.found is None
     }
     there = {
         str(state.target_group)
-        for item, state in each_of(decisions.live, Registration)
+        for item, state in each_of(decisions.live, Member)
         if state.outlives_parent and item.id in decisions.to_delete
     }
     served = {str(part.target_group) for item in decisions.live for part in action_of(item.state).receiving}

@@ -16,13 +16,13 @@ from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._targets import as_address
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ReconcileError
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.markdown import code_span
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Member
 
 _MOST: Final = 5
 """Requests: LookupEvents takes two a second, of everybody in the account and region."""
@@ -58,7 +58,7 @@ def find_clues(steps: Sequence[Step], live: Sequence[Observed] = ()) -> dict[str
         for other in (parent, target):
             if isinstance(other, Address) and other in makers:  # it went with that
                 return clue(other)
-        if isinstance(state, Registration) and isinstance(parent, str) and isinstance(target, str):
+        if isinstance(state, Member) and isinstance(parent, str) and isinstance(target, str):
             known = as_address(target) or (target if state.target_type != "ip" else "")
             named = (state.port, None) if state.port == ports.get(parent) else (state.port,)  # none: the group's
             if known:  # else AWS knows it by an address, and the plan doesn't

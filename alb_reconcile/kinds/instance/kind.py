@@ -55,6 +55,7 @@ from alb_reconcile.kinds.instance.protection import (
     stoppable,
 )
 from alb_reconcile.kinds.instance.recognition import weigh_instance
+from alb_reconcile.kinds.instance.volume_plans import check_volumes, handed_on, tell_new, tell_old
 from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -62,21 +63,26 @@ from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
 from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.files import read_file
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Lookups, Observed, Properties, each_of, stops
+from alb_reconcile.model.service import JointLaunch, Server
 from alb_reconcile.model.steps import Launch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Instance(Properties):
+class Instance(Server):
     """An instance. `subnets` are those that it may be in; observed, the one that it is in."""
 
     kind = "instance"
     is_costly = True
     removed_late = ("security_groups",)
     is_target = True
+    is_server = True
+    in_subnets = "subnets"
     service = "ec2"
     addresses = 1
     missed = 0
@@ -189,19 +195,17 @@ class Instance(Properties):
 
 
 @dataclass(frozen=True)
-class LaunchedWith:
-    """The client token of an instance's launch, for whom else that was, and what hangs on the instance."""
+class LaunchedWith(JointLaunch):
+    """An instance's launch, and what hangs on the instance."""
 
-    token: str
-    members: tuple[Address, ...]
     interface: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The primary network interface, as AWS describes it."""
     volumes: _volumes.Attached = field(default_factory=_volumes.Attached, compare=False)
 
 
-def place_of(found: Observed | None) -> tuple[str, ...]:
-    """The subnet that an instance is in, if there is one."""
-    return tuple(map(str, getattr(found.state, "subnets", ()))) if found else ()
+def _held(found: Observed | None) -> _volumes.Attached:
+    """The volumes of an instance; none of one that isn't there yet."""
+    return found.details.volumes if found and isinstance(found.details, LaunchedWith) else _volumes.Attached()
 
 
 class InstanceKind(Ec2Kind[Instance]):
@@ -272,6 +276,21 @@ class InstanceKind(Ec2Kind[Instance]):
 
     async def is_stop_protected(self, aws: Aws, observed: Observed) -> bool:
         return await is_on(aws, observed.id, STOPPING)
+
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
+        for item, state in each_of(decisions.desired.values(), Instance):
+            yield from check_volumes(item, state.data_volumes, _held(item.found), decisions, discovery)
+
+    def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
+        new = [
+            (step, step.state.data_volumes)
+            for step in steps
+            if isinstance(step.state, Instance) and step.action in ("create", "replace")
+        ]
+        old = [(step, _held(step.observed)) for step in steps if step.action == "delete"]
+        handed = [volume for step, disks in new for volume in handed_on(step, disks, discovery).values()]
+        yield from tell_new(new, discovery)
+        yield from tell_old(old, handed)
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
         return associations(name, entry)

@@ -27,7 +27,8 @@ from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import RefusedError, ignoring
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed
+from alb_reconcile.model.service import Port
 from alb_reconcile.model.steps import Shift
 
 
@@ -48,7 +49,7 @@ class MutualAuthentication(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listener(Properties):
+class Listener(Port):
     """One port of a load balancer."""
 
     kind = "listener"
@@ -73,6 +74,14 @@ class Listener(Properties):
     mutual_authentication: MutualAuthentication | None = None
     attributes: Mapping[str, str] | None = None
     default_action: Action
+
+    @property
+    def wants_certificate(self) -> bool:
+        mutual = self.mutual_authentication
+        return mutual is not None and mutual.mode == "verify"
+
+    def keeps_out(self) -> dict[str, str]:
+        return {"mutual_authentication": "mutual authentication"} if self.wants_certificate else {}
 
     def with_others(self, observed: Self) -> Self:
         return replace(self, certificates=keep_others(self.certificates, observed.certificates, str))

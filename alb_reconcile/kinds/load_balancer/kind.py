@@ -30,9 +30,11 @@ from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, name_in_
 from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import AwsError, ignoring
-from alb_reconcile.model.resource import Desired, Observed, Properties, bind
+from alb_reconcile.model.resource import Desired, Observed, bind, each_of
+from alb_reconcile.model.service import Balancer, Entrance, Segment
 from alb_reconcile.model.steps import Place, TakeOver
 
 _PROTECTION: Final = "deletion_protection.enabled"
@@ -48,26 +50,14 @@ _USUAL: Final = {
 """ELBv2 LoadBalancerAttribute: the defaults."""
 
 
-@dataclass(frozen=True)
-class Entrance:
-    """Where a load balancer answers: its DNS name, and its VPC."""
-
-    dns_name: str
-    vpc: str
-
-
-def dns_names(live: Iterable[Observed]) -> dict[Address, str]:
-    """Where the load balancers among them answer."""
-    return {item.address: item.detail(Entrance).dns_name for item in live if item.address.kind == "load_balancer"}
-
-
 @dataclass(frozen=True, kw_only=True)
-class LoadBalancer(Properties):
+class LoadBalancer(Balancer):
     """A load balancer without its listeners."""
 
     kind = "load_balancer"
     is_entrance = True
     is_costly = True
+    in_subnets = "subnets"
     service = "elbv2"
     removed_late = ("subnets", "security_groups", "ip_address_type")
     is_for_others = True
@@ -91,6 +81,9 @@ class LoadBalancer(Properties):
     web_acl: str | None = None
     """Its ARN; empty for none."""
     name: str | None = None
+
+    def keeps_out(self) -> dict[str, str]:
+        return {"web_acl": "the web ACL"} if self.web_acl else {}
 
     def slots(self) -> Iterable[Hashable]:
         return (("load balancer name", self.name),) if self.name else ()
@@ -212,6 +205,31 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             yield Grant(("wafv2:GetWebACL",), (acls,))
             used = ("wafv2:GetWebACLForResource", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL")
             yield Grant(used, (acls, balancers))
+
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
+        """Foreign subnets, of which only AWS knows the zone and the VPC; and IPAM pools of load balancers that were made as internal,
+        of which the spec doesn't say whether they are."""
+        for decision, state in each_of(decisions.desired.values(), LoadBalancer):
+            item = decision.desired
+            places = [decisions.location_of(subnet, discovery) for subnet in state.subnets]
+            zones, vpcs = [place.zone for place in places if place.zone], {place.vpc for place in places if place.vpc}
+            if len(vpcs) > 1:
+                text = f"its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
+                yield Finding(item, "subnets", text)
+            if len(places) < 2 and not state.customer_owned_ipv4_pool:  # on an Outpost it stands in one
+                text = f"only one subnet is found ({state.subnets[0]}), and AWS requires two in different zones"
+                yield Finding(item, "subnets", text)
+            if len(set(zones)) < len(zones):
+                text = f"two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
+                yield Finding(item, "subnets", text)
+            without = [str(subnet) for subnet in state.subnets if _lacks_ipv6(subnet, decisions, discovery)]
+            if (state.ip_address_type or "ipv4") != "ipv4" and without:
+                text = f"{state.ip_address_type} needs an IPv6 range in each of its subnets; give {', '.join(without)} an ipv6_cidr_block"
+                yield Finding(item, "ip_address_type", text)
+            there = decision.found.state if decision.found and not decision.forces else None
+            if state.ipam_pools and isinstance(there, LoadBalancer) and there.scheme == "internal":
+                text = "are for public addresses, which this internal load balancer has none of; remove them"
+                yield Finding(item, "ipam_pools", text)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)
@@ -384,6 +402,14 @@ def _ports(known: Known) -> Mapping[str, set[int]]:
     for state in known.there("listener"):
         found[str(state.load_balancer)].add(state.port)
     return found
+
+
+def _lacks_ipv6(subnet: Ref, decisions: Decisions, discovery: Discovery) -> bool:
+    """Whether a subnet is known to have no IPv6 range, and gets none."""
+    entry = decisions.desired.get(subnet) if isinstance(subnet, Address) else None
+    if entry is not None and isinstance(entry.desired.state, Segment) and entry.desired.state.location.has_ipv6:
+        return False
+    return decisions.location_of(bind(subnet, decisions.ids), discovery).has_ipv6 is False
 
 
 KIND: Final = LoadBalancerKind()

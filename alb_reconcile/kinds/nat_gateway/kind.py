@@ -59,8 +59,10 @@ class NatGateway(Properties):
     kind = "nat_gateway"
     is_costly = True
     service = "ec2"
+    in_vpc = "vpc"
     is_for_others = True
     addresses = 1
+    in_subnets = "subnet"
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted", "failed"})
     holds = frozenset({"secondary_elastic_ips", "availability_zone_addresses"})

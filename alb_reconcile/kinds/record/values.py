@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from alb_reconcile.aws.record_tags import plain_name, quoted
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import Name
 
 _TEXTS: Final = ("TXT", "SPF")
 _NAMES: Final = ("CNAME", "MX", "PTR", "SRV")
@@ -22,7 +23,7 @@ class AliasTarget(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(Properties):
+class Record(Name):
     """A record set."""
 
     kind = "record"

@@ -27,7 +27,8 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
+from alb_reconcile.model.resource import Desired, Lookups, Observed, each_of
+from alb_reconcile.model.service import Member, Registered
 from alb_reconcile.model.steps import Deregister, Register
 
 _MOST: Final = 200
@@ -35,16 +36,8 @@ _MOST: Final = 200
 _GONE: Final = "TargetGroupNotFound"
 
 
-@dataclass(frozen=True)
-class Registered:
-    """How AWS knows a target: an instance's id, an address or a function's ARN; and the zone that it counts to."""
-
-    id: str
-    availability_zone: str | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
-class Registration(Properties):
+class Registration(Member):
     """One target in one group on one port.
 
     An instance is its target by id also where the group knows it by its address: so it is told from its successor, which

@@ -42,15 +42,17 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding, Foreign
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
+from alb_reconcile.model.service import Segment
 from alb_reconcile.model.text import camel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subnet(Properties):
+class Subnet(Segment):
     """A part of a VPC in one availability zone."""
 
     kind = "subnet"
     service = "ec2"
+    in_vpc = "vpc"
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset(
@@ -88,6 +90,10 @@ class Subnet(Properties):
     map_public_ip_on_launch: bool | None = None
     enable_dns64: bool | None = None
     private_dns_name_options_on_launch: Mapping[str, Any] | None = None
+
+    @property
+    def location(self) -> Foreign:
+        return Foreign(self.vpc, self.availability_zone, self.size, self.wants_ipv6)
 
     @property
     def size(self) -> int | None:

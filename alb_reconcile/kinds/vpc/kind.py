@@ -51,10 +51,13 @@ from alb_reconcile.kinds.vpc.ranges import (
     wait_until_gone,
 )
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import conflicts
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
+from alb_reconcile.model.service import Segment
 from alb_reconcile.model.text import camel
 
 _ATTRIBUTES: Final = {
@@ -234,6 +237,28 @@ class VpcKind(Ec2Kind[Vpc]):
         """AWS documents no time for encryption controls; minutes are usual."""
         return (10, 600) if "vpc_encryption_control" in fields else super().takes(action, fields)
 
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
+        """Ranges that a VPC would lose though subnets that stay have a part of them (InvalidCidrBlock.InUse)."""
+        for item, wanted in each_of(decisions.desired.values(), Vpc):
+            vpc = item.found
+            if vpc is None or item.forces:
+                continue
+            fields = {change.path for change in item.changes}
+            for text, name in leaving_ranges(wanted, vpc, fields).items():
+                around = ipaddress.ip_network(text)
+                holders = [
+                    f"{found.address} ({found.id})"
+                    for found, state in each_of(decisions.live, Segment)
+                    if state.vpc == vpc.id
+                    if found.id not in decisions.going or (":" in text and not _goes_first(found, state, decisions))
+                    if any(_overlaps(part, around) for part in (state.cidr_block, state.ipv6_cidr_block) if part)
+                ]
+                by_hand = "take theirs out by hand: aws ec2 disassociate-subnet-cidr-block"
+                how = by_hand if ":" in text else "give them a cidr_block elsewhere, too"
+                told = f"{text} can't leave {vpc.id} while these have a part of it: {', '.join(holders)}; keep it, or {how}"
+                if holders:
+                    yield Finding(item.desired, name, told)
+
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)
         shape = f"its CIDR block {wanted.cidr_block}" if wanted.cidr_block == found.cidr_block else ""
@@ -329,6 +354,16 @@ class VpcKind(Ec2Kind[Vpc]):
         for name in names:  # one attribute a call
             value: dict[str, Any] = {camel(name): {"Value": getattr(wanted, name)}}
             await run.aws.call("ec2", "modify_vpc_attribute", VpcId=vpc, **value)
+
+
+def _goes_first(found: Observed, state: Segment, decisions: Decisions) -> bool:
+    """Whether a subnet that goes needn't wait for a successor that is to have an IPv6 range itself."""
+    entries = (item for item, wanted in each_of(decisions.desired.values(), Segment) if wanted.location.has_ipv6)
+    return all(conflicts(item.state, state) for item in entries if item.found and item.found.id == found.id)
+
+
+def _overlaps(part: str | int, around: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    return isinstance(part, str) and ipaddress.ip_network(part).overlaps(around)
 
 
 def leaving_ranges(wanted: Vpc, observed: Observed, fields: Collection[str]) -> dict[str, str]:

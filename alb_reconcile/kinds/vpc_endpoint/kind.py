@@ -65,8 +65,10 @@ class VpcEndpoint(Properties):
 
     kind = "vpc_endpoint"
     service = "ec2"
+    in_vpc = "vpc"
     carries_applied = True
     addresses = 1
+    in_subnets = "subnets"
     holds = frozenset({"security_groups"})
     ways = frozenset({"route_tables"})
     replaced_on = frozenset({"vpc", *LEADS_TO, "service_region", "vpc_endpoint_type"})

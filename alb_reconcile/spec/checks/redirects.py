@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from alb_reconcile.kinds.base import Entry
-from alb_reconcile.kinds.rule.conditions import Condition
-from alb_reconcile.kinds.rule.patterns import fits, parse
-from alb_reconcile.kinds.rule.shadows import is_always_met
+from alb_reconcile.model.requests.conditions import Condition
+from alb_reconcile.model.requests.patterns import fits, parse
+from alb_reconcile.model.requests.shadows import is_always_met
 from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.spec.checks.unreachable import Ordered, rules_in_order
 from alb_reconcile.spec.document import Path, render_path

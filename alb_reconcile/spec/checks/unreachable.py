@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from alb_reconcile.kinds.rule.conditions import Condition, read_conditions
-from alb_reconcile.kinds.rule.patterns import find_text, parse
-from alb_reconcile.kinds.rule.shadows import find_shadows
+from alb_reconcile.kinds.rule.conditions import read_conditions
+from alb_reconcile.model.requests.conditions import Condition
+from alb_reconcile.model.requests.patterns import find_text, parse
+from alb_reconcile.model.requests.shadows import find_shadows
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 

@@ -3,11 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of, subnets_of
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Ref
+from alb_reconcile.model.decisions import Decision, Decisions, subnets_of
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.service import Member
 
 
 def full_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
@@ -20,7 +20,7 @@ def full_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     names = {item.id: item.address for item in decisions.live}
     findings = []
     for subnet, needed in needs.items():
-        free = location_of(subnet, decisions, discovery).free
+        free = decisions.location_of(subnet, discovery).free
         if free is not None and needed.total() > free:
             most = entries[needed.most_common(1)[0][0]].desired
             parts = ", ".join(f"{number} for {name}" for name, number in needed.most_common())
@@ -38,7 +38,7 @@ def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
     """
     entries = decisions.desired.values()
     replaced = {item.desired.address for item in entries if item.forces}
-    registrations = each_of([item.desired for item in entries], Registration)
+    registrations = each_of([item.desired for item in entries], Member)
     moving = {state.target for _, state in registrations if state.target_group in replaced}
     beside: Counter[tuple[str, Ref]] = Counter()
     for item in entries:

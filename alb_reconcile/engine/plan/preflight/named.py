@@ -1,10 +1,10 @@
 """What the spec names by its id, or looks up, though it is the stack's own and would go."""
 
-from alb_reconcile.engine.plan.decide import Decisions, named_ids
-from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Observed, each_of, field_names, texts
+from alb_reconcile.model.service import Routes
 
 
 def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
@@ -37,11 +37,7 @@ def _with_ways(named: set[str], going: dict[str, Observed]) -> set[str]:
     while (
         more := {
             *(text for known in found for text in named_ids(going[known].state)),
-            *(
-                table.id
-                for table, state in each_of(going.values(), RouteTable)
-                if found.intersection(state.subnets or ())
-            ),
+            *(table.id for table, state in each_of(going.values(), Routes) if found.intersection(state.subnets or ())),
         }
         & going.keys() - found
     ):

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from alb_reconcile.engine.plan.decide import Decisions, entrance_of, location_of, subnets_of
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import Decisions, subnets_of
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Desired, Properties, bind, each_of
+from alb_reconcile.model.service import Member
 
 
 def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
@@ -16,10 +15,10 @@ def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Find
     users: dict[tuple[Ref, Ref], None] = {
         (part.target_group, entrance): None
         for item in decisions.desired.values()
-        if (entrance := entrance_of(decisions, item.desired))
+        if (entrance := decisions.entrance_of(item.desired))
         for part in action_of(item.desired.state).forward
     }
-    users |= {(state.target_group, state.target): None for _, state in each_of(_all(decisions), Registration)}
+    users |= {(state.target_group, state.target): None for _, state in each_of(_all(decisions), Member)}
     findings, places = [], _places(decisions, discovery)
     for group, user in users:
         item = decisions.desired.get(group) if isinstance(group, Address) else None
@@ -33,16 +32,6 @@ def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Find
     return findings
 
 
-def split_route_tables(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Subnets of another VPC than the route table that is to be theirs."""
-    places = _places(decisions, discovery)
-    return [
-        Finding(item, "subnets", f"one of them is in {vpc}, but this is in {state.vpc}; choose subnets of the same VPC")
-        for item, state in each_of(_all(decisions), RouteTable)
-        for vpc in _others(state.vpc, state, places, decisions)
-    ]
-
-
 def _all(decisions: Decisions) -> Iterator[Desired]:
     return (item.desired for item in decisions.desired.values())
 
@@ -50,7 +39,7 @@ def _all(decisions: Decisions) -> Iterator[Desired]:
 def _places(decisions: Decisions, discovery: Discovery) -> dict[Ref, Ref | None]:
     """The VPC of each subnet in which something is, as far as it is known."""
     subnets = {subnet for item in _all(decisions) for subnet in subnets_of(item.state)}
-    return {subnet: location_of(subnet, decisions, discovery).vpc for subnet in subnets}
+    return {subnet: decisions.location_of(subnet, discovery).vpc for subnet in subnets}
 
 
 def _others(vpc: Ref | None, user: Properties, places: Mapping[Ref, Ref | None], decisions: Decisions) -> list[Ref]:

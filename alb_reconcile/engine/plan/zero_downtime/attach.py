@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from alb_reconcile.engine.plan.decide import Decision
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
@@ -15,14 +14,14 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     shares_of,
     wait_for_health,
 )
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward, is_opaque
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import Decision
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Change, Desired, Lifecycle, Properties, bind
+from alb_reconcile.model.service import Case, Member, Port
 from alb_reconcile.model.steps import Attach
 
 _MOST_GROUPS: Final = 5
@@ -49,7 +48,7 @@ def attach_new_groups(graph: Graph) -> None:
 def _unchecked(graph: Graph, members: Mapping[Ref, list[str]]) -> Iterator[Ref]:
     """The groups that have targets, or get them, and are not checked, because nothing forwards to them yet."""
     serving = serving_groups(graph)
-    joined = {item.state.target_group for item in graph.decisions.live if isinstance(item.state, Registration)}
+    joined = {item.state.target_group for item in graph.decisions.live if isinstance(item.state, Member)}
     for address, decision in graph.decisions.desired.items():
         for item in action_of(decision.desired.state).forward:
             if isinstance(item.target_group, str) and item.target_group not in serving:
@@ -115,13 +114,13 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
     guests: dict[Address, list[tuple[str, tuple[Ref, ...]]]] = defaultdict(list)
     given: dict[Address, set[Ref]] = defaultdict(set)
     for step in [
-        *graph.of_kind("rule", "create"),
-        *graph.of_kind("rule", "update"),
-        *graph.of_kind("listener", "update"),
+        *graph.of(Case, "create"),
+        *graph.of(Case, "update"),
+        *graph.of(Port, "update"),
     ]:
         wanted = step.desired.state if step.desired else None
         groups = tuple(group for group in shares_of(forward_after(step)) if group in new)
-        listener = wanted.listener if isinstance(wanted, Rule) else step.address
+        listener = wanted.listener if isinstance(wanted, Case) else step.address
         if groups and isinstance(listener, Address) and not step.attaches:
             host = _host(graph, listener, groups, given)
             if host is not None:
@@ -169,11 +168,11 @@ def _host(graph: Graph, listener: Address, groups: tuple[Ref, ...], given: Mappi
     hosts = [
         _Host(item, _ends(graph, item))
         for address, item in graph.decisions.desired.items()
-        if address == listener or (isinstance(item.desired.state, Rule) and item.desired.state.listener == listener)
+        if address == listener or (isinstance(item.desired.state, Case) and item.desired.state.listener == listener)
     ]
     known = graph.decisions.ids.get(listener)
     for found, _ in graph.decisions.to_delete.values():
-        if isinstance(found.state, Rule) and found.parent_id == known and found.address not in graph.decisions.desired:
+        if isinstance(found.state, Case) and found.parent_id == known and found.address not in graph.decisions.desired:
             gone = Desired(found.address, found.state, found.state, {}, Lifecycle(), "")
             hosts.append(_Host(Decision(gone, found.state, found), graph.removers.get(found.id)))
     wanted = set(groups)

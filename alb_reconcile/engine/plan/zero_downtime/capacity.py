@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of, rests
+from alb_reconcile.engine.plan.decide import rests
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import group_of, healthy_targets, recovery_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
@@ -20,13 +20,14 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     turned_to,
 )
 from alb_reconcile.engine.plan.zero_downtime.requests import Turns
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, bind, each_of
+from alb_reconcile.model.service import Balancer, Case, Member, Name, Port
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver, Wanted
 
 
@@ -44,7 +45,7 @@ def guard_capacity(graph: Graph, turns: Turns) -> None:
     _guard_new_rules(graph, minima, receiving, turns)
     _guard_takeovers(graph, minima)
     asked = (receiving | turned_to(graph)) - graph.deleted
-    departures = [step for step in graph.of_kind("registration", "delete") if group_of(step) in asked]
+    departures = [step for step in graph.of(Member, "delete") if group_of(step) in asked]
     _guard_departures(graph, minima, departures)
 
 
@@ -56,9 +57,7 @@ def keeping_some(graph: Graph) -> set[str]:
 
 def is_down(graph: Graph, groups: Container[Ref]) -> bool:
     """Whether targets of these groups (by ARN) fail, and none is healthy or may be in a moment: then there is nothing to lose."""
-    states = {
-        item.status for item, state in each_of(graph.decisions.live, Registration) if state.target_group in groups
-    }
+    states = {item.status for item, state in each_of(graph.decisions.live, Member) if state.target_group in groups}
     return "unhealthy" in states and states.isdisjoint(("healthy", "initial"))
 
 
@@ -92,16 +91,16 @@ class _Minima:
             named[item.address].add(arn)
         down = {address for address, groups in named.items() if is_down(graph, groups)}
         known = {decision.found.id for decision in graph.decisions.desired.values() if decision.found} | graph.deleted
-        for item, registered in each_of(graph.decisions.live, Registration):
+        for item, registered in each_of(graph.decisions.live, Member):
             found.others[registered.target_group] += item.id not in known and not item.is_leaving
             found.there[registered.target_group] += not item.is_leaving
             found.healthy[registered.target_group] += item.status == "healthy"
             found.initial[registered.target_group] += item.status == "initial"
-        for _, absent in each_of(graph.decisions.resting, Registration):
+        for _, absent in each_of(graph.decisions.resting, Member):
             found.asleep[bind(absent.target_group, graph.decisions.ids)].append(absent.target)
         for decision in graph.decisions.desired.values():
             state = decision.desired.state
-            if not isinstance(state, Registration):
+            if not isinstance(state, Member):
                 continue
             group = bind(state.target_group, graph.decisions.ids)
             found.wanted[group] += 1
@@ -174,7 +173,7 @@ def _guard_departures(graph: Graph, minima: _Minima, departures: Iterable[Step])
         return
     for step in departures:
         going = step.observed.state if step.observed else None
-        if isinstance(going, Registration):
+        if isinstance(going, Member):
             group = str(going.target_group)
             least, name = minima.to_keep(group), graph.addresses.get(group, group)
             how = replace(step.detail(Deregister), least=least)
@@ -241,7 +240,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: 
     for step in graph.steps.values():
         if step.attaches:
             checked.update(str(bind(item.target_group, graph.decisions.ids)) for item in action_of(step.state).forward)
-    for step in [*graph.of_kind("rule", "create", "update"), *graph.of_kind("listener", "update")]:
+    for step in [*graph.of(Case, "create", "update"), *graph.of(Port, "update")]:
         if step.attaches or step.takes_away:
             continue
         is_new = not _forwarded(step)
@@ -282,14 +281,14 @@ def _forwarded(step: Step) -> bool:
 
 def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
     """A load balancer goes when the groups that take over from its own are healthy, unless it has to go first."""
-    for step in graph.of_kind("load_balancer", "delete"):
+    for step in graph.of(Balancer, "delete"):
         takeover = step.detail(TakeOver)
         if takeover.groups and takeover.takers <= graph.edges[step.key].keys():
             awaits = tuple(_awaited(graph, minima, step, takeover))
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.health_timeout(takeover.groups))
             takeover = replace(takeover, shift=replace(shift, recovery=recovery_of(graph, takeover.groups)))
             graph.specify(step.key, takeover)
-        for name in graph.of_kind("record", "update") if takeover.groups else ():  # it leads elsewhere when that serves
+        for name in graph.of(Name, "update") if takeover.groups else ():  # it leads elsewhere when that serves
             if getattr(name.observed.state if name.observed else None, "alias", "") == step.id:
                 graph.specify(name.key, takeover)
 
@@ -305,7 +304,7 @@ def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> I
     }
     found: dict[Ref, Wanted] = {}
     for address, decision in graph.decisions.desired.items():
-        if entrance_of(graph.decisions, decision.desired) in takeover.successors:
+        if graph.decisions.entrance_of(decision.desired) in takeover.successors:
             forward, then = before.get(_place(address), ()), action_of(decision.desired.state).forward
             heirs, losing = _heirs(graph, forward, then), shares_of(forward) or takeover.shift.serving
             for group in shares_of(then).keys() & takeover.groups:

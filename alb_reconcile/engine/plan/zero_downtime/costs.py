@@ -6,11 +6,10 @@ from typing import Any, Final
 
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Need, Step
 from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import Member, Pool
 from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 
 _CHECK: Final = {"interval_seconds": 30, "healthy_threshold_count": 5}
@@ -35,7 +34,7 @@ def add_costs(graph: Graph) -> None:
             graph.steps[step.key] = replace(step, takes=(step.takes[0] + least, step.takes[1] + most))
         if seconds:
             _cost(graph, step, seconds, f"{settled} ({seconds} s)")
-        if step.address.kind == "registration":
+        if step.plays(Member):
             _registration(graph, step)
         for group, least, *_ in (*step.detail(Shift).awaits, *step.detail(TakeOver).shift.awaits):
             if least:
@@ -64,7 +63,7 @@ def _registration(graph: Graph, step: Step) -> None:
 
 def _is_function(step: Step) -> bool:
     states = (step.desired.state if step.desired else None, step.observed.state if step.observed else None)
-    return any(isinstance(state, Registration) and state.outlives_parent for state in states)
+    return any(isinstance(state, Member) and state.outlives_parent for state in states)
 
 
 def _cost(graph: Graph, step: Step, seconds: int, waits: str) -> None:
@@ -81,7 +80,7 @@ def healthy_targets(count: int) -> str:
 def group_of(step: Step) -> Ref:
     """The target group that a step of a registration is about."""
     state = step.desired.state if step.desired else step.observed.state if step.observed else None
-    return state.target_group if isinstance(state, Registration) else ""
+    return state.target_group if isinstance(state, Member) else ""
 
 
 def _name(graph: Graph, group: Ref) -> str:
@@ -90,7 +89,7 @@ def _name(graph: Graph, group: Ref) -> str:
 
 def delay_of(graph: Graph, registration: Properties | None, unknown: int = _DELAY) -> int:
     """How many seconds a target of that registration's group drains; `unknown` where nobody has read it."""
-    group = registration.target_group if isinstance(registration, Registration) else ""
+    group = registration.target_group if isinstance(registration, Member) else ""
     found = _settings(graph, group, "attributes", leaving=True)
     return int(found.get("deregistration_delay.timeout_seconds", unknown))
 
@@ -102,7 +101,7 @@ def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> 
     wanted = decision.desired.creation if decision and not leaving else None
     found = graph.groups.get(str(group)) or (decision.found if decision else None)
     states = (found.state if found else None, wanted)
-    parts = [getattr(state, name) or {} for state in states if isinstance(state, TargetGroup)]
+    parts = [getattr(state, name) or {} for state in states if isinstance(state, Pool)]
     return {key: value for part in parts for key, value in part.items()}
 
 

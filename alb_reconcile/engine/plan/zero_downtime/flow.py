@@ -16,15 +16,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.leads import Leads, as_desired, as_it_is
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, shares_of
 from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import Server
 
 
 class Flow:
@@ -225,7 +226,7 @@ class Flow:
 
     def _has_heir(self, step: Step) -> bool:
         """Whether the end of a target waits for its own successor, or its own deregistrations, alone."""
-        if step.action != "delete" or step.address.kind == "instance":
+        if step.action != "delete" or step.plays(Server):
             return step.action == "delete"
         group = step.observed.parent_id if step.observed else None
         return step.part_of is not None and group not in self.graph.deleted and group not in self._dropped

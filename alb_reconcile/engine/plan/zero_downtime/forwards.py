@@ -6,14 +6,12 @@ from dataclasses import replace
 from fractions import Fraction
 
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.service import Case, Member, Port, Server
 from alb_reconcile.model.steps import Register
 
 
@@ -30,18 +28,18 @@ def forward_after(step: Step) -> tuple[Forward, ...]:
 def joining(graph: Graph) -> dict[Ref, list[str]]:
     """The steps that register targets, by group."""
     found: dict[Ref, list[str]] = defaultdict(list)
-    for step in graph.of_kind("registration", "create", "replace"):
-        if step.desired and isinstance(step.desired.state, Registration):
+    for step in graph.of(Member, "create", "replace"):
+        if step.desired and isinstance(step.desired.state, Member):
             found[step.desired.state.target_group].append(step.key)
     return found
 
 
 def started(graph: Graph) -> dict[Ref, list[str]]:
     """The steps that start instances which are targets already, by group (by address, if ours) without a healthy one."""
-    registered = list(each_of(graph.decisions.live, Registration))
+    registered = list(each_of(graph.decisions.live, Member))
     serving = {state.target_group for item, state in registered if item.status == "healthy"}
     found: dict[Ref, list[str]] = defaultdict(list)
-    for step in graph.of_kind("instance", "update"):
+    for step in graph.of(Server, "update"):
         if any(change.path == "state" and change.after == "running" for change in step.changes):
             for item in graph.registered[str(step.id)]:
                 group = getattr(item.state, "target_group", "")
@@ -108,11 +106,11 @@ def group_address(graph: Graph, group: Ref) -> Ref:
 def making_room(graph: Graph, made: Step) -> Step | None:
     """The delete of a listener that has the port of one that is made."""
     wanted = made.state
-    if not isinstance(wanted, Listener):
+    if not isinstance(wanted, Port):
         return None
-    for step in graph.of_kind("listener", "delete"):
+    for step in graph.of(Port, "delete"):
         found = step.observed.state if step.observed else None
-        if isinstance(found, Listener) and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port):
+        if isinstance(found, Port) and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port):
             return step
     return None
 
@@ -120,7 +118,7 @@ def making_room(graph: Graph, made: Step) -> Step | None:
 def listener_of(graph: Graph, step: Step) -> str | None:
     """The step that makes or changes the listener which a step of a listener or of one of its rules is about."""
     state = step.desired.state if step.desired else None
-    listener = state.listener if isinstance(state, Rule) else step.address
+    listener = state.listener if isinstance(state, Case) else step.address
     return graph.makers.get(listener) if isinstance(listener, Address) else None
 
 

@@ -18,7 +18,6 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.engine.plan.acts import WORN, removed_by
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
@@ -26,12 +25,11 @@ from alb_reconcile.engine.plan.zero_downtime.flow import Flow
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, making_room
 from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Rollout, bind, each_of
+from alb_reconcile.model.service import Balancer, Case, Member, Name, Pool, Port, Server
 from alb_reconcile.model.steps import Deregister
 
 _TTL: Final = 60
@@ -57,12 +55,12 @@ def add_pauses(graph: Graph, flow: Flow) -> None:
 
 def _after_what_led_there(graph: Graph, step: Step, before: Iterable[Step]) -> None:
     kinds = {other.address.kind for other in before if other.act is Act.MOVE and other.key in graph.edges[step.key]}
-    renamed = any(other.address.kind == "record" and other.action == "update" for other in before)
-    if step.address.kind == "registration" and kinds & {"listener", "rule"}:
+    renamed = any(other.plays(Name) and other.action == "update" for other in before)
+    if step.plays(Member) and kinds & {"listener", "rule"}:
         graph.pause(step.key, _settle(graph, step), _AT_NODES)
-    elif step.address.kind == "listener" and step.action == "delete" and "listener" in kinds:
+    elif step.plays(Port) and step.action == "delete" and "listener" in kinds:
         graph.pause(step.key, Rollout().settle, _NOT_REDIRECTED)
-    if renamed and step.address.kind in ("load_balancer", "listener", "rule", "registration"):
+    if renamed and step.plays(Balancer, Port, Case, Member):
         graph.pause(step.key, _TTL, _BY_NAME)
 
 
@@ -78,14 +76,14 @@ def _before_it_ends(graph: Graph, step: Step) -> None:
     paths = step.tops
     if step.takes_away and step.action == "update" and WORN in paths:
         graph.pause(step.key, rollout_of(graph, step.address).settle, _GROUPS_WORN)
-    elif step.address.kind == "instance" and (step.action == "delete" or STOPS in step.effects):
+    elif step.plays(Server) and (step.action == "delete" or STOPS in step.effects):
         served = [item for item in graph.registered[str(step.id)] if item.status != "unused"]
         if served:  # it drains meanwhile, which may be all the time that is needed
             settle = rollout_of(graph, step.address).settle - min(
                 delay_of(graph, item.state, unknown=0) for item in served
             )
             graph.pause(step.key, settle, _FROM_TARGET)
-    elif step.address.kind == "load_balancer" and "ip_address_type" in paths:
+    elif step.plays(Balancer) and "ip_address_type" in paths:
         given_up = next(
             (
                 _FAMILIES.get(change.after)
@@ -95,10 +93,10 @@ def _before_it_ends(graph: Graph, step: Step) -> None:
             None,
         )
         if given_up and any(
-            isinstance(item.state, Record) and item.state.alias == step.id for item in graph.decisions.live
+            isinstance(item.state, Name) and item.state.alias == step.id for item in graph.decisions.live
         ):
             graph.pause(step.key, _TTL + int(waits.RECORDS_USUALLY), f"clients have forgotten its {given_up} addresses")
-    elif step.address.kind == "listener" and step.action in ("create", "update") and _begins_to_redirect(step):
+    elif step.plays(Port) and step.action in ("create", "update") and _begins_to_redirect(step):
         room = step if step.action == "update" else making_room(graph, step)
         if room is not None:
             graph.pause(room.key, Rollout().settle, _REDIRECTED)
@@ -118,7 +116,7 @@ def _leave_open_requests_their_time(graph: Graph) -> None:
     for key, group in dropped(graph):
         turned[group] = turned.get(group, {*graph.steps}) & graph.behind([key])
     late: dict[str, Step] = {}
-    for step in graph.of_kind("registration", "delete"):
+    for step in graph.of(Member, "delete"):
         found, group = step.observed, str(step.observed.parent_id if step.observed else "")
         if found is None or found.is_leaving or found.state.outlives_parent:
             continue
@@ -138,7 +136,7 @@ def _leave_open_requests_their_time(graph: Graph) -> None:
         for item in items
         if item.status == "unused" and not item.state.outlives_parent
     }
-    for step in graph.of_kind("target_group", "delete"):
+    for step in graph.of(Pool, "delete"):
         if step.reason == DUPLICATE:
             delay = waiting.get(step.id, 0)
             graph.pause(step.key, delay and delay + Rollout().settle, _FROM_GROUP)
@@ -154,23 +152,23 @@ def _wait_for_old_nodes(graph: Graph) -> None:
     nodes = {
         item.id: item.state.subnets
         for item in graph.decisions.live
-        if isinstance(item.state, LoadBalancer) and item.id not in graph.deleted
+        if isinstance(item.state, Balancer) and item.id not in graph.deleted
     }
     if not nodes:
         return
     leaving = [
         str(item.desired.address)
-        for item, state in each_of(graph.decisions.desired.values(), LoadBalancer)
+        for item, state in each_of(graph.decisions.desired.values(), Balancer)
         if item.found
         and {*nodes.get(item.found.id, ())} - {bind(subnet, graph.decisions.ids) for subnet in state.subnets}
     ]
     late: list[str] = []
-    for kind in (kind for kind in graph.decisions.kinds if kind.removed_late and kind is not LoadBalancer):
+    for kind in (kind for kind in graph.decisions.kinds if kind.removed_late and not kind.is_entrance):
         ends = () if kind.is_target else ("delete",)
-        for step in graph.of_kind(kind.kind, *MAKING, *ends):
+        for step in graph.of(kind, *MAKING, *ends):
             takes = step.action in ends or bool(removed_by(graph, step, kind.removed_late)[0])
             # a table may have another target for a route, too, or take a subnet from another table
-            if takes or kind is RouteTable:
+            if takes or kind.ways:
                 graph.steps[step.key] = replace(step, old_nodes=nodes)
                 late += [step.key] if takes and leaving else []
     for key in late:

@@ -9,11 +9,11 @@ from alb_reconcile.aws.client import batches
 from alb_reconcile.engine.plan.graph import MAKING, Graph, is_stopped_by, is_switched_off
 from alb_reconcile.engine.plan.zero_downtime.capacity import is_down, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups, turned_to
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.service import Member, Server
 from alb_reconcile.model.steps import Launch, Register
 
 STOPS: Final = "stops the instance"
@@ -24,7 +24,7 @@ def leave_for_restarts(graph: Graph) -> None:
     """An instance that is stopped for a change leaves its target groups before and returns after."""
     registered, serving = graph.registered, serving_groups(graph)
     parked = serving - receiving_groups(graph) - turned_to(graph)
-    for step in graph.of_kind("instance", "update"):
+    for step in graph.of(Server, "update"):
         if step.id is None or not is_stopped_by(step):
             continue
         graph.say(step.key, effects=STOPS)
@@ -52,7 +52,7 @@ def leave_for_restarts(graph: Graph) -> None:
 
 def leave_late(graph: Graph) -> None:
     """An instance that is to be stopped leaves its groups no sooner than it can be stopped. Assumes all other edges."""
-    for stop in graph.of_kind("instance", "update"):
+    for stop in graph.of(Server, "update"):
         before = set(graph.edges[stop.key])
         leaves = {key for key in before if graph.steps[key].reason == RESTARTED}
         for key in leaves:
@@ -70,18 +70,18 @@ class Rounds:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         groups: dict[str, list[Step]] = defaultdict(list)
-        for step in [*graph.of_kind("instance", "replace"), *graph.of_kind("instance", "update")]:
+        for step in [*graph.of(Server, "replace"), *graph.of(Server, "update")]:
             group = step.desired.lifecycle.group if step.desired else None
             if group and (step.action == "replace" or STOPS in step.effects):
                 groups[group].append(step)
-        registrations = list(each_of(graph.decisions.live, Registration))
+        registrations = list(each_of(graph.decisions.live, Member))
         self.serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
         self.failing = {str(state.target) for item, state in registrations if item.status == "unhealthy"}
         self.missing = _missing(graph, groups)
         soon = {str(state.target) for item, state in registrations if item.status == "initial"}
         self.ill = (self.failing - self.serving) | (_meant_to_serve(graph) - self.serving - soon)
         self.left: dict[str | None, list[Step]] = defaultdict(list)
-        for step in graph.of_kind("instance", "delete"):
+        for step in graph.of(Server, "delete"):
             if step.id in graph.decisions.to_delete:
                 self.left[_group_of(graph, step.address)].append(step)
         self.groups = [
@@ -183,11 +183,11 @@ def _meant_to_serve(graph: Graph) -> set[str]:
     used = serving_groups(graph)
     wanted = {
         state.target
-        for step in graph.of_kind("registration", *MAKING)
-        if isinstance(state := step.desired.state if step.desired else None, Registration)
+        for step in graph.of(Member, *MAKING)
+        if isinstance(state := step.desired.state if step.desired else None, Member)
         and bind(state.target_group, graph.decisions.ids) in used
     }
-    return {str(step.id) for step in graph.of_kind("instance", "replace") if step.address in wanted}
+    return {str(step.id) for step in graph.of(Server, "replace") if step.address in wanted}
 
 
 def _missing(graph: Graph, entries: Mapping[str, Collection[Step]]) -> set[Ref | None]:
@@ -195,8 +195,8 @@ def _missing(graph: Graph, entries: Mapping[str, Collection[Step]]) -> set[Ref |
     shared = {name: _groups_of(graph, members) for name, members in entries.items()}
     return {
         state.target
-        for step in graph.of_kind("registration", "create")
-        if isinstance(state := step.desired.state if step.desired else None, Registration)
+        for step in graph.of(Member, "create")
+        if isinstance(state := step.desired.state if step.desired else None, Member)
         and isinstance(state.target, Address)
         and bind(state.target_group, graph.decisions.ids) in shared.get(_group_of(graph, state.target) or "", ())
     }
@@ -217,8 +217,8 @@ class _Turns:
         self._first: dict[Ref, list[Step]] = defaultdict(list)
         without = [step for step in ailing if step.action == "update" or not rollout_of(graph, step.address).max_surge]
         addresses = {step.address for step in without}
-        for step in graph.of_kind("registration", *MAKING):
-            if step.desired and isinstance(step.desired.state, Registration) and step.desired.state.target in addresses:
+        for step in graph.of(Member, *MAKING):
+            if step.desired and isinstance(step.desired.state, Member) and step.desired.state.target in addresses:
                 self._first[bind(step.desired.state.target_group, graph.decisions.ids)].append(step)
 
     def pass_by(self, members: Sequence[Step], leftovers: Sequence[Step]) -> list[str | None]:
@@ -293,17 +293,17 @@ def _leaving(graph: Graph, step: Step) -> list[str]:
 
 def _returned(graph: Graph, step: Step) -> list[str]:
     """By which it, or what replaces it, has come back."""
-    keys = [item.key for item in graph.of_kind("registration", *MAKING) if _target_of(item) == step.address]
+    keys = [item.key for item in graph.of(Member, *MAKING) if _target_of(item) == step.address]
     return keys or [step.key]
 
 
 def _target_of(step: Step) -> Ref | None:
     state = step.desired.state if step.desired else None
-    return state.target if isinstance(state, Registration) else None
+    return state.target if isinstance(state, Member) else None
 
 
 def _group_is_replaced(graph: Graph, step: Step) -> bool:
     return any(
-        isinstance(item.state, Registration) and item.state.target_group in graph.deleted
+        isinstance(item.state, Member) and item.state.target_group in graph.deleted
         for item in graph.registered[str(step.id)]
     )

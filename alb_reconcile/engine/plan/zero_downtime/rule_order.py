@@ -5,15 +5,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from alb_reconcile.engine.plan.decide import Decision
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import Decision
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Observed
+from alb_reconcile.model.service import Case, Port
 from alb_reconcile.model.steps import SetPriorities
 
 _LAST_PRIORITY = 50_000
@@ -27,15 +26,15 @@ def order_rules(graph: Graph) -> None:
     """
     rules: dict[str, list[Observed]] = defaultdict(list)
     for found in graph.decisions.live:
-        if isinstance(found.state, Rule):
+        if isinstance(found.state, Case):
             rules[str(found.state.listener)].append(found)
     wanted: dict[Ref, list[Decision]] = defaultdict(list)
     for decision in graph.decisions.desired.values():
-        if isinstance(decision.desired.state, Rule):
+        if isinstance(decision.desired.state, Case):
             wanted[decision.desired.state.listener].append(decision)
     for address, decision in graph.decisions.desired.items():
         listener = graph.decisions.ids.get(address)
-        if isinstance(decision.state, Listener) and listener:
+        if isinstance(decision.state, Port) and listener:
             _order_rules_of(graph, address, listener, wanted[address], rules[listener])
 
 
@@ -72,7 +71,7 @@ def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> di
     stay: set[str] = set()
     used = {_priority(other) for other in found}
     for item in decisions:
-        priority = item.state.priority if isinstance(item.state, Rule) else 0
+        priority = item.state.priority if isinstance(item.state, Case) else 0
         used.add(priority)
         if item.found and not item.forces:
             stay.add(item.found.id)
@@ -107,7 +106,7 @@ def _park(priority: int, used: set[int]) -> int:
 
 
 def _priority(rule: Observed) -> int:
-    return rule.state.priority if isinstance(rule.state, Rule) else 0
+    return rule.state.priority if isinstance(rule.state, Case) else 0
 
 
 def _strip_priorities(graph: Graph, moved: Iterable[str]) -> None:

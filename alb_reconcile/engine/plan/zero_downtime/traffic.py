@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
-from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import keeping_some
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
@@ -21,12 +20,11 @@ from alb_reconcile.engine.plan.zero_downtime.requests import Turns
 from alb_reconcile.engine.plan.zero_downtime.rollout import RESTARTED, STOPS
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Observed, bind, each_of
+from alb_reconcile.model.service import Balancer, Member, Pool, ServedBy, Server
 from alb_reconcile.model.steps import Shift, TakeOver
 
 
@@ -61,9 +59,9 @@ def _stop_of(graph: Graph, key: str) -> str | None:
 def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
     """Whether requests turn to a group before its instances restart: it has targets that may serve, and those that answer now restart, too.
     Where all of the group may be away at once, it is enough that the others restart in turns."""
-    registered = list(each_of(graph.decisions.live, Registration))
+    registered = list(each_of(graph.decisions.live, Member))
     healthy = [state for item, state in registered if item.status == "healthy"]
-    restarting = {other.id for other in graph.of_kind("instance", "update") if STOPS in other.effects}
+    restarting = {other.id for other in graph.of(Server, "update") if STOPS in other.effects}
     known, paced = bind(group, graph.decisions.ids), keeping_some(graph)
     meanwhile = {str(state.target_group) for state in healthy if state.target not in restarting}
     givers = (found.state for found in turns.givers(step))
@@ -95,10 +93,10 @@ def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
         return False
     known = bind(group, graph.decisions.ids)
     decision = graph.decisions.desired.get(group) if isinstance(group, Address) else None
-    moved = {step.id for step in graph.of_kind("instance", "update", "replace", "delete")} | graph.deleted
+    moved = {step.id for step in graph.of(Server, "update", "replace", "delete")} | graph.deleted
     ready = [
         item
-        for item, registered in each_of(graph.decisions.live, Registration)
+        for item, registered in each_of(graph.decisions.live, Member)
         if registered.target_group == known and moved.isdisjoint({item.id, registered.target}) and _may_serve(item)
     ]
     return len(ready) >= ((decision.desired.lifecycle.min_healthy if decision else None) or 1)
@@ -106,9 +104,9 @@ def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
 
 def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]]) -> None:
     """An address that no instance of ours has leaves a group after those that join it: one of them may have got it."""
-    for gone in graph.of_kind("registration", "delete"):
+    for gone in graph.of(Member, "delete"):
         state = gone.observed.state if gone.observed else None
-        if isinstance(state, Registration) and as_address(str(state.target)):
+        if isinstance(state, Member) and as_address(str(state.target)):
             for key in members.get(graph.addresses.get(str(state.target_group), state.target_group), ()):
                 graph.rather_after(gone.key, key)
 
@@ -117,7 +115,7 @@ def keep_old_entrance(graph: Graph) -> None:
     """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups. What a run
     that was cut short has made of that already counts as well."""
     groups, members = _going_groups(graph), joining(graph)
-    for gone in graph.of_kind("load_balancer", "delete"):
+    for gone in graph.of(Balancer, "delete"):
         moved = {item.address for item in groups if gone.id in item.detail(ServedBy).load_balancers}
         takeover: set[Ref] = set()
         successors: set[Address] = set()
@@ -127,7 +125,7 @@ def keep_old_entrance(graph: Graph) -> None:
                 graph.after(gone.key, step.key)
                 keys.add(step.key)
         for desired in (item.desired for item in graph.decisions.desired.values()):
-            entrance = entrance_of(graph.decisions, desired)
+            entrance = graph.decisions.entrance_of(desired)
             if entrance and _takes_over(graph, desired, gone, moved):
                 successors.add(entrance)
                 takeover.update(moved.intersection(shares_of(action_of(desired.state).forward)))
@@ -148,18 +146,18 @@ def _going_groups(graph: Graph) -> list[Observed]:
     desired = graph.decisions.desired
     replaced = [item.found for item in desired.values() if item.found and item.forces]
     going = [found for found, _ in graph.decisions.to_delete.values() if found.address in desired]
-    found = [item for item in (*replaced, *going) if isinstance(item.state, TargetGroup)]
+    found = [item for item in (*replaced, *going) if isinstance(item.state, Pool)]
     return sorted(found, key=lambda item: (item.address, item.id))
 
 
 def _takes_over(graph: Graph, desired: Desired | None, gone: Step, moved: Collection[Address]) -> bool:
     """Whether a listener or rule answers in the place of a load balancer that goes."""
-    entrance = entrance_of(graph.decisions, desired)
+    entrance = graph.decisions.entrance_of(desired)
     shares = shares_of(action_of(desired.state if desired else None).forward)
     return entrance is not None and (entrance == gone.address or not shares.keys().isdisjoint(moved))
 
 
 def _is_behind_new_entrance(graph: Graph, step: Step) -> bool:
     """Whether nobody asks yet, since the load balancer is made in this very plan and replaces none."""
-    entrance = entrance_of(graph.decisions, step.desired)
+    entrance = graph.decisions.entrance_of(step.desired)
     return entrance is not None and graph.makers.get(entrance, "").startswith("create:")

@@ -6,8 +6,8 @@ from functools import cache
 from ipaddress import ip_network
 from typing import Final, TypeVar
 
-from alb_reconcile.kinds.rule.conditions import Condition
-from alb_reconcile.kinds.rule.patterns import Tokens, is_included, parse
+from alb_reconcile.model.requests.conditions import Condition
+from alb_reconcile.model.requests.patterns import Tokens, is_included, parse
 
 _T = TypeVar("_T")
 _MOST_PARTS: Final = 32
