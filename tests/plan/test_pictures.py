@@ -94,6 +94,7 @@ def test_arrows_follow_requests_and_dotted_ones_what_a_resource_refers_to() -> N
         "internet_gateway.main -.-> vpc.main",
     }
     assert label(text, "instance.web-1") == ["i-web-1"]
+    assert label(text, "load_balancer.public") == ["loadbalancer/app/public/1", "public.example"]
     assert label(text, "listener.public/http")[1:] == ["protocol HTTP, port 80"]
     assert "registration" not in text, "a member is the arrow to what it names"
     assert "classDef" not in text, "nothing changes"

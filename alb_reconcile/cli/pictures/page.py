@@ -133,14 +133,11 @@ def _row(things: Things, thing: Thing) -> str:
     whose = "<br><span class=dim>not this stack's</span>" if thing.is_strange else ""
     known = short_id(thing.found.id) if thing.found else ""
     shares = [f"{share.part:.0%} to {share.group}" for share in things.shares(thing)]
-    told = (
-        [things.decides(thing), *shares]
-        if thing.state.action_field
-        else map(str, dict.fromkeys(things.refers(thing.state)))
-    )
+    refers = [] if thing.state.action_field else map(str, dict.fromkeys(things.refers(thing.state)))
+    told = ", ".join(filter(None, [things.decides(thing), *shares, *refers]))
     return (
         f"<tr><th scope=row>{escaped(str(thing.address))}{whose}</th><td>{word}</td>"
-        f"<td{'' if thing.is_well else ' class=bad'}>{escaped(thing.status)}</td><td>{escaped(', '.join(filter(None, told)))}</td><td>{escaped(known)}</td></tr>"
+        f"<td{'' if thing.is_well else ' class=bad'}>{escaped(thing.status)}</td><td>{escaped(told)}</td><td>{escaped(known)}</td></tr>"
     )
 
 

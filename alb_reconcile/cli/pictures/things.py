@@ -14,6 +14,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed, Properties, field_names, references, texts
 from alb_reconcile.model.secrets import hide
+from alb_reconcile.model.service import Balancer, Entrance
 from alb_reconcile.model.text import printable
 
 WORDS: Final = {"create": "+ created", "update": "~ updated", "replace": "-/+ replaced", "delete": "- deleted"}
@@ -107,8 +108,10 @@ class Things:
         return self.whole(parent) if parent else thing
 
     def decides(self, thing: Thing) -> str:
-        """What it says of the requests that it takes: its port, its conditions, and what it does if it doesn't forward them."""
-        state = thing.state
+        """What it says of the requests that it takes: its DNS name, its port, its conditions, and what it does if it doesn't forward them."""
+        state, found = thing.state, thing.found
+        if isinstance(state, Balancer):
+            return printable(found.detail(Entrance).dns_name) if found else ""
         shown = [name for name in field_names(type(state)) if name in state.moves and name != state.action_field]
         values = {name: value for name in shown if (value := getattr(state, name))}
         told = [f"{name} {self.show(value)}" for name, value in values.items() if not any(self.refers(value))]

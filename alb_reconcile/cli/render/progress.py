@@ -293,8 +293,7 @@ def after_destroy(spec_file: str) -> str:
 
 def _is_unhealthy(item: Outcome) -> bool:
     """Whether it waited for health, its own, or that of those that are to stay when it goes."""
-    is_of_targets = item.step.address.kind in ("registration", "instance")
-    return is_of_targets and isinstance(item.error, WaitError) and "healthy" in str(item.error)
+    return facts_of(item.step.address.kind).is_target and isinstance(item.error, WaitError) and "healthy" in str(item.error)
 
 
 def _progress(steps: Sequence[Step], hows: Mapping[str, str]) -> tuple[int, int]:

@@ -79,6 +79,7 @@ class Instance(Server):
 
     kind = "instance"
     is_costly = True
+    size_field = "instance_type"
     removed_late = ("security_groups",)
     is_target = True
     is_server = True
