@@ -293,7 +293,11 @@ def after_destroy(spec_file: str) -> str:
 
 def _is_unhealthy(item: Outcome) -> bool:
     """Whether it waited for health, its own, or that of those that are to stay when it goes."""
-    return facts_of(item.step.address.kind).is_target and isinstance(item.error, WaitError) and "healthy" in str(item.error)
+    return (
+        facts_of(item.step.address.kind).is_target
+        and isinstance(item.error, WaitError)
+        and "healthy" in str(item.error)
+    )
 
 
 def _progress(steps: Sequence[Step], hows: Mapping[str, str]) -> tuple[int, int]:
