@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 
 _F = TypeVar("_F")
 _T = TypeVar("_T")
@@ -97,6 +97,11 @@ class Properties:
     def own_name(self) -> str:
         """The name that AWS knows it by, beside its id; empty where it has none."""
         return getattr(self, "name", None) or ""
+
+    @property
+    def network(self) -> Ref | None:
+        """The VPC that it is in (`in_vpc`)."""
+        return getattr(self, self.in_vpc) if self.in_vpc else None
 
     @property
     def outlives_parent(self) -> bool:

@@ -153,6 +153,12 @@ class Holder:
         return self.interface in own or self.instance in own
 
 
+class Network(Properties):
+    """A VPC."""
+
+    cidr_block: str | None
+
+
 class Segment(Properties):
     """A subnet: addresses of a VPC in one zone."""
 

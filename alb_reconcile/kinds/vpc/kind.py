@@ -56,8 +56,8 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
-from alb_reconcile.model.service import Segment
+from alb_reconcile.model.resource import Desired, Lookups, Observed, each_of
+from alb_reconcile.model.service import Network, Segment
 from alb_reconcile.model.text import camel
 
 _ATTRIBUTES: Final = {
@@ -84,7 +84,7 @@ async def _read(reader: Reader, vpc: str, name: str) -> bool | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vpc(Properties):
+class Vpc(Network):
     """A virtual network."""
 
     kind = "vpc"
