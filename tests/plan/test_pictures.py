@@ -157,11 +157,11 @@ def test_a_target_without_a_box_is_told_in_its_group() -> None:
 
 
 def test_many_that_are_alike_are_one() -> None:
-    text = stack_mermaid(planned({"instances/web/count": 80}, {"instances/web/count": 82}))
+    text = stack_mermaid(planned({"instances/web/count": 80}, {"instances/web/count": 83}))
     ways = edges(text)
     assert "target_group.web --> instance.web-1 and 39 more 40 × healthy" in ways
     assert "instance.web-2 and 39 more -.-> subnet.public-a" in ways
-    assert set(changes(text)) == {"instance.web-81", "instance.web-82"}
+    assert set(changes(text)) == {"instance.web-81", "instance.web-82", "instance.web-83"}, "a few stay apart"
 
 
 def many(number: int, name: str = "rule") -> StackPlan:
@@ -182,6 +182,7 @@ def test_a_picture_ends_however_large_the_stack_is() -> None:
     found = many(2_000)
     text = stack_mermaid(found)
     assert "rule.public/http/rule-1 and 1999 more --> target_group.web" in edges(text)
+    assert "listener.public/http --> rule.public/http/rule-1 and 1999 more" in edges(text)
     assert label(text, "rule.public/http/rule-1 and 1999 more") == ["+ created"]
     page = plan_page(found)
     assert "1500 more steps are left out here" in page
@@ -198,6 +199,15 @@ def test_a_picture_ends_however_large_the_stack_is() -> None:
     text = stack_mermaid(replace(found, plan=replace(found.plan, steps=(*apart, *groups))))
     assert len(text) < 50_000, "Mermaid takes no more (maxTextSize)"
     assert re.search(r'rest\["Not drawn#58;<br/>\d+ more resources"\]', text)
+    pools = [Address("target_group", str(number)) for number in range(21)]
+    thicket = [
+        replace(step, state=replace(step.state, action=Action(forward=tuple(map(Forward, pools)))))
+        for step in found.plan.steps[:20]
+        if isinstance(step.state, Rule)
+    ]
+    text = stack_mermaid(replace(found, plan=replace(found.plan, steps=(*thicket, *groups[:21]))))
+    assert len(edges(text)) == 400, "Mermaid takes 500 (maxEdges)"
+    assert re.search(r'rest\["Not drawn#58;<br/>\d+ more arrows"\]', text)
 
 
 def test_nothing_is_markup() -> None:
