@@ -18,6 +18,12 @@ def load_kinds() -> Mapping[str, AnyKind]:
     return {kind.name: kind for kind in kinds}
 
 
+def facts_of(kind: str) -> type[Properties]:
+    """The facts of a kind; of one that this version doesn't have, those that most kinds have."""
+    found = load_kinds().get(kind)
+    return found.properties if found else Properties
+
+
 def is_in_order(found: Observed) -> bool:
     """Whether a resource is, by AWS's word for its status; most have none."""
     return not found.status or found.status in load_kinds()[found.address.kind].ready

@@ -322,9 +322,9 @@ class HasNodes(Protocol):
 
 @runtime_checkable
 class ListedApart(Protocol):
-    """A kind whose resources are found by no list of EC2's tags, nor with load balancers and target groups."""
+    """A kind whose resources EC2's list of tags doesn't tell, or not by itself, nor the lists of load balancers and target groups."""
 
-    async def owners(self, aws: Aws) -> list[str]:
+    async def owners(self, reader: Reader) -> list[str]:
         """The stack of each in the region, whatever stack that is. Raises AwsError."""
 
 

@@ -137,9 +137,9 @@ class LogBucketKind(Kind[LogBucket]):
         ours = [(name, found) for name, found in seen if reader.ours(found)]
         return list(await asyncio.gather(*(self._observe(reader, name, found) for name, found in ours)))
 
-    async def owners(self, aws: Aws) -> list[str]:
+    async def owners(self, reader: Reader) -> list[str]:
         """Those of buckets whose names were derived (S3 ListBuckets, GetBucketTagging)."""
-        rows = await _read_buckets(aws, "", ())
+        rows = await _read_buckets(reader.aws, "", ())
         return [found[tags.STACK] for _, found in rows if found and tags.STACK in found]
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:

@@ -142,8 +142,8 @@ class TrustStoreKind(NamedKind[TrustStore]):
         ours = [item for item in seen if reader.ours(item["Tags"])]
         return list(await asyncio.gather(*(self._observe(reader, item) for item in ours)))
 
-    async def owners(self, aws: Aws) -> list[str]:
-        rows = await _read_stores(Reader(aws, "", {}))
+    async def owners(self, reader: Reader) -> list[str]:
+        rows = await _read_stores(reader)
         return [item["Tags"][tags.STACK] for item in rows if tags.STACK in item["Tags"]]
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:

@@ -70,6 +70,10 @@ class Properties:
     """AWS's words for the status of one that is on its way out, and can't be kept."""
     gone: ClassVar[frozenset[str]] = frozenset()
     """AWS's words for the status of one that is only a memory."""
+    size_field: ClassVar[str] = ""
+    """The field that says how large it is."""
+    is_costly: ClassVar[bool] = False
+    """Whether AWS charges for it by the hour, so that two in place of one are told."""
     action_field: ClassVar[str] = ""
     """The field that says what becomes of a request (`model.actions.Action`)."""
     is_for_others: ClassVar[bool] = False

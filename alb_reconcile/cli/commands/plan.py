@@ -155,8 +155,7 @@ def _text(made: Plan, style: Style, head: "LastRun", refusal: str) -> str:
     return f"{shown}\n{style.paint('Refused:', 'red')} {words}" if refusal else shown
 
 
-def _page(planned: StackPlan, made: Plan, *, refusal: str, note: str) -> str:
-    from alb_reconcile.cli.pictures.compose import make_scene
+def _page(planned: StackPlan, _: Plan, *, refusal: str, note: str) -> str:
     from alb_reconcile.cli.pictures.page import plan_page
 
-    return plan_page(made, make_scene(planned), refusal, note)
+    return plan_page(planned, refusal, note)

@@ -15,9 +15,7 @@ from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws, wi
 from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target, told_without
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds._instance_rows import is_copy
 from alb_reconcile.kinds.base import ListedApart
-from alb_reconcile.kinds.instance.launches import warnings_of_copies
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -104,35 +102,29 @@ _REMEMBERED: Final = ("natgateway", "nat-gateway")
 async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
     """How many resources each stack has in the region, but for listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags);
     and what the user should know of them."""
-    filters = [{"Name": "key", "Values": [tags.STACK]}]
-    alive = [
-        {"Name": "tag-key", "Values": [tags.STACK]},
-        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
-    ]
-    ec2, reservations, balancers, groups, apart = await asyncio.gather(
+    reader, filters = Reader(aws, "", {}), [{"Name": "key", "Values": [tags.STACK]}]
+    kinds = {name: kind for name, kind in load_kinds().items() if isinstance(kind, ListedApart)}
+    ec2, balancers, groups, apart = await asyncio.gather(
         aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
-        aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
         aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
         aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
-        asyncio.gather(*(_owners(aws, kind) for kind in load_kinds().values() if isinstance(kind, ListedApart))),
+        asyncio.gather(*(_owners(reader, kind) for kind in kinds.values())),
     )
-    names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance", *_REMEMBERED)]
+    names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", *kinds, *_REMEMBERED)]
     if any(item.get("ResourceType") in _REMEMBERED for item in ec2):
         there = {"tag-key": tags.STACK, "state": ("pending", "available", "deleting")}
         gateways = await aws.pages("ec2", "describe_nat_gateways", "NatGateways", where=there)
         held = (tags.from_list(item.get("Tags")) for item in gateways)
         names += [found[tags.STACK] for found in held if tags.STACK in found]
-    instances = [item for reservation in reservations for item in reservation["Instances"]]
-    names += [tags.from_list(item["Tags"])[tags.STACK] for item in instances if not is_copy(item)]
     arns = [item["LoadBalancerArn"] for item in balancers] + [item["TargetGroupArn"] for item in groups]
-    tagged = await Reader(aws, "", {}).elb_tags(arns)
+    tagged = await reader.elb_tags(arns)
     names += [found[tags.STACK] for found in tagged.values() if tags.STACK in found]
     names += [name for part in apart for name in part]
-    return Counter(names), tuple(warnings_of_copies(instances))
+    return Counter(names), tuple(reader.warnings)
 
 
-async def _owners(aws: Aws, kind: ListedApart) -> list[str]:
+async def _owners(reader: Reader, kind: ListedApart) -> list[str]:
     """The stacks that have resources of a kind; none where that is denied."""
     with ignoring("AccessDenied*"):
-        return await kind.owners(aws)
+        return await kind.owners(reader)
     return []

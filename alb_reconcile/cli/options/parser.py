@@ -198,10 +198,11 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--detailed-exitcode", action="store_true", help=text)
     _add_format(command)
 
-    command = add("graph", "graph.graph", "draw the stack as it will be, coloured by the plan; changes nothing")
+    command = add(
+        "graph", "graph.graph", "draw the stack as a Mermaid flowchart, coloured by the plan; changes nothing"
+    )
     command.add_argument("spec", nargs="?", metavar="SPEC", help="a spec (default stack.yaml)")
     command.add_argument("--destroy", action="store_true", help="draw what the deletion of the stack takes")
-    command.add_argument("--format", choices=("svg", "html", "mermaid"), default="svg", help="default svg")
 
     command = add(
         "report", "report.report", "all stacks of a folder on one page: health, drift, shares of requests, last runs"

@@ -1,1 +1,1 @@
-"""Pictures of a stack: what is in them (scene, compose), where it stands (layout), how it is written (svg, mermaid, page, report)."""
+"""Pictures and pages: what is known of a stack's resources (things), as a flowchart (mermaid) and as HTML (page, report, fleet)."""

@@ -11,6 +11,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Rollout
+from alb_reconcile.model.service import Server
 
 _NUMBERS: Final = {act: number for number, act in enumerate(Act, start=1)}
 _HEALTHY: Final = "healthy"
@@ -160,7 +161,7 @@ def _turns(steps: Sequence[Step]) -> Part:
     acts = [act for act in Act if any(step.act is act for step in steps)]
     going = {step.key for step in steps if step.act is Act.CLEAN_UP}
     paced = [step for step in steps if step.act is Act.PREPARE and not going.isdisjoint(step.needs)]
-    rounds = {_pace(step) for step in paced if step.address.kind == "instance"}
+    rounds = {_pace(step) for step in paced if step.plays(Server)}
     pace = f" in rounds of {' or '.join(map(str, sorted(rounds)))}" if rounds else " by turns"
     name = " and ".join(acts).replace(" and ", ", ", len(acts) - 2).capitalize()
     return Part(steps, "+".join(str(_NUMBERS[act]) for act in acts), name + pace)

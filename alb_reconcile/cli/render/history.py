@@ -9,12 +9,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from alb_reconcile.cli.render.progress import COSTLY, TWICE, render_throttled, show_moment
+from alb_reconcile.cli.render.progress import TWICE, render_throttled, show_moment
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.begun import KILLED
 from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, Record, StepRecord
 from alb_reconcile.journal.revision import show_commit
+from alb_reconcile.kinds import facts_of
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.text import printable
@@ -138,7 +139,11 @@ def _details(record: Record) -> Iterator[str]:
 
 def _is_news(step: StepRecord) -> bool:
     """Whether a load balancer has another DNS name than before, or none any more, whatever the cause."""
-    return step.how in ("done", "interrupted") and step.address.startswith("load_balancer.") and bool(step.reason)
+    return (
+        step.how in ("done", "interrupted")
+        and facts_of(step.address.partition(".")[0]).is_entrance
+        and bool(step.reason)
+    )
 
 
 def _half_done(record: Record) -> dict[str, list[str]]:
@@ -149,7 +154,7 @@ def _half_done(record: Record) -> dict[str, list[str]]:
         hows, address = {step.how for step in steps}, steps[0].address
         began = any(step.how == "interrupted" and (step.error or record.code == KILLED) for step in steps)
         made = any((step.action, step.how) == ("replace", "done") for step in steps) and {"done"} < hows
-        if made and not began and address.partition(".")[0] in COSTLY:
+        if made and not began and facts_of(address.partition(".")[0]).is_costly:
             found[TWICE].append(address)
         elif record.result == "interrupted" and ({"done"} < hows or began):
             found["begun and not finished, so look at them with status"].append(address)

@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 class Output:
     """What `--format` and `--no-color` choose. Nobody else asks which format it is."""
 
-    format: Literal["text", "json", "markdown", "html", "svg", "mermaid", "prometheus"]
+    format: Literal["text", "json", "markdown", "html", "prometheus"]
     no_color: bool
 
     @property

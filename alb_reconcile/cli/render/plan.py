@@ -8,11 +8,12 @@ from typing import Any, Final
 from alb_reconcile.cli.render.acts import Part, read_in_acts
 from alb_reconcile.cli.render.style import Style, show_seconds
 from alb_reconcile.engine.plan.decide import forcing
-from alb_reconcile.kinds.shown import id_and_name, short_id, show_change, show_member
+from alb_reconcile.kinds.shown import id_and_name, short_id, show, show_change, show_member
 from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import VERSION, Plan, Step
-from alb_reconcile.model.resource import Change, field_names
+from alb_reconcile.model.resource import Change, Properties, field_names
+from alb_reconcile.model.service import Member, Server
 from alb_reconcile.model.text import printable
 
 _SOON: Final = 60
@@ -141,12 +142,12 @@ def last_run_lines(told: str, warning: str, style: Style) -> list[str]:
 
 
 def group_steps(entries: Iterable[Step]) -> dict[str, list[Step]]:
-    """With the step of an instance, by its key, those of its targets that share its fate: the same action, as a reader takes
+    """With the step of a server, by its key, those of its registrations that share its fate: the same action, as a reader takes
     both for one thing."""
-    owners = {_key(step, step.id): step for step in entries if step.address.kind == "instance"}
+    owners = {_key(step, step.id): step for step in entries if step.plays(Server)}
     groups: dict[str, list[Step]] = {}
     for step in entries:
-        if step.address.kind == "registration":
+        if step.plays(Member):
             owner = owners.get(_key(step, _target(step)))
             if owner is not None:
                 groups.setdefault(owner.key, []).append(step)
@@ -154,23 +155,28 @@ def group_steps(entries: Iterable[Step]) -> dict[str, list[Step]]:
 
 
 def _key(step: Step, known: object) -> tuple[str, object]:
-    """What an instance and its target have in common: what is new has its address, of the others two may have the same one."""
+    """What a server and its registration have in common: what is new has its address, of the others two may have the same one."""
     if step.action == "create":
-        return step.action, _target(step) if step.address.kind == "registration" else step.address
+        return step.action, _target(step) if step.plays(Member) else step.address
     return step.action, known
 
 
 def _target(step: Step) -> object:
-    state = step.state if step.action == "create" else step.observed.state if step.observed else None
-    return getattr(state, "target", None)
+    return state.target if isinstance(state := _state(step), Member) else None
+
+
+def _state(step: Step) -> Properties | None:
+    return step.state if step.action == "create" else step.observed.state if step.observed else None
 
 
 def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
-    """What becomes of an instance with its targets, in one line."""
+    """What becomes of a server with its registrations, in one line."""
     name = step.address.name
-    behind = ", ".join(dict.fromkeys(f"target_group.{item.address.name.partition('/')[0]}" for item in targets))
+    pools = (state.target_group for item in targets if isinstance(state := _state(item), Member))
+    behind = ", ".join(dict.fromkeys(show(pool, plan.names) for pool in pools))
     if step.action == "create":
-        return f"{name} is created: {getattr(step.state, 'instance_type', None) or 'an instance'}, in {behind}"
+        size = getattr(step.state, step.state.size_field, None) if step.state else None
+        return f"{name} is created: {size or 'an instance'}, in {behind}"
     if step.action == "delete":
         old, stays = short_id(step.id or ""), plan.ids.get(step.address) if step.reason == DUPLICATE else None
         who = f"{name} is there twice: {short_id(stays)} stays, and {old}" if stays else f"{name} ({old})"

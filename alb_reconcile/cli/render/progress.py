@@ -14,6 +14,7 @@ from alb_reconcile.cli.render.style import Style, is_terminal, show_seconds
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.zero_downtime.costs import longest
 from alb_reconcile.engine.stack import Awaited
+from alb_reconcile.kinds import facts_of
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
@@ -35,7 +36,6 @@ A_NEW_PLAN: Final = (
 _HOW_TO_MEND: Final = "Nothing is rolled back. If the new version is at fault, correct the spec or put the old version back; then apply it."
 _UNSEEN: Final = "not looked at yet"
 TWICE: Final = "there twice, old and new, and both cost"
-COSTLY: Final = ("instance", "load_balancer", "nat_gateway")
 
 
 class _Running(NamedTuple):
@@ -279,7 +279,7 @@ def render_outcomes(outcomes: Iterable[Outcome], next_step: str = "") -> str:
     undone = [step for step in steps if hows[step.key] != "done"]
     unpaired = {step.part_of for step in undone}
     twice = [*(step for step in made if step.key in unpaired), *(step for step in undone if step.reason == DUPLICATE)]
-    if left := [str(step.address) for step in twice if step.address.kind in COSTLY]:
+    if left := [str(step.address) for step in twice if facts_of(step.address.kind).is_costly]:
         lines.append(f"  {TWICE}: {', '.join(left)}")
     lines.append(_HOW_TO_MEND if any(map(_is_unhealthy, failed)) else next_step or _HOW_TO_GO_ON)
     return "\n".join(lines)
@@ -293,8 +293,11 @@ def after_destroy(spec_file: str) -> str:
 
 def _is_unhealthy(item: Outcome) -> bool:
     """Whether it waited for health, its own, or that of those that are to stay when it goes."""
-    is_of_targets = item.step.address.kind in ("registration", "instance")
-    return is_of_targets and isinstance(item.error, WaitError) and "healthy" in str(item.error)
+    return (
+        facts_of(item.step.address.kind).is_target
+        and isinstance(item.error, WaitError)
+        and "healthy" in str(item.error)
+    )
 
 
 def _progress(steps: Sequence[Step], hows: Mapping[str, str]) -> tuple[int, int]:

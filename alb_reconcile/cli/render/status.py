@@ -12,12 +12,12 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.standing import Standing
 from alb_reconcile.journal.record import DESTROY_BEGUN
 from alb_reconcile.kinds import is_in_order
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.shown import id_and_name
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.service import Member
 from alb_reconcile.model.text import printable
 from alb_reconcile.sandbox.client import Process, Traffic
 from alb_reconcile.sync.drift import is_ending
@@ -109,7 +109,7 @@ def _row(item: Observed, fate: str, health: Collection[str], view: StatusView) -
     whose = "" if item.owner == view.stack else f"the stack {item.owner}'s" if item.owner else "not this stack's"
     told = [item.reason, item.description, since, then, whose]
     reason = printable("; ".join(filter(None, [" ".join(filter(None, told[:2])), *told[2:]])))
-    is_named = item.address.kind != "registration" or fate or not is_in_order(item)
+    is_named = not isinstance(item.state, Member) or fate or not is_in_order(item)
     known = id_and_name(item.id, item.tags, item.address, view.stack) if is_named else ""
     color = "green" if is_in_order(item) else "yellow"
     return _Row(item.address, printable(item.status or "present"), color, known, reason)
@@ -165,7 +165,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
         yield f"If that surprises you: `{advised('stacks', ('--region', view.region))}` lists the stacks that have some."
         return
     health: dict[str, list[str]] = defaultdict(list)
-    for item, state in each_of(shown, Registration):
+    for item, state in each_of(shown, Member):
         health[item.id].append(item.status)
         health[str(state.target)].append(item.status)
     rows = [_row(item, view.standing.fates.get(item.id, ""), health[item.id], view) for item in shown]

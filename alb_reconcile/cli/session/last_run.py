@@ -14,6 +14,7 @@ from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import describe_elsewhere, read_history
 from alb_reconcile.journal.record import DESTROY_BEGUN, Record
 from alb_reconcile.journal.revision import show_commit
+from alb_reconcile.kinds import facts_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import typed
@@ -53,7 +54,8 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
         changing = [record for record in past.runs if record.command not in _TAGGING]
         cut = ("done", "interrupted")  # a launch that was cut short has changed something as well
         changed = [record for record in changing if any(record.having(how=how) for how in cut)]
-        made = [step.address for step in plan.steps if step.action == "create" and step.address.kind == "load_balancer"]
+        created = [step.address for step in plan.steps if step.action == "create"]
+        made = [address for address in created if facts_of(address.kind).is_entrance]
         if is_ending:
             recent = takewhile(lambda record: not record.is_success, changed)  # one before was another destroy
             destroys = [item for item in recent if item.command == "destroy"]

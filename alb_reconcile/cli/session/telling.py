@@ -154,7 +154,7 @@ class Telling(Reporter):
         local = traffic.urls if traffic else {}
         for line in url_lines(discovery, local, traffic):
             emit(self.options.output.style.fit(line))
-        balancers = {item.id for item in discovery.resources if item.address.kind == "load_balancer"}
+        balancers = {item.id for item in discovery.resources if item.state.is_entrance}
         for arn, text in traffic.gaps if traffic else ():
             if arn in balancers:
                 emit(f"The sandbox doesn't imitate: {arn.split('/')[2]}: {text}")

@@ -208,9 +208,9 @@ class CertificateKind(Kind[Certificate]):
         """The first label of its name, but for a wildcard's."""
         return str(state.domain_name).removeprefix("*.").partition(".")[0]
 
-    async def owners(self, aws: Aws) -> list[str]:
-        rows = await list_certificates(aws)
-        found = await asyncio.gather(*(read_tags(aws, str(row["CertificateArn"])) for row in rows))
+    async def owners(self, reader: Reader) -> list[str]:
+        rows = await list_certificates(reader.aws)
+        found = await asyncio.gather(*(read_tags(reader.aws, str(row["CertificateArn"])) for row in rows))
         return [there[tags.STACK] for there in found if tags.STACK in there]
 
     async def _find(self, reader: Reader) -> list[tuple[str, dict[str, str], bool]]:

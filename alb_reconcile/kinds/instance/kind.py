@@ -79,6 +79,8 @@ class Instance(Server):
 
     kind = "instance"
     worn = "security_groups"
+    is_costly = True
+    size_field = "instance_type"
     removed_late = ("security_groups",)
     is_target = True
     is_server = True
@@ -306,6 +308,15 @@ class InstanceKind(Ec2Kind[Instance]):
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         return weigh_instance(desired, item, known)
+
+    async def owners(self, reader: Reader) -> list[str]:
+        """Without copies, which have the tags of what they were copied from, and without what has ended."""
+        states = ["pending", "running", "stopping", "stopped"]
+        filters = [{"Name": "tag-key", "Values": [tags.STACK]}, {"Name": "instance-state-name", "Values": states}]
+        reservations = await reader.aws.pages("ec2", "describe_instances", "Reservations", Filters=filters)
+        rows = [row for reservation in reservations for row in reservation["Instances"]]
+        reader.warnings += warnings_of_copies(rows)
+        return [tags.from_list(row["Tags"])[tags.STACK] for row in rows if not is_copy(row)]
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await reader.instances()

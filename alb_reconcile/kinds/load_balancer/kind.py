@@ -57,6 +57,7 @@ class LoadBalancer(Balancer):
     kind = "load_balancer"
     worn = "security_groups"
     is_entrance = True
+    is_costly = True
     in_subnets = "subnets"
     service = "elbv2"
     removed_late = ("subnets", "security_groups", "ip_address_type")

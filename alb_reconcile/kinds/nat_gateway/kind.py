@@ -58,6 +58,7 @@ class NatGateway(Properties):
 
     kind = "nat_gateway"
     route_filter = "route.nat-gateway-id"
+    is_costly = True
     service = "ec2"
     in_vpc = "vpc"
     is_for_others = True

@@ -139,8 +139,8 @@ class RecordKind(Kind[Record]):
         state = state_of(rows.record, zone, wanted, balancers)
         return Observed(address, arn, state, found, reader.stack, details=rows)
 
-    async def owners(self, aws: Aws) -> list[str]:
-        return await read_owners(aws)
+    async def owners(self, reader: Reader) -> list[str]:
+        return await read_owners(reader.aws)
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
