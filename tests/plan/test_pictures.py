@@ -17,8 +17,8 @@ from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.service import Foreign
 from tests.harness import SPECS, world
 from tests.plan.stacks import Account, base, situation_of
 
