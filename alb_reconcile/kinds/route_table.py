@@ -19,7 +19,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keep_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.advice import advised
-from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.decisions import Decisions, subnets_of
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, bind, each_of
@@ -129,10 +129,11 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         adopted, perhaps, or has lost its tags."""
         own = {item.id for item in decisions.live}
         for item, state in each_of(decisions.desired.values(), RouteTable):
-            found = {decisions.location_of(subnet, discovery).vpc for subnet in state.subnets or ()}
-            here = bind(state.vpc, decisions.ids)
-            for vpc in sorted((vpc for vpc in found if vpc and bind(vpc, decisions.ids) != here), key=str):
-                text = f"one of them is in {vpc}, but this is in {state.vpc}; choose subnets of the same VPC"
+            said = item.desired.state
+            vpcs = {decisions.location_of(subnet, discovery).vpc for subnet in subnets_of(said)}
+            here = bind(said.network, decisions.ids)
+            for vpc in sorted((vpc for vpc in vpcs if vpc and bind(vpc, decisions.ids) != here), key=str):
+                text = f"one of them is in {vpc}, but this is in {said.network}; choose subnets of the same VPC"
                 yield Finding(item.desired, "subnets", text)
             if item.found is None or item.forces:
                 continue

@@ -210,8 +210,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
         """Foreign subnets, of which only AWS knows the zone and the VPC; and IPAM pools of load balancers that were made as internal,
         of which the spec doesn't say whether they are."""
-        for decision, state in each_of(decisions.desired.values(), LoadBalancer):
-            item = decision.desired
+        for item, state in each_of((decision.desired for decision in decisions.desired.values()), LoadBalancer):
+            decision = decisions.desired[item.address]
             places = [decisions.location_of(subnet, discovery) for subnet in state.subnets]
             zones, vpcs = [place.zone for place in places if place.zone], {place.vpc for place in places if place.vpc}
             if len(vpcs) > 1:
