@@ -245,7 +245,7 @@ class ListenerKind(HasAttributes[Listener]):
         await wait_for_shift(run, run.step.detail(Shift))
         told, secret_tags = await secrets.action_with_secret(run, wanted.default_action)
         answer = await call_with_actions(run.aws, "create_listener", retry=waits.LISTENER_UNKNOWN,
-            LoadBalancerArn=wanted.load_balancer, Frontend=wanted.port, DefaultActions=told,
+            LoadBalancerArn=wanted.load_balancer, Port=wanted.port, DefaultActions=told,
             Tags=[*run.tag_list(desired), *tags.to_list(secret_tags)], **_tls_told(wanted), **_mutual_told(wanted),
         )  # fmt: skip
         arn = str(answer["Listeners"][0]["ListenerArn"])
