@@ -9,9 +9,9 @@ from alb_reconcile.kinds import in_spec_order, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, Grouped
 from alb_reconcile.kinds.identifiers import refer, refer_all
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout, field_names
 from alb_reconcile.model.text import digest, has_number, numbered, parse_duration
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from alb_reconcile.kinds._zones import is_within, name_in, zone_text
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.nodes import Node, Path, Scalar, render_path
 from alb_reconcile.model.text import digest
 from alb_reconcile.spec.checks.certificates import LONGEST_FIRST
-from alb_reconcile.spec.document import Node, Path, Scalar, render_path
 from alb_reconcile.spec.schema import resolved
 
 _OWN: Final = frozenset({"names", "zone", "certificate", "redirect"})

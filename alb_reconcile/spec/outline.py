@@ -15,8 +15,10 @@ from alb_reconcile.kinds.base import Entry
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.lookup import Lookup
+from alb_reconcile.model.nodes import Node, Path, render_path
 from alb_reconcile.model.resource import field_names
-from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, to_plain
+from alb_reconcile.model.text import printable
+from alb_reconcile.spec.document import MAX_PROBLEMS, find, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
 
 Part = str | int | EllipsisType

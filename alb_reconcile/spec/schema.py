@@ -13,8 +13,10 @@ from unicodedata import category
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.controls import CONTROLS
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.nodes import Node, Path, render_path, shorten
 from alb_reconcile.model.secrets import HIDDEN, is_secret_place
-from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, shorten, to_plain
+from alb_reconcile.model.text import printable
+from alb_reconcile.spec.document import MAX_PROBLEMS, find, to_plain
 
 SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
 """The kinds that have entries of their own, by section; what nests in another entry has a section there."""

@@ -12,13 +12,14 @@ from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.machine import remedy
+from alb_reconcile.model.nodes import shorten
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.secrets import Headers
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
-from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, how_to_begin, parse, shorten
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, how_to_begin, parse
 from alb_reconcile.spec.https import write_out
 from alb_reconcile.spec.lookups import read_lookups
 from alb_reconcile.spec.outline import Outline

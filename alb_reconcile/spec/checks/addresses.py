@@ -3,7 +3,7 @@
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.outline import Outline
 
 _USERS: Final = (

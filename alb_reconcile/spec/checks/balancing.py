@@ -2,7 +2,7 @@
 
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.kinds.listener.actions import is_sticky
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.outline import Outline
 
 

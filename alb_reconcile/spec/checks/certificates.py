@@ -6,8 +6,8 @@ from alb_reconcile.kinds._zones import is_within, name_in, zone_text
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.kinds.certificate.pem import MAX_FILE, PemError, key_mistake, read_certificate
 from alb_reconcile.kinds.certificate.serving import misnamed
+from alb_reconcile.model.nodes import Path, shorten
 from alb_reconcile.spec.checks.files import file_mistake
-from alb_reconcile.spec.document import Path, shorten
 from alb_reconcile.spec.outline import Outline
 
 _FILES = ("certificate", "private_key", "certificate_chain")

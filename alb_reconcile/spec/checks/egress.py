@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.outline import Outline
 
 _DEFAULT: Final = "0.0.0.0/0"

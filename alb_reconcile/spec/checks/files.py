@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path as FilePath
 
 from alb_reconcile.model.files import read_file
-from alb_reconcile.spec.document import shorten
+from alb_reconcile.model.nodes import shorten
 
 
 def file_mistake(folder: FilePath, name: str, most: int, advice: str) -> str | None:

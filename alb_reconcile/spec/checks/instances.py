@@ -5,9 +5,9 @@ from typing import Final
 
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.model.address import MAX_USER_DATA
+from alb_reconcile.model.nodes import Path, shorten
 from alb_reconcile.spec.checks.files import file_mistake
 from alb_reconcile.spec.checks.targets import targets_of
-from alb_reconcile.spec.document import Path, shorten
 from alb_reconcile.spec.outline import Outline
 
 MAX_RESOURCES: Final = 10_000

@@ -6,8 +6,8 @@ from itertools import islice
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id, is_id_of
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import field_names
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import SECTIONS, resolved
 

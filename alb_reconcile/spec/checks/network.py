@@ -5,8 +5,8 @@ from collections import defaultdict
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.checks.ranges import address_range
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from alb_reconcile.kinds.base import Entry
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.outline import Outline, network
 
 _EXCLUSIVE: Final = (("cidr_block", "ipv4_netmask_length"), ("ipv6_cidr_block", "ipv6_netmask_length"))

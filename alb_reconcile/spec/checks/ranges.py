@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.outline import Outline, network
 
 _PRIVATE: Final = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "198.19.0.0/16")))

@@ -5,8 +5,8 @@ from typing import Final
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.kinds.vpc_endpoint import INTERFACE, full_name, type_of
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.checks.targets import targets_of
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline, network
 
 _SIDE: Final = ("security_groups", "subnets")

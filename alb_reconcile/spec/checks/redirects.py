@@ -10,9 +10,9 @@ from alb_reconcile.kinds.base import Entry
 from alb_reconcile.kinds.rule.conditions import Condition
 from alb_reconcile.kinds.rule.patterns import fits, parse
 from alb_reconcile.kinds.rule.shadows import is_always_met
+from alb_reconcile.model.nodes import Path, render_path
 from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.spec.checks.unreachable import Ordered, rules_in_order
-from alb_reconcile.spec.document import Path, render_path
 from alb_reconcile.spec.outline import Outline
 
 _MOST_HOPS: Final = 20

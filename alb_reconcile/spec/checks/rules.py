@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from alb_reconcile.kinds.base import Entry
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.outline import Outline
 
 _ONCE: Final = ("host_header", "path_pattern", "http_request_method", "source_ip")

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from alb_reconcile.kinds._targets import as_address, is_function
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.kinds.identifiers import is_aws_id
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.outline import Outline
 
 _PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))

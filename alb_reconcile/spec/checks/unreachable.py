@@ -6,7 +6,7 @@ from typing import Final
 from alb_reconcile.kinds.rule.conditions import Condition, read_conditions
 from alb_reconcile.kinds.rule.patterns import find_text, parse
 from alb_reconcile.kinds.rule.shadows import find_shadows
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.outline import Outline
 
 _MOST_PAIRS: Final = 40_000

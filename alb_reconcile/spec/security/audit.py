@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from alb_reconcile.model.controls import CONTROLS, Control
 from alb_reconcile.model.errors import Problem
-from alb_reconcile.spec.document import find, render_path
+from alb_reconcile.model.nodes import render_path
+from alb_reconcile.spec.document import find
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.security import computing, load_balancing
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 
 
 class Finding(NamedTuple):

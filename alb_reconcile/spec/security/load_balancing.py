@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
-from alb_reconcile.spec.document import Path
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.security.findings import Finding
 
