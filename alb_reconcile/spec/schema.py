@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 from unicodedata import category
 
-from alb_reconcile.kinds import in_spec_order
+from alb_reconcile.kinds import by_section
 from alb_reconcile.model.controls import CONTROLS
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.nodes import Node, Path, render_path, shorten
@@ -18,7 +18,7 @@ from alb_reconcile.model.secrets import HIDDEN, is_secret_place
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.document import MAX_PROBLEMS, find, to_plain
 
-SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
+SECTIONS: Final = {section: kind.name for section, kind in by_section().items()}
 """The kinds that have entries of their own, by section; what nests in another entry has a section there."""
 FLEET: Final = "fleet"
 """Names the schema of fleets, which is in a folder of its own: it is no kind's."""

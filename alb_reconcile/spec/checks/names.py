@@ -59,16 +59,13 @@ def _check_entry_names(outline: Outline) -> None:
 
 def _check_physical_names(outline: Outline) -> None:
     for kind in load_kinds().values():
-        fields, section = field_names(kind.properties), kind.section
-        if "name" not in fields or not kind.properties.unique_names:
+        section = kind.section
+        if "name" not in field_names(kind.properties) or not kind.properties.unique_names:
             continue
         seen: dict[tuple[str | None, str], str] = {}
         for path, physical in outline.texts(section, ..., "name"):
             name = str(path[1])
-            scope: tuple[str | None, str] = (None, physical)
-            if "vpc" in fields and kind.id_prefix:  # unique in their VPC, ignoring case; others in account and region
-                scope = (outline.vpc_of(section, name), physical.lower())
-            first = seen.setdefault(scope, name)
+            first = seen.setdefault(kind.scope_of(name, physical, outline), name)
             if first != name:
                 outline.error(
                     path,
