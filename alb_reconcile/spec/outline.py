@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import AnyKind, Entry, Part, Reference, T
+from alb_reconcile.kinds import load_kinds, sections_of
+from alb_reconcile.kinds.base import Entry, Part, Reference, T
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.nodes import Node, Path, render_path
 from alb_reconcile.model.text import printable
@@ -136,13 +136,7 @@ class Outline:
 
 
 def _find_all(outline: Outline, kind: str) -> list[tuple[Path, Entry]]:
-    return outline.mappings(*_places_of(load_kinds()[kind]))
-
-
-def _places_of(kind: AnyKind) -> tuple[Part, ...]:
-    """The pattern of the paths of a kind's entries."""
-    above = _places_of(load_kinds()[kind.properties.parent]) if kind.properties.parent else ()
-    return (*above, kind.section, ...)
+    return outline.mappings(*(part for section in sections_of(load_kinds()[kind]) for part in (section, ...)))
 
 
 def _below(value: Any, part: Part) -> Iterable[tuple[str | int, Any]]:

@@ -51,7 +51,7 @@ def _unknown(name: str, known: set[str]) -> str:
 
 
 def addresses_of(outline: Outline) -> Iterator[str]:
-    """The addresses of a document: of instances the entry's, and each member's."""
+    """All addresses that a document's entries have, of groups those of their members too."""
     for kind in by_section().values():
         for path, entry in outline.all_of(kind.name):
             yield from map(str, kind.addresses_of("/".join(map(str, path[1::2])), entry))

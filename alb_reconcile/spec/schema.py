@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 from unicodedata import category
 
-from alb_reconcile.kinds import by_section
+from alb_reconcile.kinds import by_section, sections_of
 from alb_reconcile.model.controls import CONTROLS
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.nodes import Node, Path, render_path, shorten
@@ -295,7 +295,7 @@ def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
     for key in node.value if isinstance(node.value, dict) else ():
         if key not in known:
             if key in SECTIONS and not path:
-                hint = f"; write {key} inside their entry under load_balancers"
+                hint = f"; write {key} inside their entry under {sections_of(by_section()[key])[0]}"
             elif instead := schema.get("x-instead", {}).get(key):
                 hint = f"; {instead}"
             else:

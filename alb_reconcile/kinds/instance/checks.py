@@ -1,4 +1,7 @@
-"""Checks instance groups of a spec: where they go, what they run, their addresses and disks, and their ways out."""
+"""Checks instance groups of a spec: where they are, what they run, their addresses and disks, and their ways out.
+
+Default routes of their subnets are checked here: a subnet works without one until something in it needs the internet.
+"""
 
 from ipaddress import IPv4Address
 from typing import Final

@@ -15,13 +15,6 @@ _WAYS_OUT: Final = ("internet_gateway", "carrier_gateway", "local_gateway", "vpc
 
 def check_entries(around: Around) -> None:
     """Report load balancers that AWS would refuse."""
-    for path, sort in around.texts("load_balancers", ..., "ip_address_type"):
-        if (
-            sort == "dualstack-without-public-ipv4"
-            and around.entries("load_balancers")[str(path[1])].get("scheme") == "internal"
-        ):
-            text = "an internal load balancer has no public addresses; write dualstack, or scheme: internet-facing"
-            around.error(path, text)
     for name, entry in around.entries("load_balancers").items():
         _check_load_balancer(around, name, entry)
     _check_regions(around)
@@ -31,7 +24,11 @@ def _check_load_balancer(around: Around, name: str, entry: Entry) -> None:
     path = ("load_balancers", name, "subnets")
     subnets = [subnet for _, subnet in around.texts(*path, ...)]
     vpcs = check_one_vpc(around, "load_balancers", name, ", and a load balancer is in one")
-    if entry.get("ipam_pools") and entry.get("scheme") == "internal":
+    is_internal = entry.get("scheme") == "internal"
+    if is_internal and entry.get("ip_address_type") == "dualstack-without-public-ipv4":
+        text = "an internal load balancer has no public addresses; write dualstack, or scheme: internet-facing"
+        around.error(("load_balancers", name, "ip_address_type"), text)
+    if is_internal and entry.get("ipam_pools"):
         text = "are for public addresses, which an internal load balancer has none of; remove them"
         around.error(("load_balancers", name, "ipam_pools"), text)
     in_zones = [zone_of(around, subnet) for subnet in subnets]

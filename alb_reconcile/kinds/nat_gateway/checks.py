@@ -1,4 +1,7 @@
-"""Checks NAT gateways of a spec: what AWS refuses, what leads nowhere, and what one zone's failure would cut off."""
+"""Checks NAT gateways of a spec: what AWS refuses, what leads nowhere, and what one zone's failure would cut off.
+
+Routes to NAT gateways, and from their subnets, are checked here: a route table works without them.
+"""
 
 from collections import defaultdict
 from ipaddress import ip_address

@@ -1,4 +1,7 @@
-"""Checks target groups of a spec, their targets and who forwards to them: what AWS refuses, and targets that could never serve."""
+"""Checks target groups of a spec and their targets: what AWS refuses, and targets that could never serve.
+
+What is between load balancer and targets is checked here, since targets need the zones and security groups of both.
+"""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network

@@ -1,4 +1,7 @@
-"""Checks VPC endpoints of a spec: what each type has, where private DNS works, what another one has already, and whom it leads astray."""
+"""Checks VPC endpoints of a spec: what each type has, where private DNS works, and what another one has already.
+
+Instances that a private DNS name leads to an endpoint are checked here: the endpoint has to let them in.
+"""
 
 import json
 from typing import Final
