@@ -1,7 +1,6 @@
 """Look-ups: by what AWS can be asked for a kind."""
 
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import Grouped
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.spec.outline import Outline
 
@@ -14,7 +13,7 @@ def check(outline: Outline) -> None:
         kind = load_kinds()[name]
         if target.by == "default" and not kind.has_default:
             outline.error(path, f"there is no default {name.replace('_', ' ')} to look up; look it up by tag or ssm")
-        elif target.by == "tag" and (kind.listing is None or isinstance(kind, Grouped)):
+        elif target.by == "tag" and kind.listing is None:
             outline.error(
                 path, f"{kind.noun} can't be looked up by its tags here; look it up by ssm, or give its id or ARN"
             )
