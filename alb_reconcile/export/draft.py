@@ -13,9 +13,9 @@ from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import subnets_of
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Observed, field_names
 from alb_reconcile.model.text import digest, number_of
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import SECTIONS, resolved
 
 _MOST = 5

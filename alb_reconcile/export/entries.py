@@ -10,8 +10,8 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry
 from alb_reconcile.kinds.images import entry_for
 from alb_reconcile.model import tags
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Observed, Properties, field_names
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import resolved
 
 _OURS = ("aws:", "alb-reconcile:")

@@ -23,10 +23,10 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import AwsError, Problem, RefusedError, SpecError
+from alb_reconcile.model.nodes import Path, render_path
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.text import printable
-from alb_reconcile.spec.document import Path, render_path
 from alb_reconcile.spec.formatting import dump
 from alb_reconcile.spec.schema import resolved
 from alb_reconcile.spec.stack import Stack, parse_stack

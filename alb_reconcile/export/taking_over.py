@@ -14,8 +14,8 @@ from alb_reconcile.kinds.base import Entry, Grouped
 from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import resolved
 
 _USER_DATA = "user_data"

@@ -11,10 +11,11 @@ from alb_reconcile.aws.role import Role
 from alb_reconcile.fleet.cells import Cell, Fleet, Source, Tolerance, Wave
 from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.model.files import read_start
+from alb_reconcile.model.nodes import Node, render_path, shorten
+from alb_reconcile.model.nodes import Path as Place
 from alb_reconcile.model.text import parse_duration
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.document import MAX_BYTES, DocumentError, Node, find, parse, render_path, shorten, to_plain
-from alb_reconcile.spec.document import Path as Place
+from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, to_plain
 from alb_reconcile.spec.variables import substitute
 
 _ONLY_WAVE: Final = "all"

@@ -48,6 +48,17 @@ def in_spec_order() -> tuple[AnyKind, ...]:
 
 
 @cache
+def by_section() -> Mapping[str, AnyKind]:
+    """The kinds that have entries, by the section that holds these: of the spec, or of the entry in which they nest."""
+    return {kind.section: kind for kind in in_spec_order() if kind.section}
+
+
+def sections_of(kind: AnyKind) -> tuple[str, ...]:
+    """Where the entries of a kind are: its section, after those of the entries in which they nest."""
+    return (*(sections_of(load_kinds()[kind.properties.parent]) if kind.properties.parent else ()), kind.section)
+
+
+@cache
 def in_order_of_recognition() -> tuple[str, ...]:
     """The kinds that can be adopted, in the order in which they are matched: each after those that tell of it."""
     kinds = {kind.name: kind for kind in in_spec_order() if kind.properties.service}

@@ -1,10 +1,11 @@
 """What drives a kind of resource: its verbs towards AWS, and how AWS names and lists it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from pathlib import Path as FilePath
+from types import EllipsisType
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
@@ -16,7 +17,9 @@ from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_setti
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.discovery import Discovery, Finding, Other
+from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.lookup import Lookup
+from alb_reconcile.model.nodes import Node, Path
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.service import Foreign
@@ -24,6 +27,7 @@ from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import camel
 
 P = TypeVar("P", bound=Properties)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -66,31 +70,88 @@ class IamActions:
 
 Entry = dict[str, Any]
 """One entry of a spec: checked, as plain data."""
+Part = str | int | EllipsisType
+
+
+class Reference(NamedTuple):
+    """A reference in a spec: where it stands, to which kind, and its text."""
+
+    path: Path
+    kind: str
+    target: str
+
+
+class Unmet(NamedTuple):
+    """A control of Security Hub that an entry doesn't meet. `path` is what has to be written or changed, whether it is there or not."""
+
+    control: str
+    address: str
+    path: Path
+    problem: str
+    change: str
 
 
 class Around(Protocol):
-    """What the spec around an entry says."""
+    """The spec around an entry, as far as it fits the schema. What the schema refused is missing here, or None in a list."""
 
     @property
     def stack(self) -> str:
-        """The stack's name."""
+        """The stack's name; empty where it has none yet."""
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> FilePath:
         """The folder of the spec's file."""
 
     @property
     def region(self) -> str | None:
         """The stack's region, if it is known."""
 
+    @property
+    def references(self) -> Sequence[Reference]:
+        """All that refers to an entry or to a literal id."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no mistake has been found until now: what is read then is whole."""
+
     def entries(self, section: str) -> dict[str, Entry]:
         """A section's entries by name."""
 
-    def zone_of(self, subnet: str) -> str | None:
-        """The whole name of a subnet's availability zone."""
+    def all_of(self, kind: str) -> list[tuple[Path, Entry]]:
+        """All entries of a kind with their paths, those that nest in other entries too."""
 
-    def given_ranges(self, subnet: str) -> tuple[str, ...]:
-        """The IPv4 ranges that the spec gives to subnets of a subnet's VPC."""
+    def mappings(self, *pattern: Part) -> list[tuple[Path, Entry]]:
+        """The mappings whose paths fit a pattern, in which `...` stands for any key or index."""
+
+    def texts(self, *pattern: Part) -> list[tuple[Path, str]]:
+        """The texts whose paths fit a pattern."""
+
+    def given(self, path: Path) -> Mapping[str, object]:
+        """The keys of a mapping as it is written, those that the schema refused included."""
+
+    def schema(self, kind: str) -> Mapping[str, Any]:
+        """The schema of a kind's entries."""
+
+    def is_wrong(self, path: Path) -> bool:
+        """Whether a mistake has been found until now at a path or below it."""
+
+    def is_misnamed(self, section: str) -> bool:
+        """Whether a section itself is wrong: refused, or there under another name. That its entries are missing follows."""
+
+    def error(self, path: Path, message: str, *, at_key: bool = False) -> None:
+        """Report a mistake at a path's value, or at its key."""
+
+    def warn(self, path: Path, message: str, *, at_key: bool = False) -> None:
+        """Report a risk."""
+
+    def kept(self, find: Callable[..., T], *of: str | None) -> T:
+        """What a function finds in this spec, of these: it is called once."""
+
+
+Check = Callable[[Around], None]
+"""Reports to a spec what is wrong with it."""
+Audit = Callable[[Around], Iterable[Unmet]]
+"""Finds the controls of Security Hub that entries of a valid spec don't meet."""
 
 
 class Named(Protocol):
@@ -125,6 +186,10 @@ class Kind(ABC, Generic[P]):
     """Its place in a spec and among alike steps of a plan; what is referred to comes first."""
     section: ClassVar[str] = ""
     """The section of a spec that holds its entries; empty for members of another kind's entries."""
+    used_by: ClassVar[str] = ""
+    """What messages call its user, where that isn't the entry in which it is named: the target group."""
+    has_default: ClassVar[bool] = False
+    """Whether AWS has a default one, which a spec can look up."""
     id_prefix: ClassVar[str] = ""
     """How its ids begin (EC2): vpc-."""
     arn_type: ClassVar[str] = ""
@@ -154,6 +219,11 @@ class Kind(ABC, Generic[P]):
     """Whether it is looked for also where a spec declares none, unless it `is_rare`. Of any other kind `is_hinted` says that."""
     iam_type: ClassVar[str | None] = None
     """What the Service Authorization Reference calls its type of resource, where that isn't its `arn_type`, nor its name."""
+    entry_checks: ClassVar[tuple[Check, ...]] = ()
+    """What reports entries that AWS would refuse, as far as no schema can say it."""
+    use_checks: ClassVar[tuple[Check, ...]] = ()
+    """What reports, once the entries of all kinds have been checked, what couldn't work together, or would cost in vain."""
+    audits: ClassVar[tuple[Audit, ...]] = ()
     quotas: ClassVar[tuple[Quota, ...]] = ()
     """How many AWS allows, as far as a plan can exceed it."""
 
@@ -198,6 +268,18 @@ class Kind(ABC, Generic[P]):
         `fields` holds those of its keys that are fields, with references instead of names, and its VPC.
         """
         return self.properties(**fields)  # type: ignore[return-value]  # P is bound to that class
+
+    def write_out(self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any]) -> list[Problem]:
+        """Put entries in the place of what entries of this kind say in short (in place). Returns what is in their way."""
+        return []
+
+    def addresses_of(self, name: str, entry: Entry) -> Iterable[Address]:
+        """What an entry describes, as far as a user may name it."""
+        yield Address(self.name, name)
+
+    def scope_of(self, name: str, label: str, around: Around) -> tuple[str | None, str]:
+        """Where AWS has one of a name only (None for the region), and that name as AWS compares it. `label` is its own `name`."""
+        return None, label
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         """The inverse of `read_entry`: the entry that describes what is observed.

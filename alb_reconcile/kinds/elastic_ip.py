@@ -5,17 +5,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds import waits
+from alb_reconcile.kinds import by_section, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row, refuse_foreign_interfaces
-from alb_reconcile.kinds.base import Entry, IamActions, Intent, Listing, Named, Zones
+from alb_reconcile.kinds.base import Around, Entry, Grouped, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, by_settings
+from alb_reconcile.kinds.vpc.checks import keep_one
 from alb_reconcile.kinds.vpc.ipam import Use, check_pools, is_from_pool
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.service import Foreign, Holder, StaticAddress
@@ -39,6 +41,21 @@ class ElasticIp(StaticAddress):
     network_border_group: str | None = None
 
 
+def _check_entries(around: Around) -> None:
+    for name, entry in around.entries("elastic_ips").items():
+        keep_one(around, ("elastic_ips", name), entry, "public_ipv4_pool", "ipam_pool_id")
+
+
+def _check_use(around: Around) -> None:
+    """Report addresses that two are to have, which AWS would take away from one."""
+    seen: dict[str, Path] = {}
+    for path, kind, address in around.references:
+        if kind == "elastic_ip" and (first := seen.setdefault(address, path)) != path:
+            holder = by_section()[str(first[0])]
+            user = f"{holder.section if isinstance(holder, Grouped) else holder.name}.{first[1]}"
+            around.error(path, f"{address} is used by {user} already, and an address serves one; declare another")
+
+
 class ElasticIpKind(Ec2Kind[ElasticIp]):
     """Drives Elastic IP addresses."""
 
@@ -46,6 +63,8 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
     noun = "an Elastic IP address"
     position = 32
     section = "elastic_ips"
+    entry_checks = (_check_entries,)
+    use_checks = (_check_use,)
     id_prefix = "eipalloc-"
     is_rare = True
     recognized_after = ("instance",)

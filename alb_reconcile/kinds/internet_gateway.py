@@ -9,8 +9,9 @@ from typing import Final
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import IamActions, Listing
+from alb_reconcile.kinds.base import Around, IamActions, Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.networks import by_vpc, check_one_in_a_vpc
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
@@ -45,6 +46,14 @@ class InternetGateway(Gateway):
         return (("gateway", str(self.vpc)),) if self.vpc else ()
 
 
+def lacks_internet_gateway(around: Around, vpc: str | None) -> bool:
+    """Whether a VPC is the spec's own, and has no internet gateway in it."""
+    section = InternetGatewayKind.section
+    if vpc not in around.entries("vpcs") or around.is_misnamed(section) or around.is_wrong((section,)):
+        return False
+    return vpc not in around.kept(by_vpc, section)
+
+
 class InternetGatewayKind(Ec2Kind[InternetGateway]):
     """Drives internet gateways."""
 
@@ -52,6 +61,7 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
     noun = "an internet gateway"
     position = 30
     section = "internet_gateways"
+    entry_checks = (partial(check_one_in_a_vpc, section=section),)
     id_prefix = "igw-"
     listing = Listing(
         "describe_internet_gateways",

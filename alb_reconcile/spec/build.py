@@ -6,12 +6,13 @@ from functools import cache
 from typing import Any
 
 from alb_reconcile.kinds import in_spec_order, load_kinds
-from alb_reconcile.kinds.base import AnyKind, Entry, Grouped
+from alb_reconcile.kinds.base import AnyKind, Entry, Grouped, HasFile
 from alb_reconcile.kinds.identifiers import refer, refer_all
+from alb_reconcile.kinds.networks import implied_fields
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout, field_names
 from alb_reconcile.model.text import digest, has_number, numbered, parse_duration
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
 
@@ -64,18 +65,14 @@ class _Builder:
         """The keys of an entry that are fields, with references instead of names, and its VPC, given or implied."""
         found: dict[str, Any] = {}
         for field in field_names(kind.properties):
-            if field == "vpc" and kind.is_in_vpc(entry):
-                vpc = self.outline.vpc_of(kind.section, name)
-                if vpc is None and "subnet" not in entry:  # somebody else's subnet is in a VPC that only AWS knows
-                    raise AssertionError(f"{kind.section}.{name}: the checks let an entry without a VPC through")
-                found[field] = None if vpc is None else refer("vpc", vpc)
-            elif field in entry:
+            if field in entry:
                 found[field] = _plain(resolved(kind.name)["properties"][field], entry[field])
-        return found
+        return found | implied_fields(kind, name, entry, self.outline)
 
     def _add_group(self, kind: Grouped, name: str, entry: Entry, state: Properties, places: Mapping[str, str]) -> None:
-        """Members of a group are alike, and numbered."""
-        spec_digest = digest([{**entry, "count": None}, str(getattr(state, "user_data", None))])
+        """Members of a group are alike, and numbered. What a file says counts as if the entry said it."""
+        from_file = getattr(state, kind.file_key.removesuffix("_file")) if isinstance(kind, HasFile) else None
+        spec_digest = digest([{**entry, "count": None}, str(from_file)])
         for number in range(1, entry.get("count", 1) + 1):
             label = entry.get("name")
             if label and ("count" in entry or has_number(label)):

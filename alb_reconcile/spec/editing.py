@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from alb_reconcile.model.errors import SpecError
-from alb_reconcile.spec.document import LOADER, Path
+from alb_reconcile.model.nodes import Path
+from alb_reconcile.spec.document import LOADER
 from alb_reconcile.spec.formatting import build, dumped, escaped, meaning
 
 

@@ -11,7 +11,9 @@ from typing import Any, Final
 import yaml
 
 from alb_reconcile.model.errors import Problem, RefusedError, SpecError
-from alb_reconcile.spec.document import LOADER, DocumentError, Path, parse, printable, to_plain
+from alb_reconcile.model.nodes import Path
+from alb_reconcile.model.text import printable
+from alb_reconcile.spec.document import LOADER, DocumentError, parse, to_plain
 from alb_reconcile.spec.schema import SECTIONS
 
 _WIDTH: Final = 120

@@ -3,7 +3,8 @@
 from typing import Any, Final, get_args
 
 from alb_reconcile.model.lookup import By, Lookup
-from alb_reconcile.spec.document import Node, to_plain
+from alb_reconcile.model.nodes import Node
+from alb_reconcile.spec.document import to_plain
 from alb_reconcile.spec.schema import resolved
 
 _BY: Final[tuple[By, ...]] = get_args(By)

@@ -10,13 +10,15 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 from unicodedata import category
 
-from alb_reconcile.kinds import in_spec_order
+from alb_reconcile.kinds import by_section, sections_of
 from alb_reconcile.model.controls import CONTROLS
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.nodes import Node, Path, render_path, shorten
 from alb_reconcile.model.secrets import HIDDEN, is_secret_place
-from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, shorten, to_plain
+from alb_reconcile.model.text import printable
+from alb_reconcile.spec.document import MAX_PROBLEMS, find, to_plain
 
-SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
+SECTIONS: Final = {section: kind.name for section, kind in by_section().items()}
 """The kinds that have entries of their own, by section; what nests in another entry has a section there."""
 FLEET: Final = "fleet"
 """Names the schema of fleets, which is in a folder of its own: it is no kind's."""
@@ -293,7 +295,7 @@ def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
     for key in node.value if isinstance(node.value, dict) else ():
         if key not in known:
             if key in SECTIONS and not path:
-                hint = f"; write {key} inside their entry under load_balancers"
+                hint = f"; write {key} inside their entry under {sections_of(by_section()[key])[0]}"
             elif instead := schema.get("x-instead", {}).get(key):
                 hint = f"; {instead}"
             else:

@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.machine import remedy
+from alb_reconcile.model.nodes import shorten
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.secrets import Headers
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
-from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, how_to_begin, parse, shorten
-from alb_reconcile.spec.https import write_out
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, how_to_begin, parse
 from alb_reconcile.spec.lookups import read_lookups
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.runs import check_policy, drift_policy_of, policy_of
@@ -156,7 +157,8 @@ def _outline(
     problems += refused
     if not isinstance(root.value, dict) or len(refused) >= MAX_PROBLEMS:  # beyond them nothing was looked at
         raise SpecError(file, _one_a_place(problems))
-    problems += write_out(root, invalid) if not section else []
+    for kind in () if section else in_spec_order():
+        problems += kind.write_out(root, invalid, schema.resolved(kind.name))
     read_lookups(root)
     return Outline(root, invalid, problems, folder, region)
 

@@ -6,9 +6,10 @@ from difflib import get_close_matches
 from typing import Final
 
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.nodes import Node, Path, render_path, shorten
 from alb_reconcile.model.secrets import SHORTEST, is_secret_name, mark
 from alb_reconcile.model.text import did_you_mean
-from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, find, render_path, shorten
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, find
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
 _VERBATIM: Final = frozenset({"user_data"})

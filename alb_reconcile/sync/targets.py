@@ -9,8 +9,8 @@ from typing import Final
 
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, SpecError, UnreachableError, UsageError
+from alb_reconcile.model.nodes import shorten
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack
 
 _ENDINGS: Final = (".yaml", ".yml")

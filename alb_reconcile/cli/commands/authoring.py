@@ -17,7 +17,7 @@ from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.errors import ExitCode, SpecError, UsageError
 from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.security.audit import audit
+from alb_reconcile.spec.security import audit
 from alb_reconcile.spec.stack import load_outline, stack_of
 
 _MOST: Final = 3

@@ -9,7 +9,7 @@ from typing import Any
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.controls import SEVERITIES
 from alb_reconcile.model.errors import Problem
-from alb_reconcile.spec.security.audit import Audit, SecurityFinding
+from alb_reconcile.spec.security import Audit, SecurityFinding
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.files import read_start
+from alb_reconcile.model.nodes import shorten
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.document import MAX_BYTES, DocumentError, parse, shorten
+from alb_reconcile.spec.document import MAX_BYTES, DocumentError, parse
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
 from alb_reconcile.spec.variables import variables_in
 from alb_reconcile.sync.targets import find_specs

@@ -14,10 +14,10 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._rare import is_applied
 from alb_reconcile.kinds._zones import Zone, find_zone, zone_grants, zone_text
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
-from alb_reconcile.kinds.certificate import validation
-from alb_reconcile.kinds.certificate.checks import check_certificate
+from alb_reconcile.kinds.certificate import checks, validation
 from alb_reconcile.kinds.certificate.lists import list_certificates, read_tags
 from alb_reconcile.kinds.certificate.pem import PemError, PemFile, read_certificate
+from alb_reconcile.kinds.certificate.preconditions import check_certificate
 from alb_reconcile.kinds.certificate.reads import find_used, observe_zone, once, seen_in, tell, used
 from alb_reconcile.kinds.certificate.serving import FINDING, find_certificates
 from alb_reconcile.kinds.certificate.validation import DEAD, ISSUED, REQUESTED, Deleted, Seen
@@ -107,6 +107,7 @@ class CertificateKind(Kind[Certificate]):
     noun = "a certificate"
     position = 78
     section = "certificates"
+    entry_checks = (checks.check_entries,)
     arn_type = "certificate"
     missing = ("ResourceNotFoundException",)
     in_use = waits.CERTIFICATE_IN_USE

@@ -18,8 +18,9 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip_association import associations
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.images import RESOLVE, search_for
-from alb_reconcile.kinds.instance import permissions
+from alb_reconcile.kinds.instance import checks, permissions
 from alb_reconcile.kinds.instance import volumes as _volumes
+from alb_reconcile.kinds.instance.audit import audit
 from alb_reconcile.kinds.instance.entry import CHOSEN, USUAL, write_instance
 from alb_reconcile.kinds.instance.launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds.instance.launchable import check_launches
@@ -217,6 +218,10 @@ class InstanceKind(Ec2Kind[Instance]):
     noun = "an instance"
     position = 60
     section = "instances"
+    entry_checks = (checks.check_entries,)
+    use_checks = (checks.check_use,)
+    audits = (audit,)
+    used_by = "the target group"
     recognized_after = ("target_group", "load_balancer")
     id_prefix = "i-"
     listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id")
@@ -242,6 +247,14 @@ class InstanceKind(Ec2Kind[Instance]):
     def member_of(self, state: Instance, number: int) -> Instance:
         given: Any = state.private_ip_address
         return replace(state, private_ip_address=given[number - 1]) if isinstance(given, list) else state
+
+    def addresses_of(self, name: str, entry: Entry) -> Iterable[Address]:
+        """The group's, and each member's."""
+        count: Any = entry.get("count", 1)
+        yield Address(self.name, name)
+        yield from (
+            Address(self.name, f"{name}-{number}") for number in range(1, count + 1 if type(count) is int else 1)
+        )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Instance:
         if "key_name" in entry:

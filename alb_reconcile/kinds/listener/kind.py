@@ -15,8 +15,9 @@ from alb_reconcile.kinds.certificate.serving import check_certificates
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import refer
-from alb_reconcile.kinds.listener import secrets
+from alb_reconcile.kinds.listener import checks, secrets
 from alb_reconcile.kinds.listener.actions import actions_from_aws, call_with_actions, read_action, write_action
+from alb_reconcile.kinds.listener.audit import audit
 from alb_reconcile.kinds.listener.providers import check_providers
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -111,6 +112,8 @@ class ListenerKind(HasAttributes[Listener]):
     noun = "a listener"
     position = 90
     section = "listeners"
+    entry_checks = (checks.check_entries,)
+    audits = (audit,)
     arn_type = "listener/app"
     missing = ("ListenerNotFound",)
     usual: ClassVar[Mapping[str, Any]] = {"attributes.routing.http.response.server.enabled": True}

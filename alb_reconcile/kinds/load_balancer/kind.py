@@ -15,6 +15,9 @@ from alb_reconcile.kinds._protection import unlocked
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.grants import Grant, Scope
+from alb_reconcile.kinds.load_balancer import checks
+from alb_reconcile.kinds.load_balancer.audit import audit
+from alb_reconcile.kinds.load_balancer.https import write_out
 from alb_reconcile.kinds.load_balancer.logs import (
     bucket_refs,
     check_logs,
@@ -32,7 +35,8 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.discovery import Discovery, Finding, Other
-from alb_reconcile.model.errors import AwsError, ignoring
+from alb_reconcile.model.errors import AwsError, Problem, ignoring
+from alb_reconcile.model.nodes import Node, Path
 from alb_reconcile.model.resource import Desired, Observed, bind, each_of
 from alb_reconcile.model.service import Balancer, Entrance, Segment
 from alb_reconcile.model.steps import Place, TakeOver
@@ -114,6 +118,9 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     noun = "a load balancer"
     position = 80
     section = "load_balancers"
+    entry_checks = (checks.check_entries,)
+    use_checks = (checks.check_use,)
+    audits = (audit,)
     arn_type = "loadbalancer/app"
     missing = ("LoadBalancerNotFound",)
     quotas = (
@@ -161,6 +168,10 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             "elasticloadbalancing:ModifyIpPools": "ipam_pools",
         },
     )  # fmt: skip
+
+    def write_out(self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any]) -> list[Problem]:
+        """Certificate, records, listener and redirect in the place of `https`."""
+        return write_out(root, invalid, schema)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LoadBalancer:
         read: dict[str, Any] = {}

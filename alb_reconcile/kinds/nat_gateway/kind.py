@@ -12,6 +12,7 @@ from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing,
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import refer_all
+from alb_reconcile.kinds.nat_gateway import checks
 from alb_reconcile.kinds.nat_gateway.addresses import (
     Pair,
     set_private_addresses,
@@ -113,6 +114,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     noun = "a NAT gateway"
     position = 34
     section = "nat_gateways"
+    entry_checks = (checks.check_entries,)
+    use_checks = (checks.check_use,)
     id_prefix = "nat-"
     is_rare = True
     recognized_after = ("elastic_ip",)

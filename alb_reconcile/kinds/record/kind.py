@@ -23,6 +23,7 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.load_balancer.nodes import wait_until_active
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.record import checks
 from alb_reconcile.kinds.record.changes import (
     Change,
     change_records,
@@ -31,7 +32,7 @@ from alb_reconcile.kinds.record.changes import (
     list_records,
     read_record,
 )
-from alb_reconcile.kinds.record.checks import check_record, owner_text
+from alb_reconcile.kinds.record.preconditions import check_record, owner_text
 from alb_reconcile.kinds.record.reads import Rows, find_rows, find_used, read_owners
 from alb_reconcile.kinds.record.values import DUALSTACK, AliasTarget, state_of, values_of
 from alb_reconcile.kinds.record.values import Record as Record  # a kind's value is found in the kind's file
@@ -50,6 +51,7 @@ class RecordKind(Kind[Record]):
     noun = "a DNS record"
     position = 110
     section = "records"
+    entry_checks = (checks.check_entries,)
     is_rare = True
     missing = ("NoSuchHostedZone",)
     iam_actions = IamActions(

@@ -21,6 +21,7 @@ from alb_reconcile.kinds.listener.providers import check_providers
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
+from alb_reconcile.kinds.rule import checks, redirects, unreachable
 from alb_reconcile.kinds.rule.conditions import (
     conditions_from_aws,
     conditions_to_aws,
@@ -97,6 +98,8 @@ class RuleKind(Kind[Rule]):
     noun = "a rule"
     position = 100
     section = "rules"
+    entry_checks = (checks.check_entries,)
+    use_checks = (unreachable.check, redirects.check)
     arn_type = "listener-rule/app"
     missing = ("RuleNotFound",)
     quotas = (Quota("rules-per-application-load-balancer", "rules", 100, ("listener", "load_balancer")),)

@@ -11,12 +11,15 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Unmet, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.networks import vpc_of, zone_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
 from alb_reconcile.kinds.route_table import ways_out
+from alb_reconcile.kinds.subnet import checks
+from alb_reconcile.kinds.subnet.checks import given_ranges
 from alb_reconcile.kinds.subnet.free_ranges import choose_range, find_in, full_vpcs, lost_subnets, taken
 from alb_reconcile.kinds.vpc.ipam import (
     Allocations,
@@ -146,6 +149,14 @@ def _is_number(found: str, index: int) -> bool:
     return bool(found) and index_of(found) == index
 
 
+def _audit(around: Around) -> Iterable[Unmet]:
+    for name, entry in around.entries("subnets").items():
+        for key in ("map_public_ip_on_launch", "assign_ipv6_address_on_creation"):
+            if entry.get(key) is True:
+                problem = "what is launched in it gets a public address"
+                yield Unmet("EC2.15", f"subnet.{name}", ("subnets", name, key), problem, f"write {key}: false")
+
+
 class SubnetKind(Ec2Kind[Subnet]):
     """Drives subnets."""
 
@@ -153,6 +164,9 @@ class SubnetKind(Ec2Kind[Subnet]):
     noun = "a subnet"
     position = 20
     section = "subnets"
+    entry_checks = (checks.check_entries,)
+    audits = (_audit,)
+    has_default = True
     id_prefix = "subnet-"
     listing = Listing(
         "describe_subnets", "Subnets", "SubnetId", "subnet-id", needs_foreign=True, default_filter="default-for-az"
@@ -190,11 +204,15 @@ class SubnetKind(Ec2Kind[Subnet]):
         return "a default subnet" if row.get("DefaultForAz") else ""
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Subnet:
-        read = {"availability_zone": around.zone_of(name)}
+        read = {"availability_zone": zone_of(around, name)}
         if isinstance(ipv6 := fields.get("ipv6_cidr_block"), str):
             read["ipv6_cidr_block"] = str(ipaddress.IPv6Network(ipv6))
         state = Subnet(**{**fields, **read})
-        return replace(state, besides=around.given_ranges(name)) if state.is_chosen else state
+        return (
+            replace(state, besides=around.kept(given_ranges, vpc_of(around, self.section, name)))
+            if state.is_chosen
+            else state
+        )
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         letter = entry["availability_zone"].removeprefix(named.region)

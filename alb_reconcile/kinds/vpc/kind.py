@@ -15,7 +15,7 @@ from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
-from alb_reconcile.kinds.vpc import encryption
+from alb_reconcile.kinds.vpc import checks, encryption
 from alb_reconcile.kinds.vpc.encryption import (
     NONE,
     Control,
@@ -158,6 +158,9 @@ class VpcKind(Ec2Kind[Vpc]):
     noun = "a VPC"
     position = 10
     section = "vpcs"
+    entry_checks = (checks.check_entries,)
+    use_checks = (checks.check_use,)
+    has_default = True
     id_prefix = "vpc-"
     listing = Listing("describe_vpcs", "Vpcs", "VpcId", "vpc-id", "", needs_foreign=True, default_filter="is-default")
     missing = ("InvalidVpcID.NotFound",)

@@ -1,7 +1,6 @@
 """VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
 
 import json
-import re
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +15,20 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.vpc_endpoint import checks
+from alb_reconcile.kinds.vpc_endpoint.endpoint_types import (
+    DOMAINS,
+    GATEWAY,
+    INTERFACE,
+    LEADS_TO,
+    LOAD_BALANCER,
+    ONLY_INBOUND,
+    RESOURCE,
+    SERVICE_NETWORK,
+    full_name,
+    gateway_name,
+    type_of,
+)
 from alb_reconcile.kinds.vpc_endpoint.services import find_lost_services
 from alb_reconcile.kinds.vpc_endpoint.subnets import MISSING, exchange_subnets, read_endpoints
 from alb_reconcile.model.abilities import keep_others
@@ -26,18 +39,7 @@ from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.text import camel
 
-GATEWAY, INTERFACE, LOAD_BALANCER = "Gateway", "Interface", "GatewayLoadBalancer"
-_FULL_NAME: Final = re.compile(r"(com|cn\.com|aws)\.")
 _LISTS: Final = {"route_tables": "RouteTableIds", "subnets": "SubnetIds", "security_groups": "SecurityGroupIds"}
-RESOURCE, SERVICE_NETWORK = "Resource", "ServiceNetwork"
-LEADS_TO: Final = {
-    "service_name": "ServiceName",
-    "resource_configuration_arn": "ResourceConfigurationArn",
-    "service_network_arn": "ServiceNetworkArn",
-}
-"""What an endpoint leads to, one of these: a service, or what VPC Lattice has."""
-DOMAINS: Final = "private_dns_specified_domains"
-ONLY_INBOUND: Final = "private_dns_only_for_inbound_resolver_endpoint"
 _DNS_OPTIONS: Final = (
     "dns_record_ip_type",
     ONLY_INBOUND,
@@ -133,6 +135,8 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     noun = "a VPC endpoint"
     position = 58
     section = "vpc_endpoints"
+    entry_checks = (checks.check_entries,)
+    use_checks = (checks.check_use,)
     id_prefix = "vpce-"
     listing = Listing("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "vpc-endpoint-id")
     is_rare = True
@@ -295,25 +299,6 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         """Until it is there; a gateway endpoint is from the beginning."""
         if wanted.vpc_endpoint_type != GATEWAY:
             await _watch(run, endpoint, _is_pending, waits.ENDPOINT_AVAILABLE)
-
-
-def full_name(name: str, region: str | None) -> str:
-    """A service's whole name; that of one of AWS's own is short for its name in the region."""
-    return f"com.amazonaws.{region}.{name}" if region and not _FULL_NAME.match(name) else name
-
-
-def gateway_name(service: str | None) -> str:
-    """What its gateway endpoint is called, if it has one: in China services' interface endpoints begin with cn."""
-    return (service or "").removeprefix("cn.")
-
-
-def type_of(entry: Entry) -> str:
-    """AWS's default is a gateway endpoint, which is in no subnet."""
-    if "resource_configuration_arn" in entry:
-        return RESOURCE
-    if "service_network_arn" in entry:
-        return SERVICE_NETWORK
-    return str(entry.get("vpc_endpoint_type") or (INTERFACE if "subnets" in entry else GATEWAY))
 
 
 _SETTINGS: Final = frozenset({"private_dns_enabled", "ip_address_type", "dns_options", "policy_document"})

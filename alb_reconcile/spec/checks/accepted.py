@@ -1,7 +1,6 @@
 """What `security` accepts: only of entries that are there."""
 
-from difflib import get_close_matches
-
+from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.runs import addresses_of
 
@@ -16,6 +15,5 @@ def check(outline: Outline) -> None:
     for path, reasons in found:
         for address in reasons:
             if address not in known:
-                near = get_close_matches(address, known[:2000], 1, 0.6)
-                advice = f"did you mean {near[0]}?" if near else "write an address such as load_balancer.public"
-                outline.error((*path, address), f'there is no "{address}"; {advice}', at_key=True)
+                advice = did_you_mean(address, known[:2000]) or "; write an address such as load_balancer.public"
+                outline.error((*path, address), f'there is no "{address}"{advice}', at_key=True)
