@@ -167,9 +167,17 @@ def _is_notes(owner: ast.expr, key: ast.expr) -> bool:
 @cache
 def fields() -> frozenset[str]:
     """The names of kinds' properties."""
-    rooms = [source for source in sources() if source.path.startswith("kinds/")]
-    classes = [node for source in rooms for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
-    own = [node for node in classes if "Properties" in {name for base in node.bases for name in _names(base)}]
+    classes = [
+        node
+        for source in sources()
+        if source.path.startswith(("kinds/", "model/service.py"))
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    parts = {"Properties"}
+    while more := {node.name for node in classes if not parts.isdisjoint(_bases(node))} - parts:
+        parts |= more
+    own = [node for node in classes if node.name in parts]
     found = {
         part.target.id
         for node in own
@@ -179,6 +187,10 @@ def fields() -> frozenset[str]:
     if "cidr_block" not in found:
         raise SystemExit("no properties of kinds were found in kinds/: their base has another name now")
     return frozenset(found)
+
+
+def _bases(node: ast.ClassDef) -> set[str]:
+    return {name for base in node.bases for name in _names(base)}
 
 
 def kinds_elsewhere() -> list[str]:
