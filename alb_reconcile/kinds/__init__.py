@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from alb_reconcile.kinds.base import AnyKind
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed, Properties
 
 
 @cache
@@ -15,6 +15,12 @@ def load_kinds() -> Mapping[str, AnyKind]:
     modules = [importlib.import_module(f"{__name__}.{item.name}") for item in pkgutil.iter_modules(__path__)]
     kinds: list[AnyKind] = [module.KIND for module in modules if hasattr(module, "KIND")]
     return {kind.name: kind for kind in kinds}
+
+
+@cache
+def kind_of(part: type[Properties]) -> AnyKind:
+    """The kind that plays a part in a service (`model.service`)."""
+    return next(kind for kind in load_kinds().values() if issubclass(kind.properties, part))
 
 
 def is_in_order(found: Observed) -> bool:

@@ -60,6 +60,29 @@ class IamActions:
     """By action: the properties of which an entry has to say one, or it isn't called."""
 
 
+@dataclass(frozen=True)
+class Keep:
+    """What of the resources that are adopted counts as the spec's though it can't be seen: that `images` are those that references
+    lead to, and that the client `secrets` are those that the spec names."""
+
+    images: bool = False
+    secrets: bool = False
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A resource that is adopted, and what is written to it."""
+
+    desired: Desired
+    found: Observed
+    tags: Mapping[str, str]
+    """Those that creating it would have written, as far as they are true of it."""
+    volumes: tuple[str, ...] = ()
+    """The ids of its volumes that become the stack's, too."""
+    note: str = ""
+    """What of it isn't as the spec says, and stays."""
+
+
 Entry = dict[str, Any]
 """One entry of a spec: checked, as plain data."""
 
@@ -219,6 +242,10 @@ class Kind(ABC, Generic[P]):
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         """What speaks for a candidate, which is in place, being the resource that an entry describes; None if nothing does."""
         return by_settings(desired, item, known)
+
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        """What is written to an adopted resource, of all that creating it would have written. Reads only. Raises AwsError."""
+        return item
 
     def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding | str]:
         """What AWS would refuse half-way, or what is probably not meant, of this kind's resources in a plan."""

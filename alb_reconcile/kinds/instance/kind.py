@@ -1,7 +1,6 @@
 """EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
 
 import asyncio
-import base64
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,13 +12,14 @@ from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._health import stop_if_ill
 from alb_reconcile.kinds._instance_rows import is_alive, is_copy, primary_interface
 from alb_reconcile.kinds._protection import unlocked
-from alb_reconcile.kinds.base import Around, Entry, Intent, Listing, Named, Zones
+from alb_reconcile.kinds.base import Adopted, Around, Entry, Intent, Keep, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip_association import associations
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.images import RESOLVE, search_for
 from alb_reconcile.kinds.instance import permissions
 from alb_reconcile.kinds.instance import volumes as _volumes
+from alb_reconcile.kinds.instance.adoption import adopt_instance
 from alb_reconcile.kinds.instance.entry import CHOSEN, USUAL, write_instance
 from alb_reconcile.kinds.instance.launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds.instance.launchable import check_launches
@@ -41,6 +41,7 @@ from alb_reconcile.kinds.instance.options import (
     observe_options,
     read_attributes,
     read_credits,
+    read_user_data,
     unshown,
 )
 from alb_reconcile.kinds.instance.persistent_volumes import attach_volumes, read_volumes
@@ -139,6 +140,10 @@ class Instance(Server):
     disable_api_stop: bool | None = None
     user_data: UserData | None = None
     state: str | None = None
+
+    @property
+    def tells_address(self) -> bool:
+        return True
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         image, subnets, user_data = (lookups.images.get(self.image_id, self.image_id), self.subnets, self.user_data)
@@ -262,9 +267,8 @@ class InstanceKind(Ec2Kind[Instance]):
         return replace(self.of(observed), **await read_attributes(aws, observed.id, UNSHOWN))
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
-        """Its user data (DescribeInstanceAttribute)."""
-        answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=observed.id, Attribute="userData")
-        return base64.b64decode((answer.get("UserData") or {}).get("Value") or "")
+        """Its user data."""
+        return await read_user_data(aws, observed.id)
 
     async def find_protections(self, aws: Aws, observed: Observed) -> Collection[str]:
         return await find_protections(aws, observed.id)
@@ -302,6 +306,9 @@ class InstanceKind(Ec2Kind[Instance]):
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         return weigh_instance(desired, item, known)
+
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        return await adopt_instance(aws, item, known.images, keep, _held(item.found))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await reader.instances()
