@@ -225,6 +225,10 @@ class Kind(ABC, Generic[P]):
         """
         return entry
 
+    def write_remembered(self, entry: Entry, own: Mapping[str, str]) -> Entry:
+        """An entry of what this tool has made, with what only the tags of that remember of its spec."""
+        return entry
+
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
         """The inverse of `members`, of one of them: add it to the entry that describes it. `own` has its plain fields."""
         entry.update(own)
@@ -301,6 +305,9 @@ class Grouped(Protocol):
     def member_of(self, state: Any, number: int) -> Any:
         """The properties of a member, of those that the entry describes."""
 
+    def tells_apart(self, entry: Entry) -> bool:
+        """Whether an entry gives each member something of its own, so that they can't stand for each other."""
+
 
 @runtime_checkable
 class ListedApart(Protocol):
@@ -308,6 +315,15 @@ class ListedApart(Protocol):
 
     async def owners(self, aws: Aws) -> list[str]:
         """The stack of each in the region, whatever stack that is. Raises AwsError."""
+
+
+@runtime_checkable
+class UsedUnseen(Protocol):
+    """A kind that is used also by what this tool doesn't read: the network interfaces of a database wear security groups."""
+
+    async def find_users(self, aws: Aws, ids: Iterable[str], besides: Collection[str]) -> list[tuple[str, str]]:
+        """Who uses these, in words, each with the id of the one that it uses; but for those whose ids are in `besides`. Raises
+        AwsError."""
 
 
 @dataclass(frozen=True)

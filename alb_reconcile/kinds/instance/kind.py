@@ -20,7 +20,7 @@ from alb_reconcile.kinds.images import RESOLVE, search_for
 from alb_reconcile.kinds.instance import permissions
 from alb_reconcile.kinds.instance import volumes as _volumes
 from alb_reconcile.kinds.instance.adoption import adopt_instance
-from alb_reconcile.kinds.instance.entry import CHOSEN, USUAL, write_instance
+from alb_reconcile.kinds.instance.entry import CHOSEN, USUAL, write_instance, write_remembered
 from alb_reconcile.kinds.instance.launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds.instance.launchable import check_launches
 from alb_reconcile.kinds.instance.launches import (
@@ -242,6 +242,9 @@ class InstanceKind(Ec2Kind[Instance]):
         given: Any = state.private_ip_address
         return replace(state, private_ip_address=given[number - 1]) if isinstance(given, list) else state
 
+    def tells_apart(self, entry: Entry) -> bool:
+        return "elastic_ip" in entry
+
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Instance:
         if "key_name" in entry:
             fields["key_name"] = key_name(entry["key_name"], around)
@@ -261,6 +264,9 @@ class InstanceKind(Ec2Kind[Instance]):
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         return write_instance(observed, entry, named)
+
+    def write_remembered(self, entry: Entry, own: Mapping[str, str]) -> Entry:
+        return write_remembered(entry, own)
 
     async def read_unshown(self, aws: Aws, observed: Observed) -> Properties:
         """Its protections, and what becomes of it when it shuts itself down (DescribeInstanceAttribute)."""
