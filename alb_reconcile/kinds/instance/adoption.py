@@ -16,8 +16,8 @@ from alb_reconcile.model.address import UserData
 async def adopt_instance(aws: Aws, item: Adopted, images: Mapping[str, str], keep: Keep, has: Attached) -> Adopted:
     """Without the tags of what it was launched with otherwise; with its root disk, and the data volumes at the devices that its
     entry names. `images` are AMI ids by reference."""
-    states: tuple[Any, Any] = item.desired.state, item.found.state
-    wanted, found = states
+    wanted: Any = item.desired.state
+    found: Any = item.found.state
     said, note = dict(item.tags), ""
     if tags.ATTRIBUTES in said:
         declared = [name for name in UNSHOWN if getattr(wanted, name) is not None]
