@@ -296,7 +296,7 @@ NUMBERS: Final = (
         kinds_elsewhere,
         0,
         "a kind keeps its facts: others ask for what it can do",
-        289,
+        268,
     ),
     Number("modules that a few kinds share", shared_by_few, 12, "what is one kind's lies in its folder"),
     Number("args.format ==", formats, 0, "render/ alone knows the formats"),

@@ -89,7 +89,7 @@ class Properties:
     keeps_used: ClassVar[bool] = True
     """Whether AWS refuses to delete what it names as long as it is there."""
     traffic: ClassVar[frozenset[str]] = frozenset()
-    """The collections that say where traffic goes, or who may send it: what they name needn't come with it."""
+    """The collections that say where traffic goes, or whom it comes from: it doesn't use what they name."""
     missed: ClassVar[int] = 9
     """How soon a service misses one that somebody deletes; the lowest number first."""
 
