@@ -43,6 +43,15 @@ def test_a_load_balancer_goes_with_its_listeners_and_rules(world: WatchedWorld, 
     assert world.plan(spec).is_empty
 
 
+def test_a_listener_that_says_another_address_goes_with_its_load_balancer(world: WatchedWorld, keep: Keeper) -> None:
+    world.converge(demo())
+    (listener,) = [key for key, own in our_tags(world).items() if own[tags.ADDRESS] == "listener.public/http"]
+    wrong = [{"Key": tags.ADDRESS, "Value": "listener.other/http"}]
+    world.client("elbv2").add_tags(ResourceArns=[listener], Tags=wrong)
+    keep.release(demo(), "load_balancer.public")
+    assert listener not in our_tags(world)
+
+
 def test_instances_are_named_one_by_one_or_as_a_group(world: WatchedWorld, keep: Keeper) -> None:
     world.converge(demo())
     keep.release(demo(), "instance.web-2")
