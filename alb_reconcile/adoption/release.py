@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from alb_reconcile.adoption.adopt import entries_of, file_of
 from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
@@ -14,7 +13,8 @@ from alb_reconcile.adoption.way_back import ids_for_adopt
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds import kind_of, load_kinds
+from alb_reconcile.kinds.base import Grouped
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
@@ -22,11 +22,8 @@ from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.model.service import Server
+from alb_reconcile.model.service import Network, Server
 from alb_reconcile.model.text import did_you_mean
-
-_HOLDING_NOTHING: Final = frozenset({"record", "target_group"})
-"""Kinds that name a load balancer or a VPC and don't keep AWS from deleting it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ async def _survey(reader: HypotheticalReader) -> tuple[Survey, dict[str, str]]:
     """All VPCs, and what is in those of the stack, whoever owns it; and the VPC of each subnet."""
     vpcs = await survey_vpcs(reader)
     found, subnet_vpcs = await survey_rest(reader, {item.found.id for item in vpcs if item.owner == reader.stack})
-    return {**found, "vpc": vpcs}, subnet_vpcs
+    return {**found, kind_of(Network).name: vpcs}, subnet_vpcs
 
 
 def _own(reader: HypotheticalReader, survey: Survey) -> list[Observed]:
@@ -123,9 +120,10 @@ async def _strays(aws: Aws, stack: str) -> tuple[Tagging, ...]:
     where = {f"tag:{tags.STACK}": [stack], "status": ["available"]}
     rows = await aws.pages("ec2", "describe_volumes", "Volumes", where=where)
     found = {str(row["VolumeId"]): tags.from_list(row.get("Tags")) for row in rows}
+    server = kind_of(Server).name
     return tuple(
         Tagging(
-            tags.address_of(own, "instance") or Address("instance", key),
+            tags.address_of(own, server) or Address(server, key),
             key,
             remove=tuple(sorted(name for name in own if name.startswith(PREFIX))),
         )
@@ -155,9 +153,10 @@ def _choose(
 
 def is_meant(text: str, address: Address) -> bool:
     """Whether an address of the command line means a resource: `instances.web` all of web-1, web-2 …"""
-    if text.startswith("instances."):
-        group, _, number = address.name.rpartition("-")
-        return address.kind == "instance" and group == text.removeprefix("instances.") and number.isdigit()
+    section, _, group = text.partition(".")
+    kind = load_kinds()[address.kind]
+    if isinstance(kind, Grouped) and kind.section == section:
+        return kind.group_of(address.name) == group and address.name.removeprefix(f"{group}-").isdigit()
     return text == str(address)
 
 
@@ -177,12 +176,8 @@ def ancestors(kind: str) -> tuple[str, ...]:
 def _with_children(chosen: list[Observed], own: list[Observed]) -> list[Observed]:
     """With listeners and rules of what goes: under a load balancer that isn't the stack's nothing would find them."""
     going = {item.id for item in chosen}
-    for kind in ("listener", "rule"):
-        going |= {
-            item.id
-            for item in own
-            if item.state.kind == kind and item.state.parent and getattr(item.state, item.state.parent) in going
-        }
+    for item in sorted(own, key=lambda item: load_kinds()[item.state.kind].position):
+        going |= {item.id} if item.parent_id in going else set()
     return [item for item in own if item.id in going]
 
 
@@ -243,9 +238,8 @@ def hurdles(target: DesiredStack, gone: Mapping[Address, Observed]) -> list[str]
     """Why AWS would take what is no longer at an address for what is newly made there."""
     notes = []
     for address, item in gone.items():
-        physical = str(getattr(item.state, "name", None))
-        derived = getattr(target.desired[address].state, "name", None) is None
-        if derived and re.search("-[0-9a-f]{8}$", physical):
+        physical = item.state.own_name
+        if not target.desired[address].state.own_name and re.search("-[0-9a-f]{8}$", physical):
             notes.append(
                 f"{address}: {item.id} keeps the generated name {physical} and would block its replacement; give the entry a name: of its own, or remove it"
             )
@@ -257,7 +251,7 @@ def _ties(going: Iterable[Observed], staying: Collection[Observed]) -> list[str]
     used: dict[str, list[str]] = {}
     stays = {item.id for item in staying}
     for item in going:
-        if item.state.kind in _HOLDING_NOTHING or stays.intersection(_parents(item)):
+        if not item.state.keeps_used or item.parent_id in stays:
             continue  # or they go down with their load balancer
         for text in named_ids(item.state):
             used.setdefault(text, []).append(f"{item.address} ({item.id})")
@@ -266,7 +260,3 @@ def _ties(going: Iterable[Observed], staying: Collection[Observed]) -> list[str]
         for item in staying
         if item.id in used
     ]
-
-
-def _parents(item: Observed) -> set[str]:
-    return {str(getattr(item.state, item.state.parent))} if item.state.parent else set()

@@ -11,6 +11,7 @@ from alb_reconcile.model.abilities import fixed
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Entrance
 
 
 def take_out_doubles(found: Found, stack: str) -> dict[str, str]:
@@ -38,5 +39,6 @@ def take_out_doubles(found: Found, stack: str) -> dict[str, str]:
 def _is_replaced(item: Observed, doubles: Collection[str]) -> bool:
     """Whether a plan replaces it, whatever else the spec says: AWS can't take it out of what goes."""
     values = [getattr(item.state, name, None) for name in fixed(item.state, item)]
-    # a load balancer's VPC is told by its subnets alone
-    return any(text in doubles for text in named_ids((getattr(item.details, "vpc", None), *values)))
+    if isinstance(item.details, Entrance):  # a load balancer's VPC is told by its subnets alone
+        values.append(item.details.vpc)
+    return any(text in doubles for text in named_ids(tuple(values)))

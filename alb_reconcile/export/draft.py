@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.export.entries import EntryWriter, by_tags, can_be_said, differing, plain_tags
+from alb_reconcile.export.entries import EntryWriter, can_be_said, differing, plain_tags
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
 from alb_reconcile.export.scope import Found
-from alb_reconcile.kinds import in_spec_order
+from alb_reconcile.kinds import in_spec_order, kind_of, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import subnets_of
 from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Observed, field_names
+from alb_reconcile.model.service import Frontend, Member, Network, RoutingRule
+from alb_reconcile.model.tags import PREVENT_DESTROY
 from alb_reconcile.model.text import digest, number_of
 from alb_reconcile.spec.schema import SECTIONS, resolved
 
@@ -126,7 +128,7 @@ class _Composer:
         if not isinstance(kind, FoundByUse):
             return set()
         others = (item.found for key, item in self.draft.found.all.items() if key not in self.own)
-        return {str(getattr(item.state, "name", "")) for item in others if item.state.kind == kind.name}
+        return {item.state.own_name for item in others if item.state.kind == kind.name}
 
     def _write_one(self, kind: AnyKind, item: Observed, section: dict[str, Entry], above: Path, name: str) -> None:
         self.writer.here = (*above, name)
@@ -167,12 +169,14 @@ class _Composer:
         entry = self.writer.write(item)
         if item.id not in self.draft.found.addresses:
             return entry
-        known, name = self.draft.found.tags.get(item.id, {}), str(getattr(item.state, "name", ""))
+        known, name = self.draft.found.tags.get(item.id, {}), item.state.own_name
         if name and name == known.get("Name"):
             entry = {"name": name, **entry}
         elif re.search("-[0-9a-f]{8}$", name):  # derived, unless it was adopted
             entry.pop("name", None)
-        return by_tags(entry, known)
+        if known.get(PREVENT_DESTROY) == "true":
+            entry["prevent_destroy"] = True
+        return load_kinds()[item.state.kind].write_remembered(entry, known)
 
     # -- groups
 
@@ -278,9 +282,9 @@ class _Composer:
 
     def _uses_of(self, physical_id: str) -> list[list[str]]:
         """What it is registered in, and what else names it."""
-        every: list[Any] = [item.found.state for item in self.draft.found.all.values() if not item.found.state.service]
+        every = [item.found.state for item in self.draft.found.all.values() if not item.found.state.service]
         return sorted(
-            [state.kind, str(getattr(state, "target_group", "")), str(getattr(state, "port", ""))]
+            [state.kind, *([str(state.target_group), str(state.port)] if isinstance(state, Member) else ())]
             for state in every
             if physical_id in (getattr(state, name) for name in field_names(type(state)))
         )
@@ -338,12 +342,12 @@ class _Composer:
 
     def _imply_vpc(self) -> None:
         """An entry needn't say its VPC while there is one."""
-        vpcs = self.result.data.get("vpcs", {})
+        vpcs = self.result.data.get(kind_of(Network).section, {})
         if len(vpcs) == 1:
-            for path in self.result.paths.values():
-                entry = self._at(path)
-                if entry.get("vpc") in vpcs:
-                    del entry["vpc"]
+            for key, path in self.result.paths.items():
+                entry, field_name = self._at(path), self.own[key].state.in_vpc
+                if entry.get(field_name) in vpcs:
+                    del entry[field_name]
 
     def _leave_unsaid(self) -> None:
         for (physical_id, path), why in self.draft.unsaid.items():
@@ -369,5 +373,7 @@ def _put_in_order(entry: Entry) -> None:
             entry[key] = entry.pop(key)
 
 
-def _in_order(item: Observed) -> tuple[int, int, str]:
-    return getattr(item.state, "priority", 0), getattr(item.state, "port", 0), item.id
+def _in_order(item: Observed) -> tuple[int, str]:
+    """Rules by priority, listeners by port."""
+    state = item.state
+    return state.priority if isinstance(state, RoutingRule) else state.port if isinstance(state, Frontend) else 0, item.id

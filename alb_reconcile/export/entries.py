@@ -8,8 +8,6 @@ from typing import Any
 from alb_reconcile.export.scope import Found
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry
-from alb_reconcile.kinds.images import entry_for
-from alb_reconcile.model import tags
 from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Observed, Properties, field_names
 from alb_reconcile.spec.schema import resolved
@@ -41,7 +39,7 @@ class EntryWriter:
 
     def id_of(self, kind: str, name: str) -> str:
         states = ((key, item.found.state) for key, item in self.found.all.items())
-        return next((key for key, it in states if it.kind == kind and getattr(it, "name", None) == name), name)
+        return next((key for key, it in states if it.kind == kind and it.own_name == name), name)
 
     def remark(self, text: str) -> None:
         self.remarks.setdefault(self.here, []).append(text)
@@ -90,20 +88,6 @@ class EntryWriter:
             return {key: _typed(str(item)) for key, item in sorted(value.items())}
         pairs = ((key, self._plain(known.get(key, others), item)) for key, item in value.items())
         return {key: item for key, item in pairs if item is not None}
-
-
-def by_tags(entry: Entry, known: Mapping[str, str]) -> Entry:
-    """An entry with what the tags of ours know of it: protection, the image's reference, and what a spec has said
-    of its root volume, which else has what the image and the account gave it."""
-    if known.get(tags.PREVENT_DESTROY) == "true":
-        entry["prevent_destroy"] = True
-    if reference := known.get(tags.IMAGE):
-        del entry["image_id"]
-        entry |= entry_for(reference)
-    if tags.SPEC in known and (disk := entry.pop("root_volume", None)):
-        said = {key: value for key, value in disk.items() if tags.has_declared(known[tags.SPEC], f"root_volume.{key}")}
-        entry |= {"root_volume": said} if said else {}
-    return entry
 
 
 def _typed(text: str) -> str | int | bool:

@@ -18,14 +18,14 @@ from alb_reconcile.export.remembered import describe_gone
 from alb_reconcile.export.scope import Found, Scope, add_acls, find, nothing_left
 from alb_reconcile.journal.record import Record
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import HasFile, HasUnshown
+from alb_reconcile.kinds.base import Grouped, HasFile, HasUnshown
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import AwsError, Problem, RefusedError, SpecError
 from alb_reconcile.model.nodes import Path, render_path
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.service import Balancer
+from alb_reconcile.model.service import Balancer, Network
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.formatting import dump
 from alb_reconcile.spec.schema import resolved
@@ -125,13 +125,13 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
 
 def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
     states = {key: found.all[key].found.state for key in found.chosen}
-    given = [found.tags.get(key, {}).get("Name") or getattr(states[key], "name", None) for key in sorted(states)]
+    given = [found.tags.get(key, {}).get("Name") or states[key].own_name for key in sorted(states)]
     names = [name for name in given if name]
     yield common_prefix(names)
     yield from scope.tags.values()
     for key in sorted(found.seeds):
         item = found.all[key].found
-        if item.state.kind in ("load_balancer", "vpc"):
+        if isinstance(item.state, Balancer | Network):
             yield found.tags.get(key, {}).get("aws:cloudformation:stack-name", "")
             yield found.tags.get(key, {}).get("Name", "")
             yield load_kinds()[item.state.kind].suggest_name(item.state)
@@ -296,14 +296,15 @@ def _unsayable(step: Step) -> Iterator[tuple[Path, str]]:
         yield path, "AWS shows it otherwise than a spec can say it"
 
 
-def _is_alike(written: Written, meant: str, matched: str | None) -> bool:
+def _is_alike(written: Written, address: Address, matched: str | None) -> bool:
     """Whether it is the one that is meant, or one that the same entry describes as well."""
+    meant, kind = written.ids[address], load_kinds()[address.kind]
     path = written.paths[meant]
     entry: Any = written.data
     for part in path:
         entry = entry[part]
     return meant == matched or (
-        matched is not None and written.paths.get(matched) == path and "elastic_ip" not in entry
+        isinstance(kind, Grouped) and written.paths.get(matched or "") == path and not kind.tells_apart(entry)
     )
 
 
@@ -320,9 +321,7 @@ async def _needed(aws: Aws, written: Written, adoption: Adoption, wishes: Wishes
             lost = set(written.ids)
         else:
             matched = {match.address: match.found.found.id for match in found.matches}
-            lost = {
-                address for address, key in written.ids.items() if not _is_alike(written, key, matched.get(address))
-            }
+            lost = {address for address in written.ids if not _is_alike(written, address, matched.get(address))}
         more = {address: written.ids[address] for address in lost if address in written.ids and address not in needed}
         if not more:
             break

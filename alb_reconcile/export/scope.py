@@ -1,7 +1,6 @@
 """Which resources of an account an export is about."""
 
 import asyncio
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,9 +9,8 @@ from typing import Final
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs, told_place
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds._ec2 import read_interfaces
-from alb_reconcile.kinds.base import FoundByUse, Used
+from alb_reconcile.kinds import kind_of, load_kinds
+from alb_reconcile.kinds.base import FoundByUse, Used, UsedUnseen
 from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.kinds.reader import NO_STACK
 from alb_reconcile.kinds.recognition import Candidate
@@ -22,15 +20,11 @@ from alb_reconcile.model.advice import advised
 from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Properties, field_names
-from alb_reconcile.model.service import Routes
+from alb_reconcile.model.service import Associations, Balancer, Network, Routes, Segment
 from alb_reconcile.model.text import printable
 
 _SCALED: Final = "aws:autoscaling:groupName"
 """The tag of instances that an Auto Scaling group launches and ends."""
-_MADE_FOR: Final = re.compile(r"(?<=^ELB )app/\S+|vpce-[0-9a-f]+|nat-[0-9a-f]+")
-"""What a network interface was made for, in its description."""
-_AROUND: Final = frozenset({"vpc", "subnet", "subnets", "routes", "ingress", "egress"})
-"""Fields that say where something is, and what it lets through: what they name isn't a part of it."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +167,7 @@ async def _balancers(reader: HypotheticalReader, scope: Scope) -> list[dict[str,
     for name in scope.load_balancers:
         row = next((item for item in there if name in (item["LoadBalancerName"], item["LoadBalancerArn"])), None)
         if row is None:
-            what = "ARN" if is_id_of("load_balancer", name) else "name"
+            what = "ARN" if is_id_of(kind_of(Balancer).name, name) else "name"
             raise RefusedError(
                 f"there is no Application Load Balancer {printable(name)} in {await told_place(reader.aws)}; correct the {what}, or --region"
             )
@@ -235,8 +229,9 @@ def _reach(found: Found, start: Iterable[str], *, follow: bool = True) -> set[st
 
 def uses(state: Properties) -> Iterator[str]:
     """The ids of what a resource leads to, or wears."""
+    around = {state.parent, state.in_vpc, state.in_subnets, *state.traffic}
     for name in field_names(type(state)):
-        if name not in _AROUND and name != state.parent:
+        if name not in around:
             yield from named_ids(getattr(state, name))
 
 
@@ -268,15 +263,15 @@ def _leave_without_table(found: Found) -> None:
     """Subnets whose ways out are in a route table that isn't taken along, and their VPC. A VPC's main table never is: AWS
     deletes it only with the VPC."""
     tables = [item for item in found.all.values() if isinstance(item.found.state, Routes)]
-    by_subnet = {subnet: item for item in tables for subnet in getattr(item.found.details, "by_subnet", ())}
+    by_subnet = {subnet: item for item in tables for subnet in item.found.detail(Associations).by_subnet}
     mains = {item.vpc: item for item in tables if item.builtin}
     following: dict[tuple[str, str], list[str]] = defaultdict(list)
     for key in sorted(found.chosen):
         item = found.all[key]
         table = by_subnet.get(key) or mains.get(item.vpc)
-        if item.found.state.kind != "subnet" or table is None or table.found.id in found.chosen:
+        if not isinstance(item.found.state, Segment) or table is None or table.found.id in found.chosen:
             continue
-        if any(named_ids(getattr(table.found.state, "routes", ()))):
+        if isinstance(table.found.state, Routes) and table.found.state.routes:
             following[item.vpc, table.found.id].append(key)
     for (vpc, table_id), named in following.items():
         what, way = f"{table_id}, which is left out", "export it, too (with --tag, give it the tag)"
@@ -308,27 +303,23 @@ def _leave_to_others(found: Found) -> None:
 
 
 async def _leave_to_wearers(aws: Aws, found: Found) -> None:
-    """Security groups that something wears which isn't taken along, a database say (EC2 DescribeNetworkInterfaces)."""
-    groups = {key for key in found.chosen - found.seeds if found.all[key].found.state.kind == "security_group"}
-    if not groups:
-        return
-    try:
-        rows = await read_interfaces(aws, "group-id", groups)
-    except AwsError as error:
-        found.notes.append(
-            f"who else wears {', '.join(sorted(groups))} isn't known, since {error.operation} is refused ({error.code})"
-        )
-        return
-    for row in sorted(rows, key=lambda row: str(row["NetworkInterfaceId"])):
-        words = str(row.get("Description", ""))
-        wearer = (row.get("Attachment") or {}).get("InstanceId") or (_MADE_FOR.search(words) or [words])[0]
-        if any(key == wearer or key.endswith(f":loadbalancer/{wearer}") for key in found.chosen):
+    """Security groups that something wears which isn't taken along, a database say."""
+    for name, kind in load_kinds().items():
+        keys = sorted(key for key in found.chosen - found.seeds if found.all[key].found.state.kind == name)
+        if not keys or not isinstance(kind, UsedUnseen):
             continue
-        for group in sorted(groups & found.chosen & {item["GroupId"] for item in row.get("Groups", ())}):
-            told = f"{row['NetworkInterfaceId']} ({words})" if words else row["NetworkInterfaceId"]
-            found.notes.append(printable(f"{group} is used by {told} as well: it is left out, and named by its id"))
-            found.outside[group] = printable(f"{told} uses it as well")
-            found.chosen.discard(group)
+        try:
+            users = await kind.find_users(aws, keys, found.chosen)
+        except AwsError as error:
+            found.notes.append(
+                f"who else wears {', '.join(keys)} isn't known, since {error.operation} is refused ({error.code})"
+            )
+            continue
+        for told, key in users:
+            if key in found.chosen:
+                found.notes.append(printable(f"{key} is used by {told} as well: it is left out, and named by its id"))
+                found.outside[key] = printable(f"{told} uses it as well")
+                found.chosen.discard(key)
 
 
 async def _add_used(reader: HypotheticalReader, found: Found) -> None:
@@ -352,7 +343,7 @@ async def _add_used(reader: HypotheticalReader, found: Found) -> None:
 
 async def add_acls(aws: Aws, found: Found) -> None:
     """Say beside each VPC which network ACLs it has but its default one (EC2 DescribeNetworkAcls)."""
-    for vpc in sorted(key for key in found.chosen if found.all[key].found.state.kind == "vpc"):
+    for vpc in sorted(key for key in found.chosen if isinstance(found.all[key].found.state, Network)):
         where = {"vpc-id": vpc, "default": "false"}
         try:
             rows = await aws.pages("ec2", "describe_network_acls", "NetworkAcls", where=where)

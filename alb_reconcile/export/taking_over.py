@@ -10,7 +10,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.export.entries import EntryWriter
 from alb_reconcile.export.scope import read_around
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import Entry, Grouped
+from alb_reconcile.kinds.base import Entry, Grouped, HasFile
 from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -18,7 +18,6 @@ from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.spec.schema import resolved
 
-_USER_DATA = "user_data"
 _UNNAMED = "data_volumes"
 """What a spec has names of its own for, which AWS doesn't know."""
 
@@ -47,8 +46,10 @@ async def changes_for(aws: Aws, adoption: Adoption) -> dict[Path, Any]:
 
 def unwritten(plan: Plan, step: Step) -> list[str]:
     """The paths of a step's changes that are never written into a spec, since they may be secrets."""
+    kind = load_kinds()[step.address.kind]
+    file = kind.file_key.removesuffix("_file") if isinstance(kind, HasFile) else ""
     pairs = zip(step.changes, plan.shown(step), strict=True)
-    return [change.path for change, shown in pairs if change.path == _USER_DATA or change != shown]
+    return [change.path for change, shown in pairs if change.path == file or change != shown]
 
 
 @dataclass

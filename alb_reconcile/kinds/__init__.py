@@ -24,6 +24,12 @@ def facts_of(kind: str) -> type[Properties]:
     return found.properties if found else Properties
 
 
+@cache
+def kind_of(part: type[Properties]) -> AnyKind:
+    """The kind that plays a part in a service (`model.service`)."""
+    return next(kind for kind in load_kinds().values() if issubclass(kind.properties, part))
+
+
 def is_in_order(found: Observed) -> bool:
     """Whether a resource is, by AWS's word for its status; most have none."""
     return not found.status or found.status in load_kinds()[found.address.kind].ready

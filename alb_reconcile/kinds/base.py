@@ -68,6 +68,29 @@ class IamActions:
     """By action: the properties of which an entry has to say one, or it isn't called."""
 
 
+@dataclass(frozen=True)
+class Keep:
+    """What of the resources that are adopted counts as the spec's though it can't be seen: that `images` are those that references
+    lead to, and that the client `secrets` are those that the spec names."""
+
+    images: bool = False
+    secrets: bool = False
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A resource that is adopted, and what is written to it."""
+
+    desired: Desired
+    found: Observed
+    tags: Mapping[str, str]
+    """Those that creating it would have written, as far as they are true of it."""
+    volumes: tuple[str, ...] = ()
+    """The ids of its volumes that become the stack's, too."""
+    note: str = ""
+    """What of it isn't as the spec says, and stays."""
+
+
 Entry = dict[str, Any]
 """One entry of a spec: checked, as plain data."""
 Part = str | int | EllipsisType
@@ -288,6 +311,10 @@ class Kind(ABC, Generic[P]):
         """
         return entry
 
+    def write_remembered(self, entry: Entry, own: Mapping[str, str]) -> Entry:
+        """An entry of what this tool has made, with what only the tags of that remember of its spec."""
+        return entry
+
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
         """The inverse of `members`, of one of them: add it to the entry that describes it. `own` has its plain fields."""
         entry.update(own)
@@ -305,6 +332,10 @@ class Kind(ABC, Generic[P]):
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         """What speaks for a candidate, which is in place, being the resource that an entry describes; None if nothing does."""
         return by_settings(desired, item, known)
+
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        """What is written to an adopted resource, of all that creating it would have written. Reads only. Raises AwsError."""
+        return item
 
     def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding | str]:
         """What AWS would refuse half-way, or what is probably not meant, of this kind's resources in a plan."""
@@ -368,6 +399,9 @@ class Grouped(Protocol):
     def member_of(self, state: Any, number: int) -> Any:
         """The properties of a member, of those that the entry describes."""
 
+    def tells_apart(self, entry: Entry) -> bool:
+        """Whether an entry gives each member something of its own, so that they can't stand for each other."""
+
 
 @runtime_checkable
 class NamedInAccount(Protocol):
@@ -408,6 +442,15 @@ class ListedApart(Protocol):
 
     async def owners(self, reader: Reader) -> list[str]:
         """The stack of each in the region, whatever stack that is. Raises AwsError."""
+
+
+@runtime_checkable
+class UsedUnseen(Protocol):
+    """A kind that is used also by what this tool doesn't read: the network interfaces of a database wear security groups."""
+
+    async def find_users(self, aws: Aws, ids: Iterable[str], besides: Collection[str]) -> list[tuple[str, str]]:
+        """Who uses these, in words, each with the id of the one that it uses; but for those whose ids are in `besides`. Raises
+        AwsError."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class SecurityGroupRules(Permissions):
     service = ""
     removed_late = ("egress", "ingress")
     leads_on = False
+    traffic = frozenset({"egress", "ingress"})
     replaced_on = frozenset({"security_group"})
     parent = "security_group"
 

@@ -96,6 +96,10 @@ class Properties:
     """The field in which others may say its `name` instead of its id."""
     longest_name: ClassVar[int] = 0
     """How long a name is that this tool gives it and that tells its settings (`text.physical_name`); 0 for none."""
+    keeps_used: ClassVar[bool] = True
+    """Whether AWS refuses to delete what it names as long as it is there."""
+    traffic: ClassVar[frozenset[str]] = frozenset()
+    """The collections that say where traffic goes, or whom it comes from: it doesn't use what they name."""
     missed: ClassVar[int] = 9
     """How soon a service misses one that somebody deletes; the lowest number first."""
 
@@ -108,6 +112,11 @@ class Properties:
     def network(self) -> Ref | None:
         """The VPC that it is in (`in_vpc`)."""
         return getattr(self, self.in_vpc) if self.in_vpc else None
+
+    @property
+    def tells_address(self) -> bool:
+        """Whether AWS keeps of its creation what tells for which address it was made: a name of this tool's, or a client token."""
+        return self.longest_name > 0
 
     @property
     def outlives_parent(self) -> bool:

@@ -26,6 +26,11 @@ class DnsName(Properties):
     resource_records: tuple[str, ...] | None
     set_identifier: str
 
+    @property
+    def region(self) -> str:
+        """The region of the load balancer that it leads to, where that isn't one of the account and region; else empty."""
+        raise NotImplementedError
+
 
 class Balancer(Properties):
     """A load balancer: takes clients' requests in its subnets."""

@@ -88,6 +88,23 @@ def test_a_group_that_a_database_wears_too_stays_outside(account: World, tmp_pat
     assert steps(adopted(account, found, tmp_path)) == []
 
 
+def test_what_traffic_goes_through_or_is_let_in_from_isnt_used_by_that(account: World, tmp_path: Path) -> None:
+    """A database's group lets in the service's, and a route leads through one of its instances: neither keeps them outside."""
+    made = by_ansible(account)
+    ec2 = account.client("ec2")
+    database = ec2.create_security_group(GroupName="database", Description="Theirs", VpcId=made["vpc"])["GroupId"]
+    inside = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": made["web"]}]}
+    ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=[inside])
+    ec2.create_route(
+        RouteTableId=made["table"], DestinationCidrBlock="10.99.0.0/16", InstanceId=made["instances"][0]
+    )  # fmt: skip
+    found = exported(account, Scope(load_balancers=("shop",)), tmp_path)
+    assert found.notes == ()
+    assert plain(found)["instances"]["web"]["count"] == 3
+    assert plain(found)["security_groups"].keys() == {"front", "web"}
+    assert steps(adopted(account, found, tmp_path)) == []
+
+
 def test_what_is_registered_by_others_isnt_managed(account: World, tmp_path: Path) -> None:
     """Instances of an Auto Scaling group, and addresses such as an ECS service registers: they come and go."""
     made = by_ansible(account)

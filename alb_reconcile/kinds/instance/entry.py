@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from alb_reconcile.kinds.base import Entry, Named
+from alb_reconcile.kinds.images import entry_for
 from alb_reconcile.kinds.instance import volumes
+from alb_reconcile.model import tags
 from alb_reconcile.model.resource import Observed
 
 USUAL: Final = {
@@ -58,6 +60,18 @@ def write_instance(observed: Observed, entry: Entry, named: Named) -> Entry:
     usual = getattr(named.state_of(state.subnets[0]), "map_public_ip_on_launch", None) if state.subnets else None
     if state.associate_public_ip_address not in (None, usual):
         entry["associate_public_ip_address"] = state.associate_public_ip_address
+    return entry
+
+
+def write_remembered(entry: Entry, own: Mapping[str, str]) -> Entry:
+    """With its image's reference, and of its root volume what a spec has said: else that has what the image and the account gave
+    it."""
+    if reference := own.get(tags.IMAGE):
+        del entry["image_id"]
+        entry |= entry_for(reference)
+    if tags.SPEC in own and (disk := entry.pop("root_volume", None)):
+        said = {key: value for key, value in disk.items() if tags.has_declared(own[tags.SPEC], f"root_volume.{key}")}
+        entry |= {"root_volume": said} if said else {}
     return entry
 
 

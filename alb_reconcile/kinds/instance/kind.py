@@ -1,7 +1,6 @@
 """EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
 
 import asyncio
-import base64
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,15 +12,16 @@ from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._health import stop_if_ill
 from alb_reconcile.kinds._instance_rows import is_alive, is_copy, primary_interface
 from alb_reconcile.kinds._protection import unlocked
-from alb_reconcile.kinds.base import Around, Entry, Intent, Listing, Named, Zones
+from alb_reconcile.kinds.base import Adopted, Around, Entry, Intent, Keep, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip_association import associations
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.images import RESOLVE, search_for
 from alb_reconcile.kinds.instance import checks, permissions
 from alb_reconcile.kinds.instance import volumes as _volumes
+from alb_reconcile.kinds.instance.adoption import adopt_instance
 from alb_reconcile.kinds.instance.audit import audit
-from alb_reconcile.kinds.instance.entry import CHOSEN, USUAL, write_instance
+from alb_reconcile.kinds.instance.entry import CHOSEN, USUAL, write_instance, write_remembered
 from alb_reconcile.kinds.instance.launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds.instance.launchable import check_launches
 from alb_reconcile.kinds.instance.launches import (
@@ -42,6 +42,7 @@ from alb_reconcile.kinds.instance.options import (
     observe_options,
     read_attributes,
     read_credits,
+    read_user_data,
     unshown,
 )
 from alb_reconcile.kinds.instance.persistent_volumes import attach_volumes, read_volumes
@@ -143,6 +144,10 @@ class Instance(Server):
     disable_api_stop: bool | None = None
     user_data: UserData | None = None
     state: str | None = None
+
+    @property
+    def tells_address(self) -> bool:
+        return True
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         image, subnets, user_data = (lookups.images.get(self.image_id, self.image_id), self.subnets, self.user_data)
@@ -256,6 +261,9 @@ class InstanceKind(Ec2Kind[Instance]):
             Address(self.name, f"{name}-{number}") for number in range(1, count + 1 if type(count) is int else 1)
         )
 
+    def tells_apart(self, entry: Entry) -> bool:
+        return "elastic_ip" in entry
+
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Instance:
         if "key_name" in entry:
             fields["key_name"] = key_name(entry["key_name"], around)
@@ -276,14 +284,16 @@ class InstanceKind(Ec2Kind[Instance]):
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         return write_instance(observed, entry, named)
 
+    def write_remembered(self, entry: Entry, own: Mapping[str, str]) -> Entry:
+        return write_remembered(entry, own)
+
     async def read_unshown(self, aws: Aws, observed: Observed) -> Properties:
         """Its protections, and what becomes of it when it shuts itself down (DescribeInstanceAttribute)."""
         return replace(self.of(observed), **await read_attributes(aws, observed.id, UNSHOWN))
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
-        """Its user data (DescribeInstanceAttribute)."""
-        answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=observed.id, Attribute="userData")
-        return base64.b64decode((answer.get("UserData") or {}).get("Value") or "")
+        """Its user data."""
+        return await read_user_data(aws, observed.id)
 
     async def find_protections(self, aws: Aws, observed: Observed) -> Collection[str]:
         return await find_protections(aws, observed.id)
@@ -330,6 +340,9 @@ class InstanceKind(Ec2Kind[Instance]):
         rows = [row for reservation in reservations for row in reservation["Instances"]]
         reader.warnings += warnings_of_copies(rows)
         return [tags.from_list(row["Tags"])[tags.STACK] for row in rows if not is_copy(row)]
+
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        return await adopt_instance(aws, item, known.images, keep, _held(item.found))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await reader.instances()

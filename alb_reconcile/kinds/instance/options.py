@@ -1,5 +1,6 @@
 """What RunInstances takes as a structure or an attribute beside the essentials: how it is asked for, shown and changed."""
 
+import base64
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -166,6 +167,12 @@ async def read_attributes(aws: Aws, instance: str, names: Iterable[str]) -> dict
         answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=instance, Attribute=attribute)
         found[name] = (answer.get(title) or {}).get("Value")
     return found
+
+
+async def read_user_data(aws: Aws, instance: str) -> bytes:
+    """What an instance was launched with (DescribeInstanceAttribute)."""
+    answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=instance, Attribute="userData")
+    return base64.b64decode((answer.get("UserData") or {}).get("Value") or "")
 
 
 async def read_credits(aws: Aws, instances: Iterable[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._attached import is_attached
 from alb_reconcile.kinds._elb import HasAttributes, is_ours
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
+from alb_reconcile.kinds.base import Adopted, Around, Entry, IamActions, Intent, Keep, Named, Zones
 from alb_reconcile.kinds.certificate.serving import check_certificates
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.grants import Grant, Scope
@@ -186,6 +186,9 @@ class ListenerKind(HasAttributes[Listener]):
             check_providers(aws, intents, "default_action"),
         )
         return [finding for part in found for finding in part]
+
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        return await secrets.adopt_secret(aws, item, keep)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         port = self.of(item.found).port

@@ -1,5 +1,6 @@
 """A DNS record as a value, and as Route 53 says it."""
 
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,6 +14,8 @@ _TEXTS: Final = ("TXT", "SPF")
 _NAMES: Final = ("CNAME", "MX", "PTR", "SRV")
 """Types whose values end in a name, which may have a dot at its end or not."""
 DUALSTACK: Final = "dualstack."
+_BALANCER: Final = re.compile(r"\.([a-z0-9-]+)\.elb\.amazonaws\.com")
+"""In the DNS name of an Application Load Balancer: its region."""
 
 
 class AliasTarget(NamedTuple):
@@ -29,6 +32,7 @@ class Record(DnsName):
     kind = "record"
     service = "route53"
     keeps_tags = False
+    keeps_used = False
     replaced_on = frozenset({"zone", "name", "type", "set_identifier"})
     unique_names = False
     moves = frozenset(
@@ -51,6 +55,11 @@ class Record(DnsName):
     failover: str | None = None
     health_check_id: str | None = None
     """Empty for none."""
+
+    @property
+    def region(self) -> str:
+        found = _BALANCER.search(self.alias.dns_name) if isinstance(self.alias, AliasTarget) else None
+        return found[1] if found else ""
 
     @property
     def key(self) -> tuple[str, str, str]:

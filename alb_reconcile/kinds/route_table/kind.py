@@ -38,6 +38,7 @@ class RouteTable(Routes):
     in_vpc = "vpc"
     removed_late = ("routes", "subnets")
     ways = frozenset({"routes"})
+    traffic = frozenset({"routes"})
     part_of = "subnets"
     in_subnets = "subnets"
     is_for_others = True

@@ -12,7 +12,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._attached import is_attached
 from alb_reconcile.kinds._elb import is_ours
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Zones
+from alb_reconcile.kinds.base import Adopted, Around, Entry, IamActions, Intent, Keep, Kind, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.listener import secrets
@@ -165,6 +165,9 @@ class RuleKind(Kind[Rule]):
                 text = f"no request reaches it: {noun} {' and '.join(found)} before it"
                 text += " takes all of its requests" if len(found) == 1 else " take all of its requests"
                 yield Finding(decision.desired, "priority", text, warning=True)
+
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        return await secrets.adopt_secret(aws, item, keep)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)

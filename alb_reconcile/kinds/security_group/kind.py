@@ -1,11 +1,13 @@
 """Security groups without their rules (EC2 CreateSecurityGroup, DeleteSecurityGroup)."""
 
+import re
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds._ec2 import Ec2Kind, Row, read_interfaces
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.networks import vpc_of
@@ -23,6 +25,8 @@ from alb_reconcile.model.service import Firewall
 
 _MOST_WORN: Final = 5
 """Security groups of one network interface, by default (Amazon VPC quotas)."""
+_MADE_FOR: Final = re.compile(r"(?<=^ELB )app/\S+|vpce-[0-9a-f]+|nat-[0-9a-f]+")
+"""What a network interface was made for, in its description."""
 
 
 def worn_together(wanted: tuple[Ref, ...] | None, found: tuple[Ref, ...] | None) -> tuple[Ref, ...] | None:
@@ -115,6 +119,20 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
         if same_rules:
             return Evidence(2, "its rules" if wanted.description is None else "its description and rules")
         return Evidence(3, "its description") if wanted.description is not None else None
+
+    async def find_users(self, aws: Aws, ids: Iterable[str], besides: Collection[str]) -> list[tuple[str, str]]:
+        """The network interfaces that wear them (EC2 DescribeNetworkInterfaces)."""
+        groups, users = {*ids}, []
+        rows = await read_interfaces(aws, "group-id", groups)
+        for row in sorted(rows, key=lambda row: str(row["NetworkInterfaceId"])):
+            words = str(row.get("Description", ""))
+            wearer = (row.get("Attachment") or {}).get("InstanceId") or (_MADE_FOR.search(words) or [words])[0]
+            if not any(key == wearer or key.endswith(f":loadbalancer/{wearer}") for key in besides):
+                told = f"{row['NetworkInterfaceId']} ({words})" if words else row["NetworkInterfaceId"]
+                users += [
+                    (told, group) for group in sorted(groups & {item["GroupId"] for item in row.get("Groups", ())})
+                ]
+        return users
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

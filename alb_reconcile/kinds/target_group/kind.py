@@ -78,6 +78,7 @@ class TargetGroup(Pool):
     service = "elbv2"
     in_vpc = "vpc"
     is_for_others = True
+    keeps_used = False
     missed = 4
     longest_name: ClassVar[int] = 32
     replaced_on = frozenset(
