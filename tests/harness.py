@@ -23,6 +23,7 @@ import boto3
 import yaml
 from moto.acm.models import acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.resource_tagging import iter_taggable_backends
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
@@ -38,6 +39,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+from alb_reconcile.sandbox.strict.inventory import FURTHER
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.spec.stack import Stack, parse_stack
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
@@ -58,12 +60,22 @@ READS = ("describe_", "get_", "list_")
 CATALOGUE = ("describe_instance_types", "describe_instance_type_offerings", "get_caller_identity")
 """What AWS answers to everybody alike."""
 
+
+def others_tagged() -> list[str]:
+    """The ARNs of what can be tagged in services of which nothing else here knows."""
+    backends = [
+        item for item in iter_taggable_backends(DEFAULT_ACCOUNT_ID, REGION) if item.SERVICE_NAMESPACE in FURTHER
+    ]
+    return [item.arn for backend in backends for item in backend.iter_tagged_resources()]
+
+
 NOTHING: Mapping[str, Callable[[], bool]] = {
     "list_buckets": lambda: not s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets,
     "list_instance_profiles": lambda: not iam_backends[DEFAULT_ACCOUNT_ID]["aws"].instance_profiles,
     "list_certificates": lambda: (
         not any(vars(acm_backends[DEFAULT_ACCOUNT_ID][REGION]).get(name) for name in ("_certificates", "strict_tokens"))
     ),
+    "get_resources": lambda: not others_tagged(),
 }
 """What each discovery reads, and whether there never was anything of it: then the answer is always the same."""
 
