@@ -39,7 +39,6 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
-from alb_reconcile.sandbox.strict.inventory import FURTHER
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.spec.stack import Stack, parse_stack
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
@@ -61,12 +60,11 @@ CATALOGUE = ("describe_instance_types", "describe_instance_type_offerings", "get
 """What AWS answers to everybody alike."""
 
 
-def others_tagged() -> list[str]:
-    """The ARNs of what can be tagged in services of which nothing else here knows."""
-    backends = [
-        item for item in iter_taggable_backends(DEFAULT_ACCOUNT_ID, REGION) if item.SERVICE_NAMESPACE in FURTHER
-    ]
-    return [item.arn for backend in backends for item in backend.iter_tagged_resources()]
+def others_tagged() -> bool:
+    """Whether anything has tags that isn't EC2's, ELBv2's, ACM's or S3's, none of which is looked for by an index of tags."""
+    backends = iter_taggable_backends(DEFAULT_ACCOUNT_ID, REGION)
+    tagged = (item.arn.split(":")[2] for backend in backends for item in backend.iter_tagged_resources() if item.tags)
+    return not {"acm", "ec2", "elasticloadbalancing", "s3"}.issuperset(tagged)
 
 
 NOTHING: Mapping[str, Callable[[], bool]] = {

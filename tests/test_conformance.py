@@ -19,6 +19,7 @@ from alb_reconcile.kinds.base import AnyKind, Grouped, Kind
 from alb_reconcile.kinds.plain import PlainKind
 from alb_reconcile.model.resource import Lifecycle, Properties
 from alb_reconcile.model.schemas import calls_in_schema
+from alb_reconcile.sandbox import gate
 from alb_reconcile.spec import schema
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ def faults_of(name: str, kind: AnyKind) -> Iterator[str]:
         "it has tags and a section, or none": bool(kind.section) == bool(state.service),
         "an id or an ARN names it": (bool(kind.id_prefix), bool(kind.arn_type))
         == (state.service == "ec2", "TYPE" in service_named(state.service).ids if state.service else False),
+        "the sandbox answers for its service (SERVICES in sandbox/gate.py)": state.service
+        in {"", *gate.SERVICES.values()},
         "EC2 lists it": (kind.listing is not None) == (state.service == "ec2"),
         "what it refers to comes first": all(
             KINDS[part["x-refers"]].position <= kind.position

@@ -1,11 +1,6 @@
-"""A plain kind: its module says as data what it is, and nothing of how it is driven.
+"""Plain kinds, whose modules and schemas say as data which of AWS's operations set what; all that is done with them follows from it here.
 
-What is plain: AWS tells one by its name, of which its ARN is made; TagResource tags it; one call sets each property. Its module has a class of
-`PlainProperties`, with the properties beside the name, and one of `PlainKind`, with the class variables that `Kind` asks for and those
-here that it needs. Its schema says as `x-aws` of each property the operation that sets it, and by what (`PutRetentionPolicy
-retentionInDays`); of `name`, the one that creates one. Of a create all goes along that the operation takes. IAM's actions and grants, the
-name STACK-ENTRY, discovery, `stacks` and preconditions follow; botocore's model says how tags and lists are written.
-`tests/test_conformance.py` tells which operation or parameter AWS doesn't have.
+CONTRIBUTING.md says what is plain, and what such a kind has to say. What an operation takes, and in which form, botocore's model tells.
 """
 
 import asyncio
@@ -119,13 +114,11 @@ class PlainKind(Kind[P]):
 
         yield Grant(lists)
         yield Grant(tuple(sorted(named)), arns(*names))
-        yield Grant((f"{self.service}:ListTagsForResource",), arns(f"{self.name_of(None, scope.stack)}*"))
+        yield Grant((f"{self.service}:ListTagsForResource",), arns(f"{scope.stack}-*"))
 
-    def name_of(self, desired: Desired | None, stack: str) -> str:
-        """AWS's name of what an entry wants; without one, what derived names begin with."""
-        return (
-            str(getattr(desired.state, "name", None) or f"{stack}-{desired.address.name}") if desired else f"{stack}-"
-        )
+    def name_of(self, desired: Desired, stack: str) -> str:
+        """AWS's name of what an entry wants."""
+        return str(getattr(desired.state, "name", None) or f"{stack}-{desired.address.name}")
 
     def _resource(self, name: str) -> str:
         return f"{self.arn_type}{self.arn_separator}{name}"
@@ -164,7 +157,7 @@ class PlainKind(Kind[P]):
         return await reader.looked_for(self.name, self.section.replace("_", " "), read)
 
     async def _find(self, reader: Reader, names: AbstractSet[str]) -> list[Observed]:
-        stem, member = self.name_of(None, reader.stack), self.setters["name"][1]
+        stem, member, place = f"{reader.stack}-", self.setters["name"][1], await self._arn(reader.aws, "")
         stems = sorted({stem, *(name for name in names if not name.startswith(stem))}) if self.prefix else [""]
         parts = await asyncio.gather(*(reader.once(self._rows, reader.aws, item) for item in stems))
         rows = {row[member]: row for part in parts for row in part}
@@ -172,24 +165,22 @@ class PlainKind(Kind[P]):
         found = await asyncio.gather(*(reader.once(self._tags, reader.aws, name) for name in near))
         return [
             Observed(tags.own_address(seen, self.name, arn), arn, self._state_of(rows[name]), seen, reader.stack)
-            for name, (arn, own) in zip(near, found, strict=True)
-            if reader.ours(seen := reader.seen(arn, rows[name], own))
+            for name, own in zip(near, found, strict=True)
+            if own is not None and reader.ours(seen := reader.seen(arn := place + name, rows[name], own))
         ]
 
     async def _rows(self, aws: Aws, stem: str) -> list[_Row]:
         """What AWS says of those whose names begin so."""
         operation = self.operation("Describe")
-        where: dict[str, Any] = {self.prefix: stem} if stem and self.prefix else {}
-        return await aws.pages(
-            self.service, shapes.call_of(operation), shapes.list_of(self.service, operation)[0], **where
-        )
+        where: dict[str, Any] = {self.prefix: stem} if stem else {}
+        call, (key, _) = shapes.call_of(operation), shapes.list_of(self.service, operation)
+        return await aws.pages(self.service, call, key, **where)
 
-    async def _tags(self, aws: Aws, name: str) -> tuple[str, dict[str, str]]:
-        """An ARN, and the tags of what has it; none of one that isn't there."""
-        arn = await self._arn(aws, name)
+    async def _tags(self, aws: Aws, name: str) -> dict[str, str] | None:
+        """The tags of what has that name; None if nothing has."""
         with ignoring(*self.missing):
-            return arn, await read_resource_tags(aws, self.service, arn)
-        return arn, {}
+            return await read_resource_tags(aws, self.service, await self._arn(aws, name))
+        return None
 
     def _state_of(self, row: _Row) -> P:
         """The properties of what is described so. What isn't there is nothing, where a spec can say that."""
@@ -213,8 +204,8 @@ class PlainKind(Kind[P]):
         for item in (item for item in intents if item.fields is None):
             name = self.name_of(item.desired, item.stack)
             with ignoring(*DENIED):
-                there = [row for row in await self._rows(aws, name) if row[self.setters["name"][1]] == name]
-                if there and (await self._tags(aws, name))[1].get(tags.STACK) != item.stack:
+                there = await self._tags(aws, name)
+                if there is not None and there.get(tags.STACK) != item.stack:
                     found.append(Finding(item.desired, "name", self._is_taken(item.desired, name)))
         return found
 
@@ -224,7 +215,7 @@ class PlainKind(Kind[P]):
 
     async def create(self, run: Run, wanted: P, desired: Desired) -> str:
         name, operation = self.name_of(desired, run.stack), self.operation("Create")
-        arn, takes = await self._arn(run.aws, name), shapes.parameters(self.service, operation)
+        takes = shapes.parameters(self.service, operation)
         at_once = {field for field, (_, member) in self.setters.items() if member in takes}
         own = shapes.tags_for(self.service, operation, tags.from_list(run.tag_list(desired)))
         try:
@@ -234,14 +225,14 @@ class PlainKind(Kind[P]):
                 raise
 
             async def read() -> dict[str, str]:
-                return (await self._tags(run.aws, name))[1]
+                return await self._tags(run.aws, name) or {}
 
             there = await repeat_until(run.aws, read, lambda found: tags.STACK in found, waits.LAG)
             if not tags.identity(desired, run.stack).items() <= there.items():  # else an earlier call's reply was lost
                 raise RefusedError(self._is_taken(desired, name)) from None
         later = self.setters.keys() - at_once
         await self._write(run, name, {field for field in later if self._told({field}, wanted)}, wanted)
-        return arn
+        return await self._arn(run.aws, name)
 
     async def update(self, run: Run, wanted: P, observed: Observed, fields: frozenset[str]) -> None:
         await self._write(run, self._name_in(observed.id), fields & self.setters.keys(), wanted, self.of(observed))

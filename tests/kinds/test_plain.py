@@ -10,12 +10,13 @@ import pytest
 from alb_reconcile.kinds import plain
 from alb_reconcile.kinds.base import Intent
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.plain import PlainKind, PlainProperties
-from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.reader import NO_STACK, Reader
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import Desired, Lifecycle
+from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.resource import Desired, Lifecycle, Observed
 from tests import test_conformance
 from tests.harness import by_hand, world
 from tests.test_conformance import faults_of_calls
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.resource import Observed
     from tests.harness import World
 
 CALLS = {
@@ -230,3 +230,84 @@ def test_a_property_without_a_call_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(test_conformance, "calls_in_schema", lambda _: {"name": CALLS["name"]})
     (told,) = faults_of_calls(GroupKind())
     assert told.endswith("x-aws of kms_key_id, retention_in_days")
+
+
+def test_what_has_left_the_spec_is_hinted_at_by_the_index_unless_the_spec_was_applied(
+    account: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_hinted(stack: str = "demo") -> bool:
+        found: bool = account._run(lambda aws: GroupKind().is_hinted(Reader(aws, stack, {})))
+        return found
+
+    assert not is_hinted()
+    make(account, wanted())
+    assert is_hinted()
+    assert not is_hinted("demo-2")
+    assert not is_hinted(NO_STACK)
+
+    async def applied(_: Reader) -> bool:
+        return True
+
+    async def denied(_: Reader) -> bool:
+        raise AwsError("ec2", "describe_subnets", "UnauthorizedOperation", "", "")
+
+    monkeypatch.setattr(plain, "is_applied", applied)
+    assert not is_hinted()
+    monkeypatch.setattr(plain, "is_applied", denied)
+    assert is_hinted(), "whether it was applied can't be read"
+
+
+def test_what_no_operation_takes_away_is_only_what_aws_says(account: World) -> None:
+    make(account, desired := wanted())
+    kind: Any = type("Kept", (GroupKind,), {"unset": {}})()
+    (found,) = account._run(lambda aws: kind.discover(Reader(aws, "demo", {desired.address: desired})))
+    assert found.state == Group(name="demo-app")
+
+
+def test_a_policy_names_what_the_spec_has_and_reads_the_tags_of_derived_names() -> None:
+    desired = {item.address: item for item in (wanted(), wanted("web", own="/web"))}
+    scope = Scope("demo", "eu-west-1", "1", desired, ("demo",))
+    kind: Any = type("Ended", (GroupKind,), {"arn_ends": ("", ":*")})()
+    start = "arn:aws:logs:eu-west-1:1:log-group:"
+    lists, own, read = kind.grants(Group(), scope)
+    assert lists.actions == ("tag:GetResources", "logs:DescribeLogGroups")
+    assert own.resources == (f"{start}demo-app", f"{start}demo-app:*", f"{start}/web", f"{start}/web:*")
+    assert {"logs:CreateLogGroup", "logs:DeleteRetentionPolicy", "logs:ListTagsForResource"} <= {*own.actions}
+    assert read == Grant(("logs:ListTagsForResource",), (f"{start}demo-*", f"{start}demo-*:*"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm(PlainProperties):
+    """An alarm, all of which one operation sets."""
+
+    kind = "alarm"
+    service = "cloudwatch"
+
+    threshold: int | None = None
+    period: int | None = None
+
+
+class AlarmKind(PlainKind[Alarm]):
+    """Drives alarms."""
+
+    properties = Alarm
+    arn_type = "alarm"
+
+
+def test_what_one_operation_sets_is_told_whole(account: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"name": "AlarmName", "threshold": "Threshold", "period": "Period"}
+    calls = {field: ("PutMetricAlarm", name) for field, name in names.items()}
+    monkeypatch.setattr(plain, "calls_in_schema", lambda _: calls)
+    address = Address("alarm", "high")
+    found = Observed(address, "arn:aws:cloudwatch:us-east-1:1:alarm:high", Alarm(threshold=1, period=60), {}, "demo")
+    asked: list[Any] = []
+
+    def call(*asking: Any) -> dict[str, Any]:
+        asked.append(asking)
+        return {}
+
+    monkeypatch.setattr(account, "_call", call)
+    change = frozenset({"threshold"})
+    account._run(lambda aws: AlarmKind().update(Run(aws, "demo"), Alarm(threshold=2), found, change))
+    told = {"AlarmName": "high", "Threshold": 2, "Period": 60}
+    assert asked == [("cloudwatch", "put_metric_alarm", told)]
