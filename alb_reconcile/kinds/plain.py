@@ -78,8 +78,10 @@ class PlainKind(Kind[P]):
     @cached_property
     def setters(self) -> Mapping[str, tuple[str, str]]:
         """By property, the operation that sets it, and what that calls it, and the description too."""
-        known = calls_in_schema(self.name)
-        return {field: known[field] for field in field_names(self.properties)}
+        known, fields = calls_in_schema(self.name), field_names(self.properties)
+        if missing := ", ".join(sorted({*fields} - known.keys())):
+            raise ValueError(f"the schema of {self.name} says no operation and parameter (x-aws) of {missing}")
+        return {field: known[field] for field in fields}
 
     def operation(self, verb: str) -> str:
         """Describe, Create or Delete, as AWS has it."""

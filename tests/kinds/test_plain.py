@@ -17,7 +17,6 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Lifecycle, Observed
-from tests import test_conformance
 from tests.harness import by_hand, world
 from tests.test_conformance import faults_of_calls
 
@@ -65,8 +64,7 @@ class GroupKind(PlainKind[Group]):
 
 @pytest.fixture(autouse=True)
 def _schema(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (plain, test_conformance):
-        monkeypatch.setattr(module, "calls_in_schema", lambda _: CALLS)
+    monkeypatch.setattr(plain, "calls_in_schema", lambda _: CALLS)
     monkeypatch.setattr(plain, "_services", lambda: ("logs",))
 
 
@@ -220,16 +218,15 @@ def test_a_typo_is_told(
     monkeypatch: pytest.MonkeyPatch, calls: dict[str, Any], more: dict[str, Any], told: str
 ) -> None:
     assert list(faults_of_calls(GroupKind())) == []
-    for module in (plain, test_conformance):
-        monkeypatch.setattr(module, "calls_in_schema", lambda _: CALLS | calls)
+    monkeypatch.setattr(plain, "calls_in_schema", lambda _: CALLS | calls)
     kind: Any = type("Broken", (GroupKind,), more)()
     assert told in "\n".join(faults_of_calls(kind))
 
 
 def test_a_property_without_a_call_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(test_conformance, "calls_in_schema", lambda _: {"name": CALLS["name"]})
+    monkeypatch.setattr(plain, "calls_in_schema", lambda _: {"name": CALLS["name"]})
     (told,) = faults_of_calls(GroupKind())
-    assert told.endswith("x-aws of kms_key_id, retention_in_days")
+    assert told.endswith("(x-aws) of kms_key_id, retention_in_days")
 
 
 def test_what_has_left_the_spec_is_hinted_at_by_the_index_unless_the_spec_was_applied(
