@@ -61,10 +61,11 @@ CATALOGUE = ("describe_instance_types", "describe_instance_type_offerings", "get
 
 
 def others_tagged() -> bool:
-    """Whether anything has tags that isn't EC2's, ELBv2's, ACM's or S3's, none of which is looked for by an index of tags."""
+    """Whether anything has tags, or had some, that isn't EC2's, ELBv2's, ACM's or S3's, which nothing looks for in the index of tags."""
     backends = iter_taggable_backends(DEFAULT_ACCOUNT_ID, REGION)
     tagged = (item.arn.split(":")[2] for backend in backends for item in backend.iter_tagged_resources() if item.tags)
-    return not {"acm", "ec2", "elasticloadbalancing", "s3"}.issuperset(tagged)
+    had = (arn.split(":")[2] for arn in Place(DEFAULT_ACCOUNT_ID, REGION).ledger.tagged)
+    return not {"acm", "ec2", "elasticloadbalancing", "s3"}.issuperset((*tagged, *had))
 
 
 NOTHING: Mapping[str, Callable[[], bool]] = {

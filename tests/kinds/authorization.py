@@ -377,11 +377,12 @@ def _resources(service: str, action: str, params: Mapping[str, Any]) -> list[str
     driven = _kind_of(service)
     if isinstance(driven, PlainKind) and (label := params.get(driven.setters["name"][1])):
         return [_arn(service, f"{driven.arn_type}{driven.arn_separator}{label}")]
-    return [text for text in _ids(params) if text.startswith("arn:")] or [_arn(service, f"{driven.arn_type}/new")]
+    arns = [text for text in _ids(params) if text.startswith("arn:")]
+    return arns or [_arn(service, f"{driven.arn_type if driven else ''}/new")]
 
 
-def _kind_of(service: str) -> AnyKind:
-    return next(kind for kind in load_kinds().values() if kind.properties.service == service)
+def _kind_of(service: str) -> AnyKind | None:
+    return next((kind for kind in load_kinds().values() if kind.properties.service == service), None)
 
 
 def _arn(service: str, resource: str) -> str:

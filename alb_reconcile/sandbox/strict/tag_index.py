@@ -31,8 +31,9 @@ def patches(
         def change(store: Any, arn: str, *given: Any, **named: Any) -> Any:
             place = arn.split(":")[3:5]
             if lag() > 0 and all(place):
-                before = store.get_tag_dict_for_resource(arn)
-                World(place[1], place[0]).ledger.tagged.setdefault(arn, []).append((clock(), before))
+                tagged, before = World(place[1], place[0]).ledger.tagged, store.get_tag_dict_for_resource(arn)
+                held = [entry for entry in tagged.get(arn, ()) if entry[0] > clock() - lag()]
+                tagged[arn] = [*held, (clock(), before)]
             return original(store, arn, *given, **named)
 
         return change
