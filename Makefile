@@ -62,6 +62,7 @@ docs: $(READY)
 
 # pages with what commands print now, and pictures of a run; read the difference
 docs-update: $(READY)
+	$(BIN)/python scripts/iam_table.py --write
 	UPDATE_GOLDENS=1 $(BIN)/pytest --numprocesses=2 tests/docs
 	$(BIN)/python -m scripts.docs_pictures
 

@@ -30,6 +30,13 @@ THROTTLED: Final = 300.0
 _T = TypeVar("_T")
 
 
+TOKENS: Final = {
+    "NextMarker": "Marker",
+    "NextToken": "NextToken",
+    "PaginationToken": "PaginationToken",
+    "nextToken": "nextToken",
+}
+"""By what an answer calls the place of the next page, what the next call calls it."""
 _MOST_VALUES: Final = 200
 """Of the filters of one call (EC2)."""
 
@@ -319,7 +326,7 @@ class Aws:
         where: Mapping[str, str | Iterable[str]] | None = None,
         **params: Any,
     ) -> list[Any]:
-        """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker).
+        """All members of the list `key` over all pages.
 
         `where` are EC2's filters: by name, the value or the values of which a resource must have one. A call takes 200
         of them: for more, several are made, and what has values of two may be there twice.
@@ -337,12 +344,9 @@ class Aws:
         while True:
             answer = await self.call(service, operation, **params, **token)
             found += answer.get(key, [])
-            if answer.get("NextMarker"):
-                token = {"Marker": answer["NextMarker"]}
-            elif answer.get("NextToken"):
-                token = {"NextToken": answer["NextToken"]}
-                # EC2 takes no paging parameters beside explicit ids, and answers none either
-            else:
+            # EC2 takes no paging parameters beside explicit ids, and answers none either
+            token = {into: answer[name] for name, into in TOKENS.items() if answer.get(name)}
+            if not token:
                 return found
 
     def now(self) -> float:

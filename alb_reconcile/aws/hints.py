@@ -39,7 +39,11 @@ _HINTS: Final = {
     "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",
 }
 
-_PREFIXES: Final = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
+_PREFIXES: Final = {
+    "elbv2": "elasticloadbalancing",
+    "resourcegroupstaggingapi": "tag",
+    "service-quotas": "servicequotas",
+}
 _S3_ACTIONS: Final = {
     "list_buckets": "ListAllMyBuckets",
     "list_objects_v2": "ListBucket",

@@ -8,7 +8,17 @@ from alb_reconcile.model.errors import AwsError
 
 _NEW: Final = 300.0  # seconds for which that may last (terraform-provider-aws)
 _EARLIER: Final = 60.0  # seconds from a run's first change, for what an earlier one, which was killed, has made
-ENDING: Final = ("delete_", "deregister_", "detach_", "disassociate_", "release_", "remove_", "revoke_", "terminate_")
+ENDING: Final = (
+    "delete_",
+    "deregister_",
+    "detach_",
+    "disassociate_",
+    "release_",
+    "remove_",
+    "revoke_",
+    "terminate_",
+    "untag_",
+)
 """Calls for which "not found" means that it is done."""
 _NOT_FOUND: Final = re.compile(
     r"Invalid((?!Association)\w+I[Dd]|Group|KeyPair|Volume)\.NotFound|[A-Za-z]+NotFound(Exception)?"

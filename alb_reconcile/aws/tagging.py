@@ -1,4 +1,5 @@
-"""The AWS services whose resources carry tags: one row each, for whatever writes or removes tags, or reads an id."""
+"""The AWS services whose resources carry tags, for whatever writes or removes tags, or reads an id: a row for each that has calls of
+its own for that, and one for all that have TagResource."""
 
 import asyncio
 import re
@@ -6,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache, partial
 from typing import Any, Final
 
+from alb_reconcile.aws import shapes
 from alb_reconcile.aws.bucket_tags import change_bucket_tags
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.record_tags import write_record_tags
@@ -17,7 +20,7 @@ from alb_reconcile.model.errors import ignoring
 
 @dataclass(frozen=True)
 class Service:
-    """How a service's resources are named and tagged. A kind of another service needs a row here, and no other table."""
+    """How a service's resources are named and tagged."""
 
     name: str
     """botocore's name of it."""
@@ -137,27 +140,59 @@ SERVICES: Final = {
 """By botocore's name."""
 
 
+@cache
+def service_named(name: str) -> Service:
+    """A service by botocore's name of it: its row, or that of all services that have TagResource, for which botocore's model says what
+    each calls its parameters."""
+    return SERVICES.get(name) or Service(
+        name, f"arn:[a-z-]+:{name}:[a-z0-9-]*:[0-9]{{12}}:TYPE[:/].+", 1, (f"{name}:TagResource",),
+        partial(_write, name), partial(_remove, name),
+    )  # fmt: skip
+
+
+async def _write(service: str, aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+    told = shapes.tags_for(service, "TagResource", wanted)
+    for arn in resources:
+        await aws.call(service, "tag_resource", **shapes.of_resource(service, "TagResource", arn), **told)
+
+
+async def _remove(service: str, aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
+    told: dict[str, Any] = {shapes.keys_parameter(service, "UntagResource"): list(keys)}
+    for arn in resources:
+        await aws.call(service, "untag_resource", **shapes.of_resource(service, "UntagResource", arn), **told)
+
+
+async def read_resource_tags(aws: Aws, service: str, arn: str) -> dict[str, str]:
+    """The tags of a resource of a service that has TagResource (ListTagsForResource). Raises AwsError."""
+    operation = "ListTagsForResource"
+    answer = await aws.call(service, "list_tags_for_resource", **shapes.of_resource(service, operation, arn))
+    return shapes.tags_from(service, operation, answer)
+
+
 def service_of(resource: str) -> Service:
-    """The service of a resource, by its id or ARN. Raises ValueError for one of a service without a row."""
+    """The service of a resource, by its id or ARN. Raises ValueError for one that can't be tagged here."""
     if not resource.startswith("arn:"):
         return SERVICES["ec2"]
     for row in SERVICES.values():
         if row.names(resource):
             return row
-    raise ValueError(f"{resource} is of no service whose tags are known here")
+    name = resource.split(":")[2]
+    shapes.model_of(name, "TagResource")
+    return service_named(name)
 
 
 async def write_tags(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
     """Write tags to resources, by ids or ARNs: not more of one service than it takes in a call. Raises AwsError."""
     parts = _by_service(resources)
-    await asyncio.gather(*(SERVICES[name].write(aws, part, wanted) for name, part in parts.items()))
+    await asyncio.gather(*(service_named(name).write(aws, part, wanted) for name, part in parts.items()))
 
 
 async def remove_tags(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
     """Remove tags from resources, if they are still there. Raises AwsError."""
     for name, part in _by_service(resources).items():
-        with ignoring(SERVICES[name].gone):
-            await SERVICES[name].remove(aws, part, keys)
+        service = service_named(name)
+        with ignoring(service.gone):
+            await service.remove(aws, part, keys)
 
 
 def _by_service(resources: Sequence[str]) -> Mapping[str, list[str]]:

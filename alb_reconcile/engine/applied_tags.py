@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
-from alb_reconcile.aws.tagging import SERVICES, Service, service_of
+from alb_reconcile.aws.tagging import Service, service_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
@@ -152,7 +152,7 @@ def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Futur
             alike[tuple(sorted(part.items()))].append(resource)
     calls = []
     for part, resources in alike.items():
-        for service in SERVICES.values():
+        for service in dict.fromkeys(map(service_of, resources)):
             own = [item for item in resources if service_of(item) is service]
             calls += [_tag(aws, service, some, dict(part)) for some in batches(own, service.most)]
     return [asyncio.ensure_future(call) for call in calls]

@@ -376,4 +376,6 @@ def _put_in_order(entry: Entry) -> None:
 def _in_order(item: Observed) -> tuple[int, str]:
     """Rules by priority, listeners by port."""
     state = item.state
-    return state.priority if isinstance(state, RoutingRule) else state.port if isinstance(state, Frontend) else 0, item.id
+    return state.priority if isinstance(state, RoutingRule) else state.port if isinstance(
+        state, Frontend
+    ) else 0, item.id

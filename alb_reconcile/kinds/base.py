@@ -237,7 +237,6 @@ class Kind(ABC, Generic[P]):
     chosen: ClassVar[frozenset[str]] = frozenset()
     """The fields, or paths below them, that AWS chooses where nothing is said, for each resource otherwise."""
 
-    iam_actions: ClassVar[IamActions]
     is_always_read: ClassVar[bool] = True
     """Whether it is looked for also where a spec declares none, unless it `is_rare`. Of any other kind `is_hinted` says that."""
     iam_type: ClassVar[str | None] = None
@@ -254,6 +253,11 @@ class Kind(ABC, Generic[P]):
     def name(self) -> str:
         """Its name: `vpc`."""
         return self.properties.kind
+
+    @property
+    def iam_actions(self) -> IamActions:
+        """What it calls; a class variable of most."""
+        raise NotImplementedError
 
     @property
     def id_key(self) -> str:

@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import iam_action
 from alb_reconcile.aws.tasks import set_off
-from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
+from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_resources, read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ignoring
@@ -54,6 +54,8 @@ class Reader:
         """What was read besides that a user should know of."""
         self.kept: Mapping[tuple[Address, str], Any] = {}
         """The volumes that outlive their instances (`kinds.instance.persistent_volumes.Kept`), by its address and their name."""
+        self.named: Collection[str] = frozenset()
+        """Ids that are read wherever they are."""
         self._tasks: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
     async def once(self, read: Callable[[*_Ts], Awaitable[_T]], *args: *_Ts) -> _T:
@@ -95,6 +97,12 @@ class Reader:
 
     async def _tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
         return await self.aws.pages("ec2", operation, key, where={f"tag:{tags.STACK}": self.stack})
+
+    async def resources(self, services: Sequence[str]) -> list[str]:
+        """The ARNs of what carries the stack's tag in these services, as far as AWS's index has been told of it."""
+        if self.shared is not None:
+            return await self.shared.resources(services, self.stack)
+        return sorted(await self.once(read_resources, self.aws, tuple(services), (self.stack,)))
 
     async def instances(self) -> list[dict[str, Any]]:
         """The instances that carry the stack's tag, each with tags of its own."""

@@ -17,6 +17,7 @@ SERVICES: Final = {
     "sqs": "sqs",
     "ssm": "ssm",
     "sts": "sts",
+    "tagging": "resourcegroupstaggingapi",
     "wafv2": "wafv2",
 }
 """moto's name of each service by the one that its requests are signed for."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from itertools import accumulate, islice
-from pathlib import Path as FilePath
 from typing import Any, Final
 from unicodedata import category
 
@@ -14,6 +13,7 @@ from alb_reconcile.kinds import by_section, sections_of
 from alb_reconcile.model.controls import CONTROLS
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.nodes import Node, Path, render_path, shorten
+from alb_reconcile.model.schemas import schema_folder
 from alb_reconcile.model.secrets import HIDDEN, is_secret_place
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.document import MAX_PROBLEMS, find, to_plain
@@ -25,13 +25,6 @@ FLEET: Final = "fleet"
 _LONGEST_LIST: Final = 150
 """Characters of the keys that a message lists."""
 _Schema = dict[str, Any]
-
-
-def schema_folder() -> FilePath:
-    """In a wheel the schemas lie inside the package, in a checkout beside it."""
-    package = FilePath(__file__).parent.parent
-    inside = package / "schemas"
-    return inside if inside.is_dir() else package.parent / "schemas"
 
 
 @cache

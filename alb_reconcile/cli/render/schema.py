@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from alb_reconcile.spec.schema import load_schemas, schema_folder
+from alb_reconcile.model.schemas import schema_folder
+from alb_reconcile.spec.schema import load_schemas
 
 
 def bundle() -> dict[str, Any]:

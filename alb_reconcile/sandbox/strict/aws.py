@@ -38,6 +38,7 @@ from . import (
     filters,
     function_policies,
     iam_policies,
+    logs,
     quotas,
     references,
     remembered,
@@ -46,6 +47,7 @@ from . import (
     s3_conditions,
     ssm,
     sts,
+    tag_index,
 )
 from .catalogue import looked_up, shared_images
 from .clock import Timing
@@ -169,6 +171,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *elb_trust_stores.patches(),
             *iam_policies.patches(),
             *elb_capacity.patches(),
+            *logs.patches(),
             *quotas.patches(),
             *references.patches(self.clock),
             *remembered.patches(),
@@ -177,6 +180,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *s3_conditions.patches(),
             *ssm.patches(),
             *sts.patches(),
+            *tag_index.patches(self.clock, lambda: self.lag, lambda: self.page_size),
         ]
 
     def _wrapped(self, original: Callable[[Any], Any], service: str) -> Callable[[Any], Any]:

@@ -99,6 +99,9 @@ class Ledger:
     created: dict[str, float] = field(default_factory=dict)
     events: list[tuple[float, str, str]] = field(default_factory=list)
     trail: list[Any] = field(default_factory=list)  # cloudtrail.Change
+    tagged: dict[str, list[tuple[float, dict[str, str]]]] = field(
+        default_factory=dict
+    )  # ARN → until when it had which tags
 
     def schedule(self, when: float, kind: str, subject: str) -> None:
         heapq.heappush(self.events, (when, kind, subject))
