@@ -196,7 +196,7 @@ def test_several_stacks_are_read_together_and_all_are_counted(account: World) ->
     async def main(aws: Aws) -> tuple[list[int], list[str]]:
         shared = Shared(aws, ["demo", *(f"other-{number}" for number in range(25))])
         found = [await shared.resources(["logs"], stack) for stack in ("demo", "other-1")]
-        return [len(part) for part in found], await GroupKind().owners(aws)
+        return [len(part) for part in found], await GroupKind().owners(Reader(aws, "", {}))
 
     assert account._run(main) == ([1, 0], ["demo"])
     assert [name for name, _ in account.log] == ["get_resources"] * 3, "20 stacks a call"
