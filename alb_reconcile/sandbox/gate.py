@@ -10,6 +10,7 @@ SERVICES: Final = {
     "ec2": "ec2",
     "elasticloadbalancing": "elbv2",
     "iam": "iam",
+    "logs": "logs",
     "route53": "route53",
     "s3": "s3",
     "secretsmanager": "secretsmanager",
