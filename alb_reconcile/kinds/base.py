@@ -36,7 +36,7 @@ class Listing:
 
     `id_filter` is the filter by id, `vpc_filter` the one by VPC; where that is empty, everything is read. What somebody
     else's resource is like is read where a spec names it by its id, if a plan `needs_foreign` ones. `default_filter` is the one that
-    shows what an account has by default.
+    shows what an account has by default. `is_nested`: what is in that list are lists of them, in which look-ups by tags find nothing.
     """
 
     operation: str
@@ -46,6 +46,7 @@ class Listing:
     vpc_filter: str = "vpc-id"
     needs_foreign: bool = False
     default_filter: str = ""
+    is_nested: bool = False
 
 
 @dataclass(frozen=True)

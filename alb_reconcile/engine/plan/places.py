@@ -107,21 +107,26 @@ def refuse_held(graph: Graph, keys: Iterable[str]) -> None:
         for slot in set(slots(bound)).intersection(slots(holder.state)):
             what, *rest = slot if isinstance(slot, tuple) else (slot,)
             names = [name for name in wanted.declared if name in field_names(type(bound)) and name != bound.in_vpc]
-            fields = [name for name in names if _conflicts_by(bound, name, names, slot, holder.state)]
-            if len(rest) == 1 and fields:
-                held = str(getattr(bound, fields[0]))
+            if len(rest) != 1:
+                continue
+            said = [(name, rest[0]) for name in names if rest[0] in named_ids(getattr(bound, name))]
+            only = [
+                (name, str(getattr(bound, name))) for name in names if _conflicts_by(bound, name, slot, holder.state)
+            ]
+            for field, held in (said or only)[:1]:
                 known = graph.addresses.get(held, held)
                 problems.append(
-                    f"{wanted.at(fields[0])}: the new {later.address} can't have {known} as long as {earlier.address} "
+                    f"{wanted.at(field)}: the new {later.address} can't have {known} as long as {earlier.address} "
                     f"({holder.id}) has it, which can't go before the new one is there; give it another {what}"
                 )
     if problems:
         raise RefusedError("\n".join(problems))
 
 
-def _conflicts_by(wanted: Properties, field: str, fields: Iterable[str], slot: Hashable, holder: Properties) -> bool:
-    """Whether both would want one slot if that were the only one of these fields with a value."""
-    alone = with_fields(wanted, **{name: None for name in fields if name != field})
+def _conflicts_by(wanted: Properties, field: str, slot: Hashable, holder: Properties) -> bool:
+    """Whether both would want one slot if that were the only field of it, but for its VPC, with a value: of ranges that only overlap."""
+    others = {name: None for name in field_names(type(wanted)) if name not in (field, wanted.in_vpc)}
+    alone = with_fields(wanted, **others)
     return slot in slots(alone) and conflicts(alone, holder)
 
 

@@ -40,7 +40,7 @@ from alb_reconcile.model.decisions import DUPLICATE, Decision, Decisions
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, each_of, field_names, with_fields
-from alb_reconcile.model.service import Balancer, Server
+from alb_reconcile.model.service import Balancer, PublicAddress, Server
 from alb_reconcile.model.steps import Deregister, Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
@@ -276,8 +276,8 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
     notes = []
     members = frozenset().union(*(kind.properties.said_in for kind in load_kinds().values()))
     leaving: dict[str, set[str]] = defaultdict(set)
-    for found, _ in decisions.to_delete.values():
-        leaving[found.parent_id or ""] |= found.state.said_in
+    for found, _ in each_of((found for found, _ in decisions.to_delete.values()), PublicAddress):
+        leaving[found.parent_id or ""] |= found.state.said_in  # of which a server has one; other targets may stay, say
     for address, item in decisions.desired.items():
         if not item.found or item.forces or not item.desired.spec_digest:
             continue
@@ -287,7 +287,7 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
             if isinstance(value, Mapping) and _is_said(item.desired, name):
                 candidates |= {f"{name}.{key}" for key in value}
         candidates |= {f"tags.{key}" for key in item.found.tags}
-        # another key says it now, as user_data_file does; and the plan says what becomes of members
+        # another key says it now, as user_data_file does; and the plan says what becomes of an address
         candidates -= {name for name in field_names(type(item.state)) if getattr(item.desired.state, name) is not None}
         candidates -= leaving[item.found.id]
         gone = tags.no_longer_declared(item.desired, item.found.tags.get(tags.SPEC, ""), candidates)

@@ -229,7 +229,7 @@ class InstanceKind(Ec2Kind[Instance]):
     used_by = "the target group"
     recognized_after = ("target_group", "load_balancer")
     id_prefix = "i-"
-    listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id")
+    listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id", is_nested=True)
     missing = ("InvalidInstanceID.NotFound",)
     ready = frozenset({"running"})
     quotas = (Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),)

@@ -13,7 +13,7 @@ def check(outline: Outline) -> None:
         kind = load_kinds()[name]
         if target.by == "default" and not kind.has_default:
             outline.error(path, f"there is no default {name.replace('_', ' ')} to look up; look it up by tag or ssm")
-        elif target.by == "tag" and kind.listing is None:
+        elif target.by == "tag" and (kind.listing is None or kind.listing.is_nested):
             outline.error(
                 path, f"{kind.noun} can't be looked up by its tags here; look it up by ssm, or give its id or ARN"
             )
