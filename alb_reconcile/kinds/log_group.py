@@ -35,6 +35,7 @@ class LogGroupKind(PlainKind[LogGroup]):
         "retention_in_days": "DeleteRetentionPolicy",
         "kms_key_id": "DisassociateKmsKey",
     }
+    loses = "all of its logs"
     arn_ends = ("", ":*")
 
 

@@ -1,6 +1,6 @@
-"""Plain kinds, whose modules and schemas say as data which of AWS's operations set what; all that is done with them follows from it here.
+"""Drives plain kinds: their modules and schemas say as data which of AWS's operations sets which property.
 
-CONTRIBUTING.md says what is plain, and what such a kind has to say. What an operation takes, and in which form, botocore's model tells.
+CONTRIBUTING.md has an example, "A kind in an hour". What an operation takes, and in which form, botocore's model tells.
 """
 
 import asyncio
@@ -26,8 +26,9 @@ from alb_reconcile.kinds.shared_reader import read_resources
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Observed, Properties, each_of, field_names
 from alb_reconcile.model.schemas import calls_in_schema
 from alb_reconcile.model.text import camel
@@ -63,6 +64,8 @@ class PlainKind(Kind[P]):
     """By property, the operation that takes it away again: where a spec says 0, an empty text or false."""
     taken: ClassVar[tuple[str, ...]] = ()
     """AWS's codes where there is one of that name."""
+    loses: ClassVar[str] = ""
+    """What AWS deletes with one, in words; the plan tells it."""
     arn_separator: ClassVar[str] = ":"
     """What stands in its ARN between its `arn_type` and its name."""
     arn_ends: ClassVar[tuple[str, ...]] = ("",)
@@ -121,6 +124,9 @@ class PlainKind(Kind[P]):
     def name_of(self, desired: Desired, stack: str) -> str:
         """AWS's name of what an entry wants."""
         return str(getattr(desired.state, "name", None) or f"{stack}-{desired.address.name}")
+
+    def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
+        return [(step, f"deletes {self.loses}") for step in steps if self.loses and step.action == "delete"]
 
     def _resource(self, name: str) -> str:
         return f"{self.arn_type}{self.arn_separator}{name}"

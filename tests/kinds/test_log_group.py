@@ -67,3 +67,9 @@ def test_a_name_that_others_have_is_refused_and_adopted(hand: Hand) -> None:
     hand.repairs(update(APP, "retention_in_days"), spec=spec, by=("put_retention_policy", "tag_resource"))
     hand.world.destroy(spec)
     assert not by_hand("logs").describe_log_groups()["logGroups"]
+
+
+def test_a_plan_says_that_the_logs_go(hand: Hand) -> None:
+    hand.make(logging())
+    steps = hand.world.plan({**STACK, "log_groups": {"other": {}}}).steps
+    assert [(step.action, step.effects) for step in steps if step.id] == [("delete", ("deletes all of its logs",))]
