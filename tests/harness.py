@@ -34,7 +34,7 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.stack import Options, apply_stack, plan_stack
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Plan
@@ -360,7 +360,7 @@ class World:
         async def main(aws: Aws) -> Ending:
             target = await resolve_lookups(aws, declared)
             ways = Ways(apply_changes, now=lambda: now or datetime.now(UTC))
-            found = await survey(aws, target, ways, Shared(aws, [target.stack]))
+            found = await survey(aws, target, ways, SharedReads(aws, [target.stack]))
             if not found.selection.steps:
                 return found.at_rest()
             ended = await correct(aws, target, ways, found, meanwhile)

@@ -19,7 +19,7 @@ from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.limits import check_windows
 from alb_reconcile.engine.stack import Applied, Awaited, Options, StackPlan, apply_stack, plan_stack
 from alb_reconcile.engine.standing import find_standing
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings, read_settings
 from alb_reconcile.locking.hold import hold
@@ -196,7 +196,7 @@ async def run_over(
     reporter: Reporter,
     *,
     sandbox: bool,
-    keep: Callable[[Record], object] = lambda _: None,
+    keep: Callable[[RunRecord], object] = lambda _: None,
 ) -> Ended:
     """Make a stack as it is wanted, or destroy it, over a connection. `keep` is given the run's record, however it ends.
 

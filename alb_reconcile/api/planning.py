@@ -8,7 +8,7 @@ from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.limits import ANY_TIME
 from alb_reconcile.engine.stack import Options, StackPlan, plan_stack
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan
@@ -39,7 +39,7 @@ def plan(stack: Stack, *, allow: Mapping[str, int] | None = None, destroy: bool 
 
 
 async def make(
-    aws: Aws, target: DesiredStack, allow: Mapping[str, int], shared: Shared | None = None
+    aws: Aws, target: DesiredStack, allow: Mapping[str, int], shared: SharedReads | None = None
 ) -> tuple[StackPlan, RefusedError | None]:
     """The same over a connection: the plan, what was read for it, and why it would be refused. `shared` has reads for several
     stacks."""

@@ -29,7 +29,7 @@ from alb_reconcile.verification.expect import ANSWERED, Statuses
 from alb_reconcile.verification.names import asking
 from alb_reconcile.verification.request_search import is_host
 from alb_reconcile.verification.session import Report, verify_stack
-from alb_reconcile.verification.site import Sending, Settings, Site, VerifyError
+from alb_reconcile.verification.site import Sending, Site, VerifyError, VerifySettings
 
 _DOORS: Final = 15.0
 """Seconds for which a new listener's local port is waited for, in the sandbox."""
@@ -81,7 +81,9 @@ def verify(
     return on_stack(stack, lambda aws, target: check(aws, target, way, settings, LOG.info))
 
 
-async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, say: Callable[[str], None]) -> Report:
+async def check(
+    aws: Aws, target: DesiredStack, way: Way, settings: VerifySettings, say: Callable[[str], None]
+) -> Report:
     """Read a stack, and verify it. Raises what `discover` and `verify_stack` raise, and SandboxError."""
     found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
     way = replace(way, sandbox=way.sandbox or _is_sandbox(aws.endpoint))
@@ -151,7 +153,7 @@ def _listeners(found: Discovery) -> dict[str, Frontend]:
     return {item.id: state for item, state in each_of(found.resources, Frontend)}
 
 
-def complete(sending: Sending, attribute: str | None, expect_status: str | None) -> Settings:
+def complete(sending: Sending, attribute: str | None, expect_status: str | None) -> VerifySettings:
     """What is sent, with how it is judged, which is given as text. Raises UsageError for what can't be meant."""
     path, host = sending.choice.path, sending.choice.host
     if not re.fullmatch(r"/[!-~]*", path) or re.search(r"[?#]", path):
@@ -171,7 +173,7 @@ def complete(sending: Sending, attribute: str | None, expect_status: str | None)
         statuses = Statuses.parse(expect_status) if expect_status else ANSWERED
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return Settings(**vars(sending), attribution=attribution, statuses=statuses)
+    return VerifySettings(**vars(sending), attribution=attribution, statuses=statuses)
 
 
 def _is_address(text: str) -> bool:

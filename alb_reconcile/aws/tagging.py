@@ -19,7 +19,7 @@ from alb_reconcile.model.errors import ignoring
 
 
 @dataclass(frozen=True)
-class Service:
+class TaggedService:
     """How a service's resources are named and tagged."""
 
     name: str
@@ -115,23 +115,23 @@ SERVICES: Final = {
     row.name: row
     for row in (
         # CreateTags takes 1,000 resources, AddTags 20
-        Service("ec2", "[a-z-]+-([0-9a-f]{8}|[0-9a-f]{17})", 500, ("ec2:CreateTags",), _write_ec2, _remove_ec2),
-        Service(
+        TaggedService("ec2", "[a-z-]+-([0-9a-f]{8}|[0-9a-f]{17})", 500, ("ec2:CreateTags",), _write_ec2, _remove_ec2),
+        TaggedService(
             "elbv2", "arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:TYPE/.+", 20,
             ("elasticloadbalancing:AddTags",), _write_elb, _remove_elb,
         ),
-        Service(
+        TaggedService(
             "iam", "arn:[a-z-]+:iam::[0-9]{12}:TYPE/.+", 1,
             ("iam:TagInstanceProfile", "iam:TagRole"), _write_iam, _remove_iam, gone="NoSuchEntity",
         ),
-        Service(
+        TaggedService(
             "s3", "arn:[a-z-]+:s3:::[a-z0-9.-]+", 1, ("s3:PutBucketTagging",), _write_s3, _remove_s3, gone="NoSuchBucket"
         ),
-        Service(
+        TaggedService(
             "acm", "arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:TYPE/.+", 1, ("acm:AddTagsToCertificate",),
             _write_acm, _remove_acm, gone="ResourceNotFoundException",
         ),
-        Service(
+        TaggedService(
             "route53", "arn:[a-z-]+:route53:::hostedzone/[A-Z0-9]+/recordset/.+", 25,
             ("route53:ChangeResourceRecordSets",), _write_route53, _remove_route53, gone="NoSuchHostedZone",
         ),
@@ -141,10 +141,10 @@ SERVICES: Final = {
 
 
 @cache
-def service_named(name: str) -> Service:
+def service_named(name: str) -> TaggedService:
     """A service by botocore's name of it: its row, or that of all services that have TagResource, for which botocore's model says what
     each calls its parameters."""
-    return SERVICES.get(name) or Service(
+    return SERVICES.get(name) or TaggedService(
         name, f"arn:[a-z-]+:{name}:[a-z0-9-]*:[0-9]{{12}}:TYPE[:/].+", 1, (f"{name}:TagResource",),
         partial(_write, name), partial(_remove, name),
     )  # fmt: skip
@@ -169,7 +169,7 @@ async def read_resource_tags(aws: Aws, service: str, arn: str) -> dict[str, str]
     return shapes.tags_from(service, operation, answer)
 
 
-def service_of(resource: str) -> Service:
+def service_of(resource: str) -> TaggedService:
     """The service of a resource, by its id or ARN. Raises ValueError for one that can't be tagged here."""
     if not resource.startswith("arn:"):
         return SERVICES["ec2"]

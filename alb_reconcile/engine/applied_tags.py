@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
-from alb_reconcile.aws.tagging import Service, service_of
+from alb_reconcile.aws.tagging import TaggedService, service_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
@@ -158,7 +158,7 @@ def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Futur
     return [asyncio.ensure_future(call) for call in calls]
 
 
-async def _tag(aws: Aws, service: Service, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+async def _tag(aws: Aws, service: TaggedService, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
     """Tag those of the resources that are there: a read that lags shows what is gone."""
     try:
         await service.write(aws, resources, wanted)

@@ -12,7 +12,7 @@ from alb_reconcile.kinds import load_kinds, names_of
 from alb_reconcile.kinds.base import AnyKind, Listing, NamedInAccount
 from alb_reconcile.kinds.images import PARAMETER, RESOLVE, SEARCH, explain_lost
 from alb_reconcile.kinds.reader import Reader
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Finding, Other
@@ -30,7 +30,7 @@ async def discover(
     *,
     account_ids: Collection[str] = (),
     everything: bool = False,
-    shared: Shared | None = None,
+    shared: SharedReads | None = None,
     eager: bool = False,
     lenient: bool = False,
 ) -> Discovery:

@@ -30,7 +30,7 @@ from alb_reconcile.engine.world import World
 from alb_reconcile.kinds import is_in_order, load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -90,7 +90,7 @@ async def plan_stack(
     target: DesiredStack,
     options: Options | None = None,
     *,
-    shared: Shared | None = None,
+    shared: SharedReads | None = None,
     choose: Choice | None = None,
 ) -> StackPlan:
     """Read the stack and plan, under the stack's policy. Changes nothing. What it looks up has been found (`engine.lookups`).
@@ -110,7 +110,7 @@ async def plan_stack(
     return await _without_what_waits(aws, planned, choose) if choose else planned
 
 
-async def _read(aws: Aws, target: DesiredStack, options: Options, shared: Shared | None) -> Situation:
+async def _read(aws: Aws, target: DesiredStack, options: Options, shared: SharedReads | None) -> Situation:
     discovery = await discover(
         aws, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy, shared=shared,
         eager=options.eager,

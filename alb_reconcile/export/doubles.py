@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from alb_reconcile.engine.plan.decide import Ranking
 from alb_reconcile.engine.plan.implied import lineage
-from alb_reconcile.export.scope import Found
+from alb_reconcile.export.scope import FoundResources
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.abilities import fixed
 from alb_reconcile.model.address import Address
@@ -14,7 +14,7 @@ from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.service import Entrance
 
 
-def take_out_doubles(found: Found, stack: str) -> dict[str, str]:
+def take_out_doubles(found: FoundResources, stack: str) -> dict[str, str]:
     """By the ids of those that aren't kept, the id of the one that is. They, and what registers them, are taken out of what was
     found."""
     known = {key: item.found for key, item in found.all.items()}

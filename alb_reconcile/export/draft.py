@@ -8,7 +8,7 @@ from typing import Any
 
 from alb_reconcile.export.entries import EntryWriter, can_be_said, differing, plain_tags
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
-from alb_reconcile.export.scope import Found
+from alb_reconcile.export.scope import FoundResources
 from alb_reconcile.kinds import in_spec_order, kind_of, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
 from alb_reconcile.model.address import Address
@@ -28,7 +28,7 @@ _MOST = 5
 class Draft:
     """What is written, from the same findings again and again, each time with less that doesn't hold."""
 
-    found: Found
+    found: FoundResources
     stack: str
     region: str
     account: str

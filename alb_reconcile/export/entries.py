@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.export.scope import Found
+from alb_reconcile.export.scope import FoundResources
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry
 from alb_reconcile.model.nodes import Path
@@ -21,7 +21,7 @@ Schema = Mapping[str, Any]
 class EntryWriter:
     """Writes entries, for `export` and `adopt --write`. It tells kinds what they ask about the resources around one (`Named`)."""
 
-    found: Found
+    found: FoundResources
     region: str
     called: dict[str, str] = field(default_factory=dict)
     """What the spec calls resources, by their ids."""

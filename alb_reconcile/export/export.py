@@ -15,8 +15,8 @@ from alb_reconcile.export.doubles import take_out_doubles
 from alb_reconcile.export.draft import Draft, Written
 from alb_reconcile.export.naming import common_prefix, stack_name
 from alb_reconcile.export.remembered import describe_gone
-from alb_reconcile.export.scope import Found, Scope, add_acls, find, nothing_left
-from alb_reconcile.journal.record import Record
+from alb_reconcile.export.scope import ExportScope, FoundResources, add_acls, find, nothing_left
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Grouped, HasFile, HasUnshown
 from alb_reconcile.model.address import Address
@@ -40,7 +40,7 @@ _DELETED: Final = (
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ExportWishes:
     """What the user wants an export to be like. `names` are what other tools call resources, by id, where
     the user has given any."""
 
@@ -50,7 +50,7 @@ class Wishes:
     """Where the spec goes; empty for standard output, beside which no files can be."""
     folder: str = ""
     """Where files go, below the spec's folder."""
-    runs: tuple[Record, ...] = ()
+    runs: tuple[RunRecord, ...] = ()
     """What is recorded of the stack, the newest first, where it is one of this tool's."""
 
 
@@ -72,7 +72,7 @@ class Export:
     """Why it can't be adopted as it is; of a stack that is owned already, what it lacks and what the next plan would do."""
 
 
-async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
+async def export(aws: Aws, region: str, scope: ExportScope, wishes: ExportWishes) -> Export:
     """Write a spec of what is meant. Changes nothing. Raises RefusedError where nothing is, or it is another stack's."""
     found, account = await asyncio.gather(find(aws, scope), read_account(aws, ()))
     await add_acls(aws, found)
@@ -123,7 +123,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     return Export(text, stack, written.files, then, given, count, tuple(found.notes), problems)
 
 
-def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
+def _stack_names(found: FoundResources, scope: ExportScope) -> Iterator[str]:
     states = {key: found.all[key].found.state for key in found.chosen}
     given = [found.tags.get(key, {}).get("Name") or states[key].own_name for key in sorted(states)]
     names = [name for name in given if name]
@@ -137,7 +137,7 @@ def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
             yield load_kinds()[item.state.kind].suggest_name(item.state)
 
 
-async def _read_unshown(aws: Aws, found: Found) -> None:
+async def _read_unshown(aws: Aws, found: FoundResources) -> None:
     """What AWS shows only in calls of their own; without it nothing is said of it."""
     kinds = load_kinds()
     asked = [
@@ -157,7 +157,7 @@ async def _read_unshown(aws: Aws, found: Found) -> None:
         found.all[key] = replace(found.all[key], found=replace(found.all[key].found, state=state))
 
 
-async def _read_files(aws: Aws, found: Found) -> dict[str, bytes]:
+async def _read_files(aws: Aws, found: FoundResources) -> dict[str, bytes]:
     kinds = load_kinds()
     asked = [
         (key, kind, found.all[key].found)
@@ -175,7 +175,7 @@ async def _read_files(aws: Aws, found: Found) -> dict[str, bytes]:
 
 
 async def _try(
-    aws: Aws, draft: Draft, wishes: Wishes, twice: Collection[Address]
+    aws: Aws, draft: Draft, wishes: ExportWishes, twice: Collection[Address]
 ) -> tuple[Written, tuple[str, ...], Adoption | None]:
     """Write it, and leave out what doesn't hold, until adopting it leaves nothing to do. What is there `twice` is found by its
     tags: the plan knows which one stays."""
@@ -200,7 +200,7 @@ async def _try(
     return written, problems, None if problems else adoption
 
 
-def _parsed(written: Written, wishes: Wishes) -> Stack:
+def _parsed(written: Written, wishes: ExportWishes) -> Stack:
     """As it would be read, from a folder that nobody else can look into."""
     with TemporaryDirectory() as folder:
         for name, data in written.files.items():
@@ -308,7 +308,7 @@ def _is_alike(written: Written, address: Address, matched: str | None) -> bool:
     )
 
 
-async def _needed(aws: Aws, written: Written, adoption: Adoption, wishes: Wishes) -> tuple[str, ...]:
+async def _needed(aws: Aws, written: Written, adoption: Adoption, wishes: ExportWishes) -> tuple[str, ...]:
     """The ids without which `adopt` wouldn't know which resource is meant."""
     target = adoption.target
     needed: dict[Address, str] = {}

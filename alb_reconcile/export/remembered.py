@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable
 
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.kinds import load_kinds
 
 _MOST = 10
 
 
-def describe_gone(runs: Iterable[Record], ids: Collection[str], addresses: Collection[str]) -> str:
+def describe_gone(runs: Iterable[RunRecord], ids: Collection[str], addresses: Collection[str]) -> str:
     """Whose making the runs tell, the newest first, and no deletion; empty where all of that is there.
 
     `ids` and `addresses` are what is there. Whatever is at an address now is no gap. What has no tags, such as a registration,

@@ -28,7 +28,7 @@ _SCALED: Final = "aws:autoscaling:groupName"
 
 
 @dataclass(frozen=True)
-class Scope:
+class ExportScope:
     """What the user has asked for: load balancers by name or ARN, VPCs by id, and what carries all of some tags; or a whole
     `stack` of this tool's, and nothing else."""
 
@@ -47,7 +47,7 @@ class Scope:
 
 
 @dataclass
-class Found:
+class FoundResources:
     """What there is: all that was read by id, and the ids of what is meant."""
 
     all: dict[str, Candidate]
@@ -64,7 +64,7 @@ class Found:
     """What the stack has already, by id, where it is a stack of this tool's that is exported."""
 
 
-async def read_around(aws: Aws, vpcs: set[str]) -> Found:
+async def read_around(aws: Aws, vpcs: set[str]) -> FoundResources:
     """All that there is in some VPCs; nothing is chosen."""
     reader = _reader(aws)
     try:
@@ -82,12 +82,12 @@ def _reader(aws: Aws, stack: str = NO_STACK) -> HypotheticalReader:
     return reader
 
 
-def _found(reader: HypotheticalReader, items: Iterable[Candidate]) -> Found:
+def _found(reader: HypotheticalReader, items: Iterable[Candidate]) -> FoundResources:
     everything = {item.found.id: item for item in items}
-    return Found(everything, reader.tags, set(), set(), list(dict.fromkeys(reader.warnings)))
+    return FoundResources(everything, reader.tags, set(), set(), list(dict.fromkeys(reader.warnings)))
 
 
-async def find(aws: Aws, scope: Scope) -> Found:
+async def find(aws: Aws, scope: ExportScope) -> FoundResources:
     """Read the VPCs in question, and choose what is meant. Raises RefusedError where nothing is, or it is another stack's."""
     if scope.stack:
         return await _find_stack(aws, scope.stack)
@@ -113,7 +113,7 @@ async def find(aws: Aws, scope: Scope) -> Found:
     return found
 
 
-def nothing_left(found: Found, scope: Scope, why: Iterable[str]) -> RefusedError:
+def nothing_left(found: FoundResources, scope: ExportScope, why: Iterable[str]) -> RefusedError:
     """The refusal of a spec without an entry, with what became of each resource that was meant."""
     if not found.seeds:
         return RefusedError(f"nothing that a spec could describe was found by {scope}")
@@ -122,7 +122,7 @@ def nothing_left(found: Found, scope: Scope, why: Iterable[str]) -> RefusedError
     )
 
 
-async def _find_stack(aws: Aws, stack: str) -> Found:
+async def _find_stack(aws: Aws, stack: str) -> FoundResources:
     """All that carries a stack's tag, as `destroy` finds it."""
     reader = _reader(aws, stack)
     try:
@@ -150,7 +150,7 @@ async def _find_stack(aws: Aws, stack: str) -> Found:
     return found
 
 
-async def _near(aws: Aws, scope: Scope, balancers: Iterable[Mapping[str, str]], vpcs: set[str]) -> set[str]:
+async def _near(aws: Aws, scope: ExportScope, balancers: Iterable[Mapping[str, str]], vpcs: set[str]) -> set[str]:
     """The VPCs to look into."""
     if lost := sorted(set(scope.vpcs) - vpcs):
         place = await told_place(aws)
@@ -158,7 +158,7 @@ async def _near(aws: Aws, scope: Scope, balancers: Iterable[Mapping[str, str]], 
     return vpcs if scope.tags else {*scope.vpcs, *(item["VpcId"] for item in balancers)}
 
 
-async def _balancers(reader: HypotheticalReader, scope: Scope) -> list[dict[str, str]]:
+async def _balancers(reader: HypotheticalReader, scope: ExportScope) -> list[dict[str, str]]:
     """The load balancers that are named."""
     if not scope.load_balancers:
         return []
@@ -175,7 +175,7 @@ async def _balancers(reader: HypotheticalReader, scope: Scope) -> list[dict[str,
     return rows
 
 
-def _choose(found: Found, scope: Scope, balancers: set[str]) -> None:
+def _choose(found: FoundResources, scope: ExportScope, balancers: set[str]) -> None:
     """The seeds, what is in them, and, but for tags, what they lead to."""
     tagged = {
         key
@@ -195,7 +195,7 @@ def _choose(found: Found, scope: Scope, balancers: set[str]) -> None:
         found.chosen -= orphans
 
 
-def _refuse_foreign(found: Found, named: Iterable[str]) -> None:
+def _refuse_foreign(found: FoundResources, named: Iterable[str]) -> None:
     for key in sorted(named):
         if owner := found.all[key].owner:
             raise RefusedError(
@@ -204,11 +204,11 @@ def _refuse_foreign(found: Found, named: Iterable[str]) -> None:
             )
 
 
-def _above(found: Found, key: str) -> str | None:
+def _above(found: FoundResources, key: str) -> str | None:
     return found.all[key].found.parent_id
 
 
-def _reach(found: Found, start: Iterable[str], *, follow: bool = True) -> set[str]:
+def _reach(found: FoundResources, start: Iterable[str], *, follow: bool = True) -> set[str]:
     """What is in these, and what they lead to, if that is to be followed."""
     inside: dict[str, list[str]] = defaultdict(list)
     for key in found.all:
@@ -235,7 +235,7 @@ def uses(state: Properties) -> Iterator[str]:
             yield from named_ids(getattr(state, name))
 
 
-def _leave_out(found: Found) -> None:
+def _leave_out(found: FoundResources) -> None:
     """What AWS made itself, for nothing or for something else, and what another stack has."""
     for item in found.all.values():
         found.chosen.difference_update(getattr(item.found.details, "made_along", ()))
@@ -259,7 +259,7 @@ def _leave_out(found: Found) -> None:
             )
 
 
-def _leave_without_table(found: Found) -> None:
+def _leave_without_table(found: FoundResources) -> None:
     """Subnets whose ways out are in a route table that isn't taken along, and their VPC. A VPC's main table never is: AWS
     deletes it only with the VPC."""
     tables = [item for item in found.all.values() if isinstance(item.found.state, Routes)]
@@ -284,7 +284,7 @@ def _leave_without_table(found: Found) -> None:
         found.chosen.difference_update(named, {vpc})
 
 
-def _leave_to_others(found: Found) -> None:
+def _leave_to_others(found: FoundResources) -> None:
     """What something else uses as well: this stack isn't to change it, let alone to delete it."""
     while True:
         for key, item in sorted(found.all.items()):
@@ -302,7 +302,7 @@ def _leave_to_others(found: Found) -> None:
             return
 
 
-async def _leave_to_wearers(aws: Aws, found: Found) -> None:
+async def _leave_to_wearers(aws: Aws, found: FoundResources) -> None:
     """Security groups that something wears which isn't taken along, a database say."""
     for name, kind in load_kinds().items():
         keys = sorted(key for key in found.chosen - found.seeds if found.all[key].found.state.kind == name)
@@ -322,7 +322,7 @@ async def _leave_to_wearers(aws: Aws, found: Found) -> None:
                 found.chosen.discard(key)
 
 
-async def _add_used(reader: HypotheticalReader, found: Found) -> None:
+async def _add_used(reader: HypotheticalReader, found: FoundResources) -> None:
     """Choose what only the chosen use, and say of everything else why it stays outside."""
     kinds = [(kind.name, kind) for kind in load_kinds().values() if isinstance(kind, FoundByUse)]
     parts = await asyncio.gather(*(_find(reader, name, kind, found) for name, kind in kinds))
@@ -341,7 +341,7 @@ async def _add_used(reader: HypotheticalReader, found: Found) -> None:
             found.notes.append(printable(f"{item.words} {why}"))
 
 
-async def add_acls(aws: Aws, found: Found) -> None:
+async def add_acls(aws: Aws, found: FoundResources) -> None:
     """Say beside each VPC which network ACLs it has but its default one (EC2 DescribeNetworkAcls)."""
     for vpc in sorted(key for key in found.chosen if isinstance(found.all[key].found.state, Network)):
         where = {"vpc-id": vpc, "default": "false"}
@@ -356,7 +356,7 @@ async def add_acls(aws: Aws, found: Found) -> None:
             found.asides.setdefault(vpc, []).append(text)
 
 
-async def _find(reader: HypotheticalReader, name: str, kind: FoundByUse, found: Found) -> list[Used]:
+async def _find(reader: HypotheticalReader, name: str, kind: FoundByUse, found: FoundResources) -> list[Used]:
     """What these credentials may not read stays outside."""
     try:
         return await kind.find_used(reader, [found.all[key].found for key in sorted(found.chosen)])

@@ -23,7 +23,7 @@ from alb_reconcile.model.host import iso
 
 
 @dataclass
-class Outcome:
+class CellOutcome:
     """What came of a command over a fleet. `reason` says why an operation stopped; empty if it didn't."""
 
     fleet: str
@@ -69,16 +69,16 @@ class Runner:
     on_result: Callable[[CellResult], None] = lambda _: None
     sleep: Callable[[float, Stop], Awaitable[None]] = _sleep
 
-    async def run(self, command: Command, cells: Sequence[Cell]) -> Outcome:
+    async def run(self, command: Command, cells: Sequence[Cell]) -> CellOutcome:
         """`plan` or `sync`: all cells, `max_concurrent` at once; none stops another. A plan isn't kept: it changes nothing."""
         began = time.monotonic()
-        outcome = Outcome(self.fleet.name, command)
+        outcome = CellOutcome(self.fleet.name, command)
         outcome.cells = await self._run(command, cells, lambda _: self.fleet.max_concurrent)
         outcome.status = "interrupted" if self.stop.is_set else "succeeded"
         outcome.seconds = time.monotonic() - began
         return outcome
 
-    async def apply(self, cells: Sequence[Cell], *, resume: bool = False) -> Outcome:
+    async def apply(self, cells: Sequence[Cell], *, resume: bool = False) -> CellOutcome:
         """`apply` in waves; with `resume` from the wave on at which the last one stopped. No other one of the fleet runs meanwhile.
 
         Raises RefusedError where the specs have changed since, or the wave is gone; HeldError where another one runs;
@@ -90,7 +90,7 @@ class Runner:
         async with hold(self.fleet, "apply", region, *how) as check:
             return await self._apply(cells, self.records.read_operation() if resume else None, check)
 
-    async def _apply(self, cells: Sequence[Cell], resumed: Operation | None, check: Check) -> Outcome:
+    async def _apply(self, cells: Sequence[Cell], resumed: Operation | None, check: Check) -> CellOutcome:
         began = time.monotonic()
         digests = {}
         for cell in cells:
@@ -173,9 +173,9 @@ class _Run:
     def __init__(self, runner: Runner, operation: Operation, check: Check) -> None:
         self.runner, self._check = runner, check
         self.operation = replace(operation, status="running", ended="", reason="")
-        self.outcome = Outcome(runner.fleet.name, "apply", operation=operation.operation)
+        self.outcome = CellOutcome(runner.fleet.name, "apply", operation=operation.operation)
 
-    async def through(self, waves: list[tuple[Wave, list[Cell]]]) -> Outcome:
+    async def through(self, waves: list[tuple[Wave, list[Cell]]]) -> CellOutcome:
         for number, (wave, cells) in enumerate(waves, start=1):
             await self._note(wave=wave.name)
             self.runner.say(f"wave {wave.name}: {len(cells)} cell{'s' * (len(cells) != 1)}")
@@ -241,7 +241,7 @@ class _Run:
                 await self.runner._keep(item)
         return _too_many(wave, failed)
 
-    async def _end(self, status: str, reason: str, waves: Iterable[tuple[Wave, list[Cell]]]) -> Outcome:
+    async def _end(self, status: str, reason: str, waves: Iterable[tuple[Wave, list[Cell]]]) -> CellOutcome:
         moment = iso(time.time())
         self.outcome.cells += [
             cancelled(cell, "apply", moment, self.operation.operation) for _, cells in waves for cell in cells

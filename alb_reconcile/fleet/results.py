@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from alb_reconcile.fleet.cells import Cell
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import RunRecord, StepRecord
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.sync.targets import Broken
 
@@ -49,7 +49,7 @@ class StackResult:
     last_success: str = ""
 
     @classmethod
-    def of(cls, record: Record, notes: Iterable[str] = ()) -> StackResult:
+    def of(cls, record: RunRecord, notes: Iterable[str] = ()) -> StackResult:
         """From the record of its run."""
         result = "changes" if record.command == "plan" and record.result == "left" else record.result
         return cls(

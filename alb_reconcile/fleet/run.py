@@ -22,10 +22,10 @@ from alb_reconcile.fleet.results import LONGEST, CellResult, CellStatus, Command
 from alb_reconcile.fleet.sources import Sources
 from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.log import about, tell
-from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.record import RunRecord, place_name
 from alb_reconcile.journal.recorder import Recorder
 from alb_reconcile.journal.settings import Settings
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, HeldError, InterruptedRun, LeaseLostError, ReconcileError, RefusedError
@@ -33,7 +33,7 @@ from alb_reconcile.model.host import iso
 from alb_reconcile.model.machine import find_lack
 from alb_reconcile.model.text import digest
 from alb_reconcile.sync.drift import find_causes
-from alb_reconcile.sync.rounds import Rounds
+from alb_reconcile.sync.rounds import SyncRounds
 from alb_reconcile.sync.stack import Ways, unhealthy
 from alb_reconcile.sync.targets import Targets
 
@@ -158,7 +158,7 @@ def digest_of(found: Targets) -> str:
 
 
 async def _sync(connection: Connection, found: Targets, settings: CellSettings, stop: Stop) -> list[StackResult]:
-    rounds = Rounds(
+    rounds = SyncRounds(
         lambda _: connection, settings.journal, settings.ways, parallel=settings.parallel,
         lock_timeout=settings.lock_timeout,
     )  # fmt: skip
@@ -176,7 +176,7 @@ class _Cell:
     """What the stacks of a cell have in common: the way there, and reads that are made once for all."""
 
     connection: Connection
-    shared: Shared
+    shared: SharedReads
     settings: CellSettings
 
 
@@ -188,7 +188,7 @@ async def _each(
 ) -> list[StackResult]:
     """Each stack by itself, `parallel` at once; none stops another."""
     aws = connection.client()
-    cell = _Cell(connection, Shared(aws, [target.stack for target in found.stacks]), settings)
+    cell = _Cell(connection, SharedReads(aws, [target.stack for target in found.stacks]), settings)
     running: set[Aws] = {aws}  # the end mustn't wait for the turn of a read that is shared
     turns = asyncio.Semaphore(settings.parallel)
 
@@ -239,7 +239,7 @@ async def _plan_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResul
 
 
 async def _apply_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResult:
-    settings, kept = cell.settings, list[Record]()
+    settings, kept = cell.settings, list[RunRecord]()
     wishes = Wishes(settings.allow, settings.ways.timeout, settings.lock_timeout)
     session = settings.credentials.session
     try:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import RunRecord, StepRecord
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.model.files import open_file
 
@@ -25,7 +25,7 @@ _LONGEST: Final = 16 * 1024 * 1024
 class Begun:
     """A run that is under way. The kernel lets go of its file's lock with the process: a file without is of a run that was killed."""
 
-    def __init__(self, history: Path, record: Record) -> None:
+    def __init__(self, history: Path, record: RunRecord) -> None:
         """`history` is the file to which the record is written in the end. Raises OSError."""
         history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file = history.with_name(f"{history.stem}.{record.run}{ENDING}")
@@ -57,7 +57,7 @@ def history_of(file: Path) -> str:
     return file.name.partition(".")[0]
 
 
-def read_killed(files: Iterable[Path]) -> Iterator[tuple[Path, Record | None]]:
+def read_killed(files: Iterable[Path]) -> Iterator[tuple[Path, RunRecord | None]]:
     """The runs that were killed, of those that have begun; None for what can't be read."""
     for file in files:
         try:
@@ -72,9 +72,9 @@ def read_killed(files: Iterable[Path]) -> Iterator[tuple[Path, Record | None]]:
             yield file, None
 
 
-def _record(data: bytes) -> Record:
+def _record(data: bytes) -> RunRecord:
     first, *rest = data.split(b"\n")
-    record = Record.from_json(first)
+    record = RunRecord.from_json(first)
     steps = {step.key: step for step in record.steps}
     ended = record.ended
     for line in rest[:-1]:  # a line that the kill has torn has no end
@@ -88,4 +88,4 @@ def _record(data: bytes) -> Record:
         record, steps=tuple(undone), ended=ended, seconds=(last - began).total_seconds(), result="interrupted",
         exit_code=int(ExitCode.INTERRUPTED), code=KILLED, error=_TEXT,
     )  # fmt: skip
-    return Record.from_json(found.to_json())
+    return RunRecord.from_json(found.to_json())

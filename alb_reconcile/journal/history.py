@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from alb_reconcile.journal.begun import ENDING, history_of, read_killed
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.model.files import open_file
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.machine import remedy
@@ -44,17 +44,17 @@ class History:
     """Runs, the newest first, and how many lines among them couldn't be read (a writer was killed, or somebody edited
     them)."""
 
-    runs: tuple[Record, ...]
+    runs: tuple[RunRecord, ...]
     unreadable: int = 0
 
 
-def history_file(folder: Path, record: Record) -> Path:
+def history_file(folder: Path, record: RunRecord) -> Path:
     """Where a run's stack has its history. `folder` is the state folder."""
     parts = [record.account or "unknown", record.region, record.stack, *([record.place] if record.place else [])]
     return folder / "history" / ("_".join(map(safe_name, parts)) + _ENDING)
 
 
-def write_history(record: Record, folder: Path, retention: Retention | None = None) -> None:
+def write_history(record: RunRecord, folder: Path, retention: Retention | None = None) -> None:
     """Append a run, whole or not at all, and drop what needn't be kept any longer.
 
     Raises RecordError if that can't be done, for example on a full disk; what was there is still there.
@@ -131,7 +131,7 @@ def _lines(stream: BinaryIO, starts: Iterable[int]) -> Iterator[bytes]:
 
 def _is_kept(line: bytes, oldest: str) -> bool:
     with suppress(ValueError):
-        return Record.from_json(line).ended >= oldest
+        return RunRecord.from_json(line).ended >= oldest
     return False
 
 
@@ -150,10 +150,10 @@ def read_history(
 
     Asks AWS nothing. Raises RecordError if there is a history that can't be read.
     """
-    found: list[Record] = []
+    found: list[RunRecord] = []
     unreadable = 0
 
-    def is_wanted(record: Record) -> bool:
+    def is_wanted(record: RunRecord) -> bool:
         return (
             record.stack == stack
             and region in (None, record.region)
@@ -182,13 +182,13 @@ def read_history(
     return History(tuple(found[:limit]), unreadable)
 
 
-def runs_of(folder: Path, record: Record) -> Iterator[Record]:
+def runs_of(folder: Path, record: RunRecord) -> Iterator[RunRecord]:
     """The runs over a record's stack, where that ran, the newest first, each read when it is asked for. Raises RecordError."""
     file = history_file(folder, record)
     return filter(None, _read(file) if file.exists() else ())
 
 
-def last_runs_of(folder: Path, file: str) -> list[Record]:
+def last_runs_of(folder: Path, file: str) -> list[RunRecord]:
     """The newest run of each stack that was last run from a spec file, and wasn't destroyed; the newest one first. Raises RecordError."""
     path = os.path.realpath(file)
     newest = (next(filter(None, _read(item)), None) for item in _listed(folder / "history", _ENDING))
@@ -236,13 +236,13 @@ def _listed(folder: Path, ending: str) -> list[Path]:
         raise _unreadable(folder, error) from None
 
 
-def _read(file: Path) -> Iterator[Record | None]:
+def _read(file: Path) -> Iterator[RunRecord | None]:
     """Each line's record, the last one first; None for one that can't be read."""
     try:
         with _opened(file) as stream:
             for _, line in _backwards(stream):
                 try:
-                    yield Record.from_json(line)
+                    yield RunRecord.from_json(line)
                 except ValueError:
                     yield None
     except OSError as error:

@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, unwritable
-from alb_reconcile.journal.record import RESULTS, Record, renamed
+from alb_reconcile.journal.record import RESULTS, RunRecord, renamed
 from alb_reconcile.model.files import read_file
 
 _PREFIX: Final = "alb_reconcile_"
@@ -41,7 +41,7 @@ Series = dict[str, dict[Labels, float]]
 """Values by family (without prefix and _total) and labels, which are sorted."""
 
 
-def write_metrics(record: Record, file: Path, last_success: float | None = None) -> None:
+def write_metrics(record: RunRecord, file: Path, last_success: float | None = None) -> None:
     """Put a run's metrics into the file; the series of other stacks stay, those of a stack that was destroyed go.
 
     Counters go on from what the file has. `last_success` (seconds since the epoch) is for a file that has lost it.
@@ -60,7 +60,7 @@ def write_metrics(record: Record, file: Path, last_success: float | None = None)
         replace_file(file, _render(series, others), mode=0o644)  # node-exporter runs as another user
 
 
-def _put(series: Series, record: Record, owner: Mapping[str, str], last_success: float | None) -> None:
+def _put(series: Series, record: RunRecord, owner: Mapping[str, str], last_success: float | None) -> None:
     def gauge(name: str, value: float, **labels: str) -> None:
         series.setdefault(name, {})[_labels(owner, labels)] = value
 
@@ -115,7 +115,7 @@ def _drop(series: Series, owner: Mapping[str, str]) -> None:
         series[name] = {labels: value for labels, value in values.items() if not _owned(labels, owner)}
 
 
-def _account_of(series: Series, record: Record) -> str:
+def _account_of(series: Series, record: RunRecord) -> str:
     """The account in which the stack ran before, for a run that didn't get to know it."""
     owner = {"stack": record.stack, "region": record.region}
     runs = series.get("last_run_timestamp_seconds", {})

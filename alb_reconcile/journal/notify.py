@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
-from alb_reconcile.journal.record import NO_USE, Record, StepRecord
+from alb_reconcile.journal.record import NO_USE, RunRecord, StepRecord
 from alb_reconcile.journal.webhook import Webhook, send
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.files import read_file
@@ -117,7 +117,7 @@ _PARTLY: Final = (("in_sync", True), ("in_sync", False), ("corrected", False))
 """Results, and whether they are of `sync`, that say nothing of a stack of which something isn't ready."""
 
 
-def judge(before: State | None, record: Record) -> tuple[State | None, Event | None]:
+def judge(before: State | None, record: RunRecord) -> tuple[State | None, Event | None]:
     """The state after a run (None for a stack that is gone), and what the receiver is to be told, if anything.
 
     A run that was held, interrupted or didn't wait says nothing; nor does a refusal, where a person stood by to read it.
@@ -144,7 +144,7 @@ def judge(before: State | None, record: Record) -> tuple[State | None, Event | N
     return State("in_sync"), "corrected" if corrected else None
 
 
-async def notify(webhook: Webhook, folder: Path, record: Record, now: Callable[[], float] = time.time) -> Delivery:
+async def notify(webhook: Webhook, folder: Path, record: RunRecord, now: Callable[[], float] = time.time) -> Delivery:
     """Tell the receiver what has changed since it was last told something of this stack.
 
     Takes `webhook.timeout` seconds at most. What can't be delivered, or not yet, goes with the next run. What was told is kept
@@ -170,7 +170,7 @@ class _DeliveryLog:
     """What the receiver was told of one stack, and when it was last tried; all stacks share the file. `unkept`: why that
     couldn't be written."""
 
-    def __init__(self, file: Path, record: Record) -> None:
+    def __init__(self, file: Path, record: RunRecord) -> None:
         self._file, self._record = file, record
         place = [record.place] if record.place else []
         self._name = "_".join(map(safe_name, (record.region, record.stack, *place)))
@@ -244,7 +244,7 @@ class _DeliveryLog:
         return entries
 
 
-def _message(record: Record, event: Event, owed: Message | None, told: Iterable[str] = ()) -> Message:
+def _message(record: RunRecord, event: Event, owed: Message | None, told: Iterable[str] = ()) -> Message:
     """What is to be told of a run, with what others before it corrected and nobody was told of (`owed`), and what else is `told`."""
     new = {(step.key, step.action) for step in record.having(how="done")}
     steps = [item for item in (owed.body.corrected if owed else ()) if (item.key, item.action) not in new]
@@ -273,7 +273,7 @@ def _differences(number: int) -> str:
     return f"{number} difference{'s' * (number != 1)}"
 
 
-def _summary(record: Record, event: Event) -> str:
+def _summary(record: RunRecord, event: Event) -> str:
     if event == "drift_detected":
         number = total(record.withheld)
         said = (

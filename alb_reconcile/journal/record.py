@@ -60,7 +60,7 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """One run over one stack. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
 
     `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
@@ -163,7 +163,7 @@ class Record:
         return json.dumps(self.to_data(), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Record:
+    def from_json(cls, text: str | bytes) -> RunRecord:
         """The inverse. Leaves out what a later version says more. Raises ValueError for anything else."""
         try:
             record = _DECODER.decode(text)
@@ -174,7 +174,7 @@ class Record:
         return replace(record, result=renamed(record.result)) if record.result in _RENAMED else record
 
 
-_DECODER: Final = msgspec.json.Decoder(Record)
+_DECODER: Final = msgspec.json.Decoder(RunRecord)
 
 
 def renamed(result: str) -> str:

@@ -19,7 +19,7 @@ from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.notify import notify
-from alb_reconcile.journal.record import Record, Result, StepRecord, place_name
+from alb_reconcile.journal.record import Result, RunRecord, StepRecord, place_name
 from alb_reconcile.journal.revision import commit_of
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.journal.tracing import RunTrace
@@ -80,7 +80,7 @@ class Recorder:
         self.throttled: Mapping[str, Throttled] = {}
         self.commit = ""
         """What is checked out where the spec is."""
-        self.record: Record | None = None
+        self.record: RunRecord | None = None
         """What `close` has made."""
         self.trace: RunTrace | None = None
         self.begin: Callable[[], Begun | None] = lambda: None
@@ -122,7 +122,7 @@ class Recorder:
         calls: Mapping[str, int] | None = None,
         requests: Iterable[str] = (),
         error: BaseException | None = None,
-    ) -> Record:
+    ) -> RunRecord:
         """The record. `error` is what ended the run as a whole, and decides on its result and exit code then."""
         if error is not None:
             self.exit_code = getattr(error, "exit_code", ExitCode.FAILED)
@@ -134,16 +134,16 @@ class Recorder:
         """What was planned, and what else requires manual action."""
         return (*(self.plan.steps if self.plan else ()), *self.withheld_steps)
 
-    def so_far(self, account: str) -> Record:
+    def so_far(self, account: str) -> RunRecord:
         """The record of the run as if it ended now."""
         return self._made(account, {}, (), None)
 
     def _made(
         self, account: str, calls: Mapping[str, int], requests: Iterable[str], error: BaseException | None
-    ) -> Record:
+    ) -> RunRecord:
         outcomes = {item.step.key: item for item in self.outcomes}
         planned = {step.key: step for step in self.steps}
-        return Record(
+        return RunRecord(
             run=self.run,
             command=self._command,
             stack=self._line(self._stack),
@@ -270,7 +270,7 @@ async def recorded(
     say: Callable[[str], None],
     *,
     sandbox: bool = False,
-    keep: Callable[[Record], object] = lambda _: None,
+    keep: Callable[[RunRecord], object] = lambda _: None,
 ) -> AsyncIterator[Recorder]:
     """Record the run within, however it ends. `say` is given one line for each place that can't be written to, `keep` the
     record."""
@@ -313,7 +313,7 @@ async def recorded(
                 say(settings.mask.line(raised))
 
 
-async def save_record(record: Record, settings: Settings, say: Callable[[str], None]) -> None:
+async def save_record(record: RunRecord, settings: Settings, say: Callable[[str], None]) -> None:
     """Write the history and the metrics, and notify the webhook. Never raises for what can't be done: `say` is given one
     line for each.
 
@@ -338,7 +338,7 @@ async def save_record(record: Record, settings: Settings, say: Callable[[str], N
             say(settings.mask.line(error))
 
 
-def _write_history(record: Record, settings: Settings) -> float | None:
+def _write_history(record: RunRecord, settings: Settings) -> float | None:
     """Returns when a run last was a success (seconds since the epoch), if the metrics may need it."""
     write_history(record, settings.folder, settings.retention)
     if settings.metrics_file is None or record.is_success:

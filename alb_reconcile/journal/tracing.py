@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from alb_reconcile.aws.calls import Call
     from alb_reconcile.engine.apply import Event
-    from alb_reconcile.journal.record import Record
+    from alb_reconcile.journal.record import RunRecord
 
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 ENDPOINTS: Final = (ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -136,7 +136,7 @@ class RunTrace:
             self._fail(span, call.error)
         span.end(call.ended)
 
-    def end(self, record: Record) -> None:
+    def end(self, record: RunRecord) -> None:
         """The run has ended. Texts in its record are masked already."""
         for span in self._steps.values():  # only where something unforeseen has ended it
             span.end()

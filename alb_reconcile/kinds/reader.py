@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import iam_action
 from alb_reconcile.aws.tasks import set_off
-from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_resources, read_tags
+from alb_reconcile.kinds.shared_reader import TAG_BATCH, SharedReads, read_resources, read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ignoring
@@ -37,7 +37,7 @@ class Reader:
         desired: Mapping[Address, Desired],
         *,
         everything: bool = False,
-        shared: Shared | None = None,
+        shared: SharedReads | None = None,
     ) -> None:
         self.aws = aws
         self.stack = stack

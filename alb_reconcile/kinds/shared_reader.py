@@ -19,7 +19,7 @@ _PAUSE: Final = 2.0
 """Seconds before a read that has failed is made once more."""
 
 
-class Shared:
+class SharedReads:
     """What was read so far in a round over some stacks. It gets no younger: whoever changes something reads for himself."""
 
     def __init__(self, aws: Aws, stacks: Collection[str]) -> None:

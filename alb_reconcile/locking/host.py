@@ -30,7 +30,7 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, lt=32_503_680_000)]
 """Until the year 3000: what is later can't be a time that we wrote."""
 
 
-class Holder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LockHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who holds a lock, or held it last. `released` is empty while it does, and for ever if it was killed."""
 
     command: str
@@ -58,7 +58,7 @@ def folder() -> Path:
         raise ReconcileError(f"there is no home folder to keep locks in; set {FOLDER_VARIABLE}") from None
 
 
-_HOLDER: Final = msgspec.json.Decoder(Holder)
+_HOLDER: Final = msgspec.json.Decoder(LockHolder)
 
 
 class StackLock:
@@ -72,7 +72,7 @@ class StackLock:
         name = f"{account}-{region}-{stack}-{digest([endpoint], 8)}"
         self._file, self._holder_file = folder() / f"{name}.lock", folder() / f"{name}.json"
         self._lock: BaseFileLock | None = None
-        self._own: Holder | None = None
+        self._own: LockHolder | None = None
         self._used: Moment | None = None
         """Until when others may have held it; None if nobody ever has."""
 
@@ -118,7 +118,7 @@ class StackLock:
             self._used = Moment(math.inf, math.inf)
         else:
             self._used = Moment(before.steady, before.released)
-        self._own = Holder(command, printable(user_name()), os.getpid(), time.time())
+        self._own = LockHolder(command, printable(user_name()), os.getpid(), time.time())
         self._write(self._own)
 
     def release(self) -> None:
@@ -148,13 +148,13 @@ class StackLock:
         used = self._used
         return used is not None and (used.steady >= moment.steady or used.wall >= moment.wall)
 
-    def holder(self) -> Holder | None:
+    def holder(self) -> LockHolder | None:
         """Who has it, or had it last; None if its file is gone or damaged."""
         with suppress(OSError, ValueError, RecursionError):
             return _HOLDER.decode(read_file(self._holder_file, 65_536))
         return None
 
-    def _write(self, holder: Holder) -> None:
+    def _write(self, holder: LockHolder) -> None:
         draft = self._holder_file.with_name(f"{self._holder_file.name}.{os.getpid()}")
         with suppress(OSError):  # it is for people; the lock itself holds without
             write_file(draft, msgspec.json.encode(holder) + b"\n")

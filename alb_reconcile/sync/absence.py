@@ -9,7 +9,7 @@ from typing import Final, Literal
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import describe_elsewhere, runs_of
-from alb_reconcile.journal.record import NOTHING_THERE, Record
+from alb_reconcile.journal.record import NOTHING_THERE, RunRecord
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import printable
@@ -28,7 +28,7 @@ class Past:
     text: str
 
 
-def find_past(runs: Iterable[Record], began: str = "") -> Past | None:
+def find_past(runs: Iterable[RunRecord], began: str = "") -> Past | None:
     """What decides, of runs with the newest first; None where nothing is known. `began`: when the sandbox did; in one before was another
     stack."""
     for run in runs:
@@ -49,7 +49,7 @@ def find_past(runs: Iterable[Record], began: str = "") -> Past | None:
     return None
 
 
-def explain(ending: Ending, planned: StackPlan, folder: Path, seen: Record, began: str) -> Ending:
+def explain(ending: Ending, planned: StackPlan, folder: Path, seen: RunRecord, began: str) -> Ending:
     """The end of a run that has seen nothing of a stack: an outage where it was there, unless it was destroyed or released here.
     `seen` is the run's record so far."""
     selection = ending.selection
@@ -79,12 +79,12 @@ def explain(ending: Ending, planned: StackPlan, folder: Path, seen: Record, bega
     return replace(ending, selection=told, problems=(*ending.problems, past.text))
 
 
-def when_and_who(run: Record) -> str:
+def when_and_who(run: RunRecord) -> str:
     """When a run began, and whose it was."""
     return printable(f"{run.started.replace('T', ' ')} by {run.user}@{run.host}")
 
 
-def _sighting(run: Record) -> str:
+def _sighting(run: RunRecord) -> str:
     """That a run has seen something of the stack, in words; empty if it doesn't say so."""
     when = f"at {run.started.replace('T', ' ')}{_NOW}"
     if run.command in ("apply", "sync") and run.result in ("in_sync", "corrected") and run.spec_digest:

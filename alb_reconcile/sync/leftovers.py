@@ -8,7 +8,7 @@ from typing import Final
 
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import read_history
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import RunRecord, StepRecord
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.text import printable
@@ -19,12 +19,12 @@ _LOOKED_AT: Final = 50
 """Runs among which the one is looked for that left it: four hours of `sync` every five minutes."""
 
 
-def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str:
+def describe_leftovers(folder: Path, seen: RunRecord, steps: Iterable[Step]) -> str:
     """Which of these steps a run before `seen` had planned and not done, and no run since then; empty where that isn't known.
 
     Of several such runs the first one is told: the others have only tried it again.
     """
-    first: Record | None = None
+    first: RunRecord | None = None
     left = list(steps)
     with suppress(RecordError):
         past = read_history(folder, seen.stack, seen.region, account=seen.account, place=seen.place, limit=_LOOKED_AT)
@@ -56,7 +56,7 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
     return printable(f"{what}; `{advised('apply', spec)}` {does}")
 
 
-def describe_unended(folder: Path, seen: Record) -> str:
+def describe_unended(folder: Path, seen: RunRecord) -> str:
     """Of a stack whose drift was corrected, the run that ended early since which nobody has seen it in sync; empty if there is none."""
     with suppress(RecordError):
         past = read_history(folder, seen.stack, seen.region, account=seen.account, place=seen.place, limit=_LOOKED_AT)

@@ -16,10 +16,10 @@ from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import last_runs_of
 from alb_reconcile.journal.log import about, tell
-from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.record import RunRecord, place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -33,11 +33,11 @@ from alb_reconcile.sync.targets import Broken, Targets
 
 
 @dataclass
-class Report:
+class SyncReport:
     """What came of a round: a record for each stack, and the specs for which there is none. `notes` are by run, and so are
     `errors`, which records have on one line and cut."""
 
-    records: list[Record] = field(default_factory=list)
+    records: list[RunRecord] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Report:
         return ExitCode.HELD if results == {"held"} else ExitCode.OK
 
 
-class Rounds:
+class SyncRounds:
     """Rounds over changing stacks; what can be kept from one to the next is kept: clients, threads (new ones each time
     would leave memory in pieces), and how far the pace is."""
 
@@ -87,11 +87,11 @@ class Rounds:
         for aws in self._running:
             aws.stopping.set()
 
-    async def run(self, found: Targets) -> Report:
+    async def run(self, found: Targets) -> SyncReport:
         """One round. Never raises for what happens to a stack."""
         began = time.monotonic()
         broken = [await self._name_stack(item) for item in found.broken]
-        report = Report(broken=[*broken])
+        report = SyncReport(broken=[*broken])
         for item in broken:
             tell("spec_unusable", level=40, spec_file=item.file, error=item.text)
         regions: dict[str, list[DesiredStack]] = defaultdict(list)
@@ -130,14 +130,14 @@ class Rounds:
                 async with recorded(aws, target, "sync", self._settings, _warn, sandbox=sandbox):
                     raise ReconcileError(item.text)
 
-    async def _run_region(self, region: str, targets: Sequence[DesiredStack], report: Report) -> None:
+    async def _run_region(self, region: str, targets: Sequence[DesiredStack], report: SyncReport) -> None:
         try:
             connection, aws = self._ask(region)
         except ReconcileError as error:
             report.broken += [Broken(target.spec_file, str(error), is_spec=False) for target in targets]
             tell("region_unreachable", level=40, region=region, error=error)
             return
-        shared = Shared(aws, [target.stack for target in targets])
+        shared = SharedReads(aws, [target.stack for target in targets])
         self._running.add(aws)  # the end mustn't wait for the turn of a read that is shared
         if self.is_ending:
             aws.stopping.set()
@@ -167,7 +167,7 @@ class Rounds:
         return connection, aws.fork(anew=True)
 
     async def _run_stack(
-        self, aws: Aws, target: DesiredStack, shared: Shared, connection: Connection, report: Report
+        self, aws: Aws, target: DesiredStack, shared: SharedReads, connection: Connection, report: SyncReport
     ) -> None:
         if self.is_ending:
             return
@@ -204,7 +204,13 @@ class Rounds:
             _tell_throttled(aws, target.region)
 
     async def _sync(
-        self, aws: Aws, target: DesiredStack, shared: Shared, connection: Connection, recorder: Recorder, report: Report
+        self,
+        aws: Aws,
+        target: DesiredStack,
+        shared: SharedReads,
+        connection: Connection,
+        recorder: Recorder,
+        report: SyncReport,
     ) -> None:
         def note(event: Event) -> None:
             recorder(event)

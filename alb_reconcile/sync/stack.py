@@ -18,7 +18,7 @@ from alb_reconcile.engine.service import ILL, Service, find_needed
 from alb_reconcile.engine.stack import Choice, Goal, Options, StackPlan, apply_stack, plan_allowed, plan_stack
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -121,7 +121,7 @@ def service_of(planned: StackPlan) -> Service:
     return find_standing(planned.situation, untagged).service
 
 
-async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
+async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: SharedReads | None = None) -> Survey:
     """Look at a stack, and sort out what may be done. `shared` has reads for several stacks.
 
     Where a changed spec is applied and makes no difference, that is written down. Raises what `plan_stack` raises.
@@ -226,7 +226,7 @@ def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = Fal
     return (ways.apply_changes and not waits and not found.is_ending) or (was_applied and not moved)
 
 
-async def _look(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
+async def _look(aws: Aws, target: DesiredStack, ways: Ways, shared: SharedReads | None = None) -> Survey:
     planned = await plan_stack(aws, target, Options(check=False, now=ways.now()), shared=shared, choose=_chooser(ways))
     return _sort_out(planned, ways)
 

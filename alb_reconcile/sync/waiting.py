@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
-from alb_reconcile.engine.plan.held import Part, Waiting
+from alb_reconcile.engine.plan.held import HeldPart, Waiting
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Change, keep, references
 from alb_reconcile.sync.dependents import Dependents
@@ -57,12 +57,12 @@ def find_waiting(
             continue
         # the rest of an update has the step's own key
         key = known.setdefault(step.id, step.key.replace("update:", "withheld:", 1))
-        new = Part(replace(step, key=key, changes=(), refresh=None), reasons.get(step.key, ""), causes[step.key])
+        new = HeldPart(replace(step, key=key, changes=(), refresh=None), reasons.get(step.key, ""), causes[step.key])
         part = result.get(key, new)
         result[key] = part._replace(step=replace(part.step, changes=(*part.step.changes, *changes)))
         taken.append(step)
         if pair is not None:
-            result[pair.key] = Part(pair, reasons.get(pair.key, ""), causes[pair.key])
+            result[pair.key] = HeldPart(pair, reasons.get(pair.key, ""), causes[pair.key])
             taken.append(pair)
     if not taken:
         return waiting

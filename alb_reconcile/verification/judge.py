@@ -14,7 +14,7 @@ from alb_reconcile.verification.client import ERRORS
 from alb_reconcile.verification.expect import ANSWERED, Statuses, mismatch
 from alb_reconcile.verification.load import Answer
 from alb_reconcile.verification.promises import missing_header, untransformed
-from alb_reconcile.verification.shares import ENOUGH, Group, Target, expected_shares, judge_share
+from alb_reconcile.verification.shares import ENOUGH, AnsweringTarget, Group, expected_shares, judge_share
 from alb_reconcile.verification.tls import Tls
 
 GIVE_UP: Final = 5
@@ -29,7 +29,7 @@ _FINE: Final = ("healthy", "draining")
 class TargetShare:
     """What one target got. `expected` is a share from 0 to 1, None where none can be told; `within` None: not judged."""
 
-    target: Target
+    target: AnsweringTarget
     group: str
     answers: int
     share: float | None
@@ -270,7 +270,7 @@ def _shares(
         notes.append("targets' health changed meanwhile, so shares aren't judged; verify again")
     elif attributed and total < ENOUGH:
         notes.append(f"{total} requests are too few to judge shares; {ENOUGH} are enough")
-    places: dict[str, list[tuple[Group, Target]]] = {}
+    places: dict[str, list[tuple[Group, AnsweringTarget]]] = {}
     for group in groups.values():
         for target in group.targets:
             places.setdefault(target.id, []).append((group, target))

@@ -35,7 +35,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Condition:
+class Matcher:
     """One condition: any of `values` or of `expressions` (regular ones) meets it. `field` is AWS's name; `name` is the header's, of an http-header.
 
     The values of a query-string are (key, value) patterns, and a key may be missing; all others are patterns.
@@ -52,26 +52,26 @@ EXTRAS: Final = frozenset({"http-request-method", "http-header", "query-string"}
 """Conditions on something other than host and path that a request can be made for."""
 
 
-def read_conditions(conditions: Iterable[rules.Condition]) -> tuple[Condition, ...]:
+def read_conditions(conditions: Iterable[rules.Condition]) -> tuple[Matcher, ...]:
     """The conditions of a `Rule`, also of somebody else's."""
     return tuple(map(_read, conditions))
 
 
-def _read(item: rules.Condition) -> Condition:
+def _read(item: rules.Condition) -> Matcher:
     field = item.field.replace("_", "-")
     if item.unsupported:
-        return Condition(f"unreadable {field}")
+        return Matcher(f"unreadable {field}")
     pairs = tuple((key or None, value) for key, value in item.pairs)
-    return Condition(field, item.values, item.name, pairs, item.regex_values)
+    return Matcher(field, item.values, item.name, pairs, item.regex_values)
 
 
-def takes(conditions: Sequence[Condition], request: Request) -> bool | None:
+def takes(conditions: Sequence[Matcher], request: Request) -> bool | None:
     """Whether a rule takes a request. None: that depends on what can't be known here, such as the source address."""
     verdicts = [meets(condition, request) for condition in conditions]
     return False if False in verdicts else None if None in verdicts else True
 
 
-def meets(condition: Condition, request: Request) -> bool | None:
+def meets(condition: Matcher, request: Request) -> bool | None:
     """Whether a request meets one condition. Paths and methods have case, hosts, headers and queries haven't."""
     match condition.field:
         case "host-header":
@@ -96,7 +96,7 @@ def meets(condition: Condition, request: Request) -> bool | None:
             return None
 
 
-def _any(found: list[bool], condition: Condition, texts: list[str]) -> bool | None:
+def _any(found: list[bool], condition: Matcher, texts: list[str]) -> bool | None:
     """What patterns say, and the condition's expressions of some texts."""
     verdicts = [*found, *(describes(item, text) for item in condition.expressions for text in texts)]
     return True if True in verdicts else None if None in verdicts else False

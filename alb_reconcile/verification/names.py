@@ -14,7 +14,7 @@ from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.model.service import DnsName, Entrance, Frontend
 from alb_reconcile.verification.client import ERRORS, Client, Endpoint, Shot
 from alb_reconcile.verification.matching import Request
-from alb_reconcile.verification.site import LookUp, Settings, Site
+from alb_reconcile.verification.site import LookUp, Site, VerifySettings
 from alb_reconcile.verification.tls import Tls
 
 _POLL: Final = 2.0
@@ -45,7 +45,7 @@ class NameFinding:
 
 
 async def verify_names(
-    site: Site, settings: Settings, client: Client, say: Callable[[str], None]
+    site: Site, settings: VerifySettings, client: Client, say: Callable[[str], None]
 ) -> tuple[NameFinding, ...]:
     """A finding for each record of the spec, in its order."""
     if site.look_up is None:
@@ -60,7 +60,7 @@ async def verify_names(
 
 async def _verify(
     site: Site,
-    settings: Settings,
+    settings: VerifySettings,
     client: Client,
     say: Callable[[str], None],
     address: Address,
@@ -93,7 +93,7 @@ async def _verify(
 
 
 async def _resolved(
-    site: Site, settings: Settings, say: Callable[[str], None], name: str, wanted: DnsName
+    site: Site, settings: VerifySettings, say: Callable[[str], None], name: str, wanted: DnsName
 ) -> tuple[tuple[str, ...], str]:
     """What the name leads to, and what is wrong with that, after waiting for as long as resolvers may not know it yet."""
     loop = asyncio.get_running_loop()

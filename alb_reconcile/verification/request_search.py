@@ -10,7 +10,7 @@ from typing import Final
 
 from alb_reconcile.model.requests.patterns import UndecidedError, fill, search, split
 from alb_reconcile.verification.expressions import samples
-from alb_reconcile.verification.matching import EXTRAS, Condition, Request, comes_from, meets, takes
+from alb_reconcile.verification.matching import EXTRAS, Matcher, Request, comes_from, meets, takes
 
 SAFE_METHODS: Final = ("GET", "OPTIONS", "HEAD")
 """Those that a service doesn't change anything for (RFC 9110, 9.2.1), the ones whose answers say most first."""
@@ -29,7 +29,7 @@ _FIELDS: Final = {
 }
 """What is searched for exactly: the fields of conditions, and what their texts can look like."""
 
-Rules = tuple[Condition, ...]
+Rules = tuple[Matcher, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Preferences:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRequest:
     """A request; or none, and why. `unreachable`: it is proved that there can't be one."""
 
     request: Request | None = None
@@ -56,33 +56,37 @@ def is_host(text: str) -> bool:
     return len(text) <= 253 and _HOST.fullmatch(text) is not None
 
 
-def find_request(own: Rules, earlier: Sequence[Rules], preferences: Preferences) -> Found:
+def find_request(own: Rules, earlier: Sequence[Rules], preferences: Preferences) -> FoundRequest:
     """A request that `own` takes and no rule of `earlier` does. `own` is empty for the default action."""
     for condition in own:
         if condition.field == "source-ip" and (reason := _why_not_from(condition, preferences.source)):
-            return Found(reason=reason)
+            return FoundRequest(reason=reason)
         if condition.field not in {*_FIELDS, *EXTRAS, "source-ip"}:
-            return Found(reason=f"has a condition that verify doesn't know: {condition.field}")
+            return FoundRequest(reason=f"has a condition that verify doesn't know: {condition.field}")
     methods = _methods(own, preferences)
     if not methods:
-        return Found(reason="takes only requests by methods that may change something; allow them with --any-method")
+        return FoundRequest(
+            reason="takes only requests by methods that may change something; allow them with --any-method"
+        )
     bases = [
         Request(preferences.host, preferences.path, method, headers, query, preferences.source)
         for method, headers, query in itertools.islice(itertools.product(methods, _headers(own), _queries(own)), _MOST)
     ]
     if not bases:
-        return Found(reason="has a regular expression for which verify finds no text")
+        return FoundRequest(reason="has a regular expression for which verify finds no text")
     for avoided in (earlier, [rule for rule in earlier if not _is_uncertain(rule)]):
         for base in bases:
             request = _nice(own, avoided, base) or _exact(own, avoided, base)
             if request and avoided is earlier:
-                return Found(request)
+                return FoundRequest(request)
             if request:
-                return Found(reason="an earlier rule may take its requests, by something that can't be told here")
+                return FoundRequest(
+                    reason="an earlier rule may take its requests, by something that can't be told here"
+                )
     return _explain(own, earlier, bases[0])
 
 
-def _why_not_from(condition: Condition, source: str) -> str:
+def _why_not_from(condition: Matcher, source: str) -> str:
     """Why our requests don't come from where a condition wants them, or nothing."""
     match comes_from(condition.values, source):
         case True:
@@ -93,13 +97,13 @@ def _why_not_from(condition: Condition, source: str) -> str:
             return "takes requests by their source address; say with --source-address which one yours is"
 
 
-def _explain(own: Rules, earlier: Sequence[Rules], base: Request) -> Found:
+def _explain(own: Rules, earlier: Sequence[Rules], base: Request) -> FoundRequest:
     """Why there is no request. What rules by patterns of host and path alone take is taken whatever else a request says."""
     plain = [rule for rule in earlier if all(map(_is_plain, rule))]
     bare = tuple(filter(_is_plain, own))
     if not _pairs(bare, plain, base) and all(_search(field, [bare, *plain]).complete for field in _FIELDS):
-        return Found(reason="no request can reach it: the rules before it take all of them", unreachable=True)
-    return Found(reason="no request was found that reaches it; the rules before it seem to take all of them")
+        return FoundRequest(reason="no request can reach it: the rules before it take all of them", unreachable=True)
+    return FoundRequest(reason="no request was found that reaches it; the rules before it seem to take all of them")
 
 
 def _methods(own: Rules, preferences: Preferences) -> list[str]:
@@ -157,7 +161,7 @@ def _texts(own: Rules, field: str, wished: list[str]) -> list[str]:
     return [*wished, *(text for condition in own if condition.field == field for text in _texts_of(condition))]
 
 
-def _texts_of(condition: Condition) -> Iterator[str]:
+def _texts_of(condition: Matcher) -> Iterator[str]:
     """Texts that meet a condition."""
     for value in condition.values:
         yield from _fill(value)
@@ -214,12 +218,12 @@ def _can_take(rule: Rules, base: Request) -> bool:
     return all(meets(condition, base) is not False for condition in rule if condition.field not in _FIELDS)
 
 
-def _is_plain(condition: Condition) -> bool:
+def _is_plain(condition: Matcher) -> bool:
     """Whether the exact search knows all of it."""
     return condition.field in _FIELDS and not condition.expressions
 
 
-def _is_uncertain(rule: Iterable[Condition]) -> bool:
+def _is_uncertain(rule: Iterable[Matcher]) -> bool:
     return any(
         condition.expressions or not (condition.field in _FIELDS or condition.field in EXTRAS) for condition in rule
     )

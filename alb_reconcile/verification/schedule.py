@@ -13,7 +13,7 @@ from alb_reconcile.verification.judge import Tally
 from alb_reconcile.verification.load import send
 from alb_reconcile.verification.shares import Group
 from alb_reconcile.verification.sign_in import SignInError, Visitor, check_keys, with_headers
-from alb_reconcile.verification.site import Settings, Site, VerifyError
+from alb_reconcile.verification.site import Site, VerifyError, VerifySettings
 from alb_reconcile.verification.websocket import try_websocket
 
 FEW: Final = 3
@@ -25,7 +25,7 @@ _FRESH: Final = 10
 async def send_all(
     tallies: Mapping[str, Tally],
     site: Site,
-    settings: Settings,
+    settings: VerifySettings,
     groups: Mapping[str, Group],
     say: Callable[[str], None],
 ) -> float | None:
@@ -72,7 +72,7 @@ def _prepare(client: Client, site: Site) -> None:
                 ) from None
 
 
-async def _sign_in(tallies: Mapping[str, Tally], site: Site, settings: Settings, client: Client) -> None:
+async def _sign_in(tallies: Mapping[str, Tally], site: Site, settings: VerifySettings, client: Client) -> None:
     """Log in where rules ask for it, in the sandbox; elsewhere look at least at what tokens would be verified by."""
     guarded = {place: tally for place, tally in tallies.items() if tally.check.keeps_out}
     if site.provider is None:
@@ -115,13 +115,13 @@ async def _look_at_keys(guarded: Mapping[str, Tally], site: Site) -> None:
             guarded[name].problems.append(f"{place}: {problems[url]}")
 
 
-def _amount(check: Check, settings: Settings, groups: Mapping[str, Group]) -> int:
+def _amount(check: Check, settings: VerifySettings, groups: Mapping[str, Group]) -> int:
     """How many requests a check gets. A forward to nobody varies as little as a redirect."""
     served = any(groups[str(item.target_group)].serving for item in check.action.forward)
     return settings.requests if served else min(FEW, settings.requests)
 
 
-def _shots(tally: Tally, site: Site, settings: Settings, groups: Mapping[str, Group]) -> Iterator[Shot]:
+def _shots(tally: Tally, site: Site, settings: VerifySettings, groups: Mapping[str, Group]) -> Iterator[Shot]:
     """A check's requests, for as long as it makes sense to send more."""
     check = tally.check
     amount = _amount(check, settings, groups)
@@ -154,7 +154,7 @@ def _shot(check: Check, site: Site) -> Shot:
     )
 
 
-def _versions(check: Check, settings: Settings) -> list[str]:
+def _versions(check: Check, settings: VerifySettings) -> list[str]:
     if check.scheme != "https":
         return ["1.1"]
     if settings.http == "both":
@@ -176,7 +176,7 @@ def mix(rounds: list[Iterator[Shot]], dice: random.Random) -> Iterator[Shot]:
             yield shot
 
 
-async def _try_websockets(tallies: Mapping[str, Tally], site: Site, settings: Settings, client: Client) -> None:
+async def _try_websockets(tallies: Mapping[str, Tally], site: Site, settings: VerifySettings, client: Client) -> None:
     """One WebSocket through each forward that takes the path and answers at all."""
     choice = replace(settings.choice, path=settings.websocket or "/")
     others = {item.address: item for item in plan_checks(site.discovery, site.desired, choice)}

@@ -14,7 +14,7 @@ from alb_reconcile.verification.judge import Finding, Tally, judge
 from alb_reconcile.verification.names import NameFinding, verify_names
 from alb_reconcile.verification.schedule import send_all
 from alb_reconcile.verification.shares import Group, read_targets
-from alb_reconcile.verification.site import Settings, Site, VerifyError, drop_unreachable
+from alb_reconcile.verification.site import Site, VerifyError, VerifySettings, drop_unreachable
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Report:
         return all(item.ok for item in self.findings) and all(item.ok for item in self.names)
 
 
-async def verify_stack(site: Site, settings: Settings, stopping: asyncio.Event, say: Callable[[str], None]) -> Report:
+async def verify_stack(
+    site: Site, settings: VerifySettings, stopping: asyncio.Event, say: Callable[[str], None]
+) -> Report:
     """Send real requests and judge the answers.
 
     Raises VerifyError where there is nothing to verify, InterruptedRun as soon as `stopping` is set.
@@ -55,7 +57,7 @@ async def verify_stack(site: Site, settings: Settings, stopping: asyncio.Event, 
         await asyncio.gather(working, halting, return_exceptions=True)
 
 
-async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) -> Report:
+async def _verify(site: Site, settings: VerifySettings, say: Callable[[str], None]) -> Report:
     discovery, where = site.discovery, f"{site.stack} in {site.region} (account {site.discovery.account})"
     if all(item.is_gone for item in discovery.resources):
         raise VerifyError(

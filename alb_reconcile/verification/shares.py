@@ -12,7 +12,7 @@ ENOUGH: Final = 30
 
 
 @dataclass(frozen=True)
-class Target:
+class AnsweringTarget:
     """A registered target: `health` and `reason` as DescribeTargetHealth tells them, `name` as the stack knows it."""
 
     id: str
@@ -34,12 +34,12 @@ class Group:
 
     arn: str
     name: str
-    targets: tuple[Target, ...] = ()
+    targets: tuple[AnsweringTarget, ...] = ()
     uneven: str = ""
     absent: tuple[str, ...] = ()
 
     @property
-    def serving(self) -> tuple[Target, ...]:
+    def serving(self) -> tuple[AnsweringTarget, ...]:
         """Those that get requests: the healthy ones; without any, all (the ALB fails open) that aren't leaving."""
         healthy = tuple(item for item in self.targets if item.health == "healthy")
         return healthy or tuple(item for item in self.targets if item.health not in ("draining", "unused"))
@@ -130,7 +130,7 @@ def binomial_tail(count: int, requests: int, share: float) -> float:
 
 def read_targets(
     health: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], ids: Mapping[str, str]
-) -> tuple[Target, ...]:
+) -> tuple[AnsweringTarget, ...]:
     """From DescribeTargetHealth, by `target:port`, with the stack's names by target id.
 
     `ids` are those of instances that are known by their addresses, by `target:port` as well.
@@ -141,5 +141,5 @@ def read_targets(
         target = ids.get(key, target)
         reason = " ".join(filter(None, (item.get("Reason"), item.get("Description"))))
         number = int(port) if port.isdigit() else 0
-        targets.append(Target(target, number, str(item["State"]), reason, names.get(target, "")))
+        targets.append(AnsweringTarget(target, number, str(item["State"]), reason, names.get(target, "")))
     return tuple(sorted(targets, key=lambda item: (item.name, item.id, item.port)))

@@ -52,7 +52,7 @@ class Sending:
 
 
 @dataclass(frozen=True)
-class Settings(Sending):
+class VerifySettings(Sending):
     """The same, and how answers are judged."""
 
     attribution: Attribution = DEMO
@@ -83,7 +83,7 @@ class Site:
 
 
 async def drop_unreachable(
-    checks: tuple[Check, ...], site: Site, settings: Settings, say: Callable[[str], None]
+    checks: tuple[Check, ...], site: Site, settings: VerifySettings, say: Callable[[str], None]
 ) -> tuple[Check, ...]:
     """The checks, without requests where the listener can't be reached."""
     wanted = {check.listener for check in checks if check.state == "send"}

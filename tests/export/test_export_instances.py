@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.export.scope import Scope, read_around
+from alb_reconcile.export.scope import ExportScope, read_around
 from alb_reconcile.kinds.instance.options import UNSHOWN
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.model.text import camel
@@ -42,7 +42,7 @@ def test_what_was_set_by_hand_outlives_a_replacement(
     vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
     keep.release(spec)
     before = there(world, vpc)
-    found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
+    found = exported(world, ExportScope(vpcs=(vpc,)), tmp_path)
     assert steps(adopted(world, found, tmp_path)) == []
     assert "left out" not in found.text
     successor = plain(found)
@@ -62,7 +62,7 @@ def test_a_volume_that_was_attached_by_hand_is_told_of_and_can_be_handed_over(
     vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
     keep.release(spec)
     volume = attach_by_hand(world, vpc)
-    found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
+    found = exported(world, ExportScope(vpcs=(vpc,)), tmp_path)
     told = "# a replacement starts with empty data volumes (sdf), unless each has persistent: true"
     assert told in found.text
     assert steps(adopted(world, found, tmp_path)) == []

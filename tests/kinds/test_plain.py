@@ -13,7 +13,7 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.plain import PlainKind, PlainProperties
 from alb_reconcile.kinds.reader import NO_STACK, Reader
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Lifecycle, Observed
@@ -194,7 +194,7 @@ def test_several_stacks_are_read_together_and_all_are_counted(account: World) ->
     make(account, wanted())
 
     async def main(aws: Aws) -> tuple[list[int], list[str]]:
-        shared = Shared(aws, ["demo", *(f"other-{number}" for number in range(25))])
+        shared = SharedReads(aws, ["demo", *(f"other-{number}" for number in range(25))])
         found = [await shared.resources(["logs"], stack) for stack in ("demo", "other-1")]
         return [len(part) for part in found], await GroupKind().owners(Reader(aws, "", {}))
 

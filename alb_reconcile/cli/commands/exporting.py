@@ -12,12 +12,12 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit, emit_as_it_is
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions
-from alb_reconcile.export.export import Export, Wishes, export
+from alb_reconcile.export.export import Export, ExportWishes, export
 from alb_reconcile.export.foreign_names import names_in_stack, names_in_state
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import read_history
-from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.record import RunRecord, place_name
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.stack import check_region
@@ -40,7 +40,7 @@ class ExportOptions:
 
 def export_spec(options: ExportOptions) -> ExitCode:
     """Write a spec that describes what runs."""
-    scope = Scope(options.load_balancers, options.vpcs, options.tags)
+    scope = ExportScope(options.load_balancers, options.vpcs, options.tags)
     if not (scope.load_balancers or scope.vpcs or scope.tags):
         if not options.stack:
             what = "--load-balancer NAME, --vpc ID or --tag KEY=VALUE, or --stack NAME for a stack that alb-reconcile has made"
@@ -49,7 +49,7 @@ def export_spec(options: ExportOptions) -> ExitCode:
             raise UsageError(
                 f"the entries of the stack {options.stack} have names already: leave out --from-state and --from-stack"
             )
-        scope = Scope(stack=options.stack)
+        scope = ExportScope(stack=options.stack)
     if options.stacks and options.connection.sandbox:
         raise UsageError("the sandbox has no CloudFormation: leave out --from-stack")
     check_region(options.loading.region)
@@ -75,17 +75,19 @@ def export_spec(options: ExportOptions) -> ExitCode:
     return ExitCode.FAILED if found.problems else ExitCode.OK
 
 
-async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str], options: ExportOptions) -> Export:
+async def _export(
+    aws: Aws, region: str, scope: ExportScope, names: Mapping[str, str], options: ExportOptions
+) -> Export:
     for stack in options.stacks:
         names = {**names, **await names_in_stack(aws, stack)}
     given = names if options.states or options.stacks else None
     folder = _folder(Path(options.out)) if options.out else ""
     runs = _runs(aws, region, scope, options)
-    wishes = Wishes(options.stack or "", given, options.out or "", folder, runs)
+    wishes = ExportWishes(options.stack or "", given, options.out or "", folder, runs)
     return await export(aws, region, scope, wishes)
 
 
-def _runs(aws: Aws, region: str, scope: Scope, options: ExportOptions) -> tuple[Record, ...]:
+def _runs(aws: Aws, region: str, scope: ExportScope, options: ExportOptions) -> tuple[RunRecord, ...]:
     """What this host has recorded of a stack of this tool's; nothing where that can't be read."""
     with suppress(RecordError):
         place = place_name(aws.endpoint, sandbox=options.connection.sandbox)

@@ -23,7 +23,7 @@ from alb_reconcile.cli.session.specs import given_again
 from alb_reconcile.fleet.cells import Cell, Fleet
 from alb_reconcile.fleet.credentials import Credentials
 from alb_reconcile.fleet.document import load_fleet
-from alb_reconcile.fleet.operation import Outcome, Runner, is_due
+from alb_reconcile.fleet.operation import CellOutcome, Runner, is_due
 from alb_reconcile.fleet.records import Records
 from alb_reconcile.fleet.results import CellResult, Command
 from alb_reconcile.fleet.run import CellSettings, validate_cell
@@ -80,7 +80,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class ValidateOptions:
+class FleetValidateOptions:
     choice: ChoiceOptions
     policy: str | None
     state_dir: str | None
@@ -88,7 +88,7 @@ class ValidateOptions:
     connection: ReachOptions
 
 
-def validate(options: ValidateOptions) -> ExitCode:
+def validate(options: FleetValidateOptions) -> ExitCode:
     """Check the fleet's file and all specs, each as its cells have it. Accounts aren't asked."""
     fleet, cells = chosen_cells(options.choice)
     session, variables = options.connection.session(), options.choice.variables
@@ -96,7 +96,7 @@ def validate(options: ValidateOptions) -> ExitCode:
         load_policy(options.policy, variables)  # a mistake in it is told at once
     cache = state_folder(options.state_dir, os.environ) / "fleet" / "sources"
     with Sources(cache, session, variables, options.policy) as sources:
-        outcome = Outcome(fleet.name, "validate", [validate_cell(cell, sources) for cell in cells])
+        outcome = CellOutcome(fleet.name, "validate", [validate_cell(cell, sources) for cell in cells])
     options.output.show(FleetView(outcome), validation_text, fleet_json)
     results = {stack.result for cell in outcome.cells for stack in cell.stacks}
     if "failed" in results:
@@ -105,14 +105,14 @@ def validate(options: ValidateOptions) -> ExitCode:
 
 
 @dataclass(frozen=True)
-class PlanOptions:
+class FleetPlanOptions:
     choice: ChoiceOptions
     run: RunOptions
     quiet: bool
     state_dir: str | None
 
 
-def plan(options: PlanOptions) -> ExitCode:
+def plan(options: FleetPlanOptions) -> ExitCode:
     """Look at all cells. Exits with 2 where something differs."""
     fleet, cells = chosen_cells(options.choice)
     journal = read_settings(os.environ, state_dir=options.state_dir)
@@ -121,7 +121,7 @@ def plan(options: PlanOptions) -> ExitCode:
 
 
 @dataclass(frozen=True)
-class SyncOptions:
+class FleetSyncOptions:
     choice: ChoiceOptions
     run: RunOptions
     record: RecordOptions
@@ -132,7 +132,7 @@ class SyncOptions:
     lock_timeout: int
 
 
-def sync(options: SyncOptions) -> ExitCode:
+def sync(options: FleetSyncOptions) -> ExitCode:
     """Correct drift in all cells, or in those that are due."""
     fleet, cells = chosen_cells(options.choice)
     ways = Ways(timeout=options.timeout)
@@ -149,7 +149,7 @@ def sync(options: SyncOptions) -> ExitCode:
 
 
 @dataclass(frozen=True)
-class ChangeOptions:
+class FleetChangeOptions:
     """What `apply` and `resume` have in common."""
 
     run: RunOptions
@@ -178,12 +178,12 @@ class ChangeOptions:
 
 
 @dataclass(frozen=True)
-class ApplyOptions:
+class FleetApplyOptions:
     choice: ChoiceOptions
-    change: ChangeOptions
+    change: FleetChangeOptions
 
 
-def apply(options: ApplyOptions) -> ExitCode:
+def apply(options: FleetApplyOptions) -> ExitCode:
     """Make all stacks as their specs say, in waves."""
     fleet, cells = chosen_cells(options.choice)
     options.change.refuse_unless_sure(fleet, cells)
@@ -195,7 +195,7 @@ def apply(options: ApplyOptions) -> ExitCode:
 class ResumeOptions:
     file: str
     variables: Mapping[str, str]
-    change: ChangeOptions
+    change: FleetChangeOptions
 
 
 def resume(options: ResumeOptions) -> ExitCode:
@@ -223,12 +223,12 @@ class LookOptions:
 
 
 @dataclass(frozen=True)
-class StatusOptions:
+class FleetStatusOptions:
     look: LookOptions
     queue: str | None
 
 
-def status(options: StatusOptions) -> ExitCode:
+def status(options: FleetStatusOptions) -> ExitCode:
     """Show each cell's last result. Exits with 1 where one failed, with 2 where something requires manual action."""
     view = _recorded(options.look, options.queue)
     options.look.output.show(view, status_text, fleet_json, prometheus=fleet_metrics)
@@ -252,7 +252,7 @@ def _recorded(options: LookOptions, queue: str | None = None) -> FleetView:
     found, problems = records.read_all(cells)
     for problem in problems:
         complain(f"warning: {problem}")
-    outcome = Outcome(fleet.name, "status", [found[cell.key] for cell in cells if cell.key in found])
+    outcome = CellOutcome(fleet.name, "status", [found[cell.key] for cell in cells if cell.key in found])
     missing = tuple(cell for cell in cells if cell.key not in found)
     waiting = look_at_queue(queue, fleet, session) if queue else None
     return FleetView(outcome, missing, records.read_operation(), time.time(), waiting)
@@ -311,23 +311,23 @@ class _Process:
         self._sources.close()
         self._ending.__exit__(None, None, None)
 
-    def run(self, command: Command, cells: Sequence[Cell]) -> Outcome:
+    def run(self, command: Command, cells: Sequence[Cell]) -> CellOutcome:
         """`plan` or `sync`."""
 
-        async def main() -> Outcome:
+        async def main() -> CellOutcome:
             return await self._runner(len(cells)).run(command, cells)
 
         return asyncio.run(main())
 
-    def apply(self, cells: Sequence[Cell], *, resume: bool = False) -> Outcome:
+    def apply(self, cells: Sequence[Cell], *, resume: bool = False) -> CellOutcome:
         """`apply`, or the rest of the last one."""
 
-        async def main() -> Outcome:
+        async def main() -> CellOutcome:
             return await self._runner(len(cells)).apply(cells, resume=resume)
 
         return asyncio.run(main())
 
-    def show(self, outcome: Outcome, *, quiet: bool = False) -> ExitCode:
+    def show(self, outcome: CellOutcome, *, quiet: bool = False) -> ExitCode:
         """The result. Returns the exit code."""
         resume = advised("fleet resume", ("--yes",), *self._again, self._fleet.file)
         view = FleetView(outcome, now=time.time(), resume=resume)

@@ -22,7 +22,7 @@ from alb_reconcile.engine.stack import Options, plan_stack
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.record import place_name
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError
 from alb_reconcile.model.host import iso
@@ -73,11 +73,11 @@ def report(options: ReportOptions) -> ExitCode:
 
 async def _look(aws: Aws, targets: Sequence[DesiredStack]) -> list[Subject]:
     """The stacks of one region; what several of them need is read once."""
-    shared = Shared(aws, [target.stack for target in targets])
+    shared = SharedReads(aws, [target.stack for target in targets])
     return list(await asyncio.gather(*(_look_at(aws, target, shared) for target in targets)))
 
 
-async def _look_at(aws: Aws, target: DesiredStack, shared: Shared) -> Subject:
+async def _look_at(aws: Aws, target: DesiredStack, shared: SharedReads) -> Subject:
     subject = Subject(target.stack, target.spec_file, target.region)
     try:
         found = await resolve_lookups(aws, target)

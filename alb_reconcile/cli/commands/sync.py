@@ -19,7 +19,7 @@ from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy,
 from alb_reconcile.journal.log import configure_logs, tell
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec.stack import check_region
-from alb_reconcile.sync.rounds import Rounds
+from alb_reconcile.sync.rounds import SyncRounds
 from alb_reconcile.sync.stack import Ways
 from alb_reconcile.sync.targets import find_specs, load_targets
 
@@ -63,12 +63,12 @@ def sync(options: SyncOptions) -> ExitCode:
     # nobody waits for it, and others may; what is wrong with the settings is a failed run of each stack, and recorded
     ask = partial(connect, options.connection, usual_pace=0.5, prepared=False)
     ways = Ways(options.apply_changes, options.timeout)
-    rounds = Rounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
+    rounds = SyncRounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
     with settings.traces_end(complain), closing(rounds):
         return asyncio.run(_run(options, rounds))
 
 
-async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
+async def _run(options: SyncOptions, rounds: SyncRounds) -> ExitCode:
     wake, ending = asyncio.Event(), asyncio.Event()
     _listen(rounds, wake, ending, for_ever=options.every is not None)
     load = partial(load_in_region, options=options.loading)
@@ -90,7 +90,7 @@ async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
             return ExitCode.OK
 
 
-def _listen(rounds: Rounds, wake: asyncio.Event, ending: asyncio.Event, *, for_ever: bool) -> None:
+def _listen(rounds: SyncRounds, wake: asyncio.Event, ending: asyncio.Event, *, for_ever: bool) -> None:
     """SIGTERM and Ctrl-C end it between steps, a second one at once; SIGHUP begins a round now."""
 
     def stop() -> None:

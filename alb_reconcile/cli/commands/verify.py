@@ -15,7 +15,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.verification.client import Trust
 from alb_reconcile.verification.session import Report
-from alb_reconcile.verification.site import Sending, Settings
+from alb_reconcile.verification.site import Sending, VerifySettings
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def verify(options: VerifyOptions) -> ExitCode:
 
 async def check_applied(aws: Aws, target: DesiredStack, style: Style, *, sandbox: bool) -> Report:
     """The end of `apply --verify`: a verify with nothing but defaults."""
-    report = await check(aws, target, Way(sandbox), Settings(), complain)
+    report = await check(aws, target, Way(sandbox), VerifySettings(), complain)
     emit("")
     emit(verify_text(report, style))
     return report

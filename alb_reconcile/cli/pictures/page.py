@@ -10,7 +10,7 @@ from html import escape
 from typing import Final
 
 from alb_reconcile.cli.pictures.things import WORDS, Thing, Things
-from alb_reconcile.cli.render.acts import Part, read_in_acts
+from alb_reconcile.cli.render.acts import ActPart, read_in_acts
 from alb_reconcile.cli.render.plan import (
     estimate,
     forces_replacement,
@@ -157,7 +157,7 @@ def _steps(plan: Plan) -> Iterator[str]:
         left = max(left - len(part.entries), 0)
 
 
-def _step(plan: Plan, part: Part, step: Step) -> str:
+def _step(plan: Plan, part: ActPart, step: Step) -> str:
     known = short_id(step.id) if step.id and step.action != "create" else ""
     head = (
         f"<span class='word {step.action}'>{escaped(WORDS[step.action])}</span> <strong>{escaped(str(step.address))}</strong> "

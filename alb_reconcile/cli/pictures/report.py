@@ -14,7 +14,7 @@ from alb_reconcile.cli.pictures.things import Thing, Things
 from alb_reconcile.cli.render.history import done_counts, result_word
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.engine.standing import find_standing
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import total
@@ -34,7 +34,7 @@ class Subject:
     region: str = ""
     planned: StackPlan | None = None
     error: str = ""
-    runs: Sequence[Record] = ()
+    runs: Sequence[RunRecord] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _count(steps: Sequence[Step]) -> str:
     return f"<td class=bad>{number} resource{'s' * (number != 1)}</td>" if number else "<td class=good>none</td>"
 
 
-def _run(record: Record) -> str:
+def _run(record: RunRecord) -> str:
     style = {"failed": "bad", "refused": "bad", "left": "update"}.get(record.result, "")
     counts = ", ".join(done_counts(record))
     when = record.started.replace("T", " ")
@@ -125,7 +125,7 @@ def _section(number: int, item: _Judged) -> Iterator[str]:
         yield f"<h3>Last runs</h3><ul>{rows}</ul>"
 
 
-def _error(record: Record) -> str:
+def _error(record: RunRecord) -> str:
     lines = record.error.split(r"\n") if record.error else ()  # as it is recorded, on one line
     return "".join(f"<br><code>{escaped(line)}</code>" for line in lines)
 

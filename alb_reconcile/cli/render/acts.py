@@ -20,7 +20,7 @@ _MOST: Final = 3
 """Different waits that are told between two parts; with more, the steps tell their own."""
 
 
-class Part:
+class ActPart:
     """Steps that are shown together, in the plan's order. Both halves of a replacement are one entry if both are here."""
 
     def __init__(self, steps: Sequence[Step], number: str = "", name: str = "") -> None:
@@ -89,13 +89,15 @@ class Part:
                 self._waits[key] = tuple(wait for wait in self._waits[key] if wait != text)
 
 
-def read_in_acts(plan: Plan) -> list[Part]:
+def read_in_acts(plan: Plan) -> list[ActPart]:
     """The parts of a plan in their order; one without a name if all steps belong to one act. No step needs one of a later part."""
     if len({step.act for step in plan.steps}) < 2:
-        return [Part(plan.steps)]
+        return [ActPart(plan.steps)]
     turns = _in_turns(plan)
     parts = [
-        Part([step for step in plan.steps if step.act is act and step.key not in turns], str(number), act.capitalize())
+        ActPart(
+            [step for step in plan.steps if step.act is act and step.key not in turns], str(number), act.capitalize()
+        )
         for act, number in _NUMBERS.items()
     ]
     parts.insert(1, _turns([step for step in plan.steps if step.key in turns]))
@@ -108,7 +110,7 @@ def read_in_acts(plan: Plan) -> list[Part]:
     return found
 
 
-def _wait_between(plan: Plan, before: Part, after: Part) -> None:
+def _wait_between(plan: Plan, before: ActPart, after: ActPart) -> None:
     needed = set(after.keys)
     for step in reversed(plan.steps):
         needed.update(step.needs if step.key in needed else ())
@@ -157,14 +159,14 @@ def _in_turns(plan: Plan) -> set[str]:
     return found
 
 
-def _turns(steps: Sequence[Step]) -> Part:
+def _turns(steps: Sequence[Step]) -> ActPart:
     acts = [act for act in Act if any(step.act is act for step in steps)]
     going = {step.key for step in steps if step.act is Act.CLEAN_UP}
     paced = [step for step in steps if step.act is Act.PREPARE and not going.isdisjoint(step.needs)]
     rounds = {_pace(step) for step in paced if step.plays(Server)}
     pace = f" in rounds of {' or '.join(map(str, sorted(rounds)))}" if rounds else " by turns"
     name = " and ".join(acts).replace(" and ", ", ", len(acts) - 2).capitalize()
-    return Part(steps, "+".join(str(_NUMBERS[act]) for act in acts), name + pace)
+    return ActPart(steps, "+".join(str(_NUMBERS[act]) for act in acts), name + pace)
 
 
 def _pace(step: Step) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from alb_reconcile.cli.render.history import result_text, step_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.fleet.cells import Cell
-from alb_reconcile.fleet.operation import Outcome
+from alb_reconcile.fleet.operation import CellOutcome
 from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.records import Operation
 from alb_reconcile.fleet.results import CellResult, StackResult
@@ -31,7 +31,7 @@ class FleetView:
     """What is shown. `missing`: cells of which nothing is recorded. `operation`: the last `apply`. `now`: seconds since the epoch.
     `queue`: what waits in it, where one was named. `resume`: the command that goes on where it stopped."""
 
-    outcome: Outcome
+    outcome: CellOutcome
     missing: tuple[Cell, ...] = ()
     operation: Operation | None = None
     now: float = 0.0
@@ -225,7 +225,7 @@ def many(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _stacks(outcome: Outcome) -> Counter[str]:
+def _stacks(outcome: CellOutcome) -> Counter[str]:
     return Counter(stack.result for cell in outcome.cells for stack in cell.stacks)
 
 

@@ -13,7 +13,7 @@ from alb_reconcile.cli.render.progress import TWICE, render_throttled, show_mome
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.begun import KILLED
 from alb_reconcile.journal.history import History
-from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, Record, StepRecord
+from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, RunRecord, StepRecord
 from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.kinds import facts_of
 from alb_reconcile.kinds.shown import short_id
@@ -60,11 +60,11 @@ def _lines(past: History, style: Style, *, tells_files: bool) -> Iterator[str]:
         yield f"Skipped {past.unreadable} line{'s' * (past.unreadable != 1)} of the history that can't be read."
 
 
-def _where(record: Record) -> tuple[str, ...]:
+def _where(record: RunRecord) -> tuple[str, ...]:
     return record.stack, record.region, record.account, record.place
 
 
-def _spec(runs: Iterable[Record], where: tuple[str, ...]) -> str:
+def _spec(runs: Iterable[RunRecord], where: tuple[str, ...]) -> str:
     """Where the spec was of a stack's last run that changed something; of the newest one where none did. One that was refused or
     held may have had any."""
     own = [item for item in runs if _where(item) == where and item.spec_file]
@@ -73,13 +73,13 @@ def _spec(runs: Iterable[Record], where: tuple[str, ...]) -> str:
     return next((f"{what}: {Path(item.spec_folder, item.spec_file)}" for item in changed or own), "")
 
 
-def _title(record: Record) -> str:
+def _title(record: RunRecord) -> str:
     account = f"account {record.account}" if record.account else "account unknown"
     parts = [record.stack, record.region, account, *([record.place] if record.place else [])]
     return printable(" · ".join(parts))
 
 
-def _run(record: Record, style: Style) -> str:
+def _run(record: RunRecord, style: Style) -> str:
     word = result_word(record)
     result = style.paint(f"{word:<11}", _COLORS.get(record.result, "dim"))
     when = printable(record.started).replace("T", " ")
@@ -89,7 +89,7 @@ def _run(record: Record, style: Style) -> str:
     return f"  {when}  {printable(record.command):<7}  {result}  {told}"
 
 
-def result_word(record: Record) -> str:
+def result_word(record: RunRecord) -> str:
     """What came of a run, in a word: only `sync` corrects, and a destroyed stack is in sync with nothing."""
     is_done = record.result == "corrected" or (record.result, record.command) == ("in_sync", "destroy")
     return "done" if is_done and record.command != "sync" else result_text(record.result)
@@ -100,13 +100,13 @@ def result_text(result: str) -> str:
     return printable(result.replace("_", " "))
 
 
-def done_counts(record: Record) -> list[str]:
+def done_counts(record: RunRecord) -> list[str]:
     """What was done, such as "2 created", counted as plans do; what was done in part isn't counted."""
     done = (steps for steps in by_resource(record.steps) if all(step.how == "done" for step in steps))
     return [f"{number} {action}d" for action, number in count_resources(done).items() if number]
 
 
-def _counts(record: Record) -> Iterator[str]:
+def _counts(record: RunRecord) -> Iterator[str]:
     words: Counter[str] = Counter()
     for steps in by_resource(record.steps):
         hows = {step.how for step in steps}
@@ -117,7 +117,7 @@ def _counts(record: Record) -> Iterator[str]:
     yield from (f"{words[word]} {word}" for word in ("failed", "left", "begun", "not done") if words[word])
 
 
-def _details(record: Record) -> Iterator[str]:
+def _details(record: RunRecord) -> Iterator[str]:
     if record.error:
         yield from record.error.split(r"\n")  # as it is recorded, on one line
     for what, half in _half_done(record).items() if record.result in ("interrupted", "failed") else ():
@@ -146,7 +146,7 @@ def _is_news(step: StepRecord) -> bool:
     )
 
 
-def _half_done(record: Record) -> dict[str, list[str]]:
+def _half_done(record: RunRecord) -> dict[str, list[str]]:
     """The resources whose step was cut short, or of which one step was done and another wasn't; and those that are there twice, since
     what replaces them was made and they haven't gone."""
     found: dict[str, list[str]] = defaultdict(list)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alb_reconcile.locking.host import Holder
+from alb_reconcile.locking.host import LockHolder
 from alb_reconcile.locking.lease_record import ObservedLease
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.text import printable
@@ -20,7 +20,7 @@ class LockView:
     account: str
     locked: bool
     """Whether a process of this host has the host's lock."""
-    holder: Holder | None
+    holder: LockHolder | None
     """Who has it, or had it last."""
     lease: str
     """The lease's URL; empty if the stack has none."""

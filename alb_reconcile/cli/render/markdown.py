@@ -7,7 +7,7 @@ mentions.
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from alb_reconcile.cli.render.acts import Part, read_in_acts
+from alb_reconcile.cli.render.acts import ActPart, read_in_acts
 from alb_reconcile.cli.render.plan import (
     estimate,
     forces_replacement,
@@ -36,7 +36,7 @@ class _Group(NamedTuple):
 
     title: str
     steps: Sequence[Step]
-    part: Part
+    part: ActPart
 
 
 def plan_markdown(plan: Plan, refusal: str = "", note: str = "", most: int = MOST) -> str:
@@ -122,14 +122,14 @@ def _fill(plan: Plan, group: _Group, heads: Sequence[str], space: int) -> tuple[
     return lines, 0
 
 
-def _head(part: Part, step: Step) -> str:
+def _head(part: ActPart, step: Step) -> str:
     known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
     remark = part.remark(step)
     remark = f"({remark})" if remark and step.action != "replace" else remark
     return one_line(f"{_MARKS[step.action]} {step.address}{known}  {remark}".rstrip())
 
 
-def _body(plan: Plan, part: Part, step: Step) -> Iterator[str]:
+def _body(plan: Plan, part: ActPart, step: Step) -> Iterator[str]:
     if step.action == "create":
         found = properties_of(plan, step)
         width = max((len(name) for name, _ in found), default=0)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from alb_reconcile.cli.render.acts import Part, read_in_acts
+from alb_reconcile.cli.render.acts import ActPart, read_in_acts
 from alb_reconcile.cli.render.style import Style, show_seconds
 from alb_reconcile.engine.plan.decide import forcing
 from alb_reconcile.kinds.shown import id_and_name, short_id, show, show_change, show_member
@@ -60,7 +60,7 @@ def _lines(plan: Plan, style: Style, notice: str, head: Sequence[str]) -> Iterat
         yield f"{took}{own if plan.seconds else ''}."
 
 
-def _entries(plan: Plan, part: Part, style: Style) -> Iterator[str]:
+def _entries(plan: Plan, part: ActPart, style: Style) -> Iterator[str]:
     groups = group_steps(part.entries)
     members = {step.key for steps in groups.values() for step in steps}
     for step in part.entries:
@@ -77,7 +77,7 @@ def estimate(plan: Plan) -> str:
     return f"Takes {_about(*plan.takes)}" if plan.seconds or plan.takes[1] >= _SOON else ""
 
 
-def part_time(part: Part) -> str:
+def part_time(part: ActPart) -> str:
     """The same of one part, as in "about 1m to 4m"."""
     return _about(*part.takes) if part.takes[1] >= _SOON else ""
 
@@ -191,7 +191,7 @@ def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
     return f"{name} is replaced: {why}" if why else f"{name} is replaced"
 
 
-def _step(plan: Plan, part: Part, step: Step, style: Style, *, is_member: bool = False) -> Iterator[str]:
+def _step(plan: Plan, part: ActPart, step: Step, style: Style, *, is_member: bool = False) -> Iterator[str]:
     """A step, with what it changes; of one that is shown with its instance, not that this is the target."""
     sign, color = _SIGNS[step.action]
     said = printable(part.remark(step))

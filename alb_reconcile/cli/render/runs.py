@@ -4,18 +4,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 
 
 @dataclass
 class RunView:
     """One run: its record, which is made when it has ended, and what its reader needs besides."""
 
-    record: Record | None = None
+    record: RunRecord | None = None
     urls: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
-    def keep(self, record: Record) -> None:
+    def keep(self, record: RunRecord) -> None:
         """Take the record."""
         self.record = record
 

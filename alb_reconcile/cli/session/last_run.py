@@ -12,7 +12,7 @@ from typing import Final
 from alb_reconcile.engine.plan.planner import POINT_THERE
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import describe_elsewhere, read_history
-from alb_reconcile.journal.record import DESTROY_BEGUN, Record
+from alb_reconcile.journal.record import DESTROY_BEGUN, RunRecord
 from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.kinds import facts_of
 from alb_reconcile.model import tags
@@ -111,7 +111,7 @@ _ENDED: Final = {
 }
 
 
-def _through(changing: Sequence[Record], last: Record) -> tuple[Record, str]:
+def _through(changing: Sequence[RunRecord], last: RunRecord) -> tuple[RunRecord, str]:
     """The run by whose spec the stack is as it is, and how that ended: one that had nothing to do, where it had another file, or as an
     apply another commit, such as of a policy, which AWS doesn't know."""
     passed = [item for item in changing[: changing.index(last)] if item.result == "in_sync"]
@@ -121,11 +121,11 @@ def _through(changing: Sequence[Record], last: Record) -> tuple[Record, str]:
     return next(own, last), "" if passed else _how_it_ended(last)
 
 
-def _how_it_ended(last: Record) -> str:
+def _how_it_ended(last: RunRecord) -> str:
     return "" if last.is_success else f"; {_ENDED.get(last.result, 'not everything was ready then')}"
 
 
-def _told(last: Record, ended: str) -> str:
+def _told(last: RunRecord, ended: str) -> str:
     by_sync = f"{'found in sync' if last.result == 'in_sync' else 'corrected'} by sync"
     words = {"apply": "applied", "destroy": "destroyed", "sync": by_sync}
     where = f", from {last.spec_file}" if last.spec_file else ""
@@ -135,13 +135,13 @@ def _told(last: Record, ended: str) -> str:
     )
 
 
-def _old_names(made: Sequence[Address], destroys: Iterable[Record]) -> str:
+def _old_names(made: Sequence[Address], destroys: Iterable[RunRecord]) -> str:
     """Of the load balancers that they have deleted and the plan makes again."""
     steps = [step for item in destroys for step in item.steps if step.action == "delete" and "DNS name" in step.reason]
     return "".join(f"; {step.address}: {step.reason}" for step in steps if step.address in map(str, made))
 
 
-def _difference(last: Record, spec_file: str, *, is_known: bool) -> str:
+def _difference(last: RunRecord, spec_file: str, *, is_known: bool) -> str:
     if last.is_success and not is_known:
         return "another spec has been applied since then, by a run that isn't recorded here"
     if last.command != "sync" and last.user != user_name():

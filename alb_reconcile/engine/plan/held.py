@@ -7,7 +7,7 @@ from typing import NamedTuple
 from alb_reconcile.model.plan import Step
 
 
-class Part(NamedTuple):
+class HeldPart(NamedTuple):
     """A step as far as it waits: what it `changes` stays as it is found. `reason` is empty if it isn't reported."""
 
     step: Step
@@ -19,7 +19,7 @@ class Part(NamedTuple):
 class Waiting:
     """Replacements, and parts of updates; and what makes no sense without them."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[HeldPart, ...] = ()
     dependents: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """By a resource's id, or its address if it isn't there, and the cause of a step: why that waits, too."""
 

@@ -28,7 +28,7 @@ from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, lo
 from alb_reconcile.engine.plan.zero_downtime.flow import Flow
 from alb_reconcile.engine.plan.zero_downtime.propagation import add_pauses
 from alb_reconcile.engine.plan.zero_downtime.requests import Turns
-from alb_reconcile.engine.plan.zero_downtime.rollout import Rounds, leave_for_restarts, leave_late
+from alb_reconcile.engine.plan.zero_downtime.rollout import RolloutRounds, leave_for_restarts, leave_late
 from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
 from alb_reconcile.engine.plan.zero_downtime.traffic import keep_old_entrance, wait_for_targets
 from alb_reconcile.kinds import load_kinds
@@ -114,7 +114,7 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
         split(graph)
         leave_for_restarts(graph)
     set_acts(graph)
-    rounds = Rounds(graph)
+    rounds = RolloutRounds(graph)
     make_room(graph)
     add_edges(graph)
     if not graph.destroy:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from alb_reconcile.journal.notify import judge
-from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE, NOTHING_THERE, Record, StepRecord
+from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE, NOTHING_THERE, RunRecord, StepRecord
 from alb_reconcile.model.advice import typed
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.text import digest
@@ -43,7 +43,7 @@ class Marker(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     """Whether CloudTrail has said all that it is going to say."""
     found: str = ""
 
-    def is_about(self, record: Record) -> bool:
+    def is_about(self, record: RunRecord) -> bool:
         """Whether it is this stack's. A run that didn't get to know its account counts for the one that there is."""
         same = (self.stack, self.region, self.place) == (record.stack, record.region, record.place)
         return same and (self.account == record.account or not self.account or not record.account)
@@ -73,7 +73,7 @@ class Actors:
     """Whether it is of no use to ask again."""
 
 
-def marker_of(record: Record) -> Marker | Literal["closed"] | None:
+def marker_of(record: RunRecord) -> Marker | Literal["closed"] | None:
     """What the issue is to say after a run: nothing any more, or what the marker stands for. None: the run says nothing of it."""
     if record.is_gone:
         return "closed"
@@ -93,18 +93,18 @@ def marker_of(record: Record) -> Marker | Literal["closed"] | None:
     )  # fmt: skip
 
 
-def steps_of(record: Record) -> tuple[StepRecord, ...]:
+def steps_of(record: RunRecord) -> tuple[StepRecord, ...]:
     """The steps that somebody has to look at: those that failed first."""
     return (*record.having(how="failed"), *record.withheld)
 
 
-def title_of(record: Record, marker: Marker) -> str:
+def title_of(record: RunRecord, marker: Marker) -> str:
     """The issue's title."""
     what = "runs fail" if marker.state == "failing" else "requires manual action"
     return one_line(f"{record.stack} ({', '.join(filter(None, [marker.region, marker.account]))}): {what}")
 
 
-def summary_of(record: Record, marker: Marker) -> str:
+def summary_of(record: RunRecord, marker: Marker) -> str:
     """A sentence of how it is now."""
     steps = steps_of(record)
     names = ", ".join(code_span(f"{step.action} {step.address}") for step in steps[:_MOST])
@@ -123,18 +123,18 @@ def listed(remarks: Sequence[str]) -> str:
     return "".join(f"\n\n- {code_span(line)}" for line in remarks[:_MOST])
 
 
-def closing_of(record: Record) -> str:
+def closing_of(record: RunRecord) -> str:
     """Why the issue is closed."""
     how = "The stack was destroyed" if record.is_gone else "The stack is in sync"
     return f"{how}: {code_span(record.command)} by {code_span(f'{record.user}@{record.host}')}, run {code_span(record.run)}, {record.ended}."
 
 
-def body_of(record: Record, marker: Marker, actors: Actors) -> str:
+def body_of(record: RunRecord, marker: Marker, actors: Actors) -> str:
     """The whole body: the same one for the same content."""
     return "\n\n".join([str(marker), *_parts(record, marker, actors)])
 
 
-def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
+def _parts(record: RunRecord, marker: Marker, actors: Actors) -> Iterator[str]:
     about = {
         "Stack": record.stack,
         "Region": record.region,

@@ -31,7 +31,7 @@ from alb_reconcile.journal.issues.folder import Folder
 from alb_reconcile.journal.issues.github import read_github
 from alb_reconcile.journal.issues.tracker import Issue, RefusedForAllError, Tracker
 from alb_reconcile.journal.mask import Mask
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
@@ -55,7 +55,9 @@ class Issues:
         self._listed = self._refused = float("-inf")
         self._written: deque[float] = deque()
 
-    async def update(self, record: Record, aws: Aws, steps: Sequence[Step] = (), live: Sequence[Observed] = ()) -> None:
+    async def update(
+        self, record: RunRecord, aws: Aws, steps: Sequence[Step] = (), live: Sequence[Observed] = ()
+    ) -> None:
         """Make a stack's issue say what a run has found; `steps` and what is `live` are its plan's. Nothing is owed to a later run.
 
         Raises RecordError, in half a minute at most from when it has its turn.
@@ -86,7 +88,7 @@ class Issues:
             self._lock = loop, asyncio.Lock()
         return self._lock[1]
 
-    async def _update(self, record: Record, wanted: Marker | str, aws: Aws, clues: Mapping[str, Clue]) -> None:
+    async def _update(self, record: RunRecord, wanted: Marker | str, aws: Aws, clues: Mapping[str, Clue]) -> None:
         if time.monotonic() - self._listed >= _FRESH:
             self._found, self._listed = await self._tracker.known(), time.monotonic()
         found, told = self._find(record), listed(record.remarks)
@@ -125,7 +127,7 @@ class Issues:
         comment = summary_of(record, wanted) + told if is_news else ""
         await self._write(found, body, title=title_of(record, wanted), comment=comment, is_open=True)
 
-    def _find(self, record: Record, among: list[Issue] | None = None) -> Issue | None:
+    def _find(self, record: RunRecord, among: list[Issue] | None = None) -> Issue | None:
         """The stack's issue: an open one first, and one of its own account."""
         found = [item for item in (self._found if among is None else among) if item.marker.is_about(record)]
         own = [item for item in found if item.marker.account == record.account]

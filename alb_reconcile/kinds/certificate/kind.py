@@ -276,7 +276,7 @@ class CertificateKind(Kind[Certificate]):
         raise WaitError(f"ACM doesn't show {arn}, which it has just made; run again")
 
     async def _validate(
-        self, run: Run, arn: str, zone: Zone | None, records: Sequence[validation.Record], before: str
+        self, run: Run, arn: str, zone: Zone | None, records: Sequence[validation.ValidationRecord], before: str
     ) -> None:
         if zone is not None:
             if before.split()[:1] not in ([], [zone.id]):

@@ -21,7 +21,7 @@ _MAX_RESOURCES: Final = 10_000
 _SIDE: Final = ("security_groups", "subnets")
 
 
-class Target(NamedTuple):
+class EntryTarget(NamedTuple):
     """A target as a spec has it: where, what, and its port if it has one of its own."""
 
     path: Path
@@ -30,15 +30,15 @@ class Target(NamedTuple):
     zone: str = ""
 
 
-def targets_of(around: Around, group: str) -> Iterator[Target]:
+def targets_of(around: Around, group: str) -> Iterator[EntryTarget]:
     """The targets of a group."""
     path = ("target_groups", group, "targets")
     for index, item in enumerate(around.entries("target_groups")[group].get("targets") or ()):
         if isinstance(item, str):
-            yield Target((*path, index), item, None)
+            yield EntryTarget((*path, index), item, None)
         for key in ("instances", "address") if isinstance(item, dict) else ():
             if isinstance(item.get(key), str):
-                yield Target((*path, index, key), item[key], item.get("port"), item.get("availability_zone", ""))
+                yield EntryTarget((*path, index, key), item[key], item.get("port"), item.get("availability_zone", ""))
 
 
 def check_entries(around: Around) -> None:
@@ -103,7 +103,7 @@ def _check_form(around: Around, path: Path, item: Entry) -> None:
         around.error((*path, "address") if given else path, f"address {what}; give one of instances and address")
 
 
-def _check_type(around: Around, entry: Entry, target: Target) -> None:
+def _check_type(around: Around, entry: Entry, target: EntryTarget) -> None:
     kind, text = entry.get("target_type", "instance"), target.text
     if not text.startswith("arn:") and not as_address(text) and not {".", ":"}.isdisjoint(text):
         around.error(target.path, f'"{text}" is not an address; write one such as 10.0.1.5 or fd00::5')
@@ -118,7 +118,7 @@ def _check_type(around: Around, entry: Entry, target: Target) -> None:
         around.error((*target.path[:-1], "availability_zone"), "is for addresses only; leave it out")
 
 
-def _check_address(around: Around, name: str, entry: Entry, target: Target) -> None:
+def _check_address(around: Around, name: str, entry: Entry, target: EntryTarget) -> None:
     address = ip_address(target.text)
     family = "ipv6" if address.version == 6 else "ipv4"
     if entry.get("ip_address_type", "ipv4") != family:

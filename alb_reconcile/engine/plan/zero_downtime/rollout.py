@@ -60,7 +60,7 @@ def leave_late(graph: Graph) -> None:
                 graph.rather_after(key, other)
 
 
-class Rounds:
+class RolloutRounds:
     """The members of instance entries that are changed, in the order in which they are.
 
     Entries of the same target groups take turns. Where nothing is healthy, or requests turn to another group meanwhile, members
