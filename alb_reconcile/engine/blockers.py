@@ -1,6 +1,7 @@
 """What of others would lose its network by a plan, or stop its deletes half-way: looked for before the first change, all at once."""
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -19,8 +20,13 @@ from alb_reconcile.model.resource import Properties
 from alb_reconcile.model.service import Firewall, Holder, Network, Routes, Segment, StaticAddress
 from alb_reconcile.model.text import camel
 
-_ONLY_ANSWERS: Final = "_endpoint"
-"""How the types of interfaces end that need no route: they are spoken to from inside the VPC, and answer."""
+_ONLY_ANSWERS: Final = re.compile("(vpc|gateway_load_balancer)_endpoint")
+"""The types of interfaces that need no route: they are spoken to from inside the VPC, and answer."""
+
+
+def needs_routes(row: Mapping[str, Any]) -> bool:
+    """Whether a network interface loses something with its subnet's routes."""
+    return not _ONLY_ANSWERS.fullmatch(row.get("InterfaceType", ""))
 
 
 CUT_OFF: Final = "cut-off"
@@ -149,7 +155,7 @@ class _Look:
             if used:
                 users[used[0]].append(describe_interface(row))
                 more[used[0]] |= self.keys(*used).union(*(item.keys for item in losses))
-            elif not row.get("InterfaceType", "").endswith(_ONLY_ANSWERS):
+            elif needs_routes(row):
                 for item in losses:
                     left[item].append(describe_interface(row))
         return [
