@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import json
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,6 +119,13 @@ def consumed(name: str) -> set[str]:
 def test_one_schema_a_kind() -> None:
     files = {name.removesuffix(".schema.json") for name in schema.load_schemas()}
     assert files == {*KINDS, "stack", "common"}
+
+
+def test_a_kinds_folder_has_what_it_offers() -> None:
+    rooms = [import_module(f"alb_reconcile.kinds.{name}") for name in KINDS]
+    assert {
+        f"{room.__name__}.{name}" for room in rooms for name in getattr(room, "__all__", ()) if not hasattr(room, name)
+    } == set()
 
 
 def test_one_section_a_kind() -> None:

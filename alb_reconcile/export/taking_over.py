@@ -46,7 +46,7 @@ async def changes_for(aws: Aws, adoption: Adoption) -> dict[Path, Any]:
 
 def unwritten(plan: Plan, step: Step) -> list[str]:
     """The paths of a step's changes that are never written into a spec, since they may be secrets."""
-    kind = load_kinds()[step.address.kind]
+    kind = load_kinds()[step.carried_by]
     file = kind.file_key.removesuffix("_file") if isinstance(kind, HasFile) else ""
     pairs = zip(step.changes, plan.shown(step), strict=True)
     return [change.path for change, shown in pairs if change.path == file or change != shown]

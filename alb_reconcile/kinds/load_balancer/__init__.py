@@ -2,4 +2,4 @@
 
 from alb_reconcile.kinds.load_balancer.kind import KIND, LoadBalancer
 
-__all__ = ["KIND", "Entrance", "LoadBalancer", "dns_names"]
+__all__ = ["KIND", "LoadBalancer"]

@@ -2,4 +2,4 @@
 
 from alb_reconcile.kinds.registration.kind import KIND, Registration
 
-__all__ = ["KIND", "Registered", "Registration"]
+__all__ = ["KIND", "Registration"]
