@@ -17,7 +17,9 @@ def urls(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
 
 def listeners(discovery: Discovery) -> list[tuple[str, str]]:
     """Each listener's ARN and URL, sorted by this."""
-    hosts = {item.id: item.detail(Entrance).dns_name for item in discovery.resources if item.state.is_entrance}
+    hosts = {
+        item.id: item.detail(Entrance).dns_name for item in discovery.resources if isinstance(item.state, Balancer)
+    }
     found = []
     for item, state in each_of(discovery.resources, Frontend):
         if state.load_balancer in hosts:
@@ -31,7 +33,7 @@ def listeners(discovery: Discovery) -> list[tuple[str, str]]:
 def not_ready(discovery: Discovery, standing: Standing) -> list[str]:
     """What serves nobody, in words, and then what isn't in order yet, or isn't as it should be: targets, load balancers, instances."""
     service = standing.service
-    balancers = [item for item in discovery.resources if item.state.is_entrance and not is_in_order(item)]
+    balancers = [item for item in discovery.resources if isinstance(item.state, Balancer) and not is_in_order(item)]
     others = [item for item in standing.ill if not isinstance(item.state, Balancer | Member)]
     ill = [printable(f"{item.address} is {item.status}") for item in (*balancers, *others)]
     return [*service.nobody, *service.off, *service.partly, *service.beside, *ill]

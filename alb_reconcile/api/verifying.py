@@ -19,7 +19,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.resource import each_of
-from alb_reconcile.model.service import DnsName, Entrance, Frontend
+from alb_reconcile.model.service import Balancer, DnsName, Entrance, Frontend
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.sandbox.identity.places import local_issuer
 from alb_reconcile.verification.attribution import DEMO, Attribution
@@ -113,7 +113,7 @@ def _is_sandbox(endpoint: str) -> bool:
 
 def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
     """The listeners' endpoints by ARN, at their load balancers' DNS names."""
-    names = {item.id: item.detail(Entrance).dns_name for item in found.resources if item.state.is_entrance}
+    names = {item.id: item.detail(Entrance).dns_name for item in found.resources if isinstance(item.state, Balancer)}
     endpoints = {}
     for arn, listener in _listeners(found).items():
         host, port = way.instead.get(listener.port, (names[str(listener.load_balancer)], listener.port))

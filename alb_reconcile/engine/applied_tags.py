@@ -16,7 +16,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.resource import Desired, Observed, references
-from alb_reconcile.model.service import Pool
+from alb_reconcile.model.service import Balancer, Pool, Server
 
 
 async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
@@ -109,7 +109,7 @@ def find_anchors(own: Iterable[Observed]) -> list[Observed]:
     found = [item for item in own if item.state.carries_applied]
     if len(found) > 1:
         return found
-    found += (item for item in own if item.state.is_server or item.state.is_entrance)
+    found += (item for item in own if isinstance(item.state, Balancer | Server))
     return found or [item for item in own if isinstance(item.state, Pool)]
 
 

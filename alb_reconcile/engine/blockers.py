@@ -17,7 +17,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.resource import Properties
-from alb_reconcile.model.service import Firewall, Holder, Network, Routes, Segment, StaticAddress
+from alb_reconcile.model.service import Balancer, Firewall, Holder, Network, Routes, Segment, StaticAddress
 from alb_reconcile.model.text import camel
 
 _ONLY_ANSWERS: Final = re.compile("(vpc|gateway_load_balancer)_endpoint")
@@ -101,7 +101,7 @@ class _Look:
         self.own |= {made for item in discovery.resources for made in getattr(item.details, "made_along", ())}
         parts = (item.details.ids for item in discovery.resources if isinstance(item.details, Interfaces))
         self.own |= {known for ids in parts for known in ids}
-        self.balancers = {item.state.own_name for item in live if item.state.is_entrance}
+        self.balancers = {item.state.own_name for item in live if isinstance(item.state, Balancer)}
 
     def ids(self, part: type[Properties]) -> list[str]:
         """What goes and plays that part."""

@@ -22,7 +22,7 @@ from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Lookups, Properties, bind
-from alb_reconcile.model.service import Segment
+from alb_reconcile.model.service import Balancer, Segment
 
 
 async def check_preconditions(aws: Aws, situation: Situation) -> list[Finding | str]:
@@ -168,7 +168,7 @@ class _Account:
     def entrance(self, ref: Ref) -> Ref:
         """The load balancer that a listener or rule is of."""
         state = self.states.get(ref)
-        while state is not None and state.parent and not state.is_entrance:
+        while state is not None and state.parent and not isinstance(state, Balancer):
             ref = getattr(state, state.parent)
             state = self.states.get(ref)
         return ref

@@ -38,7 +38,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import InterruptedRun, PlanError, ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.model.service import Member
+from alb_reconcile.model.service import Balancer, Member
 
 SETTLE_TIMEOUT: Final = 180.0
 """Seconds for which AWS's reads may lag behind its writes."""
@@ -222,7 +222,7 @@ async def apply_stack(
     goal, target = goal or Goal(), planned.target
     own = (item.id for item in planned.discovery.resources if item.owner == target.stack)
     applied = Applied(found=planned, is_reached=True, began=aws.now())
-    balancers = (item for item in planned.discovery.resources if item.state.is_entrance)
+    balancers = (item for item in planned.discovery.resources if isinstance(item.state, Balancer))
     active = {item.id: applied.began for item in balancers if is_in_order(item)}
     run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn)
     run.targets.ready.update(active)
@@ -365,5 +365,5 @@ def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Ite
             and not item.is_leaving
             and str(item.state.target) not in resting
         )
-        if item.state.is_entrance or gets_requests:
+        if isinstance(item.state, Balancer) or gets_requests:
             yield item

@@ -14,7 +14,7 @@ from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, each_of, field_names, references
-from alb_reconcile.model.service import Member
+from alb_reconcile.model.service import Member, Server
 
 _Use = tuple[Address, str, str]  # an entry that would be made, the place that one already has, and its id
 
@@ -31,7 +31,7 @@ async def find_untagged(aws: Aws, situation: Situation) -> list[Finding]:
     found: dict[Address, Finding] = {}
     fits = [(_alike(made[use[0]], decisions.stack, free[use[2]]), use) for use in uses if use[2] in free]
     for likeness, (address, place, known) in sorted(fits, reverse=True):
-        item, is_target = made[address], made[address].state.is_server
+        item, is_target = made[address], isinstance(made[address].state, Server)
         if known not in {other.id for other in found.values()} and address not in found and (likeness or not is_target):
             is_sure = is_target or [(use[0].kind, use[1]) for use in uses].count((address.kind, place)) == 1
             adopt = advised("adopt", item.file, f"{address}={known}" * is_sure)

@@ -54,10 +54,6 @@ class Properties:
     """Whether requests go on to what it refers to, rather than that it only names others."""
     is_target: ClassVar[bool] = False
     """Whether it serves as one of several, so that nothing needs it alone."""
-    is_server: ClassVar[bool] = False
-    """Whether it runs what answers requests, so that others answer while it is stopped or replaced."""
-    is_entrance: ClassVar[bool] = False
-    """Whether requests come in by a DNS name that AWS gives it."""
     removed_late: ClassVar[tuple[str, ...]] = ()
     """The collections of which members are added early and removed when traffic has moved, in the order of removal."""
     moves: ClassVar[frozenset[str]] = frozenset()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired, Properties, each_of
-from alb_reconcile.model.service import DnsName
+from alb_reconcile.model.service import Balancer, DnsName
 from alb_reconcile.model.text import digest
 
 STACK: Final = "alb-reconcile:stack"
@@ -128,7 +128,7 @@ def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
 
 def tells_of_zones(state: Properties) -> bool:
     """Whether a resource carries that tag."""
-    return state.carries_applied or state.is_entrance
+    return state.carries_applied or isinstance(state, Balancer)
 
 
 def is_known_in(tag: str, wanted: Desired) -> bool:

@@ -12,6 +12,7 @@ from alb_reconcile.journal.history import describe_elsewhere, runs_of
 from alb_reconcile.journal.record import NOTHING_THERE, RunRecord
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.selection import NEVER_APPLIED
 from alb_reconcile.sync.stack import Ending
@@ -53,7 +54,7 @@ def explain(ending: Ending, planned: StackPlan, folder: Path, seen: RunRecord, b
     """The end of a run that has seen nothing of a stack: an outage where it was there, unless it was destroyed or released here.
     `seen` is the run's record so far."""
     selection = ending.selection
-    balancers = [item for item in planned.plan.desired.values() if item.state.is_entrance]
+    balancers = [item for item in planned.plan.desired.values() if isinstance(item.state, Balancer)]
     is_like_nothing = set(selection.withheld.values()) == {NEVER_APPLIED}
     try:
         past = find_past(runs_of(folder, seen), began)

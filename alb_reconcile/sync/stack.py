@@ -338,7 +338,8 @@ def unhealthy(planned: StackPlan) -> tuple[str, ...]:
     return tuple(
         f"{item.address}{f' {short_id(item.id)}' * (there[item.address] > 1)} is {item.status}"
         for item in found
-        if (_is_unhealthy(item) and item.parent_id in asked) or (item.state.is_entrance and item.status == "failed")
+        if (_is_unhealthy(item) and item.parent_id in asked)
+        or (isinstance(item.state, Balancer) and item.status == "failed")
     )
 
 

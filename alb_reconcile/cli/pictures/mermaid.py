@@ -11,6 +11,7 @@ from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import field_names
+from alb_reconcile.model.service import Balancer
 
 _STYLES: Final = {"create": "#1a7f37", "update": "#9a6700", "replace": "#bc4c00", "delete": "#cf222e"}
 _MANY: Final = 60
@@ -54,7 +55,11 @@ class _Chart:
                     continue
                 pair = (end, whole.address) if name in (state.parent, state.part_of) else (whole.address, end)
                 self.edges[pair] += Counter([told] if is_member else [])
-                if is_member or (state.action_field and name == state.parent) or (other and other.state.is_entrance):
+                if (
+                    is_member
+                    or (state.action_field and name == state.parent)
+                    or (other and isinstance(other.state, Balancer))
+                ):
                     self.ways.add(pair)
                 is_told |= is_member
         for share in self.things.shares(thing):

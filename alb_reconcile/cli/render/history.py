@@ -18,6 +18,7 @@ from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.kinds import facts_of
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
+from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.stack import HINT
 
@@ -141,7 +142,7 @@ def _is_news(step: StepRecord) -> bool:
     """Whether a load balancer has another DNS name than before, or none any more, whatever the cause."""
     return (
         step.how in ("done", "interrupted")
-        and facts_of(step.address.partition(".")[0]).is_entrance
+        and issubclass(facts_of(step.address.partition(".")[0]), Balancer)
         and bool(step.reason)
     )
 

@@ -20,6 +20,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import typed
 from alb_reconcile.model.host import user_name
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.absence import UNRECORDED_END, find_past, when_and_who
 
@@ -55,7 +56,7 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
         cut = ("done", "interrupted")  # a launch that was cut short has changed something as well
         changed = [record for record in changing if any(record.having(how=how) for how in cut)]
         created = [step.address for step in plan.steps if step.action == "create"]
-        made = [address for address in created if facts_of(address.kind).is_entrance]
+        made = [address for address in created if issubclass(facts_of(address.kind), Balancer)]
         if is_ending:
             recent = takewhile(lambda record: not record.is_success, changed)  # one before was another destroy
             destroys = [item for item in recent if item.command == "destroy"]

@@ -30,6 +30,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
 from alb_reconcile.model.files import read_file
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.service import Balancer
 from alb_reconcile.sync.drift import new_names
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Telling(Reporter):
         local = traffic.urls if traffic else {}
         for line in url_lines(discovery, local, traffic):
             emit(self.options.output.style.fit(line))
-        balancers = {item.id for item in discovery.resources if item.state.is_entrance}
+        balancers = {item.id for item in discovery.resources if isinstance(item.state, Balancer)}
         for arn, text in traffic.gaps if traffic else ():
             if arn in balancers:
                 emit(f"The sandbox doesn't imitate: {arn.split('/')[2]}: {text}")

@@ -10,6 +10,7 @@ from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.model.abilities import expanded
 from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Change, Properties, diff
+from alb_reconcile.model.service import Balancer
 
 WORN: str = "security_groups"
 """The collection that is always changed in two steps: rules name who wears a security group."""
@@ -37,7 +38,7 @@ def split(graph: Graph) -> None:
 def _leads(step: Step) -> bool:
     """Whether requests go by way of what a step changes."""
     state = step.state or (step.observed.state if step.observed else None)
-    return state is not None and (bool(state.moves) or state.is_target or state.is_entrance)
+    return state is not None and (bool(state.moves) or state.is_target or isinstance(state, Balancer))
 
 
 def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> None:

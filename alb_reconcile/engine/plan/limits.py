@@ -284,7 +284,7 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         and step.plays(Balancer)
         and plan.ids.get(step.address, step.id) == step.id
     }
-    balancers = {item.id for item in plan.live if item.state.is_entrance}
+    balancers = {item.id for item in plan.live if isinstance(item.state, Balancer)}
     renewed = sum(step.plays(Balancer) and step.action == "replace" for step in steps) + len(taken)
     followed = {step.id for step in steps if step.detail(TakeOver).groups} - twins.keys()
     gone = balancers.intersection(deleted) - followed

@@ -85,7 +85,6 @@ class Instance(Server):
     size_field = "instance_type"
     removed_late = ("security_groups",)
     is_target = True
-    is_server = True
     in_subnets = "subnets"
     service = "ec2"
     addresses = 1

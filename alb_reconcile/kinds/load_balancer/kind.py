@@ -60,7 +60,6 @@ class LoadBalancer(Balancer):
 
     kind = "load_balancer"
     worn = "security_groups"
-    is_entrance = True
     is_costly = True
     in_subnets = "subnets"
     service = "elbv2"

@@ -25,7 +25,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Properties
-from alb_reconcile.model.service import Server
+from alb_reconcile.model.service import Balancer, Server
 
 
 class Flow:
@@ -113,7 +113,7 @@ class Flow:
     def _entrances(self, leads: Leads, name: str) -> set[str]:
         """The load balancers by which requests come to a name, or to which it leads, by address; none if any may be in their place."""
         near = leads.above([name]) | leads.referred(leads.states.get(name))
-        fronts = {other for other in near if other in leads.states and leads.states[other].is_entrance}
+        fronts = {other for other in near if isinstance(leads.states.get(other), Balancer)}
         addresses = {self._addresses.get(other, other) for other in fronts}
         return addresses if all(Address.parse(text) in self.graph.decisions.desired for text in addresses) else set()
 
@@ -245,7 +245,7 @@ class Flow:
                 self.graph.after(key, other, Need.ORDER)
 
     def _is_door(self, state: Properties | None) -> bool:
-        return state is not None and (bool(state.moves) or state.is_entrance)
+        return state is not None and (bool(state.moves) or isinstance(state, Balancer))
 
     def _in_their_place(self, known: Iterable[str]) -> Iterator[str]:
         """The names of what is at the addresses of these, when all is as desired."""

@@ -164,7 +164,7 @@ def _wait_for_old_nodes(graph: Graph) -> None:
         and {*nodes.get(item.found.id, ())} - {bind(subnet, graph.decisions.ids) for subnet in state.subnets}
     ]
     late: list[str] = []
-    for kind in (kind for kind in graph.decisions.kinds if kind.removed_late and not kind.is_entrance):
+    for kind in (kind for kind in graph.decisions.kinds if kind.removed_late and not issubclass(kind, Balancer)):
         ends = () if kind.is_target else ("delete",)
         for step in graph.of(kind, *MAKING, *ends):
             takes = step.action in ends or bool(removed_by(graph, step, kind.removed_late)[0])
