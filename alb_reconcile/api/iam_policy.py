@@ -30,7 +30,7 @@ _TAGGED: Final = ("ec2", "elasticloadbalancing")
 _TAGGING: Final = {"ec2:CreateTags": "ec2", "elasticloadbalancing:AddTags": "elasticloadbalancing"}
 _LISTS: Final = re.compile("[a-z0-9]+:(Describe|List|Get)")
 _ID: Final = re.compile("([a-z0-9-]+)-[0-9a-zA-Z]{8,32}")
-_TYPES: Final = {"snap": "snapshot", "cr": "capacity-reservation", "h": "dedicated-host", "pg": "placement-group"}
+_TYPES: Final = {"snap": "snapshot"}
 """Types of resources that no kind drives, by how their ids begin where that isn't the type."""
 _STACK: Final = f"aws:ResourceTag/{tags.STACK}"
 _REQUEST: Final = f"aws:RequestTag/{tags.STACK}"

@@ -77,10 +77,6 @@ ATTACHMENT_BUSY: Final[Codes] = {
     "IncorrectState": 120.0,  # of an instance that has just been started, or a volume that has just been made
     **INSTANCE_BUSY,
 }
-CAPACITY_BUSY: Final[Codes] = {
-    "PriorRequestNotComplete": 900.0,  # as while the load balancer is provisioned
-    "CapacityReservationPending": 900.0,
-}
 PROTECTION_LIFTED: Final[Codes] = {"OperationNotPermitted": 60.0}
 """A protection that we have just lifted may still be in the way."""
 

@@ -36,12 +36,6 @@ def check_entries(around: Around) -> None:
 
 def _check_placement(around: Around, name: str, entry: Entry) -> None:
     check_one_vpc(around, "instances", name)
-    count, owned = entry.get("count", 1), around.entries("subnets")
-    for subnet in (entry.get("subnets") or ())[:count] if entry.get("ipv6_address_count") else ():
-        given = owned.get(subnet, {}).keys() & {"ipv6_cidr_block", "ipv6_ipam_pool_id", "ipv6_native"}
-        if subnet in owned and not given and not around.is_wrong(("subnets", subnet)):
-            text = f"subnet.{subnet} has no IPv6 range; give it an ipv6_cidr_block, or leave this out"
-            around.error(("instances", name, "ipv6_address_count"), text)
     if len(entry.get("security_groups") or ()) > 16:  # as far as AWS raises its quota of 5
         around.error(("instances", name, "security_groups"), "AWS allows 16 at most for an interface; merge some")
 
@@ -116,16 +110,10 @@ def _check_volumes(around: Around, name: str, entry: Entry) -> None:
 
 
 def _check_options(around: Around, name: str, entry: Entry) -> None:
-    kind, path = str(entry.get("instance_type", "")), ("instances", name)
-    hibernates = (entry.get("hibernation_options") or {}).get("configured")
+    kind = str(entry.get("instance_type", ""))
     if "credit_specification" in entry and kind and not kind.startswith(_BURSTING):
         text = f"{kind} has no CPU credits; take it out, or choose a type of t2, t3, t3a or t4g"
-        around.error((*path, "credit_specification"), text, at_key=True)
-    if hibernates and (entry.get("enclave_options") or {}).get("enabled"):
-        text = "AWS allows no enclaves beside hibernation; keep one of them"
-        around.error((*path, "enclave_options"), text, at_key=True)
-    if hibernates and (entry.get("root_volume") or {}).get("encrypted") is False:
-        around.error((*path, "root_volume", "encrypted"), "hibernation needs an encrypted root disk; set it to true")
+        around.error(("instances", name, "credit_specification"), text, at_key=True)
 
 
 def _check_rollout(around: Around, name: str, entry: Entry) -> None:

@@ -16,16 +16,9 @@ USUAL: Final = {
     "metadata_options.http_endpoint": "enabled",
     "metadata_options.http_protocol_ipv6": "disabled",
     "metadata_options.instance_metadata_tags": "disabled",
-    "private_dns_name_options.hostname_type": "ip-name",
-    "maintenance_options.auto_recovery": "default",
-    "network_performance_options.bandwidth_weighting": "default",
     "placement.tenancy": "default",
-    "placement.affinity": "default",
-    "capacity_reservation_specification.capacity_reservation_preference": "open",
-    "cpu_options.amd_sev_snp": "disabled",
-    "cpu_options.nested_virtualization": "disabled",
 }
-CHOSEN: Final = frozenset({"private_ip_address", "cpu_options.core_count", "cpu_options.threads_per_core", "user_data"})
+CHOSEN: Final = frozenset({"private_ip_address", "user_data"})
 _CREDITS: Final = {"t2": "standard", "t3": "unlimited", "t3a": "unlimited", "t4g": "unlimited"}
 """Amazon EC2 User Guide, "Burstable performance instances": the default of each family."""
 _WITH_IOPS: Final = ("gp3", "io1", "io2")

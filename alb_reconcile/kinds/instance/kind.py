@@ -43,6 +43,7 @@ from alb_reconcile.kinds.instance.options import (
     read_attributes,
     read_credits,
     read_user_data,
+    unmanaged,
     unshown,
 )
 from alb_reconcile.kinds.instance.persistent_volumes import attach_volumes, read_volumes
@@ -74,6 +75,8 @@ from alb_reconcile.model.resource import Change, Desired, Lookups, Observed, Pro
 from alb_reconcile.model.service import JointLaunch, Server
 from alb_reconcile.model.steps import Launch
 
+_GOES_WITHOUT: Final = "its replacement goes without what no spec can say: "
+
 
 @dataclass(frozen=True, kw_only=True)
 class Instance(Server):
@@ -91,17 +94,12 @@ class Instance(Server):
     missed = 0
     leaving = frozenset({"shutting-down"})
     gone = frozenset({"terminated"})
-    stopped_on = frozenset(
-        {
-            "instance_type", "ebs_optimized", "placement", "capacity_reservation_specification", "cpu_options",
-            "network_performance_options", "private_dns_name_options.hostname_type", "enclave_options",
-        }
-    )  # fmt: skip
+    stopped_on = frozenset({"instance_type", "placement"})
     holds = frozenset({"security_groups"})
     replaced_on = stopped_on | frozenset(
         {
-            "image_id", "subnets", "private_ip_address", "key_name", "user_data", "hibernation_options",
-            "cpu_options.amd_sev_snp", "root_volume.encrypted", "root_volume.kms_key_id",
+            "image_id", "subnets", "private_ip_address", "key_name", "user_data", "root_volume.encrypted",
+            "root_volume.kms_key_id",
         }
     )  # fmt: skip
     follows = (
@@ -121,23 +119,14 @@ class Instance(Server):
     """A name, or the ARN of one of the spec; observed, the ARN."""
     associate_public_ip_address: bool | None = None
     private_ip_address: str | None = None
-    ipv6_address_count: int | None = None
     source_dest_check: bool | None = None
     root_volume: Mapping[str, Any] | None = None
     data_volumes: Mapping[str, Any] | None = None
     """By path: `logs.volume_size`."""
-    ebs_optimized: bool | None = None
     metadata_options: Mapping[str, Any] | None = None
-    private_dns_name_options: Mapping[str, Any] | None = None
     monitoring: Mapping[str, Any] | None = None
-    maintenance_options: Mapping[str, Any] | None = None
     credit_specification: Mapping[str, Any] | None = None
-    cpu_options: Mapping[str, Any] | None = None
-    network_performance_options: Mapping[str, Any] | None = None
     placement: Mapping[str, Any] | None = None
-    capacity_reservation_specification: Mapping[str, Any] | None = None
-    hibernation_options: Mapping[str, Any] | None = None
-    enclave_options: Mapping[str, Any] | None = None
     instance_initiated_shutdown_behavior: str | None = None
     disable_api_termination: bool | None = None
     disable_api_stop: bool | None = None
@@ -208,11 +197,25 @@ class LaunchedWith(JointLaunch):
     interface: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The primary network interface, as AWS describes it."""
     volumes: _volumes.Attached = field(default_factory=_volumes.Attached, compare=False)
+    unmanaged: tuple[str, ...] = field(default=(), compare=False)
+    """The options that no spec can say."""
 
 
 def _held(found: Observed | None) -> _volumes.Attached:
     """The volumes of an instance; none of one that isn't there yet."""
     return found.details.volumes if found and isinstance(found.details, LaunchedWith) else _volumes.Attached()
+
+
+def _tell_lost(replaced: Iterable[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
+    """What instances have that no spec can say: those that replace them have what AWS and the subnet give."""
+    without = {
+        item.id for item in discovery.resources if getattr(item.state, "assign_ipv6_address_on_creation", None) is False
+    }
+    for step in replaced:
+        if isinstance(found := step.observed, Observed) and isinstance(has := found.details, LaunchedWith):
+            ipv6 = has.interface.get("Ipv6Addresses") and has.interface.get("SubnetId") in without
+            if lost := [*has.unmanaged, *(["IPv6 addresses"] if ipv6 else [])]:
+                yield step, _GOES_WITHOUT + ", ".join(lost)
 
 
 class InstanceKind(Ec2Kind[Instance]):
@@ -281,6 +284,8 @@ class InstanceKind(Ec2Kind[Instance]):
         return Instance(**fields)
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        if lost := observed.detail(LaunchedWith).unmanaged:
+            named.remark(_GOES_WITHOUT + ", ".join(lost))
         return write_instance(observed, entry, named)
 
     def write_remembered(self, entry: Entry, own: Mapping[str, str]) -> Entry:
@@ -318,6 +323,7 @@ class InstanceKind(Ec2Kind[Instance]):
         handed = [volume for step, disks in new for volume in handed_on(step, disks, discovery).values()]
         yield from tell_new(new, discovery)
         yield from tell_old(old, handed)
+        yield from _tell_lost([step for step, _ in old if step.part_of], discovery)
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
         return associations(name, entry)
@@ -380,7 +386,7 @@ class InstanceKind(Ec2Kind[Instance]):
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
         token, members = str(item.get("ClientToken", "")), tuple(launched_in(item))
-        launch = LaunchedWith(token, members, primary_interface(item), _volumes.attached(item))
+        launch = LaunchedWith(token, members, primary_interface(item), _volumes.attached(item), unmanaged(item))
         seen = self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launch)
         return replace(seen, attached=_volumes.made_tags(launch.volumes, volumes))
 

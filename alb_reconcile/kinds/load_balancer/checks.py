@@ -9,7 +9,7 @@ from alb_reconcile.kinds.route_table.defaults import DEFAULT, default_route, is_
 from alb_reconcile.kinds.security_group.reach import covers, rules_of
 from alb_reconcile.model.nodes import Path
 
-_WAYS_OUT: Final = ("internet_gateway", "carrier_gateway", "local_gateway", "vpc_endpoint", "network_interface")
+_WAYS_OUT: Final = ("internet_gateway", "vpc_endpoint", "network_interface")
 """The targets of a default route by which answers reach clients: gateways, and what may inspect the traffic before them."""
 
 

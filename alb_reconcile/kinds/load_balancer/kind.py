@@ -68,7 +68,7 @@ class LoadBalancer(Balancer):
     addresses = 8
     missed = 3
     holds = frozenset({"security_groups"})
-    replaced_on = frozenset({"scheme", "name", "customer_owned_ipv4_pool"})
+    replaced_on = frozenset({"scheme", "name"})
     follows = ("internet_gateway",)
     longest_name: ClassVar[int] = 32
 
@@ -79,9 +79,6 @@ class LoadBalancer(Balancer):
     attributes: Mapping[str, str] | None = None
     ipam_pools: str | None = None
     """The pool of IPv4 addresses; empty for none."""
-    customer_owned_ipv4_pool: str | None = None
-    minimum_load_balancer_capacity: int | None = None
-    """In capacity units; 0 for none."""
     web_acl: str | None = None
     """Its ARN; empty for none."""
     name: str | None = None
@@ -133,8 +130,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     iam_actions = IamActions(
         read=(
             "elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeLoadBalancerAttributes",
-            "elasticloadbalancing:DescribeCapacityReservation", "elasticloadbalancing:DescribeTags",
-            "wafv2:GetWebACLForResource", "wafv2:GetWebACL",
+            "elasticloadbalancing:DescribeTags", "wafv2:GetWebACLForResource", "wafv2:GetWebACL",
         ),
         look=(
             "elasticloadbalancing:DescribeAccountLimits", "servicequotas:GetServiceQuota", "wafv2:GetWebACL",
@@ -142,16 +138,15 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         ),
         create=(
             "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:AddTags",
-            "elasticloadbalancing:ModifyLoadBalancerAttributes", "elasticloadbalancing:ModifyCapacityReservation",
-            "iam:CreateServiceLinkedRole", "ec2:DescribeAccountAttributes", "ec2:DescribeAddresses",
-            "ec2:GetSecurityGroupsForVpc", "wafv2:AssociateWebACL", "elasticloadbalancing:SetWebACL",
+            "elasticloadbalancing:ModifyLoadBalancerAttributes", "iam:CreateServiceLinkedRole",
+            "ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "ec2:GetSecurityGroupsForVpc",
+            "wafv2:AssociateWebACL", "elasticloadbalancing:SetWebACL",
         ),
         update=(
             "elasticloadbalancing:SetSubnets", "elasticloadbalancing:SetSecurityGroups",
             "elasticloadbalancing:SetIpAddressType", "elasticloadbalancing:ModifyLoadBalancerAttributes",
-            "elasticloadbalancing:ModifyCapacityReservation", "elasticloadbalancing:ModifyIpPools",
-            "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "elasticloadbalancing:SetWebACL",
-            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:ModifyIpPools", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL",
+            "elasticloadbalancing:SetWebACL", "elasticloadbalancing:AddTags",
         ),
         delete=(
             "elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:ModifyLoadBalancerAttributes",
@@ -161,11 +156,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             "elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+", "elasticloadbalancing:SetWebACL": "",
             "ec2:GetSecurityGroupsForVpc": "vpc@",
         },
-        fields={
-            "elasticloadbalancing:DescribeCapacityReservation": "minimum_load_balancer_capacity",
-            "elasticloadbalancing:ModifyCapacityReservation": "minimum_load_balancer_capacity",
-            "elasticloadbalancing:ModifyIpPools": "ipam_pools",
-        },
+        fields={"elasticloadbalancing:ModifyIpPools": "ipam_pools"},
     )  # fmt: skip
 
     def write_out(self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any]) -> list[Problem]:
@@ -176,8 +167,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         read: dict[str, Any] = {}
         if (pools := entry.get("ipam_pools")) is not None:
             read["ipam_pools"] = pools.get("ipv4_ipam_pool_id", "")
-        if (capacity := entry.get("minimum_load_balancer_capacity")) is not None:
-            read["minimum_load_balancer_capacity"] = capacity.get("capacity_units", 0)
         if "web_acl" in entry:
             read["web_acl"] = "" if entry["web_acl"] == "none" else entry["web_acl"]
         if "attributes" in fields:
@@ -190,8 +179,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         if pool := entry.pop("ipam_pools", None):
             entry["ipam_pools"] = {"ipv4_ipam_pool_id": pool}
-        if units := entry.pop("minimum_load_balancer_capacity", None):
-            entry["minimum_load_balancer_capacity"] = {"capacity_units": units}
         if attributes := entry.get("attributes"):
             entry["attributes"] = name_buckets(attributes, named)
         return entry
@@ -227,7 +214,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             if len(vpcs) > 1:
                 text = f"its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
                 yield Finding(item, "subnets", text)
-            if len(places) < 2 and not state.customer_owned_ipv4_pool:  # on an Outpost it stands in one
+            if len(places) < 2:
                 text = f"only one subnet is found ({state.subnets[0]}), and AWS requires two in different zones"
                 yield Finding(item, "subnets", text)
             if len(set(zones)) < len(zones):
@@ -278,31 +265,23 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             ip_address_type=item.get("IpAddressType"),
             security_groups=tuple(sorted(item.get("SecurityGroups", ()))),
             attributes=with_bucket_arns(attributes, wanted.state if wanted else None, reader.aws.region),
-            customer_owned_ipv4_pool=item.get("CustomerOwnedIpv4Pool"),
             ipam_pools=(item.get("IpamPools") or {}).get("Ipv4IpamPoolId", ""),
             name=item["LoadBalancerName"],
-            **await self._read_beside(reader, arn, wanted),
+            web_acl=await self._read_web_acl(reader, arn, wanted),
         )
         details = Entrance(dns_name=item.get("DNSName", ""), vpc=item.get("VpcId", ""))
         return Observed(
             address, arn, state, found, reader.stack, item["State"]["Code"], str(item.get("CreatedTime", "")), details
         )
 
-    async def _read_beside(self, reader: Reader, arn: str, wanted: Desired | None) -> dict[str, Any]:
-        """What DescribeLoadBalancers doesn't say, where the spec says it."""
-        found: dict[str, Any] = {}
-        if reader.asks(wanted, "minimum_load_balancer_capacity"):
-            with ignoring("LoadBalancerNotFound"):
-                read = reader.aws.call("elbv2", "describe_capacity_reservation", LoadBalancerArn=arn)
-                answer = await reader.beside("the reserved capacity", read) or {}
-                units = (answer.get("MinimumLoadBalancerCapacity") or {}).get("CapacityUnits")
-                found["minimum_load_balancer_capacity"] = int(units or 0)
+    async def _read_web_acl(self, reader: Reader, arn: str, wanted: Desired | None) -> str | None:
+        """Its ARN, which DescribeLoadBalancers doesn't say, where the spec says one."""
         if reader.asks(wanted, "web_acl"):
             with ignoring("WAFNonexistentItemException"):
                 read = reader.aws.call("wafv2", "get_web_acl_for_resource", ResourceArn=arn)
                 answer = await reader.beside("the web ACL", read) or {}
-                found["web_acl"] = (answer.get("WebACL") or {}).get("ARN", "")
-        return found
+                return str((answer.get("WebACL") or {}).get("ARN", ""))
+        return None
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until it is active (19 public logs of `terraform apply`: 126 to 192 s); until its network interfaces are gone."""
@@ -317,8 +296,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             params["SecurityGroups"] = list(wanted.security_groups)
         if wanted.ip_address_type is not None:
             params["IpAddressType"] = wanted.ip_address_type
-        if wanted.customer_owned_ipv4_pool:
-            params["CustomerOwnedIpv4Pool"] = wanted.customer_owned_ipv4_pool
         if wanted.ipam_pools:
             params["IpamPools"] = {"Ipv4IpamPoolId": wanted.ipam_pools}
         balancer = await self.create_named(
@@ -329,7 +306,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         await all_of(
             self._write_attributes(run, balancer, wanted.attributes),
             _set_web_acl(run, balancer, wanted.web_acl) if wanted.web_acl else asyncio.sleep(0),
-            _reserve(run, balancer, units) if (units := wanted.minimum_load_balancer_capacity) else asyncio.sleep(0),
         )
         return balancer
 
@@ -344,8 +320,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         if "ipam_pools" in fields:
             pools = {"IpamPools": {"Ipv4IpamPoolId": wanted.ipam_pools}}
             calls.append(change("modify_ip_pools", **pools if wanted.ipam_pools else {"RemoveIpamPools": ["ipv4"]}))
-        if "minimum_load_balancer_capacity" in fields:
-            calls.append(_reserve(run, observed.id, wanted.minimum_load_balancer_capacity or 0))
         if "web_acl" in fields:
             calls.append(_set_web_acl(run, observed.id, wanted.web_acl))
         await all_of(*calls)
@@ -382,13 +356,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         if attributes is None:
             attributes = await self.read_attributes(aws, observed.id)
         return self.protections if (attributes or {}).get(_PROTECTION) == "true" else ()
-
-
-async def _reserve(run: Run, arn: str, units: int) -> None:
-    told: dict[str, Any] = {"MinimumLoadBalancerCapacity": {"CapacityUnits": units}}
-    if not units:
-        told = {"ResetCapacityReservation": True}
-    await run.aws.call("elbv2", "modify_capacity_reservation", retry=waits.CAPACITY_BUSY, LoadBalancerArn=arn, **told)
 
 
 async def _set_web_acl(run: Run, arn: str, acl: str | None) -> None:

@@ -377,12 +377,9 @@ _KEYS: Final = {
     "pcx-": "vpc_peering_connection",
     "eni-": "network_interface",
     "vpce-": "vpc_endpoint",
-    "lgw-": "local_gateway",
-    "cagw-": "carrier_gateway",
     ":networkmanager:": "core_network",
-    ":odb:": "odb_network",
 }
-"""The same of what an entry calls it."""
+"""The same of what an entry calls it; it has no word for the rest."""
 
 
 KIND: Final = RouteTableKind()

@@ -26,7 +26,6 @@ TARGETS = {
 OTHERS = {
     "LocalGatewayId": "local_gateway_id",
     "CoreNetworkArn": "core_network_arn",
-    "OdbNetworkArn": "odb_network_arn",
 }
 """Those that moto leaves out; whether they exist isn't known here."""
 

@@ -105,8 +105,7 @@ def add_balancers(ask: Ask, found: dict[str, dict[str, Any]]) -> None:
     for balancer in ask("elbv2", "DescribeLoadBalancers").get("LoadBalancers", []):
         arn = balancer["LoadBalancerArn"]
         attributes = ask("elbv2", "DescribeLoadBalancerAttributes", LoadBalancerArn=arn)["Attributes"]
-        capacity = ask("elbv2", "DescribeCapacityReservation", LoadBalancerArn=arn).get("MinimumLoadBalancerCapacity")
-        found[arn] = balancer | {"Attributes": attributes, "Capacity": capacity, "Tags": tags(ask, arn)}
+        found[arn] = balancer | {"Attributes": attributes, "Tags": tags(ask, arn)}
         for listener in ask("elbv2", "DescribeListeners", LoadBalancerArn=arn).get("Listeners", []):
             listener_arn = listener["ListenerArn"]
             attributes = ask("elbv2", "DescribeListenerAttributes", ListenerArn=listener_arn)["Attributes"]

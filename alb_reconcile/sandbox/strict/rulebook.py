@@ -23,10 +23,10 @@ from . import (
     ec2_volumes,
     elb_attributes,
     elb_balancers,
-    elb_capacity,
     elb_groups,
     elb_listeners,
     elb_logs,
+    elb_pools,
     elb_priorities,
     elb_tags,
     elb_targets,
@@ -59,7 +59,7 @@ EC2 = (
 )
 ELB = (
     acm, elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, elb_trust_stores,
-    elb_capacity, elb_logs, quotas, service_roles,
+    elb_pools, elb_logs, quotas, service_roles,
 )  # fmt: skip
 
 

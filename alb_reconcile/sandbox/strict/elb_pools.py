@@ -1,4 +1,4 @@
-"""Rules of what load balancers have beside their attributes: reserved capacity, IPAM pools, web ACLs."""
+"""Rules of what load balancers have beside their attributes: IPAM pools, web ACLs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,9 @@ from .elb_trust_stores import stub
 from .rule import Call, after, around, refuse
 from .world import World
 
-ACTIONS = ("modify_capacity_reservation", "modify_ip_pools")
-
 
 def patches() -> list[tuple[Any, str, Any]]:
-    found: list[tuple[Any, str, Any]] = [(ELBV2Response, name, stub) for name in ACTIONS]
-    return [*found, (WAFV2Backend, "associate_web_acl", associate_web_acl)]
+    return [(ELBV2Response, "modify_ip_pools", stub), (WAFV2Backend, "associate_web_acl", associate_web_acl)]
 
 
 _associate = WAFV2Backend.associate_web_acl
@@ -35,41 +32,11 @@ def associate_web_acl(self: Any, web_acl_arn: str, resource_arn: str) -> None:
     _associate(self, web_acl_arn, resource_arn)
 
 
-@around("ModifyCapacityReservation")
-def capacity_is_reserved(call: Call, _: Callable[[], Any]) -> Any:
-    """ModifyCapacityReservation: 'you must include at least one MinimumLoadBalancerCapacity or ResetCapacityReservation'; not
-    while the load balancer is provisioned (PriorRequestNotComplete)."""
-    found, capacity = balancer(call), call.world.ledger.capacity
-    if call.world.ledger.balancers[found.arn].state(call.now) != "active":
-        refuse("PriorRequestNotComplete", "This operation is not allowed while a prior request has not been completed.")
-    units = (call.given("MinimumLoadBalancerCapacity") or {}).get("CapacityUnits")
-    reset = str(call.given("ResetCapacityReservation", False)).lower() == "true"
-    if reset == (units is not None):
-        refuse("InvalidConfigurationRequest", "Either a capacity or a reset must be specified")
-    if reset:
-        capacity.pop(found.arn, None)
-    else:
-        capacity[found.arn] = int(units or 0)
-    return show_capacity(call, found.arn)
-
-
-@around("DescribeCapacityReservation")
-def reserved_capacity_is_shown(call: Call, _: Callable[[], Any]) -> Any:
-    """DescribeCapacityReservation: 'The requested minimum capacity reservation'."""
-    return show_capacity(call, balancer(call).arn)
-
-
-def show_capacity(call: Call, arn: str) -> dict[str, Any]:
-    units = call.world.ledger.capacity.get(arn)
-    return {"MinimumLoadBalancerCapacity": {"CapacityUnits": units} if units else None}
-
-
 @after("CreateLoadBalancer")
 def pools_are_kept(call: Call, result: Any) -> Any:
     """CreateLoadBalancer: IpamPools; User Guide, 'IP address pools': for internet-facing load balancers only."""
     made = result["LoadBalancers"][0]
     set_pools(made, call.given("IpamPools") or {})
-    made.customer_owned_ipv4_pool = call.given("CustomerOwnedIpv4Pool")
     return result
 
 
