@@ -38,7 +38,7 @@ def _check_placement(around: Around, name: str, entry: Entry) -> None:
     check_one_vpc(around, "instances", name)
     count, owned = entry.get("count", 1), around.entries("subnets")
     for subnet in (entry.get("subnets") or ())[:count] if entry.get("ipv6_address_count") else ():
-        given = owned.get(subnet, {}).keys() & {"ipv6_cidr_block", "ipv6_ipam_pool_id", "ipv6_native"}
+        given = "ipv6_cidr_block" in owned.get(subnet, {})
         if subnet in owned and not given and not around.is_wrong(("subnets", subnet)):
             text = f"subnet.{subnet} has no IPv6 range; give it an ipv6_cidr_block, or leave this out"
             around.error(("instances", name, "ipv6_address_count"), text)
