@@ -148,7 +148,7 @@ def test_a_range_that_subnets_have_a_part_of_stays_until_they_have_none(hand: Ha
     take_ipv6_out(hand, A)
     hand.world.strict.lag = lag
     hand.make(after)
-    assert "Ipv6CidrBlockAssociationSet" not in hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"][0]
+    assert not hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"]
 
 
 def test_a_range_goes_with_the_subnet_that_alone_has_a_part_of_it(hand: Hand) -> None:
