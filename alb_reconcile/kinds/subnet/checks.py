@@ -55,8 +55,6 @@ def _check_ipv6(around: Around, name: str, entry: Entry, taken: dict[tuple[str |
     given = entry.get("ipv6_cidr_block")
     if entry.get("ipv6_native") and "cidr_block" in entry:
         around.error((*path, "cidr_block"), "is given together with ipv6_native: true; leave out one of them")
-    if entry.keys() >= {"availability_zone", "availability_zone_id"}:
-        around.error((*path, "availability_zone_id"), "is given together with availability_zone; keep one")
     if entry.get("assign_ipv6_address_on_creation") and "ipv6_cidr_block" not in around.given(path):
         text = "needs an IPv6 range; give the subnet an ipv6_cidr_block"
         around.error((*path, "assign_ipv6_address_on_creation"), text)

@@ -45,20 +45,11 @@ class Subnet(Segment):
     in_vpc = "vpc"
     is_for_others = True
     carries_applied = True
-    replaced_on = frozenset(
-        {
-            "vpc",
-            "cidr_block",
-            "availability_zone",
-            "availability_zone_id",
-            "ipv6_native",
-        }
-    )
+    replaced_on = frozenset({"vpc", "cidr_block", "availability_zone", "ipv6_native"})
 
     vpc: Ref
+    availability_zone: str
     cidr_block: str | None = None
-    availability_zone: str | None = None
-    availability_zone_id: str | None = None
     ipv6_cidr_block: str | int | None = None
     """A range, or which of the 256 of its VPC's it is."""
     ipv6_native: bool | None = None
@@ -134,7 +125,6 @@ class SubnetKind(Ec2Kind[Subnet]):
     holds_interfaces = True
     ready = frozenset({"available"})
     usual: ClassVar[Mapping[str, Any]] = {"private_dns_name_options_on_launch.hostname_type": "ip-name"}
-    chosen = frozenset({"availability_zone_id"})
     quotas = (Quota("L-407747CB", "subnets", 200, ("vpc",)),)
     iam_actions = IamActions(
         read=("ec2:DescribeSubnets",),
@@ -174,10 +164,7 @@ class SubnetKind(Ec2Kind[Subnet]):
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)
-        same = wanted.cidr_block == found.cidr_block and (
-            wanted.availability_zone in (None, found.availability_zone)
-            and wanted.availability_zone_id in (None, found.availability_zone_id)
-        )
+        same = wanted.cidr_block == found.cidr_block and wanted.availability_zone == found.availability_zone
         shape = f"its CIDR block {wanted.cidr_block} in that zone" if same else ""
         return by_name_and_shape(name_in_common(desired, item), shape)
 
@@ -193,7 +180,6 @@ class SubnetKind(Ec2Kind[Subnet]):
             vpc=row["VpcId"],
             cidr_block=row.get("CidrBlock") or "",
             availability_zone=row["AvailabilityZone"],
-            availability_zone_id=row.get("AvailabilityZoneId"),
             ipv6_cidr_block=ipv6[0] if ipv6 else "",
             ipv6_native=row.get("Ipv6Native", False),
             assign_ipv6_address_on_creation=row.get("AssignIpv6AddressOnCreation", False),
@@ -219,7 +205,6 @@ class SubnetKind(Ec2Kind[Subnet]):
         given = {
             "CidrBlock": wanted.cidr_block,
             "AvailabilityZone": wanted.availability_zone,
-            "AvailabilityZoneId": wanted.availability_zone_id,
             "Ipv6Native": wanted.ipv6_native,
         }
         params: dict[str, Any] = {key: value for key, value in given.items() if value} | ipv6
@@ -300,11 +285,10 @@ _DNS_NAMES: Final = {
 def _lost_zones(intents: Iterable[Intent], zones: Collection[str]) -> Iterator[Finding]:
     """Subnets that are to be made in a zone that the region doesn't have, as far as its zones are known."""
     for item in intents:
-        path = "availability_zone" if item.wanted.availability_zone else "availability_zone_id"
-        zone = getattr(item.wanted, path)
-        if item.fields is None and zone and zones and zone not in zones:
-            alike = [name for name in zones if ("-az" in name) == (path == "availability_zone_id")]  # use1-az1 is an id
-            yield Finding(item.desired, path, f"there is no zone {zone} here; choose one of {', '.join(alike)}")
+        zone = item.wanted.availability_zone
+        if item.fields is None and zones and zone not in zones:
+            names = ", ".join(name for name in zones if "-az" not in name)  # use1-az1 is an id
+            yield Finding(item.desired, "availability_zone", f"there is no zone {zone} here; choose one of {names}")
 
 
 def _dns_paths(wanted: Subnet) -> list[str]:

@@ -142,23 +142,6 @@ def range_in_use_stays(call: Call, proceed: Callable[[], Any]) -> Any:
     return proceed()
 
 
-@before("CreateSubnet")
-def zone_may_be_an_id(call: Call) -> None:
-    """CreateSubnet AvailabilityZoneId: one of the region's (moto keeps such a subnet apart)."""
-    wanted = call.given("AvailabilityZoneId")
-    if wanted is None:
-        return
-    zones = {zone.zone_id: zone.name for zone in call.world.ec2.describe_availability_zones()}
-    if wanted not in zones:
-        refuse(
-            "InvalidParameterValue",
-            f"Value ({wanted}) for parameter availabilityZoneId is invalid. Subnets can currently only be created in the "
-            f"following availability zones: {', '.join(sorted(zones))}.",
-        )
-    call.params["AvailabilityZone"] = zones[wanted]
-    del call.params["AvailabilityZoneId"]
-
-
 @before("CreateSubnet", "AssociateSubnetCidrBlock")
 def subnet_is_in_an_associated_range(call: Call) -> None:
     """CreateSubnet: InvalidSubnet.Range outside of what is associated with the VPC, InvalidSubnet.Conflict over another subnet's;
