@@ -21,6 +21,8 @@ ROOMS: Final = {file.name.removesuffix(".schema.json") for file in (ROOT / "sche
     "stack",
 }
 """The modules and folders of kinds, by their schemas."""
+ERRORS_OF_REQUESTS: Final = "verification/client.py"
+"""Has the words for what goes wrong with a request; one is `certificate`."""
 NOTES: Final = ("notes", "facts", "memory")
 COMMAND_LINES: Final = ("cli/main.py", "cli/options/", f"{EMULATOR}/server.py")
 """Where arguments of a process may be untyped: the command line's parser, and that of the emulator's own process."""
@@ -202,7 +204,9 @@ def kinds_elsewhere() -> list[str]:
 
 
 def _keys_of_output(source: Source) -> set[ast.expr]:
-    """Where output in JSON is made, its keys: a word that users read, not a question."""
+    """Words that users read in output, and no questions about a kind: the keys of JSON, and errors of requests."""
+    if source.path == ERRORS_OF_REQUESTS:
+        return {node for node in ast.walk(source.tree) if isinstance(node, ast.Constant)}
     if not source.path.startswith("cli/render/"):
         return set()
     return {key for node in ast.walk(source.tree) if isinstance(node, ast.Dict) for key in node.keys if key}

@@ -71,8 +71,6 @@ WEB_ACL_UNKNOWN: Final[Codes] = {
 
 # -- busy with something else
 INSTANCE_BUSY: Final[Codes] = {"IncorrectInstanceState": 300.0, **unknown("InvalidInstanceID.NotFound")}
-CONTROL_BUSY: Final[Codes] = {"IncorrectState": LAG}
-"""An encryption control of which a read that lags doesn't show that it is being changed."""
 ATTACHMENT_BUSY: Final[Codes] = {
     "IncorrectState": 120.0,  # of an instance that has just been started, or a volume that has just been made
     **INSTANCE_BUSY,
@@ -109,8 +107,6 @@ CERTIFICATE_LET_GO: Final = 1200.0
 ENDPOINT_AVAILABLE: Final = 600.0
 ENDPOINT_GONE: Final = 900.0
 RANGE_ASSOCIATED: Final = 600.0
-CONTROL_AVAILABLE: Final = 1800.0
-"""Until AWS is done with a VPC's encryption control (terraform-provider-aws's time-out)."""
 INSTANCE_STATE: Final = 600.0
 METAL_STATE: Final = 2700.0
 """Bare metal takes many times as long to start and to stop."""

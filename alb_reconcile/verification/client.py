@@ -110,7 +110,7 @@ ERRORS: Final = {
     "timeout": "no whole answer within the time-out; is the service stuck, or --timeout too short?",
     "reset": "the connection was closed before a whole answer had come",
     "dns": "the name doesn't resolve; check it, and the network",
-    "untrusted": "the certificate isn't trusted; renew it, or name its authority with --ca-file",
+    "certificate": "the certificate isn't trusted; renew it, or name its authority with --ca-file",
     "name": "the certificate is for other names; add this name to it, or choose another certificate",
     "tls": "no TLS connection; does the listener speak HTTPS?",
     "protocol": "the answer isn't HTTP",
@@ -267,7 +267,7 @@ def _say(error: BaseException) -> str:
 
 def _kind(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "name" if error.verify_code in _MISNAMED else "untrusted"
+        return "name" if error.verify_code in _MISNAMED else "certificate"
     if isinstance(error, ssl.SSLError):
         return "tls"
     if isinstance(error, socket.gaierror):

@@ -226,8 +226,6 @@ def _along(action: str, params: Mapping[str, Any], base: dict[str, str]) -> Iter
         yield Request("iam:PassRole", _iam("role", params["RoleName"]), {"iam:PassedToService": "ec2.amazonaws.com"})
     if action == "ec2:CreateVpcEndpoint" and params.get("PrivateDnsEnabled"):
         yield Request("route53:AssociateVPCWithHostedZone", "arn:aws:route53:::hostedzone/ZNEW", {})
-    if name.endswith(("VpcEndpoint", "VpcEndpoints")) and _is_of_another_region(params):
-        yield Request("vpce:AllowMultiRegion", "*", base)
     if action == "s3:GetObject" and _is_missing(params["Bucket"], params["Key"]):
         # GetObject: "If you don't have the s3:ListBucket permission, Amazon S3 returns … 403 (Access Denied)" instead of 404
         yield Request("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}", base)
@@ -404,13 +402,6 @@ def _role_of(params: Mapping[str, Any]) -> str:
         if given and (item.arn == given.get("Arn") or item.name == given.get("Name")):
             return str(item.roles[0].arn) if item.roles else ""
     return ""
-
-
-def _is_of_another_region(params: Mapping[str, Any]) -> bool:
-    """Whether an endpoint's service is in another region."""
-    endpoints = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].vpc_end_points
-    there = [getattr(endpoints[text], "service_region", REGION) for text in _ids(params) if text in endpoints]
-    return any(region != REGION for region in (*there, params.get("ServiceRegion", REGION)))
 
 
 def _owner(resource: str) -> dict[str, str]:

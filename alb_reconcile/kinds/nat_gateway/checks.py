@@ -15,8 +15,7 @@ from alb_reconcile.kinds.route_table.defaults import default_route, is_known, ta
 from alb_reconcile.model.nodes import Path
 
 _OF_PUBLIC: Final = ("elastic_ip", "secondary_elastic_ips")
-_OF_PRIVATE: Final = ("secondary_private_ip_addresses", "secondary_private_ip_address_count")
-_OF_A_ZONE: Final = ("subnet", "private_ip_address", *_OF_PUBLIC, *_OF_PRIVATE)
+_OF_A_ZONE: Final = ("subnet", "private_ip_address", *_OF_PUBLIC)
 
 
 def check_entries(around: Around) -> None:
@@ -46,18 +45,10 @@ def _check_regional(around: Around, name: str, entry: Entry) -> None:
     path = ("nat_gateways", name)
     for key in _OF_A_ZONE:
         if key in around.given(path):
-            instead = (
-                "; write availability_zone_addresses, or let AWS choose" if key in _OF_PUBLIC else "; leave it out"
-            )
-            around.error((*path, key), f"is for a NAT gateway of one zone, and this one is regional{instead}")
+            around.error((*path, key), "is for a NAT gateway of one zone, and this one is regional; leave it out")
     if entry.get("connectivity_type") == "private":
         text = "a regional NAT gateway is public; use zonal ones for private traffic"
         around.error((*path, "connectivity_type"), text)
-    zones: dict[str, int] = {}
-    for index, (place, zone) in enumerate(around.texts(*path, "availability_zone_addresses", ..., "availability_zone")):
-        whole = f"{around.region}{zone}" if len(zone) == 1 and around.region else zone
-        if zones.setdefault(whole, index) != index:
-            around.error(place, f"{zone} is given twice; write all of its addresses into one entry")
 
 
 def _check_zonal(around: Around, name: str, entry: Entry) -> None:
@@ -66,18 +57,11 @@ def _check_zonal(around: Around, name: str, entry: Entry) -> None:
     if "subnet" not in given:
         text = "is missing; it is the subnet that the NAT gateway is in (availability_mode: regional needs none)"
         around.error((*path, "subnet"), text, at_key=True)
-    if "availability_zone_addresses" in given:
-        text = "is for availability_mode: regional; give this NAT gateway its address as elastic_ip"
-        around.error((*path, "availability_zone_addresses"), text)
     if "vpc" in given:
         text = "is for availability_mode: regional; this NAT gateway is in its subnet's VPC, so leave it out"
         around.error((*path, "vpc"), text)
-    for key in given.keys() & (_OF_PUBLIC if is_private else _OF_PRIVATE):
-        wrong = "a private NAT gateway has no public address" if is_private else "a public NAT gateway doesn't take it"
-        right = "make it public" if is_private else "set connectivity_type: private"
-        around.error((*path, key), f"{wrong}; leave it out, or {right}")
-    if given.keys() >= set(_OF_PRIVATE):
-        around.error((*path, _OF_PRIVATE[1]), f"{_OF_PRIVATE[0]} is given too; keep one of them")
+    for key in given.keys() & _OF_PUBLIC if is_private else ():
+        around.error((*path, key), "a private NAT gateway has no public address; leave it out, or make it public")
     if not is_private and "elastic_ip" not in given:
         text = "is missing; it is the address by which others see the NAT gateway: a name under elastic_ips, or an id (eipalloc-…)"
         around.error((*path, "elastic_ip"), text, at_key=True)

@@ -10,14 +10,10 @@ from alb_reconcile.kinds.base import Around, Entry
 from alb_reconcile.kinds.networks import by_vpc, check_one_in_a_zone, vpc_of
 from alb_reconcile.kinds.security_group.reach import allows
 from alb_reconcile.kinds.vpc_endpoint.endpoint_types import (
-    DOMAINS,
     GATEWAY,
     INTERFACE,
-    LEADS_TO,
     LOAD_BALANCER,
     ONLY_INBOUND,
-    RESOURCE,
-    SERVICE_NETWORK,
     full_name,
     gateway_name,
     type_of,
@@ -27,14 +23,11 @@ from alb_reconcile.model.policy_document import PolicyDocument
 
 _WITH_ROUTES: Final = (".s3", ".dynamodb", ".s3express")
 """AWS PrivateLink Guide, "Gateway endpoints"; Amazon S3 User Guide, "Networking for directory buckets"."""
-_LATTICE: Final = (RESOURCE, SERVICE_NETWORK)
 _ONLY_OF: Final = {
     "route_tables": (GATEWAY,),
-    "subnets": (INTERFACE, LOAD_BALANCER, *_LATTICE),
-    "security_groups": (INTERFACE, *_LATTICE),
-    "private_dns_enabled": (INTERFACE, *_LATTICE),
-    "service_region": (GATEWAY, INTERFACE, LOAD_BALANCER),
-    "policy_document": (GATEWAY, INTERFACE, LOAD_BALANCER),
+    "subnets": (INTERFACE, LOAD_BALANCER),
+    "security_groups": (INTERFACE,),
+    "private_dns_enabled": (INTERFACE,),
 }
 _MOST_PAIRS: Final = 20_000
 """Of endpoints and instances, of which more aren't compared: a spec is read within two seconds."""
@@ -45,14 +38,10 @@ _NOT_HTTPS: Final = (".email-smtp", ".transfer.server", ".cassandra", ".cassandr
 def check_entries(around: Around) -> None:
     """Report endpoints that AWS would refuse."""
     for name, entry in around.entries("vpc_endpoints").items():
-        path, given = ("vpc_endpoints", name), [key for key in LEADS_TO if key in entry]
-        for key in given[1:]:
-            around.error((*path, key), f"is given together with {given[0]}; keep one")
-        if len(given) == 1:
+        if "service_name" in entry:
             _check_type(around, name, entry)
             check_one_in_a_zone(around, "vpc_endpoints", name, "choose one of them")
             _check_private_dns(around, name, entry)
-            _check_domains(around, name, entry)
         _check_policy(around, name, entry)
     _check_unique(around)
 
@@ -61,9 +50,6 @@ def _check_type(around: Around, name: str, entry: Entry) -> None:
     path, sort = ("vpc_endpoints", name), type_of(entry)
     if "vpc_endpoint_type" in around.given(path) and "vpc_endpoint_type" not in entry:
         return  # what is wrong with it has been said
-    if sort in _LATTICE and entry.get("vpc_endpoint_type", sort) != sort:
-        around.error((*path, "vpc_endpoint_type"), f"is {sort} for what VPC Lattice has; leave it out")
-        return
     service = _service(around, entry)
     if sort == GATEWAY and not service.endswith(_WITH_ROUTES):
         text = f"{entry['service_name']} has no gateway endpoint, as S3 and DynamoDB have; name subnets for an interface endpoint"
@@ -81,16 +67,13 @@ def _check_type(around: Around, name: str, entry: Entry) -> None:
 
 
 def _service(around: Around, entry: Entry) -> str:
-    """What it leads to."""
-    if "service_name" not in entry:
-        return str(next(entry[key] for key in LEADS_TO if key in entry))
-    return full_name(entry["service_name"], entry.get("service_region") or around.region)
+    return full_name(entry["service_name"], around.region)
 
 
 def _check_private_dns(around: Around, name: str, entry: Entry) -> None:
     vpc = vpc_of(around, "vpc_endpoints", name) or ""
     whole = around.entries("vpcs").get(vpc)
-    if not entry.get("private_dns_enabled") or whole is None or type_of(entry) not in (INTERFACE, *_LATTICE):
+    if not entry.get("private_dns_enabled") or whole is None or type_of(entry) != INTERFACE:
         return
     _check_gateway(around, name, entry, vpc)
     missing = [] if whole.get("enable_dns_support", True) else ["enable_dns_support"]
@@ -103,13 +86,8 @@ def _check_private_dns(around: Around, name: str, entry: Entry) -> None:
 def _check_gateway(around: Around, name: str, entry: Entry, vpc: str) -> None:
     """EC2 DnsOptionsSpecification: private DNS is for inbound resolvers only where nothing is said, and needs a gateway endpoint."""
     service, options = _service(around, entry), entry.get("dns_options") or {}
-    is_far = entry.get("service_region", around.region) != around.region
-    if (
-        not service.endswith(".s3")
-        or is_far
-        or options.get(ONLY_INBOUND) is False
-        or around.is_wrong(("vpc_endpoints",))
-    ):
+    is_here = gateway_name(service) == full_name("s3", around.region)
+    if not is_here or options.get(ONLY_INBOUND) is False or around.is_wrong(("vpc_endpoints",)):
         return
     gateways = [
         (_service(around, other), vpc_of(around, "vpc_endpoints", key))
@@ -119,25 +97,6 @@ def _check_gateway(around: Around, name: str, entry: Entry, vpc: str) -> None:
     if (gateway_name(service), vpc) not in gateways:
         text = f"private DNS is for inbound resolvers only, and vpc.{vpc} has no gateway endpoint of S3; declare one, or set dns_options.{ONLY_INBOUND}: false"
         around.error(("vpc_endpoints", name, "private_dns_enabled"), text)
-
-
-def _check_domains(around: Around, name: str, entry: Entry) -> None:
-    """DnsOptionsSpecification: "Only supported when private DNS is enabled and when the VPC endpoint type is ServiceNetwork or
-    Resource"; domains with a preference that takes them."""
-    options, path = entry.get("dns_options") or {}, ("vpc_endpoints", name, "dns_options")
-    for key in ("private_dns_preference", DOMAINS):
-        if key in options and not (type_of(entry) in _LATTICE and entry.get("private_dns_enabled")):
-            told = "is for endpoints by resource_configuration_arn or service_network_arn with private_dns_enabled: true; remove it"
-            around.error((*path, key), told)
-            return
-    takes = str(options.get("private_dns_preference", "")).find("SPECIFIED") >= 0
-    if (DOMAINS in options) != takes and options:
-        where, text = (
-            (DOMAINS, "is for a private_dns_preference of specified domains; write SPECIFIED_DOMAINS_ONLY, say")
-            if DOMAINS in options
-            else ("private_dns_preference", f"needs the domains; name them as {DOMAINS}")
-        )
-        around.error((*path, where), text)
 
 
 def _check_policy(around: Around, name: str, entry: Entry) -> None:
@@ -158,7 +117,7 @@ def _check_unique(around: Around) -> None:
     """One route to a service in a table, and one private DNS name of a service in a VPC."""
     seen: dict[tuple[str, str, str], str] = {}
     for name, entry in around.entries("vpc_endpoints").items():
-        if sum(key in entry for key in LEADS_TO) != 1:
+        if "service_name" not in entry:
             continue
         service = _service(around, entry)
         for path, table in around.texts("vpc_endpoints", name, "route_tables", ...):

@@ -6,14 +6,6 @@ from typing import Final
 from alb_reconcile.kinds.base import Entry
 
 GATEWAY, INTERFACE, LOAD_BALANCER = "Gateway", "Interface", "GatewayLoadBalancer"
-RESOURCE, SERVICE_NETWORK = "Resource", "ServiceNetwork"
-LEADS_TO: Final = {
-    "service_name": "ServiceName",
-    "resource_configuration_arn": "ResourceConfigurationArn",
-    "service_network_arn": "ServiceNetworkArn",
-}
-"""What an endpoint leads to, one of these: a service, or what VPC Lattice has."""
-DOMAINS: Final = "private_dns_specified_domains"
 ONLY_INBOUND: Final = "private_dns_only_for_inbound_resolver_endpoint"
 _FULL_NAME: Final = re.compile(r"(com|cn\.com|aws)\.")
 
@@ -30,8 +22,4 @@ def gateway_name(service: str | None) -> str:
 
 def type_of(entry: Entry) -> str:
     """AWS's default is a gateway endpoint, which is in no subnet."""
-    if "resource_configuration_arn" in entry:
-        return RESOURCE
-    if "service_network_arn" in entry:
-        return SERVICE_NETWORK
     return str(entry.get("vpc_endpoint_type") or (INTERFACE if "subnets" in entry else GATEWAY))

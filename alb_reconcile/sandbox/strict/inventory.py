@@ -21,7 +21,6 @@ Ask = Callable[..., dict[str, Any]]
 # action → (the list in its answer, the id of an entry)
 EC2_LISTS = {
     "DescribeVpcs": ("Vpcs", "VpcId"),
-    "DescribeVpcEncryptionControls": ("VpcEncryptionControls", "VpcEncryptionControlId"),
     "DescribeSubnets": ("Subnets", "SubnetId"),
     "DescribeRouteTables": ("RouteTables", "RouteTableId"),
     "DescribeInternetGateways": ("InternetGateways", "InternetGatewayId"),

@@ -90,8 +90,6 @@ class Ledger:
     certificates_left: dict[str, tuple[float, list[str]]] = field(
         default_factory=dict
     )  # ARN → when its last users let it go
-    ipam_pools: dict[str, Any] = field(default_factory=dict)  # ipam.Pool
-    controls: dict[str, Any] = field(default_factory=dict)  # ec2_encryption.Control
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     modified: dict[str, float] = field(default_factory=dict)  # volume → when it was last modified
     creating: dict[str, float] = field(default_factory=dict)  # volume → until when it is
