@@ -216,6 +216,8 @@ def _overlaps(part: str | int, around: ipaddress.IPv4Network | ipaddress.IPv6Net
 
 def leaving_ranges(wanted: Vpc, observed: Observed, fields: Collection[str]) -> dict[str, str]:
     """The ranges that a VPC loses by a change of these properties, each with the one by which it does."""
+    if {"secondary_cidr_blocks", _IPV6}.isdisjoint(fields):
+        return {}
     own = observed.detail(Ranges).by_range.items()
     stays = {*(wanted.secondary_cidr_blocks or ()), getattr(observed.state, "cidr_block", None)}
     further = [text for text, _ in own if ":" not in text and text not in stays]
