@@ -1,4 +1,4 @@
-"""The durations of a lease, in seconds. docs/locking.md explains them."""
+"""The durations of a lease, in seconds, which docs/locking.md explains."""
 
 from typing import Final
 
@@ -9,9 +9,8 @@ RENEW_INTERVAL: Final = 60.0
 RETRY_INTERVAL: Final = 5.0
 """From a renewal that failed to the next attempt."""
 BREAK_NOTICE: Final = 120.0
-"""Within which a holder that reaches S3 learns that its lease was broken: with MARGIN, RENEW_INTERVAL and S3's two
-longest calls."""
+"""The time in which a holder that reaches S3 learns that its lease was broken: with MARGIN, RENEW_INTERVAL and S3's two longest calls."""
 MARGIN: Final = 10.0
 """What is added before a lease counts as expired: S3 tells whole seconds, and its own clocks may differ a little."""
 POLL_INTERVAL: Final = 3.0
-"""From one look at somebody else's lease to the next."""
+"""From one look at another run's lease to the next."""

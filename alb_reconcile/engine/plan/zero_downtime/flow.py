@@ -197,8 +197,8 @@ class Flow:
                     self.graph.after(key, other, Need.ORDER)
 
     def led_there(self, step: Step) -> set[str]:
-        """The steps after which less leads to what a step takes away. If the step moves requests, steps that only delete something count
-        only for a delete."""
+        """The steps after which less leads to what a step takes away. For an update that moves requests, steps
+        that only delete something don't count."""
         found, steps = step.observed, self.graph.steps
         if found is None or (found.state.is_target and self._has_heir(step)):
             return set()
