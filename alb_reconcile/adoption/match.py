@@ -140,7 +140,7 @@ class Matcher:
         suitors: Mapping[str, list[Desired]],
         free: Mapping[str, Candidate],
     ) -> None:
-        """Match one entry alone, or members of an instance group whose instances are interchangeable."""
+        """Match one entry alone, or members of an instance group with interchangeable instances."""
         if not team:
             return
         options = {key: words for desired in team for key, words in proposals[desired.address].items()}

@@ -38,8 +38,8 @@ class Move:
 
 
 async def find_move(aws: Aws, target: DesiredStack, pairs: Sequence[tuple[str, str]]) -> Move:
-    """Find the resources that move, by one pair of an old and a new address after the other: the resource at the old address, and all whose
-    address contains its name.
+    """Find the resources that move, by one pair of an old and a new address after the other: the resource at the old address, and all that
+    have its name in their address.
 
     `instances.OLD` to `instances.NEW` moves all members of a group. Nothing moves if all has moved before, as by a run that was killed at
     its end. Raises UsageError for what is no address, RefusedError if nothing is at either address, or something is at a new address

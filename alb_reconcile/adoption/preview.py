@@ -31,7 +31,7 @@ class Preview:
 
     @property
     def entries(self) -> frozenset[Address]:
-        """The entries whose digest that plan would write again: they aren't as the spec says."""
+        """The entries of which that plan would write the digest again: they aren't as the spec says."""
         found = set()
         for step in self.plan.steps if self.plan else ():
             desired = step.desired

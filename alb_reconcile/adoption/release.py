@@ -47,7 +47,7 @@ class Release:
 
 
 async def find_own(reader: HypotheticalReader) -> list[Observed]:
-    """All resources that carry the stack's tags, including listeners and rules whose load balancer doesn't, after an interruption."""
+    """All resources that carry the stack's tags, including listeners and rules of a load balancer that doesn't, after an interruption."""
     return _own(reader, (await _survey(reader))[0])
 
 
@@ -168,7 +168,7 @@ def is_below(text: str, address: Address) -> bool:
 
 
 def ancestors(kind: str) -> tuple[str, ...]:
-    """The kinds in whose entries those of this kind nest, the closest first."""
+    """The kinds in the entries of which those of this kind nest, the closest first."""
     found = load_kinds().get(kind)
     parent = found.properties.parent if found else None
     return (parent, *ancestors(parent)) if parent else ()
@@ -237,7 +237,7 @@ def _left_inside(target: DesiredStack, going: Iterable[Observed], staying: Itera
 
 
 def hurdles(target: DesiredStack, gone: Mapping[Address, Observed]) -> list[str]:
-    """Notes about resources whose name would block the creation of another one for their entry."""
+    """Notes about resources that would block, by their name, the creation of another one for their entry."""
     notes = []
     for address, item in gone.items():
         physical = item.state.own_name

@@ -1,4 +1,4 @@
-"""Changes tags, and nothing else."""
+"""Writes and removes tags of resources, one kind after the other, and changes nothing else."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

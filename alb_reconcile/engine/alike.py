@@ -1,4 +1,4 @@
-"""Warns of existing resources that no stack owns and that look like those a plan would make: perhaps `adopt` is meant."""
+"""Finds existing resources that no stack owns and that look like those a plan would make: perhaps the user means `adopt`."""
 
 import re
 from collections import defaultdict

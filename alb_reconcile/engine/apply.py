@@ -50,7 +50,7 @@ class Outcome:
     how: How
     error: ReconcileError | None = None
     cause: Step | None = None
-    """The step whose failure made this one impossible."""
+    """The failed step that made this one impossible."""
 
 
 OnEvent = Callable[[Event], None]
@@ -243,8 +243,8 @@ def _unexpected(error: Exception) -> ReconcileError:
 
 
 async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = None) -> str:
-    """Carry out one step. Returns the id of the resource that it made or changed. It is a task of its own, whose calls are told as the
-    step's."""
+    """Carry out one step. Returns the id of the resource that it made or changed. Carrying out is a task of its own, so that its calls are
+    told as the step's."""
     MADE_FOR.set(step.key)
     run = replace(run, step=step)
     for other in load_kinds().values() if step.old_nodes else ():

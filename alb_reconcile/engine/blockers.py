@@ -201,7 +201,7 @@ class _Look:
         return False
 
     async def group_references(self) -> list[Blocker]:
-        """Others' security groups whose rules name the stack's. Asked by rule, which also finds groups in peered VPCs."""
+        """Others' security groups with rules that name the stack's. Asked by rule, which also finds groups in peered VPCs."""
         groups = self.ids(Firewall)
         if not groups:
             return []

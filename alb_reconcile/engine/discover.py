@@ -50,7 +50,7 @@ async def discover(
 
 
 async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Discovery:
-    """Discover with a given reader, whose reads are cancelled if one of them fails."""
+    """Discover with a given reader; its reads are cancelled if one of them fails."""
     unread: dict[str, AwsError] = {}
 
     async def allowed(name: str, read: Awaitable[_T], nothing: _T) -> _T:
@@ -102,7 +102,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
 
 
 async def _taken(reader: Reader) -> dict[tuple[str, str], Other]:
-    """Others' resources of the kinds whose names are unique in account and region, by kind and name."""
+    """Others' resources of the kinds that have unique names in account and region, by kind and name."""
     kinds = [kind for kind in load_kinds().values() if isinstance(kind, NamedInAccount)]
     found = await asyncio.gather(*(kind.others(reader) for kind in kinds))
     return {
@@ -111,7 +111,7 @@ async def _taken(reader: Reader) -> dict[tuple[str, str], Other]:
 
 
 async def _account(reader: Reader, allowed: Collection[str]) -> str:
-    """Like `read_account`, without a call if the account has a load balancer or a target group, whose ARN says the account's number."""
+    """Like `read_account`, without a call if the account has a load balancer or a target group: their ARNs contain the account's number."""
     with ignoring(*DENIED):  # the kinds' own reads report it
         arns = await asyncio.gather(reader.load_balancer_arns(), reader.target_group_arns())
         for arn in [arn for part in arns for arn in part][:1]:

@@ -269,7 +269,7 @@ class _Ways:
         if table is None:
             was_seen = isinstance(subnet.details, Foreign) and name not in self.world.left
             leads = subnet.details.leads_out if was_seen and isinstance(subnet.details, Foreign) else None
-            is_own = self.world.get(subnet.state.vpc) is not None  # whose main table has no way out
+            is_own = self.world.get(subnet.state.vpc) is not None  # and its main table has no way out
             is_dark, by = (leads is False) if was_seen else is_own, [self.world.left.get(name, name)]
         else:
             item, state = table
@@ -372,7 +372,7 @@ class _Ways:
 
 
 def _admits_clients(rule: Permission, port: int, version: int) -> bool:
-    """Whether a rule lets clients of a version of IP in: any range of theirs, or a prefix list, whose ranges aren't known."""
+    """Whether a rule lets clients of a version of IP in: any range of theirs, or a prefix list with ranges that aren't known."""
     source = str(rule.source)
     is_port = rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port)
     is_range = "/" in source and ip_network(source, strict=False).version == version

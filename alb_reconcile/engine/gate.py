@@ -107,7 +107,8 @@ class Gate:
         return World(self._plan.live).after(self._plan.steps)
 
     def _awaited(self, step: Step) -> set[str]:
-        """The groups for whose targets a step waits itself. If each zone counts for a group, the step's own number isn't enough."""
+        """The groups that have targets for which a step waits itself. If each zone counts for a group, the step's own number isn't
+        enough."""
         shift = shift_of(step)
         names = {str(bind(item.group, self._plan.ids)) for item in (*shift.awaits, *shift.hopes)}
         return {name for name in names if not (group := self._end.get(name)) or not is_zonal(group.state)}

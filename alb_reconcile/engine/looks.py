@@ -1,4 +1,4 @@
-"""Lists and runs all looks that are taken at AWS before a change: at what would stop a run half-way, or is probably not meant."""
+"""Runs all looks at AWS that come before a change, for what would stop a run half-way or is probably not meant."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable

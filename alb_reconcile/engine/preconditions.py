@@ -1,5 +1,4 @@
-"""Asks AWS, before anything is changed, what would fail half-way through a run: resources that can't be made, for example for a quota, and
-those that are protected from being deleted until the user lets the protection be lifted."""
+"""Asks AWS, before a run, what the run would fail at: resources that can't be made, quotas that are exceeded, and protections."""
 
 import asyncio
 from collections import Counter, defaultdict

@@ -150,7 +150,7 @@ def shift_of(step: Step) -> Shift:
 
 def is_held(step: Step) -> bool:
     """Whether a run checks the rule before a step: the step moves requests or takes something away, and is not about a target. Of targets
-    that leave, those whose group gets requests ask AWS how many others are healthy (`kinds._health.keep_capacity`); the others follow the
-    plan's order."""
+    that leave, those of a group that gets requests ask AWS how many others are healthy (`kinds._health.keep_capacity`); the others follow
+    the plan's order."""
     state = step.state or (step.observed.state if step.observed else None)
     return step.act is not Act.PREPARE and not (state is not None and state.is_target)

@@ -71,8 +71,8 @@ def is_down(health: Collection[str]) -> bool:
 
 
 def unserved(resources: Iterable[Observed]) -> list[str]:
-    """The load balancers and listeners that let no client in, or whose answers reach no client, and the groups with targets to which
-    nothing forwards, in words."""
+    """The load balancers and listeners that let no client in, or that no answer leaves, and the groups with targets to which nothing
+    forwards, in words."""
     found = _Judgement(World(resources), {}, (), ())
     return [printable(line) for _, line in (*found.shut(), *found.idle())]
 
@@ -241,7 +241,7 @@ class _Judgement:
                 yield "partly", f"{'; '.join(causes[group])}: the targets of {name} are about to fail their checks"
 
     def _empty_zones(self, group: str) -> str:
-        """The zones in which no target of a group answers, or may soon, and whose nodes send requests to no other zone, in words."""
+        """The zones in which no target of a group answers, or may soon, and in which nodes send requests to no other zone, in words."""
         found: dict[str | None, set[str]] = defaultdict(set)
         for item, state in self.world.targets[group]:
             found[target_zone(self.world, item, state)].add(item.status)

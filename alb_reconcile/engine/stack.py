@@ -354,7 +354,7 @@ def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) ->
 def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Iterable[Observed]:
     """The load balancers and the targets that get requests, without those that are `resting`.
 
-    By default targets are left out whose instances the spec doesn't want to run (`state: any`), or that were just terminated.
+    By default targets are left out if the spec doesn't want their instances to run (`state: any`), or if these were just terminated.
     """
     serving = {str(item.target_group) for found in discovery.resources for item in action_of(found.state).forward}
     ended = ("stopped", "stopping", "shutting-down", "terminated")

@@ -222,8 +222,8 @@ class _Composer:
         self._say_beside(items)
 
     def _tell_apart(self, section: Mapping[str, Entry], other: str, name: str, kind: Any) -> None:
-        """Add a comment that says why instances whose names differ by a number only aren't one entry, and, if only tags differ, how to make
-        them one."""
+        """Add a comment that says why instances with names that differ only by a number aren't one entry, and, if only tags differ, how to
+        make them one."""
         file, both = kind.file_key, (other, name)
         there, here = ({**section[key], file: self.result.files.get(section[key].get(file, ""))} for key in both)
         tags = differing(there.pop("tags", {}), here.pop("tags", {}))
@@ -252,7 +252,7 @@ class _Composer:
         return number_of(address.name) if address else 0
 
     def _common_name(self, items: Mapping[int, Observed]) -> Entry:
-        """The `name:` of an entry whose members have the name with their numbers, unless it is the one that they would get anyway."""
+        """The `name:` of an entry by which its members get their Names, unless they would get these anyway."""
         usual = f"{self.draft.stack}-{self.writer.called[next(iter(items.values())).id]}"
         have = {place: self.draft.found.tags.get(item.id, {}).get("Name", "") for place, item in items.items()}
         found = numbering(have)

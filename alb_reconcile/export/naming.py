@@ -82,7 +82,7 @@ def by_number(own: Mapping[str, str], item: Observed) -> tuple[int, str, str]:
 
 
 def numbering(names: Mapping[int, str]) -> str:
-    """The `name:` of an entry whose members have these Names, by their numbers; empty if there is none."""
+    """The `name:` of an entry by which its members get these Names, by number; empty if there is none."""
     first = next(iter(names.values()))
     digits = re.search(r"\d*$", first)[0]  # type: ignore[index]  # it matches any text
     bare = first.removesuffix(digits) if digits else first

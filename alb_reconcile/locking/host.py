@@ -1,4 +1,4 @@
-"""Lets one run at a time work on a stack on a host: a lock for each account, region and stack, that ends with the process that holds it."""
+"""A lock on a host for each account, region and stack, so that one run at a time works on it; the lock ends with its process."""
 
 import asyncio
 import math

@@ -53,7 +53,7 @@ def _changed(data: Any, path: Path, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Lines:
-    """A text whose places are given by line and column."""
+    """A text with places that are given by line and column."""
 
     text: str
 

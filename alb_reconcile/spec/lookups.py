@@ -1,4 +1,4 @@
-"""Reads look-ups in a document: mappings in the place of a reference that say what to look for instead of a name or an id."""
+"""Reads look-ups in a document: mappings that stand in the place of a reference and describe the resource instead of naming it."""
 
 from typing import Any, Final, get_args
 

@@ -173,7 +173,7 @@ def _errors(root: Node, section: str, rounds: int = 2) -> list[Any]:
 
 
 def _is_meant_otherwise(error: Any, schema: _Schema) -> bool:
-    """Whether a missing key is there under a name that `schema` doesn't know, whose hint names the key."""
+    """Whether a missing key is there under a name that `schema` doesn't know, with a hint that names the key."""
     if error.validator != "required":
         return False
     wanted, known, instead = error.message.split("'")[1], schema.get("properties", {}), schema.get("x-instead", {})

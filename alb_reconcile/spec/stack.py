@@ -44,7 +44,7 @@ class Stack:
     lease: str = ""
     """Where in S3 the runs of several hosts agree, as in s3://bucket/prefix; empty if nowhere."""
     secret_headers: Headers = None
-    """The headers of rules whose values aren't shown (`model.secrets`)."""
+    """The headers of rules that have values which aren't shown (`model.secrets`)."""
 
     def target(self, *, destroy: bool = False) -> DesiredStack:
         """The goal of a run: all that the spec wants, or to `destroy` it. The stack's region has to be known."""

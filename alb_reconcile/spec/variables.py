@@ -14,7 +14,8 @@ from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, find
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
 _VERBATIM: Final = frozenset({"user_data"})
 _TELLING: Final = 8
-"""The fewest characters of a variable's value that is taken for a secret everywhere, if the variable is in a tag whose key says so."""
+"""The fewest characters of a variable's value that is taken for a secret everywhere, if the variable is in a tag with a key that says
+so."""
 
 
 def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:

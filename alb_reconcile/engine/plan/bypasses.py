@@ -14,7 +14,7 @@ from alb_reconcile.model.service import Frontend, RoutingRule
 from alb_reconcile.model.steps import SetPriorities
 
 _LAST: Final = 1_000_000
-"""The priority of a default action: after all rules, whose priorities end with 50,000."""
+"""The priority of a default action: after all rules, which have priorities up to 50,000."""
 
 
 class _Placed(NamedTuple):

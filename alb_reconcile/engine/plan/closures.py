@@ -25,7 +25,7 @@ class Closure(NamedTuple):
     text: str
     keys: frozenset[str]
     is_emptied: bool = False
-    """Whether a target group has no healthy target left, or none in a zone whose node asks no other zone."""
+    """Whether a target group has no healthy target left, or none in a zone in which the node asks no other zone."""
 
 
 def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
@@ -34,7 +34,7 @@ def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
     Four sorts of doors are left out:
     - doors of a load balancer that goes, which counts itself;
     - rules with other conditions, which the user has written;
-    - rules whose requests the same target groups answer in their place;
+    - rules, if the same target groups answer their requests in their place;
     - doors of a listener that was moved by hand to another port, and goes back to the one that was applied.
     """
     steps = tuple(steps)
@@ -216,7 +216,7 @@ class _Comparison:
             yield Closure(text, self._keys(frozenset(leaving or [door.item.id])), is_emptied=True)
 
     def _empty_zones(self, door: Door, reach: Reach) -> Iterator[Closure]:
-        """The closures of zones whose nodes have answered and would no longer reach a target."""
+        """The closures of zones in which nodes have answered and would no longer reach a target."""
         name, there = self.plan.names.get(reach.group) or reach.group, self.before.targets.get(reach.group, ())
         for zone, part in reach.zones.items():
             if part.count or not serves_in(door, reach.group, zone):
@@ -272,7 +272,7 @@ class _Comparison:
         return step.desired.at(next(filter(None, paths), "")) if step.desired else ""
 
     def _place_before(self, item: Observed | None) -> str:
-        """The place in the spec of the nearest declared entry around a resource whose own entry is gone."""
+        """The place in the spec of the nearest declared entry around a resource without an entry of its own."""
         while item is not None:
             if item.address in self.plan.desired:
                 return self.plan.desired[item.address].at()

@@ -130,7 +130,7 @@ def rests(wanted: Desired, result: Decisions) -> bool:
 
 
 def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) -> None:
-    """Replace a load balancer whose wanted subnets are in another VPC, which it can't move to."""
+    """Replace a load balancer if its wanted subnets are in another VPC, which it can't move to."""
     wanted, found = option.desired.state, option.found
     if not isinstance(wanted, Balancer) or found is None or option.forces:
         return

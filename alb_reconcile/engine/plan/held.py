@@ -1,4 +1,4 @@
-"""Holds the parts that a plan is made without, since they wait for a person."""
+"""The steps, and parts of steps, that a plan is made without, since they wait for a person."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Tells what AWS deletes together with a resource: a load balancer's listeners, their rules, a target group's targets."""
+"""Finds what AWS deletes together with a resource: a load balancer's listeners, their rules, a target group's targets."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping

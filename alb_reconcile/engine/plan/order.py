@@ -48,7 +48,7 @@ def _stops(step: Step) -> bool:
 
 
 def _after_whoever_names_it(graph: Graph) -> None:
-    """Let a delete follow every step that changes or deletes a resource whose observed state names the deleted one."""
+    """Let a delete follow every step that changes or deletes a resource that names the deleted one in its observed state."""
     for key, step in graph.steps.items():
         if step.observed is None or step.action in ("create", "replace"):
             continue
@@ -155,7 +155,7 @@ def _with_needs(graph: Graph, key: str, needs: list[str]) -> Step:
 
 
 def _needed_late(graph: Graph, step: Step) -> set[str]:
-    """The keys of the steps whose resources a create needs only after its first call."""
+    """The keys of the steps that make resources which a create needs only after its first call."""
     if step.desired is None or step.action == "update" or not step.desired.state.needed_late:
         return set()
     state = step.desired.state

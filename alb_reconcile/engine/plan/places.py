@@ -124,7 +124,7 @@ def refuse_held(graph: Graph, keys: Iterable[str]) -> None:
 
 
 def _conflicts_by(wanted: Properties, field: str, slot: Hashable, holder: Properties) -> bool:
-    """Whether both would want one slot if, besides its VPC, that were the only field with a value: true of ranges that only overlap."""
+    """Whether both would want one slot if that were the only field with a value, except its VPC: true of ranges that only overlap."""
     others = {name: None for name in field_names(type(wanted)) if name not in (field, wanted.in_vpc)}
     alone = with_fields(wanted, **others)
     return slot in slots(alone) and conflicts(alone, holder)

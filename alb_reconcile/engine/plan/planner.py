@@ -206,7 +206,7 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
 
 
 def _add_refreshes(graph: Graph) -> None:
-    """Let the first step of each entry whose spec has moved write the entry's new digest."""
+    """Let the first step of each entry that the spec has changed write the entry's new digest."""
     by_entry: dict[Address, str] = {}
     for step in graph.steps.values():
         wanted = step.desired

@@ -52,7 +52,7 @@ class _Pair(NamedTuple):
 
 
 def told_with(hints: Iterable[str], refusal: str) -> str:
-    """A refusal after those hints whose command the refusal doesn't give itself: they are to be read before anything is allowed."""
+    """A refusal, after those hints that give another command than the refusal: hints are to be read before anything is allowed."""
     return "\n".join([*(hint for hint in hints if hint.rpartition(": ")[2] not in refusal), refusal])
 
 

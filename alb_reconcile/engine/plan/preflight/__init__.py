@@ -1,4 +1,4 @@
-"""Checks what `validate` couldn't know: what AWS would refuse half-way through a run, or what is probably not meant; from what was read.
+"""Checks decisions against what was read, for what AWS would refuse half-way through a run and `validate` couldn't know.
 
 A check takes the decisions and what was read, and returns its findings: texts, or findings with their places in the spec.
 """

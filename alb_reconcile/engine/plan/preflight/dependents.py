@@ -159,7 +159,7 @@ def needed_by_others(decisions: Decisions, _: Discovery) -> list[str]:
     if not going:
         return []
     wishes = {item.found.id: item.desired.state for item in entries if item.found}
-    # a resource whose place a new one takes is told with `move`
+    # a resource is told with `move` if a new one takes its place
     taken = {slot for item in entries if not item.found for slot in slots(bind(item.desired.state, decisions.ids))}
     gone = [
         item

@@ -1,4 +1,4 @@
-"""Finds resources in two VPCs that AWS accepts in one only; for cases that `validate` couldn't know, since one is named by its id."""
+"""Finds target groups in another VPC than their load balancer or instances, where `validate` couldn't know, since one is named by id."""
 
 from collections.abc import Iterator, Mapping
 

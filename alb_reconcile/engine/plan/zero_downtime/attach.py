@@ -52,7 +52,7 @@ def _unchecked(graph: Graph, members: Mapping[Ref, list[str]]) -> Iterator[Ref]:
     for address, decision in graph.decisions.desired.items():
         for item in action_of(decision.desired.state).forward:
             if isinstance(item.target_group, str) and item.target_group not in serving:
-                yield item.target_group  # another stack's group, whose targets aren't known
+                yield item.target_group  # another stack's group; its targets aren't known
         if isinstance(decision.desired.state, Pool):
             known = graph.decisions.ids.get(address)
             if known not in serving and (known is None or address in members or known in joined):
@@ -148,8 +148,8 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
 
 
 class _Host(NamedTuple):
-    """A listener or rule to whose forward groups may be added. `ends` is the step by which it answers otherwise, or goes; without such a
-    step the groups are taken away again."""
+    """A listener or rule with a forward to which groups may be added. `ends` is the step by which it answers otherwise, or goes; without
+    such a step the groups are taken away again."""
 
     decision: Decision
     ends: str | None

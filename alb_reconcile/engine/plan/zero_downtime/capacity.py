@@ -234,7 +234,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: 
     """Guard listeners and rules that didn't forward before, and rules whose conditions change. They may forward to any group that they
     name, with one exception: if such a step takes requests from listeners or rules that go or give them up, it waits for groups that are
     checked and have too few healthy targets, and a group of which too many targets rest is refused. While others serve, the step waits for
-    groups that get no requests yet, or of whose targets none is healthy and some may be in a moment."""
+    groups that get no requests yet, or that have no healthy target and some that may be healthy in a moment."""
     coming = started(graph)
     now = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
     checked = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).forward}
@@ -296,8 +296,8 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
 
 def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> Iterable[Wanted]:
     """How many healthy targets each group needs to take over, as if a listener or rule of the same name changed its groups. A listener or
-    rule whose name isn't in the load balancer that goes may take over from any of its groups. If none of the groups serves now, no healthy
-    target is needed."""
+    rule without a namesake in the load balancer that goes may take over from any of its groups. If none of the groups serves now, no
+    healthy target is needed."""
     above = {item.id: item.parent_id for item in graph.decisions.live}
     before = {
         _place(item.address): action_of(item.state).forward

@@ -180,7 +180,7 @@ class RolloutRounds:
 
 
 def _meant_to_serve(graph: Graph) -> set[str]:
-    """The instances at whose addresses the spec wants targets of groups that get requests now."""
+    """The instances at the addresses of which the spec wants targets of groups that get requests now."""
     used = serving_groups(graph)
     wanted = {
         state.target

@@ -144,7 +144,7 @@ def keep_old_entrance(graph: Graph) -> None:
 
 
 def _going_groups(graph: Graph) -> list[Observed]:
-    """The target groups in whose place others come, or have come in an interrupted run."""
+    """The target groups that others replace, or have replaced in an interrupted run."""
     desired = graph.decisions.desired
     replaced = [item.found for item in desired.values() if item.found and item.forces]
     going = [found for found, _ in graph.decisions.to_delete.values() if found.address in desired]
