@@ -29,7 +29,7 @@ from alb_reconcile.model.text import printable
 
 @dataclass(frozen=True)
 class Adoption:
-    """What adopting would do. Nothing has been written yet."""
+    """What an adoption would do; nothing has been written yet."""
 
     target: DesiredStack
     matches: tuple[Match, ...]
@@ -48,7 +48,7 @@ class Adoption:
 
 
 class UnmatchedError(RefusedError):
-    """It can't be told without ids which resources the entries at these addresses mean."""
+    """A refusal because nothing but ids could tell which resources the entries at these addresses mean."""
 
     def __init__(self, text: str, addresses: Iterable[Address]) -> None:
         super().__init__(text)

@@ -20,7 +20,7 @@ _INTERCHANGEABLE: Final = 2
 
 @dataclass(frozen=True)
 class Match:
-    """One entry and its resource."""
+    """An entry of the spec and the resource that it describes."""
 
     address: Address
     found: Candidate

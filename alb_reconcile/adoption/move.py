@@ -26,7 +26,7 @@ _NAME: Final = r"[a-z][a-z0-9-]{0,62}"
 
 @dataclass(frozen=True)
 class Move:
-    """What moving would do. Nothing has been written yet."""
+    """What a move would do; nothing has been written yet."""
 
     target: DesiredStack
     moves: tuple[tuple[Address, Tagging], ...]

@@ -26,8 +26,8 @@ class Preview:
     elsewhere: tuple[str, ...] = ()
     """Warnings of resources that look like entries which the plan would make, and that are in another VPC than the stack."""
     applied: tuple[Tagging, ...] = ()
-    """The tags that say that the spec is applied, as `apply` would write them, if that plan has nothing to do. They are true once all other
-    tags are written: what differs from then on is drift."""
+    """The tags that say that the spec is applied, as `apply` would write them, if that plan has nothing to do. These tags are true once all
+    others are written: what differs from then on is drift."""
 
     @property
     def entries(self) -> frozenset[Address]:

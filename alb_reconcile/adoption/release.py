@@ -28,7 +28,7 @@ from alb_reconcile.model.text import did_you_mean
 
 @dataclass(frozen=True)
 class Release:
-    """What releasing would do. Nothing has been written yet."""
+    """What a release would do; nothing has been written yet."""
 
     target: DesiredStack
     taggings: tuple[Tagging, ...]

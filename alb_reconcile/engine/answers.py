@@ -145,8 +145,8 @@ def _may_meet(one: Sort, other: Sort) -> bool:
 
 @lru_cache(100_000)
 def _overlap(one: Value, other: Value) -> bool:
-    """Whether a value may meet both conditions. It may meet two patterns if their texts begin and end alike, as far as these are known;
-    patterns aren't searched, since a value may be a regular expression, too."""
+    """Whether a value may meet both conditions. A value may meet two patterns if their texts begin and end alike, as far as these are
+    known; patterns aren't searched, since a value may be a regular expression, too."""
     if _covers(one, other) or _covers(other, one):
         return True
     begins, ends = zip(

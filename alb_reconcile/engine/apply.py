@@ -25,9 +25,9 @@ from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
 
 How = Literal["done", "failed", "skipped", "interrupted"]
-"""How a step ends."""
+"""The ways in which a step can end."""
 What = Literal["started", "waiting"] | How
-"""The states of a step that a listener of events hears of."""
+"""The ways in which a step's state can change."""
 
 
 @dataclass(frozen=True)

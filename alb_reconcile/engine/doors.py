@@ -89,7 +89,7 @@ class Reach:
     lost: tuple[Shut, ...] = ()
     cut: tuple[Shut, ...] = ()
     is_known: bool = True
-    """Whether the group's targets were read. Those of a group outside the stack weren't."""
+    """Whether the group's targets were read. Targets of a group outside the stack weren't."""
     zones: Mapping[str, Reach] = field(default_factory=dict)
     """What the load balancer's node in each zone reaches: all targets, or those in that zone (`engine.zones`)."""
 

@@ -77,8 +77,8 @@ class World:
         return world
 
     def _change_checks(self, before: frozenset[str]) -> None:
-        """AWS checks the targets of a group from when a listener or rule forwards to it, and no longer (ELB API Reference,
-        TargetHealth)."""
+        """Change the status of targets when the checks of their group begin or end: AWS checks a group while a listener or rule forwards to
+        it (ELB API Reference, TargetHealth)."""
         for group in before ^ self.checked:
             for item, _ in self.targets.get(group, ()):
                 is_checked = group in self.checked
@@ -87,7 +87,7 @@ class World:
         self.__dict__.pop("targets", None)
 
     def turned(self, status: str, which: Callable[[Observed, Member], bool]) -> World:
-        """The same world, in which those targets have that status, unless they drain."""
+        """The same world, except that those targets have that status, unless they drain."""
         world = World(
             replace(item, status=status)
             if isinstance(item.state, Member) and not item.is_leaving and which(item, item.state)
@@ -155,7 +155,7 @@ def _groups(state: Properties | None) -> frozenset[str]:
 
 
 def _take(found: dict[str, Observed], step: Step) -> None:
-    """Let a step that creates or changes something have happened."""
+    """Change the found resources as a step does that creates or changes something."""
     if isinstance(step.details, SetPriorities):
         for arn, priority in step.details.priorities:
             if arn in found and isinstance(state := found[arn].state, RoutingRule):
@@ -181,7 +181,8 @@ def _take(found: dict[str, Observed], step: Step) -> None:
 
 
 def _take_over(found: dict[str, Observed], step: Step) -> None:
-    """A subnet has one route table: the one that takes it last (EC2 ReplaceRouteTableAssociation)."""
+    """Take a step's new subnets out of other route tables: a subnet has only the table that takes it last (EC2
+    ReplaceRouteTableAssociation)."""
     before = step.observed.state.subnets if step.observed and isinstance(step.observed.state, Routes) else ()
     now = step.state.subnets if isinstance(step.state, Routes) else ()
     taken = {str(item) for item in now or ()}.difference(map(str, before or ()))

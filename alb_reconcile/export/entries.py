@@ -19,7 +19,7 @@ Schema = Mapping[str, Any]
 
 @dataclass
 class EntryWriter:
-    """Writes entries, for `export` and `adopt --write`. It answers kinds' questions about the resources around one (`Named`)."""
+    """Writes entries, for `export` and `adopt --write`. The writer answers kinds' questions about the resources around one (`Named`)."""
 
     found: FoundResources
     region: str

@@ -137,7 +137,7 @@ def _stack_names(found: FoundResources, scope: ExportScope) -> Iterator[str]:
 
 
 async def _read_unshown(aws: Aws, found: FoundResources) -> None:
-    """Read what AWS shows only in calls of their own; if that is denied, the spec doesn't say it."""
+    """Read what AWS shows only in calls of their own; if that is denied, the spec leaves it out."""
     kinds = load_kinds()
     asked = [
         (key, kind)

@@ -54,7 +54,7 @@ class FoundResources:
     tags: dict[str, dict[str, str]]
     chosen: set[str]
     seeds: set[str]
-    """Those of `chosen` that the user has named, or that carry the tags."""
+    """The ids among `chosen` of resources that the user has named, or that carry the tags."""
     notes: list[str]
     asides: dict[str, list[str]] = field(default_factory=dict)
     """The comments before the entries of resources, by their ids."""

@@ -29,7 +29,8 @@ async def hold(
     """Hold the stack, as `held` does, and give what `look` read meanwhile.
 
     Without a lease, `look` reads before the lock is taken, which needs the account that AWS tells meanwhile. If another run has held the
-    lock since, `look` reads again, also if it refused a plan, of what was then half done. Raises what `held` and `look` raise.
+    lock since, `look` reads again, also if it has refused a plan, since that run's work was only half done. Raises what `held` and `look`
+    raise.
     """
     if target.lease:
         async with held(aws, target, command, timeout, say):

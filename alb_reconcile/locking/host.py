@@ -39,7 +39,7 @@ class LockHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds since the epoch, as is `released`."""
     released: _Seconds | None = None
     steady: _Seconds = 0.0
-    """When it was released on the host's clock that doesn't jump, in seconds since its start."""
+    """When the lock was released, by the host's clock that doesn't jump, in seconds since that clock's start."""
 
     def render(self) -> str:
         """The run in words, as in `alb-reconcile apply (user ops, process 4711) since 2026-11-24T03:00:00Z`."""

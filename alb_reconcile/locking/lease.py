@@ -150,7 +150,7 @@ class Lease:
     def check(self, seconds: float, /) -> None:
         """Carry out Guard.check, from any thread. Raises LeaseError.
 
-        If this run hasn't even tried to write for as long as others wait after breaking a lease, this process was frozen.
+        If this run hasn't even tried to write for as long as others wait after they break a lease, this process was frozen.
         """
         asked = self._tried is not None and self._clock.passed(self._tried) < durations.BREAK_NOTICE
         if self._lost is not None or self._left() <= seconds or not asked:

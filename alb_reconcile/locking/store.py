@@ -35,7 +35,7 @@ class UnansweredError(LeaseError):
 
 @dataclass(frozen=True)
 class LeaseLocation:
-    """Where a lease is."""
+    """The place of a lease in S3."""
 
     bucket: str
     key: str
@@ -66,7 +66,8 @@ class LeaseLocation:
 
 
 class LeaseStore:
-    """One lease's object. All calls end within a bounded time from their turn, and raise InterruptedRun as Aws.aside does."""
+    """Reads and writes the object of one lease. All calls end within a bounded time from their turn, and raise InterruptedRun as Aws.aside
+    does."""
 
     def __init__(self, aws: Aws, location: LeaseLocation) -> None:
         self.aws = aws

@@ -30,7 +30,7 @@ def _read(node: Node, schema: dict[str, Any]) -> None:
 
 
 def _lookup_of(node: Node, kind: str, *, many: bool) -> Lookup:
-    """The Lookup of a mapping; one without tags if the schema has refused the mapping."""
+    """The Lookup that a mapping describes; a Lookup without tags if the schema has refused the mapping."""
     given = to_plain(node)
     by = next((name for name in _BY if set(given) == {name}), None)
     value = given[by] if by else None

@@ -164,7 +164,7 @@ def _outline(
 
 
 def check_region(region: str | None) -> None:
-    """Raises UsageError for a --region that can't be one."""
+    """Raise UsageError for a --region that can't be a region."""
     if region and not re.fullmatch(schema.resolved("stack")["properties"]["region"]["pattern"], region):
         raise UsageError(f"--region expects a region such as us-east-1, not {shorten(region)}")
 

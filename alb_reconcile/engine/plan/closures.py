@@ -108,7 +108,7 @@ def _expected(plan: Plan, steps: Iterable[Step], before: World) -> World:
 
 
 class _Comparison:
-    """The doors before and after some steps of a plan."""
+    """Compares the doors before and after some steps of a plan."""
 
     def __init__(self, plan: Plan, steps: tuple[Step, ...], before: World, answers: Answers) -> None:
         self.plan, self.steps, self.before = plan, steps, before

@@ -13,7 +13,7 @@ from alb_reconcile.model.text import physical_name
 
 def find_strange(stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> set[str]:
     """The ids of resources that have neither a name which the stack gives nor the spec's own, and weren't adopted: tags can be copied, and
-    AWS doesn't say which user made a resource.
+    AWS doesn't say what made a resource.
 
     A name also tells which resource its bearer was made in place of. So a resource may be known though its own name doesn't tell: it was
     adopted, its entry was moved, or what it replaced is gone.

@@ -32,7 +32,7 @@ def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
 
 
 def _with_ways(named: set[str], going: dict[str, Observed]) -> set[str]:
-    """These resources with what they need: what they name, and the ways out of subnets. Otherwise they would be cut off."""
+    """These resources with what they need: what they name, and the ways out of subnets, so that nothing is cut off."""
     found = set(named)
     while (
         more := {

@@ -231,10 +231,10 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: Turns) -> None:
-    """Guard listeners and rules that didn't forward before, and rules whose conditions change. They may forward to any group that they
-    name, with one exception: if such a step takes requests from listeners or rules that go or give them up, it waits for groups that are
-    checked and have too few healthy targets, and a group of which too many targets rest is refused. While others serve, the step waits for
-    groups that get no requests yet, or that have no healthy target and some that may be healthy in a moment."""
+    """Guard listeners and rules that didn't forward before, and rules with changed conditions. Such steps may forward to any group that the
+    spec names, with one exception: if such a step takes requests from listeners or rules that go or give them up, it waits for groups that
+    are checked and have too few healthy targets, and a group of which too many targets rest is refused. While others serve, the step waits
+    for groups that get no requests yet, or that have no healthy target and some that may be healthy in a moment."""
     coming = started(graph)
     now = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
     checked = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).forward}

@@ -40,5 +40,5 @@ class Turns:
         return self._givers.get(str(step.id if step.action == "update" else step.address), {}).values()
 
     def leaving(self, step: Step) -> list[Observed]:
-        """Those givers that go, or change."""
+        """The listeners and rules among `givers` that go, or change."""
         return [found for found in self.givers(step) if found.id in self._gives_up]

@@ -1,4 +1,4 @@
-"""Lets forwards move when their targets are there, and a load balancer go when what comes in its place answers."""
+"""Orders steps so that forwards move when their targets are there, and a load balancer goes when its replacement answers."""
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
