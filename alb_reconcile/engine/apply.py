@@ -44,7 +44,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended: done, failed, skipped or interrupted; an interrupted step that had begun has an error."""
+    """How a step ended: done, failed, skipped or interrupted; the last with an error only if the step had begun."""
 
     step: Step
     how: How

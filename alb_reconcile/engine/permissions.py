@@ -19,7 +19,7 @@ async def check_permissions(aws: Aws, plan: Plan) -> None:
     """Refuse calls that these credentials may not make, as far as EC2 can be asked by dry runs: one for each action that the plan calls on
     what exists. Raises RefusedError with everything found.
 
-    Only AWS itself is asked: emulators ignore `DryRun` in some calls, and would make the change.
+    Only AWS itself is asked: other endpoints, such as emulators, ignore `DryRun` in some calls, and would make the change.
     """
     if aws.endpoint:
         return

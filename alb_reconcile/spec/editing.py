@@ -121,7 +121,7 @@ def _remove(text: str, node: Any, pair: Any) -> str:
 
 
 def _rendered(value: Any, column: int, *, block: bool) -> str:
-    """A value as it stands at a column; on one line, unless it is a block's."""
+    """A value as it is written at a column; on one line, unless it is in a block."""
     if not isinstance(value, dict | list):
         tree = build([value], (), frozenset())
         _flow(tree)

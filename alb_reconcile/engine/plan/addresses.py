@@ -96,8 +96,7 @@ def _follow(graph: Graph, step: Step, wanted: PublicAddress, old: str) -> None:
         if maker and item.desired and isinstance(item.desired.state, Member)
         if item.desired.state.target == wanted.instance
     ]
-    # a successor that an earlier run has made is registered, and may fail: the old instance leaves its groups only if the successor is
-    # healthy
+    # a successor of an earlier run is registered, and may fail: the old instance leaves its groups only if the successor is healthy
     departures = [] if maker else [key for item in graph.registered[old] if (key := graph.removers.get(item.id))]
     for key in (*arrivals, *departures):
         graph.rather_after(step.key, key)

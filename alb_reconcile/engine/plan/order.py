@@ -62,8 +62,7 @@ def _after_whoever_names_it(graph: Graph) -> None:
     for found in graph.decisions.live:
         if found.id in graph.implied:
             for text in named_ids(found.state):
-                # a listener's references are free as soon as its load balancer's deletion begins; network interfaces hold the load
-                # balancer's own
+                # what a listener names is free once its load balancer's deletion begins; network interfaces hold what that names itself
                 graph.after(
                     graph.removers.get(text), graph.implied[found.id], Need.ANNOUNCED if graph.destroy else Need.DONE
                 )

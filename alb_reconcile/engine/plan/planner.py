@@ -197,8 +197,7 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
     if isinstance(item.desired.state, Balancer):
         vpcs = [graph.decisions.location_of(subnet, graph.discovery).vpc for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
-    # next to a replaced resource, which may have the same settings, it needs another name; and another token than one that failed or is
-    # going
+    # next to a replaced resource, maybe of the same settings, it needs another name; and another token than one that failed or is going
     seen = graph.decisions.seen_ids.get(item.desired.address, ())
     dead = [known for known in seen if known not in graph.decisions.live_ids]
     beside = " ".join(filter(None, [item.found.id if item.found else "", *sorted(dead)]))
