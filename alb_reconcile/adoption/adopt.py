@@ -1,4 +1,4 @@
-"""`adopt`: what of an account a spec means, what would differ, and the tags that make it the stack's."""
+"""Plans `adopt`: which resources of an account a spec means, what would differ, and the tags that make them the stack's."""
 
 import asyncio
 from collections import defaultdict
@@ -29,7 +29,7 @@ from alb_reconcile.model.text import printable
 
 @dataclass(frozen=True)
 class Adoption:
-    """What adopting would do. Nothing has been written yet."""
+    """What an adoption would do; nothing has been written yet."""
 
     target: DesiredStack
     matches: tuple[Match, ...]
@@ -41,13 +41,14 @@ class Adoption:
     preview: Preview
     notes: tuple[str, ...] = ()
     knowing: tuple[Tagging, ...] = ()
-    """What the stack has already, and that says from now on in which zones its records are: else `destroy` wouldn't look there."""
+    """The tags for resources that the stack has already, which say from now on in which zones its records are: otherwise `destroy` wouldn't
+    look there."""
     vpcs: frozenset[str] = frozenset()
-    """Where it was looked: the stack's own, those that were matched, and those that the spec names or its subnets are in."""
+    """The VPCs that were searched: the stack's own, those that were matched, and those that the spec names or its subnets are in."""
 
 
 class UnmatchedError(RefusedError):
-    """What the entries at these addresses mean can't be told without ids."""
+    """A refusal because nothing but ids could tell which resources the entries at these addresses mean."""
 
     def __init__(self, text: str, addresses: Iterable[Address]) -> None:
         super().__init__(text)
@@ -64,15 +65,15 @@ async def find_adoption(
 ) -> Adoption:
     """Match the entries that the stack doesn't have yet. `given` holds ids, or `new`, by address.
 
-    With `keep_images` an instance counts as launched by its image reference, whatever that leads to now; with `keep_secrets`
-    the client secret that AWS has counts as the one that the spec names. Raises RefusedError with everything that is
-    ambiguous, somebody else's or not there.
+    With `keep_images` an instance counts as launched by its image reference, whatever that leads to now; with `keep_secrets` the client
+    secret that AWS has counts as the one that the spec names. Raises RefusedError with everything that is ambiguous, another stack's or
+    doesn't exist.
     """
     target = await resolve_lookups(aws, target)
     reader = HypotheticalReader(aws, target.stack, target.desired, [item for item in given.values() if item != NEW])
     try:
         return await _find(reader, target, given, Keep(keep_images, keep_secrets))
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
 
@@ -111,7 +112,7 @@ def _taken(target: DesiredStack, given: Mapping[Address, str], own: Collection[C
     problems = []
     for there in (item.found for item in own):
         if given.get(there.address, there.id) != there.id:
-            inside = [item for item in own if item.vpc == there.id]  # what is in a load balancer is released with it
+            inside = [item for item in own if item.vpc == there.id]  # parts of a load balancer are released with it
             first = _has(there.id, inside, target) if inside else "release that first"
             problems.append(f"{there.address}={given[there.address]}: {there.address} is already {there.id}; {first}")
     return problems
@@ -120,7 +121,8 @@ def _taken(target: DesiredStack, given: Mapping[Address, str], own: Collection[C
 def _left_elsewhere(
     target: DesiredStack, news: Iterable[Match], own: Collection[Candidate], vpcs: Collection[str]
 ) -> list[str]:
-    """What of the stack is in a VPC that is none of its own: it was taken by mistake, and then only the VPC was released."""
+    """The refusals for resources of the stack in a VPC that is none of its own: the VPC was taken by mistake, and then it alone was
+    released."""
     lost: dict[str, list[Candidate]] = defaultdict(list)
     for item in own:
         if item.vpc and item.vpc not in vpcs:
@@ -133,7 +135,7 @@ def _left_elsewhere(
 
 
 def _misled(matcher: Matcher, region: str) -> list[str]:
-    """Names that lead to another region: DNS is found from everywhere, and the next apply would turn a live name."""
+    """The refusals for names that lead to another region: DNS is found from everywhere, and the next apply would turn a live name."""
     return [
         f"{match.address} leads to a load balancer in {found.region}: is {region} the right region? "
         f"If it is, run adopt with {match.address}={match.found.found.id}"
@@ -197,14 +199,15 @@ async def _prepare(
 
 
 def _zones(reader: HypotheticalReader, target: DesiredStack, found: Observed) -> dict[str, str]:
-    """The tag about the zones of records, where it belongs on a resource and doesn't say that yet."""
+    """The tag about the zones of records, if it belongs on a resource and doesn't say that yet."""
     said = reader.tags.get(found.id, {}).get(tags.ZONES, "")
     zones = tags.zones_tag(target.desired, said)
     return {tags.ZONES: zones} if tags.tells_of_zones(found.state) and zones != said else {}
 
 
 async def _adopt(reader: HypotheticalReader, target: DesiredStack, match: Match, known: Known, keep: Keep) -> Adopted:
-    """The tags that creating it would have written, as far as they are true of it, and without the user's own where AWS keeps them."""
+    """The tags that creating the resource would have written, as far as they are true of it, and without the user's own if AWS keeps
+    them."""
     desired, found = target.desired[match.address], match.found.found
     own = {} if desired.state.keeps_tags else {key: value for key, value in desired.tags.items() if key != "Name"}
     bookkeeping = {**tags.tags_of(replace(desired, tags=own), target.stack), tags.NAME: tags.KEPT}
@@ -215,10 +218,10 @@ async def _adopt(reader: HypotheticalReader, target: DesiredStack, match: Match,
 
 
 def entries_of(desired: Mapping[Address, Desired]) -> tuple[Address, ...]:
-    """The addresses that carry tags: all that can be adopted, released and moved."""
+    """The addresses of entries that carry tags: all that can be adopted, released and moved."""
     return tuple(address for address, desired in desired.items() if desired.state.service)
 
 
 def file_of(target: DesiredStack) -> str:
-    """What stands for the spec in a command that is advised."""
+    """The name of the spec's file in a command that is advised."""
     return next((item.file for item in target.desired.values()), "SPEC")

@@ -1,4 +1,4 @@
-"""`move`: another address for what is there, since its entry was renamed; nothing is replaced."""
+"""Plans `move`: resources get another address, since their entry was renamed; nothing is replaced."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,24 +26,24 @@ _NAME: Final = r"[a-z][a-z0-9-]{0,62}"
 
 @dataclass(frozen=True)
 class Move:
-    """What moving would do. Nothing has been written yet."""
+    """What a move would do; nothing has been written yet."""
 
     target: DesiredStack
     moves: tuple[tuple[Address, Tagging], ...]
-    """Where each was, and what is written."""
+    """The address at which each resource was, and the tags to write."""
     preview: Preview
     notes: tuple[str, ...] = ()
     found: Mapping[str, Observed] = field(default_factory=dict)
-    """What moves, by id."""
+    """The resources that move, by id."""
 
 
 async def find_move(aws: Aws, target: DesiredStack, pairs: Sequence[tuple[str, str]]) -> Move:
-    """Who moves, by one pair of an old and a new address after the other: what is at the old one, with all whose address holds
-    its name.
+    """Find the resources that move, by one pair of an old and a new address after the other: the resource at the old address, and all that
+    have its name in their address.
 
-    `instances.OLD` to `instances.NEW` moves all members of a group. Nothing moves where all has moved before, as by a
-    run that was killed at its end. Raises UsageError for what is no address, RefusedError where nothing is at either
-    address, or something at a new address already.
+    `instances.OLD` to `instances.NEW` moves all members of a group. Nothing moves if all has moved before, as by a run that was killed at
+    its end. Raises UsageError for what is no address, RefusedError if nothing is at either address, or something is at a new address
+    already.
     """
     for old, new in pairs:
         _check(old, new)
@@ -63,7 +63,7 @@ async def find_move(aws: Aws, target: DesiredStack, pairs: Sequence[tuple[str, s
         moves = tuple((item.address, _tagging(item, address, volumes.get(item.id, ()))) for item, address in moving)
         imagined = {key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)}
         preview = await preview_plan(reader, target, imagined)
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
     found = {item.id: item for item, _ in moving}
@@ -100,7 +100,7 @@ def _check(old: str, new: str) -> None:
 
 
 def _depth(kind: str) -> int:
-    """How many parts a name has: of a rule its load balancer, its listener and its own."""
+    """How many parts a name of that kind has: a rule's has its load balancer, its listener and its own."""
     return len(ancestors(kind)) + 1
 
 
@@ -109,7 +109,7 @@ def _is_name(text: str) -> bool:
 
 
 def _new_address(address: Address, old: str, new: str) -> Address | None:
-    """Where a resource goes; None if it stays."""
+    """The new address of a resource; None if it stays."""
     before, after = old.partition(".")[2], new.partition(".")[2]
     if is_meant(old, address) or is_below(old, address):
         return Address(address.kind, after + address.name.removeprefix(before))

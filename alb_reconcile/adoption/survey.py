@@ -1,4 +1,4 @@
-"""What is there that a spec may mean: everything in the VPCs in question, whoever owns it."""
+"""Surveys the resources that a spec may mean: all in the VPCs in question, whatever their owner."""
 
 import asyncio
 from collections import defaultdict
@@ -16,11 +16,11 @@ from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.service import Network, Segment
 
 Survey = dict[str, list[Candidate]]
-"""Candidates by kind; those of kinds without tags too."""
+"""Candidates by kind, including those of kinds without tags."""
 
 
 async def told_place(aws: Aws) -> str:
-    """Where somebody looks who may have meant another region or account."""
+    """The region and account that were searched, for a user who may have meant others."""
     return f"{aws.region}, account {await aws.account()}"
 
 
@@ -32,7 +32,7 @@ async def survey_vpcs(reader: HypotheticalReader) -> list[Candidate]:
 
 
 async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Survey, dict[str, str]]:
-    """Everything else in these VPCs and in those that the spec names. Returns it, and the VPC of each subnet."""
+    """All other resources in these VPCs and in those that the spec names; and the VPC of each subnet."""
     literal = reader.literal_ids("subnet-")
     theirs: list[dict[str, Any]] = []
     if literal:
@@ -48,7 +48,7 @@ async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Surve
 
 
 def held(reader: HypotheticalReader, found: list[Candidate]) -> dict[Address, Observed]:
-    """What is the stack's already, by address."""
+    """The resources that are the stack's already, by address."""
     return {item.found.address: item.found for item in found if item.owner == reader.stack and item.found.state.service}
 
 
@@ -60,7 +60,7 @@ def _candidate(reader: HypotheticalReader, item: Observed) -> Candidate:
 
 
 def _builtin(reader: HypotheticalReader, item: Observed, row: Mapping[str, Any]) -> str:
-    """Why it isn't matched silently."""
+    """Why a candidate isn't matched silently; empty if it may be."""
     if item.id in reader.literal_ids(item.id):
         return "one that the spec refers to by its id"
     return load_kinds()[item.state.kind].why_builtin(row)

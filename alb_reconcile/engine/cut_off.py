@@ -1,4 +1,4 @@
-"""Which subnets a plan leaves without their route table, or without their default route."""
+"""Finds the subnets that a plan leaves without their route table, or without their default route."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ _DEFAULTS: Final = ("0.0.0.0/0", "::/0")
 
 
 class CutOff(NamedTuple):
-    """A subnet loses something by these steps. `place` is where the spec, or the plan, says so; `advice` how to keep it."""
+    """A subnet that loses something by these steps. `place` is where the spec, or the plan, says so; `advice` is how to keep it."""
 
     subnet: str
     keys: frozenset[str]
@@ -22,7 +22,7 @@ class CutOff(NamedTuple):
 
 
 def find_cut_off(plan: Plan) -> Iterator[CutOff]:
-    """All of them, whosever the subnets are. A route that leads nowhere already is no loss."""
+    """All losses, also of others' subnets. A route that leads nowhere already is no loss."""
     ends = _Ends(plan)
     for found, before in each_of(plan.live, Routes):
         if found.owner != plan.stack:
@@ -39,7 +39,7 @@ def find_cut_off(plan: Plan) -> Iterator[CutOff]:
 
 
 class _Ends:
-    """How route tables are after a plan."""
+    """Route tables as they are after a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -55,7 +55,7 @@ class _Ends:
         }
 
     def leaves(self, found: Observed, before: Routes, subnet: str) -> Step | None:
-        """The step by which a subnet leaves a table, where no other table takes it."""
+        """The step by which a subnet leaves a table, unless another table takes the subnet."""
         if subnet in self.takers:
             return None
         if found.id in self.going:
@@ -65,7 +65,7 @@ class _Ends:
         return step if after is not None and subnet in (before.subnets or ()) and subnet not in after else None
 
     def loses(self, found: Observed, subnet: str, route: Route) -> Iterator[CutOff]:
-        """Whether a subnet has no such route in the table that it ends up in."""
+        """The loss, if a subnet has no route to that destination in the table that it ends up in."""
         taker = self.takers.get(subnet, found.address)
         step = self.changing.get(taker)
         after = next((item for item in self._routes(taker) if item.destination == route.destination), None)
@@ -84,5 +84,5 @@ class _Ends:
         return wanted if wanted is not None else (there.routes if there else None) or ()
 
     def keys(self, *steps: Step | None) -> frozenset[str]:
-        """Their keys, and those of the replacements that they are part of."""
+        """The keys of these steps, and of the replacements that they are part of."""
         return frozenset(key for step in steps if step for key in (step.key, step.part_of) if key)

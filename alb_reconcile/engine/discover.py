@@ -1,4 +1,4 @@
-"""Discovery: what of a stack exists, found by its tags, and what a plan needs to know beside it."""
+"""Reads what exists of a stack, found by its tags, and what else a plan needs to know of the account."""
 
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
@@ -34,11 +34,11 @@ async def discover(
     eager: bool = False,
     lenient: bool = False,
 ) -> Discovery:
-    """Read the stack. `everything` looks at all target groups of the account, as destroy must. `shared` has what is read
-    for several stacks. `eager` reads at once what a creation needs, and what no other answer may turn out to say.
-    `lenient` goes on where the credentials may not read something (`unread`), for who shows the rest.
+    """Read the stack. `everything` looks at all target groups of the account, as destroy must. `shared` has what is read for several
+    stacks. `eager` reads at once what a creation needs, without waiting for answers that may make a read needless. `lenient` goes on where
+    the credentials may not read something (`unread`), for commands that show the rest.
 
-    Raises RefusedError in an account other than `account_ids`, if there are any.
+    Raises RefusedError in an account other than `account_ids`, if any are given.
     """
     if eager:
         usual = ("ec2", "elbv2", "sts", "ssm", "service-quotas")
@@ -50,7 +50,7 @@ async def discover(
 
 
 async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Discovery:
-    """`discover`, through a reader of its own, whose reads end with it where one fails."""
+    """Discover with a given reader; its reads are cancelled if one of them fails."""
     unread: dict[str, AwsError] = {}
 
     async def allowed(name: str, read: Awaitable[_T], nothing: _T) -> _T:
@@ -67,7 +67,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
 
     elsewhere = begin("what the spec names by id", _read_foreign(reader), ({}, []))
     own = {name: begin(name, discover_kind(reader, kind), []) for name, kind in load_kinds().items()}
-    # where they depend on another answer they don't wait for the rest
+    # if these depend on another answer, they wait for that one alone
     account = read_account(reader.aws, account_ids) if reader.eager else _account(reader, account_ids)
     identity = asyncio.ensure_future(account)
     servers = None if reader.eager else [own[name] for name in sorted(names_of(Server))]
@@ -78,14 +78,14 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         resources = tuple(item for task in own.values() for item in task.result())
         foreign, missing = elsewhere.result()
         taken = {} if unread else await _taken(reader)
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await reader.cancel()
         raise
     if unread:
-        await reader.cancel()  # what was begun for those that couldn't be read
+        await reader.cancel()  # reads begun for kinds that couldn't be read
         if not resources:
             raise next(iter(unread.values()))
     return Discovery(
@@ -102,7 +102,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
 
 
 async def _taken(reader: Reader) -> dict[tuple[str, str], Other]:
-    """What others have of those kinds whose names are unique in account and region, by kind and name."""
+    """Others' resources of the kinds that have unique names in account and region, by kind and name."""
     kinds = [kind for kind in load_kinds().values() if isinstance(kind, NamedInAccount)]
     found = await asyncio.gather(*(kind.others(reader) for kind in kinds))
     return {
@@ -111,8 +111,8 @@ async def _taken(reader: Reader) -> dict[tuple[str, str], Other]:
 
 
 async def _account(reader: Reader, allowed: Collection[str]) -> str:
-    """`read_account`, without a call where the account has a load balancer or a target group: their ARNs say it."""
-    with ignoring(*DENIED):  # who reads them tells it
+    """Like `read_account`, without a call if the account has a load balancer or a target group: their ARNs contain the account's number."""
+    with ignoring(*DENIED):  # the kinds' own reads report it
         arns = await asyncio.gather(reader.load_balancer_arns(), reader.target_group_arns())
         for arn in [arn for part in arns for arn in part][:1]:
             reader.aws.learn_account(arn)
@@ -120,14 +120,14 @@ async def _account(reader: Reader, allowed: Collection[str]) -> str:
 
 
 async def discover_kind(reader: Reader, kind: AnyKind) -> list[Observed]:
-    """A kind's resources in the stack. A kind that isn't always read is looked for where the spec declares one, where all is
-    looked at, or where something hints at one."""
+    """The stack's resources of a kind. A kind that isn't always read is looked for if the spec declares one, if everything is looked at, or
+    if something hints at one."""
     is_due = kind.is_always_read or reader.everything or reader.declares(kind.name) or await kind.is_hinted(reader)
     return await kind.discover(reader) if is_due else []
 
 
 async def read_account(aws: Aws, allowed: Collection[str]) -> str:
-    """The account's number. Raises RefusedError if it isn't one of those that are allowed, where any are named."""
+    """The account's number. Raises RefusedError if some accounts are allowed, and this one isn't."""
     account = await aws.account()
     if allowed and account not in allowed:
         raise RefusedError(
@@ -137,7 +137,7 @@ async def read_account(aws: Aws, allowed: Collection[str]) -> str:
 
 
 async def _read_foreign(reader: Reader) -> tuple[dict[str, Foreign], list[Finding]]:
-    """What there is of that which the spec names by id, read kind by kind; and what there isn't."""
+    """The resources that the spec names by id, as far as they exist, read kind by kind; and findings about those that don't."""
     found: dict[str, Foreign] = {}
     findings: list[Finding] = []
 
@@ -160,7 +160,7 @@ async def _read_foreign(reader: Reader) -> tuple[dict[str, Foreign], list[Findin
 async def _images(
     aws: Aws, desired: Collection[Desired], servers: Iterable[Awaitable[list[Observed]]] | None
 ) -> tuple[dict[str, str], list[Finding]]:
-    """Resolve the image references of what may be made anew, beside these instances."""
+    """Resolve the image references of instances that may be made or replaced, given the instances that exist."""
     found = [item for part in await asyncio.gather(*servers or ()) for item in part]
     settled = {item.address: item.tags.get(tags.IMAGE) for item in found if not item.is_gone}
     wanted = {
@@ -188,7 +188,7 @@ async def resolve_further_images(aws: Aws, situation: Situation) -> Situation:
 async def resolve_images(
     aws: Aws, references: Collection[str], desired: Iterable[Desired]
 ) -> tuple[dict[str, str], list[Finding]]:
-    """The AMI ids behind references; and those that lead nowhere, where the spec has them."""
+    """The AMI ids of the references; and findings about references that lead nowhere, where the spec has them."""
     parameters = sorted(item for item in references if item.startswith(PARAMETER))
     searches = sorted(item for item in references if item.startswith(SEARCH))
     newest = asyncio.gather(*(_newest(aws, item) for item in searches))
@@ -199,7 +199,7 @@ async def resolve_images(
 
 
 async def _from_parameters(aws: Aws, references: Sequence[str]) -> dict[str, str]:
-    """SSM GetParameters, ten a call. Those that don't exist are missing."""
+    """The AMI ids of these SSM parameters, without those that don't exist (SSM GetParameters, ten a call)."""
     found: dict[str, str] = {}
     for batch in batches(references, 10):
         names = {reference.removeprefix(PARAMETER): reference for reference in batch}
@@ -211,7 +211,7 @@ async def _from_parameters(aws: Aws, references: Sequence[str]) -> dict[str, str
 
 
 async def _newest(aws: Aws, reference: str) -> str:
-    """EC2 DescribeImages: of those that are available, the one that was made last; empty if there is none."""
+    """The newest available image that matches a reference; empty if there is none (EC2 DescribeImages)."""
     owner, architecture, name = reference.removeprefix(SEARCH).split(":", 2)
     where = {"name": name, "architecture": architecture, "state": "available"}
     rows: list[dict[str, Any]] = await aws.pages("ec2", "describe_images", "Images", where=where, Owners=[owner])

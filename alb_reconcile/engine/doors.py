@@ -1,8 +1,8 @@
-"""The doors of a stack: what clients ask for, the healthy targets that each request reaches, and what shuts the way.
+"""Finds the doors of a stack: what clients ask for, the healthy targets that each request reaches, and what shuts the way.
 
-A door is a listener's default action, a rule, or a DNS name that leads to a load balancer. The rule is one and pure: plans, their
-rehearsal, the gate of a run and `engine.service` ask it.
-What isn't known, such as the rules of another stack's security group, counts as open.
+A door is a listener's default action, a rule, or a DNS name that leads to a load balancer. Plans, their rehearsal, the gate of a run and
+`engine.service` all ask this module, which asks AWS nothing. What isn't known, such as the rules of another stack's security group, counts
+as open.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from alb_reconcile.model.service import (
 )
 
 Asked = tuple[object, ...]
-"""What tells a door from all others (`Door.asked`), or a sort of requests (`engine.answers`)."""
+"""What distinguishes a door from all others (`Door.asked`), or a sort of requests (`engine.answers`)."""
 _HTTP1: Final = (None, "HTTP1")
 _MOST_NAMES: Final = 3
 _FAMILIES: Final[Mapping[str, Collection[int]]] = {"dualstack": (4, 6), "dualstack-without-public-ipv4": (6,)}
 """The versions of IP of a load balancer's clients on the internet, by its `ip_address_type`; 4 alone for any other."""
 _WIDE: Final = {4: 1, 6: 3}
-"""How many bits a destination of a route has at most that leads to most of the internet: 0.0.0.0/1, 2000::/3."""
+"""The largest prefix length, in bits, with which a route's destination covers most of the internet: 0.0.0.0/1, 2000::/3."""
 
 
 @dataclass(frozen=True)
 class Shut:
-    """Why requests don't get through, in words, and the ids of the resources that decide it. `what` stands in the text for the target."""
+    """Why requests don't get through, in words, and the ids of the resources that decide that. `what` stands in the text for the target."""
 
     reason: str
     by: frozenset[str] = frozenset()
@@ -54,7 +54,7 @@ class Shut:
 
     @property
     def text(self) -> str:
-        """The reason, of this target."""
+        """The reason, for this target."""
         return self.reason.replace("TARGET", self.what)
 
 
@@ -70,17 +70,17 @@ def join(shuts: Iterable[Shut]) -> list[Shut]:
 
 
 def _named(names: list[str]) -> str:
-    """Some of many, and how many more there are."""
+    """Some of many names, and how many more there are."""
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return f"{', '.join(names[:_MOST_NAMES])}{more}"
 
 
 @dataclass(frozen=True)
 class Reach:
-    """A target group that gets requests of a door, by id, and how many of its targets they reach.
+    """A target group that gets a door's requests, by id, and how many of its targets they reach.
 
-    `coming` are expected to become healthy, by a plan; `lost` is what keeps the requests from targets that would answer them, `cut`
-    the same of all targets.
+    `coming` counts targets that a plan expects to become healthy; `lost` is what keeps the requests from targets that would answer them,
+    `cut` what keeps them from any target.
     """
 
     group: str
@@ -89,13 +89,13 @@ class Reach:
     lost: tuple[Shut, ...] = ()
     cut: tuple[Shut, ...] = ()
     is_known: bool = True
-    """Whether its targets were read. Those of a group outside the stack weren't."""
+    """Whether the group's targets were read. Targets of a group outside the stack weren't."""
     zones: Mapping[str, Reach] = field(default_factory=dict)
-    """The same of what the load balancer's node in each zone reaches: all of it, or the targets in that zone (`engine.zones`)."""
+    """What the load balancer's node in each zone reaches: all targets, or those in that zone (`engine.zones`)."""
 
     @property
     def count(self) -> int:
-        """The healthy ones, and those that are expected."""
+        """How many targets are healthy or expected to be."""
         return self.healthy + self.coming
 
 
@@ -103,39 +103,40 @@ class Reach:
 class Door:
     """What clients ask for, and what answers it.
 
-    `asked` tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its type.
+    `asked` distinguishes the door from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its
+    type.
     """
 
     item: Observed
     balancer: str
     asked: Asked
     reaches: tuple[Reach, ...] = ()
-    """None where it answers by itself."""
+    """The target groups that get the door's requests; empty if the door answers by itself."""
     barred: tuple[Shut, ...] = ()
-    """What keeps all of its clients out, or those of a zone."""
+    """What keeps all of the door's clients out, or those of a zone."""
     narrow: tuple[Shut, ...] = ()
-    """What keeps the internet's clients of IPv4 or of IPv6 out; `what` says of which."""
+    """What keeps the internet's clients of IPv4 or of IPv6 out; `what` says which version."""
     versions: frozenset[str] = frozenset()
-    """For which of the two its load balancer has addresses."""
+    """The versions of IP for which the door's load balancer has addresses."""
 
     @property
     def healthy(self) -> int:
-        """How many healthy targets its requests reach."""
+        """How many healthy targets the door's requests reach."""
         return sum(item.healthy for item in self.reaches)
 
     @property
     def count(self) -> int:
-        """The same, with those that are expected to become healthy."""
+        """How many healthy targets the door's requests reach, with those that are expected to become healthy."""
         return sum(item.count for item in self.reaches)
 
     @property
     def answers(self) -> bool:
-        """Whether its clients get in, and an answer."""
+        """Whether the door's clients get in, and get an answer."""
         return not self.barred and (not self.reaches or any(item.count or not item.is_known for item in self.reaches))
 
 
 def find_doors(world: World) -> Iterator[Door]:
-    """Every door, in the order in which the resources were read: of each listener its default action, then its rules; then the names."""
+    """Every door, in the order in which the resources were read: each listener's default action, then its rules; then the names."""
     ways = _Ways(world)
     open_at = set()
     for item, listener in world.listeners:
@@ -168,7 +169,7 @@ def find_cut(world: World) -> dict[str, tuple[Shut, ...]]:
 
 
 class _Ways:
-    """The ways of requests through one world; what many targets share is answered once."""
+    """The ways of requests through one world; what many targets share is computed once."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -227,7 +228,7 @@ class _Ways:
         return frozenset(f"IPv{version}" for version in _FAMILIES.get(kind, (4,)))
 
     def narrow(self, balancer: str, listener: Frontend) -> Iterator[Shut]:
-        """What keeps the internet's clients of a version of IP out, as far as all of it is known."""
+        """What keeps the internet's clients of a version of IP out, as far as all security groups and routes are known."""
         found = self.world.get(balancer)
         state = found.state if found else None
         if found is None or not isinstance(state, Balancer) or state.scheme != "internet-facing":
@@ -268,7 +269,7 @@ class _Ways:
         if table is None:
             was_seen = isinstance(subnet.details, Foreign) and name not in self.world.left
             leads = subnet.details.leads_out if was_seen and isinstance(subnet.details, Foreign) else None
-            is_own = self.world.get(subnet.state.vpc) is not None  # whose main table has no way out
+            is_own = self.world.get(subnet.state.vpc) is not None  # and its main table has no way out
             is_dark, by = (leads is False) if was_seen else is_own, [self.world.left.get(name, name)]
         else:
             item, state = table
@@ -330,7 +331,7 @@ class _Ways:
             yield Shut(text, frozenset(own))
 
     def _rules(self, worn: tuple[str, ...], direction: str) -> list[Permission] | None:
-        """The rules of these groups; None where there are others, which aren't known."""
+        """The rules of these security groups; None if some of the groups aren't known."""
         known = [self.world.admissions.get(group) for group in worn]
         if not known or None in known:
             return None
@@ -343,7 +344,7 @@ class _Ways:
     def _admits(
         self, rules: Iterable[Permission], port: int, peers: tuple[str, ...], places: tuple[str, ...], *, is_ipv6: bool
     ) -> bool:
-        """Whether one of the rules is for the port and for one of the peer's groups or subnets."""
+        """Whether one of the rules is for the port and for one of the peer's security groups or subnets."""
         return any(
             (rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port))
             and self._names(rule, peers, places, is_ipv6=is_ipv6)
@@ -352,7 +353,7 @@ class _Ways:
 
     def _names(self, rule: Permission, peers: tuple[str, ...], places: tuple[str, ...], *, is_ipv6: bool) -> bool:
         source = str(rule.source)
-        if "/" not in source:  # a security group, or a prefix list, whose addresses aren't known here
+        if "/" not in source:  # the addresses of a security group, or of a prefix list, aren't known here
             return source in peers or source.startswith("pl-") or not peers
         blocks = [self._block(place, is_ipv6=is_ipv6) for place in places]
         if not blocks or None in blocks:
@@ -361,7 +362,7 @@ class _Ways:
         return any(block.version == allowed.version and block.overlaps(allowed) for block in blocks if block)
 
     def _block(self, subnet: str, *, is_ipv6: bool) -> IPv4Network | IPv6Network | None:
-        """The addresses of a subnet, or of a target by address; None where they aren't known."""
+        """The addresses of a subnet, or of a target by address; None if they aren't known."""
         if as_address(subnet):
             return ip_network(subnet)
         found = self.world.get(subnet)
@@ -371,7 +372,7 @@ class _Ways:
 
 
 def _admits_clients(rule: Permission, port: int, version: int) -> bool:
-    """Whether a rule lets clients of that version of IP in: some range of theirs, or a list whose ranges aren't known."""
+    """Whether a rule lets clients of a version of IP in: any range of theirs, or a prefix list with ranges that aren't known."""
     source = str(rule.source)
     is_port = rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port)
     is_range = "/" in source and ip_network(source, strict=False).version == version
@@ -379,7 +380,7 @@ def _admits_clients(rule: Permission, port: int, version: int) -> bool:
 
 
 def _is_wide(destination: str, version: int) -> bool:
-    """Whether a route leads to most of the addresses of that version of IP, or to a list's, which aren't known."""
+    """Whether a route leads to most of the addresses of a version of IP, or to a prefix list's, which aren't known."""
     if "/" not in destination:
         return True
     found = ip_network(destination, strict=False)
@@ -393,7 +394,7 @@ def speaks_http1(world: World, door: Door) -> bool:
 
 
 def describe_door(door: Door) -> str:
-    """A door as a reader knows it: its address, and what clients ask for."""
+    """The words for a door: its address, and what clients ask for."""
     state = door.item.state
     if isinstance(state, DnsName):
         return f"{door.item.address} (the name {state.name})"

@@ -1,4 +1,4 @@
-"""Look-ups, made before a stack is read: from here on what a spec looks up is named by its id."""
+"""Finds the ids of what a spec looks up by tags, domain or parameter, before the stack is read."""
 
 import asyncio
 from collections import defaultdict
@@ -20,18 +20,18 @@ from alb_reconcile.model.lookup import FoundId, Lookup, lookups_in, paths_of, re
 from alb_reconcile.model.resource import Desired
 
 _PARAMETERS: Final = 10
-"""Of one GetParameters call."""
+"""The most parameters of one GetParameters call."""
 _ENDED: Final = ("deleted", "deleting", "terminated", "shutting-down", "failed")
 _MOST: Final = 8
-"""Ids that a message names."""
+"""The most ids that a message names."""
 Row = dict[str, Any]
 
 
 async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = False) -> DesiredStack:
-    """The stack with ids in the place of its look-ups. Asks nothing where there are none. They may find what is the stack's and
-    has left the spec, since plans say how to let it go (`preflight.named`); with `takes_own`, anything of the stack's.
+    """The stack with ids in the place of its look-ups. Asks nothing if there are none. Look-ups may find resources that are the stack's and
+    have left the spec, since plans say how to let them go (`preflight.named`); with `takes_own`, any resource of the stack.
 
-    Raises RefusedError, with each place, for what isn't there or isn't the only one; in a wrong account; AwsError.
+    Raises RefusedError, with each place, for a look-up that finds nothing or several; in a wrong account; AwsError.
     """
     users: dict[Lookup, list[tuple[Desired, str]]] = defaultdict(list)
     for item in target.desired.values():
@@ -71,7 +71,7 @@ async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = F
 
 
 def lookup_grants(wanted: Lookup, scope: Scope) -> Iterator[Grant]:
-    """What a look-up needs of IAM, beside what reads resources of its kind."""
+    """The IAM permissions that a look-up needs, in addition to those that read resources of its kind."""
     if wanted.by == "ssm":
         yield Grant(("ssm:GetParameters",), (scope.arn("ssm", f"parameter/{wanted.parameter.removeprefix('/')}"),))
     if wanted.by == "domain":
@@ -96,7 +96,7 @@ async def _find_by_domain(aws: Aws, wanted: Sequence[Lookup], stack: str) -> dic
 
 
 async def _read_rows(aws: Aws, wanted: Iterable[Lookup]) -> dict[Lookup, list[Row]]:
-    """What EC2 has of each; look-ups of one kind by the same keys share a call."""
+    """The rows that EC2 has for each look-up; look-ups of one kind by the same keys share a call."""
     alike: dict[tuple[object, ...], list[Lookup]] = defaultdict(list)
     for item in wanted:
         alike[item.kind, item.by, *(key for key, _ in item.tags)].append(item)
@@ -113,7 +113,7 @@ async def _read_alike(aws: Aws, items: list[Lookup]) -> dict[Lookup, list[Row]]:
     for place, (key, _) in enumerate(first.tags):
         where[f"tag:{key}"] = {item.tags[place][1] for item in items}
     rows = [row for row in await aws.pages("ec2", listing.operation, listing.key, where=where) if _is_there(row)]
-    # a filter takes * and ? for wildcards, and several look-ups are in one call
+    # a filter takes * and ? for wildcards, and one call serves several look-ups
     return {item: [row for row in rows if _has_tags(row, item)] for item in items}
 
 
@@ -134,7 +134,7 @@ async def _read_parameters(aws: Aws, names: list[str]) -> dict[str, str]:
 
 
 def _of_rows(wanted: Lookup, rows: list[Row], stack: str, declared: Collection[str]) -> tuple[list[str], str]:
-    """The ids, and what is wrong with them."""
+    """The ids that a look-up finds in these rows, and what is wrong with them."""
     kind = load_kinds()[wanted.kind]
     name = wanted.kind.replace("_", " ")
     ids = sorted(row[kind.id_key] for row in rows)
@@ -166,13 +166,13 @@ def _of_rows(wanted: Lookup, rows: list[Row], stack: str, declared: Collection[s
 
 
 def _of_parameter(wanted: Lookup, parameters: Mapping[str, str]) -> tuple[list[str], str]:
-    """The same for an SSM parameter: an id, or a list of them where many are wanted."""
+    """The ids that an SSM parameter holds (an id, or a list where many are wanted), and what is wrong with them."""
     kind = load_kinds()[wanted.kind]
     if wanted.parameter not in parameters:
         return [], f"there is no {wanted.words} in this region; correct it, or give {kind.noun}'s id"
     value = parameters[wanted.parameter].strip()
     ids = [part.strip() for part in value.split(",")] if wanted.many else [value]
     if wrong := [text for text in ids if not is_id_of(wanted.kind, text)]:
-        # what a parameter holds may be a secret that was named by mistake
+        # a parameter's value may be a secret that was named by mistake
         return [], f"the {wanted.words} holds {len(wrong[0])} characters that aren't {describe_id(kind)}; correct it"
     return ids, ""

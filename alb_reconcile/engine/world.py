@@ -1,4 +1,4 @@
-"""A stack's resources as values, and what the steps of a plan make of them. Pure: it asks AWS nothing."""
+"""Models a stack's resources as values, and computes what a plan's steps make of them. Asks AWS nothing."""
 
 from __future__ import annotations
 
@@ -28,31 +28,32 @@ from alb_reconcile.model.steps import HandOver, SetPriorities
 COMING = "coming"
 """The status of a target that is expected to pass its checks: a plan makes it, or waits for it."""
 OWN = "own"
-"""The owner of what a plan makes."""
+"""The owner of a resource that a plan makes."""
 UNUSED = "unused"
 """The status of a target that isn't checked."""
 _MADE = ((Balancer, "active"), (Member, COMING), (Server, "running"))
-"""The status of what a step makes."""
+"""The status of a resource that a step makes, by its part in the service."""
 
 
 class World:
-    """Resources by id. What a plan makes has its address as its id until AWS gives it one."""
+    """Resources by id. A resource that a plan makes has its address as its id until AWS gives it one."""
 
     def __init__(self, resources: Iterable[Observed]) -> None:
         self.items = {item.id: item for item in resources if not item.is_gone}
         self.gone: frozenset[str] = frozenset()
-        """The ids of what steps have taken away."""
+        """The ids of resources that steps have taken away."""
         self.left: Mapping[str, str] = {}
-        """The subnets that no table of the stack has any more, by id, with the id of the table that each was in."""
+        """The subnets that no route table of the stack has any more, by id, with the id of the table that each was in."""
         self.guests: Mapping[str, frozenset[str]] = {}
-        """The groups at weight 0 in a listener or rule, by its id, where steps have put them to be checked. No client sticks to these."""
+        """The groups that steps have put at weight 0 into a listener or rule to be checked, by the id of the listener or rule. No client
+        sticks to these."""
 
     def get(self, ref: Ref | None) -> Observed | None:
-        """What a reference leads to; None where it isn't known."""
+        """The resource that a reference leads to; None if it isn't known."""
         return self.items.get(str(ref))
 
     def after(self, steps: Iterable[Step]) -> World:
-        """The resources after those steps."""
+        """The world after those steps."""
         found, gone, guests = dict(self.items), set(self.gone), dict(self.guests)
         members: dict[str, list[str]] = defaultdict(list)
         for item in self.items.values():
@@ -76,7 +77,8 @@ class World:
         return world
 
     def _change_checks(self, before: frozenset[str]) -> None:
-        """AWS checks the targets of a group from when a listener or rule forwards to it, and no longer (ELB API Reference, TargetHealth)."""
+        """Change the status of targets when the checks of their group begin or end: AWS checks a group while a listener or rule forwards to
+        it (ELB API Reference, TargetHealth)."""
         for group in before ^ self.checked:
             for item, _ in self.targets.get(group, ()):
                 is_checked = group in self.checked
@@ -85,7 +87,7 @@ class World:
         self.__dict__.pop("targets", None)
 
     def turned(self, status: str, which: Callable[[Observed, Member], bool]) -> World:
-        """The same resources; those targets have that status, unless they drain."""
+        """The same world, except that those targets have that status, unless they drain."""
         world = World(
             replace(item, status=status)
             if isinstance(item.state, Member) and not item.is_leaving and which(item, item.state)
@@ -144,7 +146,7 @@ class World:
         }
 
     def is_there(self, route: Route) -> bool:
-        """Whether what a route leads to wasn't taken away."""
+        """Whether the resource that a route leads to wasn't taken away."""
         return str(route.target) not in self.gone
 
 
@@ -153,7 +155,7 @@ def _groups(state: Properties | None) -> frozenset[str]:
 
 
 def _take(found: dict[str, Observed], step: Step) -> None:
-    """Let a step that creates or changes something have happened."""
+    """Change the found resources as a step does that creates or changes something."""
     if isinstance(step.details, SetPriorities):
         for arn, priority in step.details.priorities:
             if arn in found and isinstance(state := found[arn].state, RoutingRule):
@@ -179,7 +181,8 @@ def _take(found: dict[str, Observed], step: Step) -> None:
 
 
 def _take_over(found: dict[str, Observed], step: Step) -> None:
-    """A subnet has one route table: the one that takes it last (EC2 ReplaceRouteTableAssociation)."""
+    """Take a step's new subnets out of other route tables: a subnet has only the table that takes it last (EC2
+    ReplaceRouteTableAssociation)."""
     before = step.observed.state.subnets if step.observed and isinstance(step.observed.state, Routes) else ()
     now = step.state.subnets if isinstance(step.state, Routes) else ()
     taken = {str(item) for item in now or ()}.difference(map(str, before or ()))
@@ -191,7 +194,8 @@ def _take_over(found: dict[str, Observed], step: Step) -> None:
 
 
 def _merged(wanted: Properties, found: Properties) -> Properties:
-    """The wanted properties; what they don't manage stays as it was found, of what is said key by key each key."""
+    """The wanted properties; fields that they don't manage stay as they were found, and so do keys of fields that are managed key by
+    key."""
     kept: dict[str, Any] = {}
     for name in field_names(type(wanted)):
         value, there = getattr(wanted, name), getattr(found, name)
@@ -203,7 +207,7 @@ def _merged(wanted: Properties, found: Properties) -> Properties:
 
 
 def _with_members(members: Mapping[str, list[str]], known: str) -> Iterator[str]:
-    """A resource, and what AWS deletes along with it."""
+    """The ids of a resource, and of the resources that AWS deletes along with it."""
     yield known
     for member in members.get(known, ()):
         yield from _with_members(members, member)

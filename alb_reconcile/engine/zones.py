@@ -1,6 +1,6 @@
-"""The zones of load balancers and of their targets.
+"""Finds the zones of load balancers and of their targets.
 
-Where cross-zone load balancing is off for a target group, a load balancer's node sends requests to healthy targets in its own zone alone, and
+If cross-zone load balancing is off for a target group, a load balancer's node sends requests to healthy targets in its own zone alone, and
 answers 503 without one (ELB, "Target groups for your Application Load Balancers"). An Application Load Balancer's own setting is always on.
 """
 
@@ -13,7 +13,7 @@ from alb_reconcile.model.service import Balancer, Member, Pool, Registered, Segm
 
 
 def zone_of(world: World, subnet: Ref) -> str | None:
-    """The zone of a subnet; None where it isn't known."""
+    """The zone of a subnet; None if it isn't known."""
     found = world.get(subnet)
     return found.state.availability_zone if found and isinstance(found.state, Segment) else None
 
@@ -26,7 +26,7 @@ def node_zones(world: World, balancer: str) -> list[str]:
 
 
 def target_zone(world: World, item: Observed, target: Member) -> str | None:
-    """The zone of a target; None where it isn't known, or counts to all zones."""
+    """The zone of a target; None if it isn't known, or the target counts for all zones."""
     instance = world.get(target.target)
     if instance is not None and isinstance(instance.state, Server):
         zones = {zone_of(world, subnet) for subnet in instance.state.subnets}

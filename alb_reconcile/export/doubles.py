@@ -1,4 +1,4 @@
-"""Keeps of several resources at one address of a stack, as half a roll leaves them, the one that a plan keeps."""
+"""Keeps one of several resources at one address of a stack, as half a roll leaves them: the one that a plan keeps."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -15,8 +15,8 @@ from alb_reconcile.model.service import Entrance
 
 
 def take_out_doubles(found: FoundResources, stack: str) -> dict[str, str]:
-    """By the ids of those that aren't kept, the id of the one that is. They, and what registers them, are taken out of what was
-    found."""
+    """Take the resources that aren't kept, and what registers them, out of what was found. Returns the id of the kept resource, by the id
+    of each that isn't."""
     known = {key: item.found for key, item in found.all.items()}
     # a plan sees what is the stack's, and what is in that
     own = [item for item in known.values() if not found.addresses.keys().isdisjoint(lineage(item, known))]
@@ -25,7 +25,7 @@ def take_out_doubles(found: FoundResources, stack: str) -> dict[str, str]:
     for key, address in found.addresses.items():
         places[address].append(known[key])
     doubles: dict[str, str] = {}
-    # a network comes before what is in it
+    # a network comes before the resources in it
     for items in sorted(places.values(), key=lambda items: load_kinds()[items[0].state.kind].position):
         best, *rest = sorted(items, key=lambda item: ranking.of(item, is_replaced=_is_replaced(item, doubles)))
         doubles |= {item.id: best.id for item in rest}
@@ -37,8 +37,8 @@ def take_out_doubles(found: FoundResources, stack: str) -> dict[str, str]:
 
 
 def _is_replaced(item: Observed, doubles: Collection[str]) -> bool:
-    """Whether a plan replaces it, whatever else the spec says: AWS can't take it out of what goes."""
+    """Whether a plan replaces a resource, whatever else the spec says: AWS can't take it out of a resource that goes."""
     values = [getattr(item.state, name, None) for name in fixed(item.state, item)]
-    if isinstance(item.details, Entrance):  # a load balancer's VPC is told by its subnets alone
+    if isinstance(item.details, Entrance):  # a load balancer's VPC is known by its subnets alone
         values.append(item.details.vpc)
     return any(text in doubles for text in named_ids(tuple(values)))

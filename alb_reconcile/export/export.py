@@ -1,4 +1,4 @@
-"""`export`: a spec of what runs, tried before anybody sees it: adopted as it is, it leaves nothing to do."""
+"""Exports a spec of what runs, and tries it before it is shown: adopted as it is, it leaves nothing to do."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -41,17 +41,16 @@ _DELETED: Final = (
 
 @dataclass(frozen=True)
 class ExportWishes:
-    """What the user wants an export to be like. `names` are what other tools call resources, by id, where
-    the user has given any."""
+    """The user's wishes for an export. `names` are the names that other tools give to resources, by id, if the user has given any."""
 
     stack: str = ""
     names: Mapping[str, str] | None = None
     file: str = ""
-    """Where the spec goes; empty for standard output, beside which no files can be."""
+    """The file of the spec; empty for standard output, next to which there can't be files."""
     folder: str = ""
-    """Where files go, below the spec's folder."""
+    """The folder for files, below the spec's folder."""
     runs: tuple[RunRecord, ...] = ()
-    """What is recorded of the stack, the newest first, where it is one of this tool's."""
+    """The recorded runs of the stack, the newest first, if it is one of this tool's."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,18 @@ class Export:
     stack: str
     files: Mapping[str, bytes]
     next: str
-    """The command that adopts it; of a stack that is owned already, plans it."""
+    """The command that adopts the spec; for a stack that is owned already, that plans it."""
     adopting: tuple[str, ...]
-    """What `adopt` has to be told, ADDRESS=ID, since nothing tells these resources from others."""
+    """The arguments that `adopt` needs, ADDRESS=ID, since nothing else distinguishes these resources from others."""
     entries: int
-    """How many resources it declares, counted as plans and `validate` count."""
+    """How many resources the spec declares, counted as plans and `validate` count."""
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    """Why it can't be adopted as it is; of a stack that is owned already, what it lacks and what the next plan would do."""
+    """Why the spec can't be adopted as it is; for a stack that is owned already, what it lacks and what the next plan would do."""
 
 
 async def export(aws: Aws, region: str, scope: ExportScope, wishes: ExportWishes) -> Export:
-    """Write a spec of what is meant. Changes nothing. Raises RefusedError where nothing is, or it is another stack's."""
+    """Write a spec of the resources in `scope`. Changes nothing. Raises RefusedError if there are none, or if they are another stack's."""
     found, account = await asyncio.gather(find(aws, scope), read_account(aws, ()))
     await add_acls(aws, found)
     doubles = take_out_doubles(found, scope.stack)
@@ -82,7 +81,7 @@ async def export(aws: Aws, region: str, scope: ExportScope, wishes: ExportWishes
         found.notes.append(
             "none of the names from --from-state and --from-stack is that of something here; look whether it is the right state or stack"
         )
-    if not scope.stack:  # which says them by its tags
+    if not scope.stack:  # the tags of an owned stack say them
         await _read_unshown(aws, found)
     draft = Draft(found, stack, region, account, wishes.names or {}, await _read_files(aws, found), wishes.folder)
     written, problems, adoption = await _try(aws, draft, wishes, {found.addresses[key] for key in doubles})
@@ -138,7 +137,7 @@ def _stack_names(found: FoundResources, scope: ExportScope) -> Iterator[str]:
 
 
 async def _read_unshown(aws: Aws, found: FoundResources) -> None:
-    """What AWS shows only in calls of their own; without it nothing is said of it."""
+    """Read what AWS shows only in calls of their own; if that is denied, the spec leaves it out."""
     kinds = load_kinds()
     asked = [
         (key, kind)
@@ -177,8 +176,8 @@ async def _read_files(aws: Aws, found: FoundResources) -> dict[str, bytes]:
 async def _try(
     aws: Aws, draft: Draft, wishes: ExportWishes, twice: Collection[Address]
 ) -> tuple[Written, tuple[str, ...], Adoption | None]:
-    """Write it, and leave out what doesn't hold, until adopting it leaves nothing to do. What is there `twice` is found by its
-    tags: the plan knows which one stays."""
+    """Write the spec, and leave out what doesn't hold, until adopting it leaves nothing to do. Resources that exist `twice` are found by
+    their tags: the plan knows which one stays."""
     problems: tuple[str, ...] = ()
     written, adoption = draft.write(), None
     for _ in range(_ATTEMPTS):
@@ -201,7 +200,7 @@ async def _try(
 
 
 def _parsed(written: Written, wishes: ExportWishes) -> Stack:
-    """As it would be read, from a folder that nobody else can look into."""
+    """The spec as it would be read, from a folder that other users can't look into."""
     with TemporaryDirectory() as folder:
         for name, data in written.files.items():
             (FilePath(folder) / name).parent.mkdir(exist_ok=True)
@@ -210,7 +209,7 @@ def _parsed(written: Written, wishes: ExportWishes) -> Stack:
 
 
 def _leave_out_refused(draft: Draft, written: Written, problems: Iterable[Problem]) -> bool:
-    """What `validate` would refuse. Returns whether something can be left out."""
+    """Leave out what `validate` would refuse. Returns whether anything could be left out."""
     again = False
     known = {render_path(path): path for path in _paths(written.data, ())}
     for problem in problems:
@@ -232,7 +231,8 @@ def _paths(value: Any, path: Path) -> Iterator[Path]:
 
 
 def _leave_out(draft: Draft, written: Written, path: Path, why: str) -> bool:
-    """A key of an entry, or the whole entry where it can't be without. A list is left out whole."""
+    """Leave out a key of an entry, or the whole entry if it can't be without the key. A list is left out whole. Returns whether that is
+    new."""
     own = [key for key, where in written.paths.items() if path[: len(where)] == where]
     if not own:
         return False
@@ -259,14 +259,14 @@ def _leave_out(draft: Draft, written: Written, path: Path, why: str) -> bool:
 
 
 def _differences(draft: Draft, written: Written, adoption: Adoption) -> tuple[tuple[str, ...], bool]:
-    """What would still differ once it is adopted; whether something can be left out for it."""
+    """The differences that would remain after adoption; and whether parts could be left out for them."""
     if adoption.preview.plan is None:
         return tuple(adoption.preview.refusal.split("\n")), False
     again = False
     problems = []
     for step in adoption.preview.plan.steps:
         if step.reason == DUPLICATE:
-            continue  # it is told by itself
+            continue  # the caller reports it
         problems.append(f"{step.address} would be {step.action}d ({', '.join(item.path for item in step.changes)})")
         for path, why in _unsayable(step):
             entry = _entry_path(written, step)
@@ -297,7 +297,7 @@ def _unsayable(step: Step) -> Iterator[tuple[Path, str]]:
 
 
 def _is_alike(written: Written, address: Address, matched: str | None) -> bool:
-    """Whether it is the one that is meant, or one that the same entry describes as well."""
+    """Whether the matched resource is the one that is meant, or one that the same entry describes as well."""
     meant, kind = written.ids[address], load_kinds()[address.kind]
     path = written.paths[meant]
     entry: Any = written.data

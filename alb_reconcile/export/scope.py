@@ -1,4 +1,4 @@
-"""Which resources of an account an export is about."""
+"""Chooses the resources of an account that an export describes."""
 
 import asyncio
 from collections import defaultdict
@@ -24,13 +24,13 @@ from alb_reconcile.model.service import Associations, Balancer, Network, Routes,
 from alb_reconcile.model.text import printable
 
 _SCALED: Final = "aws:autoscaling:groupName"
-"""The tag of instances that an Auto Scaling group launches and ends."""
+"""The tag of instances that an Auto Scaling group launches and terminates."""
 
 
 @dataclass(frozen=True)
 class ExportScope:
-    """What the user has asked for: load balancers by name or ARN, VPCs by id, and what carries all of some tags; or a whole
-    `stack` of this tool's, and nothing else."""
+    """What the user has asked for: load balancers by name or ARN, VPCs by id, and all resources that carry some tags; or a whole `stack` of
+    this tool's, and nothing else."""
 
     load_balancers: tuple[str, ...] = ()
     vpcs: tuple[str, ...] = ()
@@ -48,29 +48,29 @@ class ExportScope:
 
 @dataclass
 class FoundResources:
-    """What there is: all that was read by id, and the ids of what is meant."""
+    """Everything that was read, by id, and the ids of the resources that the export describes."""
 
     all: dict[str, Candidate]
     tags: dict[str, dict[str, str]]
     chosen: set[str]
     seeds: set[str]
-    """Those of `chosen` that the user has named, or that carry the tags."""
+    """The ids among `chosen` of resources that the user has named, or that carry the tags."""
     notes: list[str]
     asides: dict[str, list[str]] = field(default_factory=dict)
-    """What is said beside the entries of resources, by their ids."""
+    """The comments before the entries of resources, by their ids."""
     outside: dict[str, str] = field(default_factory=dict)
-    """Why what others use as well stays outside, by id."""
+    """Why resources that others use as well stay outside, by id."""
     addresses: Mapping[str, Address] = field(default_factory=dict)
-    """What the stack has already, by id, where it is a stack of this tool's that is exported."""
+    """The addresses of the stack's resources, by id, if a stack of this tool's is exported."""
 
 
 async def read_around(aws: Aws, vpcs: set[str]) -> FoundResources:
-    """All that there is in some VPCs; nothing is chosen."""
+    """All resources in some VPCs; none is chosen."""
     reader = _reader(aws)
     try:
         found = await survey_vpcs(reader)
         rest, _ = await survey_rest(reader, vpcs)
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
     return _found(reader, [*found, *(item for part in rest.values() for item in part)])
@@ -88,7 +88,8 @@ def _found(reader: HypotheticalReader, items: Iterable[Candidate]) -> FoundResou
 
 
 async def find(aws: Aws, scope: ExportScope) -> FoundResources:
-    """Read the VPCs in question, and choose what is meant. Raises RefusedError where nothing is, or it is another stack's."""
+    """Read the VPCs in question, and choose the resources to describe. Raises RefusedError if there are none, or if they are another
+    stack's."""
     if scope.stack:
         return await _find_stack(aws, scope.stack)
     reader = _reader(aws)
@@ -96,7 +97,7 @@ async def find(aws: Aws, scope: ExportScope) -> FoundResources:
         vpcs = await survey_vpcs(reader)
         balancers = await _balancers(reader, scope)
         rest, _ = await survey_rest(reader, await _near(aws, scope, balancers, {item.found.id for item in vpcs}))
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
     found = _found(reader, [*vpcs, *(item for part in rest.values() for item in part)])
@@ -123,7 +124,7 @@ def nothing_left(found: FoundResources, scope: ExportScope, why: Iterable[str]) 
 
 
 async def _find_stack(aws: Aws, stack: str) -> FoundResources:
-    """All that carries a stack's tag, as `destroy` finds it."""
+    """All resources that carry a stack's tag, as `destroy` finds them."""
     reader = _reader(aws, stack)
     try:
         vpcs = await survey_vpcs(reader)
@@ -134,7 +135,7 @@ async def _find_stack(aws: Aws, stack: str) -> FoundResources:
             if reader.tags[item["LoadBalancerArn"]].get(tags.STACK) == stack
         }
         rest, _ = await survey_rest(reader, near)
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
     everything = [*vpcs, *(item for part in rest.values() for item in part)]
@@ -176,7 +177,7 @@ async def _balancers(reader: HypotheticalReader, scope: ExportScope) -> list[dic
 
 
 def _choose(found: FoundResources, scope: ExportScope, balancers: set[str]) -> None:
-    """The seeds, what is in them, and, but for tags, what they lead to."""
+    """Choose the seeds, the resources in them, and those that they lead to (not for seeds found by tags)."""
     tagged = {
         key
         for key, item in found.all.items()
@@ -209,7 +210,7 @@ def _above(found: FoundResources, key: str) -> str | None:
 
 
 def _reach(found: FoundResources, start: Iterable[str], *, follow: bool = True) -> set[str]:
-    """What is in these, and what they lead to, if that is to be followed."""
+    """The resources in these, and those that they lead to, if `follow` says so."""
     inside: dict[str, list[str]] = defaultdict(list)
     for key in found.all:
         if (parent := _above(found, key)) is not None:
@@ -228,7 +229,7 @@ def _reach(found: FoundResources, start: Iterable[str], *, follow: bool = True) 
 
 
 def uses(state: Properties) -> Iterator[str]:
-    """The ids of what a resource leads to, or wears."""
+    """The ids of the resources that a resource leads to, or of the security groups that it wears."""
     around = {state.parent, state.in_vpc, state.in_subnets, *state.traffic}
     for name in field_names(type(state)):
         if name not in around:
@@ -236,7 +237,7 @@ def uses(state: Properties) -> Iterator[str]:
 
 
 def _leave_out(found: FoundResources) -> None:
-    """What AWS made itself, for nothing or for something else, and what another stack has."""
+    """Leave out resources that AWS made itself or for another service, and those that another stack has."""
     for item in found.all.values():
         found.chosen.difference_update(getattr(item.found.details, "made_along", ()))
     for key in sorted(found.chosen):
@@ -260,7 +261,7 @@ def _leave_out(found: FoundResources) -> None:
 
 
 def _leave_without_table(found: FoundResources) -> None:
-    """Subnets whose ways out are in a route table that isn't taken along, and their VPC. A VPC's main table never is: AWS
+    """Leave out subnets whose ways out are in a route table that isn't chosen, and their VPC. A VPC's main table never is chosen: AWS
     deletes it only with the VPC."""
     tables = [item for item in found.all.values() if isinstance(item.found.state, Routes)]
     by_subnet = {subnet: item for item in tables for subnet in item.found.detail(Associations).by_subnet}
@@ -285,7 +286,7 @@ def _leave_without_table(found: FoundResources) -> None:
 
 
 def _leave_to_others(found: FoundResources) -> None:
-    """What something else uses as well: this stack isn't to change it, let alone to delete it."""
+    """Leave out resources that others use as well: this stack isn't to change them, let alone to delete them."""
     while True:
         for key, item in sorted(found.all.items()):
             user = key if item.found.state.service else str(_above(found, key))
@@ -303,7 +304,7 @@ def _leave_to_others(found: FoundResources) -> None:
 
 
 async def _leave_to_wearers(aws: Aws, found: FoundResources) -> None:
-    """Security groups that something wears which isn't taken along, a database say."""
+    """Leave out security groups that resources wear which aren't chosen, for example a database."""
     for name, kind in load_kinds().items():
         keys = sorted(key for key in found.chosen - found.seeds if found.all[key].found.state.kind == name)
         if not keys or not isinstance(kind, UsedUnseen):
@@ -323,7 +324,7 @@ async def _leave_to_wearers(aws: Aws, found: FoundResources) -> None:
 
 
 async def _add_used(reader: HypotheticalReader, found: FoundResources) -> None:
-    """Choose what only the chosen use, and say of everything else why it stays outside."""
+    """Choose the resources that only chosen ones use, and say of all others why they stay outside."""
     kinds = [(kind.name, kind) for kind in load_kinds().values() if isinstance(kind, FoundByUse)]
     parts = await asyncio.gather(*(_find(reader, name, kind, found) for name, kind in kinds))
     for item in (item for part in parts for item in part):
@@ -342,7 +343,7 @@ async def _add_used(reader: HypotheticalReader, found: FoundResources) -> None:
 
 
 async def add_acls(aws: Aws, found: FoundResources) -> None:
-    """Say beside each VPC which network ACLs it has but its default one (EC2 DescribeNetworkAcls)."""
+    """Add a comment to each VPC about its network ACLs other than the default one (EC2 DescribeNetworkAcls)."""
     for vpc in sorted(key for key in found.chosen if isinstance(found.all[key].found.state, Network)):
         where = {"vpc-id": vpc, "default": "false"}
         try:
@@ -357,7 +358,7 @@ async def add_acls(aws: Aws, found: FoundResources) -> None:
 
 
 async def _find(reader: HypotheticalReader, name: str, kind: FoundByUse, found: FoundResources) -> list[Used]:
-    """What these credentials may not read stays outside."""
+    """The resources of a kind that the chosen ones use; those that these credentials may not read stay outside."""
     try:
         return await kind.find_used(reader, [found.all[key].found for key in sorted(found.chosen)])
     except AwsError as error:

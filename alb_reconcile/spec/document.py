@@ -1,4 +1,4 @@
-"""YAML text to a tree of nodes that know their place; duplicates, traps and bombs are caught on the way."""
+"""Parses YAML text into a tree of nodes that know their places, and refuses duplicates, traps and bombs on the way."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ MAX_PROBLEMS: Final = 500
 
 
 class DocumentError(Exception):
-    """The text is no usable YAML, for the problem that this is raised with; nothing further can be said about it."""
+    """The text can't be used as YAML, for the problem that this is raised with; nothing further can be said about the text."""
 
 
 def how_to_begin() -> str:
-    """What to do without a spec."""
+    """The advice for a user without a spec."""
     export = advised("export", ("--stack", "NAME"))
     return f"`alb-reconcile init` writes a spec to start from, `{export}` that of a stack that exists"
 
 
 def parse(data: bytes, if_empty: str = "") -> tuple[Node, list[Problem]]:
-    """The document's root and the problems that don't hinder reading on. `if_empty` is what to do about an empty one, if it is no spec.
+    """The document's root, and the problems that don't prevent reading on. `if_empty` is the advice about an empty document, if it is no
+    spec.
 
-    Raises DocumentError where nothing can be read: not UTF-8, not YAML, empty, several documents, or over a limit.
+    Raises DocumentError if nothing can be read: not UTF-8, not YAML, empty, several documents, or over a limit.
     """
     text = _decode(data)
     composer = _Composer()
@@ -42,7 +43,7 @@ def parse(data: bytes, if_empty: str = "") -> tuple[Node, list[Problem]]:
     except yaml.MarkedYAMLError as error:
         what = " ".join(part for part in (error.context, error.problem) if part)
         mark = error.problem_mark or error.context_mark
-        if error.context_mark and "unexpected end" in what:  # where it begins says more than where the file ends
+        if error.context_mark and "unexpected end" in what:  # the beginning says more than the end of the file
             mark = error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _fatal(line, column, f"not valid YAML: {what}; {_advice(text, line, column)}") from None
@@ -63,7 +64,7 @@ def _advice(text: str, line: int, column: int) -> str:
 
 
 _CONTROL_CHARACTER: Final = "has a control character, which YAML forbids; remove it"
-# libyaml where PyYAML was built with it (all its wheels are); else the same in Python
+# libyaml if PyYAML was built with it (all its wheels are); else the same in Python
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -77,7 +78,7 @@ def to_plain(node: Node) -> Any:
 
 
 def find(root: Node, path: Path) -> tuple[Node, tuple[int, int]]:
-    """The node at a path, or its nearest ancestor, and the place to point at: its key's, where it has one."""
+    """The node at a path, or its nearest ancestor, and the place to point at: the place of its key, if it has one."""
     node, place = root, (root.line, root.column)
     for part in path:
         if isinstance(node.value, dict) and isinstance(part, str) and part in node.value:
@@ -114,8 +115,8 @@ def _decode(data: bytes) -> str:
     return text
 
 
-# Plain scalars are read as YAML 1.2 reads them. Where YAML 1.1, which many tools still speak, reads something
-# else, the spec must not depend on who reads it: these are refused.
+# Plain scalars are read as YAML 1.2 reads them. Where YAML 1.1, which many tools still speak, reads something else, the meaning of a spec
+# would depend on its reader: these are refused.
 _TRAPS: Final = (
     (re.compile(r"(?i:yes|no|on|off|y|n)"), "is a boolean to some YAML readers and text to others; write true or false, or quote it"),
     (re.compile(r"\+[0-9]+"), "is a number, and its + would be lost; leave out the +, or quote it"),
@@ -217,7 +218,7 @@ class _Composer:
         return text
 
     def _tag(self, event: Any, place: tuple[int, int], known: tuple[str, ...]) -> str | None:
-        """The tag that is written before a value, and has to be one of those known."""
+        """The tag that is written before a value, which has to be one of those known."""
         tag = event.tag.removeprefix(_TAG) if event.tag else None
         if tag is not None and tag not in known:
             self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
@@ -288,7 +289,7 @@ class _Composer:
             frame.key = None
 
     def _merge(self, frame: _Frame) -> None:
-        """YAML's merge key: `<<: *defaults`. What the mapping says itself wins."""
+        """Carry out YAML's merge key, `<<: *defaults`. What the mapping says itself wins."""
         values, keys = frame.node.value, frame.node.keys
         for node, line, column in frame.merges:
             for source in node.value if isinstance(node.value, list) else [node]:

@@ -1,4 +1,4 @@
-"""What of a document fits the schema, with its places: what checks look at even while errors remain elsewhere."""
+"""Holds the part of a document that fits the schema, with its places: checks look at it even while errors remain elsewhere."""
 
 import re
 from collections import Counter
@@ -20,7 +20,8 @@ MAX_MESSAGE: Final = 500
 
 
 class Outline:
-    """The usable part of a document: what `kinds.base.Around` tells kinds of it, and more. `invalid` is what the schema refused."""
+    """The usable part of a document: what `kinds.base.Around` tells kinds of it, and more. `invalid` are the paths that the schema
+    refused."""
 
     def __init__(
         self, root: Node, invalid: Iterable[Path], problems: list[Problem], folder: FilePath, region: str | None
@@ -57,7 +58,7 @@ class Outline:
         return render_path(path) in self._wrong[1]
 
     def places(self, path: Path, file: str) -> dict[str, str]:
-        """Where an entry and its keys stand, down to the keys of its mappings of mappings, by their paths below the entry."""
+        """Where an entry and its keys stand, down to the keys of mappings in its mappings, by their paths below the entry."""
         node, place = find(self.root, path)
         found = {"": place}
         for key, (line, column) in node.keys.items():
@@ -74,7 +75,7 @@ class Outline:
     def error(self, path: Path, message: str, *, at_key: bool = False, warning: bool = False) -> None:
         above = find(self.root, path[:-1])[0]
         if above.unmerged and isinstance(above.value, dict) and not {*path[-1:]} <= above.value.keys():
-            return  # it may be what `<<` was to give
+            return  # `<<` may have been meant to give it
         self._reported[warning] += 1
         if self._reported[warning] > MAX_PROBLEMS:
             return
@@ -123,7 +124,7 @@ class Outline:
 
     @cached_property
     def named(self) -> list[tuple[Path, Entry]]:
-        """All entries, those that nest in other entries too: whatever has a name of its own."""
+        """All entries that have names of their own, including those that nest in other entries."""
         return [item for kind in SECTIONS.values() for item in self.all_of(kind)]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What a spec says of the runs over it, `policy` and `sync`: checked, and as values."""
+"""Reads and checks what a spec says of the runs over it, under `policy` and `sync`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -14,7 +14,7 @@ _CARES: Final[tuple[Care, ...]] = ("correct", "report", "ignore")
 
 
 def check(outline: Outline) -> None:
-    """Report windows that can't be, and what `sync` names in vain or twice."""
+    """Report windows that can't be, and names under `sync` that don't exist or are given twice."""
     check_policy(outline, "policy")
     if "sync" not in outline.data:
         return
@@ -51,7 +51,7 @@ def _unknown(name: str, known: set[str]) -> str:
 
 
 def addresses_of(outline: Outline) -> Iterator[str]:
-    """All addresses that a document's entries have, of groups those of their members too."""
+    """All addresses of a document's entries; of groups, also those of their members."""
     for kind in by_section().values():
         for path, entry in outline.all_of(kind.name):
             yield from map(str, kind.addresses_of("/".join(map(str, path[1::2])), entry))
@@ -84,6 +84,6 @@ def _minutes(text: str) -> int:
 
 
 def drift_policy_of(entry: Mapping[str, Any]) -> DriftPolicy:
-    """The correction that valid data describes; actions that it doesn't name keep their defaults."""
+    """The drift policy that valid data describes; actions that it doesn't name keep their defaults."""
     said = {item: care for care in _CARES for item in entry.get(care, ())}
     return DriftPolicy(care={**DEFAULTS, **said}, sightings=entry.get("sightings", 1))

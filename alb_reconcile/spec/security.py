@@ -1,4 +1,4 @@
-"""A valid spec against AWS Security Hub's controls: what it doesn't meet, and what of that is accepted, with the reason."""
+"""Checks a valid spec against AWS Security Hub's controls: which ones it doesn't meet, and which of these are accepted, with the reason."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ class SecurityFinding:
 
 @dataclass(frozen=True)
 class Audit:
-    """All that a spec doesn't meet, in the order of the file; and what it accepts in vain, as warnings."""
+    """All controls that a spec doesn't meet, in the order of the file; and, as warnings, what it accepts without need."""
 
     findings: tuple[SecurityFinding, ...]
     unused: tuple[Problem, ...]
 
     @property
     def open(self) -> tuple[SecurityFinding, ...]:
-        """What nobody has accepted."""
+        """The findings that the spec doesn't accept."""
         return tuple(item for item in self.findings if not item.reason)
 
     @property
@@ -43,7 +43,7 @@ class Audit:
 
 
 def audit(outline: Outline) -> Audit:
-    """The findings in a valid document."""
+    """The audit of a valid document."""
     accepted: Mapping[str, str | Mapping[str, str]] = (outline.data.get("security") or {}).get("accept") or {}
     found, used = [], set()
     for item in (item for kind in in_spec_order() for find_unmet in kind.audits for item in find_unmet(outline)):

@@ -1,4 +1,4 @@
-"""Elastic IP addresses that move to an instance: from whom, and when."""
+"""Moves Elastic IP addresses to instances: from which holder, and when."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from alb_reconcile.model.steps import Associate
 
 @dataclass(frozen=True)
 class _Held:
-    """Who has an address: an instance or a network interface. Whether it is the stack's, or was."""
+    """The holder of an address, an instance or a network interface, and whether it is, or was, the stack's."""
 
     by: str = ""
     is_ours: bool = True
@@ -38,7 +38,7 @@ def _holder_of(address: Ref | None, decisions: Decisions, discovery: Discovery) 
 
 
 def new_slots(item: Decision) -> set[Hashable]:
-    """What only one can have, and an entry is to get."""
+    """The slots that only one resource can have at a time, and that an entry is going to get."""
     return {*slots(item.state)}.difference(slots(item.found.state) if item.found and not item.forces else ())
 
 
@@ -48,9 +48,9 @@ def field_of(wanted: Properties, known: str) -> str:
 
 
 def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Addresses that something outside of the stack has. AWS would take one away from there for an instance, which it does with one of the
-    stack's own if the plan says so; a NAT gateway never gets it, and of that AWS tells minutes after the call. It doesn't get that of an
-    instance which goes, either, before that has gone."""
+    """Findings about addresses that a resource outside the stack holds. AWS would take such an address away for an instance, which a plan
+    does with the stack's own addresses if it says so. A NAT gateway never gets such an address, and AWS tells that only minutes after the
+    call. Nor does it get the address of an instance that is being terminated, before the instance has gone."""
     findings = []
     own = {*decisions.ids.values()}
     leaving = {item.id for item in decisions.live if item.is_leaving}
@@ -68,9 +68,9 @@ def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 
 
 def move_addresses(graph: Graph) -> None:
-    """An address moves in one call when the instance that is to have it serves; if its old one goes first, when it runs.
+    """Move each address in one call when its new instance serves; if the old instance goes first, when the new one runs.
 
-    Assumes all other edges. Guarantees that an address of the stack is taken from somebody else only if the plan says so.
+    Assumes all other edges. Guarantees that an address of the stack is taken from a resource outside the stack only if the plan says so.
     """
     for step in graph.of(PublicAddress, "create", "update"):
         wanted = bind(step.desired.state, graph.decisions.ids) if step.desired else None
@@ -96,11 +96,11 @@ def _follow(graph: Graph, step: Step, wanted: PublicAddress, old: str) -> None:
         if maker and item.desired and isinstance(item.desired.state, Member)
         if item.desired.state.target == wanted.instance
     ]
-    # a successor that an earlier run has made is registered, and may fail: the old one leaves its groups only if it is healthy
+    # a successor of an earlier run is registered, and may fail: the old instance leaves its groups only if the successor is healthy
     departures = [] if maker else [key for item in graph.registered[old] if (key := graph.removers.get(item.id))]
     for key in (*arrivals, *departures):
         graph.rather_after(step.key, key)
-    graph.rather_after(goes, step.key)  # an address that AWS refuses to move stays with it
+    graph.rather_after(goes, step.key)  # an address that AWS refuses to move stays with the old instance
     moment = "its successor is healthy" if arrivals else "its successor runs" if maker else ""
     when = f" when {moment}" if moment else f" when {old} has left its target groups" if departures else ""
     graph.say(step.key, effects=f"moves the address from {old}{when}; {old} then has another public address, or none")

@@ -1,4 +1,4 @@
-"""What becomes of each resource: made, changed, replaced, deleted or left, one by one and without an order."""
+"""Decides what becomes of each resource, one by one and without an order: made, changed, replaced, deleted or left."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -32,17 +32,17 @@ from alb_reconcile.model.resource import (
 from alb_reconcile.model.service import Balancer, Entrance, Member, PublicAddress, Server
 
 Held = Mapping[str, frozenset[str]]
-"""By id, the paths of properties that stay as they are found, since they wait for a person."""
+"""The paths of properties that stay as they are found, since they wait for a person; by id."""
 _P = TypeVar("_P", bound=Properties)
 Rank = tuple[bool, bool, bool, int, int, str, str]
 _BY_OTHERS: Final = ("",)
-"""In the place of paths: what forces a replacement is no change of its own."""
+"""Stands in the place of paths where a replacement is forced by something other than the resource's own changes."""
 _HEAVY: Final = 1000
-"""What a load balancer weighs against other things that name a VPC."""
+"""What a load balancer weighs against other resources that name a VPC."""
 
 
 class Ranking:
-    """Which of several at one address of a stack is meant: the one with the lowest rank. A plan keeps it, `export` writes it."""
+    """Ranks the resources at one address of a stack: the one with the lowest rank is meant. A plan keeps it, `export` writes it."""
 
     def __init__(self, stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> None:
         here = [item for item in live if not item.is_leaving]
@@ -52,12 +52,13 @@ class Ranking:
         self._serving |= {str(state.target_group) for _, state in healthy}.intersection(forwarded)
         self._mentions = Counter(text for item in here for text in named_ids(item.state))
         for item, _ in each_of(here, Balancer):
-            # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
+            # of two networks the one with a load balancer stays: a load balancer can't be moved, and clients know its name
             self._mentions[item.detail(Entrance).vpc] += _HEAVY
         self._strange = find_strange(stack, here, desired)
 
     def of(self, item: Observed, *, is_replaced: bool, changes: int = 0) -> Rank:
-        """What the stack has made, what need not be replaced, what serves, what others name, what matches best, the oldest."""
+        """The rank of a resource. First come resources that the stack has made, that need not be replaced, that serve, that others name,
+        that match best, and that are oldest."""
         idle = item.id not in self._serving
         return item.id in self._strange, is_replaced, idle, -self._mentions[item.id], changes, item.created, item.id
 
@@ -65,7 +66,7 @@ class Ranking:
 def decide(
     target: DesiredStack, discovery: Discovery, forced: Mapping[str, str], unseen: Iterable[Unseen], held: Held
 ) -> Decisions:
-    """Match what is desired and what there is by address and compare them. `forced` replaces more, with the given reasons by id."""
+    """Match desired and existing resources by address and compare them. `forced` replaces further ones, with the given reasons by id."""
     stack, desired = target.stack, target.desired
     result = Decisions(stack, live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
@@ -117,19 +118,19 @@ def _tell_kept(address: Address, kept: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def rests(wanted: Desired, result: Decisions) -> bool:
-    """Whether a registration is wanted of an instance that doesn't run, and that nobody wants to run: AWS refuses it."""
+    """Whether a registration is wanted of an instance that doesn't run, and that the spec doesn't want to run: AWS refuses it."""
     if not isinstance(wanted.state, Member) or not isinstance(wanted.state.target, Address):
         return False
     item = result.desired.get(wanted.state.target)
     if item is None or item.found is None or item.forces or not isinstance(item.desired.state, Server):
         return False
     if stops(item.changes, type(item.desired.state)):
-        return False  # which starts it in the end
+        return False  # the update starts the instance in the end
     return item.desired.state.state is None and item.found.status in ("stopped", "stopping")
 
 
 def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) -> None:
-    """A load balancer can't leave its VPC, which only its subnets tell."""
+    """Replace a load balancer if its wanted subnets are in another VPC, which it can't move to."""
     wanted, found = option.desired.state, option.found
     if not isinstance(wanted, Balancer) or found is None or option.forces:
         return
@@ -156,9 +157,10 @@ def _compare(
 
 
 def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups, fields: Iterable[str]) -> _P:
-    """Desired properties with what others have put into these fields; the spec's own may name what is replaced, or is there twice.
+    """Desired properties with what others have put into these fields. The spec's own values may name a resource that is replaced, or exists
+    twice.
 
-    What names something of the stack that leaves the spec goes with that: it is of no use to anybody then.
+    A value that names a resource of the stack which leaves the spec goes with that resource: it is of no use then.
     """
     ids: dict[Address, list[str]] = defaultdict(list)
     for text, address in facts.addresses.items():
@@ -179,7 +181,7 @@ def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups
 
 
 def forcing(wanted: Desired, state: Properties, found: Observed, changes: Iterable[Change]) -> tuple[str, ...]:
-    """The paths of changes that AWS can't make in place, given what there is."""
+    """The paths of changes that AWS can't make in place, given the existing resource."""
     immutable = fixed(state, found)
     if wanted.lifecycle.type_change == "in-place":
         immutable -= state.stopped_on
@@ -203,9 +205,10 @@ def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
 
 
 def _keeps_its_name(wanted: Desired, found: Observed) -> bool:
-    """Whether the spec says no other Name, and it was adopted, or shares the Name of those that it was launched with.
+    """Whether a resource keeps its Name: the spec says no other one, and the resource was adopted, or shares the Name of those that it was
+    launched with.
 
-    Of a kind that AWS names, the spec's `name` is that name.
+    For a kind that AWS names, the spec's `name` is that name.
     """
     is_given = "name" in wanted.declared and "name" not in field_names(type(wanted.state))
     is_shared = tags.LAUNCH in found.tags and found.tags.get("Name") == wanted.tags["Name"].rpartition("-")[0]
@@ -213,8 +216,9 @@ def _keeps_its_name(wanted: Desired, found: Observed) -> bool:
 
 
 def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Discovery) -> None:
-    """A new instance goes to the emptiest of its subnets, of several to the one that the spec names first, or to where a
-    launch has made it that isn't shown yet, or where a volume waits for it; one that is replaced stays where it was, if it may."""
+    """Choose a subnet for each new instance: where a launch that isn't shown yet has made it, or where a volume waits for it; otherwise the
+    emptiest of its subnets, and of several the one that the spec names first. An instance that is replaced stays where it was, if it
+    may."""
     groups: dict[str | None, Counter[str]] = defaultdict(Counter)
     instances = list(each_of(result.desired.values(), Server))
     perhaps = {address: launch.place for launch in unseen for address in launch.members}
@@ -247,7 +251,7 @@ def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Disco
 
 
 def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: Decisions) -> None:
-    # who is replaced goes with its replacement
+    # a resource that is replaced goes with its replacement
     decided = {item.found.id for item in result.desired.values() if item.found}
     owned = {item.id: item for item in result.live}
     for item in result.live:
@@ -268,7 +272,7 @@ def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: D
 def _why_it_goes(
     stack: str, item: Observed, desired: Mapping[Address, Desired], result: Decisions, owned: Mapping[str, Observed]
 ) -> str:
-    """The reason to delete what the spec doesn't declare; empty if it stays."""
+    """The reason to delete a resource that the spec doesn't declare; empty if it stays."""
     parent = owned.get(item.parent_id or "")
     carrier = desired.get(parent.address) if parent else None
     if item.owner == stack:
@@ -277,7 +281,7 @@ def _why_it_goes(
         if carrier and not item.state.service:
             return _why_a_member_goes(item, carrier, result, owned)
         return "no longer in the spec"
-    if item.owner is None and parent and parent.owner != stack:  # a rule of somebody's listener stays or goes with it
+    if item.owner is None and parent and parent.owner != stack:  # a rule of a foreign listener stays or goes with it
         return "" if parent.owner else _why_it_goes(stack, parent, desired, result, owned)
     if item.owner is None:
         return "" if carrier and carrier.lifecycle.keep_others else _not_in_the_spec(carrier)
@@ -286,7 +290,7 @@ def _why_it_goes(
 
 
 def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]) -> str:
-    """The same for what carries no tags: it is managed as its entry says."""
+    """The reason to delete a member without tags, which is managed as its entry says; empty if it stays."""
     if isinstance(item.state, PublicAddress):
         return "its address goes" if _goes(owned.get(str(item.state.elastic_ip)), result) else ""
     if not isinstance(item.state, Member):
@@ -301,11 +305,11 @@ def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owne
 
 
 def _goes(item: Observed | None, result: Decisions) -> bool:
-    """Whether something of the stack leaves the spec, is replaced, or is a duplicate."""
+    """Whether a resource of the stack leaves the spec, is replaced, or is a duplicate."""
     kept = result.desired.get(item.address) if item else None
     return item is not None and (kept is None or bool(kept.forces) or kept.found is not item)
 
 
 def _not_in_the_spec(carrier: Desired | None) -> str:
-    """With what would leave it there: it may be another team's."""
+    """The reason, with the setting that would leave the member there: it may be another team's."""
     return "not in the spec" + (f"; others: keep in {carrier.address} would leave it" if carrier else "")

@@ -1,4 +1,4 @@
-"""Target groups that get requests, and that a plan would leave without a target, or take from under who forwards to them."""
+"""Finds target groups that get requests and would have no target after a plan, or that would go while something forwards to them."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from alb_reconcile.model.service import Member, Pool
 
 
 def find_empty(plan: Plan) -> list[str]:
-    """What is made, or what something that is made forwards to, and would get requests and have no target, in words."""
+    """The groups, made by a plan or forwarded to by something that it makes, that would get requests and have no target, in words."""
     makes = [step for step in plan.steps if step.action == "create" and step.address in plan.desired]
     asked = {part.target_group for item in plan.desired.values() for part in action_of(item.state).receiving}
     new = {part.target_group for step in makes for part in action_of(plan.desired[step.address].state).receiving}
@@ -28,7 +28,8 @@ def _tell_emptied(name: Ref) -> str:
 
 
 def find_forsaken(plan: Plan) -> Iterator[tuple[set[str], str]]:
-    """The groups that go while a rule or listener which nothing changes forwards to them: the steps, and why not."""
+    """The groups that would go while a rule or listener that the plan doesn't change forwards to them: the steps, and why they must not
+    go."""
     gone = {step.id for step in plan.steps if step.action in ("delete", "replace")}
     going = {step.id: step for step in plan.steps if step.action == "delete" and step.plays(Pool)}
     known = {item.id: item for item in plan.live} if going else {}

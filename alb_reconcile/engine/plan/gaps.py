@@ -1,4 +1,4 @@
-"""Tells of a gap on the way of a plan: which requests aren't answered, from which step until which one, and how to do without."""
+"""Describes a gap in a plan: which requests aren't answered, from which step until which one, and how to avoid that."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _BESIDE: Final[Mapping[type[Properties], str]] = {
     RoutingRule: f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
     Frontend: "without a gap the listener that has the port keeps it, and its action changes instead",
 }
-"""By what opens the way again, what to do where that can't come first."""
+"""The way out where the step that opens the way again can't come first, by the part that opens it."""
 
 
 def tell_gap(plan: Plan, gap: Gap) -> str:
-    """The gap, how long it takes, and how to do without."""
+    """The gap in words: how long it takes, and how to avoid it."""
     return f"{gap.text}, {_how_long(plan, gap)}; {_way_out(gap)}"
 
 
@@ -44,7 +44,7 @@ def _name(step: Step) -> str:
 
 
 def _way_out(gap: Gap) -> str:
-    """Two applies, of which the first one has what answers meanwhile."""
+    """The way out: two applies, of which the first makes what answers meanwhile."""
     if ALONE in gap.text:
         return f"{'set max_surge, or ' * bool(gap.end and gap.end.plays(Member))}make it with cross-zone load balancing on, and switch that off in a second apply"
     found = (text for part, text in _BESIDE.items() if gap.end and gap.end.plays(part))

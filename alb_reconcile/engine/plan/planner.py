@@ -1,4 +1,4 @@
-"""`make_plan`: decisions as steps, in an order that is read off the data."""
+"""Makes a plan (`make_plan`): turns decisions into steps, in an order that follows from the data."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ from alb_reconcile.model.text import digest
 
 
 def make_plan(situation: Situation) -> Plan:
-    """The steps from what there is to what is wanted; what they may do is for `limits` to say.
+    """The steps from what exists to what is wanted; `limits` says which of them are allowed.
 
     Raises RefusedError for what AWS would refuse, PlanError if no order of steps leads there.
     """
@@ -59,9 +59,9 @@ def make_plan(situation: Situation) -> Plan:
 
 
 def _make_plan(situation: Situation, renames: list[str]) -> Plan:
-    """The same; `renames` is given the hints at renamed entries."""
+    """The plan; hints at renamed entries are added to `renames`."""
     target, discovery, decisions = situation.target, situation.discovery, situation.decisions
-    findings = [] if situation.held else check_facts(decisions, discovery)  # of the spec as it is
+    findings = [] if situation.held else check_facts(decisions, discovery)  # about the spec as it is
     graph = Graph(decisions, discovery, destroy=target.destroy)
     facts = Lookups(images=discovery.images, desired=target.desired)
     _add_steps(graph, facts)
@@ -105,6 +105,7 @@ def _make_plan(situation: Situation, renames: list[str]) -> Plan:
 
 def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
     """The steps in their order, with what each of them needs, waits for and says.
+    Raises PlanError, or RefusedError, if there is no order.
 
     Raises PlanError, or RefusedError, where there is no order.
     """
@@ -196,7 +197,7 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
     if isinstance(item.desired.state, Balancer):
         vpcs = [graph.decisions.location_of(subnet, graph.discovery).vpc for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
-    # beside what is replaced, which may have the same settings, it needs another name; and another token than one that failed or is going
+    # next to a replaced resource, maybe of the same settings, it needs another name; and another token than one that failed or is going
     seen = graph.decisions.seen_ids.get(item.desired.address, ())
     dead = [known for known in seen if known not in graph.decisions.live_ids]
     beside = " ".join(filter(None, [item.found.id if item.found else "", *sorted(dead)]))
@@ -204,7 +205,7 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
 
 
 def _add_refreshes(graph: Graph) -> None:
-    """With the first step of each entry whose spec has moved, its digest is written anew."""
+    """Let the first step of each entry that the spec has changed write the entry's new digest."""
     by_entry: dict[Address, str] = {}
     for step in graph.steps.values():
         wanted = step.desired
@@ -228,7 +229,7 @@ POINT_THERE: Final = "point the records that aren't in this spec at it"
 
 
 def made_anew(steps: Iterable[Step], live: Iterable[Observed], *, was_there: bool = False) -> list[Step]:
-    """What makes a load balancer that clients may know by another DNS name: it is replaced, or was applied before and is gone, as
+    """The steps that make a load balancer which clients may know by another DNS name: it is replaced, or was applied before and is gone, as
     after a destroy that was begun. `was_there`: a history says so of a stack of which nothing is left."""
     said = {item.tags.get(tags.APPLIED, "") for item in live}
     return [
@@ -277,7 +278,7 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
     members = frozenset().union(*(kind.properties.said_in for kind in load_kinds().values()))
     leaving: dict[str, set[str]] = defaultdict(set)
     for found, _ in each_of((found for found, _ in decisions.to_delete.values()), PublicAddress):
-        leaving[found.parent_id or ""] |= found.state.said_in  # of which a server has one; other targets may stay, say
+        leaving[found.parent_id or ""] |= found.state.said_in  # a server has one; other targets may stay, for example
     for address, item in decisions.desired.items():
         if not item.found or item.forces or not item.desired.spec_digest:
             continue

@@ -1,4 +1,4 @@
-"""What there is of a stack, and what becomes of each of its resources: read once and decided once for a plan."""
+"""Holds what exists of a stack and what becomes of each resource, read once and decided once for a plan."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -17,26 +17,27 @@ from alb_reconcile.model.service import Balancer, Member, Pool, ServedBy
 
 @dataclass(frozen=True)
 class Situation:
-    """What looks and plans are made of: what is wanted, what was read, and the decisions that follow from both."""
+    """The basis of looks and plans: what is wanted, what was read, and the decisions that follow from both."""
 
     target: DesiredStack
     discovery: Discovery
     decisions: Decisions
     now: datetime
     unseen: tuple[Unseen, ...] = ()
-    """The launches of a moment ago of which AWS shows a part."""
+    """The launches of a moment ago of which AWS shows only a part."""
     held: Held = field(default_factory=dict)
 
     @property
     def made(self) -> dict[Address, Desired]:
-        """What is to be made and has no predecessor."""
+        """The entries that are to be made and have no predecessor."""
         return {address: item.desired for address, item in self.decisions.desired.items() if item.found is None}
 
 
 def situate(
     target: DesiredStack, discovery: Discovery, now: datetime | None = None, held: Held | None = None
 ) -> Situation:
-    """Decide what becomes of each resource, with what is replaced because something else is. `now` is aware; by default it is now."""
+    """Decide what becomes of each resource, including those that are replaced because another one is. `now` is aware; by default it is the
+    current time."""
     now, held, forced = now or datetime.now(UTC), held or {}, dict[str, str]()
     unseen = tuple(find_unseen(discovery.resources, now))
     while True:
@@ -48,10 +49,10 @@ def situate(
 
 
 def _cascades(decisions: Decisions) -> dict[str, str]:
-    """What is replaced because something else is, though none of its own properties forces it: reasons by id.
+    """Why resources are replaced because another one is, though no property of their own forces it; by id.
 
-    A target group serves one load balancer only, so it goes with it, and another takes its place where it is to serve
-    another one.
+    A target group serves one load balancer only. So it goes with its load balancer, and a new group takes its place if it is to serve
+    another load balancer.
     """
     ours = {item.id for item, _ in each_of(decisions.live, Balancer)}
     wanted: dict[Address, set[str | None]] = defaultdict(set)
@@ -75,8 +76,8 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
 
 
 def _functions_replaced(decisions: Decisions) -> set[str]:
-    """The target groups that get requests and are to have another function: registered in place of the old one it would
-    leave a gap between them, so another group takes over (ELB User Guide, "Deregister the Lambda function")."""
+    """The target groups that get requests and are to have another function. Registering it in place of the old one would leave a gap
+    between them, so a new group takes over (ELB User Guide, "Deregister the Lambda function")."""
     made = {
         str(state.target_group)
         for item, state in each_of(decisions.desired.values(), Member)

@@ -1,4 +1,4 @@
-"""Checks what a JSON schema can't say of a spec: what holds for every kind here, what is a kind's own in its room."""
+"""Runs the checks of a spec that a JSON schema can't express: those for every kind, which are here, and each kind's own."""
 
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.spec import runs
@@ -7,7 +7,7 @@ from alb_reconcile.spec.outline import Outline
 
 
 def run_checks(outline: Outline) -> None:
-    """All of them. Of several mistakes at one place the first is told, so those come first from which others follow."""
+    """Run all checks. Of several mistakes at one place the first is told, so mistakes from which others follow come first."""
     names.check(outline)
     lookups.check(outline)
     for kind in in_spec_order():

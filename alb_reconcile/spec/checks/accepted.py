@@ -1,4 +1,4 @@
-"""What `security` accepts: only of entries that are there."""
+"""Checks that a spec's `security` section accepts findings only of entries that exist."""
 
 from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec.outline import Outline
@@ -6,8 +6,8 @@ from alb_reconcile.spec.runs import addresses_of
 
 
 def check(outline: Outline) -> None:
-    """Report findings that are accepted for an entry that isn't in the file, where all else is right: a mistake elsewhere may be
-    why it is missing."""
+    """Report findings that are accepted for an entry that isn't in the file, if all else is right: a mistake elsewhere may be why the entry
+    is missing."""
     if not outline.is_sound:
         return
     found = outline.mappings("security", "accept", ...)

@@ -1,4 +1,4 @@
-"""Look-ups: by what AWS can be asked for a kind."""
+"""Checks that AWS can be asked for what a spec looks up."""
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.lookup import Lookup

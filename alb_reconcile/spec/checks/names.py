@@ -1,4 +1,4 @@
-"""Names and references: none at all, dangling ones, ids of the wrong kind, names that would collide."""
+"""Checks names and references: files without entries, dangling references, ids of the wrong kind, names that would collide."""
 
 from collections.abc import Container, Mapping
 from difflib import get_close_matches
@@ -74,7 +74,7 @@ def _check_physical_names(outline: Outline) -> None:
 
 
 def _check_tags(outline: Outline) -> None:
-    """No more than AWS takes, and nothing left out that isn't there."""
+    """Report more tags than AWS takes, and tags that an entry leaves out though the stack doesn't have them."""
     found = outline.data.get("tags")
     common = found if isinstance(found, dict) else {}
     _check_values(outline, ("tags",), common, ())

@@ -1,6 +1,6 @@
-"""What `validate` couldn't know and AWS would refuse half-way, or what is probably not meant: from what was read anyway.
+"""Checks decisions against what was read, for what AWS would refuse half-way through a run and `validate` couldn't know.
 
-A check takes the decisions and what was read, and gives what it finds: text, or a finding with its place in the spec.
+A check takes the decisions and what was read, and returns its findings: texts, or findings with their places in the spec.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,10 +37,10 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 def check_facts(decisions: Decisions, discovery: Discovery) -> list[str]:
-    """Refuse what can't be. Returns warnings. Raises RefusedError with everything found, in the order of the file."""
+    """Refuse a spec that AWS would refuse. Returns warnings. Raises RefusedError with everything found, in the order of the file."""
     checks = [*CHECKS, *(kind.check_plan for kind in load_kinds().values())]
     found = [*discovery.findings, *(item for check in checks for item in check(decisions, discovery))]
-    # entries of one short form stand at one place
+    # entries of one short form have one place
     places = {(str(item).partition(": ")[0], item.text): item for item in reversed(found) if isinstance(item, Finding)}
     placed = [*reversed(places.values())]
     problems = [
@@ -53,5 +53,5 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> list[str]:
 
 
 def _place(finding: Finding) -> list[int]:
-    """Line and column."""
+    """The line and column of a finding."""
     return [int(part) for part in str(finding).split(": ")[0].split(":")[-2:] if part.isdecimal()]

@@ -1,4 +1,4 @@
-"""What would go though something that stays keeps it, and what AWS wouldn't have stand together."""
+"""Finds resources that would go though something that stays needs them, and combinations that AWS wouldn't accept."""
 
 from collections.abc import Hashable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from alb_reconcile.model.service import Frontend, Permissions, Pool, PublicAddre
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
-    """One of two at an address goes only if nothing that stays refers to it; who forwards to it, limits look at."""
+    """Duplicates that would go though a resource that stays refers to them; `limits` checks forwards."""
     doubles = {found.id: found for found, reason in decisions.to_delete.values() if reason == DUPLICATE}
     if not doubles:
         return []
@@ -35,7 +35,7 @@ def _kept(decisions: Decisions, address: Address) -> str:
 
 
 def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
-    """Whether the user of a duplicate is going to name something else."""
+    """Whether the user of a duplicate is going to name another resource."""
     for item in decisions.desired.values():
         if item.found and item.found.id == user and item.changes:
             return used not in named_ids(item.state)
@@ -44,7 +44,7 @@ def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
 
 
 def shared_target_groups(decisions: Decisions, _: Discovery) -> list[str]:
-    """Somebody else's target groups under a load balancer that is replaced: AWS lets them serve one only."""
+    """Others' target groups behind a load balancer that is replaced: AWS lets a group serve only one load balancer."""
     problems = []
     for address, item in decisions.desired.items():
         entrance = decisions.entrance_of(item.desired)
@@ -91,7 +91,7 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
             kept = getattr(decision.state, direction) if decision else None
             what = "the" if kept is None else "it in the"
             sources = {rule.source for rule in (getattr(state, direction) if kept is None else kept) or ()}
-            if decision:  # of what the spec itself names `own_by_id` tells
+            if decision:  # `own_by_id` tells of what the spec itself names
                 sources -= {rule.source for rule in getattr(decision.desired.state, direction) or ()}
             problems += [
                 f"{going[known]}: {known} can't be deleted, since security_group.{item.address.name} keeps a rule that names it: the spec "
@@ -102,7 +102,7 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
 
 
 def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
-    """What would go while a property that isn't managed keeps it."""
+    """Resources that would go while a property that isn't managed keeps them."""
     going = decisions.going
     for known in [known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE]:
         del going[known]  # `used_duplicates` tells of them
@@ -118,7 +118,7 @@ def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
 
 
 def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
-    """What only one can have, and another one is to have while it stays where it is."""
+    """Things that only one resource can have, that one entry is to get, and that stay with another resource."""
     keepers: dict[Hashable, tuple[Properties, str]] = {}
     for address, item in decisions.desired.items():
         kept = item.found.state if item.found and not item.forces else item.state
@@ -154,12 +154,12 @@ def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
 
 
 def needed_by_others(decisions: Decisions, _: Discovery) -> list[str]:
-    """Who would go though one of its kind stays that AWS has only beside it."""
+    """Resources that would go though another of their kind stays, which AWS has only as long as they exist."""
     going, entries = decisions.going, decisions.desired.values()
     if not going:
         return []
     wishes = {item.found.id: item.desired.state for item in entries if item.found}
-    # whose place a new one takes is told to `move`
+    # a resource is told with `move` if a new one takes its place
     taken = {slot for item in entries if not item.found for slot in slots(bind(item.desired.state, decisions.ids))}
     gone = [
         item

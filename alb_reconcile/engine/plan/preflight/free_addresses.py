@@ -1,4 +1,4 @@
-"""Free addresses: what a plan needs in each subnet."""
+"""Checks that each subnet has as many free addresses as a plan needs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from alb_reconcile.model.service import Member
 
 
 def full_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """The subnets that have too few. What the same plan deletes frees none: it may go last."""
+    """Findings about subnets that have too few. What the same plan deletes frees none: it may go last."""
     needs: dict[Ref, Counter[str]] = defaultdict(Counter)
     entries: dict[str, Decision] = {}
     for subnet, name, item, number in _needs(decisions):
@@ -31,10 +31,10 @@ def full_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 
 
 def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
-    """Each subnet that something comes into: its entry's name, and how many addresses AWS wants to be free for it.
+    """The needs of each subnet: its entry's name, and how many addresses AWS wants to be free for it.
 
-    Of a group's members that are replaced where they are, `max_surge` stand beside the old ones at a time; all of them do
-    where their target group is replaced, too.
+    Of a group's members that are replaced where they are, `max_surge` exist in addition to the old ones at a time; all of them do if their
+    target group is replaced, too.
     """
     entries = decisions.desired.values()
     replaced = {item.desired.address for item in entries if item.forces}

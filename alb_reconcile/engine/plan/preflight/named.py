@@ -1,4 +1,4 @@
-"""What the spec names by its id, or looks up, though it is the stack's own and would go."""
+"""Finds resources of the stack that the spec names by id, or looks up, though they would go."""
 
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.decisions import Decisions, named_ids
@@ -8,7 +8,7 @@ from alb_reconcile.model.service import Routes
 
 
 def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
-    """Each place in the spec, and how to let go of what stands there: it isn't deleted under whoever names it."""
+    """Each place in the spec, and how to release the resource that it names: a resource isn't deleted while the spec uses it."""
     gone = (found for found, _ in decisions.to_delete.values())
     replaced = (item.found for item in decisions.desired.values() if item.found and item.forces)
     going = {found.id: found for found in (*gone, *replaced) if found.owner == decisions.stack}
@@ -32,7 +32,7 @@ def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
 
 
 def _with_ways(named: set[str], going: dict[str, Observed]) -> set[str]:
-    """With what these need: what they name, and the ways out of subnets. Else these would be cut off."""
+    """These resources with what they need: what they name, and the ways out of subnets, so that nothing is cut off."""
     found = set(named)
     while (
         more := {

@@ -1,4 +1,4 @@
-"""What AWS takes in one VPC only, and a spec has in two; where `validate` couldn't know, since one is named by its id."""
+"""Finds target groups in another VPC than their load balancer or instances, where `validate` couldn't know, since one is named by id."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +11,7 @@ from alb_reconcile.model.service import Member
 
 
 def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Target groups in another VPC than their load balancer, or than an instance of theirs."""
+    """Findings about target groups in another VPC than their load balancer, or than an instance of theirs."""
     users: dict[tuple[Ref, Ref], None] = {
         (part.target_group, entrance): None
         for item in decisions.desired.values()
@@ -43,7 +43,7 @@ def _places(decisions: Decisions, discovery: Discovery) -> dict[Ref, Ref | None]
 
 
 def _others(vpc: Ref | None, user: Properties, places: Mapping[Ref, Ref | None], decisions: Decisions) -> list[Ref]:
-    """The VPCs of something's subnets that aren't that one."""
+    """The VPCs of a resource's subnets that aren't that one."""
     found = {places[subnet] for subnet in subnets_of(user)}
     return sorted(
         (item for item in found if vpc and item and bind(item, decisions.ids) != bind(vpc, decisions.ids)), key=str

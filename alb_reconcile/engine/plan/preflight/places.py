@@ -1,4 +1,4 @@
-"""Names and places that only AWS knows."""
+"""Checks names and places that only AWS knows: taken names, security groups of another VPC, targets in zones without a node."""
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
@@ -26,9 +26,10 @@ def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 
 
 def strange_security_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Security groups of another VPC than the subnets of what would wear them, where one of the two is named by its id.
+    """Findings about security groups of another VPC than the subnets of what would wear them, where one of the two is named by its id.
 
-    One that exists may have been associated with that VPC (EC2 AssociateSecurityGroupVpc), which nobody reads: a warning.
+    A security group that exists may have been associated with that VPC (EC2 AssociateSecurityGroupVpc), which this tool doesn't read: a
+    warning.
     """
     findings = []
     for item in [item.desired for item in decisions.desired.values()]:
@@ -48,7 +49,7 @@ def strange_security_groups(decisions: Decisions, discovery: Discovery) -> list[
 
 
 def unreached_targets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Targets in foreign subnets, in a zone that their load balancer doesn't have: they would never get a request."""
+    """Findings about targets in foreign subnets, in a zone that their load balancer doesn't have: they would never get a request."""
     entrances: dict[Ref, Address] = {}
     for item in decisions.desired.values():
         if entrance := decisions.entrance_of(item.desired):

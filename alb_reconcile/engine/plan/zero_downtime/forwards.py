@@ -1,4 +1,4 @@
-"""Who forwards to which target group, now and as desired."""
+"""Answers questions about forwards: which listeners and rules forward to which target group, now and as desired."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,12 +16,12 @@ from alb_reconcile.model.steps import Register
 
 
 def forward_before(step: Step) -> tuple[Forward, ...]:
-    """To which groups what a step changes forwards now."""
+    """The groups that a step's listener or rule forwards to now."""
     return action_of(step.observed.state if step.observed else None).forward
 
 
 def forward_after(step: Step) -> tuple[Forward, ...]:
-    """To which groups it is to forward, by address if they are the stack's."""
+    """The groups that a step's listener or rule is to forward to, by address if they are the stack's."""
     return action_of(step.desired.state if step.desired else None).forward
 
 
@@ -35,7 +35,7 @@ def joining(graph: Graph) -> dict[Ref, list[str]]:
 
 
 def started(graph: Graph) -> dict[Ref, list[str]]:
-    """The steps that start instances which are targets already, by group (by address, if ours) without a healthy one."""
+    """The steps that start instances which are targets already, by group (by address, if the stack's) without a healthy target."""
     registered = list(each_of(graph.decisions.live, Member))
     serving = {state.target_group for item, state in registered if item.status == "healthy"}
     found: dict[Ref, list[str]] = defaultdict(list)
@@ -49,7 +49,7 @@ def started(graph: Graph) -> dict[Ref, list[str]]:
 
 
 def wait_for_health(graph: Graph, key: str) -> None:
-    """Have a registration wait for its target's health, unless the target fails in the group that goes, too."""
+    """Let a registration wait for its target's health, unless the target fails in the group that goes, too."""
     step = graph.steps[key]
     own = bind(step.state.target, graph.decisions.ids) if isinstance(step.state, Member) else None
     ill = [item.state for item in graph.registered.get(str(own), ()) if item.status == "unhealthy"]
@@ -58,12 +58,13 @@ def wait_for_health(graph: Graph, key: str) -> None:
 
 
 def serving_groups(graph: Graph) -> set[str]:
-    """The groups that a listener or rule forwards to, so that their targets are checked; also those that others take up before it goes."""
+    """The groups that a listener or rule forwards to, so that their targets are checked; of one that goes, only groups that others take
+    up."""
     return _staying(graph, lambda action: action.forward)
 
 
 def receiving_groups(graph: Graph) -> set[str]:
-    """Those of them that get requests now."""
+    """The groups that get requests now; of a listener or rule that goes, only groups that others take up."""
     return _staying(graph, lambda action: action.receiving)
 
 
@@ -81,8 +82,8 @@ def _staying(graph: Graph, forwards: Callable[[Action], Iterable[Forward]]) -> s
 
 
 def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Of the groups, by ARN, to which nothing forwards at the end, those to which something does now; with the keys of the steps that
-    let go of each."""
+    """The groups to which something forwards now and nothing at the end, by ARN; each with the key of a step that stops forwarding to
+    it."""
     kept = [item.state for item in graph.decisions.desired.values()]
     known = {item.found.id for item in graph.decisions.desired.values() if item.found} | graph.deleted
     kept += [item.state for item in graph.decisions.live if item.id not in known]
@@ -98,13 +99,13 @@ def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
 
 
 def group_address(graph: Graph, group: Ref) -> Ref:
-    """A target group by what it shares with the one that replaces it: its address, if it is the stack's."""
+    """The name that a target group shares with the group that replaces it: its address, if it is the stack's."""
     found = graph.groups.get(str(group))
     return found.address if found else group
 
 
 def making_room(graph: Graph, made: Step) -> Step | None:
-    """The delete of a listener that has the port of one that is made."""
+    """The delete of a listener that has the port of a new listener."""
     wanted = made.state
     if not isinstance(wanted, Frontend):
         return None
@@ -123,7 +124,7 @@ def listener_of(graph: Graph, step: Step) -> str | None:
 
 
 def taken_up(graph: Graph, step: Step) -> list[Ref]:
-    """The groups to which a step of a listener or rule gives a larger share of the requests, by address if ours."""
+    """The groups to which a step of a listener or rule gives a larger share of the requests, by address if the stack's."""
     before = forward_before(step) if step.action == "update" else ()
     had, shares = shares_of(before), shares_of(action_of(step.state).forward)
     return [
@@ -134,7 +135,7 @@ def taken_up(graph: Graph, step: Step) -> list[Ref]:
 
 
 def shares_of(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:
-    """Each group's part of the requests; those that get none are left out."""
+    """Each group's share of the requests; groups that get none are left out."""
     if len(forward) == 1:
         return {forward[0].target_group: Fraction(1)}
     total = sum(item.weight for item in forward)
@@ -142,7 +143,7 @@ def shares_of(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:
 
 
 def turned_to(graph: Graph) -> set[str]:
-    """The groups, by ARN, that get requests when the run has ended."""
+    """The groups, by ARN, that get requests after the run."""
     wishes = (decision.desired.state for decision in graph.decisions.desired.values())
     return {
         str(bind(part.target_group, graph.decisions.ids)) for state in wishes for part in action_of(state).receiving

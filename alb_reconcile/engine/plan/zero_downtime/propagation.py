@@ -1,4 +1,4 @@
-"""How long changes take to be everywhere, and which steps wait for that.
+"""Decides how long changes take to be everywhere, and which steps wait for that.
 
 | What | How long | Source |
 | --- | --- | --- |
@@ -10,7 +10,7 @@
 | The same where nothing forwards to the group any more | the same delay, which AWS doesn't wait for, once every node knows the switch | ELB API Reference, "TargetHealth" |
 | Nodes in a subnet that a load balancer leaves | until their interfaces are gone, which is looked for | Application Load Balancers, "Delete an Application Load Balancer" |
 
-What an interrupted run did a moment ago can't be seen. So where a pause doesn't hang on another step of the plan it is always kept.
+A plan can't see what an interrupted run did a moment ago. So a pause that doesn't depend on another step of the plan is always kept.
 """
 
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ _GROUPS_WORN: Final = "the new security groups are in effect"
 
 
 def add_pauses(graph: Graph, flow: Flow) -> None:
-    """Let each step wait until what comes before it is known wherever it must be. Assumes all edges."""
+    """Let each step wait until the changes before it are known wherever they must be. Assumes all edges."""
     for step in list(graph.steps.values()):
         _after_what_led_there(graph, step, [graph.steps[key] for key in flow.led_there(step)])
         _before_it_ends(graph, step)
@@ -65,7 +65,7 @@ def _after_what_led_there(graph: Graph, step: Step, before: Iterable[Step]) -> N
 
 
 def _settle(graph: Graph, step: Step) -> int:
-    """What the spec says for the instance that a target is; its default for any other."""
+    """The `settle` that the spec says for the instance of a target; the default for any other target."""
     there = step.observed.state if step.observed else None
     target = str(there.target) if isinstance(there, Member) else ""
     address = next((item.address for item in graph.decisions.live if item.id == target), None)
@@ -73,13 +73,13 @@ def _settle(graph: Graph, step: Step) -> int:
 
 
 def _before_it_ends(graph: Graph, step: Step) -> None:
-    """The pauses of a step by itself."""
+    """Add the pauses of a step that don't depend on others."""
     paths = step.tops
     if step.takes_away and step.action == "update" and WORN in paths:
         graph.pause(step.key, rollout_of(graph, step.address).settle, _GROUPS_WORN)
     elif step.plays(Server) and (step.action == "delete" or STOPS in step.effects):
         served = [item for item in graph.registered[str(step.id)] if item.status != "unused"]
-        if served:  # it drains meanwhile, which may be all the time that is needed
+        if served:  # the target drains meanwhile, which may be all the time that is needed
             settle = rollout_of(graph, step.address).settle - min(
                 delay_of(graph, item.state, unknown=0) for item in served
             )
@@ -111,8 +111,8 @@ def _begins_to_redirect(step: Step) -> bool:
 
 
 def _leave_open_requests_their_time(graph: Graph) -> None:
-    """AWS drains no target of a group that nothing forwards to any more, so what the group's delay is for is waited for before: once,
-    where its targets leave in turns."""
+    """Let targets wait for their group's delay before they leave a group that nothing forwards to any more, since AWS doesn't drain these;
+    the first ones wait, if targets leave in turns."""
     turned: dict[str, set[str]] = {}
     for key, group in dropped(graph):
         turned[group] = turned.get(group, {*graph.steps}) & graph.behind([key])
@@ -130,7 +130,7 @@ def _leave_open_requests_their_time(graph: Graph) -> None:
             graph.pause(key, seconds + delay, f"{reached}, and {_FROM_GROUP}" if reached else _FROM_GROUP)
     for key, step in late.items():
         graph.specify(key, step.detail(Deregister))
-    # since when a group that an interrupted run has replaced gets no more isn't known; its targets leave with it
+    # it isn't known since when a group that an interrupted run has replaced gets no requests; its targets leave with it
     waiting = {
         item.parent_id: delay_of(graph, item.state)
         for items in graph.registered.values()
@@ -144,11 +144,11 @@ def _leave_open_requests_their_time(graph: Graph) -> None:
 
 
 def _wait_for_old_nodes(graph: Graph) -> None:
-    """What takes away or replaces routes, associations, rules and instances' groups lets load balancers' nodes leave the subnets
-    that these have left.
+    """Let steps that take away or replace routes, associations, rules and instances' security groups wait until load balancers' nodes are
+    gone from the subnets that the load balancers have left.
 
-    Assumes all edges. What an interrupted run did a moment ago can't be seen, so it holds
-    for every load balancer that stays. Steps that come before a load balancer moves find none of its nodes elsewhere.
+    Assumes all edges. A plan can't see what an interrupted run did a moment ago, so the steps wait for every load balancer that stays.
+    Steps that come before a load balancer moves find none of its nodes elsewhere.
     """
     nodes = {
         item.id: item.state.subnets
@@ -168,7 +168,7 @@ def _wait_for_old_nodes(graph: Graph) -> None:
         ends = () if kind.is_target else ("delete",)
         for step in graph.of(kind, *MAKING, *ends):
             takes = step.action in ends or bool(removed_by(graph, step, kind.removed_late)[0])
-            # a table may have another target for a route, too, or take a subnet from another table
+            # a table may also get another target for a route, or take a subnet from another table
             if takes or kind.ways:
                 graph.steps[step.key] = replace(step, old_nodes=nodes)
                 late += [step.key] if takes and leaving else []

@@ -1,4 +1,4 @@
-"""Which requests a plan turns from one listener or rule to another."""
+"""Finds the requests that a plan turns from one listener or rule to another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alb_reconcile.model.service import Balancer, Router
 
 
 class Turns:
-    """By listener or rule, those that answer now what it is going to answer."""
+    """The listeners and rules that answer requests now, by the listener or rule that is going to answer the same requests."""
 
     def __init__(self, graph: Graph) -> None:
         self._givers: dict[str, dict[str, Observed]] = defaultdict(dict)
@@ -36,9 +36,9 @@ class Turns:
                 self._givers[after[asked].item.id][door.item.id] = door.item
 
     def givers(self, step: Step) -> Collection[Observed]:
-        """The listeners and rules of which a step's listener or rule takes requests over."""
+        """The listeners and rules from which a step's listener or rule takes requests over."""
         return self._givers.get(str(step.id if step.action == "update" else step.address), {}).values()
 
     def leaving(self, step: Step) -> list[Observed]:
-        """Those of them that go, or change."""
+        """The listeners and rules among `givers` that go, or change."""
         return [found for found in self.givers(step) if found.id in self._gives_up]

@@ -1,4 +1,4 @@
-"""Lets the rules of a listener change places in one call."""
+"""Moves the rules of a listener to their new priorities in one call."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ _LAST_PRIORITY = 50_000
 
 
 def order_rules(graph: Graph) -> None:
-    """One SetRulePriorities call a listener moves the rules that stay, and those that go out of the way of others. Rules are made
-    and deleted after it.
+    """Let one SetRulePriorities call for each listener move the rules that stay, and those that go out of the way of others. Rules are made
+    and deleted after that call.
 
-    Raises RefusedError where a stranger's rule has a priority that is wanted.
+    Raises RefusedError if a rule of others has a priority that is wanted.
     """
     rules: dict[str, list[Observed]] = defaultdict(list)
     for found in graph.decisions.live:
@@ -64,9 +64,9 @@ def _order_rules_of(
 
 
 def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> dict[str, tuple[Address, int, int]]:
-    """Which rules change places: by ARN, with their address and their priority before and after.
+    """The rules that change places: by ARN, with their address and their priority before and after.
 
-    Raises RefusedError where a stranger, who stays, is in the way.
+    Raises RefusedError if a rule of others, which stays, is in the way.
     """
     moved: dict[str, tuple[Address, int, int]] = {}
     wanted: dict[int, Decision] = {}
@@ -91,7 +91,8 @@ def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> di
 
 
 def _tell_in_the_way(item: Decision, other: Observed) -> str:
-    """Which rule has the priority of one that is to be made. One that nobody owns and asks for the same is that very rule."""
+    """The message about the rule that has the priority of a new one. A rule that no stack owns and that has the same conditions is the
+    wanted rule."""
     told = f"{item.desired.address}: priority {_priority(other)} is in use by {other.address}"
     wanted, there = (
         state.conditions if isinstance(state, RoutingRule) else None for state in (item.state, other.state)
@@ -102,7 +103,7 @@ def _tell_in_the_way(item: Decision, other: Observed) -> str:
 
 
 def _park(priority: int, used: set[int]) -> int:
-    """A free priority for a rule that goes and is still asked meanwhile: right behind its own place, if there is one."""
+    """A free priority for a rule that goes and still gets requests meanwhile: right after its own place, if there is one."""
     behind = range(priority + 1, _LAST_PRIORITY + 1)
     number = next(number for number in chain(behind, range(priority, 0, -1)) if number not in used)
     used.add(number)
@@ -114,7 +115,8 @@ def _priority(rule: Observed) -> int:
 
 
 def _strip_priorities(graph: Graph, moved: Iterable[str]) -> None:
-    """Priorities are changed by the listener's own step; a rule with nothing else to change has none."""
+    """Take priorities out of the rules' own steps, since the listener's step changes them; a rule with nothing else to change has no
+    step."""
     for arn in moved:
         for key, step in list(graph.steps.items()):
             if step.action == "update" and step.id == arn:

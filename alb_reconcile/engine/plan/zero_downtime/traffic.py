@@ -1,4 +1,4 @@
-"""Lets forwards move when their targets are there, and a load balancer go when what comes in its place answers."""
+"""Orders steps so that forwards move when their targets are there, and a load balancer goes when its replacement answers."""
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
@@ -29,7 +29,8 @@ from alb_reconcile.model.steps import Shift, TakeOver
 
 
 def wait_for_targets(graph: Graph, turns: Turns) -> None:
-    """Listeners and rules take up a group after the targets that join it, unless those wait for them. Gates count how many are healthy."""
+    """Let listeners and rules take up a group after the targets that join it, unless those targets wait for the forward. Gates count how
+    many are healthy."""
     members, coming, serving = joining(graph), started(graph), serving_groups(graph)
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
@@ -51,14 +52,14 @@ def wait_for_targets(graph: Graph, turns: Turns) -> None:
 
 
 def _stop_of(graph: Graph, key: str) -> str | None:
-    """The step that stops an instance, which a target leaves for and returns from."""
+    """The step that stops an instance, for the registration by which its target returns."""
     is_back = graph.steps[key].reason == RESTARTED
     return next((other for other in graph.edges[key] if STOPS in graph.steps[other].effects), None) if is_back else None
 
 
 def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
-    """Whether requests turn to a group before its instances restart: it has targets that may serve, and those that answer now restart, too.
-    Where all of the group may be away at once, it is enough that the others restart in turns."""
+    """Whether requests turn to a group before its instances restart: the group has targets that may serve, and the targets that answer now
+    restart, too. If all of the group may be missing at once, it is enough that the others restart in turns."""
     registered = list(each_of(graph.decisions.live, Member))
     healthy = [state for item, state in registered if item.status == "healthy"]
     restarting = {other.id for other in graph.of(Server, "update") if STOPS in other.effects}
@@ -73,7 +74,7 @@ def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
 
 
 def _may_serve(item: Observed) -> bool:
-    """Whether a target is healthy, or may be as soon as it is asked."""
+    """Whether a target is healthy, or may be as soon as it is checked."""
     return item.status in ("healthy", "initial") or is_unasked(item.reason, item.description)
 
 
@@ -86,8 +87,8 @@ def _won(graph: Graph, step: Step, turns: Turns) -> Iterator[Ref]:
 
 
 def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
-    """Whether a listener that is made where none answers, or a rule of it, has targets that serve already and stay, as after
-    somebody has deleted it by hand: then whoever asks needn't wait for those that join them."""
+    """Whether a listener that is made where none answers, or a rule of it, has targets that serve already and stay, as after a person has
+    deleted the listener by hand: then it needn't wait for targets that join them."""
     maker = listener_of(graph, step)
     if maker is None or graph.steps[maker].action != "create" or making_room(graph, graph.steps[maker]):
         return False
@@ -103,7 +104,8 @@ def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
 
 
 def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]]) -> None:
-    """An address that no instance of ours has leaves a group after those that join it: one of them may have got it."""
+    """Let a target that is an address, which no instance of the stack has, leave a group after the targets that join it: one of them may
+    have got the address."""
     for gone in graph.of(Member, "delete"):
         state = gone.observed.state if gone.observed else None
         if isinstance(state, Member) and as_address(str(state.target)):
@@ -112,8 +114,8 @@ def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]
 
 
 def keep_old_entrance(graph: Graph) -> None:
-    """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups. What a run
-    that was cut short has made of that already counts as well."""
+    """Let a load balancer go when what takes over from it answers: with its listeners, or with its target groups. What an interrupted run
+    has made of these counts as well."""
     groups, members = _going_groups(graph), joining(graph)
     for gone in graph.of(Balancer, "delete"):
         moved = {item.address for item in groups if gone.id in item.detail(ServedBy).load_balancers}
@@ -142,7 +144,7 @@ def keep_old_entrance(graph: Graph) -> None:
 
 
 def _going_groups(graph: Graph) -> list[Observed]:
-    """The target groups in whose place others come, or have come in a run that was cut short."""
+    """The target groups that others replace, or have replaced in an interrupted run."""
     desired = graph.decisions.desired
     replaced = [item.found for item in desired.values() if item.found and item.forces]
     going = [found for found, _ in graph.decisions.to_delete.values() if found.address in desired]
@@ -158,6 +160,6 @@ def _takes_over(graph: Graph, desired: Desired | None, gone: Step, moved: Collec
 
 
 def _is_behind_new_entrance(graph: Graph, step: Step) -> bool:
-    """Whether nobody asks yet, since the load balancer is made in this very plan and replaces none."""
+    """Whether no requests come yet, since the load balancer is made in this very plan and replaces none."""
     entrance = graph.decisions.entrance_of(step.desired)
     return entrance is not None and graph.makers.get(entrance, "").startswith("create:")
