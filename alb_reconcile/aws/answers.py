@@ -1,4 +1,4 @@
-"""Answers that aren't AWS's: a proxy's page, a captive portal's, or the first part of an answer that broke off."""
+"""Refuses answers that AWS didn't send: a proxy's page, a captive portal's page, or the first part of an answer that broke off."""
 
 import re
 from contextvars import ContextVar

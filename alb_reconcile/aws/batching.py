@@ -1,4 +1,4 @@
-"""What steps that run at the same time ask of one action, in as few calls as AWS takes it."""
+"""Joins what steps that run at the same time ask of one API action into as few calls as AWS allows."""
 
 import asyncio
 import re

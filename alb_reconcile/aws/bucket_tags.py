@@ -1,4 +1,4 @@
-"""The tags of S3 buckets, of which S3 takes only all at once (GetBucketTagging, PutBucketTagging)."""
+"""Reads and writes the tags of S3 buckets, which S3 sets only all at once (GetBucketTagging, PutBucketTagging)."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
-"""AWS's token buckets (buckets.json), for requests and for the instances that they are about, as it documents them.
+"""Holds the sizes of AWS's token buckets (buckets.json), for requests and for the instances that requests name, as AWS documents them.
 
-EC2: "Request throttling for the Amazon EC2 API" (Amazon EC2 Developer Guide): one for each action, sized by its category.
-ELBv2: "Request throttling for the ELB API" (Elastic Load Balancing User Guide): one a category, one for the account.
-ACM: "API rate quotas" (AWS Certificate Manager User Guide, "Quotas"), one for each action, by the second.
+EC2: "Request throttling for the Amazon EC2 API" (Amazon EC2 Developer Guide): one bucket for each action, sized by its category.
+ELBv2: "Request throttling for the ELB API" (Elastic Load Balancing User Guide): one bucket for each category, one for the account.
+ACM: "API rate quotas" (AWS Certificate Manager User Guide, "Quotas"): one bucket for each action, refilled each second.
 CloudTrail: "The rate of lookup requests is limited to two per second, per account, per region" (CloudTrail API Reference, LookupEvents).
 Route 53: "Five requests per second per AWS account" (Amazon Route 53 Developer Guide, "Quotas").
 """

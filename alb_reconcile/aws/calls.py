@@ -1,4 +1,4 @@
-"""What is told of each call to AWS, once it has ended: for traces."""
+"""Reports each call to AWS, once the call has ended, to the functions that write traces."""
 
 import time
 from collections.abc import Callable, Iterator

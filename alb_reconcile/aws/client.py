@@ -1,4 +1,4 @@
-"""AWS's API for one run: calls are paced, paged, counted, guarded and repeated here."""
+"""Calls AWS's API for one run: paces, pages, counts, guards and repeats the calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How AWS is reached, and whether it answers at all."""
+"""Holds how AWS is reached (endpoint, credentials, pace), and checks whether AWS answers at all."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

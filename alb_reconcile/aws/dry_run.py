@@ -1,4 +1,4 @@
-"""EC2's dry runs: whether these credentials may call an action, without anything being changed."""
+"""Runs calls as EC2's dry runs: checks whether these credentials may call an action, and changes nothing."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, runtime_checkable

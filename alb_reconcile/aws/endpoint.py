@@ -1,4 +1,4 @@
-"""Where AWS's API is, if somebody says so."""
+"""Finds the address of AWS's API: the one that the user gives, or AWS's own."""
 
 import re
 from collections.abc import Mapping

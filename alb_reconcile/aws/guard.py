@@ -1,4 +1,4 @@
-"""Asking, before anything is changed, whether it still may be: once for a call, and again for each of its attempts."""
+"""Checks before each call that changes something, and before each attempt of the call, whether the run may still change anything."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The errors of AWS and of the way to it, and what a user can do about them."""
+"""Explains the errors of AWS and of the network, and says what a user can do about each error."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""When "not found" means "not yet": what was made a moment ago may be unknown to the next calls (EC2 API, "Eventual consistency")."""
+"""Decides when "not found" means "not yet": the next calls may not know a resource that was just made (EC2 API, "Eventual consistency")."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
-"""botocore's session, with a quicker way to its models: a third of the time until the first call goes into them.
+"""Makes botocore's sessions, and reads botocore's models faster: reading them takes a third of the time until the first call.
 
-What they say is the same. botocore's own loader looks into each of four hundred services for their versions, and keeps the order
-of keys by `OrderedDict`, which Python's `dict` has kept for long.
+The models' contents are the same. botocore's own loader looks into each of four hundred services for their versions, and keeps the order
+of keys by `OrderedDict`; Python's `dict` keeps this order, too.
 """
 
 import gzip

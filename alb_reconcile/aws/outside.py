@@ -1,4 +1,4 @@
-"""Addresses outside of AWS's API that AWS itself will ask: whether they answer, as far as one sees from here."""
+"""Checks whether addresses outside of AWS's API, which AWS will call, answer from this machine."""
 
 import json
 import ssl

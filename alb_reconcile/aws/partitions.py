@@ -1,4 +1,4 @@
-"""AWS's partitions, which its ARNs begin with."""
+"""Finds the AWS partition of a region (aws, aws-cn …), with which ARNs begin."""
 
 from typing import Final
 

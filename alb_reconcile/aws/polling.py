@@ -1,4 +1,4 @@
-"""The one way to wait for AWS: reads that are repeated with a back-off, and shared by all who wait for the same sort of thing."""
+"""Waits for AWS: repeats reads with a back-off, and shares each read among all steps that wait for the same sort of resource."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

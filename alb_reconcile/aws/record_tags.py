@@ -1,7 +1,7 @@
-"""Whose a DNS record is: Route 53 tags no records, so a TXT record beside each holds what tags hold elsewhere.
+"""Keeps the tags of DNS records: Route 53 tags no records, so a TXT record for each record holds what tags hold for other resources.
 
-All of a zone are below one name, so that they follow each other in Route 53's order, and one read finds them:
-`a.api.alb-reconcile.example.com` is about the A record api.example.com. Such records are public: of a user's own tags they hold
+All such TXT records of a zone are below one name, so that they follow each other in Route 53's order, and one read finds all of them:
+`a.api.alb-reconcile.example.com` is about the A record api.example.com. TXT records are public: of a user's own tags they hold
 digests only.
 """
 

@@ -1,4 +1,4 @@
-"""Repeats a call for as long as what it meets means "not yet"."""
+"""Repeats a call for as long as its error means "not yet"."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""A role of another account, as it is assumed."""
+"""The role of another account that the tool assumes (STS AssumeRole)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

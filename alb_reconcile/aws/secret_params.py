@@ -1,4 +1,4 @@
-"""Secrets in a call's parameters: AWS's validation errors repeat what they refuse."""
+"""Takes secrets in a call's parameters out of error messages: AWS's validation errors repeat the values that they refuse."""
 
 from collections.abc import Iterator
 from typing import Any, Final

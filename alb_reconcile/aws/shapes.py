@@ -1,4 +1,4 @@
-"""What botocore's models say of AWS's calls: their parameters, their lists, and the form in which each takes tags."""
+"""Reads botocore's models of AWS's calls: their parameters, their lists, and the form in which each call takes tags."""
 
 from collections.abc import Mapping
 from functools import cache

@@ -1,5 +1,5 @@
-"""The AWS services whose resources carry tags, for whatever writes or removes tags, or reads an id: a row for each that has calls of
-its own for that, and one for all that have TagResource."""
+"""Names the AWS services whose resources carry tags, and the calls that read and write the tags: a row for each service that has calls of
+its own for that, and one row for all services that have TagResource."""
 
 import asyncio
 import re

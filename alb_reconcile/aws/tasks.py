@@ -1,4 +1,4 @@
-"""Reads that are set off before anybody needs them."""
+"""Starts reads before their results are needed."""
 
 import asyncio
 from collections.abc import Awaitable

@@ -1,8 +1,8 @@
-"""The tool's own pace: the share of AWS's documented buckets that it takes, and less of it for a while where AWS throttles.
+"""Paces the tool's own calls: takes a share of AWS's documented token buckets, and a smaller share for a while after AWS throttles.
 
-Others empty the same buckets, and AWS tells nobody how full they are. So a bucket's share is found as TCP finds its share of
-a line, by additive increase and multiplicative decrease: a refusal halves it, then it grows steadily, by half of AWS's figures
-in 100 s, up to what was asked for. Several that do so end up with like shares, at the price of a refusal a minute.
+Other programs empty the same buckets, and AWS doesn't show how full a bucket is. So a bucket's share is found as TCP finds its share of
+a line, by additive increase and multiplicative decrease: a refusal halves the share, then the share grows steadily, by half of AWS's
+figures in 100 s, up to what was asked for. Several programs that do so get similar shares, at the price of a refusal a minute.
 """
 
 import threading

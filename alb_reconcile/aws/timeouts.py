@@ -1,4 +1,4 @@
-"""How long a call may take: the numbers that clients are made with, and the worst that follows from them."""
+"""Computes how long a call may take: the time-outs of the clients, and the worst case that follows from them."""
 
 from typing import Final, NamedTuple
 

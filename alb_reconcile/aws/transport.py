@@ -1,6 +1,6 @@
-"""Calls through boto3's clients: the only module that knows them.
+"""Sends calls through boto3's clients: the only module that uses boto3's clients.
 
-They are made by botocore, as boto3 makes them; importing boto3 itself reads what it has for uploads to S3, a sixth of a plan's start.
+botocore makes the clients, as it does for boto3; importing boto3 itself reads its code for uploads to S3, a sixth of a plan's start.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""The health of a target group's targets, and who waits for it (ELBv2 DescribeTargetHealth)."""
+"""Reads the health of a target group's targets, and waits until targets are healthy or drained (ELBv2 DescribeTargetHealth)."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping

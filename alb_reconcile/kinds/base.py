@@ -1,4 +1,4 @@
-"""What drives a kind of resource: its verbs towards AWS, and how AWS names and lists it."""
+"""The interface that each kind of resource implements: how the kind is read, created, updated and deleted, and how AWS names and lists it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a step is carried out with: AWS, ids, a clock, a voice, waits; and the run's other steps."""
+"""What a kind's verbs get to carry out one step: calls to AWS, ids, a clock, messages, waits, and the run's other steps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping

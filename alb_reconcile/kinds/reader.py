@@ -1,4 +1,4 @@
-"""Reads for discovery: each is made once, however many kinds ask for it, and as early as its arguments are known."""
+"""Reads a stack from AWS for discovery: each read is made once, however many kinds need it, and as soon as its arguments are known."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""What the properties of some kinds can do: small protocols that a kind implements if it has to."""
+"""Optional abilities of some kinds' properties: small protocols that a kind implements where it needs to."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Protocol, Self, TypeVar, cast

@@ -1,4 +1,4 @@
-"""What a listener or a rule does with a request: the value that both kinds share."""
+"""The action of a listener or a rule, which says what becomes of a request."""
 
 from __future__ import annotations
 

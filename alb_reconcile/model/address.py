@@ -1,4 +1,4 @@
-"""Small values that everything else is made of: addresses, references, user data."""
+"""Small basic values that the other modules use: addresses, references, user data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that messages advise, with the options by which this process reaches AWS."""
+"""Writes the commands that messages advise, with the options by which this process reaches AWS."""
 
 import shlex
 from collections.abc import Iterable

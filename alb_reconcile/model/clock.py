@@ -1,4 +1,4 @@
-"""How much time has passed for this process, frozen, suspended or on a clock that jumps."""
+"""Measures how much time has passed for this process, also where it is frozen or suspended, or the machine's clock jumps."""
 
 import time
 from collections.abc import Callable

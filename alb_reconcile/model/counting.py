@@ -1,4 +1,4 @@
-"""The one way to count: resources, each once, by what becomes of it. Plans, runs, records and limits all count so."""
+"""Counts the resources of a plan, a run or a record by action, each resource once. All counts and limits use this module."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeVar

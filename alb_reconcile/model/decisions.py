@@ -1,4 +1,4 @@
-"""What a plan decides of each resource: what is desired of it, what was found, and whether that changes, is replaced or goes."""
+"""What a plan decides for each resource: whether the resource stays, changes, is replaced or is deleted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a run is to reach."""
+"""A spec's whole desired stack: all resources that a run is to reach, and the run's limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

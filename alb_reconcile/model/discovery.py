@@ -1,4 +1,4 @@
-"""What was read of one stack."""
+"""What discovery has read of one stack: its resources in AWS, and findings about them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

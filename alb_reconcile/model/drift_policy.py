@@ -1,4 +1,4 @@
-"""What `sync:` says: which differences an unattended run corrects, and which it leaves to a person."""
+"""The `sync` section of a spec: which differences an unattended run corrects, and which it leaves to a person."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree, with the exit code of each class.
+"""The errors that this package raises, as a tree, with the exit code of each class.
 
 ReconcileError (1)
 ├── AwsError (1)          AWS refused a call, or didn't answer

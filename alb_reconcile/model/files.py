@@ -1,4 +1,4 @@
-"""How files are opened: at once, regular ones only, and read up to a size. A pipe or a device could hang a run, or fill it."""
+"""Opens, reads and writes regular files only, without waiting, and up to a size: a pipe or a device could hang a run, or fill it."""
 
 import errno
 import os

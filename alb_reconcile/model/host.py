@@ -1,4 +1,4 @@
-"""This machine, as records name it."""
+"""Names this machine's user, time and state folder for records."""
 
 import getpass
 import os

@@ -1,4 +1,4 @@
-"""Look-ups: what a spec says instead of the id of something that it doesn't own, and the ids that these lead to."""
+"""Look-ups: what a spec says instead of the id of a resource that it doesn't own, and the ids that look-ups find."""
 
 from __future__ import annotations
 

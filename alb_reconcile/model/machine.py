@@ -1,4 +1,4 @@
-"""What this machine or the limits of this process lack: the errors that come of it, and what helps."""
+"""Finds out whether an error comes from this machine or the limits of this process, and says what helps."""
 
 import errno
 import re

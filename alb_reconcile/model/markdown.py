@@ -1,4 +1,4 @@
-"""Texts inside Markdown: in a span or a block that nothing in them can end, where GitHub reads no Markdown, no HTML and no mentions."""
+"""Puts texts into Markdown so that no text can end its span or block, and GitHub reads no Markdown, HTML or mentions in it."""
 
 import re
 from collections.abc import Iterable

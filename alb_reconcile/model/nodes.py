@@ -1,4 +1,4 @@
-"""Values of a document with their places: what a spec is before it is plain data, and how messages write a path in it."""
+"""Values of a document with their places in it: what a spec is before it becomes plain data, and how messages write a path."""
 
 from __future__ import annotations
 

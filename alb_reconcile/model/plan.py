@@ -1,4 +1,4 @@
-"""Plans and their steps, and the JSON that others script against."""
+"""Plans and their steps, and a plan's JSON, which other programs read."""
 
 import json
 from collections.abc import Iterable, Mapping

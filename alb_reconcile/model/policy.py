@@ -1,4 +1,4 @@
-"""What `policy:` says: how much damage one run may do, to which kinds none at all, and when."""
+"""The `policy` section of a spec: how much a run may change or delete, of which kinds nothing, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policy documents (IAM's JSON): compared by what they say, not by how it is written."""
+"""Policy documents (IAM's JSON), compared by their meaning instead of by how they are written."""
 
 import json
 import re

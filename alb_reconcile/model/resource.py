@@ -1,4 +1,4 @@
-"""A resource as a value: its properties, what a spec desires of it, what AWS has; comparing, binding and walking them."""
+"""A resource as a value: its properties, what a spec desires of it, what AWS has; and functions that compare and bind these values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the JSON schemas lie, and what the file of one says: data that several rooms read."""
+"""Finds the JSON schemas, and reads what a kind's schema says about AWS's calls."""
 
 import json
 from functools import cache

@@ -1,7 +1,7 @@
-"""Which values must not be shown, and what is shown instead of them.
+"""Decides which values are secret, and hides them in everything that is shown, kept or sent.
 
-A value is secret by where it comes from: a variable that a spec marks, a tag whose key says so, a header or a query. Its old
-value is then secret too. There is no digest of it: a short secret is found by trying.
+A value is secret by where it comes from: a variable that a spec marks, a tag whose key says so, a header or a query. The old value
+of a secret is secret, too. No digest of a secret is kept: a short secret could be found by trying.
 """
 
 import base64

@@ -1,6 +1,6 @@
-"""The parts that resources play in an HTTP service, and what the rules of plans, gates and `sync` ask of each.
+"""The parts that resources play in an HTTP service, and what the rules of plans, gates and `sync` ask of each part.
 
-A kind that plays a part is a subclass of it, and declares the fields that the part names. The rules know the parts, and no kind.
+The properties of a kind that plays a part are a subclass of the part, with the part's fields. The rules know the parts, and no kind.
 """
 
 from __future__ import annotations

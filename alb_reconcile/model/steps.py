@@ -1,6 +1,6 @@
-"""What is special about a step: a value for each thing that a step does beyond creating, changing or deleting.
+"""What a step does beyond creating, changing or deleting a resource: a class for each such thing.
 
-A plan's passes write them, the kinds read them (`Step.detail`); nothing in between looks inside.
+A plan's passes write these values, and the kinds read them (`Step.detail`); no code in between looks inside.
 """
 
 from collections.abc import Mapping

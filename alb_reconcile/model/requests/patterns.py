@@ -1,4 +1,4 @@
-"""Finds a text that fits a pattern and none of others, or finds that there is none.
+"""Finds a text that fits one pattern and none of some others, or finds that there is no such text.
 
 In a pattern `*` stands for any characters, and `?` for one ("Condition types for listener rules", Elastic Load Balancing).
 """

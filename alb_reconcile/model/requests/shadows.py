@@ -1,4 +1,4 @@
-"""Finds the rules that take all requests of another one ("Condition types for listener rules", Elastic Load Balancing)."""
+"""Finds the rules that take all requests of another rule ("Condition types for listener rules", Elastic Load Balancing)."""
 
 import itertools
 from collections.abc import Iterable, Sequence
