@@ -37,7 +37,7 @@ async def all_of(*parts: Awaitable[object]) -> None:
 
 
 class Others:
-    """The run's other steps, as the step at hand knows them. This class has no steps; `engine.apply` has the subclass for a plan's steps."""
+    """The run's other steps, as the step at hand knows them. This class has no steps; `engine.apply` has a subclass with a plan's."""
 
     def announce(self, made: str, *, usable: bool) -> None:
         """Tell the other steps, before this step has ended, the id of the resource that it has made, or whose use it has ended.

@@ -149,7 +149,7 @@ class Lifecycle:
     group: str | None = None
     """The instance entry that the resource is a member of."""
     min_healthy: int | None = None
-    """The fewest healthy targets with which a target group may be given more requests; None where the group's targets decide the number."""
+    """The fewest healthy targets with which a target group may get more requests; None where the group's targets decide."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Observed:
         return self.details
 
     def differing_tag(self, key: str, wanted: str) -> str | None:
-        """A tag's value; where the value is as wanted, but something attached has another value, that value in words. Each has its own Name."""
+        """A tag's value; where only something attached has another value, that value in words. Each has a Name of its own."""
         others = [f"{own.get(key, 'none')} on {item}" for item, own in self.attached.items() if own.get(key) != wanted]
         return others[0] if others and self.tags.get(key) == wanted and key != "Name" else self.tags.get(key)
 
