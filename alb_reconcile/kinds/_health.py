@@ -98,7 +98,7 @@ def _words(health: Mapping[str, Any]) -> str:
 
 
 async def stop_if_ill(run: Run, groups: Iterable[str]) -> None:
-    """Raise WaitError if a target that this run has registered in one of the groups isn't healthy any more. If all are, one read a group."""
+    """Raise WaitError if a target that this run has registered in one of the groups isn't healthy any more. One read a group if all are."""
     for group in groups:
         if run.targets.proven(group):
             await _wait_for_group(run, group, _relapse(run, group), waits.LAG)

@@ -53,7 +53,7 @@ class Reader:
         self.warnings: list[str] = []
         """What a user should know about the reads."""
         self.kept: Mapping[tuple[Address, str], Any] = {}
-        """The volumes that outlive their instances (`kinds.instance.persistent_volumes.Kept`), by the instance's address and volume's name."""
+        """The volumes that outlive their instances (`kinds.instance.persistent_volumes.Kept`), by instance's address and volume's name."""
         self.named: Collection[str] = frozenset()
         """Ids of resources that are read wherever they are."""
         self._tasks: dict[tuple[object, ...], asyncio.Future[Any]] = {}
@@ -127,7 +127,7 @@ class Reader:
         return any(address.kind == kind for address in self.desired)
 
     async def looked_for(self, kind: str, what: str, read: Awaitable[list[_T]]) -> list[_T]:
-        """The result of a read for a kind that few stacks have. Where the spec declares no such resource, a refused read is only a warning."""
+        """The result of a read for a kind that few stacks have. Where the spec declares none, a refused read is only a warning."""
         try:
             return await read
         except AwsError as error:

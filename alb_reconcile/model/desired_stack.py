@@ -12,7 +12,7 @@ from alb_reconcile.model.secrets import Headers
 
 @dataclass(frozen=True)
 class DesiredStack:
-    """What a run is to reach: everything that the commands know of one stack."""
+    """What a run is to reach: everything that the commands know about one stack."""
 
     stack: str
     region: str
