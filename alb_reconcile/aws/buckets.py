@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 
 class Bucket(NamedTuple):
-    """How many tokens it holds, and how many more come a second."""
+    """A token bucket: how many tokens it holds, and how many are added a second."""
 
     size: float
     refill: float
@@ -27,7 +27,7 @@ _TABLE: Final = {
 
 
 def buckets_of(service: str, action: str, params: Callable[[], Mapping[str, Any]]) -> Iterator[tuple[str, Bucket, int]]:
-    """A request's buckets by name, and its tokens of each; other services have none. `params` is called for EC2 only."""
+    """A request's buckets by name, and the tokens it takes from each; other services have none. `params` is called only for EC2."""
     usual = "reading" if action.startswith(("Describe", "Get", "List", "Search")) else "changing"
     if service == "elbv2":
         yield *_TABLE["elbv2"].get(action, _TABLE["elbv2"][usual]), 1

@@ -21,7 +21,7 @@ class Forward(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """Where a secret is (`env`, `file`, `ssm` or `secretsmanager`, with the secret's name there), and its version. Never the secret itself."""
+    """The place of a secret (`env`, `file`, `ssm` or `secretsmanager`, with the name in it), and its version. Never the secret itself."""
 
     source: str
     name: str
@@ -83,7 +83,7 @@ class Action:
     authentication: Authentication | None = None
     forward: tuple[Forward, ...] = ()
     stickiness_seconds: int | None = None
-    """Seconds for which clients stay with one of several groups. None also for the shortest time, which AWS requires if a group is sticky."""
+    """Seconds for which clients stay with one of several groups. None also for the shortest time, which AWS requires of sticky groups."""
     redirect: tuple[tuple[str, str], ...] = ()
     fixed_response: tuple[tuple[str, str], ...] = ()
     unsupported: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from alb_reconcile.model.resource import Change, Desired, Observed, Properties, 
 from alb_reconcile.model.service import Foreign, Frontend, RoutingRule, Segment
 
 DUPLICATE: Final = "a duplicate at its address"
-"""The reason for deleting one of two resources at an address; the delete takes nothing away that the spec wants (but see `plan.twins`)."""
+"""The reason for deleting one of two resources at an address, which takes nothing away that the spec wants (but see `plan.twins`)."""
 
 
 @dataclass
