@@ -1,4 +1,4 @@
-"""What botocore's models say of AWS's calls: their parameters, their lists, and the form in which each takes tags."""
+"""Reads botocore's models of AWS's calls: their parameters, their lists, and the form in which each call takes tags."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -10,7 +10,7 @@ _NAMES_OF_TAGS = ("tags", "resourcetags")
 
 @cache
 def model_of(service: str, operation: str) -> Any:
-    """botocore's model of an operation. Raises ValueError, in a sentence, where the service has none of that name."""
+    """botocore's model of an operation. Raises ValueError, in a sentence, where the service has no operation of the name."""
     from botocore.exceptions import DataNotFoundError, UnknownServiceError
     from botocore.model import OperationNotFoundError
 
@@ -23,7 +23,7 @@ def model_of(service: str, operation: str) -> Any:
 
 
 def call_of(operation: str) -> str:
-    """What botocore calls an operation in Python: PutRetentionPolicy, put_retention_policy."""
+    """botocore's Python name of an operation: put_retention_policy for PutRetentionPolicy."""
     from botocore import xform_name
 
     return str(xform_name(operation))
@@ -36,7 +36,7 @@ def parameters(service: str, operation: str) -> Mapping[str, str]:
 
 
 def list_of(service: str, operation: str) -> tuple[str, Mapping[str, str]]:
-    """The one list of structures in an operation's answer, and the members of these with their types. Raises ValueError."""
+    """The only list of structures in an operation's answer, and the structures' members with their types. Raises ValueError."""
     shape = model_of(service, operation).output_shape
     lists = {
         name: item.member.members
@@ -50,7 +50,7 @@ def list_of(service: str, operation: str) -> tuple[str, Mapping[str, str]]:
 
 
 def of_resource(service: str, operation: str, arn: str) -> dict[str, Any]:
-    """An ARN as TagResource and the like take it: the parameter that is needed beside tags. Raises ValueError."""
+    """An ARN as TagResource and the like take it: the required parameter other than the tags. Raises ValueError."""
     shape = model_of(service, operation).input_shape
     needed = [name for name in shape.required_members if "tag" not in name.lower()]
     if len(needed) != 1:
@@ -64,7 +64,7 @@ def keys_parameter(service: str, operation: str) -> str:
 
 
 def tags_for(service: str, operation: str, wanted: Mapping[str, str]) -> dict[str, Any]:
-    """Tags as an operation takes them: a map, or a list of keys and values. Raises ValueError where it takes none."""
+    """Tags as an operation takes them: a map, or a list of keys and values. Raises ValueError for an operation without tags."""
     name, shape = _tags_among(service, operation, model_of(service, operation).input_shape)
     if shape.type_name == "map":
         return {name: dict(wanted)}
@@ -73,7 +73,7 @@ def tags_for(service: str, operation: str, wanted: Mapping[str, str]) -> dict[st
 
 
 def tags_from(service: str, operation: str, answer: Mapping[str, Any]) -> dict[str, str]:
-    """The tags in an operation's answer. Raises ValueError where it has no place for them."""
+    """The tags in an operation's answer. Raises ValueError where the answer has no place for tags."""
     name, shape = _tags_among(service, operation, model_of(service, operation).output_shape)
     found = answer.get(name) or {}
     if shape.type_name == "map":
@@ -90,7 +90,7 @@ def _tags_among(service: str, operation: str, shape: Any) -> tuple[str, Any]:
 
 
 def _pair(shape: Any) -> tuple[str, str]:
-    """What a list of tags calls a key and a value."""
+    """The names of the key and the value in a list of tags."""
     names = list(shape.member.members)
     return next(name for name in names if name.lower().endswith("key")), next(
         name for name in names if name.lower().endswith("value")

@@ -1,5 +1,5 @@
-"""The AWS services whose resources carry tags, for whatever writes or removes tags, or reads an id: a row for each that has calls of
-its own for that, and one for all that have TagResource."""
+"""Names the AWS services whose resources carry tags, and the calls that read and write the tags: a row for each service that has calls of
+its own for that, and one row for all services that have TagResource."""
 
 import asyncio
 import re
@@ -23,27 +23,27 @@ class TaggedService:
     """How a service's resources are named and tagged."""
 
     name: str
-    """botocore's name of it."""
+    """botocore's name of the service."""
     ids: str
-    """A regular expression of its resources' ids or ARNs; TYPE stands for the kind's `arn_type`."""
+    """A regular expression of the service's ids or ARNs; TYPE stands for the kind's `arn_type`."""
     most: int
-    """Resources of one call that tags them."""
+    """The most resources in one call that writes tags."""
     actions: tuple[str, ...]
     """The IAM actions that write tags."""
     write: Callable[[Aws, Sequence[str], Mapping[str, str]], Awaitable[object]]
     """Writes tags to up to `most` resources."""
     remove: Callable[[Aws, Sequence[str], Sequence[str]], Awaitable[object]]
-    """Removes tags, by their keys."""
+    """Removes tags from up to `most` resources, by the tags' keys."""
     gone: str = "*NotFound*"
-    """AWS's code for a resource that isn't there, as a pattern."""
+    """AWS's code for a resource that doesn't exist, as a pattern."""
 
     def names(self, resource: str, arn_type: str = "") -> bool:
-        """Whether that is the id or ARN of a resource of the service; of that type, where one is given."""
+        """Whether a text is the id or ARN of a resource of the service; of type `arn_type`, where it is given."""
         kind = re.escape(arn_type) if arn_type else "[a-z-]+(/app|/net|/gwy)?"
         return re.fullmatch(self.ids.replace("TYPE", kind), resource) is not None
 
     def is_gone(self, code: str) -> bool:
-        """Whether an error's code says that a resource isn't there."""
+        """Whether an error's code says that a resource doesn't exist."""
         return fnmatchcase(code, self.gone)
 
 
@@ -64,7 +64,7 @@ async def _remove_elb(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -
 
 
 async def _write_iam(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-    """A profile and its role, which have one name."""
+    """Write the tags of an instance profile and its role, which have one name."""
     for name in map(_last, resources):
         told: dict[str, Any] = {"Tags": tags.to_list(wanted)}
         await aws.call("iam", "tag_instance_profile", InstanceProfileName=name, **told)
@@ -137,13 +137,13 @@ SERVICES: Final = {
         ),
     )
 }  # fmt: skip
-"""By botocore's name."""
+"""The services, by botocore's name."""
 
 
 @cache
 def service_named(name: str) -> TaggedService:
-    """A service by botocore's name of it: its row, or that of all services that have TagResource, for which botocore's model says what
-    each calls its parameters."""
+    """A service by botocore's name: the service's own row, or the row of all services that have TagResource, whose parameters are named
+    as botocore's model says."""
     return SERVICES.get(name) or TaggedService(
         name, f"arn:[a-z-]+:{name}:[a-z0-9-]*:[0-9]{{12}}:TYPE[:/].+", 1, (f"{name}:TagResource",),
         partial(_write, name), partial(_remove, name),
@@ -170,7 +170,7 @@ async def read_resource_tags(aws: Aws, service: str, arn: str) -> dict[str, str]
 
 
 def service_of(resource: str) -> TaggedService:
-    """The service of a resource, by its id or ARN. Raises ValueError for one that can't be tagged here."""
+    """The service of a resource, by its id or ARN. Raises ValueError for a resource that this tool can't tag."""
     if not resource.startswith("arn:"):
         return SERVICES["ec2"]
     for row in SERVICES.values():
@@ -182,7 +182,7 @@ def service_of(resource: str) -> TaggedService:
 
 
 async def write_tags(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-    """Write tags to resources, by ids or ARNs: not more of one service than it takes in a call. Raises AwsError."""
+    """Write tags to resources, by ids or ARNs: not more of one service than one call takes. Raises AwsError."""
     parts = _by_service(resources)
     await asyncio.gather(*(service_named(name).write(aws, part, wanted) for name, part in parts.items()))
 

@@ -1,4 +1,4 @@
-"""One file a kind. `load_kinds` lists the folder; nothing else has to know a new kind's name."""
+"""Loads the kinds of resources, one module or folder for each: `load_kinds` lists this folder, and no other code names a new kind."""
 
 import importlib
 import pkgutil

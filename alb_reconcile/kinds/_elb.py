@@ -1,4 +1,4 @@
-"""What load balancers, target groups, listeners and rules have in common in ELBv2's API."""
+"""Shared code of load balancers, target groups, listeners and rules in ELBv2's API."""
 
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Kinds of which most stacks have none: nobody reads them for a stack that has none."""
+"""Decides whether to read kinds of which most stacks have no resource: these kinds are not read for a stack that has none."""
 
 import asyncio
 from typing import Any, Final

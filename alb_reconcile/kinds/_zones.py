@@ -1,4 +1,4 @@
-"""Hosted zones of Route 53, which a spec names and never makes (ListHostedZonesByName, GetHostedZone)."""
+"""Finds Route 53's hosted zones, which a spec names and this tool never makes (ListHostedZonesByName, GetHostedZone)."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Egress-only internet gateways (EC2 CreateEgressOnlyInternetGateway, DeleteEgressOnlyInternetGateway)."""
+"""The kind `egress_only_internet_gateway` (EC2 CreateEgressOnlyInternetGateway, DeleteEgressOnlyInternetGateway)."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Elastic IP addresses (EC2 AllocateAddress, ReleaseAddress)."""
+"""The kind `elastic_ip`: Elastic IP addresses (EC2 AllocateAddress, ReleaseAddress)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Elastic IP addresses of instances (EC2 AssociateAddress, DisassociateAddress)."""
+"""The kind `elastic_ip_association`: Elastic IP addresses given to instances (EC2 AssociateAddress, DisassociateAddress)."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable

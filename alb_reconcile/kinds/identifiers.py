@@ -1,4 +1,4 @@
-"""AWS's ids and ARNs: which of them a spec may give instead of the name of an entry."""
+"""Recognizes AWS's ids and ARNs, and says which of them a spec may give instead of the name of an entry."""
 
 import re
 from collections.abc import Iterable

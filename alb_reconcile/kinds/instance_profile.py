@@ -1,4 +1,4 @@
-"""Instance profiles, each with a role of its own that EC2 assumes (IAM CreateInstanceProfile, CreateRole and the like)."""
+"""The kind `instance_profile`: each with a role of its own, which EC2 assumes (IAM CreateInstanceProfile, CreateRole and the like)."""
 
 import asyncio
 import json

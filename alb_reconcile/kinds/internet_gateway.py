@@ -1,4 +1,4 @@
-"""Internet gateways (EC2 CreateInternetGateway, AttachInternetGateway and their reverse)."""
+"""The kind `internet_gateway` (EC2 CreateInternetGateway, AttachInternetGateway and their reverse)."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable

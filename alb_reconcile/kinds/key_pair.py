@@ -1,4 +1,4 @@
-"""Key pairs for SSH, imported by their public keys (EC2 ImportKeyPair, DeleteKeyPair)."""
+"""The kind `key_pair`: key pairs for SSH, imported by their public keys (EC2 ImportKeyPair, DeleteKeyPair)."""
 
 import re
 from collections import defaultdict

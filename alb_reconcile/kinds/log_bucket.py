@@ -1,6 +1,6 @@
-"""Buckets for the logs of load balancers (S3 CreateBucket, PutBucketPolicy, PutBucketLifecycleConfiguration, DeleteBucket).
+"""The kind `log_bucket`: buckets for load balancers' logs (S3 CreateBucket, PutBucketPolicy, PutBucketLifecycleConfiguration, DeleteBucket).
 
-S3 encrypts every new bucket with keys of its own (SSE-S3), which is all that load balancers can write to, so nothing is said of it.
+S3 encrypts every new bucket with its own keys (SSE-S3). Load balancers can write to no other encryption, so a spec has no key for it.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Log groups (CloudWatch Logs CreateLogGroup, PutRetentionPolicy, AssociateKmsKey, DeleteLogGroup)."""
+"""The kind `log_group` (CloudWatch Logs CreateLogGroup, PutRetentionPolicy, AssociateKmsKey, DeleteLogGroup)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

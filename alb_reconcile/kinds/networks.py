@@ -1,4 +1,4 @@
-"""In which VPC and zone the entries of a spec are, said or implied, and which addresses are around them."""
+"""Finds the VPC, the availability zone and the address ranges of entries of a spec, given or implied."""
 
 import ipaddress
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The rules of a security group (EC2 Authorize-, RevokeSecurityGroupIngress and -Egress)."""
+"""The kind `security_group_rules`: all rules of one security group (EC2 Authorize-, RevokeSecurityGroupIngress and -Egress)."""
 
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

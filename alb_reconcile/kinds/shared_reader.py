@@ -1,4 +1,4 @@
-"""Reads that the discoveries of several stacks in one account and region have in common: each is made once for all."""
+"""Makes the reads that the discoveries of several stacks in one account and region share: each is made once for all stacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence

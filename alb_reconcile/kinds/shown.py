@@ -1,4 +1,4 @@
-"""Properties and their differences as a user reads them: ids of the stack by their addresses."""
+"""Shows properties and their differences as a user reads them: ids of the stack's resources as their addresses."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

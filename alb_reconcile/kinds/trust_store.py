@@ -1,7 +1,7 @@
-"""Trust stores: the certificates of the CAs whose clients a listener lets in (ELBv2 CreateTrustStore, ModifyTrustStore,
+"""The kind `trust_store`: certificates of the CAs whose clients a listener lets in (ELBv2 CreateTrustStore, ModifyTrustStore,
 AddTrustStoreRevocations, RemoveTrustStoreRevocations, DeleteTrustStore).
 
-AWS doesn't show from where in S3 it has read them, so tags say it.
+AWS doesn't show from where in S3 it has read the certificates, so tags of the trust store say the place.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""What AWS's "not yet" looks like, and for how long it is waited for: every such code and time-out of the kinds.
+"""AWS's error codes that mean "not yet", and how long each is waited for: all such codes and time-outs of the kinds.
 
-A table of codes means: a call that AWS refuses with that code is repeated for so many seconds (`Aws.call(retry=…)`). Sources:
+In a table of codes, each code has seconds: a call that AWS refuses with the code is repeated for so long (`Aws.call(retry=…)`). Sources:
 the time-outs of terraform-provider-aws and aws-load-balancer-controller, and EC2's "eventual consistency" and ELBv2's API
 reference. All polls go through `aws.polling`.
 """

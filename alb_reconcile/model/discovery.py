@@ -1,4 +1,4 @@
-"""What was read of one stack."""
+"""What discovery has read of one stack: its resources in AWS, and findings about them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from alb_reconcile.model.service import Foreign, Network
 
 @dataclass(frozen=True)
 class Finding:
-    """What AWS would refuse half-way (or, as a warning, what won't work), found out before anything is changed."""
+    """A change that AWS would refuse in the middle of a run (or, as a warning, that won't work), found before anything is changed."""
 
     desired: Desired
     path: str
@@ -18,7 +18,7 @@ class Finding:
     text: str
     warning: bool = False
     id: str = ""
-    """Of what is in the way, where that is told."""
+    """The id of the resource that is in the way, where it is known."""
 
     def __str__(self) -> str:
         return f"{self.desired.at(self.path)}: {self.text}"
@@ -44,17 +44,17 @@ class Discovery:
     taken: Mapping[tuple[str, str], Other] = field(default_factory=dict)
     """The load balancers and target groups that aren't the stack's, by (kind, name)."""
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
-    """What the spec names by its id."""
+    """The locations of others' resources that the spec names by id."""
     findings: tuple[Finding, ...] = ()
-    """What was found out about what is to be made or changed."""
+    """Findings about the resources that are to be made or changed."""
     warnings: tuple[str, ...] = ()
-    """What the user should know of."""
+    """What the user should know about the read."""
     kept: Mapping[tuple[Address, str], tuple[str, str]] = field(default_factory=dict)
-    """The volumes that outlive their instances, by its address and their name: id and zone."""
+    """The volumes that outlive their instances, by the instance's address and the volume's name: id and zone."""
     keeps_unsupported: bool = True
-    """Whether what no spec can say is to stay; the user may say otherwise."""
+    """Whether settings that no spec can say are to stay; the user may say otherwise."""
     unread: Mapping[str, str] = field(default_factory=dict)
-    """What these credentials may not read, as a rule a kind, with AWS's answer; only who asks for the rest gets a discovery with such gaps."""
+    """What these credentials may not read, mostly a kind, with AWS's answer; only a lenient read gives a discovery with such gaps."""
 
     @property
     def vpcs(self) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Discovery:
         }
 
     def elsewhere(self, other: Other) -> str:
-        """Where it is, if that is none of those VPCs: no `adopt` looks there."""
+        """In words, the VPC of a resource if it is none of `vpcs`, where `adopt` doesn't look."""
         known = self.vpcs
         is_far = other.vpc and known and other.vpc not in known
         return f"in {other.vpc}, not in {', '.join(sorted(known.values()))}" if is_far else ""

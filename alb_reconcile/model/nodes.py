@@ -1,4 +1,4 @@
-"""Values of a document with their places: what a spec is before it is plain data, and how messages write a path in it."""
+"""Values of a document with their places in it: what a spec is before it becomes plain data, and how messages write a path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Scalar = str | int | float | bool | None
 
 @dataclass(slots=True)
 class Node:
-    """A value and where it stands (line and column from 1).
+    """A value of a document and its place (line and column from 1).
 
     `value` is a dict of nodes, a list of nodes or a scalar. `keys` holds the places of a mapping's keys.
     `size` counts the nodes below with aliases expanded (a long text for several), `depth` their levels. `substituted` marks text that a variable gave,

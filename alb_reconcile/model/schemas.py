@@ -1,4 +1,4 @@
-"""Where the JSON schemas lie, and what the file of one says: data that several rooms read."""
+"""Finds the JSON schemas, and reads what a kind's schema says about AWS's calls."""
 
 import json
 from functools import cache
@@ -9,7 +9,7 @@ Schema = dict[str, Any]
 
 
 def schema_folder() -> Path:
-    """In a wheel the schemas lie inside the package, in a checkout beside it."""
+    """The folder of the schemas: in a wheel inside the package, in a checkout next to the package."""
     package = Path(__file__).parent.parent
     inside = package / "schemas"
     return inside if inside.is_dir() else package.parent / "schemas"
@@ -17,7 +17,7 @@ def schema_folder() -> Path:
 
 @cache
 def calls_in_schema(kind: str) -> dict[str, tuple[str, str]]:
-    """By property of a kind, the operation of AWS's that sets it, and what the operation calls it: `x-aws` in the kind's schema."""
+    """By property of a kind, AWS's operation that sets the property, and the operation's parameter: `x-aws` in the kind's schema."""
     file = schema_folder() / f"{kind}.schema.json"
     properties = json.loads(file.read_text(encoding="utf-8"))["properties"].items()
     named = {name: item["x-aws"].split() for name, item in properties if "x-aws" in item}

@@ -1,6 +1,6 @@
-"""The parts that resources play in an HTTP service, and what the rules of plans, gates and `sync` ask of each.
+"""The parts that resources play in an HTTP service, and what the rules of plans, gates and `sync` ask of each part.
 
-A kind that plays a part is a subclass of it, and declares the fields that the part names. The rules know the parts, and no kind.
+The properties of a kind that plays a part are a subclass of the part, with the part's fields. The rules know the parts, and no kind.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class DnsName(Properties):
     name: str
     type: str
     alias: object
-    """What it leads to, as a reference; anything else where it leads out of the service."""
+    """What the name leads to, as a reference; anything else where the name leads out of the service."""
     resource_records: tuple[str, ...] | None
     set_identifier: str
 
     @property
     def region(self) -> str:
-        """The region of the load balancer that it leads to, where that isn't one of the account and region; else empty."""
+        """The region of the load balancer that the name leads to; empty where the load balancer is in the stack's account and region."""
         raise NotImplementedError
 
 
@@ -45,23 +45,23 @@ class Balancer(Properties):
 
 @dataclass(frozen=True)
 class Entrance:
-    """Where a load balancer answers: its DNS name, and its VPC. Of a `Balancer` that there is."""
+    """Where an existing load balancer (`Balancer`) answers: its DNS name, and its VPC."""
 
     dns_name: str
     vpc: str
 
 
 def dns_names(live: Iterable[Observed]) -> dict[Address, str]:
-    """Where the load balancers among resources answer."""
+    """The DNS names of the load balancers among resources, by address."""
     return {item.address: item.detail(Entrance).dns_name for item in live if isinstance(item.state, Balancer)}
 
 
 class Router(Properties):
-    """Decides what becomes of a request: a listener by its default action, or one of its rules."""
+    """A listener or a rule of a listener, whose action decides what becomes of a request."""
 
 
 class Frontend(Router):
-    """A listener: a port of a load balancer. Answers the requests that none of its rules takes."""
+    """A listener: a port of a load balancer. The listener answers the requests that none of its rules takes."""
 
     load_balancer: Ref
     protocol: str
@@ -71,7 +71,7 @@ class Frontend(Router):
 
     @property
     def wants_certificate(self) -> bool:
-        """Whether clients get in with a certificate only."""
+        """Whether the listener lets in only clients that have a certificate."""
         raise NotImplementedError
 
 
@@ -114,13 +114,13 @@ class Member(Properties):
 
 
 def group_of(state: Properties | None) -> str:
-    """The target group that a `Member` is in, by its id or address; empty for anything else."""
+    """The id or address of the target group of a `Member`; empty for anything else."""
     return str(state.target_group) if isinstance(state, Member) else ""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """How AWS knows a `Member`: an instance's id, an address or a function's ARN; and the zone that it counts to."""
+    """How AWS knows a `Member`: an instance's id, an address or a function's ARN; and the target's availability zone."""
 
     id: str
     availability_zone: str | None = None
@@ -138,7 +138,7 @@ class Server(Properties):
 
 @dataclass(frozen=True)
 class JointLaunch:
-    """The launch of a `Server`: its client token, and the addresses of all servers that it made."""
+    """The launch of a `Server`: the launch's client token, and the addresses of all servers that the launch made."""
 
     token: str
     members: tuple[Address, ...]
@@ -153,18 +153,18 @@ class PublicAddress(Properties):
 
 @dataclass(frozen=True)
 class Holder:
-    """What an Elastic IP address is associated with: a network interface, and the instance that has it; empty if with nothing."""
+    """What an Elastic IP address is associated with: a network interface, and the interface's instance; empty without an association."""
 
     interface: str = ""
     instance: str = ""
 
     def is_one_of(self, own: Container[str]) -> bool:
-        """Whether it is one of those interfaces or instances."""
+        """Whether the interface or the instance is in `own`."""
         return self.interface in own or self.instance in own
 
 
 class StaticAddress(Properties):
-    """An Elastic IP address, which its owner may have given to others."""
+    """An Elastic IP address, which its owner may have associated with another owner's resource."""
 
 
 class Firewall(Properties):
@@ -183,8 +183,8 @@ class Network(Properties):
 
 @dataclass(frozen=True)
 class Foreign:
-    """Where a resource is: its VPC, and of a subnet its availability zone, how many IPv4 addresses are free, and whether it has
-    an IPv6 range; of an Elastic IP address the instance or network interface that has it."""
+    """Where a resource is: its VPC; for a subnet also its availability zone, how many IPv4 addresses are free, and whether the subnet has
+    an IPv6 range; for an Elastic IP address the instance or network interface that has the address."""
 
     vpc: Ref | None = None
     zone: str | None = None
@@ -192,7 +192,7 @@ class Foreign:
     has_ipv6: bool | None = None
     holder: str = ""
     leads_out: bool | None = None
-    """Of a subnet of the stack, whether answers reach the internet's clients by its route table; None where nobody has looked."""
+    """For a subnet of the stack, whether answers reach the internet's clients by its route table; None where that wasn't read."""
 
 
 class Segment(Properties):
@@ -206,12 +206,12 @@ class Segment(Properties):
 
     @property
     def location(self) -> Foreign:
-        """Where it is, and how many of its addresses are free before anything is in it."""
+        """Where the subnet is, and how many of its addresses are free while it is empty."""
         raise NotImplementedError
 
 
 class Route(NamedTuple):
-    """Where the traffic to a range of addresses goes, of IPv4 or IPv6, or to a prefix list's (pl-…)."""
+    """Where the traffic to a destination goes: to a range of IPv4 or IPv6 addresses, or to the ranges of a prefix list (pl-…)."""
 
     destination: str
     target: Ref
@@ -226,23 +226,23 @@ class Routes(Properties):
 
     @staticmethod
     def leads_out(route: Route) -> bool:
-        """Whether answers get out to the internet by a route."""
+        """Whether answers reach the internet by a route."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Associations:
-    """The associations of a `Routes`, by subnet; those of others' subnets too. And its routes that lead nowhere, as AWS
-    says (blackhole)."""
+    """The associations of a route table (`Routes`), by subnet, also of others' subnets; and the table's routes that lead nowhere, as
+    AWS says (blackhole)."""
 
     by_subnet: Mapping[str, str]
     blackholes: frozenset[Route] = frozenset()
 
 
 class Permission(NamedTuple):
-    """One rule of a security group. `source` is a CIDR range, a prefix list's id, a security group's id or its address.
+    """A rule of a security group. `source` is a CIDR range, a prefix list's id, or a security group's id or address.
 
-    A description of None is not managed.
+    Where the description is None, it is not managed.
     """
 
     protocol: str
@@ -253,7 +253,7 @@ class Permission(NamedTuple):
 
     @property
     def match(self) -> tuple[object, ...]:
-        """What AWS tells rules apart by."""
+        """The values by which AWS tells rules apart."""
         return self[:4]
 
 
@@ -269,7 +269,7 @@ class Permissions(Properties):
     egress: tuple[Permission, ...] | None
 
     def lets_in(self, port: int, besides: Collection[object]) -> bool:
-        """Whether clients other than these groups' own members get in."""
+        """Whether the rules let in clients at a port from other sources than `besides`."""
         return any(
             (rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port))
             and rule.source not in besides

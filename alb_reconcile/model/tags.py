@@ -1,6 +1,6 @@
-"""The tags that make ownership: their keys, what they hold, how they are written and read.
+"""The tags by which a stack owns its resources: their keys, their values, and how they are written and read.
 
-`alb-reconcile:stack` and `alb-reconcile:address` are a contract. The others tell drift from a changed spec and keep
+`alb-reconcile:stack` and `alb-reconcile:address` are a contract. The other tags tell drift from a changed spec and keep
 protection alive when an entry is removed.
 """
 

@@ -1,4 +1,4 @@
-"""Checks certificates of a spec: files that belong together, and names that are in their zone."""
+"""Checks certificates of a spec: whether their files belong together, and whether their names are in their zone."""
 
 from alb_reconcile.kinds._zones import LONGEST_FIRST, is_within, name_in, zone_text
 from alb_reconcile.kinds.base import Around, Entry

@@ -1,4 +1,4 @@
-"""Certificates: requested of ACM and validated by DNS records, or imported from files (ACM RequestCertificate, ImportCertificate,
+"""Drives certificates: requested of ACM and validated by DNS records, or imported from files (ACM RequestCertificate, ImportCertificate,
 DeleteCertificate)."""
 
 import asyncio

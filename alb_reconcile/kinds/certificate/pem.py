@@ -1,4 +1,4 @@
-"""Certificates in files (PEM, X.509): as much of them as a plan needs. A private key is read for the call that takes it, and nowhere else."""
+"""Reads certificates from files (PEM, X.509) as far as a plan needs them. A private key is read only for the call that takes it."""
 
 import base64
 import binascii

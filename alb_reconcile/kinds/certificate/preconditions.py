@@ -1,4 +1,4 @@
-"""What stands against certificates beforehand: zones that aren't the one, names outside of them, files that have ended."""
+"""Checks before a plan what prevents certificates: a zone that isn't the right one, names outside of it, files that have expired."""
 
 from datetime import UTC, datetime
 from typing import Any

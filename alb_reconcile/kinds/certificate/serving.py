@@ -1,4 +1,4 @@
-"""Whether certificates can serve a listener (ACM DescribeCertificate)."""
+"""Checks whether certificates can serve a listener (ACM DescribeCertificate)."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""How a requested certificate is validated: CNAME records that stay, since ACM looks at them again whenever it renews.
+"""Validates requested certificates with CNAME records, which stay: ACM reads them again at each renewal.
 
-A name has the same record in all certificates of an account. So what others need stays, and what was there before this tool
-came isn't its to delete: a tag says which records it has made.
+A name has the same record in all certificates of an account. So a record that other certificates need stays, and this tool deletes
+no record that was there before: a tag says which records the tool has made.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Says what is true of an instance that is adopted: its image, user data and attributes; and which of its volumes come with it."""
+"""Finds which tags are true of an instance that is adopted (its image, user data and attributes), and which volumes are adopted with it."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Holds instances against Security Hub's controls."""
+"""Checks instances against Security Hub's controls."""
 
 from collections.abc import Iterator
 

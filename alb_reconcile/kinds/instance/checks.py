@@ -1,6 +1,6 @@
-"""Checks instance groups of a spec: where they are, what they run, their addresses and disks, and their ways out.
+"""Checks instance groups of a spec: their subnets, images, addresses and volumes, and their routes to the internet.
 
-Default routes of their subnets are checked here: a subnet works without one until something in it needs the internet.
+Default routes of the groups' subnets are checked here: a subnet works without a default route until something in it needs the internet.
 """
 
 from ipaddress import IPv4Address

@@ -1,4 +1,4 @@
-"""Writes the entry of a spec that describes instances as they run."""
+"""Writes the entry of a spec that describes running instances."""
 
 from collections.abc import Mapping
 from typing import Any, Final

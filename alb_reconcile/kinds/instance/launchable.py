@@ -1,4 +1,4 @@
-"""What of a launch EC2 and IAM can be asked about beforehand: image, type, key pair and instance profile."""
+"""Asks EC2 and IAM before a launch whether it can work: image, type, key pair and instance profile."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""What RunInstances takes as a structure or an attribute beside the essentials: how it is asked for, shown and changed."""
+"""Sets, reads and changes the optional settings of an instance that RunInstances takes as a structure or an attribute."""
 
 import base64
 from collections.abc import Collection, Iterable, Mapping

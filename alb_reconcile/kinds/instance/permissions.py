@@ -1,4 +1,4 @@
-"""The IAM actions of instances, and what they name that isn't told by a stack's tag: profiles, images, keys, parameters."""
+"""Lists the IAM actions of instances, and the resources they name that carry no tag of the stack: profiles, images, keys, parameters."""
 
 from collections.abc import Iterator
 from typing import Any, Final

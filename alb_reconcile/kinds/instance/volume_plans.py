@@ -1,4 +1,4 @@
-"""Checks and tells what a plan does to instances' data volumes, of which some outlive their instances."""
+"""Checks and describes what a plan does to instances' data volumes, some of which outlive their instances."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""An instance's volumes: how its launch asks for them, how AWS shows them, and what ModifyVolume can change."""
+"""Translates an instance's volumes: how a launch asks for them, how AWS shows them, and what ModifyVolume can change."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Actions of listeners and rules: from a spec, to ELBv2, and back from what it describes."""
+"""Translates the actions of listeners and rules: from a spec, to ELBv2's parameters, and back from what ELBv2 describes."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

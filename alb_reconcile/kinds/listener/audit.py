@@ -1,4 +1,4 @@
-"""Holds listeners against Security Hub's controls."""
+"""Checks listeners against Security Hub's controls."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Listeners (ELBv2 CreateListener, ModifyListener, DeleteListener)."""
+"""Drives listeners (ELBv2 CreateListener, ModifyListener, DeleteListener)."""
 
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence

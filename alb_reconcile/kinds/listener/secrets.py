@@ -1,7 +1,7 @@
-"""Client secrets of authenticate-oidc actions: where they are read, and how a change of them is seen without keeping them.
+"""Reads the client secrets of authenticate-oidc actions, and notices a changed secret without storing it.
 
-The resource carries a tag with a digest of where the secret is and the version that was written last. SSM and Secrets
-Manager say the version without saying the secret; of the environment and of files the spec says it (`version`).
+The listener or rule carries a tag with a digest of the secret's place and of the version that was written last. SSM and Secrets
+Manager tell the version without the secret; for the environment and files the spec says the version (`version`).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, DeleteLoadBalancer)."""
+"""The kind `load_balancer`: Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, …)."""
 
 from alb_reconcile.kinds.load_balancer.kind import KIND, LoadBalancer
 

@@ -1,4 +1,4 @@
-"""Holds load balancers against Security Hub's controls."""
+"""Checks load balancers against Security Hub's controls."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Checks load balancers of a spec: what AWS refuses, and whether clients reach them and get answers."""
+"""Checks load balancers of a spec: what AWS would refuse, and whether clients reach them and get answers."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The short form `https` of a load balancer, written out: certificate, DNS records, the listener, and the redirect to it."""
+"""Expands the short form `https` of a load balancer's entry into a certificate, DNS records, a listener and a redirect to it."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -1,5 +1,5 @@
-"""The addresses of a NAT gateway beside its first one (EC2 AssociateNatGatewayAddress, DisassociateNatGatewayAddress), and waiting
-for what DescribeNatGateways shows."""
+"""Adds and removes a NAT gateway's further addresses (EC2 AssociateNatGatewayAddress, DisassociateNatGatewayAddress), and waits for what
+DescribeNatGateways shows."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any

@@ -1,6 +1,6 @@
-"""Checks NAT gateways of a spec: what AWS refuses, what leads nowhere, and what one zone's failure would cut off.
+"""Checks NAT gateways of a spec: what AWS would refuse, routes that lead nowhere, and what a failure of one zone would cut off.
 
-Routes to NAT gateways, and from their subnets, are checked here: a route table works without them.
+Routes to NAT gateways, and from the gateways' subnets, are checked here: a route table works without NAT gateways.
 """
 
 from collections import defaultdict

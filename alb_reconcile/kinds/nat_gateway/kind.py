@@ -1,4 +1,4 @@
-"""NAT gateways (EC2 CreateNatGateway, AssociateNatGatewayAddress, DeleteNatGateway)."""
+"""Drives NAT gateways (EC2 CreateNatGateway, AssociateNatGatewayAddress, DeleteNatGateway)."""
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Checks DNS records of a spec: what each type takes, what may stand beside what, and names outside of their zones."""
+"""Checks DNS records of a spec: the values of each type, records that exclude each other, and names outside of their zones."""
 
 from typing import Final
 

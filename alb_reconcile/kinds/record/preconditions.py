@@ -1,4 +1,4 @@
-"""What is asked before a record is made: its zone, what of that name is in it already, and its health check."""
+"""Checks before a record is made: its zone, existing records of that name in the zone, and its health check."""
 
 import asyncio
 from collections.abc import Collection, Mapping

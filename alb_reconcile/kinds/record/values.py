@@ -1,4 +1,4 @@
-"""A DNS record as a value, and as Route 53 says it."""
+"""A DNS record as a value, and its translation from and to Route 53's form."""
 
 import re
 from collections.abc import Hashable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Registrations of instances, addresses and functions in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
+"""Drives registrations of instances, addresses and functions in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
 import asyncio
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence

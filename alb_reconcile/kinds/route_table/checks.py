@@ -1,4 +1,4 @@
-"""Checks route tables of a spec: where each route leads, and that a subnet has one table."""
+"""Checks route tables of a spec: where each route leads, and that each subnet has only one table."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Finds the default routes of a spec: by which of them a subnet has its way out."""
+"""Finds the default routes of a spec, by which subnets reach the internet."""
 
 from collections.abc import Mapping
 from typing import Final

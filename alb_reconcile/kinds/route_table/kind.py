@@ -1,4 +1,4 @@
-"""Route tables with their routes and associations (EC2 CreateRouteTable, CreateRoute, AssociateRouteTable)."""
+"""Drives route tables with their routes and associations (EC2 CreateRouteTable, CreateRoute, AssociateRouteTable)."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence

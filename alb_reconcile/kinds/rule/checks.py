@@ -1,4 +1,4 @@
-"""Checks rules of a spec: how much AWS takes in one, and ranges, hosts and regular expressions that it refuses."""
+"""Checks rules of a spec: how many values AWS allows in a rule, and ranges, hosts and regular expressions that AWS refuses."""
 
 import ipaddress
 import re

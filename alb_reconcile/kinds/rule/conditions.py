@@ -1,4 +1,4 @@
-"""Conditions and transforms of rules: from a spec, to ELBv2, and back from what it describes."""
+"""Translates the conditions and transforms of rules: from a spec, to ELBv2's parameters, and back from what ELBv2 describes."""
 
 import json
 from collections.abc import Iterable, Mapping

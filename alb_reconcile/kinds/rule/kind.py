@@ -1,4 +1,4 @@
-"""Listener rules (ELBv2 CreateRule, ModifyRule, SetRulePriorities, DeleteRule)."""
+"""Drives rules of listeners (ELBv2 CreateRule, ModifyRule, SetRulePriorities, DeleteRule)."""
 
 import asyncio
 from collections import defaultdict

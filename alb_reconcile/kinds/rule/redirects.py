@@ -1,4 +1,4 @@
-"""Warns of redirects that lead in a circle, or to a port at which the load balancer doesn't speak that protocol."""
+"""Warns of redirects that lead in a circle, or to a port at which the load balancer doesn't speak the redirect's protocol."""
 
 import itertools
 from collections import defaultdict

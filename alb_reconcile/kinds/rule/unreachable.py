@@ -1,4 +1,4 @@
-"""Warns of rules that no request reaches: earlier rules take all of theirs, or no request can meet their conditions."""
+"""Warns of rules that no request reaches: earlier rules take all their requests, or no request can meet their conditions."""
 
 from collections.abc import Sequence
 from typing import Final

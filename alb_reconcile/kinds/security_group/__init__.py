@@ -1,4 +1,4 @@
-"""Security groups without their rules (EC2 CreateSecurityGroup, DeleteSecurityGroup)."""
+"""The kind `security_group`: security groups without their rules (EC2 CreateSecurityGroup, DeleteSecurityGroup)."""
 
 from alb_reconcile.kinds.security_group.kind import KIND, SecurityGroup, worn_together
 

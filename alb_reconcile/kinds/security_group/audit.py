@@ -1,4 +1,4 @@
-"""Holds the rules of security groups against Security Hub's controls."""
+"""Checks the rules of security groups against Security Hub's controls."""
 
 from collections.abc import Iterator
 from typing import Final

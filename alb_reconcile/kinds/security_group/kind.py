@@ -1,4 +1,4 @@
-"""Security groups without their rules (EC2 CreateSecurityGroup, DeleteSecurityGroup)."""
+"""Drives security groups without their rules (EC2 CreateSecurityGroup, DeleteSecurityGroup)."""
 
 import re
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence

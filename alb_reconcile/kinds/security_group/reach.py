@@ -1,4 +1,4 @@
-"""Judges whether the security groups of a spec let one side in to the other, or out to it."""
+"""Decides whether the security groups of a spec let one side in to the other side, or out to it."""
 
 from alb_reconcile.kinds.base import Around, Entry
 from alb_reconcile.kinds.identifiers import is_aws_id

@@ -1,4 +1,4 @@
-"""Subnets (EC2 CreateSubnet, AssociateSubnetCidrBlock, ModifySubnetAttribute, DeleteSubnet)."""
+"""The kind `subnet` (EC2 CreateSubnet, AssociateSubnetCidrBlock, ModifySubnetAttribute, DeleteSubnet)."""
 
 from alb_reconcile.kinds.subnet.kind import KIND, Subnet
 

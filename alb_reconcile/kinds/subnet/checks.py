@@ -1,4 +1,4 @@
-"""Checks subnets of a spec: ranges that fit into their VPC and beside each other, and zones."""
+"""Checks subnets of a spec: whether their ranges fit into their VPC without an overlap, and their zones."""
 
 import ipaddress
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Who has the range that a subnet is to have: a stranger, or one that has lost its tags."""
+"""Finds the subnet that already has the range that a new subnet is to have: one outside of the stack, or one that has lost its tags."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Subnets (EC2 CreateSubnet, AssociateSubnetCidrBlock, ModifySubnetAttribute, DeleteSubnet)."""
+"""Drives subnets (EC2 CreateSubnet, AssociateSubnetCidrBlock, ModifySubnetAttribute, DeleteSubnet)."""
 
 import ipaddress
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence

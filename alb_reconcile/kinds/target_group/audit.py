@@ -1,4 +1,4 @@
-"""Holds target groups against Security Hub's controls."""
+"""Checks target groups against Security Hub's controls."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,6 @@
-"""Checks target groups of a spec and their targets: what AWS refuses, and targets that could never serve.
+"""Checks target groups of a spec and their targets: what AWS would refuse, and targets that could never serve.
 
-What is between load balancer and targets is checked here, since targets need the zones and security groups of both.
+The path between a load balancer and its targets is checked here, since it depends on the zones and security groups of both.
 """
 
 from collections.abc import Iterator

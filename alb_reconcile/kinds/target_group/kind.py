@@ -1,4 +1,4 @@
-"""Target groups (ELBv2 CreateTargetGroup, ModifyTargetGroup, ModifyTargetGroupAttributes, DeleteTargetGroup)."""
+"""Drives target groups (ELBv2 CreateTargetGroup, ModifyTargetGroup, ModifyTargetGroupAttributes, DeleteTargetGroup)."""
 
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Checks VPCs of a spec, and that what refers to each other is in one VPC."""
+"""Checks VPCs of a spec, and that entries that refer to each other are in one VPC."""
 
 import ipaddress
 from collections.abc import Iterable

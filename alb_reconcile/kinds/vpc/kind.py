@@ -1,4 +1,4 @@
-"""VPCs and their ranges (EC2 CreateVpc, AssociateVpcCidrBlock, ModifyVpcAttribute, DeleteVpc)."""
+"""Drives VPCs and their address ranges (EC2 CreateVpc, AssociateVpcCidrBlock, ModifyVpcAttribute, DeleteVpc)."""
 
 import asyncio
 import ipaddress

@@ -1,4 +1,4 @@
-"""The address ranges of VPCs and subnets beside their first (EC2 AssociateVpcCidrBlock, AssociateSubnetCidrBlock …)."""
+"""Adds and removes the further address ranges of VPCs and subnets (EC2 AssociateVpcCidrBlock, AssociateSubnetCidrBlock …)."""
 
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
+"""The kind `vpc_endpoint` (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
 
 from alb_reconcile.kinds.vpc_endpoint.kind import KIND
 

@@ -1,6 +1,6 @@
-"""Checks VPC endpoints of a spec: what each type has, where private DNS works, and what another one has already.
+"""Checks VPC endpoints of a spec: the keys of each type, where private DNS works, and services that another endpoint already serves.
 
-Instances that a private DNS name leads to an endpoint are checked here: the endpoint has to let them in.
+Instances that a private DNS name leads to an endpoint are checked here: the endpoint has to let these instances in.
 """
 
 import json

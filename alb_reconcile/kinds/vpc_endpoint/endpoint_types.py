@@ -1,4 +1,4 @@
-"""The types of VPC endpoints, and what each leads to."""
+"""The types of VPC endpoints, and the names of the services that they lead to."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
+"""Drives VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
 
 import json
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence

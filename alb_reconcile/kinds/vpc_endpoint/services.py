@@ -1,4 +1,4 @@
-"""The services that VPC endpoints lead to (EC2 DescribeVpcEndpointServices)."""
+"""Reads the services that VPC endpoints lead to (EC2 DescribeVpcEndpointServices)."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches

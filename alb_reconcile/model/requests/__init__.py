@@ -1,1 +1,1 @@
-"""Which requests a listener rule takes: its conditions, their patterns, and which rules take all that another one does."""
+"""Decides which requests a listener rule takes: its conditions, their patterns, and rules that take all requests of another rule."""

@@ -16,16 +16,16 @@ TRANSFORMS: Final = {
     "host_header_rewrite": ("host-header-rewrite", "HostHeaderRewriteConfig"),
     "url_rewrite": ("url-rewrite", "UrlRewriteConfig"),
 }
-"""By a spec's word, AWS's word for it, and the member of its call."""
+"""By a spec's name of a transform, AWS's name, and the member of AWS's call."""
 _HEADERS: Final = ("http_header", "http-header")
 _QUERIES: Final = ("query_string", "query-string")
 """As a spec names the conditions, and AWS those that no spec can say."""
 
 
 class Condition(NamedTuple):
-    """One condition: any of its values, regular expressions or (key, value) pairs meets it. `name` is a header's.
+    """A condition, which any of its values, regular expressions or (key, value) pairs meets. `name` is a header's.
 
-    What no spec can say is in AWS's words: `field` is its type, and `values` has the rest.
+    A condition that no spec can say is in AWS's words: `field` is the type, and `values` has the rest.
     """
 
     field: str
@@ -40,7 +40,7 @@ class Condition(NamedTuple):
         return "" if self.field in FIELDS else f"{self.field} {self.values[0]}"
 
     def redacted(self, headers: Headers, instead: str) -> "Condition":
-        """Without the values of secret headers, and of all queries. What takes anything is no secret."""
+        """The condition without the values of secret headers, and of all queries. A pattern that fits everything is no secret."""
 
         def hidden(values: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(dict.fromkeys(instead if value.strip("*?") else value for value in values))

@@ -1,4 +1,4 @@
-"""Finds a text that fits a pattern and none of others, or finds that there is none.
+"""Finds a text that fits one pattern and none of some others, or finds that there is no such text.
 
 In a pattern `*` stands for any characters, and `?` for one ("Condition types for listener rules", Elastic Load Balancing).
 """
@@ -16,8 +16,8 @@ OTHER: Final = "\x80"
 """A character that no pattern names, since `parse` takes ASCII only."""
 _ALL: Final = OTHER + "".join(map(chr, range(128)))
 _MOST: Final = 20_000
-"""States that a search sees before it ends unfinished: a few tenths of a second and some megabytes at worst. Patterns as
-people write them take a few dozen."""
+"""States that a search visits before it ends unfinished: a few tenths of a second and some megabytes at worst. Usual patterns
+take a few dozen."""
 
 
 class UndecidedError(Exception):
@@ -33,13 +33,13 @@ def split(pattern: str, *, escapes: bool = False, fold: bool = False) -> Tokens:
 
 
 def parse(pattern: str, *, escapes: bool = False, fold: bool = False) -> Tokens | None:
-    """The parts of a pattern; None where it isn't documented what it means."""
+    """The parts of a pattern; None where the pattern's meaning isn't documented."""
     tokens = split(pattern, escapes=escapes, fold=fold)
     return tokens if pattern.isascii() and "\\" not in tokens else None
 
 
 class _Machine:
-    """Reads a text by several patterns at once. Bit i of a number is on when the parts before place i have been read; a
+    """Matches a text with several patterns at once. Bit i of a number is on when the parts before place i have been read; a
     pattern's places are followed by its end, and by the next one's (Shift-And: Baeza-Yates and Gonnet, "A new approach to
     text searching", 1992)."""
 
@@ -84,8 +84,8 @@ def search(
     start: str = "",
     characters: str = _ALL,
 ) -> Iterator[tuple[frozenset[Tokens], str]]:
-    """Of the texts that fit a pattern and none of those: the shortest for each set of patterns, of the ones to tell apart,
-    that it fits. Texts begin with `start`, and have those characters after it. Raises UndecidedError where that takes too long."""
+    """The texts that fit a pattern and no pattern in `those`: the shortest for each set of patterns in `apart` that a text fits.
+    Texts begin with `start`, followed by `characters`. Raises UndecidedError where the search takes too long."""
     own, others = _machine((pattern,)), _machine((*those, *apart))
     ends = others.ends[len(those) :]
     vain, told = sum(others.ends[: len(those)]), sum(ends)
@@ -130,14 +130,14 @@ def _each(places: int) -> Iterator[int]:
 
 
 def find_text(pattern: Tokens, those: tuple[Tokens, ...] = (), start: str = "") -> str | None:
-    """The shortest text that fits a pattern and none of those; None if there is none. Raises UndecidedError."""
+    """The shortest text that fits a pattern and no pattern in `those`; None if there is no such text. Raises UndecidedError."""
     return next((text for _, text in search(pattern, those, start=start)), None)
 
 
 @lru_cache(16384)
 def is_included(tokens: Tokens, others: tuple[Tokens, ...], start: str = "") -> bool:
-    """Whether each text that fits a pattern fits one of the others, too; False as well where that takes too long to find
-    out. With `start` only texts that begin so count."""
+    """Whether each text that fits a pattern fits one of the others, too; False also where finding out takes too long.
+    With `start` only texts that begin with `start` count."""
     if tokens in others:
         return True
     near = tuple(item for item in others if _may_meet(tokens, item))

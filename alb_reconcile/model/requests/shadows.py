@@ -1,4 +1,4 @@
-"""Finds the rules that take all requests of another one ("Condition types for listener rules", Elastic Load Balancing)."""
+"""Finds the rules that take all requests of another rule ("Condition types for listener rules", Elastic Load Balancing)."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -16,8 +16,8 @@ _ALL_PATHS: Final[Tokens] = ("/", "*")
 
 
 def find_shadows(conditions: Sequence[Condition], earlier: Iterable[tuple[_T, Sequence[Condition]]]) -> list[_T]:
-    """Those of the earlier rules that together take each request which meets the conditions; none where a request may be
-    left, or where that can't be decided: regular expressions are compared by their text only."""
+    """The earlier rules that together take each request that meets the conditions; none where a request may be left,
+    or where that can't be decided: regular expressions are compared only by their text."""
     rules = list(earlier)
     found: dict[int, _T] = {}
     for part in split(conditions):
@@ -29,14 +29,14 @@ def find_shadows(conditions: Sequence[Condition], earlier: Iterable[tuple[_T, Se
 
 
 def split(conditions: Sequence[Condition]) -> list[tuple[Condition, ...]]:
-    """Conditions with one value each, which together are met by the same requests; none where these would be too many."""
+    """Conditions with one value each, which together the same requests meet; none where there would be too many."""
     alternatives = [_split(item) for item in conditions]
     parts = list(itertools.islice(itertools.product(*alternatives), _MOST_PARTS + 1))
     return parts if len(parts) <= _MOST_PARTS else []
 
 
 def takes_all(conditions: Iterable[Condition], others: Sequence[Condition]) -> bool:
-    """Whether what meets the others meets these conditions, too."""
+    """Whether each request that meets the other conditions meets these conditions, too."""
     return all(is_always_met(item) or any(_implies(other, item) for other in others) for item in conditions)
 
 
@@ -85,7 +85,7 @@ def _implies(part: Condition, whole: Condition) -> bool:
 
 
 def _parse(field: str, text: str) -> Tokens | None:
-    """Hosts and values of headers have no case, and only in query strings a backslash is documented."""
+    """The parts of a field's pattern: hosts and values of headers have no case, and a backslash is documented only in query strings."""
     return parse(text, fold=field != "path_pattern")
 
 
@@ -95,7 +95,7 @@ def _patterns(condition: Condition) -> tuple[Tokens, ...]:
 
 
 def _pair_implies(part: tuple[str, str], whole: tuple[str, str]) -> bool:
-    """Of a query string: a value with a key, or with any."""
+    """Whether a query string's pair meets another pair: a value with a key, or with any key."""
     pairs = zip(part, whole, strict=True)
     (key, theirs), (value, wanted) = ((_query(one), _query(other)) for one, other in pairs)
     if part == whole:
