@@ -1,4 +1,4 @@
-"""Making a stack as its spec says, or deleting it: held, recorded, told to a `Reporter`, and looked at afterwards."""
+"""Makes a stack as its spec says, or deletes it: under the stack's lock, recorded, reported to a `Reporter`, and checked afterwards."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The smallest IAM policy for a command: what the kinds of some stacks call, as far as AWS lets it be narrowed."""
+"""Makes the smallest IAM policy for a command: what the kinds of some stacks call, as far as AWS lets it be narrowed."""
 
 import json
 import re

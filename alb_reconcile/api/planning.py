@@ -1,4 +1,4 @@
-"""What applying a spec would do."""
+"""Plans what applying a spec would do."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Running something over a stack, for whoever has no command line."""
+"""Runs a command over a stack for programs that use no command line."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Where a stack answers, and what of it doesn't yet."""
+"""Says where a stack answers, and which parts don't answer yet."""
 
 from collections.abc import Mapping
 

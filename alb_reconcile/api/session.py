@@ -1,4 +1,4 @@
-"""Which AWS is asked, and how: the real one, or the sandbox; and running something over it."""
+"""Chooses and opens the AWS that is asked, the real one or the sandbox, and runs functions over it."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Specs as values: read and checked, in a region, with the AWS that they are for."""
+"""Loads specs as values: read and checked, in a region, with the AWS that they are for."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What there is of a stack."""
+"""Reads what exists of a stack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

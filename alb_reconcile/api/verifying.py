@@ -1,4 +1,4 @@
-"""Real requests through each listener and rule of a stack, from here or through the sandbox's ports."""
+"""Sends real requests through each listener and rule of a stack, from here or through the sandbox's ports."""
 
 import asyncio
 import re

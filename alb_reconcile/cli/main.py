@@ -1,4 +1,4 @@
-"""The process: one command, and an exit code with one clear message for whatever goes wrong."""
+"""Runs one command as a process, and turns each error into one clear message and an exit code."""
 
 import argparse
 import gc

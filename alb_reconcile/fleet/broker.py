@@ -1,4 +1,4 @@
-"""kombu's transports for SQS and Redis, with what they lack: messages are checked, kept as long as a cell is run, and given up.
+"""Extends kombu's transports for SQS and Redis: messages are checked, kept while their cell is run, and given up.
 
 kombu 5.7 never renews a message's visibility, ends the worker on a malformed one, and drops a rejected one from Redis.
 """

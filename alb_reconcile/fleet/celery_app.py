@@ -1,4 +1,4 @@
-"""Celery as it is used here: one task, no results, no events, no remote control; and what only its users need to know."""
+"""Configures Celery: one task, no results, no events, no remote control; and holds what only users of Celery need to know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a cell's account is reached: by its role, and only if it is that account."""
+"""Reaches a cell's account by assuming its role, and refuses any other account."""
 
 import threading
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""From fleet.yaml to a fleet, with a line and column for every mistake."""
+"""Loads fleet.yaml as a fleet, with a line and column for every mistake."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The smallest IAM policies of a fleet: of whoever runs it, and of each role that it assumes."""
+"""Makes the smallest IAM policies of a fleet: that of the user that runs it, and that of each role that it assumes."""
 
 from __future__ import annotations
 

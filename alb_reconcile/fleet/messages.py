@@ -1,4 +1,4 @@
-"""What a queue carries, checked before Celery sees it: only what this program sends is let through, made anew."""
+"""Checks a queue's messages before Celery reads them: only what this program sends is let through, built again from its parts."""
 
 import base64
 import binascii

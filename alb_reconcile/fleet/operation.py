@@ -1,4 +1,4 @@
-"""A command over many cells in one process: bounded, and for `apply` in waves that stop when too much fails."""
+"""Runs a command over many cells in one process: bounded, and for `apply` in waves that stop when too much fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A queue of cells: an address in Amazon SQS or Redis, and what is waiting there."""
+"""Opens a queue of cells by its address in Amazon SQS or Redis, and reads what is waiting there."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Where results are kept, in a folder or in S3: what `fleet status`, `fleet report` and `fleet resume` read."""
+"""Keeps results in a folder or in S3; `fleet status`, `fleet report` and `fleet resume` read them."""
 
 from __future__ import annotations
 

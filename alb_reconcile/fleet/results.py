@@ -1,4 +1,4 @@
-"""What came of a run over a cell, as it is kept: small, and the same wherever the run was."""
+"""The result of a run over a cell, as it is kept: small, and the same wherever the run was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One cell, looked at or changed, from its credentials to its result. Whoever calls this decides when, and keeps the result."""
+"""Runs a command over one cell, from its credentials to its result. The caller decides when, and keeps the result."""
 
 from __future__ import annotations
 

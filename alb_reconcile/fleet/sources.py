@@ -1,4 +1,4 @@
-"""The specs of a cell: from the fleet's own folder, a place in S3, or a git checkout; each source is fetched once."""
+"""Fetches the specs of a cell: from the fleet's own folder, a place in S3, or a git checkout; each source is fetched once."""
 
 import base64
 import os

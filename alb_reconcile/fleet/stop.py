@@ -1,4 +1,4 @@
-"""How a run over cells is told to stop."""
+"""Tells a run over cells to stop."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A worker: takes a cell off the queue, keeps its message while it is run, and says what is to become of it."""
+"""A worker: takes a cell off the queue, keeps its message while the cell is run, and decides what becomes of the message."""
 
 from __future__ import annotations
 

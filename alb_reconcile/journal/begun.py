@@ -1,4 +1,4 @@
-"""What a run leaves that is killed: its record as it began, and what became of its steps since, until its end is recorded."""
+"""Keeps the record of a run under way on disk, with what became of its steps, so that a run that is killed leaves a record."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""Files of records: where they are, safe names, one writer at a time, written whole or not at all."""
+"""Reads and writes files of records: their folder, safe names, one writer at a time, each file written whole or not at all."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The history of a stack: one line of JSON a run, in one file for each account, region and stack."""
+"""Keeps the history of stacks: one line of JSON for each run, in one file for each account, region and stack."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Log lines with fields: to be read on a terminal, JSON elsewhere, without secrets and control characters."""
+"""Writes log lines with fields: readable on a terminal, else as JSON, without secrets and control characters."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What must not be read by others is taken out of texts and fields here, and nowhere else."""
+"""Removes secrets from texts and fields. The only module that does so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of the last runs, as a file for node-exporter's textfile collector; several stacks share one."""
+"""Writes metrics of the last runs to a file for node-exporter's textfile collector; several stacks share one file."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

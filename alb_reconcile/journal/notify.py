@@ -1,4 +1,4 @@
-"""Notifications to a webhook: when a stack's state changes, and not too often."""
+"""Notifies a webhook when a stack's state changes, but not too often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of one run, and the JSON line that it is kept as."""
+"""The record of one run, and its form as a line of JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recording a run: it is followed, and its record is kept in the history and the metrics and sent to the webhook, however it ends."""
+"""Records a run: follows it, and however it ends, writes its record to the history and the metrics and sends it to the webhook."""
 
 import asyncio
 import socket

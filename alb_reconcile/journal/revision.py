@@ -1,4 +1,4 @@
-"""The commit that is checked out where a file is, read from Git's own files, and whether the file's folder is as it has it."""
+"""Reads from Git's own files which commit is checked out where a file is, and asks Git whether the file's folder was changed since."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Where runs are recorded and who is notified, from options and the environment."""
+"""Reads from options and the environment where runs are recorded and where notifications go."""
 
 from __future__ import annotations
 

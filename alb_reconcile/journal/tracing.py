@@ -1,4 +1,4 @@
-"""Traces for OpenTelemetry: a span for each run, in it one for each step, in those one for each call to AWS.
+"""Sends traces to OpenTelemetry: a span for each run, in it one for each step, and in each step one for each call to AWS.
 
 The SDK is an extra (`alb-reconcile[otel]`), and imported only where traces are asked for. OpenTelemetry's instrumentation of botocore isn't
 used: it patches botocore, knows no steps, and is a beta.

@@ -1,4 +1,4 @@
-"""Sending a signed message to a webhook, in bounded time, to nowhere but where it was meant to go."""
+"""Sends a signed message to a webhook, in bounded time and only to the address that was checked."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Which addresses a webhook may be sent to: none inside of a network or a machine, unless that is allowed."""
+"""Decides which addresses a webhook may be sent to: no private or local address, unless that is allowed."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Of a stack of which nothing is there: whether it was, and who has taken it away, as far as this host's history says it."""
+"""Decides, for a stack without any resources, whether it ever had some and which run removed them, from this host's history."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Which steps of a plan make sense only with others: what goes with a step that is withheld."""
+"""Finds the steps of a plan that make sense only together with others: which further steps wait when a step is withheld."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Set

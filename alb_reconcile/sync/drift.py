@@ -1,4 +1,4 @@
-"""Whether it is the account that has moved away from the spec (drift), or the spec from what was applied last."""
+"""Decides the cause of each difference: the account has moved away from the spec (drift), or the spec was changed since it was applied."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping

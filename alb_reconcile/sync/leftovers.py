@@ -1,4 +1,4 @@
-"""What a run left undone, by this host's history, so that nobody takes it for somebody's doing."""
+"""Finds what an earlier run left undone, from this host's history, so that a user doesn't take it for another person's change."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A round of `sync` over all stacks: in parallel, one pace for each region, and none stops another."""
+"""Runs a round of `sync` over all stacks: in parallel, with one pace for each region; a failed stack doesn't stop the others."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Which steps of a plan an unattended run may carry out, and why the others wait for a person."""
+"""Selects the steps of a plan that an unattended run may carry out, and says why the others wait for a person."""
 
 from __future__ import annotations
 

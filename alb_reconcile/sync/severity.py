@@ -1,4 +1,4 @@
-"""How grave a step is, which isn't always what its action says."""
+"""Weighs a step: which action it counts as, which isn't always the action that the step names."""
 
 from collections.abc import Collection, Set
 

@@ -1,5 +1,4 @@
-"""One stack, corrected without anybody who watches: look and sort out; then look again, apply what may be, and look whether it
-is so."""
+"""Corrects one stack unattended: reads it and selects steps, reads it again, applies what may be applied, and checks the result."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

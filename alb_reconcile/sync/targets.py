@@ -1,4 +1,4 @@
-"""Which stacks a `sync` is about: files, folders and patterns, and the specs in them."""
+"""Finds the stacks that a `sync` works on: files, folders and patterns, and the specs in them."""
 
 import glob
 import os

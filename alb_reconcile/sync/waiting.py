@@ -1,4 +1,4 @@
-"""What of a plan waits for a person and holds back nothing else: the plan is made again without it."""
+"""Finds the parts of a plan that wait for a person and hold back nothing else; the plan is made again without them."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Whose answer it is: a header or a field of the JSON body that says which target sent it."""
+"""Reads from an answer which target sent it: by a header, or by a field of the JSON body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rule that authenticates promises to whoever hasn't logged in, and has no token."""
+"""Checks what a rule that authenticates promises to clients that haven't logged in, or have no token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be checked: each listener's default action and each rule of a spec, with the request that proves it."""
+"""Lists what is to be checked: each listener's default action and each rule of a spec, with the request that proves it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""One request, really sent: over which connection, and what came back or went wrong, in words."""
+"""Sends one request: over which connection, and what came back or went wrong, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer has to be: a status that counts, the redirect, or the fixed response, as the ALB documents them."""
+"""Says what an answer has to be: a status that counts, the redirect, or the fixed response, as the ALB documents them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regular expressions of rules: what meets them, and texts that do."""
+"""Matches texts with regular expressions of rules, and makes texts that match."""
 
 from __future__ import annotations
 

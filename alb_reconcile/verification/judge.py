@@ -1,4 +1,4 @@
-"""What the answers to one check prove: tallied as they come, judged at the end."""
+"""Tallies the answers to one check as they come, and judges at the end what they prove."""
 
 import math
 from collections import Counter

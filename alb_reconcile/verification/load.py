@@ -1,4 +1,4 @@
-"""Load at an open rate: requests start when they are due, whether or not earlier ones have been answered."""
+"""Sends requests at an open rate: each starts when it is due, whether or not earlier ones have been answered."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

@@ -1,4 +1,4 @@
-"""Whether DNS names lead where the spec says: looked up, then asked over HTTPS, and on port 80 for the redirect."""
+"""Checks whether DNS names lead where the spec says: looks them up, then requests over HTTPS, and on port 80 for the redirect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is promised beside an action: what transforms make of a request, and headers of all answers."""
+"""Checks what a rule promises in addition to its action: what transforms make of a request, and the headers of all answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which requests go to which check, in which order."""
+"""Plans which requests are sent for which check, and in which order."""
 
 import asyncio
 import itertools

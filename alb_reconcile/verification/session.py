@@ -1,4 +1,4 @@
-"""The line from checks to a report: find the way, send, tally, judge."""
+"""Runs a verification from checks to a report: finds the address, sends, tallies, judges."""
 
 import asyncio
 from collections.abc import Callable, Mapping

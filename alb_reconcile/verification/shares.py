@@ -1,4 +1,4 @@
-"""Which target should get which share of the requests, and whether what it got is within chance."""
+"""Calculates which share of the requests each target should get, and whether what the target got is within chance."""
 
 import math
 from collections.abc import Mapping, Sequence

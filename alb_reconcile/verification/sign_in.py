@@ -1,5 +1,4 @@
-"""Logging in at the sandbox's own provider, to see what is behind rules that authenticate; and the keys that tokens are
-verified by, elsewhere."""
+"""Logs in at the sandbox's own provider, to test what is behind rules that authenticate; elsewhere checks the keys that verify tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a stack's listeners answer, and how much is to be sent to them."""
+"""Says where a stack's listeners answer, and how many requests are to be sent to them."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What TLS connections showed: the version, and whose certificate it was, by whom, until when."""
+"""Collects what TLS connections showed: the version, and each certificate's subject, issuer and end."""
 
 from __future__ import annotations
 

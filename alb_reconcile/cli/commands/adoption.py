@@ -1,4 +1,4 @@
-"""`adopt`, `release` and `move`: bringing resources under the stack's care and letting them go, by tags alone."""
+"""The commands `adopt`, `release` and `move`: bring resources under a stack's management and let them go, by changing tags only."""
 
 import difflib
 import os

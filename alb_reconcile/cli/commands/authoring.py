@@ -1,4 +1,4 @@
-"""`validate`, `schema` and `explain`: writing a spec, without AWS."""
+"""The commands `validate`, `schema` and `explain`, which help to write a spec and don't ask AWS."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""`fmt` and `diff`: specs laid out in the usual way, and compared."""
+"""The commands `fmt` and `diff`: lay specs out in the usual way, and compare two specs."""
 
 import sys
 from collections.abc import Mapping

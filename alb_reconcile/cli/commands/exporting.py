@@ -1,4 +1,4 @@
-"""`export`: a spec from what runs."""
+"""The command `export`: writes a spec that describes existing AWS resources."""
 
 import os
 import re

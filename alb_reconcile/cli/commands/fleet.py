@@ -1,4 +1,4 @@
-"""`fleet validate|plan|sync|apply|resume|status|report`: many accounts in one process."""
+"""The commands `fleet validate|plan|sync|apply|resume|status|report`, which work on many accounts in one process."""
 
 import asyncio
 import os

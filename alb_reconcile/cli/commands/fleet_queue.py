@@ -1,4 +1,4 @@
-"""`fleet worker|beat|enqueue`: many accounts on a queue that exists, Amazon SQS or Redis."""
+"""The commands `fleet worker|beat|enqueue`, which distribute a fleet's cells over an existing queue (Amazon SQS or Redis)."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`graph`: a picture of a stack, coloured by what the plan does to it."""
+"""The command `graph`: draws a stack's resources, coloured by what the plan does to each of them."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""`iam-policy`: the smallest IAM policy for a command, from specs or a fleet's file."""
+"""The command `iam-policy`: prints the smallest IAM policy for a command, from specs or a fleet's file."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`lock show` and `lock break`: who may run over a stack, and taking that from a run that is dead."""
+"""The commands `lock show` and `lock break`: show which run holds a stack's lock and lease, and take the lease from a dead run."""
 
 from dataclasses import dataclass
 from pathlib import Path

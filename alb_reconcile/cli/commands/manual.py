@@ -1,4 +1,4 @@
-"""`help` and `completion`: the command line, told to people and shells."""
+"""The commands `help` and `completion`: print a command's help, and a shell's completion script."""
 
 import argparse
 import re

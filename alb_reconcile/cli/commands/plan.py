@@ -1,4 +1,4 @@
-"""`plan`: what `apply` would do."""
+"""The command `plan`: shows what `apply` would do."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress

@@ -1,4 +1,4 @@
-"""`apply` and `destroy`: the straight line from a spec to what AWS has."""
+"""The commands `apply` and `destroy`: make a stack in AWS as its spec says, or delete it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""`report`: all stacks of a folder on one page, from what AWS has and what runs have recorded. Changes nothing."""
+"""The command `report`: writes one HTML page on all stacks of a folder, from AWS and recorded runs. Changes nothing."""
 
 import asyncio
 import os

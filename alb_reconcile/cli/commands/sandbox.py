@@ -1,4 +1,4 @@
-"""`sandbox start|stop|status|reset|prepare`: the local AWS."""
+"""The commands `sandbox start|stop|status|reset|prepare`, which control the local AWS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

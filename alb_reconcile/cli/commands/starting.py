@@ -1,4 +1,4 @@
-"""`init`: a spec to start from, the commented one or one of those that come with this program."""
+"""The command `init`: writes a spec to start from, the commented starter or one of this program's templates."""
 
 import re
 from dataclasses import dataclass

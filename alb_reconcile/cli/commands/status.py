@@ -1,4 +1,4 @@
-"""`status` and `stacks`: what there is, of a stack and in a region."""
+"""The commands `status` and `stacks`: show a stack's resources and their health, and list the stacks in a region."""
 
 import asyncio
 from collections import Counter

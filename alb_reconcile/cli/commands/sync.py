@@ -1,4 +1,4 @@
-"""`sync`: correct drift unattended, once or for ever."""
+"""The command `sync`: corrects drift unattended, once or at an interval."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""`verify`, and the end of `apply --verify`: real requests through each listener and rule of a stack."""
+"""The command `verify`, and the check after `apply --verify`: send real requests through each listener and rule of a stack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

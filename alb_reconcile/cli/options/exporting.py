@@ -1,4 +1,4 @@
-"""The options of the commands that write specs from what there is, lay them out, and compare them."""
+"""Declares the options of `export`, `fmt` and `diff`."""
 
 import argparse
 from collections.abc import Callable

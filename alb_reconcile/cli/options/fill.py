@@ -1,4 +1,4 @@
-"""The door: what argparse has read becomes the typed options of one command."""
+"""Converts what argparse has read into the typed options of one command."""
 
 import argparse
 from collections.abc import Callable

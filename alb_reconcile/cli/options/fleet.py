@@ -1,4 +1,4 @@
-"""The options of `fleet`, whose commands are about many accounts."""
+"""Declares the options of the `fleet` commands, which work on many accounts."""
 
 import argparse
 from collections.abc import Callable, Sequence

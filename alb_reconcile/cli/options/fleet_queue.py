@@ -1,4 +1,4 @@
-"""The options of `fleet worker`, `fleet beat` and `fleet enqueue`, which are about a queue."""
+"""Declares the options of `fleet worker`, `fleet beat` and `fleet enqueue`, which use a queue."""
 
 import argparse
 from collections.abc import Callable

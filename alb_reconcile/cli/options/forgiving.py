@@ -1,4 +1,4 @@
-"""A parser that answers a mistake with what may have been meant, and with the usage of the command that was called."""
+"""An argument parser that answers a mistake with a suggestion, and with the usage of the command that was called."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Groups of options that several commands have, or that are long."""
+"""Declares groups of options that several commands share, or that are long."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""The whole command line: every command with its options, and as `run` the function in commands/ that takes them."""
+"""Builds the parser of the whole command line: each command with its options, and as `run` the function in commands/ that it calls."""
 
 import argparse
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The values of options: read, or refused with what is wanted."""
+"""Parses the values of options, or refuses them with a message that says what is expected."""
 
 import argparse
 import re

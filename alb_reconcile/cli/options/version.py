@@ -1,4 +1,4 @@
-"""`--version`: the version, and the commit that it was built from."""
+"""The option `--version`: prints the version, and the commit that the package was built from."""
 
 import argparse
 from collections.abc import Sequence

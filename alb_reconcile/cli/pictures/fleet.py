@@ -1,4 +1,4 @@
-"""A fleet on one page, from its records: for who answers for it, and doesn't read logs."""
+"""Renders a fleet's records as one HTML page, for a person who is responsible for the fleet and doesn't read logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stack as a Mermaid flowchart, which GitHub and many wikis draw: what each resource refers to, in the direction of requests."""
+"""Renders a stack as a Mermaid flowchart: what each resource refers to, in the direction of requests."""
 
 from __future__ import annotations
 

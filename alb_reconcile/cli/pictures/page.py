@@ -1,4 +1,4 @@
-"""Pages: one HTML file each, without scripts and without anything from elsewhere; a browser is told to run and fetch nothing.
+"""Renders plans and errors as single HTML files without scripts and external content; a browser is told to run and fetch nothing.
 
 Every text goes through `html.escape`, in the few helpers below; that is less to know than a template engine.
 """

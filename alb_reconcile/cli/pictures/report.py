@@ -1,4 +1,4 @@
-"""Many stacks on one page: how each is, what has drifted, how its requests are shared out, and what was run last."""
+"""Renders many stacks as one HTML page: state, drift, how requests are distributed, and the last runs of each stack."""
 
 from __future__ import annotations
 

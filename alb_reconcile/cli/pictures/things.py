@@ -1,4 +1,4 @@
-"""The resources of a stack for a picture or a page: how each is, what becomes of it, what it refers to, and how requests are shared out."""
+"""Prepares a stack's resources for drawing: state, planned action, references, and how requests are distributed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sorts the steps of a plan for its reader: under the three parts of a run, with what is waited for between them."""
+"""Sorts the steps of a plan for display: under the three parts of a run, with what is waited for between the parts."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence

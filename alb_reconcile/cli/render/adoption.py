@@ -1,4 +1,4 @@
-"""What `adopt`, `release` and `move` are about to do, as text and as JSON."""
+"""Renders what `adopt`, `release` and `move` are about to do, as text and as JSON."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Mistakes as GitHub's annotations: a workflow shows them beside the lines that they are about.
+"""Prints mistakes as GitHub annotations: a workflow shows each mistake at the line that it is about.
 
 The form is that of workflow commands (docs.github.com, "Workflow commands for GitHub Actions").
 """

@@ -1,4 +1,4 @@
-"""The differences of two specs, as text and as JSON."""
+"""Renders the differences between two specs, as text and as JSON."""
 
 import json
 from collections import Counter

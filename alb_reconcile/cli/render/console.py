@@ -1,4 +1,4 @@
-"""Standard output and error, for as long as somebody reads them."""
+"""Writes to standard output and standard error, and carries on when the reader has gone."""
 
 import os
 import re

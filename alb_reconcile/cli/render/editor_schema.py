@@ -1,4 +1,4 @@
-"""The schema for editors: where a spec may have a variable, or a number in quotes, in the place of a value, it may there, too."""
+"""Makes the schema for editors, which also accepts a variable, or a number in quotes, wherever a spec may have one in place of a value."""
 
 from typing import Any, Final
 

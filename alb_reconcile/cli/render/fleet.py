@@ -1,4 +1,4 @@
-"""What came of a command over a fleet, or what is recorded of it, cell by cell."""
+"""Renders the result of a command over a fleet, or a fleet's records, cell by cell."""
 
 import json
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""What is recorded of a fleet as metrics for Prometheus, in its text format."""
+"""Renders a fleet's records as metrics in Prometheus's text format."""
 
 from collections import Counter
 from collections.abc import Iterable

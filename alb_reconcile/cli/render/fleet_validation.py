@@ -1,4 +1,4 @@
-"""What `fleet validate` says: each mistake once, however many cells have the spec."""
+"""Renders the result of `fleet validate`: each mistake once, however many cells have the spec."""
 
 from collections import Counter, defaultdict
 

@@ -1,4 +1,4 @@
-"""The lines at the bottom of a terminal that are drawn anew while a run goes on. Imported only where there is a terminal."""
+"""Redraws the lines at the bottom of a terminal during a run. Imported only where there is a terminal."""
 
 import io
 import sys

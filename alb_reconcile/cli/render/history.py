@@ -1,4 +1,4 @@
-"""A stack's history: what was run, when, by whom, what came of it, and what failed."""
+"""Renders a stack's history: which runs there were, when, by which user, with which result, and what failed."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Who may run over a stack: the lock on this host and the lease, as text and as JSON."""
+"""Renders a stack's lock on this host and its lease, as text and as JSON."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A plan as Markdown for a pull request: a summary, why it is refused, and folded details as differences.
+"""Renders a plan as Markdown for a pull request: a summary, why it is refused, and folded details as differences.
 
 Whatever AWS, a spec or a stranger's tag says stands in a fence or a span of code, where GitHub reads no Markdown, no HTML and no
 mentions.

@@ -1,4 +1,4 @@
-"""The form of a command's result: text, JSON, or one of those that only some commands have; and of the error that it ends with."""
+"""Prints a command's result, and the error that ends it, in the chosen format: text, JSON, or a format that only some commands have."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A plan as text: what is made, changed, replaced and deleted, and why."""
+"""Renders a plan as text: what is created, changed, replaced and deleted, and why."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A run as it happens: one line for each thing done, and what is being waited for."""
+"""Prints a run's progress: one line for each step that ends, and what is being waited for."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""What `apply` and `destroy` did, for programs."""
+"""Renders what `apply` and `destroy` did, as JSON."""
 
 import json
 from collections.abc import Sequence

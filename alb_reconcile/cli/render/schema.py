@@ -1,4 +1,4 @@
-"""The schemas as `alb-reconcile schema` prints them: each one file, of specs for editors, of JSON outputs for programs."""
+"""Bundles the schemas that `alb-reconcile schema` prints, each as one file: of specs for editors, of JSON outputs for programs."""
 
 import json
 from collections.abc import Mapping

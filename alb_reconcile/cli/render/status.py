@@ -1,4 +1,4 @@
-"""A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
+"""Renders a stack's state: its resources, the health of its targets, its URLs, and the processes that carry the sandbox's traffic."""
 
 import json
 from collections import defaultdict

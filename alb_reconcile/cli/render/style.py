@@ -1,4 +1,4 @@
-"""Colours, where somebody can see them; and how durations are written."""
+"""Colours text where the terminal can show colours, and formats durations."""
 
 from __future__ import annotations
 

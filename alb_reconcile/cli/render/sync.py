@@ -1,4 +1,4 @@
-"""What a round of `sync` found and did, stack by stack."""
+"""Renders what a round of `sync` found and did, stack by stack."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What `validate` says of specs: mistakes, risks, and findings of security, as text and as JSON."""
+"""Renders what `validate` says of specs: mistakes, risks and security findings, as text and as JSON."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the Python API returns, in the forms that the commands print."""
+"""Renders values of the Python API as the commands print them, as text and as JSON."""
 
 from alb_reconcile.api.status import Status
 from alb_reconcile.cli.render.plan import render_plan

@@ -1,4 +1,4 @@
-"""What `verify` found, to read and as JSON. What came from the network is shown with escapes."""
+"""Renders what `verify` found, as text and as JSON. Escapes text that came from the network."""
 
 import json
 import textwrap

@@ -1,4 +1,4 @@
-"""The question before a change."""
+"""Asks the user to confirm a change."""
 
 import asyncio
 import sys

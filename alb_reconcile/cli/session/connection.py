@@ -1,4 +1,4 @@
-"""The connection to AWS that a command's options ask for, with what a terminal adds: signals, and words about calls."""
+"""Connects to AWS as a command's options say, and adds what a terminal needs: signal handling, and messages about calls."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Who changed a stack last, as far as this host's history and the stack's own tags say it. Asks AWS nothing."""
+"""Finds which run changed a stack last, from this host's history and the stack's own tags. It doesn't ask AWS."""
 
 import os
 import socket

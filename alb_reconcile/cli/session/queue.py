@@ -1,4 +1,4 @@
-"""The queue that a fleet's commands name."""
+"""Opens the queue that a fleet's commands name."""
 
 import os
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""Where runs leave something: a command's options, and the environment."""
+"""The options that say where runs are recorded, and the settings made from these options and the environment."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What signals do to a run over one stack; `sync` has its own."""
+"""Handles signals during a run over one stack; `sync` has its own handlers."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The stacks that a command is about: specs, loaded in a region and under further policy; or a name, where a spec is lost."""
+"""Loads the stacks that a command works on: from specs in a region and under further policy, or by name where the spec is lost."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`apply` and `destroy` at a terminal: the plan and the question before, how it goes, and what came of it."""
+"""Runs `apply` and `destroy` at a terminal: shows the plan, asks, shows progress, and prints the result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

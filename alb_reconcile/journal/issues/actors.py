@@ -1,4 +1,4 @@
-"""Who has changed what has drifted, as CloudTrail has it."""
+"""Asks CloudTrail which users changed the resources that have drifted."""
 
 from __future__ import annotations
 

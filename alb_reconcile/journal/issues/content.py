@@ -1,4 +1,4 @@
-"""What a stack's issue says, and the marker by which it is found again and compared."""
+"""Writes the text of a stack's issue, and the marker by which the issue is found again and compared."""
 
 from __future__ import annotations
 

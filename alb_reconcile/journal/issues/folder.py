@@ -1,4 +1,4 @@
-"""Issues as files: a folder of Markdown, one file a stack."""
+"""Keeps issues as Markdown files in a folder, one file for each stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issues in GitHub, by its REST API (docs.github.com/rest/issues, version 2022-11-28)."""
+"""Keeps issues in GitHub, by its REST API (docs.github.com/rest/issues, version 2022-11-28)."""
 
 from __future__ import annotations
 

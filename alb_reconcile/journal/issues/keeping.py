@@ -1,4 +1,4 @@
-"""Keeping the issues up to date: opened, changed, commented and closed by what runs find."""
+"""Opens, changes, comments and closes the stacks' issues by what runs find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where issues are: what GitHub and a folder have in common."""
+"""The interface to a place that keeps issues, which GitHub and a folder implement."""
 
 from __future__ import annotations
 
