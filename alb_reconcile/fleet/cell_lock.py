@@ -1,4 +1,4 @@
-"""A lock and a lease for each cell of a fleet, and for a fleet's `apply`. Only one run at a time has them; stacks may have their own leases."""
+"""A lock and a lease for each cell of a fleet, and for a fleet's `apply`; only one run at a time has them. Stacks may have their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
