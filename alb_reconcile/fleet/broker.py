@@ -181,7 +181,7 @@ class RedisChannel(redis.Channel):  # type: ignore[misc]  # kombu has no types
     def look(self, _: str, *, dead: bool) -> QueueState:
         """The lengths of the lists, and some of the dead letters."""
         with self.conn_or_acquire() as client:
-            prefix = self.global_keyprefix  # kombu puts the prefix before the keys of only those commands that kombu uses itself
+            prefix = self.global_keyprefix  # kombu adds the prefix only in commands that it uses itself
             letters = tuple(text_of(json.loads(item)) for item in client.lrange(prefix + DEAD, 0, _SHOWN - 1))
             in_flight, count = client.zcard(prefix + self.unacked_index_key), client.llen(DEAD) if dead else 0
         return QueueState(self._size(NAME), in_flight, count, letters if dead else (), self.visibility_timeout)

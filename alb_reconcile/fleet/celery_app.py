@@ -144,7 +144,7 @@ def relay_logs() -> None:
     for name in ("celery", "kombu"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [relay], False
-    logging.getLogger("celery.app.trace").disabled = True  # the worker logs in one line what Celery logs with a traceback
+    logging.getLogger("celery.app.trace").disabled = True  # the worker logs its tracebacks in one line
     logging.getLogger("py.warnings").disabled = True
 
 
