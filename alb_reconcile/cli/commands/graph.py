@@ -21,7 +21,7 @@ class GraphOptions:
 
 
 def graph(options: GraphOptions) -> ExitCode:
-    """Draw the stack as it will be, with what goes still in it."""
+    """Draw the stack as it will be, together with resources that the plan deletes."""
     (stack,) = load_stacks([options.spec] if options.spec else [], options.loading)
     planned = with_stack(options.connection, stack.target(destroy=options.destroy), _look)
     emit(stack_mermaid(planned))

@@ -15,7 +15,7 @@ _CELL: Final = ("fleet", "account", "region", "wave")
 
 
 def fleet_metrics(view: FleetView) -> str:
-    """Gauges by cell, by result, and of the queue where one was named."""
+    """Gauges for each cell and result, and for the queue if one was named."""
 
     class Collected:
         def collect(self) -> Iterable[GaugeMetricFamily]:

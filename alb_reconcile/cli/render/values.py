@@ -22,7 +22,7 @@ def to_text(value: Plan | Status | Report) -> str:
 
 
 def to_json(value: Plan | Status | Report) -> str:
-    """The same as their `--format json` prints it: documented, versioned, in stable order, without secrets."""
+    """A plan, a status or a report as `--format json` prints it: documented, versioned, in stable order, without secrets."""
     if isinstance(value, Plan):
         return value.to_json()
     if isinstance(value, Status):
