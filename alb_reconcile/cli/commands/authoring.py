@@ -112,7 +112,7 @@ def explain(options: ExplainOptions) -> ExitCode:
 
 
 def _paths_to(word: str, path: tuple[str, ...], found: dict[str, Any] | None = None) -> Iterator[tuple[str, ...]]:
-    """The paths of keys of that name below a kind; keys with other kinds below them are found there."""
+    """The paths of keys of that name below a kind; sections of other kinds aren't entered, since each kind is searched itself."""
     below = schema.with_keys(schema.resolved(path[0]) if found is None else found).get("properties", {})
     for key, item in below.items():
         if key not in schema.SECTIONS:

@@ -62,7 +62,7 @@ class Things:
         for item in found:
             is_strange = item.owner != self.plan.stack and item.address not in self.plan.desired
             thing = things.setdefault(item.address, Thing(item.address, item.state, is_strange=is_strange))
-            if thing.found is None or self.plan.ids.get(item.address) == item.id:  # of two resources, the one that stays
+            if thing.found is None or self.plan.ids.get(item.address) == item.id:  # of two, the one that stays
                 thing.found, thing.state = item, item.state
         for step in self.plan.steps:
             if step.part_of is None and (state := step.state or (step.observed and step.observed.state)):

@@ -16,7 +16,7 @@ _OBEYED: Final = re.compile(
     rf"(\x1b\[(?:{'|'.join(sorted(CODES))})m)"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
-"""Sequences that a terminal obeys: the colours of `Style`, which are kept, and all others."""
+"""Control characters that a terminal obeys, and the colours of `Style`, which are kept."""
 
 
 def open_closed() -> None:
