@@ -1,4 +1,4 @@
-"""Where a stack answers, and what of it doesn't yet."""
+"""Says where a stack answers, and which parts don't answer yet."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,12 @@ from alb_reconcile.model.text import printable
 
 
 def urls(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
-    """Where the stack's listeners answer: in the sandbox at their local URLs, which `local` has by listener ARN."""
+    """The URLs at which the stack's listeners answer: in the sandbox their local URLs, which `local` has by listener ARN."""
     return [local.get(arn, url) for arn, url in listeners(discovery)]
 
 
 def listeners(discovery: Discovery) -> list[tuple[str, str]]:
-    """Each listener's ARN and URL, sorted by this."""
+    """Each listener's ARN and URL, sorted by URL."""
     hosts = {
         item.id: item.detail(Entrance).dns_name for item in discovery.resources if isinstance(item.state, Balancer)
     }
@@ -31,7 +31,7 @@ def listeners(discovery: Discovery) -> list[tuple[str, str]]:
 
 
 def not_ready(discovery: Discovery, standing: Standing) -> list[str]:
-    """What serves nobody, in words, and then what isn't in order yet, or isn't as it should be: targets, load balancers, instances."""
+    """What serves no requests, in words, and then what isn't in order yet, or isn't as it should be: targets, load balancers, instances."""
     service = standing.service
     balancers = [item for item in discovery.resources if isinstance(item.state, Balancer) and not is_in_order(item)]
     others = [item for item in standing.ill if not isinstance(item.state, Balancer | Member)]

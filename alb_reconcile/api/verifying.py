@@ -1,4 +1,4 @@
-"""Real requests through each listener and rule of a stack, from here or through the sandbox's ports."""
+"""Sends real requests through each listener and rule of a stack, from here or through the sandbox's ports."""
 
 import asyncio
 import re
@@ -32,7 +32,7 @@ from alb_reconcile.verification.session import Report, verify_stack
 from alb_reconcile.verification.site import Sending, Site, VerifyError, VerifySettings
 
 _DOORS: Final = 15.0
-"""Seconds for which a new listener's local port is waited for, in the sandbox."""
+"""Seconds to wait in the sandbox for a new listener's local port."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,12 @@ def verify(
 ) -> Report:
     """Send real requests through each listener and rule of a stack, and judge the answers. Changes nothing.
 
-    `requests` go to each forward; `duration` in seconds replaces them. `rate`: requests a second in all. `concurrency`:
-    requests at once. `timeout`: seconds for one of them. `path` and `host` are used where a rule allows any. `http` counts on
-    HTTPS. `attribute` says how an answer names its target: `header:NAME`, `json:FIELD` or `none`, and an answer without it is
-    a problem. Without `attribute` it is `json:instance_id`, and answers without it leave shares unjudged. `expect_status`: of forwards, such as `200-399`; any below 500 without it. `ca_file`: authorities to trust instead of the system's.
-    `connect_to`: by a listener's port, the host and port where it is reached, through a tunnel say.
+    `requests` go to each forward; `duration` in seconds replaces them. `rate`: requests a second in all. `concurrency`: requests at
+    once. `timeout`: seconds for one request. `path` and `host` are used where a rule allows any. `http` matters for HTTPS only.
+    `attribute` says how an answer names its target: `header:NAME`, `json:FIELD` or `none`, and an answer without it is a problem.
+    Without `attribute` it is `json:instance_id`, and answers without it leave shares unjudged. `expect_status`: of forwards, such as
+    `200-399`; any below 500 without it. `ca_file`: authorities to trust instead of the system's. `connect_to`: by a listener's port,
+    the host and port where it is reached, for example through a tunnel.
 
     The report's `ok` says whether everything answered as expected: nothing is raised where it didn't. AWS's actions: as for
     `discover`, and elasticloadbalancing:DescribeTargetHealth. Raises VerifyError where there is nothing to verify, UsageError
@@ -106,7 +107,7 @@ async def check(
 
 
 def _is_sandbox(endpoint: str) -> bool:
-    """Whether AWS_ENDPOINT_URL or --endpoint-url leads to the sandbox: nobody resolves the names that it gives to load balancers."""
+    """Whether AWS_ENDPOINT_URL or --endpoint-url leads to the sandbox, whose names of load balancers no resolver knows."""
     sandbox = sandbox_client.running() if endpoint.startswith(f"http://{sandbox_client.HOST}:") else None
     return sandbox is not None and endpoint.rstrip("/") == sandbox.endpoint_url
 
@@ -123,7 +124,7 @@ def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
 
 
 async def _by_door(found: Discovery, trust: Trust) -> tuple[dict[str, Endpoint], str]:
-    """The listeners' endpoints in the sandbox, and why one may be missing. Waits until all have one, for a while."""
+    """The listeners' endpoints in the sandbox, and why one may be missing. Waits for a while until all listeners have one."""
     sandbox = sandbox_client.running()
     if sandbox is None or not sandbox.traffic:
         raise VerifyError(
@@ -154,7 +155,7 @@ def _listeners(found: Discovery) -> dict[str, Frontend]:
 
 
 def complete(sending: Sending, attribute: str | None, expect_status: str | None) -> VerifySettings:
-    """What is sent, with how it is judged, which is given as text. Raises UsageError for what can't be meant."""
+    """The settings of a verification; attribution and statuses are given as text. Raises UsageError for invalid ones."""
     path, host = sending.choice.path, sending.choice.host
     if not re.fullmatch(r"/[!-~]*", path) or re.search(r"[?#]", path):
         raise UsageError("--path expects a path such as /health, without a query")

@@ -1,4 +1,4 @@
-"""Who may ask the sandbox, and for what: this machine's programs, for the services that a stack needs."""
+"""Decides which requests the sandbox answers: those of this machine's programs, for the services that a stack needs."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a stack names and doesn't declare, made in the local AWS under the very ids: others' networks, images, certificates, keys, profiles, buckets for logs."""
+"""Makes others' resources in the local AWS, with ids that a stack names: networks, images, certificates, keys, profiles, log buckets."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Of a stack of which nothing is there: whether it was, and who has taken it away, as far as this host's history says it."""
+"""Decides, for a stack without any resources, whether it ever had some and which run removed them, from this host's history."""
 
 import re
 from collections.abc import Iterable
@@ -23,15 +23,15 @@ _NOW: Final = "; nothing of it is there now"
 
 @dataclass(frozen=True)
 class Past:
-    """What a history says of it, in words: `there` is that it was, and not by which recorded run it went."""
+    """What a history says of a stack without resources, in words; `there`: it was there, and no recorded run removed it."""
 
     how: Literal["there", "destroyed", "released"]
     text: str
 
 
 def find_past(runs: Iterable[RunRecord], began: str = "") -> Past | None:
-    """What decides, of runs with the newest first; None where nothing is known. `began`: when the sandbox did; in one before was another
-    stack."""
+    """The past of a stack by its recorded runs, the newest first; None where nothing is known. `began`: when the sandbox started;
+    earlier runs were over another sandbox's stack."""
     for run in runs:
         if run.started < began:
             break
@@ -43,16 +43,16 @@ def find_past(runs: Iterable[RunRecord], began: str = "") -> Past | None:
             if done and run.command == "release" and is_whole:
                 return Past("released", when_and_who(run))
         elif run.is_success and not run.spec_digest:
-            break  # it was empty, as its spec wanted it
-        # what a round says that has asked before: the run that it knew may be kept no longer
+            break  # the stack was empty, as its spec wanted it
+        # an earlier round has recorded what it knew of the stack: the run that it knew may be deleted by now
         elif told := next((line for line in run.not_ready if line.endswith(_NOW)), "") or _sighting(run):
             return Past("there", told)
     return None
 
 
 def explain(ending: Ending, planned: StackPlan, folder: Path, seen: RunRecord, began: str) -> Ending:
-    """The end of a run that has seen nothing of a stack: an outage where it was there, unless it was destroyed or released here.
-    `seen` is the run's record so far."""
+    """The ending of a run that has found nothing of a stack: an outage where the stack was there, unless it was destroyed or released
+    on this host. `seen` is the run's record so far."""
     selection = ending.selection
     balancers = [item for item in planned.plan.desired.values() if isinstance(item.state, Balancer)]
     is_like_nothing = set(selection.withheld.values()) == {NEVER_APPLIED}
@@ -81,12 +81,12 @@ def explain(ending: Ending, planned: StackPlan, folder: Path, seen: RunRecord, b
 
 
 def when_and_who(run: RunRecord) -> str:
-    """When a run began, and whose it was."""
+    """When a run began, and which user started it on which host."""
     return printable(f"{run.started.replace('T', ' ')} by {run.user}@{run.host}")
 
 
 def _sighting(run: RunRecord) -> str:
-    """That a run has seen something of the stack, in words; empty if it doesn't say so."""
+    """A sentence that a run has seen something of the stack; empty if the run doesn't say so."""
     when = f"at {run.started.replace('T', ' ')}{_NOW}"
     if run.command in ("apply", "sync") and run.result in ("in_sync", "corrected") and run.spec_digest:
         return f"was {'in sync' if run.is_success else 'there'} {when}"
@@ -98,7 +98,7 @@ def _sighting(run: RunRecord) -> str:
 
 
 def _answers(balancer: Desired, planned: StackPlan) -> bool:
-    """Whether a load balancer of its name is there, whoever's it is now."""
+    """Whether a load balancer of this name exists, whichever stack owns it now."""
     name = getattr(balancer.state, "name", None)
     derived = re.compile(re.escape(balancer.tags["Name"]) + "(-[0-9a-f]{8})?")
     names = (taken for kind, taken in planned.discovery.taken if kind == balancer.address.kind)

@@ -1,4 +1,4 @@
-"""What a run left undone, by this host's history, so that nobody takes it for somebody's doing."""
+"""Finds what an earlier run left undone, from this host's history, so that a user doesn't take it for another person's change."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from alb_reconcile.model.text import printable
 _ENDED: Final = {"failed": "failed", "interrupted": "was interrupted"}
 _MOST: Final = 5
 _LOOKED_AT: Final = 50
-"""Runs among which the one is looked for that left it: four hours of `sync` every five minutes."""
+"""The number of runs that are searched: four hours of `sync` every five minutes."""
 
 
 def describe_leftovers(folder: Path, seen: RunRecord, steps: Iterable[Step]) -> str:
-    """Which of these steps a run before `seen` had planned and not done, and no run since then; empty where that isn't known.
+    """Which of these steps an earlier run than `seen` had planned and not done, and no run since; empty where that isn't known.
 
-    Of several such runs the first one is told: the others have only tried it again.
+    Of several such runs the first is named: the later ones have only tried it again.
     """
     first: RunRecord | None = None
     left = list(steps)
@@ -57,7 +57,8 @@ def describe_leftovers(folder: Path, seen: RunRecord, steps: Iterable[Step]) -> 
 
 
 def describe_unended(folder: Path, seen: RunRecord) -> str:
-    """Of a stack whose drift was corrected, the run that ended early since which nobody has seen it in sync; empty if there is none."""
+    """For a stack whose drift was corrected, the run that ended early and after which no run has found the stack in sync; empty if
+    there is none."""
     with suppress(RecordError):
         past = read_history(folder, seen.stack, seen.region, account=seen.account, place=seen.place, limit=_LOOKED_AT)
         for last in past.runs:
@@ -70,5 +71,5 @@ def describe_unended(folder: Path, seen: RunRecord) -> str:
 
 
 def _is_left(step: Step, undone: Iterable[StepRecord]) -> bool:
-    """Whether a run left it: what it had to change or delete, and hadn't begun to, was there when it ended."""
+    """Whether a run left a step undone: a resource that the run had to change or delete was still there when the run ended."""
     return any(step.action != "create" or item.action == "create" or item.how != "skipped" for item in undone)

@@ -1,4 +1,4 @@
-"""Which steps of a plan an unattended run may carry out, and why the others wait for a person."""
+"""Selects the steps of a plan that an unattended run may carry out, and says why the others wait for a person."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from alb_reconcile.sync.severity import weigh
 from alb_reconcile.sync.waiting import alone, find_waiting, place
 
 NEVER_APPLIED: Final = f"{NOTHING_THERE}, as it was never applied, or was destroyed: run apply once, or remove the spec"
-"""Why all of a stack waits of which there is nothing, as far as nothing tells better."""
+"""The reason why all steps of a stack without resources wait, unless the history knows a better one."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A plan's steps, sorted out: `steps` may be done, in an order that keeps `needs`; `withheld` has a reason by key for
-    those that wait for a person; `ignored` are those that nobody is to hear of."""
+    """A plan's steps, sorted out: `steps` may be done, in an order that keeps `needs`; `withheld` has by key the reasons of steps that
+    wait for a person; `ignored` steps are never reported."""
 
     plan: Plan
     steps: tuple[Step, ...] = ()
@@ -51,18 +51,18 @@ class Selection:
         return tuple(step for step in self.plan.steps if step.key in self.withheld)
 
     def keep(self, keys: set[str], reason: str) -> Selection:
-        """Do only those of the steps; the others, and what needs them, wait for the given reason."""
+        """The selection with only those of its steps; its other steps, and steps that need them, wait for the given reason."""
         dropped = {step.key: reason for step in self.steps if step.key not in keys}
         if not dropped:
             return self
         return _close(self.plan, {**self.withheld, **dropped}, self.ignored, self.causes)
 
     def because(self, text: str) -> Selection:
-        """All that waits does so since nothing of the stack is there, and for what the text says of that; unless it is empty."""
+        """The selection with one reason for all that waits: nothing of the stack is there, and the text; unchanged if the text is empty."""
         return replace(self, withheld=dict.fromkeys(self.withheld, NOTHING_THERE + text)) if text else self
 
     def adding(self, text: str) -> Selection:
-        """All that waits, with a text behind each reason."""
+        """The selection with the text behind each reason."""
         return replace(self, withheld={key: reason + text for key, reason in self.withheld.items()})
 
 
@@ -77,7 +77,8 @@ def select(
     now: datetime,
     waiting: Waiting,
 ) -> Selection:
-    """Sort a plan's steps out. `barred` has reasons why steps must not be done at all, by key; `waiting` is what the plan was made without."""
+    """Sort a plan's steps out. `barred` has by key reasons why steps must not be done at all; `waiting` is what the plan was made
+    without."""
     pauses = Pauses(discovery.resources, plan.ids, now)
     dead = frozenset(item.id for item in discovery.resources if item.is_gone or item.is_leaving)
     withheld: dict[str, str] = {}
@@ -121,13 +122,13 @@ def select(
     whole = replace(plan, steps=(*plan.steps, *(part.step for part in waiting.parts)))
     closed = _close(whole, withheld, frozenset(ignored), causes)
     found = find_waiting(plan, waiting, roots, closed.withheld, causes, parts)
-    if found == waiting:  # what waits for something else may do so no longer once that is taken out
+    if found == waiting:  # a part that waits for another may be free once the other is taken out
         found = find_waiting(plan, waiting, closed.withheld, closed.withheld, causes, parts)
     return replace(closed, waiting=found)
 
 
 def _beside(step: Step, discovery: Discovery) -> str:
-    """Of one of several at an address, whether it serves, and which of the others doesn't."""
+    """For one of several resources at an address, whether it serves, and which of the others are unhealthy."""
     health: dict[str, set[str]] = defaultdict(set)
     for item, state in each_of(discovery.resources, Member):
         for name in (item.id, str(state.target)):
@@ -140,7 +141,7 @@ def _beside(step: Step, discovery: Discovery) -> str:
 
 
 def _told_from(one: str, other: str) -> str:
-    """The id of the other one, with its group if the same target is in two."""
+    """The other resource's id, with its group if the same target is in two groups."""
     group = f" in {short_id(other.partition('|')[0])}" if short_id(one) == short_id(other) else ""
     return short_id(other) + group
 
@@ -155,7 +156,8 @@ _TAKING: Final = "taking away what others may depend on"
 
 
 def _care(plan: Plan, policy: DriftPolicy, step: Step, weight: str) -> tuple[Care, str]:
-    """What the spec says of a step's resource, and by which word; of an order of rules, what it says of the most delicate of them."""
+    """How the spec wants a step's resource to be handled, and the key that says so; for an order of rules, `report` unless all its
+    rules agree."""
     if not isinstance(step.details, SetPriorities):
         names = _names(step.address, step.desired, step.carried_by)
         return policy.of(names, weight), policy.key(names, weight)
@@ -165,7 +167,7 @@ def _care(plan: Plan, policy: DriftPolicy, step: Step, weight: str) -> tuple[Car
 
 
 def _names(address: Address, wanted: Desired | None, kind: str) -> tuple[str, ...]:
-    """By what the spec may speak of a resource, the closest first: its address, its entry's, its kind."""
+    """The names by which the spec may mention a resource, the closest first: its address, its entry's address, its kind."""
     names = [str(address)]
     if wanted is not None and wanted.carrier is not None:
         names.append(str(wanted.carrier))
@@ -181,7 +183,7 @@ def _entry_of(address: Address) -> Address | None:
 
 
 def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], causes: Mapping[str, str]) -> Selection:
-    """Withhold what can't be done, or shouldn't be, without what is withheld."""
+    """Withhold also the steps that can't, or shouldn't, be done without the withheld steps."""
     out = Dependents(plan, causes, ignored).entangled(withheld)
     left = [step for step in plan.steps if step.key in out or step.key in ignored]
     moved = {entry for step in left for entry in _entries(plan, step)}
@@ -190,7 +192,7 @@ def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], cau
         replace(
             step,
             needs={key: how for key, how in step.needs.items() if key in keys},
-            # while a part of an entry waits, its digest has to go on telling that
+            # while a part of an entry waits, the entry's digest has to keep telling so
             refresh=None if step.refresh and step.refresh[0].address in moved else step.refresh,
         )
         for step in plan.steps
@@ -200,7 +202,7 @@ def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], cau
 
 
 def _entries(plan: Plan, step: Step) -> Iterator[Address]:
-    """The entries whose digest speaks for a step."""
+    """The entries whose digest covers a step."""
     if step.desired is not None:
         yield step.desired.carrier or step.address
     elif step.observed is not None and step.observed.state.parent is not None:

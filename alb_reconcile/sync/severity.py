@@ -1,4 +1,4 @@
-"""How grave a step is, which isn't always what its action says."""
+"""Weighs a step: which action it counts as, which isn't always the action that the step names."""
 
 from collections.abc import Collection, Set
 
@@ -10,7 +10,7 @@ from alb_reconcile.model.steps import Associate
 
 
 def weigh(step: Step, names: Collection[str], dead: Collection[str] = ()) -> str:
-    """The action that a step counts as: what stops, starts or drains an instance weighs as much as a replacement, and what takes
+    """The action that a step counts as: a step that stops, starts or drains an instance weighs as much as a replacement, one that takes
     ways away (`Properties.ways`) as much as a deletion. `names` are the stack's own ids.
 
     Nothing is drained where the instance is one of the `dead`.
@@ -31,7 +31,7 @@ def weigh(step: Step, names: Collection[str], dead: Collection[str] = ()) -> str
 
 
 def _takes_ways(step: Step, names: Collection[str]) -> bool:
-    """Whether it takes away what others may get somewhere by."""
+    """Whether a step takes away routes or permissions that others may use."""
     wanted, found = step.state, step.observed
     if wanted is None or found is None:
         return False
@@ -40,7 +40,7 @@ def _takes_ways(step: Step, names: Collection[str]) -> bool:
 
 
 def verbs_of(kind: type[Properties], may: Set[str]) -> Set[str]:
-    """What is done with a kind where its steps may count as these actions."""
+    """The operations on a kind whose steps may count as these actions."""
     makes_anew = "replace" in may or (issubclass(kind, Member) and "update" in may)  # of an instance that has gone
     return (may | ({"create", "delete"} if makes_anew else set())) - {"replace"}
 

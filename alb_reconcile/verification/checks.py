@@ -1,4 +1,4 @@
-"""What is to be checked: each listener's default action and each rule of a spec, with the request that proves it."""
+"""Lists what is to be checked: each listener's default action and each rule of a spec, with the request that proves it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,9 +23,9 @@ State = Literal["send", "skipped", "unreachable", "missing"]
 class Check:
     """One listener's default action, or one rule (`address`), and what the spec wants of it, bound to ids.
 
-    `state` other than send: why there is no request, in `reason`. `exact_host`: whether somebody said the host, so
-    that a certificate has to be for it. `http2`: whether the listener is meant to speak it. `transforms` of the request, and
-    `headers` of all answers, come with them.
+    If `state` isn't send, `reason` says why there is no request. `exact_host`: whether a rule or the user names the host, so that a
+    certificate has to be for it. `http2`: whether the listener is meant to speak HTTP/2. `transforms` change the request, `headers` are
+    in all answers.
     """
 
     address: Address
@@ -41,21 +41,21 @@ class Check:
     transforms: tuple[Transform, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     is_default: bool = False
-    """Whether it is what no rule takes."""
+    """Whether this is a default action, which takes what no rule takes."""
     wants_certificate: bool = False
-    """Whether only clients with a certificate come in."""
+    """Whether only clients with a certificate get in."""
 
     @property
     def keeps_out(self) -> bool:
-        """Whether only those get in who have logged in, or have a token."""
+        """Whether only clients that have logged in, or have a token, get in."""
         return self.action.authentication is not None and self.action.authentication.keeps_out
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user chose for where the spec leaves it open. `host` is None for the load balancer's DNS name.
+    """What the user chose where the spec leaves it open. `host` is None for the load balancer's DNS name.
 
-    `source_address` is what the load balancer sees requests come from, as far as somebody knows it.
+    `source_address` is the address from which the load balancer sees requests come, if it is known.
     """
 
     host: str | None = None
@@ -121,7 +121,8 @@ def _listener(
 
 
 def _ids(row: Address, discovery: Discovery, there: Mapping[Address, Observed]) -> dict[Address, str]:
-    """The ids by address; of two groups at one, as after a swap that failed, the one to which a listener or rule forwards most."""
+    """The ids by address; of two groups at one address, as after a swap that failed, the group to which the listener or rule forwards
+    most."""
     names = {item.id: item.address for item in discovery.resources}
     parts = sorted(action_of(there[row].state if row in there else None).forward, key=lambda part: part.weight)
     asked = [str(part.target_group) for part in parts]
@@ -129,7 +130,7 @@ def _ids(row: Address, discovery: Discovery, there: Mapping[Address, Observed]) 
 
 
 def _before(state: Properties, rivals: list[RoutingRule]) -> list[Rules]:
-    """What the rules before a rule take; before the default action come all of them."""
+    """The conditions of the rules before a rule; before the default action come all rules."""
     return [
         read_conditions(rule.conditions)
         for rule in rivals
@@ -164,7 +165,7 @@ def _missing(address: Address, there: Mapping[Address, Observed], action: Action
 
 
 def _attributes(address: Address, desired: Mapping[Address, Desired]) -> Mapping[str, str]:
-    """What the spec gives a load balancer or a target group."""
+    """The attributes that the spec gives a load balancer or a target group."""
     wanted = desired.get(address)
     state = wanted.state if wanted else None
     return (state.attributes if isinstance(state, Balancer | Pool) else None) or {}
@@ -173,7 +174,7 @@ def _attributes(address: Address, desired: Mapping[Address, Desired]) -> Mapping
 def notes_on_groups(
     discovery: Discovery, desired: Mapping[Address, Desired]
 ) -> dict[str, tuple[str, str, tuple[str, ...]]]:
-    """By ARN of the stack's target groups: the name, why it needn't share equally (or nothing), and the targets that aren't
+    """By ARN of the stack's target groups: the name, why the group needn't share equally (or nothing), and the targets that aren't
     registered."""
     there = {item.address for item in discovery.resources if not item.is_gone}
     absent = sorted(str(item.address) for item, _ in each_of(desired.values(), Member) if item.address not in there)

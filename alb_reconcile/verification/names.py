@@ -1,4 +1,4 @@
-"""Whether DNS names lead where the spec says: looked up, then asked over HTTPS, and on port 80 for the redirect."""
+"""Checks whether DNS names lead where the spec says: looks them up, then requests over HTTPS, and on port 80 for the redirect."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from alb_reconcile.verification.tls import Tls
 
 _POLL: Final = 2.0
 _HOST: Final = "verify"
-"""What stands for the star of a wildcard."""
+"""The label in place of a wildcard's star."""
 _ROUTED: Final = "one of several answers, by weight or failover"
 
 
 @dataclass(frozen=True)
 class NameFinding:
-    """What was found of one record. `values` are those that the name server answered."""
+    """What was found of one record. `values` are the values that the name server answered."""
 
     address: Address
     name: str
@@ -34,13 +34,13 @@ class NameFinding:
     values: tuple[str, ...] = ()
     tls: Tls | None = None
     redirects: bool | None = None
-    """Whether port 80 sends to HTTPS; None where it isn't meant to."""
+    """Whether port 80 redirects to HTTPS; None where it isn't meant to."""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether it leads where it should."""
+        """Whether the name leads where it should."""
         return self.state != "failed"
 
 
@@ -95,7 +95,7 @@ async def _verify(
 async def _resolved(
     site: Site, settings: VerifySettings, say: Callable[[str], None], name: str, wanted: DnsName
 ) -> tuple[tuple[str, ...], str]:
-    """What the name leads to, and what is wrong with that, after waiting for as long as resolvers may not know it yet."""
+    """The values of a name, and what is wrong with them, after waiting as long as resolvers may not know the name yet."""
     loop = asyncio.get_running_loop()
     deadline, said = loop.time() + settings.dns_timeout, False
     while True:
@@ -110,7 +110,7 @@ async def _resolved(
 
 
 async def look(site: Site, name: str, kind: str) -> tuple[str, ...]:
-    """The values of a name; none where there are none, or nobody answers."""
+    """The values of a name; none where there are none, or no name server answers."""
     if site.look_up is None:
         return ()
     return tuple(sorted(await site.look_up(name, kind)))
@@ -176,7 +176,7 @@ async def _ask_http(client: Client, name: str, endpoint: Endpoint) -> tuple[bool
 
 
 def asking(host: str | None = None, port: int = 53) -> LookUp:
-    """Looks names up by this machine's resolver, or by a name server."""
+    """A function that looks names up by this machine's resolver, or by a name server."""
     import dns.asyncquery
     import dns.asyncresolver
     import dns.exception
@@ -201,7 +201,7 @@ def _text(row: Any) -> str:
 
 
 def names_json(found: NameFinding) -> Mapping[str, Any]:
-    """The documented form."""
+    """The documented form of a finding."""
     return {
         "address": str(found.address),
         "name": found.name,

@@ -1,4 +1,4 @@
-"""The line from checks to a report: find the way, send, tally, judge."""
+"""Runs a verification from checks to a report: finds the address, sends, tallies, judges."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -68,7 +68,7 @@ async def _verify(site: Site, settings: VerifySettings, say: Callable[[str], Non
         raise VerifyError(f"the spec of {where} has no listeners, so there is nothing to verify")
     checks = await drop_unreachable(checks, site, settings, say)
     groups = await _groups(checks, site)
-    # the listeners' ports by the local ones that stand for them
+    # the listeners' ports by the local ports that stand for them
     ports = {item.port: item.listener_port for item in site.endpoints.values()}
     tallies = {
         str(check.address): Tally(check, settings.statuses, ports, provider=site.provider)
@@ -89,7 +89,8 @@ async def _verify(site: Site, settings: VerifySettings, say: Callable[[str], Non
 
 
 def _unsent(check: Check) -> Finding:
-    """A default action that rules leave nothing for is no mistake, a rule that nothing can reach is one."""
+    """The finding of a check without requests: a default action for which rules leave nothing is no mistake, a rule that no request can
+    reach is one."""
     if check.state == "skipped" or (check.state == "unreachable" and check.is_default):
         return Finding(check, "skipped", notes=(check.reason,))
     state = "unreachable" if check.state == "unreachable" else "failed"
@@ -114,5 +115,5 @@ async def _groups(checks: tuple[Check, ...], site: Site) -> dict[str, Group]:
 
 
 def _of_group(arn: str, ids: Mapping[str, str]) -> dict[str, str]:
-    """The ids of a group's targets, by what its registrations are called in it."""
+    """The ids of a group's targets, by the names of their registrations in it."""
     return {key.removeprefix(f"{arn}|"): target for key, target in ids.items() if key.startswith(f"{arn}|")}

@@ -1,4 +1,4 @@
-"""`export`: a spec from what runs."""
+"""The command `export`: writes a spec that describes existing AWS resources."""
 
 import os
 import re
@@ -39,7 +39,7 @@ class ExportOptions:
 
 
 def export_spec(options: ExportOptions) -> ExitCode:
-    """Write a spec that describes what runs."""
+    """Write a spec that describes existing resources."""
     scope = ExportScope(options.load_balancers, options.vpcs, options.tags)
     if not (scope.load_balancers or scope.vpcs or scope.tags):
         if not options.stack:
@@ -88,7 +88,7 @@ async def _export(
 
 
 def _runs(aws: Aws, region: str, scope: ExportScope, options: ExportOptions) -> tuple[RunRecord, ...]:
-    """What this host has recorded of a stack of this tool's; nothing where that can't be read."""
+    """The recorded runs over a stack of this program's; none where they can't be read."""
     with suppress(RecordError):
         place = place_name(aws.endpoint, sandbox=options.connection.sandbox)
         return (
@@ -98,7 +98,7 @@ def _runs(aws: Aws, region: str, scope: ExportScope, options: ExportOptions) -> 
 
 
 def _folder(file: Path) -> str:
-    """Where user data goes, beside the spec. Another spec's is left alone: a second export has a folder of its own."""
+    """The folder for user data, next to the spec. A second export gets a folder of its own, so that another spec's stays."""
     own = f"{file.stem}-{_FOLDER}"
     taken = (file.parent / _FOLDER).exists()
     return own if taken and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", own) else _FOLDER
@@ -118,7 +118,8 @@ def _refuse_existing(file: Path) -> None:
 
 
 def _write(file: Path, found: Export) -> None:
-    """The spec, and before it what it names: readable by its owner only, since it may hold secrets. Nothing is overwritten."""
+    """Write the spec, and before it the files that it names: readable by their owner only, since they may hold secrets. No file is
+    overwritten."""
     try:
         for name, data in sorted(found.files.items()):
             _create(file.parent / name, data, 0o600)

@@ -1,4 +1,4 @@
-"""`graph`: a picture of a stack, coloured by what the plan does to it."""
+"""The command `graph`: draws a stack's resources, coloured by what the plan does to each of them."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class GraphOptions:
 
 
 def graph(options: GraphOptions) -> ExitCode:
-    """Draw the stack as it will be, with what goes still in it."""
+    """Draw the stack as it will be, together with resources that the plan deletes."""
     (stack,) = load_stacks([options.spec] if options.spec else [], options.loading)
     planned = with_stack(options.connection, stack.target(destroy=options.destroy), _look)
     emit(stack_mermaid(planned))

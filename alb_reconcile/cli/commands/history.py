@@ -1,4 +1,4 @@
-"""`history`: what was run over a stack. Asks AWS nothing."""
+"""The command `history`: shows the recorded runs over a stack. It doesn't ask AWS."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`status` and `stacks`: what there is, of a stack and in a region."""
+"""The commands `status` and `stacks`: show a stack's resources and their health, and list the stacks in a region."""
 
 import asyncio
 from collections import Counter
@@ -35,8 +35,8 @@ class StatusOptions:
 
 
 def status(options: StatusOptions) -> ExitCode:
-    """Show each resource, the health of the targets, and the URLs. With --detailed-exitcode it exits with 2 where something
-    is missing, not ready, or not as the spec says; with 1 where something couldn't be read."""
+    """Show each resource, the health of the targets, and the URLs. With --detailed-exitcode the exit code is 2 where a resource is
+    missing, not ready, or not as the spec says; 1 where one couldn't be read."""
     is_in_order = is_known = True
     for target in _targets(options):
         found, standing = with_stack(options.connection, target, look, lenient=True)
@@ -55,7 +55,7 @@ def status(options: StatusOptions) -> ExitCode:
 
 
 def _past(target: DesiredStack, found: Discovery, options: StatusOptions) -> tuple[str, str]:
-    """What the head of a plan says of a stack of which nothing is there."""
+    """Sentences of a plan's head on a stack without resources."""
     if any(not item.is_gone for item in found.resources):
         return "", ""
     from alb_reconcile.cli.session.last_run import find_last_run
@@ -84,7 +84,7 @@ class StacksOptions:
 
 
 def stacks(options: StacksOptions) -> ExitCode:
-    """List the stacks that own something in a region."""
+    """List the stacks that own resources in a region."""
     region = options.loading.region or default_region(options.connection)
     if region is None:
         raise UsageError("no region: give --region, or set AWS_REGION")
@@ -96,12 +96,12 @@ def stacks(options: StacksOptions) -> ExitCode:
 
 
 _REMEMBERED: Final = ("natgateway", "nat-gateway")
-"""What AWS shows, tags included, for about an hour after it is deleted; moto calls it by the other word."""
+"""Kinds that AWS shows, with tags, for about an hour after deletion; moto uses the other word."""
 
 
 async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
-    """How many resources each stack has in the region, but for listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags);
-    and what the user should know of them."""
+    """How many resources each stack has in the region, except listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags); and remarks
+    for the user."""
     reader, filters = Reader(aws, "", {}), [{"Name": "key", "Values": [tags.STACK]}]
     kinds = {name: kind for name, kind in load_kinds().items() if isinstance(kind, ListedApart)}
     ec2, balancers, groups, apart = await asyncio.gather(
@@ -124,7 +124,7 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
 
 
 async def _owners(reader: Reader, kind: ListedApart) -> list[str]:
-    """The stacks that have resources of a kind; none where that is denied."""
+    """The stacks that have resources of a kind, once for each resource; none where the read is denied."""
     with ignoring("AccessDenied*"):
         return await kind.owners(reader)
     return []

@@ -1,4 +1,4 @@
-"""`verify`, and the end of `apply --verify`: real requests through each listener and rule of a stack."""
+"""The command `verify`, and the check after `apply --verify`: send real requests through each listener and rule of a stack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def verify(options: VerifyOptions) -> ExitCode:
 
 
 async def check_applied(aws: Aws, target: DesiredStack, style: Style, *, sandbox: bool) -> Report:
-    """The end of `apply --verify`: a verify with nothing but defaults."""
+    """Verify at the end of `apply --verify`, with default options."""
     report = await check(aws, target, Way(sandbox), VerifySettings(), complain)
     emit("")
     emit(verify_text(report, style))

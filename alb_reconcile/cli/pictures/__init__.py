@@ -1,1 +1,1 @@
-"""Pictures and pages: what is known of a stack's resources (things), as a flowchart (mermaid) and as HTML (page, report, fleet)."""
+"""Draws stacks and fleets: as a Mermaid flowchart (mermaid) and as HTML (page, report, fleet), both from a list of resources (things)."""

@@ -1,4 +1,4 @@
-"""A stack as a Mermaid flowchart, which GitHub and many wikis draw: what each resource refers to, in the direction of requests."""
+"""Renders a stack as a Mermaid flowchart: what each resource refers to, in the direction of requests."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from alb_reconcile.model.service import Balancer
 
 _STYLES: Final = {"create": "#1a7f37", "update": "#9a6700", "replace": "#bc4c00", "delete": "#cf222e"}
 _MANY: Final = 60
-"""Nodes above which those that are alike are drawn as one, if they are more than a few."""
+"""Nodes above which similar nodes are drawn as one, if there are more than a few."""
 _FEW: Final = 3
 _MOST_NODES: Final = 250
 _MOST_EDGES: Final = 400
-"""Mermaid draws no more than 500 (`maxEdges`)."""
+"""The most edges: Mermaid draws no more than 500 (`maxEdges`)."""
 _Key = Address | str
 _Pair = tuple[_Key, _Key]
 
 
 def stack_mermaid(planned: StackPlan) -> str:
-    """The stack as it will be, with what goes still in it. Requests take the solid arrows; a dotted one leads to what a resource refers to."""
+    """The stack as it will be, together with resources that the plan deletes. Requests take the solid arrows; a dotted arrow leads to a
+    resource that another refers to."""
     return "\n".join(_Chart(Things(planned)).lines())
 
 
@@ -33,9 +34,9 @@ class _Chart:
     def __init__(self, things: Things) -> None:
         self.things = things
         self.parts: dict[Address, Counter[str]] = defaultdict(Counter)
-        """By resource, how those are that are told with it."""
+        """By resource, the states of the resources that are drawn in its node."""
         self.edges: dict[_Pair, Counter[str]] = defaultdict(Counter)
-        """From one node to another, with what is told of it."""
+        """The edges from one node to another, with their labels."""
         self.ways: set[_Pair] = set()
         """The edges that requests take."""
         for thing in things:
@@ -69,7 +70,7 @@ class _Chart:
             self.parts[whole.address][f"{state.kind} {told}"] += 1
 
     def lines(self) -> Iterator[str]:
-        """The whole flowchart."""
+        """The lines of the whole flowchart."""
         groups = self._alike() if len(self.nodes) > _MANY else [[key] for key in self.nodes]
         drawn = sorted(groups, key=lambda group: not self.things.action(group[0]))[:_MOST_NODES]
         numbers = {key: f"n{number}" for number, group in enumerate(drawn) for key in group}
@@ -86,7 +87,7 @@ class _Chart:
             yield f"  rest[{_quoted(['Not drawn:', *rest])}]"
 
     def _alike(self) -> list[list[_Key]]:
-        """The nodes, together those of one kind that have the same neighbours and of which the same becomes."""
+        """The nodes in groups: nodes of one kind, with the same neighbours and the same planned action, are together."""
         around: dict[_Key, set[Hashable]] = defaultdict(set)
         for start, end in self.edges:
             around[start].add(("to", end))
@@ -97,7 +98,7 @@ class _Chart:
         return [part for item in found.values() for part in ([item] if len(item) > _FEW else [[key] for key in item])]
 
     def _between(self, numbers: Mapping[_Key, str]) -> Iterator[str]:
-        """The edges between what is drawn: first those that requests take, then of the others those that no detour stands for."""
+        """The edges between drawn nodes: first those that requests take, then those of the others that no detour replaces."""
         ways, others = (
             [pair for pair in self.edges if (pair in self.ways) is is_way and numbers.keys() >= {*pair}]
             for is_way in (True, False)
@@ -133,7 +134,7 @@ class _Chart:
 
 
 def _reach(start: str, ahead: Mapping[str, set[str]]) -> set[str]:
-    """What edges lead to from there, over any others."""
+    """The nodes to which edges lead from a node, over any others."""
     found, left = set[str](), [start]
     while left:
         new = ahead.get(left.pop(), set()) - found

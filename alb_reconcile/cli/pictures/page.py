@@ -1,4 +1,4 @@
-"""Pages: one HTML file each, without scripts and without anything from elsewhere; a browser is told to run and fetch nothing.
+"""Renders plans and errors as single HTML files without scripts and external content; a browser is told to run and fetch nothing.
 
 Every text goes through `html.escape`, in the few helpers below; that is less to know than a template engine.
 """
@@ -25,14 +25,14 @@ from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.text import printable
 
 _MOST: Final = 500
-"""Steps, and resources, that one page lists."""
+"""The most steps, and the most resources, that one page lists."""
 _COLORS: Final = """
 :root { color-scheme: light dark; --page: #ffffff; --box: #ffffff; --zone: #e7ecf1; --edge: #8794a1; --text: #17202a; --dim: #4d5a66;
   --create: #11692f; --update: #7d4e00; --replace: #8f3b00; --delete: #b3181f; --focus: #0b57d0; }
 @media (prefers-color-scheme: dark) { :root { --page: #12171d; --box: #1c242d; --zone: #202a34; --edge: #6f7f8e; --text: #e9eef3; --dim: #aeb9c4;
   --create: #67d28a; --update: #eebd57; --replace: #ff9f66; --delete: #ff8d87; --focus: #8ab4f8; } }
 """
-"""Each on its ground has a contrast of 4.5 or more."""
+"""Colours, each with a contrast of 4.5 or more on its ground."""
 _STYLE: Final = """
 * { box-sizing: border-box; } body { margin: 0 auto; padding: 1rem clamp(.8rem, 3vw, 2.5rem) 3rem; max-width: 90rem;
   background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
@@ -64,7 +64,7 @@ th .dim { font-weight: 400; } dl.tiles dt { color: var(--dim); } dl.tiles dd { m
 
 
 def plan_page(planned: StackPlan, refusal: str = "", note: str = "") -> str:
-    """A plan, and all resources of the stack."""
+    """A page with a plan, and all resources of the stack."""
     plan = planned.plan
     parts = [f"<p class=count><strong>{escaped(summarize(plan))}</strong></p>"]
     if took := estimate(plan):
@@ -80,12 +80,12 @@ def plan_page(planned: StackPlan, refusal: str = "", note: str = "") -> str:
 
 
 def error_page(file: str, error: str, exit_code: int) -> str:
-    """Why there is no plan."""
+    """A page that says why there is no plan."""
     return page(f"No plan of {file}", "", [notice("refused", f"Exit code {exit_code}", error)])
 
 
 def page(title: str, place: str, parts: Iterable[str]) -> str:
-    """A whole document."""
+    """A whole HTML document."""
     head = (
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width, initial-scale=1">'
@@ -97,7 +97,7 @@ def page(title: str, place: str, parts: Iterable[str]) -> str:
 
 
 def notice(style: str, title: str, text: str) -> str:
-    """Something to be read first."""
+    """A notice to be read first."""
     shown = "\n".join(printable(line) for line in text.splitlines())
     return f'<section class="notice {style}"><strong>{escaped(title)}</strong><pre>{escape(shown)}</pre></section>'
 
@@ -113,7 +113,7 @@ def table(name: str, heads: Sequence[str], rows: Iterable[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """A text in a page: in one line, and no markup."""
+    """A text in a page: on one line, and without markup."""
     return escape(printable(text))
 
 

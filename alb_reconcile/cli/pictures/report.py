@@ -1,4 +1,4 @@
-"""Many stacks on one page: how each is, what has drifted, how its requests are shared out, and what was run last."""
+"""Renders many stacks as one HTML page: state, drift, how requests are distributed, and the last runs of each stack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from alb_reconcile.model.plan import Step
 from alb_reconcile.sync.drift import find_causes
 
 _MOST: Final = 25
-"""Steps of one stack that are named, and shares."""
+"""The most steps of one stack that are named, and the most shares."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Subject:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A stack with what follows from what was read: `ill` says in words what isn't in order, `idle` which groups have no targets by the
-    spec, `drift` and `pending` are the steps that the account and the spec have caused."""
+    """A stack with conclusions: `ill` says in words what isn't in order, `idle` which groups have no targets by the spec, `drift` and
+    `pending` are the steps that the account and the spec have caused."""
 
     subject: Subject
     things: Things | None
@@ -126,7 +126,7 @@ def _section(number: int, item: _Judged) -> Iterator[str]:
 
 
 def _error(record: RunRecord) -> str:
-    lines = record.error.split(r"\n") if record.error else ()  # as it is recorded, on one line
+    lines = record.error.split(r"\n") if record.error else ()  # the record has it on one line
     return "".join(f"<br><code>{escaped(line)}</code>" for line in lines)
 
 
@@ -147,7 +147,7 @@ def _shares(name: str, things: Things) -> Iterator[str]:
 
 
 def _health(things: Things) -> Mapping[str, str]:
-    """How the targets of each group are, by its address."""
+    """The health of each group's targets, by the group's address."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for thing in things:
         parent = things.parent(thing)
@@ -157,7 +157,8 @@ def _health(things: Things) -> Mapping[str, str]:
 
 
 def _answers(things: Things, thing: Thing, health: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Who answers its requests, which part of them, and how the targets are; what doesn't forward answers itself."""
+    """The groups that answer a listener's or rule's requests, each with its share and its targets' health; if it doesn't forward, its
+    own answer."""
     for share in things.shares(thing):
         group = str(share.group)
         yield group, f"{share.part:.0%}", health.get(group, "none" if share.group in things.by_address else "not known")

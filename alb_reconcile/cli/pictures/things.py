@@ -1,4 +1,4 @@
-"""The resources of a stack for a picture or a page: how each is, what becomes of it, what it refers to, and how requests are shared out."""
+"""Prepares a stack's resources for drawing: state, planned action, references, and how requests are distributed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alb_reconcile.model.service import Balancer, Entrance
 from alb_reconcile.model.text import printable
 
 WORDS: Final = {"create": "+ created", "update": "~ updated", "replace": "-/+ replaced", "delete": "- deleted"}
-"""What the plan does to a resource, so that a colour doesn't say it alone."""
+"""The plan's action on a resource in words, so that a colour doesn't say it alone."""
 
 
 @dataclass
@@ -29,23 +29,23 @@ class Thing:
     state: Properties
     found: Observed | None = None
     action: str = ""
-    """What the plan does to it; empty for nothing."""
+    """The plan's action on the resource; empty for none."""
     is_strange: bool = False
-    """Whether it is another's, inside of what is the stack's."""
+    """Whether the resource belongs to another owner, inside a resource of the stack."""
 
     @property
     def status(self) -> str:
-        """How it is, in AWS's word if there is one."""
+        """The resource's state, in AWS's word if there is one."""
         return (printable(self.found.status) or "present") if self.found else "not there yet"
 
     @property
     def is_well(self) -> bool:
-        """Whether it is in order, or is still to be made."""
+        """Whether the resource is in order, or is still to be created."""
         return self.found is None or is_in_order(self.found)
 
 
 class Share(NamedTuple):
-    """A group that gets requests, and its part of them (0 to 1)."""
+    """A group that gets requests, and its share of them (0 to 1)."""
 
     group: Address | str
     part: float
@@ -78,7 +78,7 @@ class Things:
         return iter(self.by_address.values())
 
     def refers(self, value: object) -> Iterator[Address | str]:
-        """What a property refers to: addresses of the stack, and the ids of what is elsewhere and was looked at."""
+        """The references in a property: addresses of the stack's resources, and ids of others' resources that were looked up."""
         named: list[Address | str] = [*references(value), *texts(value)]
         for item in named:
             key = self.key(item)
@@ -86,29 +86,29 @@ class Things:
                 yield key
 
     def key(self, reference: Address | str) -> Address | str:
-        """The address of what a reference names, or its id if it isn't the stack's."""
+        """The address of the resource that a reference names, or the resource's id if it isn't the stack's."""
         return reference if isinstance(reference, Address) else self.names.get(reference, reference)
 
     def get(self, key: Address | str) -> Thing | None:
-        """What has that address; None for an id of what isn't the stack's."""
+        """The resource at an address; None for the id of a resource that isn't the stack's."""
         return self.by_address.get(key) if isinstance(key, Address) else None
 
     def action(self, key: Address | str) -> str:
-        """What the plan does to what has that address; empty for nothing."""
+        """The plan's action on the resource at an address; empty for none."""
         thing = self.get(key)
         return thing.action if thing else ""
 
     def parent(self, thing: Thing) -> Thing | None:
-        """The resource with which AWS deletes it, if that is the stack's."""
+        """The resource with which AWS deletes a thing, if that is the stack's."""
         return self.get(self.key(getattr(thing.state, thing.state.parent))) if thing.state.parent else None
 
     def whole(self, thing: Thing) -> Thing:
-        """With what a resource is drawn: with its parent, unless it decides about requests itself."""
+        """The resource with which a thing is drawn: its parent, unless the thing decides about requests itself."""
         parent = None if thing.state.action_field else self.parent(thing)
         return self.whole(parent) if parent else thing
 
     def decides(self, thing: Thing) -> str:
-        """What it says of the requests that it takes: its DNS name, its port, its conditions, and what it does if it doesn't forward them."""
+        """What a thing says of its requests: its DNS name, its port, its conditions, and its answer if it doesn't forward them."""
         state, found = thing.state, thing.found
         if isinstance(state, Balancer):
             return printable(found.detail(Entrance).dns_name) if found else ""
@@ -122,13 +122,13 @@ class Things:
         action = action_of(thing.state)
         if action.authentication:
             yield printable(action.authentication.type)
-        if action.fixed_response and not action.unsupported:  # its text may be long
+        if action.fixed_response and not action.unsupported:  # the response's text may be long
             yield f"fixed response {dict(action.fixed_response).get('status_code', '')}"
         elif thing.state.action_field and not action.forward:
             yield self.show(replace(action, authentication=None))
 
     def shares(self, thing: Thing) -> Iterator[Share]:
-        """To whom a listener or rule forwards."""
+        """The groups to which a listener or rule forwards."""
         forward = action_of(thing.state).forward
         whole = sum(item.weight for item in forward)
         for item in forward:
@@ -136,7 +136,7 @@ class Things:
             yield Share(self.key(item.target_group), part)
 
     def show(self, value: Any) -> str:
-        """A property as it may be shown."""
+        """A property's value as it may be shown."""
         return printable(hide(show(self.plan.redact(value), self.plan.names)))
 
 

@@ -1,4 +1,4 @@
-"""What a round of `sync` found and did, stack by stack."""
+"""Renders what a round of `sync` found and did, stack by stack."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ from alb_reconcile.sync.targets import Broken
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
 _MOST: Final = 20
-"""Steps of a stack that are named; --format json names all."""
+"""The most steps of a stack that are named; --format json names all."""
 
 
 def sync_json(report: SyncReport, *, indent: int | None = 2) -> str:
@@ -33,9 +33,9 @@ def sync_json(report: SyncReport, *, indent: int | None = 2) -> str:
 
 
 def sync_text(report: SyncReport, style: Style, *, quiet: bool = False) -> str:
-    """The same to read; `quiet` leaves out what is in sync, and all of it if the rest is held by other runs."""
+    """The report as text; `quiet` leaves out stacks in sync, and all text if the other stacks are held by other runs."""
     notes = report.notes
-    hints = {NEVER_RECORDED, UNRECORDED}  # for whoever looks at it
+    hints = {NEVER_RECORDED, UNRECORDED}  # for a user who looks at the stack
     told = [
         item for item in report.records
         if not (quiet and item.result == "in_sync") or {*notes.get(item.run, ())} - hints

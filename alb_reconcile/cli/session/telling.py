@@ -1,4 +1,4 @@
-"""`apply` and `destroy` at a terminal: the plan and the question before, how it goes, and what came of it."""
+"""Runs `apply` and `destroy` at a terminal: shows the plan, asks, shows progress, and prints the result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ class ChangeOptions:
 
 @dataclass
 class Telling(Reporter):
-    """One run, told and asked about. `view` gets what programs read; `verify` sends real requests in the end."""
+    """Tells the user of one run, and asks. `view` gets what programs read; with `verify` real requests are sent at the end."""
 
     aws: Aws
     options: ChangeOptions
@@ -114,7 +114,7 @@ class Telling(Reporter):
         (planned, applied, recorder), made = ended, ended.planned.plan
         if self.last.was_there:
             recorder.remarks = new_names(made, applied.outcomes, applied.found, was_there=True)
-            recorder.causes = dict.fromkeys(recorder.causes, "drift")  # as `sync` says of it
+            recorder.causes = dict.fromkeys(recorder.causes, "drift")  # `sync` uses the same word for it
         if applied.found is None:
             is_used = self.options.plan and any(item.how == "done" for item in applied.outcomes)
             then = after_destroy(planned.target.spec_file) if planned.target.destroy else A_NEW_PLAN if is_used else ""
@@ -150,7 +150,7 @@ class Telling(Reporter):
             emit("Converged.")
 
     def _say_where(self, discovery: Discovery) -> list[str]:
-        """Where the listeners answer, and in the sandbox what keeps them from it or isn't as on AWS. Returns the URLs."""
+        """Print where the listeners answer, and in the sandbox what keeps them from it or differs from AWS. Returns the URLs."""
         traffic = local_traffic(self.options.connection)
         local = traffic.urls if traffic else {}
         for line in url_lines(discovery, local, traffic):
@@ -163,7 +163,7 @@ class Telling(Reporter):
 
 
 def _close(ended: Ended) -> None:
-    """The closing line, where something was done or waited for, and what else is to be told of steps."""
+    """Print the closing line, if something was done or waited for, and remarks on steps."""
     made, recorder = ended.planned.plan, ended.recorder
     if made.steps or ended.applied.entrance:
         emit(render_closing(made, recorder.times))

@@ -1,4 +1,4 @@
-"""The two clocks' AWS side: a clock that only moves when told to, and how long AWS takes for what it does."""
+"""A virtual clock, which moves only when a test advances it, and the times that AWS takes for its work."""
 
 import threading
 from dataclasses import dataclass

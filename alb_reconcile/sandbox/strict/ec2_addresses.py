@@ -1,4 +1,4 @@
-"""Rules of Elastic IP addresses."""
+"""Imitates AWS's rules for Elastic IP addresses."""
 
 from .nat import address_of, holder_of, release_from_interface
 from .references import not_found

@@ -1,4 +1,4 @@
-"""Rules of VPC endpoints, and their network interfaces."""
+"""Imitates AWS's rules for VPC endpoints, and their network interfaces."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of NAT gateways."""
+"""Imitates AWS's rules for NAT gateways."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

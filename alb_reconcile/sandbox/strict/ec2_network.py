@@ -1,4 +1,4 @@
-"""Rules of VPCs, subnets and route tables."""
+"""Imitates AWS's rules for VPCs, subnets and route tables."""
 
 import ipaddress
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Rules of an instance's options: what RunInstances takes of them, what is shown, and what changes them in which state."""
+"""Imitates AWS's rules for an instance's options: what RunInstances accepts, what is shown, and what may change in which state."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of the ranges of VPCs and subnets: secondary ones, those of IPv6, and the subnets' attributes that moto lacks."""
+"""Imitates AWS's rules for ranges of VPCs and subnets: secondary ranges, IPv6, and subnet attributes that moto lacks."""
 
 import ipaddress
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Rules of routes: their targets and destinations."""
+"""Imitates AWS's rules for routes: their targets and destinations."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of load balancers."""
+"""Imitates AWS's rules for load balancers."""
 
 import re
 from collections.abc import Callable, Iterable

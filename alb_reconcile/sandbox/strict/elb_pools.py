@@ -1,4 +1,4 @@
-"""Rules of what load balancers have beside their attributes: IPAM pools, web ACLs."""
+"""Imitates AWS's rules for IPAM pools and web ACLs of load balancers."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The inventory: everything a user could see, asked of the API itself and parsed as boto3 would."""
+"""Lists everything that a user could see in the emulator, by requests to its API, parsed as by boto3."""
 
 import json
 from collections.abc import Callable, Iterator

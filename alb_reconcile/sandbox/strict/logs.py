@@ -1,4 +1,4 @@
-"""Log groups as CloudWatch Logs has them: keys of KMS can be changed, and tags go with their group (moto has neither).
+"""Imitates log groups of CloudWatch Logs: their KMS keys can be changed, and tags go with their group (moto has neither).
 
 CloudWatch Logs API Reference, AssociateKmsKey, DisassociateKmsKey, DeleteLogGroup, ListTagsForResource: ResourceNotFoundException.
 """

@@ -1,4 +1,4 @@
-"""NAT gateways as objects, and what happens to them as time passes."""
+"""NAT gateways as objects, and their changes as time passes."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every rule of the strict AWS, by the action it applies to."""
+"""Lists every rule of the strict AWS, by the action that the rule applies to."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""The state of one account and region: moto's backends and what the strict rules remember beside them."""
+"""The state of one account and region: moto's backends, and the state that the strict rules add to them."""
 
 import heapq
 from collections.abc import Iterator, Mapping
