@@ -97,7 +97,8 @@ class Watch:
             failed = 0.0
             await self._aws.sleep(_TOGETHER)
             while self._waiters:
-                asked = list(self._waiters)  # first come, first served; the read doesn't have the keys of steps that join meanwhile
+                # first come, first served; the read doesn't have the keys of steps that join meanwhile
+                asked = list(self._waiters)
                 try:
                     found = await self._fetch({waiter.key for waiter in asked})
                 except AwsError as error:

@@ -224,7 +224,8 @@ class BotoTransport:
     def _client(self, service: str, once: bool) -> Any:
         """The client for a service, made when it is first asked for; sessions aren't thread-safe, clients are."""
         key = service, once
-        with self._making.setdefault(key, threading.Lock()):  # a call that waits for one client doesn't wait for the others
+        # a call that waits for one client doesn't wait for the others
+        with self._making.setdefault(key, threading.Lock()):
             if key not in self._clients:
                 with self._lock:
                     if self._session is None:
